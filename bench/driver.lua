@@ -1,0 +1,280 @@
+-- SPDX-License-Identifier: MIT
+-- The benchmark's driver: runs each figure's programs in turn (A B A B …),
+-- prints a table of medians and ratios, writes CSV and JSON. It measures
+-- nothing itself: each program prints its own number. Called by bench/run.
+
+local dir = table.remove(arg, 1)
+local figures = dofile(dir .. "/figures.lua")
+local report = dofile(dir .. "/report.lua")
+
+local BUILD = "bench-build" -- the C helpers, made in the current directory
+
+local usage = [[
+usage: bench/run [options] [figure...]
+  --runs N     runs of each program; the medians count (default 5)
+  --quick      one run at a tenth of the size: is everything alive?
+  --csv FILE   results, one row a comparison (default bench-results.csv)
+  --json FILE  results with every run (default bench-results.json)
+  --list       the figures, one a line
+environment: LFUT (./lfut), LUA (lua5.4), PYTHON (python3), CC (cc),
+  LUA_CFLAGS, LUA_LIBS (from pkg-config)]]
+
+local function fail(message)
+  io.stderr:write("bench/run: ", message, "\n", usage, "\n")
+  os.exit(2)
+end
+
+local function say(...)
+  io.stdout:write(...)
+  io.stdout:write("\n")
+  io.stdout:flush()
+end
+
+local function quote(word)
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- The command's output without the last newline; nil when it failed.
+local function output(command)
+  local pipe = assert(io.popen(command))
+  local text = pipe:read("a")
+  return pipe:close() and (text:gsub("%s+$", "")) or nil
+end
+
+-- Options -------------------------------------------------------------------
+
+local function positive(text)
+  local number = math.tointeger(tonumber(text))
+  if not number or number < 1 then
+    fail("--runs wants an integer of at least 1")
+  end
+  return number
+end
+
+local function show_usage()
+  print(usage)
+  os.exit(0)
+end
+
+-- What an option does; `take` gives the word that follows it.
+local readers = {
+  ["--runs"] = function(options, take)
+    options.runs = positive(take())
+  end,
+  ["--csv"] = function(options, take)
+    options.csv = take()
+  end,
+  ["--json"] = function(options, take)
+    options.json = take()
+  end,
+  ["--quick"] = function(options)
+    options.quick = true
+  end,
+  ["--list"] = function(options)
+    options.list = true
+  end,
+  ["--help"] = show_usage,
+  ["-h"] = show_usage,
+}
+
+local function parse(words)
+  local options = {
+    csv = "bench-results.csv", json = "bench-results.json", names = {},
+  }
+  while #words > 0 do
+    local word = table.remove(words, 1)
+    local function take()
+      return table.remove(words, 1) or fail("a value is missing after " .. word)
+    end
+    if readers[word] then
+      readers[word](options, take)
+    elseif word:sub(1, 1) == "-" then
+      fail("unknown option " .. word)
+    else
+      table.insert(options.names, word)
+    end
+  end
+  options.runs = options.runs or (options.quick and 1 or 5)
+  return options
+end
+
+local function select_figures(names)
+  if #names == 0 then
+    return figures
+  end
+  local by_name, chosen = {}, {}
+  for _, figure in ipairs(figures) do
+    by_name[figure.name] = figure
+  end
+  for _, name in ipairs(names) do
+    table.insert(chosen, by_name[name] or fail("unknown figure " .. name))
+  end
+  return chosen
+end
+
+-- The tools -----------------------------------------------------------------
+
+-- The C helpers come from the compiler that builds everything else. Without
+-- one the C columns and the whole-process times are missing, and the plain
+-- Lua programs fall back on CPU time.
+local function build_helpers(cc)
+  local cflags = os.getenv("LUA_CFLAGS")
+    or output("pkg-config --cflags lua5.4 2>/dev/null") or ""
+  local libs = os.getenv("LUA_LIBS")
+    or output("pkg-config --libs lua5.4 2>/dev/null") or "-llua5.4"
+  local function compile(flags, source, target, rest)
+    return output(("%s -O2 %s %s -o %s %s %s"):format(cc, flags, cflags,
+      BUILD .. "/" .. target, quote(dir .. "/c/" .. source), rest))
+  end
+  return output("mkdir -p " .. BUILD)
+    and compile("-shared -fPIC", "clock.c", "benchclock.so", "")
+    and compile("", "baseline.c", "baseline", libs)
+end
+
+-- The interpreter itself, not a wrapper that a version manager put there.
+local function find_python()
+  local python = quote(os.getenv("PYTHON") or "python3")
+  local path = output(python
+    .. " -c 'import sys; print(sys.executable)' 2>/dev/null")
+  return path and quote(path) or python
+end
+
+-- Plain Lua with the clock of c/clock.c in its reach.
+local function with_clock(lua)
+  return ("env LUA_CPATH='./%s/?.so;;' %s"):format(BUILD, lua)
+end
+
+-- What stands for $lfut, $python, … in a command, and the versions of what
+-- was found. A tool that is missing is said once and has no entry.
+local function find_tools()
+  local tools, versions = { dir = quote(dir) }, {}
+  local function offer(name, what, command, probe)
+    local version = output(probe .. " 2>&1")
+    if version then
+      tools[name] = command
+      versions[name] = version:match("^[^\n]*")
+    else
+      say(what, " is missing: its column stays empty")
+    end
+  end
+  local lfut = quote(os.getenv("LFUT") or "./lfut")
+  local lua = quote(os.getenv("LUA") or "lua5.4")
+  local python = find_python()
+  local cc = os.getenv("CC") or "cc"
+
+  offer("lfut", "lfut (" .. lfut .. ")", lfut,
+    lfut .. " -e 'print(require\"lfut\"._VERSION)'")
+  offer("python", "python3", python, python .. " --version")
+  if build_helpers(cc) then
+    offer("c", "C", "./" .. BUILD .. "/baseline", cc .. " --version")
+  else
+    say("C is missing (the helpers did not compile): its column stays empty")
+  end
+  offer("lua", "lua5.4", with_clock(lua), lua .. " -v")
+  -- Two workers here too; luv takes the size of its pool from libuv.
+  offer("luv", "lua-luv", "env UV_THREADPOOL_SIZE=2 " .. lua,
+    lua .. " -e 'print(\"luv \" .. require\"luv\".version_string())'")
+  return tools, versions
+end
+
+-- Running -------------------------------------------------------------------
+
+-- The command with its $names filled in; nil when one of them is missing.
+local function expand(command, tools, size)
+  local missing = false
+  local text = command:gsub("%$(%a+)", function(name)
+    if name == "size" then
+      return tostring(size)
+    elseif name == "tenth" then
+      return tostring(size // 10)
+    end
+    missing = missing or not tools[name]
+    return tools[name]
+  end)
+  return not missing and text or nil
+end
+
+-- One program of a figure: its label, command and the numbers it printed.
+local function new_program(label, command, tools, size)
+  return {
+    label = label, command = expand(command, tools, size), values = {},
+  }
+end
+
+-- Runs the program once more. A program that fails is not run again: what it
+-- said is on stderr already.
+local function run_once(program)
+  if not program.command or program.failed then
+    return
+  end
+  local text = output(program.command)
+  local number = text and tonumber(text:match("[^\n]*$"))
+  if number then
+    table.insert(program.values, number)
+  else
+    program.failed = true
+    program.values = {}
+    io.stderr:write("bench/run: failed: ", program.command, "\n")
+  end
+end
+
+local function measure(figure, tools, options)
+  local size = options.quick and (figure.quick or figure.size // 10)
+    or figure.size
+  local programs = { new_program("lfut", figure.lfut, tools, size) }
+  for _, peer in ipairs(figure.against) do
+    table.insert(programs, new_program(peer[1], peer[2], tools, size))
+  end
+  -- Alternating, so that a slow moment of the machine hits all alike.
+  for _ = 1, options.runs do
+    for _, program in ipairs(programs) do
+      run_once(program)
+    end
+  end
+  return report.summarise(figure, size, programs)
+end
+
+local function list(chosen)
+  for _, figure in ipairs(chosen) do
+    print(("%-22s %s"):format(figure.name, figure.about))
+  end
+end
+
+local function write_file(path, text)
+  local file = assert(io.open(path, "w"))
+  assert(file:write(text))
+  assert(file:close())
+end
+
+-- Measures and shows one figure after the other. Also returns whether all
+-- of lfut's programs ran.
+local function measure_all(chosen, tools, options)
+  local results, sound = {}, true
+  for _, figure in ipairs(chosen) do
+    local result = measure(figure, tools, options)
+    table.insert(results, result)
+    sound = sound and not result.programs[1].failed
+    say(report.rows(result))
+  end
+  return results, sound
+end
+
+local function main()
+  local options = parse(arg)
+  local chosen = select_figures(options.names)
+  if options.list then
+    return list(chosen)
+  end
+  local tools, versions = find_tools()
+  local head = report.head(options, versions)
+  say(report.head_text(head))
+  say(report.columns())
+  local results, sound = measure_all(chosen, tools, options)
+  write_file(options.csv, report.csv(results))
+  write_file(options.json, report.json(head, results))
+  say("\nwritten: ", options.csv, ", ", options.json)
+  -- A missed target is news, not a failure; a program that broke is one.
+  os.exit(sound, true)
+end
+
+main()

@@ -1,0 +1,219 @@
+-- SPDX-License-Identifier: MIT
+-- The figures, in the order of the table. One entry:
+--   name      what `bench/run NAME` selects
+--   about     one line for `bench/run --list`
+--   unit      what the programs print; "…/s" is a rate (more is better),
+--             anything else a cost (less is better)
+--   size      $size of the commands; $tenth is a tenth of it
+--   quick     the size under --quick (default: a tenth)
+--   lfut      the command measured; it prints one number on its last line
+--   at_most   a limit on lfut's own number, where there is no peer
+--   against   the peers: { label, command, at_least = , at_most = }
+--             at_least: how many times better than the peer lfut should be
+--             at_most: how many times the peer's cost lfut may take
+-- In commands, $lfut $python $luv $lua $c are the interpreters and the C
+-- program, $dir is this folder. A command whose interpreter is missing is
+-- left out, and so is its column.
+
+local figures = {}
+
+local function figure(entry)
+  figures[#figures + 1] = entry
+end
+
+-- Dispatch ----------------------------------------------------------------
+
+figure {
+  name = "submit", unit = "tasks/s", size = 100000,
+  about = "submit + result of 100 000 tasks, 2 workers",
+  lfut = "$lfut $dir/lfut/submit.lua $size",
+  against = {
+    { "python threads", "$python $dir/python/submit.py $size", at_least = 10 },
+    { "luv new_work", "$luv $dir/luv/submit.lua $size", at_least = 2 },
+  },
+}
+
+figure {
+  name = "round-trip", unit = "s", size = 20000,
+  about = "one submit and its result, again and again, 2 warm workers",
+  lfut = "$lfut $dir/lfut/round_trip.lua $size",
+  against = {
+    { "python threads", "$python $dir/python/round_trip.py $size",
+      at_least = 8 },
+    { "luv new_work", "$luv $dir/luv/round_trip.lua $size" },
+  },
+}
+
+-- Loops -------------------------------------------------------------------
+
+figure {
+  name = "map-table", unit = "items/s", size = 1000000,
+  about = "map of a trivial function over a table of 10^6, to a list",
+  lfut = "$lfut $dir/lfut/map.lua $size table",
+  against = {
+    { "python Pool.map", "$python $dir/python/pool_map.py $size",
+      at_least = 1.5 },
+    { "lua loop", "$lua $dir/lua/map.lua $size" },
+  },
+}
+
+figure {
+  name = "map-range", unit = "items/s", size = 1000000,
+  about = "the same over lfut.range(10^6)",
+  lfut = "$lfut $dir/lfut/map.lua $size range",
+  against = {
+    { "python Pool.map", "$python $dir/python/pool_map.py $size",
+      at_least = 1.5 },
+  },
+}
+
+figure {
+  name = "for-each", unit = "items/s", size = 10000000,
+  about = "for_each over range(10^7), trivial function, 2 workers",
+  lfut = "$lfut $dir/lfut/for_each.lua $size",
+  against = {
+    { "lua loop", "$lua $dir/lua/for_each.lua $size", at_least = 1.8 },
+  },
+}
+
+figure {
+  name = "reduce", unit = "items/s", size = 10000000,
+  about = "reduce over range(10^7), trivial functions, 2 workers",
+  lfut = "$lfut $dir/lfut/reduce.lua $size",
+  against = {
+    { "lua loop", "$lua $dir/lua/reduce.lua $size", at_least = 1.8 },
+  },
+}
+
+figure {
+  name = "mandelbrot", unit = "s", size = 800, quick = 200,
+  about = "Mandelbrot set, 800 rows mapped over 2 workers",
+  lfut = "$lfut $dir/lfut/mandelbrot.lua $size 2",
+  against = {
+    { "lua loop", "$lua $dir/lua/mandelbrot.lua $size", at_least = 1.9 },
+  },
+}
+
+figure {
+  name = "mandelbrot-1", unit = "s", size = 800, quick = 200,
+  about = "the same over 1 worker",
+  lfut = "$lfut $dir/lfut/mandelbrot.lua $size 1",
+  against = {
+    { "lua loop", "$lua $dir/lua/mandelbrot.lua $size", at_least = 0.97 },
+  },
+}
+
+figure {
+  name = "fib", unit = "s", size = 20, quick = 15,
+  about = "fib(20) by nested futures, 2 workers, against plain calls",
+  lfut = "$lfut $dir/lfut/fib.lua $size",
+  against = {
+    { "lua calls", "$lua $dir/lua/fib.lua $size" },
+  },
+}
+
+-- Data --------------------------------------------------------------------
+
+figure {
+  name = "string", unit = "B/s", size = 2000,
+  about = "a 1 MiB string to a worker, its length back; one string (hot)",
+  lfut = "$lfut $dir/lfut/string.lua $size 1",
+  against = {
+    { "C memcpy", "$c memcpy $size 1", at_least = 0.35 },
+    { "luv new_work", "$luv $dir/luv/string.lua $size 1" },
+  },
+}
+
+figure {
+  name = "string-rotated", unit = "B/s", size = 2000,
+  about = "the same with 64 strings in turn (more than the cache holds)",
+  lfut = "$lfut $dir/lfut/string.lua $size 64",
+  against = {
+    { "C memcpy", "$c memcpy $size 64", at_least = 0.35 },
+    { "luv new_work", "$luv $dir/luv/string.lua $size 64" },
+  },
+}
+
+figure {
+  name = "floats", unit = "floats/s", size = 300, quick = 50,
+  about = "a table of 10^5 floats to a worker, its length back",
+  lfut = "$lfut $dir/lfut/floats.lua $size",
+  against = {
+    { "C lua_rawseti", "$c rawseti $size", at_least = 0.4 },
+  },
+}
+
+-- What it costs to be there -------------------------------------------------
+
+figure {
+  name = "start-up", unit = "s", size = 300, quick = 50,
+  about = "lfut -e '' against lua5.4 -e '', the whole process",
+  lfut = "$c spawn $size $lfut -e ''",
+  against = {
+    { "lua -e ''", "$c spawn $size $lua -e ''", at_most = 1.5 },
+    { "python -c ''", "$c spawn 5 $python -c ''" },
+  },
+}
+
+figure {
+  name = "idle-cpu", unit = "s", size = 1, quick = 1,
+  about = "CPU time of the process in an idle second, 2 warm workers",
+  lfut = "$lfut $dir/lfut/idle_cpu.lua $size",
+  -- Nothing but the measurement itself: going to sleep and waking up.
+  at_most = 0.0005,
+  against = {},
+}
+
+figure {
+  name = "task-memory", unit = "B", size = 100000,
+  about = "memory of a queued task with two arguments, with its future",
+  lfut = "$lfut $dir/lfut/task_memory.lua $size",
+  at_most = 400,
+  against = {
+    { "python threads", "$python $dir/python/task_memory.py $size" },
+  },
+}
+
+figure {
+  name = "worker-memory", unit = "B", size = 50, quick = 50,
+  about = "memory of an idle worker, of 50",
+  lfut = "$lfut $dir/lfut/worker_memory.lua $size",
+  at_most = 150000,
+  against = {
+    { "python threads", "$python $dir/python/worker_memory.py $size" },
+  },
+}
+
+-- Many futures: ten times as many should take ten times as long. The limit
+-- leaves room for data that outgrows the caches, which alone can double a
+-- linear cost; a quadratic one shows 100.
+
+for _, what in ipairs { "cancel", "wait", "as_completed" } do
+  local program = "$lfut $dir/lfut/pending.lua %s " .. what
+  figure {
+    name = "pending-" .. what:gsub("_", "-"), unit = "s", size = 100000,
+    about = ("10^5 pending futures: %s, against 10^4"):format(
+      what == "cancel" and "cancel of each"
+        or what .. " until the last has run"),
+    lfut = program:format("$size"),
+    against = {
+      { "a tenth", program:format("$tenth"), at_most = 20 },
+    },
+  }
+end
+
+-- Both again over futures that are all cancelled: they are done at once, so
+-- only the waiting itself is measured.
+for _, what in ipairs { "wait", "as_completed" } do
+  local program = "$lfut $dir/lfut/pending.lua %s cancelled_" .. what
+  figure {
+    name = "cancelled-" .. what:gsub("_", "-"), unit = "s", size = 100000,
+    about = ("10^5 cancelled futures: %s, against 10^4"):format(what),
+    lfut = program:format("$size"),
+    against = {
+      { "a tenth", program:format("$tenth"), at_most = 20 },
+    },
+  }
+end
+
+return figures

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See executor.h. */
+#include "executor.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "future.h"
+#include "map.h"
+#include "pack.h"
+#include "wait.h"
+
+lfb_executor *lfb_check_executor(lua_State *L, int idx) {
+  lfb_executor *exe = luaL_checkudata(L, idx, LFB_EXECUTOR);
+  luaL_argcheck(L, exe->pool, idx, "executor is closed");
+  return exe;
+}
+
+void lfb_check_callable(lua_State *L, int idx) {
+  if (lua_isfunction(L, idx))
+    return;
+  if ((lua_istable(L, idx) || lua_isuserdata(L, idx)) &&
+      luaL_getmetafield(L, idx, "__call") != LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  luaL_typeerror(L, idx, "function");
+}
+
+void lfb_check_accepts(lua_State *L, lf_pool *pool) {
+  if (lf_pool_is_shutdown(pool))
+    lfb_raise_code(L, LF_ESHUTDOWN, pool);
+  if (lf_pool_broken(pool))
+    lfb_raise_code(L, LF_EBROKEN, pool);
+}
+
+/* --- Making one ------------------------------------------------------------------ */
+
+/* The constructor's options, on the stack: name, initializer, initargs. */
+enum { NAME = 2, INITIALIZER, INITARGS };
+
+static const char *const option_names[] = {
+    "max_workers", "name",         "initializer",
+    "initargs",    "start_method", "max_tasks_per_child"};
+
+static int option_error(lua_State *L, const char *name, const char *expected) {
+  return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
+                    luaL_typename(L, -1));
+}
+
+/* A wrong name would otherwise be a setting that has no effect. */
+static void check_option_names(lua_State *L) {
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+    bool known = false;
+    size_t n = sizeof option_names / sizeof option_names[0];
+    for (size_t i = 0; i < n && !known; i++)
+      known = lua_type(L, -2) == LUA_TSTRING &&
+              strcmp(lua_tostring(L, -2), option_names[i]) == 0;
+    if (!known)
+      luaL_error(L, "unknown option '%s'", luaL_tolstring(L, -2, NULL));
+  }
+}
+
+static int default_workers(lfb_state *S, bool in_caller) {
+  if (in_caller)
+    return 1;
+  return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + 4;
+}
+
+/* The value at the top, which is popped. */
+static int take_workers(lua_State *L, lfb_state *S, bool in_caller) {
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return default_workers(S, in_caller);
+  }
+  int isint;
+  lua_Integer n = lua_tointegerx(L, -1, &isint);
+  if (!isint || lua_type(L, -1) != LUA_TNUMBER) {
+    if (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) < 1)
+      n = 0;
+    else
+      return option_error(L, "max_workers", "integer");
+  }
+  if (n < 1)
+    return luaL_error(L, "max_workers must be greater than 0");
+  if (n > 100000)
+    return luaL_error(L, "max_workers must not be greater than 100000");
+  lua_pop(L, 1);
+  return in_caller ? 1 : (int)n;
+}
+
+static void check_option(lua_State *L, int idx, const char *name, int type,
+                         const char *expected) {
+  lua_pushvalue(L, idx);
+  if (!lua_isnil(L, -1) && lua_type(L, -1) != type)
+    option_error(L, name, expected);
+  lua_pop(L, 1);
+}
+
+/* Leaves name, initializer and initargs at 2, 3, 4; returns max_workers. */
+static int take_options(lua_State *L, lfb_state *S, bool in_caller) {
+  lua_settop(L, 1);
+  if (!lua_istable(L, 1)) {
+    lua_settop(L, INITARGS);
+    lua_pushvalue(L, 1);
+    return take_workers(L, S, in_caller);
+  }
+  check_option_names(L);
+  lua_getfield(L, 1, "name");
+  lua_getfield(L, 1, "initializer");
+  lua_getfield(L, 1, "initargs");
+  check_option(L, NAME, "name", LUA_TSTRING, "string");
+  check_option(L, INITARGS, "initargs", LUA_TTABLE, "table");
+  lua_pushvalue(L, INITIALIZER);
+  if (!lua_isnil(L, -1) && !lua_isfunction(L, -1) &&
+      lua_type(L, -1) != LUA_TSTRING)
+    option_error(L, "initializer", "function or source text");
+  lua_getfield(L, 1, "max_workers");
+  int n = take_workers(L, S, in_caller);
+  lua_settop(L, INITARGS);
+  return n;
+}
+
+/* Pushes the userdata, without a pool. */
+static lfb_executor *push_empty(lua_State *L) {
+  lfb_executor *exe = lua_newuserdatauv(L, sizeof *exe, 0);
+  *exe = (lfb_executor){0};
+  luaL_setmetatable(L, LFB_EXECUTOR);
+  return exe;
+}
+
+/* The userdata at the top is what the interpreter has for the pool. */
+static void remember(lua_State *L, lf_pool *pool) {
+  lfb_push_ref(L, LFB_REF_HANDLES);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, pool);
+  lua_pop(L, 1);
+}
+
+static int executor_new(lua_State *L, bool in_caller) {
+  lfb_state *S = lfb_self(L);
+  int workers = take_options(L, S, in_caller);
+  lfb_executor *exe = push_empty(L);
+  lfb_setup *setup =
+      lfb_setup_new(L, S, INITIALIZER, in_caller ? "inline" : "thread");
+  lf_pool_options options = {
+      .max_workers = workers,
+      .name = luaL_optstring(L, NAME, "lfut"),
+      .ops = &lfb_vmops,
+      .setup = setup,
+      .setup_free = lfb_setup_free,
+      .host = &S->home->host,
+      .in_caller = in_caller,
+  };
+  exe->pool = lf_pool_new(&options);
+  if (!exe->pool) {
+    lfb_setup_free(setup);
+    return luaL_error(L, "not enough memory");
+  }
+  remember(L, exe->pool);
+  return 1;
+}
+
+int lfb_thread_pool_executor(lua_State *L) {
+  return executor_new(L, false);
+}
+
+int lfb_inline_executor(lua_State *L) {
+  return executor_new(L, true);
+}
+
+void lfb_push_executor(lua_State *L, lfb_state *S, void *p) {
+  lf_pool *pool = p;
+  lfb_push_ref(L, LFB_REF_HANDLES);
+  if (lua_rawgetp(L, -1, pool) == LUA_TUSERDATA) {
+    lua_remove(L, -2);
+    return;
+  }
+  lua_pop(L, 2);
+  lfb_executor *exe = push_empty(L);
+  exe->inside = S->vm && lf_worker_pool(S->vm->worker) == pool;
+  exe->pool = exe->inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
+  if (exe->inside && lf_pool_in_caller(pool))
+    exe->vm = S->vm;
+  if (S->vm && !exe->inside)
+    S->vm->idle_garbage = true;
+  remember(L, pool);
+}
+
+static int executor_gc(lua_State *L) {
+  lfb_executor *exe = luaL_checkudata(L, 1, LFB_EXECUTOR);
+  lf_pool *pool = exe->pool;
+  struct lf_vm *vm = exe->inside ? NULL : exe->vm;
+  exe->pool = NULL;
+  exe->vm = NULL;
+  if (vm)
+    lfb_vmops.close(vm);
+  if (pool && exe->inside)
+    lf_pool_unref(pool);
+  else if (pool)
+    lf_pool_unhandle(pool);
+  return 0;
+}
+
+/* --- Running in the caller ----------------------------------------------------------- */
+
+struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
+  (void)S;
+  if (lf_stack_left() < LFB_STACK)
+    luaL_error(L, "C stack overflow (tasks within tasks)");
+  if (exe->vm)
+    return exe->vm;
+  lf_worker *worker = lf_worker_in_caller(exe->pool);
+  lf_buf why;
+  lf_buf_init(&why, NULL, 0);
+  int err = worker ? lfb_vmops.open(worker, &exe->vm, &why) : LF_ENOMEM;
+  if (err == LF_EBROKEN) {
+    (void)lf_buf_put(&why, "", 1);
+    lf_pool_break(exe->pool, (char *)why.data);
+  }
+  lf_buf_fini(&why);
+  if (err)
+    lfb_raise_code(L, err, exe->pool);
+  return exe->vm;
+}
+
+/* What a task waits for that runs another on top of it. */
+typedef struct {
+  lf_waits waits;
+  lf_task *task;
+} inner;
+
+static lf_task *inner_task(lf_waits *waits, size_t i) {
+  return i == 0 ? lf_container_of(waits, inner, waits)->task : NULL;
+}
+
+/* Runs the task to its end. A task that submits it waits for it meanwhile. */
+static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
+                       lf_task *task) {
+  char path[8];
+  struct lf_vm *vm = lfb_inline_vm(L, S, exe);
+  inner in = {.task = task, .waits = {.awaited = inner_task}};
+  lfb_run *outer = S->vm ? S->vm->current : NULL;
+  lf_task *waiting = outer ? outer->task : NULL;
+  lf_cycle_begin(waiting, &in.waits, path, sizeof path);
+  lf_task_start(task);
+  lf_worker_count_started(vm->worker);
+  lfb_vmops.run(vm, lf_task_ref(task));
+  lf_cycle_end(waiting);
+}
+
+/* --- Methods -------------------------------------------------------------------------- */
+
+/* Pushes a future for the call of what is at 2 with what follows: n values. */
+static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {
+  lf_task **slot = lfb_new_future(L);
+  lf_task *task = *slot = lf_task_new(pool);
+  if (!task)
+    luaL_error(L, "not enough memory");
+  lfb_pack(L, S, &task->data, 2, n, &lfb_arguments, &task->code);
+  return task;
+}
+
+/* exe:submit(fn, ...) */
+static int executor_submit(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  lfb_check_callable(L, 2);
+  lfb_poll(L, S);
+  lfb_check_accepts(L, exe->pool);
+  lf_task *task = push_call(L, S, exe->pool, lua_gettop(L) - 1);
+  if (lf_pool_in_caller(exe->pool)) {
+    run_inline(L, S, exe, task);
+    return 1;
+  }
+  int err = lf_pool_submit(exe->pool, task, LF_NEAR);
+  if (err)
+    return lfb_raise_code(L, err, exe->pool);
+  return 1;
+}
+
+/* exe:broadcast(fn, ...) */
+static int executor_broadcast(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  lfb_check_callable(L, 2);
+  lfb_poll(L, S);
+  lfb_check_accepts(L, exe->pool);
+  int n = lua_gettop(L) - 1;
+  int workers = lf_pool_max_workers(exe->pool);
+  lf_task **tasks = lua_newuserdatauv(L, sizeof *tasks * (size_t)workers, 0);
+  lua_createtable(L, workers, 0);
+  for (int i = 0; i < workers; i++) {
+    tasks[i] = push_call(L, S, exe->pool, n);
+    lua_rawseti(L, -2, i + 1);
+  }
+  if (lf_pool_in_caller(exe->pool)) {
+    run_inline(L, S, exe, tasks[0]);
+    return 1;
+  }
+  int err = lf_pool_broadcast(exe->pool, tasks);
+  if (err)
+    return lfb_raise_code(L, err, exe->pool);
+  return 1;
+}
+
+static int shutdown_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  lfb_executor *exe = lua_touserdata(L, 1);
+  if (lfb_await(L, lfb_self(L), lf_pool_over(exe->pool), LF_FOREVER))
+    return lua_yieldk(L, 0, 0, shutdown_k);
+  return 0;
+}
+
+static bool option_flag(lua_State *L, const char *name, bool otherwise) {
+  lua_getfield(L, 2, name);
+  bool flag = lua_isnil(L, -1) ? otherwise : lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return flag;
+}
+
+static int shut_down(lua_State *L, lfb_executor *exe, bool wait, bool cancel) {
+  lfb_state *S = lfb_self(L);
+  lf_pool_shutdown(exe->pool, cancel);
+  lfb_poll(L, S);
+  if (!wait)
+    return 0;
+  if (exe->inside && !lf_pool_in_caller(exe->pool)) {
+    lfb_push_error(L, "DeadlockError",
+                   "a task cannot wait for the shutdown of its own executor");
+    return lua_error(L);
+  }
+  lua_settop(L, 1);
+  return shutdown_k(L, LUA_OK, 0);
+}
+
+/* exe:shutdown([wait [, cancel_futures]]), exe:shutdown{...} */
+static int executor_shutdown(lua_State *L) {
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  bool wait = true, cancel = false;
+  if (lua_istable(L, 2)) {
+    wait = option_flag(L, "wait", true);
+    cancel = option_flag(L, "cancel_futures", false);
+  } else {
+    wait = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+    cancel = lua_toboolean(L, 3);
+  }
+  return shut_down(L, exe, wait, cancel);
+}
+
+static int executor_close(lua_State *L) {
+  return shut_down(L, lfb_check_executor(L, 1), true, false);
+}
+
+/* exe:stats() */
+static int executor_stats(lua_State *L) {
+  lf_pool_stats s;
+  lf_pool_stat(lfb_check_executor(L, 1)->pool, &s);
+  const struct {
+    const char *name;
+    uint64_t value;
+  } fields[] = {{"workers", s.workers},     {"idle", s.idle},
+                {"queued", s.queued},       {"running", s.running},
+                {"finished", s.finished},   {"failed", s.failed},
+                {"cancelled", s.cancelled}};
+  lua_createtable(L, 0, 7);
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    lua_pushinteger(L, (lua_Integer)fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  return 1;
+}
+
+static const char *class_name(lf_pool *pool) {
+  return lf_pool_in_caller(pool) ? "InlineExecutor" : "ThreadPoolExecutor";
+}
+
+static int executor_tostring(lua_State *L) {
+  lfb_executor *exe = luaL_checkudata(L, 1, LFB_EXECUTOR);
+  if (exe->pool)
+    lua_pushfstring(L, "%s(%s, max_workers=%d)", class_name(exe->pool),
+                    lf_pool_name(exe->pool), lf_pool_max_workers(exe->pool));
+  else
+    lua_pushliteral(L, "Executor(closed)");
+  return 1;
+}
+
+/* Upvalue 2: the methods. */
+static int executor_index(lua_State *L) {
+  lfb_executor *exe = luaL_checkudata(L, 1, LFB_EXECUTOR);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+    return 1;
+  const char *key = lua_tostring(L, 2);
+  if (key && exe->pool && strcmp(key, "max_workers") == 0)
+    lua_pushinteger(L, lf_pool_max_workers(exe->pool));
+  else if (key && exe->pool && strcmp(key, "name") == 0)
+    lua_pushstring(L, lf_pool_name(exe->pool));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+void lfb_executor_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {{"submit", executor_submit},
+                                     {"map", lfb_map},
+                                     {"starmap", lfb_starmap},
+                                     {"for_each", lfb_for_each},
+                                     {"reduce", lfb_reduce},
+                                     {"broadcast", executor_broadcast},
+                                     {"shutdown", executor_shutdown},
+                                     {"stats", executor_stats},
+                                     {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__gc", executor_gc},
+                                         {"__close", executor_close},
+                                         {"__tostring", executor_tostring},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, LFB_EXECUTOR, NULL, metamethods);
+  luaL_getmetatable(L, LFB_EXECUTOR);
+  lua_pushlightuserdata(L, S);
+  lua_newtable(L);
+  lfb_setfuncs(L, S, methods);
+  lua_pushcclosure(L, executor_index, 2);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}

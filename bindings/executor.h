@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Executors, as scripts see them. */
+#ifndef LFB_EXECUTOR_H
+#define LFB_EXECUTOR_H
+
+#include "luavm.h"
+
+/* The userdata. A pool is in an interpreter at most once. */
+typedef struct {
+  lf_pool *pool;     /* a reference, and a handle unless 'inside' */
+  bool inside;       /* in one of the pool's own workers */
+  struct lf_vm *vm;  /* InlineExecutor: the interpreter, opened at the first
+                        task; owned unless 'inside' */
+} lfb_executor;
+
+void lfb_executor_open(lua_State *L, lfb_state *S);
+
+int lfb_thread_pool_executor(lua_State *L);
+int lfb_inline_executor(lua_State *L);
+
+/* Pushes the interpreter's executor object for the pool. */
+void lfb_push_executor(lua_State *L, lfb_state *S, void *pool);
+
+/* What is at 'idx' can be called in a worker, or an argument error. */
+void lfb_check_callable(lua_State *L, int idx);
+
+lfb_executor *lfb_check_executor(lua_State *L, int idx);
+
+/* Raises if the pool takes no more tasks. */
+void lfb_check_accepts(lua_State *L, lf_pool *pool);
+
+/* An InlineExecutor's interpreter; raises if it cannot be opened. */
+struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe);
+
+#endif

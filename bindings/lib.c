@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See lib.h. */
+#include "lib.h"
+
+#include "completed.h"
+#include "error.h"
+#include "executor.h"
+#include "future.h"
+#include "helpers.h"
+#include "map.h"
+#include "pack.h"
+#include "source.h"
+
+static void ref_task(void *task) {
+  lf_task_ref(task);
+}
+
+static void ref_pool(void *pool) {
+  lf_pool_handle(pool);
+}
+
+const lfb_handle_class lfb_handles[] = {
+    {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
+    {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
+    {NULL, NULL, NULL, NULL}};
+
+/* Shuts the executor at 1 down after fn: raises its error, or returns its
+ * results, which are behind it. */
+static int with_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  lua_getfield(L, 1, "shutdown");
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 0);
+  if (status != LUA_OK && status != LUA_YIELD)
+    return lua_error(L);
+  return lua_gettop(L) - 1;
+}
+
+/* lfut.with(exe, fn) */
+static int with(lua_State *L) {
+  lfb_check_executor(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  int status = lua_pcallk(L, 1, LUA_MULTRET, 0, 0, with_done);
+  return with_done(L, status, 0);
+}
+
+static void set_constants(lua_State *L) {
+  static const char *const when[] = {"ALL_COMPLETED", "FIRST_COMPLETED",
+                                     "FIRST_EXCEPTION"};
+  for (int i = 0; i < 3; i++) {
+    lua_pushstring(L, when[i]);
+    lua_setfield(L, -2, when[i]);
+  }
+  lua_pushliteral(L, PACKAGE_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+}
+
+void lfb_lib_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg functions[] = {
+      {"ThreadPoolExecutor", lfb_thread_pool_executor},
+      {"InlineExecutor", lfb_inline_executor},
+      {"wait", lfb_wait_futures},
+      {"as_completed", lfb_as_completed},
+      {"is_error", lfb_is_error},
+      {"range", lfb_range},
+      {"zip", lfb_zip},
+      {"with", with},
+      {NULL, NULL}};
+  lfb_future_open(L, S);
+  lfb_executor_open(L, S);
+  lfb_map_open(L, S);
+  lfb_completed_open(L, S);
+  lua_newtable(L);
+  lfb_setfuncs(L, S, functions);
+  lfb_error_open(L, S);
+  lfb_source_open_types(L, S);
+  lfb_helpers_open(L, S);
+  set_constants(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "lfut");
+  lua_pop(L, 1);
+}

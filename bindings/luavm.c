@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See luavm.h. Each task runs in a coroutine, which is kept for the next when
+ * it ends. The arguments are unpacked and the results packed inside it, so
+ * that errors there, too, are errors of the task. */
+#include "luavm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../runtime/mem.h"
+#include "coro.h"
+#include "error.h"
+#include "lib.h"
+#include "names.h"
+#include "output.h"
+#include "pack.h"
+#include "part.h"
+#include "wait.h"
+
+enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
+
+/* --- Ending a task early --------------------------------------------------------- */
+
+static void doom_hook(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  struct lf_vm *vm = lfb_state_find(L)->vm;
+  if (vm->current && vm->interrupted)
+    lfb_doom(L, vm, "interrupted!");
+  if (!vm->current || !vm->current->doom[0]) {
+    lua_sethook(L, NULL, 0, 0); /* meant for a task that is over */
+    return;
+  }
+  lua_pushstring(L, vm->current->doom);
+  lua_error(L);
+}
+
+static void set_doom_hook(lua_State *L) {
+  lua_sethook(L, doom_hook,
+              LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message) {
+  lfb_run *r = vm->current;
+  vm->interrupted = 0;
+  if (r && !r->doom[0])
+    snprintf(r->doom, sizeof r->doom, "%s", message);
+  if (r)
+    set_doom_hook(L);
+  lua_pushstring(L, r ? r->doom : message);
+  return lua_error(L);
+}
+
+void lfb_doom_again(lua_State *L, struct lf_vm *vm) {
+  if (vm->current && vm->current->doom[0])
+    set_doom_hook(L);
+}
+
+/* os.exit([code [, close]]) in a task. */
+static int task_exit(lua_State *L) {
+  char message[64];
+  int code = EXIT_SUCCESS;
+  if (lua_isboolean(L, 1))
+    code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  else
+    code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  snprintf(message, sizeof message, "os.exit(%d) called in a task", code);
+  return lfb_doom(L, lfb_self(L)->vm, message);
+}
+
+/* On the worker's own thread, between any two of its instructions. */
+static void vm_interrupt(struct lf_vm *vm) {
+  if (!vm->current)
+    return;
+  vm->interrupted = 1;
+  set_doom_hook(vm->running);
+  lf_unpark(lf_worker_parker(vm->worker));
+}
+
+/* --- Captured globals, while the task waits --------------------------------------- */
+
+/* Stands for nil in the table, whose names have to stay. */
+static char unset;
+
+/* The run's table of captured globals by name: 'save' takes what the task sees
+ * now, else they are set again. */
+void lfb_exchange_globals(lua_State *L, int ref, bool save) {
+  luaL_checkstack(L, 8, "captured globals");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+  lua_pushglobaltable(L);
+  int table = lua_gettop(L) - 1, globals = table + 1;
+  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    if (save) {
+      lua_pushvalue(L, -1);
+      if (lua_rawget(L, globals) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushlightuserdata(L, &unset);
+      }
+      lua_rawset(L, table);
+    } else {
+      lua_pushvalue(L, -2);
+      if (lua_touserdata(L, -1) == &unset) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+      }
+      lua_rawset(L, globals);
+    }
+  }
+  lua_pop(L, 2);
+}
+
+/* --- Runs ------------------------------------------------------------------------- */
+
+lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
+  lf_link *l = lf_list_pop(&vm->runs);
+  lfb_run *r = l ? lf_container_of(l, lfb_run, link) : lf_zalloc(sizeof *r);
+  if (!r)
+    return NULL;
+  if (l)
+    vm->free_runs--;
+  if (!l) {
+    lf_run_init(&r->base, vm->worker);
+    lf_list_init(&r->link);
+    lf_list_init(&r->waiter.link);
+    r->vm = vm;
+    r->co_ref = LUA_NOREF;
+    lf_list_add(&vm->all, &r->all);
+  }
+  r->task = task;
+  r->globals = LUA_NOREF;
+  r->chunk = NULL;
+  r->waiting = false;
+  r->doom[0] = '\0';
+  return r;
+}
+
+/* Protected: gives the run a coroutine if it has none. */
+static int ensure_co(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  if (r->co_ref != LUA_NOREF)
+    return 0;
+  r->co = lua_newthread(L);
+  r->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+void lfb_run_free(lfb_run *r) {
+  struct lf_vm *vm = r->vm;
+  if (r->globals != LUA_NOREF)
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, r->globals);
+  r->task = NULL;
+  if (vm->free_runs >= KEEP_RUNS && r->co_ref != LUA_NOREF) {
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, r->co_ref);
+    r->co_ref = LUA_NOREF;
+    r->co = NULL;
+  }
+  vm->free_runs++;
+  lf_list_add(vm->runs.next, &r->link);
+}
+
+bool lfb_try(struct lf_vm *vm, lua_CFunction f, void *arg) {
+  lua_State *L = vm->L;
+  lua_pushlightuserdata(L, vm->S);
+  lua_pushcclosure(L, f, 1);
+  lua_pushlightuserdata(L, arg);
+  bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  if (!ok)
+    lua_pop(L, 1);
+  return ok;
+}
+
+/* --- Failures ------------------------------------------------------------------------ */
+
+typedef struct {
+  lfb_run *run;
+  lf_buf *data;
+  char *trace;
+  int value; /* registry: the error value, then what is sent instead */
+} failure;
+
+/* The traceback, without the C function that called the task. */
+static int take_traceback(lua_State *L) {
+  failure *f = lua_touserdata(L, 1);
+  luaL_traceback(L, f->run->co, NULL, 0);
+  size_t len;
+  const char *text = lua_tolstring(L, -1, &len);
+  static const char end[] = "\n\t[C]: in ?";
+  size_t cut = sizeof end - 1;
+  if (len > cut && memcmp(text + len - cut, end, cut) == 0)
+    len -= cut;
+  f->trace = lf_strndup(text, len);
+  return 0;
+}
+
+static int take_value(lua_State *L) {
+  failure *f = lua_touserdata(L, 1);
+  lua_xmove(f->run->co, L, 1);
+  f->value = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static int pack_failure(lua_State *L) {
+  failure *f = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, f->value);
+  lfb_pack(L, lfb_self(L), f->data, lua_gettop(L), 1, &lfb_error_value, NULL);
+  return 0;
+}
+
+/* Its own error takes the place of an error value that cannot travel. */
+static int pack_refusal(lua_State *L) {
+  failure *f = lua_touserdata(L, 1);
+  lf_buf_reset(f->data);
+  lua_pushlightuserdata(L, lfb_self(L));
+  lua_pushcclosure(L, pack_failure, 1);
+  lua_pushvalue(L, 1);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+    return 0;
+  lf_buf_reset(f->data);
+  lfb_pack(L, lfb_self(L), f->data, lua_gettop(L), 1, &lfb_error_value, NULL);
+  return 0;
+}
+
+/* What is said when there is no memory to say more: needs none. */
+static void put_memory_error(lf_buf *data) {
+  static const char text[] = "not enough memory";
+  unsigned char head[] = {1, LFB_T_SHORT, sizeof text - 1};
+  lf_buf_reset(data);
+  (void)lf_buf_put(data, head, sizeof head);
+  (void)lf_buf_put(data, text, sizeof text - 1);
+}
+
+void lfb_pack_failure(lfb_run *r, lf_buf *data, char **trace) {
+  failure f = {.run = r, .data = data, .value = LUA_NOREF};
+  lfb_try(r->vm, take_traceback, &f);
+  bool ok = lfb_try(r->vm, take_value, &f) &&
+            (lfb_try(r->vm, pack_failure, &f) ||
+             lfb_try(r->vm, pack_refusal, &f));
+  luaL_unref(r->vm->L, LUA_REGISTRYINDEX, f.value);
+  if (!ok)
+    put_memory_error(data);
+  *trace = f.trace;
+}
+
+/* --- Tasks ------------------------------------------------------------------------- */
+
+static int task_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lfb_run *r = (lfb_run *)ctx;
+  lfb_pack(L, r->vm->S, &r->task->data, 1, lua_gettop(L), &lfb_results, NULL);
+  return 0;
+}
+
+/* In the task's coroutine: from arguments to results. */
+static int task_body(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lf_buf *data = &r->task->data;
+  lua_settop(L, 0);
+  const unsigned char *at = data->data;
+  int n = lfb_unpack(L, r->vm->S, &at, &r->globals);
+  lf_buf_reset(data);
+  lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
+  return task_done(L, LUA_OK, (lua_KContext)r);
+}
+
+static void task_ended(lfb_run *r, bool ok) {
+  lf_task *t = r->task;
+  if (!ok) {
+    lf_buf_reset(&t->data);
+    lfb_pack_failure(r, &t->data, &t->trace);
+  }
+}
+
+/* Closes what the task has left open in its coroutine, which is as new then.
+ */
+static void clean(lfb_run *r, bool ok) {
+  if (!ok) {
+    lfb_closethread(r->co, NULL);
+    lua_settop(r->co, 0);
+  }
+  if (r->doom[0])
+    lua_sethook(r->co, NULL, 0, 0);
+  lfb_output_flush(r->vm->output);
+}
+
+/* Ends the task, or says that the run goes on: with the next item. */
+static bool finish(lfb_run *r, bool ok) {
+  if (r->chunk) {
+    lfb_part_note(r, ok);
+    clean(r, ok);
+    return lfb_part_more(r);
+  }
+  lf_task *t = r->task;
+  lf_worker *worker = r->vm->worker;
+  task_ended(r, ok);
+  clean(r, ok);
+  lfb_run_free(r);
+  lf_worker_end(worker, t, ok ? LF_FINISHED : LF_FAILED);
+  return false;
+}
+
+/* A library's lua_yield in the task's outermost coroutine. */
+static void refuse_yield(lfb_run *r) {
+  lua_settop(r->co, 0);
+  lua_pushliteral(r->co, "attempt to yield from outside a coroutine");
+}
+
+/* Runs the coroutine until it parks (false), or ends and has no more to do. */
+static bool step(lfb_run *r, int nargs) {
+  int n;
+  int status = lua_resume(r->co, NULL, nargs, &n);
+  if (status == LUA_YIELD && r->waiting) {
+    if (r->globals != LUA_NOREF)
+      lfb_exchange_globals(r->vm->L, r->globals, true);
+    return false;
+  }
+  if (status == LUA_YIELD)
+    refuse_yield(r);
+  return finish(r, status == LUA_OK);
+}
+
+static void push_body(lfb_run *r, lua_CFunction body) {
+  lua_pushcfunction(r->co, body);
+  lua_pushlightuserdata(r->co, r);
+}
+
+static void go(lfb_run *r, int nargs) {
+  struct lf_vm *vm = r->vm;
+  lfb_run *outer = vm->current;
+  lua_State *running = vm->running;
+  bool could_park = vm->can_park;
+  vm->current = r;
+  vm->running = r->co;
+  vm->can_park = !lf_pool_in_caller(lf_worker_pool(vm->worker));
+  while (step(r, nargs)) {
+    push_body(r, lfb_part_body);
+    nargs = 1;
+  }
+  vm->current = outer;
+  vm->running = running;
+  vm->can_park = could_park;
+}
+
+/* The run could not be begun for lack of memory. */
+static void fail_unstarted(struct lf_vm *vm, lf_task *task) {
+  put_memory_error(&task->data);
+  lf_worker_end(vm->worker, task, LF_FAILED);
+}
+
+void lfb_run_start(lfb_run *r, lua_CFunction body) {
+  push_body(r, body);
+  go(r, 1);
+}
+
+bool lfb_run_ready(lfb_run *r) {
+  return lfb_try(r->vm, ensure_co, r);
+}
+
+static void vm_run(struct lf_vm *vm, lf_task *task) {
+  vm->interrupted = 0;
+  if (task->job) {
+    lfb_part_run(vm, task);
+    return;
+  }
+  lfb_run *r = lfb_run_new(vm, task);
+  if (r && lfb_run_ready(r)) {
+    lfb_run_start(r, task_body);
+    return;
+  }
+  if (r)
+    lfb_run_free(r);
+  fail_unstarted(vm, task);
+}
+
+static int run_callbacks(lua_State *L) {
+  lfb_callbacks_run(L, lfb_self(L));
+  return 0;
+}
+
+static void vm_resume(struct lf_vm *vm, lf_run *base) {
+  if (base == &vm->callbacks) {
+    lfb_try(vm, run_callbacks, NULL);
+    return;
+  }
+  lfb_run *r = lf_container_of(base, lfb_run, base);
+  if (!base->parked)
+    return;
+  lf_run_unpark(base);
+  r->waiting = false;
+  r->unwatch(r);
+  if (r->task)
+    lf_cycle_end(r->task);
+  if (r->globals != LUA_NOREF)
+    lfb_exchange_globals(vm->L, r->globals, false);
+  go(r, 0);
+}
+
+/* --- Life ---------------------------------------------------------------------------- */
+
+static void *vm_alloc(void *ud, void *block, size_t old, size_t size) {
+  (void)ud;
+  (void)old;
+  if (size > 0)
+    return lf_realloc(block, size);
+  lf_free(block);
+  return NULL;
+}
+
+static int vm_panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  lf_panic(__FILE__, __LINE__, message ? message : "unprotected error");
+}
+
+static void set_package(lua_State *L, const char *field, int idx) {
+  lua_getglobal(L, "package");
+  lua_pushvalue(L, idx);
+  lua_setfield(L, -2, field);
+  lua_pop(L, 1);
+}
+
+/* package.path, package.cpath, arg, package.preload, as lfb_setup_new packed
+ * them. */
+static void apply_start(lua_State *L, lfb_state *S, const lf_buf *start) {
+  const unsigned char *at = start->data;
+  int top = lua_gettop(L);
+  lfb_unpack(L, S, &at, NULL);
+  set_package(L, "path", top + 1);
+  set_package(L, "cpath", top + 2);
+  lua_pushvalue(L, top + 3);
+  lua_setglobal(L, "arg");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (lua_pushnil(L); lua_next(L, top + 4); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_settop(L, top);
+}
+
+static void replace_functions(lua_State *L, lfb_state *S) {
+  static const luaL_Reg os[] = {{"exit", task_exit}, {NULL, NULL}};
+  lua_getglobal(L, "os");
+  lfb_setfuncs(L, S, os);
+  lua_pop(L, 1);
+  lfb_coro_open(L, S);
+  lfb_output_open(L, S);
+}
+
+/* Protected: everything that needs Lua. */
+static int open_body(lua_State *L) {
+  struct lf_vm *vm = lua_touserdata(L, 1);
+  const lfb_setup *setup = lf_pool_setup(lf_worker_pool(vm->worker));
+  luaL_openlibs(L);
+  lfb_state *S = lfb_state_new(L, setup->home, vm);
+  vm->S = S;
+  S->waker = &vm->callbacks.waker;
+  lfb_lib_open(L, S);
+  replace_functions(L, S);
+  lfb_names_open(L);
+  lfb_part_open(L);
+  apply_start(L, S, &setup->start);
+#ifdef LF_DEBUG
+  lua_gc(L, LUA_GCINC, 20, 1000, 10);
+#endif
+  return 0;
+}
+
+/* Protected: the initializer, a function or source text. */
+static int initialize_body(lua_State *L) {
+  struct lf_vm *vm = lua_touserdata(L, 1);
+  const lfb_setup *setup = lf_pool_setup(lf_worker_pool(vm->worker));
+  const unsigned char *at = setup->initializer.data;
+  lua_settop(L, 0);
+  int n = lfb_unpack(L, vm->S, &at, NULL);
+  if (lua_type(L, 1) == LUA_TSTRING) {
+    size_t len;
+    const char *text = lua_tolstring(L, 1, &len);
+    if (luaL_loadbufferx(L, text, len, "=initializer", "t") != LUA_OK)
+      return lua_error(L);
+    lua_replace(L, 1);
+  }
+  lua_call(L, n - 1, 0);
+  return 0;
+}
+
+static bool initialize(struct lf_vm *vm, lf_buf *why) {
+  lua_State *L = vm->L;
+  lua_pushcfunction(L, initialize_body);
+  lua_pushlightuserdata(L, vm);
+  bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  if (!ok) {
+    size_t len;
+    const char *text = luaL_tolstring(L, -1, &len);
+    static const char head[] = "initializer failed: ";
+    if (lf_buf_put(why, head, sizeof head - 1) == 0)
+      (void)lf_buf_put(why, text, len);
+    lua_pop(L, 2);
+  }
+  lfb_output_flush(vm->output);
+  return ok;
+}
+
+static void vm_close(struct lf_vm *vm) {
+  if (vm->L)
+    lua_close(vm->L);
+  lfb_output_close(vm->output);
+  lf_link *l;
+  while ((l = lf_list_pop(&vm->all)))
+    lf_free(lf_container_of(l, lfb_run, all));
+  lf_free(vm);
+}
+
+static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
+  struct lf_vm *vm = lf_zalloc(sizeof *vm);
+  if (!vm)
+    return LF_ENOMEM;
+  vm->worker = worker;
+  lf_list_init(&vm->runs);
+  lf_list_init(&vm->all);
+  lf_run_init(&vm->callbacks, worker);
+  vm->L = lua_newstate(vm_alloc, NULL);
+  bool ok = vm->L != NULL;
+  if (ok) {
+    lua_atpanic(vm->L, vm_panic);
+    lua_pushcfunction(vm->L, open_body);
+    lua_pushlightuserdata(vm->L, vm);
+    ok = lua_pcall(vm->L, 1, 0, 0) == LUA_OK;
+  }
+  if (!ok) {
+    vm_close(vm);
+    return LF_ENOMEM;
+  }
+  const lfb_setup *setup = lf_pool_setup(lf_worker_pool(worker));
+  if (setup->has_initializer && !initialize(vm, why)) {
+    vm_close(vm);
+    return LF_EBROKEN;
+  }
+  *out = vm;
+  return 0;
+}
+
+/* Handles that lie about as garbage keep their executors alive. */
+static void vm_idle(struct lf_vm *vm) {
+  if (vm->idle_garbage)
+    lua_gc(vm->L, LUA_GCCOLLECT);
+  vm->idle_garbage = false;
+}
+
+const lf_vmops lfb_vmops = {
+    .open = vm_open,
+    .run = vm_run,
+    .resume = vm_resume,
+    .idle = vm_idle,
+    .interrupt = vm_interrupt,
+    .close = vm_close,
+};

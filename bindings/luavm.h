@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker's interpreter: how tasks run in it, park, and go on. Entered by the
+ * worker's thread only, apart from the signal handler. */
+#ifndef LFB_LUAVM_H
+#define LFB_LUAVM_H
+
+#include "state.h"
+
+#include <signal.h>
+
+#include "../runtime/job.h"
+
+/* One task on its way through the interpreter. */
+typedef struct lfb_run {
+  lf_run base;
+  lf_link link;      /* among the interpreter's free ones, or none */
+  lf_link all;       /* among all of the interpreter's */
+  struct lf_vm *vm;
+  lf_task *task;     /* a reference */
+  lua_State *co;     /* the coroutine in which it runs; reused */
+  int co_ref;        /* keeps it */
+  int globals;       /* registry: a table of the captured globals by name */
+  /* What it waits for. */
+  lf_waiter waiter;
+  lf_task *awaited;
+  lf_waits waits;
+  void (*unwatch)(struct lfb_run *run); /* takes the registration back */
+  void *watched;
+  bool waiting;
+  /* A part of a parallel loop (part.c). */
+  lf_chunk *chunk;  /* NULL: a task of its own */
+  lf_job *job;      /* a reference */
+  int setup;        /* registry: the job's function and options */
+  const unsigned char *item; /* the next packed one */
+  lua_Number first, step;    /* else a range of floats */
+  uint64_t position;         /* of the next item */
+  int sink;         /* lfb_sink */
+  size_t mark;      /* end of the output's last complete entry */
+  int64_t since;    /* when it began */
+  /* Not empty: it must end with this error, whatever it does. */
+  char doom[64];
+} lfb_run;
+
+struct lf_vm {
+  lua_State *L;
+  lfb_state *S;
+  lf_worker *worker;
+  lf_link runs;        /* free ones */
+  size_t free_runs;    /* how many */
+  lf_link all;         /* all; freed when the interpreter is closed */
+  lfb_run *current;    /* that runs now, or NULL */
+  lua_State *running;  /* the innermost coroutine of it */
+  bool can_park;       /* nothing between it and its worker that cannot yield */
+  bool idle_garbage;   /* handles may lie about */
+  volatile sig_atomic_t interrupted; /* set by the signal handler */
+  lf_run callbacks;    /* made ready when a done-callback falls due */
+  struct lfb_output *output;
+  uint64_t job;        /* whose function is kept in LFB_REF_JOB */
+};
+
+extern const lf_vmops lfb_vmops;
+
+/* How workers of a pool are set up: the same for all, read-only, shared. */
+typedef struct {
+  lfb_home *home;       /* a reference */
+  lf_buf start;         /* packed: what lfb_setup_pack says */
+  lf_buf initializer;   /* packed: function or source text, arguments */
+  bool has_initializer;
+  const char *kind;     /* "thread", "inline" */
+} lfb_setup;
+
+/* The state at the top of 'L's program (package.path, arg, preload) as its
+ * workers will start; raises on error. The initializer is at 'idx', with its
+ * list of arguments behind it; nil for none. */
+lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
+                         const char *kind);
+void lfb_setup_free(void *setup);
+
+/* C stack that has to be left, in bytes, for running a task on top of another.
+ */
+enum { LFB_STACK = 256 << 10 };
+
+/* For an InlineExecutor, on the C stack of the caller: claims and runs one
+ * chunk of the loop; false if there was none. */
+bool lfb_run_part(struct lf_vm *vm, lf_job *job);
+
+/* The end of the task with an error that it cannot catch; raises. */
+int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message);
+
+/* When an error has passed from one coroutine to its resumer 'L': if the task
+ * is doomed, its end follows it there. */
+void lfb_doom_again(lua_State *L, struct lf_vm *vm);
+
+/* --- For part.c ---------------------------------------------------------- */
+
+/* A run for 'task' (whose reference it takes over; may be NULL). NULL: no
+ * memory. */
+lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task);
+
+/* Gives it a coroutine; false: no memory. */
+bool lfb_run_ready(lfb_run *run);
+
+/* Calls 'body(run)' in its coroutine, and deals with what comes of it. */
+void lfb_run_start(lfb_run *run, lua_CFunction body);
+
+void lfb_run_free(lfb_run *run);
+
+void lfb_exchange_globals(lua_State *L, int ref, bool save);
+
+/* The error value at the top of the run's coroutine, packed into 'data' (empty
+ * at first) with its traceback, which the caller owns, in '*trace'. */
+void lfb_pack_failure(lfb_run *run, lf_buf *data, char **trace);
+
+/* Protected: calls 'f' in the interpreter's main thread with a pointer. True
+ * unless it raised; nothing is left on the stack. */
+bool lfb_try(struct lf_vm *vm, lua_CFunction f, void *arg);
+
+#endif

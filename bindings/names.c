@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See names.h. The map from objects to names is built from package.loaded. A
+ * module's own functions and tables have names; deeper inside only C functions
+ * do, which cannot travel otherwise. */
+#include "names.h"
+
+#include <string.h>
+
+enum { DEPTH = 4 };
+
+static const char *const standard[] = {
+    "assert",   "collectgarbage", "dofile",  "error",    "getmetatable",
+    "ipairs",   "load",           "loadfile", "next",    "pairs",
+    "pcall",    "print",          "rawequal", "rawget",  "rawlen",
+    "rawset",   "require",        "select",  "setmetatable", "tonumber",
+    "tostring", "type",           "warn",    "xpcall",   "_G",
+    "_VERSION", "coroutine",      "debug",   "io",       "math",
+    "os",       "package",        "string",  "table",    "utf8"};
+
+enum { NSTANDARD = sizeof standard / sizeof standard[0] };
+
+/* Is the value at the top (of global 'name') the library's own? A script that
+ * came first may have put something else there. */
+static bool is_library(lua_State *L, const char *name) {
+  if (lua_iscfunction(L, -1) || lua_type(L, -1) == LUA_TSTRING)
+    return true;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, name);
+  bool same = lua_istable(L, -1) && lua_rawequal(L, -1, -3);
+  lua_pop(L, 2);
+  return same;
+}
+
+void lfb_names_open(lua_State *L) {
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  lua_pushglobaltable(L);
+  for (int i = 0; i < NSTANDARD; i++) {
+    lua_pushstring(L, standard[i]);
+    lua_rawget(L, -2);
+    if (is_library(L, standard[i]))
+      lua_setfield(L, -3, standard[i]);
+    else
+      lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}
+
+bool lfb_is_standard(lua_State *L, const char *name) {
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  lua_pushstring(L, name);
+  lua_rawget(L, -2);
+  bool same = !lua_isnil(L, -1) && lua_rawequal(L, -1, -3);
+  lua_pop(L, 2);
+  return same;
+}
+
+/* Gives the object at the top the name (its first 'len' bytes) unless it has
+ * one; stack: names table at 'names'. True if it had none. */
+static bool give_name(lua_State *L, int names, const char *name, size_t len) {
+  lua_pushvalue(L, -1);
+  bool fresh = lua_rawget(L, names) == LUA_TNIL;
+  lua_pop(L, 1);
+  if (!fresh)
+    return false;
+  lua_pushvalue(L, -1);
+  lua_pushlstring(L, name, len);
+  lua_rawset(L, names);
+  return true;
+}
+
+static bool can_have_name(lua_State *L, int depth) {
+  if (lua_iscfunction(L, -1) || lua_islightuserdata(L, -1))
+    return true;
+  return depth == 1 && (lua_isfunction(L, -1) || lua_istable(L, -1));
+}
+
+/* Names what is in the table at the top, whose own name is at 'path'. */
+static void name_fields(lua_State *L, int names, int path, int depth) {
+  luaL_checkstack(L, 8, "too many nested modules");
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      continue;
+    lua_pushvalue(L, path);
+    lua_pushlstring(L, "\0", 1);
+    lua_pushvalue(L, -4);
+    lua_concat(L, 3);
+    size_t len;
+    const char *name = lua_tolstring(L, -1, &len);
+    lua_insert(L, -2); /* ... key, path, value */
+    bool fresh = can_have_name(L, depth) && give_name(L, names, name, len);
+    if (lua_istable(L, -1) && depth < DEPTH && (fresh || depth > 1))
+      name_fields(L, names, lua_gettop(L) - 1, depth + 1);
+    lua_remove(L, -2);
+  }
+}
+
+/* Names the module at the top. */
+static void name_module(lua_State *L, int names, const char *name) {
+  if (strcmp(name, "_G") == 0) {
+    give_name(L, names, name, 2);
+    lfb_push_ref(L, LFB_REF_STANDARD);
+  } else if (lua_istable(L, -1) || lua_isfunction(L, -1)) {
+    give_name(L, names, name, strlen(name));
+    lua_pushvalue(L, -1);
+  } else {
+    return;
+  }
+  lua_pushstring(L, name);
+  lua_insert(L, -2);
+  if (lua_istable(L, -1))
+    name_fields(L, names, lua_gettop(L) - 1, 1);
+  lua_pop(L, 2);
+}
+
+/* The standard libraries first: their names are what other modules' copies of
+ * their functions should be known by. */
+static void build(lua_State *L) {
+  lfb_push_ref(L, LFB_REF_NAMES);
+  int names = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (int i = NSTANDARD - 1; i >= 0; i--) {
+    if (lua_getfield(L, -1, standard[i]) == LUA_TTABLE)
+      name_module(L, names, standard[i]);
+    lua_pop(L, 1);
+  }
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING)
+      name_module(L, names, lua_tostring(L, -2));
+  lua_pop(L, 2);
+}
+
+void lfb_names_refresh(lua_State *L, lfb_state *S) {
+  size_t now = 1;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    now = now * 31 + (size_t)lua_topointer(L, -1);
+  lua_pop(L, 1);
+  if (now == S->modules)
+    return;
+  build(L);
+  S->modules = now;
+}
+
+bool lfb_push_name(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  lfb_push_ref(L, LFB_REF_NAMES);
+  lua_pushvalue(L, idx);
+  if (lua_rawget(L, -2) == LUA_TSTRING) {
+    lua_remove(L, -2);
+    return true;
+  }
+  lua_pop(L, 2);
+  return false;
+}
+
+/* Follows one key from the value at the top, which it replaces. */
+static void follow(lua_State *L, const char *key, const char *module) {
+  if (!lua_istable(L, -1))
+    luaL_error(L, "module '%s' has no '%s' in this worker", module, key);
+  lua_getfield(L, -1, key);
+  lua_remove(L, -2);
+  if (lua_isnil(L, -1))
+    luaL_error(L, "module '%s' has no '%s' in this worker", module, key);
+}
+
+static void resolve(lua_State *L, const char *name, size_t len) {
+  const char *end = name + len;
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  lua_getfield(L, -1, "require");
+  lua_remove(L, -2);
+  lua_pushstring(L, name);
+  lua_call(L, 1, 1);
+  for (const char *key = name + strlen(name) + 1; key < end;
+       key += strlen(key) + 1)
+    follow(L, key, name);
+}
+
+void lfb_push_named(lua_State *L, const char *name, size_t len) {
+  lfb_push_ref(L, LFB_REF_NAMED);
+  lua_pushlstring(L, name, len);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, -3) != LUA_TNIL) {
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 1);
+  resolve(L, lua_tostring(L, -1), len);
+  lua_pushvalue(L, -1);
+  lua_insert(L, -3); /* named, object, name, object */
+  lua_rawset(L, -4);
+  lua_remove(L, -2);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See part.h. */
+#include "part.h"
+
+#include <string.h>
+
+#include "../runtime/mem.h"
+#include "drivers.lua.h"
+#include "pack.h"
+
+/* --- The job's function and options ------------------------------------------------ */
+
+/* Pushes the table of the setup's values; each of several runs of one job has
+ * its own, as one may be parked in the middle of the function. One that is not
+ * in use is kept for the worker's next chunk. */
+static void push_setup(lua_State *L, lfb_run *r) {
+  struct lf_vm *vm = r->vm;
+  lfb_push_ref(L, LFB_REF_JOB);
+  if (vm->job == lf_job_id(r->job)) {
+    vm->job = 0;
+    lua_rawgeti(L, -1, 2);
+    if (lua_istable(L, -1))
+      r->globals = luaL_ref(L, LUA_REGISTRYINDEX);
+    else
+      lua_pop(L, 1);
+    if (r->globals != LUA_NOREF)
+      lfb_exchange_globals(L, r->globals, false);
+    lua_rawgeti(L, -1, 1);
+  } else {
+    const unsigned char *at = lf_job_setup(r->job)->data;
+    lua_createtable(L, LFB_SETUP_COUNT, 0);
+    int n = lfb_unpack(L, vm->S, &at, &r->globals);
+    for (; n > 0; n--)
+      lua_rawseti(L, -n - 1, n);
+  }
+  lua_remove(L, -2);
+}
+
+/* Protected: keeps the setup for the next chunk. */
+static int keep_setup(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lfb_push_ref(L, LFB_REF_JOB);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->setup);
+  lua_rawseti(L, -2, 1);
+  if (r->globals != LUA_NOREF)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->globals);
+  else
+    lua_pushnil(L);
+  lua_rawseti(L, -2, 2);
+  r->vm->job = lf_job_id(r->job);
+  return 0;
+}
+
+/* --- What the drivers call ----------------------------------------------------------- */
+
+static lfb_run *run_of(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(2));
+}
+
+/* fetch() -> the next item's arguments */
+static int fetch_packed(lua_State *L) {
+  return lfb_unpack(L, lfb_self(L), &run_of(L)->item, NULL);
+}
+
+static int fetch_number(lua_State *L) {
+  lfb_run *r = run_of(L);
+  lua_pushnumber(L, r->first + (lua_Number)r->position++ * r->step);
+  return 1;
+}
+
+/* emit(...): an item's results */
+static int emit(lua_State *L) {
+  lfb_run *r = run_of(L);
+  lf_buf *out = &r->chunk->out;
+  unsigned char *kind = lf_buf_room(out, 1);
+  if (!kind)
+    return luaL_error(L, "not enough memory");
+  *kind = LFB_ITEM_RESULT;
+  lfb_pack(L, lfb_self(L), out, 1, lua_gettop(L), &lfb_results, NULL);
+  r->mark = out->len;
+  r->chunk->finished++;
+  return 0;
+}
+
+/* --- Running -------------------------------------------------------------------------- */
+
+static void push_helper(lua_State *L, lfb_run *r, lua_CFunction f) {
+  lua_pushlightuserdata(L, r->vm->S);
+  lua_pushlightuserdata(L, r);
+  lua_pushcclosure(L, f, 2);
+}
+
+static void push_setup_value(lua_State *L, int setup, int which) {
+  lua_rawgeti(L, setup, which);
+}
+
+/* Pushes the function, with math.random seeded for each item if asked for. */
+static void push_function(lua_State *L, int setup, uint64_t position) {
+  push_setup_value(L, setup, LFB_SETUP_SEED);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    push_setup_value(L, setup, LFB_SETUP_FUNCTION);
+    return;
+  }
+  int seed = lua_gettop(L);
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  lua_getfield(L, -1, "seeded");
+  push_setup_value(L, setup, LFB_SETUP_FUNCTION);
+  lua_pushvalue(L, seed);
+  lua_pushinteger(L, (lua_Integer)position);
+  lua_rawgeti(L, seed + 1, 1); /* math.randomseed */
+  lua_call(L, 4, 1);
+  lua_replace(L, seed);
+  lua_settop(L, seed);
+}
+
+static bool is_integer_range(lua_State *L, int setup) {
+  push_setup_value(L, setup, LFB_SETUP_FIRST);
+  bool is = lua_isinteger(L, -1);
+  lua_pop(L, 1);
+  return is;
+}
+
+/* first, last, step of the items from 'position' to the chunk's end. */
+static void push_range(lua_State *L, lfb_run *r, int setup, uint64_t position) {
+  push_setup_value(L, setup, LFB_SETUP_FIRST);
+  push_setup_value(L, setup, LFB_SETUP_STEP);
+  uint64_t first = (uint64_t)lua_tointeger(L, -2);
+  uint64_t step = (uint64_t)lua_tointeger(L, -1);
+  uint64_t last = r->chunk->first + r->chunk->count - 1;
+  lua_pop(L, 2);
+  lua_pushinteger(L, (lua_Integer)(first + position * step));
+  lua_pushinteger(L, (lua_Integer)(first + last * step));
+  lua_pushinteger(L, (lua_Integer)step);
+}
+
+/* How many items there are from 'position' on, and fetch. */
+static void push_items(lua_State *L, lfb_run *r, int setup,
+                       uint64_t position) {
+  lf_block *b = r->chunk->block;
+  uint64_t left = r->chunk->first + r->chunk->count - position;
+  lua_pushinteger(L, (lua_Integer)left);
+  if (b) {
+    r->item = b->bytes.data + lf_block_start(b, position);
+    push_helper(L, r, fetch_packed);
+    return;
+  }
+  push_setup_value(L, setup, LFB_SETUP_FIRST);
+  push_setup_value(L, setup, LFB_SETUP_STEP);
+  r->first = lua_tonumber(L, -2);
+  r->step = lua_tonumber(L, -1);
+  r->position = position;
+  lua_pop(L, 2);
+  push_helper(L, r, fetch_number);
+}
+
+static int part_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)L;
+  (void)status;
+  (void)ctx;
+  return 0;
+}
+
+int lfb_part_body(lua_State *L) {
+  static const char *const drivers[][2] = {{"map_items", "map_range"},
+                                           {"each_items", "each_range"},
+                                           {"fold_items", "fold_range"}};
+  lfb_run *r = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  luaL_checkstack(L, 30, "parallel loop");
+  if (r->setup == LUA_NOREF) {
+    push_setup(L, r);
+    lua_pushvalue(L, -1);
+    r->setup = luaL_ref(L, LUA_REGISTRYINDEX);
+  } else {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->setup);
+  }
+  push_setup_value(L, 1, LFB_SETUP_SINK);
+  r->sink = (int)lua_tointeger(L, -1);
+  bool range = is_integer_range(L, 1);
+  uint64_t position = r->chunk->first + r->chunk->finished;
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  lua_getfield(L, -1, drivers[r->sink][range]);
+  push_function(L, 1, position);
+  if (range)
+    push_range(L, r, 1, position);
+  else
+    push_items(L, r, 1, position);
+  push_helper(L, r, emit);
+  push_setup_value(L, 1, LFB_SETUP_COMBINE);
+  lua_callk(L, range ? 6 : 5, 0, (lua_KContext)r, part_done);
+  return 0;
+}
+
+static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
+                  lf_chunk *chunk) {
+  lfb_run *r = lfb_run_new(vm, task);
+  if (!r || !lfb_run_ready(r)) {
+    static const char text[] = "not enough memory";
+    if (r)
+      lfb_run_free(r);
+    chunk->failed = true;
+    (void)lf_buf_put(&chunk->why, text, sizeof text - 1);
+    lf_job_done(job, chunk, 0);
+    if (task)
+      lf_worker_end(vm->worker, task, LF_FINISHED);
+    return;
+  }
+  r->chunk = chunk;
+  r->job = lf_job_ref(job);
+  r->setup = LUA_NOREF;
+  r->mark = 0;
+  r->since = lf_now();
+  lfb_run_start(r, lfb_part_body);
+}
+
+void lfb_part_run(struct lf_vm *vm, lf_task *task) {
+  lf_chunk *chunk = lf_job_claim(task->job, task);
+  if (chunk)
+    start(vm, task, task->job, chunk);
+  else
+    lf_worker_end(vm->worker, task, LF_FINISHED);
+}
+
+bool lfb_run_part(struct lf_vm *vm, lf_job *job) {
+  lf_chunk *chunk = lf_job_claim(job, NULL);
+  if (!chunk)
+    return false;
+  lf_worker_count_started(vm->worker);
+  start(vm, NULL, job, chunk);
+  return true;
+}
+
+/* --- Ending ---------------------------------------------------------------------------- */
+
+/* The error entry of the item that failed. */
+static bool put_error(lfb_run *r) {
+  lf_buf *out = &r->chunk->out;
+  lf_buf value;
+  char *trace = NULL;
+  lf_buf_init(&value, NULL, 0);
+  lfb_pack_failure(r, &value, &trace);
+  uint32_t len = trace ? (uint32_t)strlen(trace) : 0;
+  unsigned char *at = lf_buf_room(out, 1 + value.len + sizeof len + len);
+  if (at) {
+    *at++ = LFB_ITEM_ERROR;
+    memcpy(at, value.data, value.len);
+    memcpy(at + value.len, &len, sizeof len);
+    if (len)
+      memcpy(at + value.len + sizeof len, trace, len);
+  }
+  /* References go along: they are dropped with the chunk's output. */
+  if (value.refs && lf_buf_ref(out, value.refs, lf_refs_drop) == 0)
+    value.refs = NULL;
+  lf_buf_fini(&value);
+  lf_free(trace);
+  return at != NULL;
+}
+
+static void give_up(lf_chunk *c, const char *why) {
+  c->failed = true;
+  (void)lf_buf_put(&c->why, why, strlen(why));
+}
+
+void lfb_part_note(lfb_run *r, bool ok) {
+  lf_chunk *c = r->chunk;
+  if (ok) {
+    c->finished = c->count;
+    return;
+  }
+  bool interrupted = strcmp(r->doom, "interrupted!") == 0;
+  c->out.len = r->mark;
+  if (put_error(r)) {
+    r->mark = c->out.len;
+    c->finished++;
+  } else {
+    give_up(c, "not enough memory");
+  }
+  if (interrupted)
+    give_up(c, "interrupted!");
+}
+
+bool lfb_part_more(lfb_run *r) {
+  lf_chunk *c = r->chunk;
+  if (r->sink == LFB_MAPPED && c->finished < c->count && !c->failed) {
+    r->doom[0] = '\0';
+    return true;
+  }
+  struct lf_vm *vm = r->vm;
+  lf_task *task = r->task;
+  lf_job *job = r->job;
+  if (r->setup != LUA_NOREF) {
+    lfb_try(vm, keep_setup, r);
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, r->setup);
+  }
+  lfb_run_free(r);
+  lf_job_done(job, c, lf_now() - r->since);
+  lf_job_unref(job);
+  if (task)
+    lf_worker_end(vm->worker, task, LF_FINISHED);
+  else
+    lf_worker_count_finished(vm->worker);
+  return false;
+}
+
+void lfb_part_open(lua_State *L) {
+  if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
+                       "=lfut", "t") != LUA_OK)
+    lua_error(L);
+  lua_call(L, 0, 1);
+  lua_getglobal(L, "math");
+  lua_getfield(L, -1, "randomseed");
+  lua_rawseti(L, -3, 1);
+  lua_pop(L, 1);
+  lfb_set_ref(L, LFB_REF_DRIVERS);
+}

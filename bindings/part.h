@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker's part of a parallel loop: chunks of items, run by the drivers of
+ * scripts/drivers.lua. */
+#ifndef LFB_PART_H
+#define LFB_PART_H
+
+#include "luavm.h"
+
+/* What becomes of the items' results. */
+typedef enum { LFB_MAPPED, LFB_EACH, LFB_FOLD } lfb_sink;
+
+/* Entries of a chunk's output. */
+typedef enum {
+  LFB_ITEM_RESULT, /* a stream */
+  LFB_ITEM_ERROR,  /* a stream of one value; uint32 length, traceback */
+} lfb_entry;
+
+/* A job's setup, packed as a stream of these values. */
+enum {
+  LFB_SETUP_FUNCTION = 1,
+  LFB_SETUP_SINK,
+  LFB_SETUP_FIRST,   /* of a range; nil: the items are packed */
+  LFB_SETUP_STEP,
+  LFB_SETUP_SEED,    /* or nil */
+  LFB_SETUP_COMBINE, /* or nil */
+  LFB_SETUP_COUNT = LFB_SETUP_COMBINE
+};
+
+/* Loads the drivers. */
+void lfb_part_open(lua_State *L);
+
+/* A runner: claims a chunk and runs it; ends the task. */
+void lfb_part_run(struct lf_vm *vm, lf_task *task);
+
+/* For luavm.c: runs what is left of the run's chunk, in its coroutine. */
+int lfb_part_body(lua_State *L);
+
+/* The coroutine has ended, maybe with an error at its top: notes that. */
+void lfb_part_note(lfb_run *run, bool ok);
+
+/* Is lfb_part_body to be called again? Else the chunk and the run are done. */
+bool lfb_part_more(lfb_run *run);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See program.h: the interpreter that scripts run in, from its first moment to
+ * its end, whether lfut or another program has made it. */
+#include "program.h"
+
+#include <stdlib.h>
+
+#include "error.h"
+#include "lib.h"
+#include "names.h"
+#include "state.h"
+#include "wait.h"
+
+/* The program's thread, for its signal handler. */
+static lf_parker *volatile program_parker;
+
+static void wake_program(lf_waker *waker) {
+  lfb_state *S = lf_container_of(waker, lfb_state, home_waker);
+  lf_unpark(&S->home->parker);
+}
+
+static lfb_state *open_state(lua_State *L) {
+  lfb_state *S = lfb_state_new(L, NULL, NULL);
+  S->home_waker.wake = wake_program;
+  S->waker = &S->home_waker;
+  lfb_names_open(L);
+  lfb_lib_open(L, S);
+  return S;
+}
+
+void lfb_program_init(lua_State *L, int workers) {
+  lfb_state *S = open_state(L);
+  S->home->workers = workers;
+  program_parker = &S->home->parker;
+  /* The module is there, but a script has to ask for it. */
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "lfut");
+  lua_setfield(L, LUA_REGISTRYINDEX, "lfut.module");
+  lua_pushnil(L);
+  lua_setfield(L, -2, "lfut");
+  lua_pop(L, 1);
+}
+
+/* LFUT_WORKERS, which lfut itself has read already. */
+static int workers_from_environment(lua_State *L) {
+  const char *text = getenv("LFUT_WORKERS");
+  if (!text)
+    return 0;
+  char *end;
+  long n = strtol(text, &end, 10);
+  if (end == text || *end || n < 1 || n > 100000)
+    luaL_error(L, "bad LFUT_WORKERS '%s' (an integer greater than 0 expected)",
+               text);
+  return (int)n;
+}
+
+/* Pools that outlive the interpreter of another program than lfut finish their
+ * work at the end of a successful process; after an error they do not. */
+static void finish_at_exit(int status, void *home) {
+  lf_pool *p;
+  lfb_home *h = home;
+  while (status == EXIT_SUCCESS && (p = lf_host_pool(&h->host, 0))) {
+    lf_pool_finish(p);
+    while (!lf_task_done(lf_pool_over(p)))
+      lf_park(&h->parker, lf_after(0.001));
+    lf_pool_unref(p);
+  }
+}
+
+int luaopen_lfut(lua_State *L) {
+  lfb_state *S = lfb_state_find(L);
+  if (!S) {
+    int workers = workers_from_environment(L);
+    S = open_state(L);
+    S->home->workers = workers;
+    on_exit(finish_at_exit, lfb_home_ref(S->home));
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "lfut");
+    return 1;
+  }
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "lfut.module") == LUA_TNIL)
+    return luaL_error(L, "lfut is open already");
+  return 1;
+}
+
+/* Waits for the pool to end; callbacks run meanwhile. */
+static void finish_pool(lua_State *L, lfb_state *S, lf_pool *p) {
+  lf_pool_finish(p);
+  lfb_wait_for what = {.task = lf_pool_over(p), .deadline = LF_FOREVER};
+  while (!lf_task_done(what.task))
+    lfb_wait(L, S, &what);
+}
+
+int lfb_program_finish(lua_State *L) {
+  lfb_state *S = lfb_state_find(L);
+  lf_pool *p;
+  lfb_wait_callbacks(L, S);
+  while ((p = lf_host_pool(&S->home->host, 0))) {
+    lf_pool_unref(p); /* the host has one, until it has ended */
+    finish_pool(L, S, p);
+  }
+  lfb_wait_callbacks(L, S);
+  lf_threads_settle();
+  return 0;
+}
+
+void lfb_program_abandon(lua_State *L) {
+  lfb_interrupt(lfb_state_find(L));
+}
+
+void lfb_program_signal(void) {
+  if (program_parker)
+    lf_unpark(program_parker);
+}
+
+void lfb_program_interrupt(lua_State *L) {
+  lfb_state *S = lfb_state_find(L);
+  S->interrupted = true;
+  lfb_interrupt(S);
+}
+
+int lfb_program_traceback(lua_State *L, int idx) {
+  return lfb_last_trace(L, idx);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See source.h. Ranges and zips are tables, so that they travel. */
+#include "source.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "error.h"
+
+#define RANGE "lfut.Range"
+#define ZIP "lfut.Zip"
+
+static bool has_metatable(lua_State *L, int idx, const char *name) {
+  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
+    return false;
+  luaL_getmetatable(L, name);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+/* --- Ranges ----------------------------------------------------------------------- */
+
+/* As Lua's numeric for counts (lvm.c, forprep). */
+static uint64_t count_integers(lua_Integer first, lua_Integer last,
+                               lua_Integer step) {
+  if (step > 0 ? first > last : first < last)
+    return 0;
+  uint64_t span = step > 0 ? (uint64_t)last - (uint64_t)first
+                           : (uint64_t)first - (uint64_t)last;
+  uint64_t by = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
+  uint64_t n = span / by;
+  return n < UINT64_MAX ? n + 1 : n;
+}
+
+static uint64_t count_floats(lua_State *L, lua_Number first, lua_Number last,
+                             lua_Number step) {
+  lua_Number n = floor((last - first) / step) + 1;
+  if (isnan(n) || n >= 9e15)
+    luaL_error(L, "range is endless");
+  return n > 0 ? (uint64_t)n : 0;
+}
+
+static void set_integer(lua_State *L, const char *field, lua_Integer i) {
+  lua_pushinteger(L, i);
+  lua_setfield(L, -2, field);
+}
+
+int lfb_range(lua_State *L) {
+  if (lua_isnoneornil(L, 2)) { /* range(n) */
+    luaL_checknumber(L, 1);
+    lua_settop(L, 1);
+    lua_pushinteger(L, 1);
+    lua_insert(L, 1);
+  }
+  lua_settop(L, 3);
+  for (int i = 1; i <= 2; i++)
+    luaL_checknumber(L, i);
+  if (lua_isnil(L, 3)) {
+    lua_pushinteger(L, 1);
+    lua_replace(L, 3);
+  }
+  luaL_argcheck(L, luaL_checknumber(L, 3) != 0, 3, "step is zero");
+  for (int i = 1; i <= 3; i++) { /* strings and such become numbers */
+    if (lua_type(L, i) == LUA_TNUMBER)
+      continue;
+    lua_pushnumber(L, lua_tonumber(L, i));
+    lua_replace(L, i);
+  }
+  uint64_t n;
+  bool integers = lua_isinteger(L, 1) && lua_isinteger(L, 3);
+  lua_Integer last = 0;
+  int exact;
+  if (integers && lua_isinteger(L, 2)) {
+    last = lua_tointeger(L, 2);
+  } else if (integers) { /* a float limit is rounded towards the range */
+    lua_Number l = lua_tonumber(L, 2);
+    l = lua_tointeger(L, 3) > 0 ? floor(l) : ceil(l);
+    lua_pushnumber(L, l);
+    last = lua_tointegerx(L, -1, &exact);
+    lua_pop(L, 1);
+    if (!exact)
+      last = l > 0 ? LUA_MAXINTEGER : LUA_MININTEGER;
+  }
+  if (integers)
+    n = count_integers(lua_tointeger(L, 1), last, lua_tointeger(L, 3));
+  else
+    n = count_floats(L, lua_tonumber(L, 1), lua_tonumber(L, 2),
+                     lua_tonumber(L, 3));
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, 1);
+  if (!integers) {
+    lua_pop(L, 1);
+    lua_pushnumber(L, lua_tonumber(L, 1));
+  }
+  lua_setfield(L, -2, "first");
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "step");
+  set_integer(L, "n", (lua_Integer)n);
+  luaL_setmetatable(L, RANGE);
+  return 1;
+}
+
+static void open_range(lua_State *L, int idx, lfb_source *s) {
+  lua_getfield(L, idx, "first");
+  lua_getfield(L, idx, "step");
+  lua_getfield(L, idx, "n");
+  s->kind = LFB_RANGE;
+  s->known = true;
+  s->floats = !lua_isinteger(L, -3);
+  s->first = lua_tointeger(L, -3);
+  s->step = lua_tointeger(L, -2);
+  s->ffirst = lua_tonumber(L, -3);
+  s->fstep = lua_tonumber(L, -2);
+  s->total = (uint64_t)lua_tointeger(L, -1);
+  lua_pop(L, 3);
+  lua_pushvalue(L, idx);
+}
+
+static void push_range_item(lua_State *L, const lfb_source *s, uint64_t i) {
+  if (s->floats)
+    lua_pushnumber(L, s->ffirst + (lua_Number)i * s->fstep);
+  else
+    lua_pushinteger(L,
+                    (lua_Integer)((uint64_t)s->first + i * (uint64_t)s->step));
+}
+
+static int range_len(lua_State *L) {
+  lua_getfield(L, 1, "n");
+  return 1;
+}
+
+/* for i in lfut.range(...) do */
+static int range_call(lua_State *L) {
+  lfb_source s = {0};
+  luaL_argcheck(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  open_range(L, 1, &s);
+  uint64_t i = 0;
+  if (!lua_isnoneornil(L, 3)) {
+    lua_Number done = s.floats ? (lua_tonumber(L, 3) - s.ffirst) / s.fstep : 0;
+    i = s.floats ? (uint64_t)llround(done) + 1
+                 : (uint64_t)((lua_tointeger(L, 3) - s.first) / s.step) + 1;
+  }
+  if (i >= s.total)
+    lua_pushnil(L);
+  else
+    push_range_item(L, &s, i);
+  return 1;
+}
+
+static int range_tostring(lua_State *L) {
+  luaL_argcheck(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  lua_getfield(L, 1, "first");
+  lua_getfield(L, 1, "step");
+  lua_getfield(L, 1, "n");
+  lua_pushfstring(L, "range(first %s, step %s, %s items)",
+                  luaL_tolstring(L, 2, NULL), luaL_tolstring(L, 3, NULL),
+                  luaL_tolstring(L, 4, NULL));
+  return 1;
+}
+
+/* --- Zips --------------------------------------------------------------------------- */
+
+static bool is_source(lua_State *L, int idx) {
+  return lua_istable(L, idx) || lua_isfunction(L, idx) ||
+         (lua_isuserdata(L, idx) &&
+          luaL_getmetafield(L, idx, "__call") != LUA_TNIL);
+}
+
+int lfb_zip(lua_State *L) {
+  int n = lua_gettop(L);
+  luaL_argcheck(L, n > 0, 1, "items expected");
+  for (int i = 1; i <= n; i++) {
+    if (!is_source(L, i))
+      luaL_typeerror(L, i, "table, range, zip or iterator function");
+    lua_settop(L, n);
+  }
+  lua_createtable(L, n, 1);
+  lua_insert(L, 1);
+  for (int i = n; i >= 1; i--)
+    lua_rawseti(L, 1, i);
+  set_integer(L, "n", n);
+  luaL_setmetatable(L, ZIP);
+  return 1;
+}
+
+/* Keeps { block of sources, kept value, kept value, ... }. */
+static void open_zip(lua_State *L, int idx, lfb_source *s) {
+  lua_getfield(L, idx, "n");
+  int n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  luaL_checkstack(L, 10, "zips within zips");
+  lua_createtable(L, n + 1, 0);
+  lfb_source *parts = lua_newuserdatauv(L, sizeof *parts * (size_t)n, 0);
+  lua_rawseti(L, -2, 1);
+  bool tables = false;
+  s->kind = LFB_ZIP;
+  s->known = true;
+  s->total = UINT64_MAX;
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, idx, i + 1);
+    lfb_source_open(L, lua_gettop(L), &parts[i]);
+    lua_rawseti(L, -3, i + 2);
+    lua_pop(L, 1);
+    tables = tables || parts[i].at_call;
+    s->known = s->known && parts[i].known;
+    s->total = parts[i].total < s->total ? parts[i].total : s->total;
+  }
+  s->at_call = s->known && tables;
+}
+
+static int zip_next(lua_State *L, int kept) {
+  lua_rawgeti(L, kept, 1);
+  lfb_source *parts = lua_touserdata(L, -1);
+  int n = (int)lua_rawlen(L, kept) - 1;
+  lua_pop(L, 1);
+  luaL_checkstack(L, n + 10, "too many items in a zip");
+  int top = lua_gettop(L);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, kept, i + 2);
+    int got = lfb_source_next(L, &parts[i], lua_gettop(L));
+    if (got == 0) {
+      lua_settop(L, top);
+      return 0;
+    }
+    lua_pop(L, got - 1);
+    lua_remove(L, -2);
+  }
+  return n;
+}
+
+/* --- Sources --------------------------------------------------------------------------- */
+
+static void open_table(lua_State *L, int idx, lfb_source *s) {
+  lua_pushliteral(L, "n");
+  lua_rawget(L, idx);
+  s->kind = LFB_TABLE;
+  s->known = s->at_call = true;
+  if (lua_isinteger(L, -1) && lua_tointeger(L, -1) >= 0)
+    s->total = (uint64_t)lua_tointeger(L, -1);
+  else
+    s->total = (uint64_t)luaL_len(L, idx);
+  lua_pop(L, 1);
+  lua_pushvalue(L, idx);
+}
+
+void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
+  *s = (lfb_source){.total = UINT64_MAX};
+  if (has_metatable(L, idx, RANGE)) {
+    open_range(L, idx, s);
+  } else if (has_metatable(L, idx, ZIP)) {
+    open_zip(L, idx, s);
+  } else if (lua_istable(L, idx) &&
+             luaL_getmetafield(L, idx, "__call") == LUA_TNIL) {
+    open_table(L, idx, s);
+  } else if (is_source(L, idx)) {
+    s->kind = LFB_FUNCTION;
+    lua_pushvalue(L, idx);
+  } else {
+    luaL_typeerror(L, idx, "table, range, zip or iterator function");
+  }
+}
+
+static int function_next(lua_State *L, int kept) {
+  int top = lua_gettop(L);
+  lua_pushvalue(L, kept);
+  lua_call(L, 0, LUA_MULTRET);
+  if (lua_gettop(L) > top && !lua_isnil(L, top + 1))
+    return lua_gettop(L) - top;
+  lua_settop(L, top);
+  return 0;
+}
+
+int lfb_source_next(lua_State *L, lfb_source *s, int kept) {
+  if (s->known && s->next >= s->total)
+    return 0;
+  uint64_t i = s->next++;
+  switch (s->kind) {
+  case LFB_TABLE:
+    lua_geti(L, kept, (lua_Integer)i + 1);
+    return 1;
+  case LFB_RANGE:
+    push_range_item(L, s, i);
+    return 1;
+  case LFB_ZIP:
+    return zip_next(L, kept);
+  case LFB_FUNCTION:
+    return function_next(L, kept);
+  }
+  return 0;
+}
+
+void lfb_source_open_types(lua_State *L, lfb_state *S) {
+  static const luaL_Reg range[] = {{"__len", range_len},
+                                   {"__call", range_call},
+                                   {"__tostring", range_tostring},
+                                   {NULL, NULL}};
+  luaL_newmetatable(L, RANGE);
+  lfb_setfuncs(L, S, range);
+  lua_setfield(L, -2, "Range"); /* by which it travels */
+  luaL_newmetatable(L, ZIP);
+  lua_setfield(L, -2, "Zip");
+}

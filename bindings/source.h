@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where the items of a parallel loop come from: a table, a range, a zip of
+ * several, an iterator function. */
+#ifndef LFB_SOURCE_H
+#define LFB_SOURCE_H
+
+#include "state.h"
+
+typedef enum { LFB_TABLE, LFB_RANGE, LFB_ZIP, LFB_FUNCTION } lfb_source_kind;
+
+typedef struct {
+  lfb_source_kind kind;
+  bool at_call;     /* all items are read at the call */
+  bool known;       /* 'total' is */
+  uint64_t total;
+  uint64_t next;    /* items read */
+  bool floats;      /* a range of floats */
+  lua_Integer first, step;
+  lua_Number ffirst, fstep;
+} lfb_source;
+
+/* Registers what lfut.range and lfut.zip return; expects the module at the
+ * top. */
+void lfb_source_open_types(lua_State *L, lfb_state *S);
+
+/* lfut.range(n), lfut.range(first, last [, step]) */
+int lfb_range(lua_State *L);
+
+/* lfut.zip(a, b, ...) */
+int lfb_zip(lua_State *L);
+
+/* What is at 'idx' as a source, or an argument error. Pushes a value to be kept
+ * as long as the source, and given to lfb_source_next. */
+void lfb_source_open(lua_State *L, int idx, lfb_source *source);
+
+/* Pushes the next item's values, for the source kept at 'kept'; returns how
+ * many, 0 at the end. Raises what an iterator function raises. */
+int lfb_source_next(lua_State *L, lfb_source *source, int kept);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See state.h. */
+#include "state.h"
+
+#include "../runtime/mem.h"
+#include "callback.h"
+
+static const char refs[LFB_REF_COUNT];
+static const char record;
+static _Atomic uint64_t last_id;
+
+void lfb_push_ref(lua_State *L, lfb_ref ref) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &refs[ref]);
+}
+
+void lfb_set_ref(lua_State *L, lfb_ref ref) {
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &refs[ref]);
+}
+
+lfb_state *lfb_state_find(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &record);
+  lfb_state *S = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return S;
+}
+
+lfb_home *lfb_home_ref(lfb_home *home) {
+  atomic_fetch_add(&home->refs, 1);
+  return home;
+}
+
+void lfb_home_unref(lfb_home *home) {
+  if (atomic_fetch_sub(&home->refs, 1) != 1)
+    return;
+  lf_host_fini(&home->host);
+  lf_free(home);
+}
+
+static lfb_home *home_new(void) {
+  lfb_home *home = lf_zalloc(sizeof *home);
+  if (!home)
+    return NULL;
+  atomic_init(&home->refs, 1);
+  lf_parker_init(&home->parker);
+  lf_host_init(&home->host, &home->parker);
+  return home;
+}
+
+static int state_gc(lua_State *L) {
+  lfb_state *S = lua_touserdata(L, 1);
+  lfb_callbacks_drop(S);
+  for (int i = 0; i < LFB_SLOTS; i++)
+    if (S->slots[i].code)
+      lf_code_unref(S->slots[i].code);
+  lf_buf_fini(&S->scratch);
+  if (S->home)
+    lfb_home_unref(S->home);
+  S->home = NULL;
+  return 0;
+}
+
+static void new_ref(lua_State *L, lfb_ref ref, const char *mode) {
+  lua_newtable(L);
+  if (mode) {
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+  }
+  lfb_set_ref(L, ref);
+}
+
+static void new_refs(lua_State *L) {
+  new_ref(L, LFB_REF_SLOTS, "v");
+  new_ref(L, LFB_REF_CODES, NULL);
+  new_ref(L, LFB_REF_NAMES, "k");
+  new_ref(L, LFB_REF_NAMED, NULL);
+  new_ref(L, LFB_REF_STANDARD, NULL);
+  new_ref(L, LFB_REF_IDS, "k");
+  new_ref(L, LFB_REF_BY_ID, "v");
+  new_ref(L, LFB_REF_VERSIONS, "k");
+  new_ref(L, LFB_REF_HANDLES, "v");
+  new_ref(L, LFB_REF_CALLBACKS, NULL);
+  new_ref(L, LFB_REF_JOB, NULL);
+  new_ref(L, LFB_REF_LAST_ERROR, NULL);
+}
+
+lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
+  lfb_state *S = lua_newuserdatauv(L, sizeof *S, 0);
+  memset(S, 0, sizeof *S);
+  S->id = atomic_fetch_add(&last_id, 1) + 1;
+  S->vm = vm;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  S->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lf_list_init(&S->callbacks);
+  S->home = home ? lfb_home_ref(home) : home_new();
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, state_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  if (!S->home)
+    luaL_error(L, "not enough memory");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &record);
+  new_refs(L);
+  return S;
+}
+
+void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
+  lua_pushlightuserdata(L, S);
+  luaL_setfuncs(L, funcs, 1);
+}
+
+void lfb_newclass(lua_State *L, lfb_state *S, const char *name,
+                  const luaL_Reg *methods, const luaL_Reg *metamethods) {
+  luaL_newmetatable(L, name);
+  lfb_setfuncs(L, S, metamethods);
+  if (methods) {
+    lua_newtable(L);
+    lfb_setfuncs(L, S, methods);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pushliteral(L, "lfut");
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What lfut keeps for each interpreter, the program's and every worker's: one
+ * record, the first upvalue of all lfut's C functions. Only the interpreter's
+ * own thread touches it, except where said. */
+#ifndef LFB_STATE_H
+#define LFB_STATE_H
+
+#include "compat.h"
+
+#include "../runtime/code.h"
+#include "../runtime/pool.h"
+
+#define LFB_VERSION PACKAGE_VERSION
+
+/* Names of the metatables in the registry. */
+#define LFB_FUTURE "lfut.Future"
+#define LFB_EXECUTOR "lfut.Executor"
+#define LFB_MAP "lfut.Map"
+#define LFB_COMPLETED "lfut.AsCompleted"
+
+enum { LFB_SLOTS = LF_LIMIT(256, 4) };
+
+/* What the program and all the interpreters started from it share. Lives as
+ * long as any of them. */
+typedef struct {
+  _Atomic size_t refs;
+  lf_host host;
+  lf_parker parker; /* of the program's thread */
+  int workers;      /* default number, 0: none was given */
+} lfb_home;
+
+lfb_home *lfb_home_ref(lfb_home *home);
+void lfb_home_unref(lfb_home *home);
+
+typedef struct lfb_callback lfb_callback;
+
+/* Functions whose bytecode is known; the closure itself is in the table
+ * LFB_REF_SLOTS (weak) at the same index. */
+typedef struct {
+  const void *closure;
+  lf_code *code; /* a reference */
+} lfb_slot;
+
+typedef struct lfb_state {
+  lua_State *L;   /* the interpreter's main thread */
+  uint64_t id;    /* never used again */
+  lfb_home *home; /* a reference */
+  struct lf_vm *vm; /* NULL in the program */
+
+  /* Done-callbacks (callback.c). */
+  lf_link callbacks;            /* all that have not run */
+  _Atomic(lfb_callback *) due;  /* pushed by any thread, newest first */
+  lfb_callback *taken;          /* oldest first */
+  lf_waker *waker;              /* who is told when one falls due */
+  lf_waker home_waker;          /* the program's: unparks its thread */
+  bool in_callback;
+  bool interrupted; /* the program's: "interrupted!" is on its way up */
+
+  lf_buf scratch;      /* for dumping functions */
+  lfb_slot slots[LFB_SLOTS];
+  uint64_t next_table; /* last id given to a table (identity.c) */
+  size_t codes;        /* entries in LFB_REF_CODES */
+  size_t modules;      /* what package.loaded looked like (names.c) */
+} lfb_state;
+
+/* Tables in the registry, at the address of these. */
+typedef enum {
+  LFB_REF_SLOTS,    /* index -> closure, weak */
+  LFB_REF_CODES,    /* code id -> function without upvalues */
+  LFB_REF_NAMES,    /* object -> name, weak keys */
+  LFB_REF_NAMED,    /* name -> object */
+  LFB_REF_STANDARD, /* name of a standard global -> its value */
+  LFB_REF_IDS,      /* table -> identity, weak keys */
+  LFB_REF_BY_ID,    /* identity -> table, weak values */
+  LFB_REF_VERSIONS, /* class -> hash of its description, weak keys */
+  LFB_REF_HANDLES,  /* pool -> its executor object, weak values */
+  LFB_REF_CALLBACKS, /* callback -> {future, function} */
+  LFB_REF_JOB,     /* a parallel loop's function and options (part.c) */
+  LFB_REF_DRIVERS, /* scripts/drivers.lua */
+  LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
+  LFB_REF_COUNT,
+} lfb_ref;
+
+/* Pushes such a table. */
+void lfb_push_ref(lua_State *L, lfb_ref ref);
+void lfb_set_ref(lua_State *L, lfb_ref ref); /* pops it */
+
+/* The record of the interpreter whose C function runs. */
+static inline lfb_state *lfb_self(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* Pushes the record of an interpreter where 'self' is not at hand. */
+lfb_state *lfb_state_find(lua_State *L);
+
+/* Makes the record (owned by the registry, freed when L closes); 'home' NULL:
+ * a program, which gets a home of its own. Raises on lack of memory. */
+lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm);
+
+/* Registers 'funcs' in the table at the top, each with the record. */
+void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
+
+/* A metatable with these functions and __index, left in the registry. */
+void lfb_newclass(lua_State *L, lfb_state *S, const char *name,
+                  const luaL_Reg *methods, const luaL_Reg *metamethods);
+
+#endif

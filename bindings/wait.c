@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See wait.h. */
+#include "wait.h"
+
+#include "error.h"
+#include "luavm.h"
+
+/* How long the program sleeps before it looks for a hook that a signal may have
+ * set in between, in seconds: the handlers of other programs than lfut do not
+ * wake us. */
+#define LOOK_AGAIN 0.25
+
+/* A thread that sleeps: woken through its parker. */
+typedef struct {
+  lf_waker waker;
+  lf_waiter waiter;
+  lf_parker *parker;
+  atomic_bool fired;
+} sleeper;
+
+static void sleeper_wake(lf_waker *waker) {
+  sleeper *s = lf_container_of(waker, sleeper, waker);
+  lf_parker *parker = s->parker;
+  atomic_store(&s->fired, true); /* then 's' may be gone */
+  lf_unpark(parker);
+}
+
+static void sleeper_fire(lf_waiter *waiter) {
+  sleeper *s = lf_container_of(waiter, sleeper, waiter);
+  sleeper_wake(&s->waker);
+}
+
+static void run_fire(lf_waiter *waiter) {
+  lfb_run *r = lf_container_of(waiter, lfb_run, waiter);
+  r->base.waker.wake(&r->base.waker);
+}
+
+/* --- Cycles -------------------------------------------------------------------- */
+
+static lf_task *one_awaited(lf_waits *waits, size_t i) {
+  return i == 0 ? lf_container_of(waits, lfb_run, waits)->awaited : NULL;
+}
+
+/* Records what the run waits for; raises if that would be a cycle. A wait with
+ * a deadline ends anyway. */
+static void begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
+  char path[1000];
+  if (!r || !r->task || what->deadline != LF_FOREVER)
+    return;
+  lf_waits *waits = what->waits;
+  if (what->task) {
+    r->awaited = what->task;
+    r->waits = (lf_waits){.awaited = one_awaited};
+    waits = &r->waits;
+  } else if (what->job) {
+    waits = lf_job_waits(what->job);
+  }
+  if (waits && lf_cycle_begin(r->task, waits, path, sizeof path) != 0) {
+    lfb_push_error(L, "DeadlockError", "waiting would never end: %s", path);
+    lua_error(L);
+  }
+}
+
+static void end_wait(lfb_run *r) {
+  if (r && r->task)
+    lf_cycle_end(r->task);
+}
+
+/* --- Parking --------------------------------------------------------------------- */
+
+static void unwatch_task(lfb_run *r) {
+  lf_waiter_remove(&r->waiter);
+  lf_task_unref(r->watched);
+}
+
+static void unwatch_set(lfb_run *r) {
+  lf_waitset_watch(r->watched, NULL);
+}
+
+static void unwatch_job(lfb_run *r) {
+  lf_job_watch(r->watched, NULL);
+  lf_job_unref(r->watched);
+}
+
+/* Has the run woken when what it waits for comes. */
+static void watch(lfb_run *r, const lfb_wait_for *what) {
+  lf_waker *waker = &r->base.waker;
+  if (what->task) {
+    r->watched = lf_task_ref(what->task);
+    r->unwatch = unwatch_task;
+    r->waiter.fire = run_fire;
+    if (!lf_waiter_add(&r->waiter, what->task))
+      waker->wake(waker);
+  } else if (what->set) {
+    r->watched = what->set;
+    r->unwatch = unwatch_set;
+    if (!lf_waitset_watch(what->set, waker))
+      waker->wake(waker);
+  } else {
+    r->watched = lf_job_ref(what->job);
+    r->unwatch = unwatch_job;
+    lf_job_watch(what->job, waker);
+    waker->wake(waker); /* it may have changed meanwhile: look again */
+  }
+}
+
+static bool can_park(lua_State *L, struct lf_vm *vm) {
+  return vm && vm->current && vm->can_park && lua_isyieldable(L);
+}
+
+static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
+  begin_wait(L, r, what);
+  r->waiting = true;
+  lf_run_park(&r->base, what->deadline);
+  watch(r, what);
+}
+
+/* --- Sleeping -------------------------------------------------------------------- */
+
+bool lfb_must_stop(lfb_state *S) {
+  if (S->vm)
+    return S->vm->current && S->vm->current->doom[0];
+  return S->interrupted;
+}
+
+/* Lets a hook that a signal handler has set do what it is there for: raise. */
+static void let_hook_run(lua_State *L, lfb_state *S) {
+  lua_Hook hook = lua_gethook(S->L);
+  if (!hook)
+    return;
+  if (L != S->L)
+    lua_sethook(L, hook, lua_gethookmask(S->L), lua_gethookcount(S->L));
+  luaL_checkstack(L, 5, "interrupted");
+  if (luaL_loadstring(L, "return") == LUA_OK &&
+      lua_pcall(L, 0, 0, 0) == LUA_OK)
+    return;
+  if (!S->interrupted)
+    lfb_interrupt(S);
+  S->interrupted = true;
+}
+
+/* Is an error to be raised (pushed, in the program)? */
+static bool is_interrupted(lua_State *L, lfb_state *S) {
+  struct lf_vm *vm = S->vm;
+  if (vm && !vm->current)
+    return false;
+  if (vm)
+    return vm->interrupted || vm->current->doom[0];
+  S->interrupted = false;
+  let_hook_run(L, S);
+  return S->interrupted;
+}
+
+static int raise_interrupted(lua_State *L, lfb_state *S) {
+  if (S->vm)
+    return lfb_doom(L, S->vm, "interrupted!");
+  S->interrupted = false;
+  return lua_error(L);
+}
+
+static void watch_asleep(sleeper *s, const lfb_wait_for *what) {
+  bool now = false;
+  if (what->task)
+    now = !lf_waiter_add(&s->waiter, what->task);
+  else if (what->set)
+    now = !lf_waitset_watch(what->set, &s->waker);
+  else
+    lf_job_watch(what->job, &s->waker), now = true;
+  if (now)
+    sleeper_wake(&s->waker);
+}
+
+static void unwatch_asleep(sleeper *s, const lfb_wait_for *what) {
+  if (what->task)
+    lf_waiter_remove(&s->waiter);
+  else if (what->set)
+    lf_waitset_watch(what->set, NULL);
+  else
+    lf_job_watch(what->job, NULL);
+}
+
+/* A task that the waiting one, which occupies its worker, can run itself: it
+ * is pending and its turn would come on this worker anyway. */
+static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
+  lf_task *t = what->task;
+  if (!w || !t || t->pool != lf_worker_pool(w) || t->pinned || t->job ||
+      lf_pool_in_caller(t->pool) || lf_stack_left() < LFB_STACK ||
+      !lf_task_start(t))
+    return false;
+  lf_worker_count_started(w);
+  lfb_vmops.run(lf_worker_vm(w), lf_task_ref(t));
+  return true;
+}
+
+/* Runs parked tasks of this worker that became ready: they may be what this
+ * one waits for, and nobody else can. */
+static bool run_ready(lf_worker *w) {
+  lf_run *ready =
+      w && lf_stack_left() >= LFB_STACK ? lf_worker_ready(w) : NULL;
+  if (!ready)
+    return false;
+  lf_worker_unblock(w);
+  lfb_vmops.resume(lf_worker_vm(w), ready);
+  lf_worker_block(w);
+  return true;
+}
+
+/* Sleeps until the wait is over in any way; LF_EINTR if it is to raise. */
+static int sleep_on(lua_State *L, lfb_state *S, sleeper *s, lf_worker *w,
+                    int64_t deadline) {
+  for (;;) {
+    if (atomic_load(&s->fired) || lfb_callbacks_due(S))
+      return 0;
+    if (is_interrupted(L, S))
+      return LF_EINTR;
+    if (run_ready(w))
+      continue;
+    int64_t until = w ? lf_worker_deadline(w) : lf_after(LOOK_AGAIN);
+    until = until < deadline ? until : deadline;
+    if (lf_park(s->parker, until) == LF_ETIMEOUT && until == deadline)
+      return LF_ETIMEOUT;
+  }
+}
+
+static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
+  lf_worker *w = lf_worker_self();
+  lfb_run *r = S->vm ? S->vm->current : NULL;
+  begin_wait(L, r, what);
+  if (run_awaited(w, what)) {
+    end_wait(r);
+    return;
+  }
+  sleeper s = {.waker = {sleeper_wake}, .waiter = {.fire = sleeper_fire}};
+  s.parker = w ? lf_worker_parker(w) : &S->home->parker;
+  if (w)
+    lf_worker_block(w);
+  watch_asleep(&s, what);
+  int err = sleep_on(L, S, &s, w, what->deadline);
+  unwatch_asleep(&s, what);
+  if (w)
+    lf_worker_unblock(w);
+  end_wait(r);
+  if (err == LF_EINTR)
+    raise_interrupted(L, S);
+}
+
+bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
+  lfb_poll(L, S);
+  if (can_park(L, S->vm)) {
+    park(L, S->vm->current, what);
+    return true;
+  }
+  block(L, S, what);
+  lfb_poll(L, S);
+  return false;
+}
+
+void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
+  lf_worker *w = lf_worker_self();
+  lf_parker *parker = w ? lf_worker_parker(w) : &S->home->parker;
+  int r = 0;
+  while (r != LF_ETIMEOUT) {
+    lfb_poll(L, S);
+    if (is_interrupted(L, S))
+      raise_interrupted(L, S);
+    r = lf_park(parker, deadline);
+  }
+}
+
+void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
+  for (;;) {
+    lfb_poll(L, S);
+    if (!lfb_callbacks_left(S))
+      return;
+    if (is_interrupted(L, S))
+      raise_interrupted(L, S);
+    lf_park(&S->home->parker, lf_after(LOOK_AGAIN));
+  }
+}
+
+int64_t lfb_check_deadline(lua_State *L, int idx) {
+  return lua_isnoneornil(L, idx) ? LF_FOREVER
+                                 : lf_after(luaL_checknumber(L, idx));
+}
+
+void lfb_interrupt(lfb_state *S) {
+  lf_pool *p;
+  for (size_t i = 0; (p = lf_host_pool(&S->home->host, i)); i++) {
+    lf_pool_interrupt(p);
+    lf_pool_unref(p);
+  }
+}

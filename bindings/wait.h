@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waiting: a task is parked, so that its worker runs others; where it cannot
+ * be (no yield across a sort comparator), and in the program, the thread
+ * sleeps.
+ *
+ * A function that waits is written as its own continuation:
+ *
+ *   static int get_k(lua_State *L, int status, lua_KContext deadline) {
+ *     while (!there)
+ *       if (lfb_wait(L, S, &what))
+ *         return lua_yieldk(L, 0, deadline, get_k);
+ *     return push(L);
+ *   }
+ */
+#ifndef LFB_WAIT_H
+#define LFB_WAIT_H
+
+#include "state.h"
+
+#include "../runtime/job.h"
+#include "../runtime/waitset.h"
+
+/* What is waited for: one of the first three. */
+typedef struct {
+  lf_task *task;
+  lf_waitset *set;
+  lf_job *job;
+  lf_waits *waits;  /* with 'set': its tasks */
+  int64_t deadline;
+} lfb_wait_for;
+
+/* Waits until the awaited thing may have changed, the deadline has come, or
+ * callbacks have run. True: the caller has to yield now. Raises DeadlockError,
+ * "interrupted!". Call only while the awaited thing is not there. */
+bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what);
+
+/* Runs the done-callbacks that are due. */
+static inline void lfb_poll(lua_State *L, lfb_state *S);
+
+/* Sleeps, occupying the worker. Raises "interrupted!". */
+void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
+
+/* Waits until no done-callback is left; for the end of the program. */
+void lfb_wait_callbacks(lua_State *L, lfb_state *S);
+
+/* The optional timeout at 'idx' as a point in time. */
+int64_t lfb_check_deadline(lua_State *L, int idx);
+
+/* Is "interrupted!" or the end of a task on its way up, which nobody between
+ * may keep? */
+bool lfb_must_stop(lfb_state *S);
+
+/* Cancels all queued work of the program and stops what runs. */
+void lfb_interrupt(lfb_state *S);
+
+#include "callback.h"
+
+static inline void lfb_poll(lua_State *L, lfb_state *S) {
+  if (lfb_callbacks_due(S))
+    lfb_callbacks_run(L, S);
+}
+
+#endif

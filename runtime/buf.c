@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See buf.h. */
+#include "buf.h"
+
+#include "mem.h"
+
+enum { KEEP = LF_LIMIT(4096, 256) }; /* bytes that reset does not give back */
+
+struct lf_refs {
+  size_t n, cap;
+  struct {
+    void *object;
+    void (*drop)(void *object);
+  } v[];
+};
+
+void lf_buf_init(lf_buf *buf, void *storage, size_t size) {
+  *buf = (lf_buf){.data = storage, .cap = size};
+}
+
+void lf_refs_drop(void *p) {
+  lf_refs *refs = p;
+  for (size_t i = 0; i < refs->n; i++)
+    refs->v[i].drop(refs->v[i].object);
+  lf_free(refs);
+}
+
+static void drop_refs(lf_buf *buf) {
+  lf_refs *refs = buf->refs;
+  buf->refs = NULL;
+  if (refs)
+    lf_refs_drop(refs);
+}
+
+void lf_buf_fini(lf_buf *buf) {
+  if (buf->heap)
+    lf_free(buf->data);
+  buf->data = NULL;
+  buf->len = buf->cap = 0;
+  buf->heap = false;
+  if (buf->refs)
+    drop_refs(buf);
+}
+
+void lf_buf_reset(lf_buf *buf) {
+  if (buf->heap && buf->cap > KEEP)
+    lf_buf_fini(buf);
+  buf->len = 0;
+  if (buf->refs)
+    drop_refs(buf);
+}
+
+int lf_buf_grow(lf_buf *buf, size_t more) {
+  if (more > SIZE_MAX / 2 - buf->len)
+    return LF_ENOMEM;
+  size_t need = buf->len + more;
+  size_t cap = buf->cap + buf->cap / 2;
+  cap = cap < 64 ? 64 : cap;
+  cap = cap < need ? need : cap;
+  unsigned char *data = lf_realloc(buf->heap ? buf->data : NULL, cap);
+  if (!data)
+    return LF_ENOMEM;
+  if (!buf->heap && buf->len)
+    memcpy(data, buf->data, buf->len);
+  buf->data = data;
+  buf->cap = cap;
+  buf->heap = true;
+  return 0;
+}
+
+int lf_buf_move(lf_buf *to, lf_buf *from) {
+  if (from->heap) {
+    lf_buf_fini(to);
+    to->data = from->data;
+    to->len = from->len;
+    to->cap = from->cap;
+    to->heap = true;
+  } else {
+    to->len = 0;
+    if (lf_buf_put(to, from->data, from->len) != 0)
+      return LF_ENOMEM;
+    if (to->refs)
+      drop_refs(to);
+  }
+  to->refs = from->refs;
+  *from = (lf_buf){0};
+  return 0;
+}
+
+int lf_buf_ref(lf_buf *buf, void *object, void (*drop)(void *object)) {
+  lf_refs *refs = buf->refs;
+  if (!refs || refs->n == refs->cap) {
+    size_t cap = refs ? refs->cap * 2 : 4;
+    refs = lf_realloc(refs, sizeof *refs + cap * sizeof refs->v[0]);
+    if (!refs)
+      return LF_ENOMEM;
+    if (!buf->refs)
+      refs->n = 0;
+    refs->cap = cap;
+    buf->refs = refs;
+  }
+  refs->v[refs->n].object = object;
+  refs->v[refs->n].drop = drop;
+  refs->n++;
+  return 0;
+}

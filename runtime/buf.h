@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A growing run of bytes: the packed form of values, and the references to
+ * counted objects that those bytes name. A buffer has one owner at a time,
+ * who alone touches it; handing it over is the owner's business. */
+#ifndef LF_BUF_H
+#define LF_BUF_H
+
+#include "base.h"
+
+#include <string.h>
+
+typedef struct lf_refs lf_refs;
+
+typedef struct {
+  unsigned char *data;
+  size_t len, cap;
+  lf_refs *refs; /* what the bytes keep alive; NULL when nothing */
+  bool heap;     /* data is ours to free, else the storage given to init */
+} lf_buf;
+
+/* An empty buffer over 'storage' (may be NULL, 0), which has to outlive it. */
+void lf_buf_init(lf_buf *buf, void *storage, size_t size);
+
+/* Frees the bytes and drops the references. */
+void lf_buf_fini(lf_buf *buf);
+
+/* Empties it; keeps the memory unless it is large. */
+void lf_buf_reset(lf_buf *buf);
+
+/* Makes room for 'more' bytes at the end. 0 or LF_ENOMEM. */
+int lf_buf_grow(lf_buf *buf, size_t more);
+
+/* Takes over the bytes and references of 'from', which is empty then. */
+int lf_buf_move(lf_buf *to, lf_buf *from);
+
+/* Records that the bytes name 'object': 'drop(object)' is called when they
+ * go. On LF_ENOMEM the caller still owns its reference. */
+int lf_buf_ref(lf_buf *buf, void *object, void (*drop)(void *object));
+
+/* The references of a buffer that go along with others' bytes: a 'drop' for
+ * lf_buf_ref. */
+void lf_refs_drop(void *refs);
+
+/* Makes room and returns where 'n' bytes are to be written, or NULL. */
+static inline unsigned char *lf_buf_room(lf_buf *buf, size_t n) {
+  if (n > buf->cap - buf->len && lf_buf_grow(buf, n) != 0)
+    return NULL;
+  unsigned char *at = buf->data + buf->len;
+  buf->len += n;
+  return at;
+}
+
+static inline int lf_buf_put(lf_buf *buf, const void *bytes, size_t n) {
+  unsigned char *at = lf_buf_room(buf, n);
+  if (!at)
+    return LF_ENOMEM;
+  memcpy(at, bytes, n);
+  return 0;
+}
+
+#endif

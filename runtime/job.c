@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See job.h. The size of chunks follows guided self-scheduling (Polychronopoulos
+ * and Kuck, 1987), bounded by time on both sides. */
+#include "job.h"
+
+#include "mem.h"
+
+enum {
+  CHUNK_NS = 1000000, /* what a chunk should take */
+  LEAST_NS = 50000,   /* what it takes at least, towards the end */
+  CHUNK_MAX = LF_LIMIT(1 << 20, 64),
+};
+
+struct lf_job {
+  _Atomic size_t refs;
+  uint64_t id;
+  lf_pool *pool;   /* a reference */
+  lf_code *code;   /* a reference, or NULL */
+  lf_buf setup;    /* read-only */
+  uint64_t chunksize;
+  lf_order order;
+  _Atomic(lf_waker *) waker;
+  lf_waits waits;
+  lf_link running; /* chunks with a task; the graph's lock */
+
+  pthread_mutex_t lock; /* all below */
+  lf_link blocks;       /* struct held, oldest first */
+  uint64_t end;         /* items supplied */
+  uint64_t cursor;      /* items claimed */
+  int queued;           /* runners that have not claimed yet */
+  uint64_t open;        /* chunks claimed and not done */
+  uint64_t item_ns;     /* time of an item, smoothed; 0: not known */
+  lf_link ready;        /* chunks: ordered, all claimed; else those done */
+  bool stopped;
+  lf_stop stop;
+};
+
+/* A block in the job's list. */
+struct held {
+  lf_link link;
+  lf_block *block;
+};
+
+static _Atomic uint64_t last_id;
+
+/* --- Blocks and chunks ------------------------------------------------------ */
+
+lf_block *lf_block_new(void) {
+  lf_block *b = lf_zalloc(sizeof *b);
+  if (b)
+    atomic_init(&b->refs, 1);
+  return b;
+}
+
+void lf_block_unref(lf_block *b) {
+  if (atomic_fetch_sub(&b->refs, 1) != 1)
+    return;
+  lf_buf_fini(&b->bytes);
+  lf_buf_fini(&b->starts);
+  lf_free(b);
+}
+
+int lf_block_item(lf_block *b, size_t start) {
+  int err = lf_buf_put(&b->starts, &start, sizeof start);
+  if (err == 0)
+    b->count++;
+  return err;
+}
+
+size_t lf_block_start(const lf_block *b, uint64_t item) {
+  size_t at;
+  memcpy(&at, b->starts.data + (item - b->first) * sizeof at, sizeof at);
+  return at;
+}
+
+void lf_chunk_free(lf_chunk *c) {
+  if (c->block)
+    lf_block_unref(c->block);
+  lf_buf_fini(&c->out);
+  lf_buf_fini(&c->why);
+  lf_free(c);
+}
+
+static lf_chunk *chunk_new(void) {
+  lf_chunk *c = lf_zalloc(sizeof *c);
+  if (!c)
+    return NULL;
+  lf_list_init(&c->link);
+  lf_list_init(&c->running);
+  return c;
+}
+
+/* --- The job ---------------------------------------------------------------- */
+
+static lf_task *awaited(lf_waits *waits, size_t i) {
+  lf_job *job = lf_container_of(waits, lf_job, waits);
+  for (lf_link *l = job->running.next; l != &job->running; l = l->next)
+    if (i-- == 0)
+      return lf_container_of(l, lf_chunk, running)->task;
+  return NULL;
+}
+
+lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
+                   uint64_t chunksize, lf_order order) {
+  lf_job *j = lf_zalloc(sizeof *j);
+  if (!j)
+    return NULL;
+  if (lf_buf_move(&j->setup, setup) != 0) {
+    lf_free(j);
+    return NULL;
+  }
+  atomic_init(&j->refs, 1);
+  j->id = atomic_fetch_add(&last_id, 1) + 1;
+  j->pool = lf_pool_ref(pool);
+  j->code = code ? lf_code_ref(code) : NULL;
+  j->chunksize = chunksize;
+  j->order = order;
+  j->waits.awaited = awaited;
+  lf_list_init(&j->running);
+  lf_list_init(&j->blocks);
+  lf_list_init(&j->ready);
+  pthread_mutex_init(&j->lock, NULL);
+  return j;
+}
+
+lf_job *lf_job_ref(lf_job *job) {
+  atomic_fetch_add(&job->refs, 1);
+  return job;
+}
+
+static void drop_blocks(lf_job *j) {
+  lf_link *l;
+  while ((l = lf_list_pop(&j->blocks))) {
+    struct held *h = lf_container_of(l, struct held, link);
+    lf_block_unref(h->block);
+    lf_free(h);
+  }
+}
+
+void lf_job_unref(void *job) {
+  lf_job *j = job;
+  if (atomic_fetch_sub(&j->refs, 1) != 1)
+    return;
+  lf_link *l;
+  while ((l = lf_list_pop(&j->ready)))
+    lf_chunk_free(lf_container_of(l, lf_chunk, link));
+  drop_blocks(j);
+  lf_buf_fini(&j->setup);
+  if (j->code)
+    lf_code_unref(j->code);
+  lf_pool_unref(j->pool);
+  pthread_mutex_destroy(&j->lock);
+  lf_free(j);
+}
+
+uint64_t lf_job_id(const lf_job *job) {
+  return job->id;
+}
+
+lf_pool *lf_job_pool(const lf_job *job) {
+  return job->pool;
+}
+
+const lf_buf *lf_job_setup(const lf_job *job) {
+  return &job->setup;
+}
+
+static void tell(lf_job *j) {
+  pthread_mutex_lock(&j->lock);
+  lf_waker *waker = atomic_load(&j->waker);
+  if (waker)
+    waker->wake(waker);
+  pthread_mutex_unlock(&j->lock);
+}
+
+/* Under the lock. The first reason stays. */
+static void stop(lf_job *j, int err, const char *text) {
+  if (j->stopped)
+    return;
+  j->stopped = true;
+  j->stop = (lf_stop){err, text};
+}
+
+/* --- Runners ---------------------------------------------------------------- */
+
+static int submit_runner(lf_job *j) {
+  lf_task *t = lf_task_new(j->pool);
+  if (!t)
+    return LF_ENOMEM;
+  t->job = lf_job_ref(j);
+  t->code = j->code ? lf_code_ref(j->code) : NULL;
+  int err = lf_pool_submit(j->pool, t, LF_TAIL);
+  if (err) { /* so that its end means nothing */
+    lf_job_unref(j);
+    t->job = NULL;
+  }
+  lf_task_unref(t);
+  return err;
+}
+
+/* Under the lock: reserves a runner if one more would find something. */
+static bool want_runner(lf_job *j) {
+  uint64_t left = j->end - j->cursor;
+  uint64_t size = j->chunksize ? j->chunksize : 1;
+  uint64_t useful = (left + size - 1) / size;
+  if (j->stopped || lf_pool_in_caller(j->pool) ||
+      j->queued >= lf_pool_max_workers(j->pool) || (uint64_t)j->queued >= useful)
+    return false;
+  j->queued++;
+  return true;
+}
+
+/* A runner could not be queued: no harm as long as there are others. */
+static void runner_failed(lf_job *j, int err) {
+  pthread_mutex_lock(&j->lock);
+  j->queued--;
+  if (j->queued == 0 && j->open == 0)
+    stop(j, err, lf_pool_broken(j->pool));
+  pthread_mutex_unlock(&j->lock);
+  tell(j);
+}
+
+/* Queues at most 'most' runners, as long as they would find something. */
+static void start_runners(lf_job *j, int most) {
+  int err = 0;
+  while (most-- > 0 && err == 0) {
+    pthread_mutex_lock(&j->lock);
+    bool wanted = want_runner(j);
+    pthread_mutex_unlock(&j->lock);
+    if (!wanted)
+      return;
+    err = submit_runner(j);
+    if (err)
+      runner_failed(j, err);
+  }
+}
+
+void lf_job_runner_ended(lf_job *j, lf_task *task) {
+  lf_state state = lf_task_state(task);
+  if (state == LF_FINISHED)
+    return;
+  pthread_mutex_lock(&j->lock);
+  j->queued--;
+  if (state == LF_CANCELLED)
+    stop(j, 0, NULL);
+  else
+    stop(j, LF_EBROKEN, lf_pool_broken(j->pool));
+  pthread_mutex_unlock(&j->lock);
+  tell(j);
+}
+
+/* Under the lock: how many items the next chunk should have. */
+static uint64_t chunk_size(lf_job *j) {
+  uint64_t left = j->end - j->cursor;
+  uint64_t n = j->chunksize;
+  if (n == 0) {
+    uint64_t share = left / (2 * (uint64_t)lf_pool_max_workers(j->pool));
+    uint64_t least = j->item_ns ? LEAST_NS / j->item_ns : 1;
+    n = j->item_ns ? CHUNK_NS / j->item_ns : 1;
+    n = n > share ? share : n;
+    n = n < least ? least : n;
+    n = n > CHUNK_MAX ? CHUNK_MAX : n;
+    n = n < 1 ? 1 : n;
+  }
+  return n < left ? n : left;
+}
+
+/* Under the lock: the block with the item at the cursor; those before it are
+ * not needed here any more. */
+static lf_block *current_block(lf_job *j) {
+  while (!lf_list_empty(&j->blocks)) {
+    struct held *h = lf_container_of(j->blocks.next, struct held, link);
+    if (j->cursor < h->block->first + h->block->count)
+      return h->block;
+    lf_list_del(&h->link);
+    lf_block_unref(h->block);
+    lf_free(h);
+  }
+  return NULL;
+}
+
+/* Under the lock. */
+static void cut_chunk(lf_job *j, lf_chunk *c) {
+  c->first = j->cursor;
+  c->count = chunk_size(j);
+  lf_block *b = current_block(j);
+  if (b) {
+    uint64_t left = b->first + b->count - j->cursor;
+    c->count = c->count < left ? c->count : left;
+    c->block = b;
+    atomic_fetch_add(&b->refs, 1);
+  }
+  j->cursor += c->count;
+  j->open++;
+  if (j->order == LF_ORDERED)
+    lf_list_add(&j->ready, &c->link);
+}
+
+lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
+  lf_chunk *c = chunk_new();
+  pthread_mutex_lock(&j->lock);
+  if (task)
+    j->queued--;
+  if (!c && j->cursor < j->end)
+    stop(j, LF_ENOMEM, NULL);
+  bool some = c && !j->stopped && j->cursor < j->end;
+  if (some)
+    cut_chunk(j, c);
+  pthread_mutex_unlock(&j->lock);
+  if (!some) {
+    if (c)
+      lf_chunk_free(c);
+    tell(j);
+    return NULL;
+  }
+  if (task) {
+    c->task = task;
+    lf_cycle_lock();
+    lf_list_add(&j->running, &c->running);
+    lf_cycle_unlock();
+    start_runners(j, 1);
+  }
+  return c;
+}
+
+void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
+  if (c->task) {
+    lf_cycle_lock();
+    lf_list_del(&c->running);
+    lf_cycle_unlock();
+  }
+  pthread_mutex_lock(&j->lock);
+  uint64_t item = (uint64_t)ns / c->count + 1;
+  j->item_ns = j->item_ns ? (j->item_ns + item) / 2 : item;
+  j->open--;
+  c->done = true;
+  if (j->order == LF_UNORDERED)
+    lf_list_add(&j->ready, &c->link);
+  lf_waker *waker = atomic_load(&j->waker);
+  if (waker)
+    waker->wake(waker);
+  pthread_mutex_unlock(&j->lock);
+}
+
+/* --- The consumer ------------------------------------------------------------- */
+
+int lf_job_supply(lf_job *j, lf_block *block, uint64_t end) {
+  struct held *h = NULL;
+  if (block) {
+    h = lf_malloc(sizeof *h);
+    if (!h) {
+      lf_block_unref(block);
+      return LF_ENOMEM;
+    }
+    h->block = block;
+  }
+  pthread_mutex_lock(&j->lock);
+  if (h)
+    lf_list_add(&j->blocks, &h->link);
+  j->end = end;
+  pthread_mutex_unlock(&j->lock);
+  start_runners(j, lf_pool_max_workers(j->pool));
+  return 0;
+}
+
+uint64_t lf_job_window(lf_job *j) {
+  uint64_t workers = (uint64_t)lf_pool_max_workers(j->pool);
+  pthread_mutex_lock(&j->lock);
+  uint64_t size = j->chunksize;
+  if (size == 0)
+    size = j->item_ns ? CHUNK_NS / j->item_ns + 1 : 1;
+  pthread_mutex_unlock(&j->lock);
+  return 4 * workers * (size < CHUNK_MAX ? size : CHUNK_MAX);
+}
+
+lf_next lf_job_next(lf_job *j, lf_chunk **chunk, lf_stop *why) {
+  lf_next next = LF_WAIT;
+  pthread_mutex_lock(&j->lock);
+  lf_link *l = j->ready.next;
+  lf_chunk *c = lf_container_of(l, lf_chunk, link);
+  if (l != &j->ready) {
+    if (j->order == LF_UNORDERED || c->done) {
+      lf_list_del(l);
+      *chunk = c;
+      next = LF_CHUNK;
+    }
+  } else if (j->open == 0 && j->cursor == j->end) {
+    next = LF_END;
+  } else if (j->open == 0 && j->stopped) {
+    *why = j->stop;
+    next = LF_STOPPED;
+  }
+  pthread_mutex_unlock(&j->lock);
+  return next;
+}
+
+void lf_job_watch(lf_job *j, lf_waker *waker) {
+  pthread_mutex_lock(&j->lock);
+  atomic_store(&j->waker, waker);
+  pthread_mutex_unlock(&j->lock);
+}
+
+lf_waits *lf_job_waits(lf_job *j) {
+  return &j->waits;
+}
+
+void lf_job_close(lf_job *j) {
+  pthread_mutex_lock(&j->lock);
+  stop(j, 0, NULL);
+  drop_blocks(j);
+  pthread_mutex_unlock(&j->lock);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A parallel loop: items that become available to the workers, who claim them
+ * by chunks, and the chunks' results, which one consumer takes.
+ *
+ * The workers' side is a runner: a task that claims one chunk, queues the next
+ * runner if items are left, and runs its chunk. So a loop takes its turns with
+ * other tasks of the pool, any number of runners may be parked, and the size
+ * of a chunk is decided when it is claimed, by the time that items took. */
+#ifndef LF_JOB_H
+#define LF_JOB_H
+
+#include "cycle.h"
+#include "pool.h"
+
+typedef struct lf_job lf_job;
+
+/* Packed items, read-only once supplied. Counted. */
+typedef struct {
+  _Atomic size_t refs;
+  uint64_t first, count; /* items, from 0 */
+  lf_buf bytes;
+  lf_buf starts; /* of size_t: where each item starts in 'bytes' */
+} lf_block;
+
+lf_block *lf_block_new(void);
+void lf_block_unref(lf_block *block);
+
+/* Notes that one more item is there, from 'start' in 'bytes'. 0 or LF_ENOMEM.
+ */
+int lf_block_item(lf_block *block, size_t start);
+size_t lf_block_start(const lf_block *block, uint64_t item);
+
+/* Items first ... first + count - 1. Written by the worker that claimed it,
+ * then, once done, the consumer's. */
+typedef struct {
+  lf_link link;      /* in item order, or in order of completion */
+  uint64_t first, count;
+  lf_block *block;   /* where the items are, or NULL; a reference */
+  lf_task *task;     /* its runner, while it runs; not counted */
+  lf_link running;   /* in the job's list; the graph's lock */
+  uint64_t finished; /* how many items have their result in 'out' */
+  lf_buf out;
+  bool failed, done; /* failed: the rest has no result but 'error', 'why' */
+  lf_error error;
+  lf_buf why;
+} lf_chunk;
+
+typedef enum { LF_ORDERED, LF_UNORDERED } lf_order;
+
+/* 'setup' (function, options) is moved from; 'code' gets a reference, may be
+ * NULL. chunksize 0: automatic. NULL: no memory. */
+lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
+                   uint64_t chunksize, lf_order order);
+
+lf_job *lf_job_ref(lf_job *job);
+void lf_job_unref(void *job);
+
+/* Never used again for another job. */
+uint64_t lf_job_id(const lf_job *job);
+lf_pool *lf_job_pool(const lf_job *job);
+const lf_buf *lf_job_setup(const lf_job *job);
+
+/* --- The consumer ------------------------------------------------------- */
+
+/* Items up to (not including) 'end' may be claimed; 'block' (moved, may be
+ * NULL) has those that are new. Starts runners. An error of the pool stops
+ * the job and is found at its position. LF_ENOMEM: nothing supplied. */
+int lf_job_supply(lf_job *job, lf_block *block, uint64_t end);
+
+/* How many items to have supplied and not consumed, for the workers to have
+ * enough to do. */
+uint64_t lf_job_window(lf_job *job);
+
+/* What came of asking for the next chunk. */
+typedef enum {
+  LF_CHUNK,   /* *chunk is the consumer's; free it with lf_chunk_free */
+  LF_WAIT,    /* not yet: watch, then wait */
+  LF_END,     /* everything supplied has been taken */
+  LF_STOPPED, /* items from here on will not be run: *why tells */
+} lf_next;
+
+typedef struct {
+  int err; /* 0: cancelled; else LF_E... of the pool */
+  const char *text; /* why; lives as long as the job */
+} lf_stop;
+
+lf_next lf_job_next(lf_job *job, lf_chunk **chunk, lf_stop *why);
+
+void lf_chunk_free(lf_chunk *chunk);
+
+/* Who is woken when a chunk is done; NULL: nobody. */
+void lf_job_watch(lf_job *job, lf_waker *waker);
+
+/* For waiting in a task: all runners that run. */
+lf_waits *lf_job_waits(lf_job *job);
+
+/* Nothing more is claimed. */
+void lf_job_close(lf_job *job);
+
+/* --- The workers -------------------------------------------------------- */
+
+/* A chunk for the runner 'task' (NULL: for the caller itself), or NULL. */
+lf_chunk *lf_job_claim(lf_job *job, lf_task *task);
+
+/* The chunk's results are complete, after 'ns' nanoseconds of running. */
+void lf_job_done(lf_job *job, lf_chunk *chunk, int64_t ns);
+
+/* For task.c: a runner is done. */
+void lf_job_runner_ended(lf_job *job, lf_task *task);
+
+#endif

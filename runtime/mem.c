@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See mem.h. The counters are the only state: atomics, any thread. */
+#include "mem.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void lf_panic(const char *file, int line, const char *what) {
+  fprintf(stderr, "lfut: %s:%d: internal error: %s\n", file, line, what);
+  abort();
+}
+
+#ifdef LF_DEBUG
+
+static _Atomic size_t blocks, allocations;
+static size_t fail_at;
+
+__attribute__((constructor)) static void read_environment(void) {
+  const char *n = getenv("LFUT_FAIL_ALLOC");
+  fail_at = n ? strtoul(n, NULL, 10) : 0;
+}
+
+/* Counts one allocation and says whether it is the one that has to fail. */
+static bool must_fail(void) {
+  return atomic_fetch_add(&allocations, 1) + 1 == fail_at;
+}
+
+static void count_block(int by) {
+  atomic_fetch_add(&blocks, (size_t)by);
+}
+
+size_t lf_mem_blocks(void) {
+  return atomic_load(&blocks);
+}
+
+size_t lf_mem_count(void) {
+  return atomic_load(&allocations);
+}
+
+#else
+
+#define must_fail() false
+#define count_block(by) ((void)(by))
+
+size_t lf_mem_blocks(void) {
+  return 0;
+}
+
+size_t lf_mem_count(void) {
+  return 0;
+}
+
+#endif
+
+void *lf_malloc(size_t size) {
+  void *block = must_fail() ? NULL : malloc(size ? size : 1);
+  if (block)
+    count_block(1);
+  return block;
+}
+
+void *lf_zalloc(size_t size) {
+  void *block = lf_malloc(size);
+  if (block)
+    memset(block, 0, size);
+  return block;
+}
+
+void *lf_realloc(void *block, size_t size) {
+  if (!block)
+    return lf_malloc(size);
+  return must_fail() ? NULL : realloc(block, size ? size : 1);
+}
+
+void lf_free(void *block) {
+  if (!block)
+    return;
+  count_block(-1);
+  free(block);
+}
+
+char *lf_strndup(const char *text, size_t len) {
+  char *copy = lf_malloc(len + 1);
+  if (!copy)
+    return NULL;
+  memcpy(copy, text, len);
+  copy[len] = '\0';
+  return copy;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory of the runtime and of the workers' interpreters. Any thread. Debug
+ * builds count the blocks and can fail the n-th allocation (LFUT_FAIL_ALLOC).
+ */
+#ifndef LF_MEM_H
+#define LF_MEM_H
+
+#include "base.h"
+
+/* As malloc, calloc(1, n), realloc, free: NULL when there is none. */
+void *lf_malloc(size_t size);
+void *lf_zalloc(size_t size);
+void *lf_realloc(void *block, size_t size);
+void lf_free(void *block);
+
+/* A copy of 'len' bytes with a zero behind; NULL when there is no memory. */
+char *lf_strndup(const char *text, size_t len);
+
+/* Blocks alive and allocations made so far; 0 in builds without debug. */
+size_t lf_mem_blocks(void);
+size_t lf_mem_count(void);
+
+#endif

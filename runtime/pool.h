@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An executor's inside: a queue of tasks and the worker threads that run them.
+ *
+ * Memory: 'refs' counts whoever points at the pool. Use: 'handles' counts who
+ * may still submit; a pool without handles finishes its work and ends. It has
+ * ended when no worker is left and none can start: the task 'over' is then
+ * finished, and waiting for the end is waiting for that task.
+ *
+ * Tasks from outside go through one queue, first come, first served; a worker
+ * takes several at a time when there are many. Tasks that a worker submits go
+ * to the end of its own queue, where it takes them newest first and others
+ * steal the oldest. */
+#ifndef LF_POOL_H
+#define LF_POOL_H
+
+#include "vm.h"
+
+#include <pthread.h>
+
+typedef struct lf_pool lf_pool;
+
+/* What one main program (interpreter) has started: its pools. */
+typedef struct lf_host {
+  pthread_mutex_t lock;
+  lf_link pools; /* those that have not ended, a reference each */
+  lf_parker *parker; /* of the main program's thread */
+} lf_host;
+
+void lf_host_init(lf_host *host, lf_parker *parker);
+void lf_host_fini(lf_host *host);
+
+/* The i-th pool that has not ended, with a reference for the caller; NULL
+ * after the last. */
+lf_pool *lf_host_pool(lf_host *host, size_t i);
+
+typedef struct {
+  int max_workers;       /* >= 1 */
+  const char *name;      /* prefix of the workers' names; copied */
+  const lf_vmops *ops;
+  void *setup;           /* for ops->open; owned by the pool */
+  void (*setup_free)(void *setup);
+  lf_host *host;
+  bool in_caller; /* no threads: the caller runs each task (InlineExecutor) */
+} lf_pool_options;
+
+/* A pool with one handle, held with the caller's one reference; workers start
+ * on demand. NULL: no memory, and the caller still owns 'setup'. */
+lf_pool *lf_pool_new(const lf_pool_options *options);
+
+lf_pool *lf_pool_ref(lf_pool *pool);
+void lf_pool_unref(void *pool);
+
+/* Handles: each comes with a reference. */
+lf_pool *lf_pool_handle(lf_pool *pool);
+void lf_pool_unhandle(void *pool);
+
+/* Where a submitted task goes. */
+typedef enum {
+  LF_NEAR, /* the submitting worker's own queue, if it is the pool's */
+  LF_TAIL, /* the end of the common queue, also after shutdown */
+} lf_place;
+
+/* Queues a pending task (the pool takes a reference). LF_ESHUTDOWN, LF_EBROKEN,
+ * or LF_ETHREAD when no worker could be started at all: nothing is queued. */
+int lf_pool_submit(lf_pool *pool, lf_task *task, lf_place place);
+
+/* Queues tasks[i] for the i-th worker alone, starting missing ones first; n is
+ * max_workers. Errors as for submit; then none is queued. */
+int lf_pool_broadcast(lf_pool *pool, lf_task **tasks);
+
+/* Takes no more tasks from outside; what is queued is finished, or cancelled.
+ * Does not wait: the pool's 'over' task tells. Repeatable. */
+void lf_pool_shutdown(lf_pool *pool, bool cancel);
+
+/* At the end of the program: finishes all work, also what it submits itself,
+ * then ends. Does not wait. */
+void lf_pool_finish(lf_pool *pool);
+
+/* Cancels what is queued and stops what runs; the pool stays usable. */
+void lf_pool_interrupt(lf_pool *pool);
+
+/* Finished when the pool has ended; lives as long as the pool. */
+lf_task *lf_pool_over(lf_pool *pool);
+
+const char *lf_pool_name(const lf_pool *pool);
+int lf_pool_max_workers(const lf_pool *pool);
+bool lf_pool_in_caller(const lf_pool *pool);
+void *lf_pool_setup(const lf_pool *pool);
+lf_host *lf_pool_host(const lf_pool *pool);
+bool lf_pool_is_shutdown(lf_pool *pool);
+
+/* Why the pool is broken, or NULL. */
+const char *lf_pool_broken(lf_pool *pool);
+
+/* Breaks the pool: fails what is queued with the text. */
+void lf_pool_break(lf_pool *pool, const char *why);
+
+typedef struct {
+  uint64_t workers, idle, queued, running, finished, failed, cancelled;
+} lf_pool_stats;
+
+void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
+
+/* For task.c: tasks that were done without having been started. */
+void lf_pool_count_cancelled(lf_pool *pool);
+void lf_pool_count_failed(lf_pool *pool);
+
+/* --- The workers ------------------------------------------------------- */
+
+/* The worker whose thread calls, or NULL. */
+lf_worker *lf_worker_self(void);
+
+lf_pool *lf_worker_pool(lf_worker *worker);
+int lf_worker_id(lf_worker *worker);
+lf_vm *lf_worker_vm(lf_worker *worker);
+lf_parker *lf_worker_parker(lf_worker *worker);
+
+/* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
+ * the run's reference. */
+void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
+
+/* A worker that is no thread: for a pool with in_caller, whose interpreter the
+ * caller opens and enters. Lives as long as the pool. NULL: no memory. */
+lf_worker *lf_worker_in_caller(lf_pool *pool);
+
+/* Counts a task that such a worker has started, or a part of a loop that it
+ * has finished. */
+void lf_worker_count_started(lf_worker *worker);
+void lf_worker_count_finished(lf_worker *worker);
+
+void lf_run_init(lf_run *run, lf_worker *worker);
+
+/* The run stands still from now on, and becomes ready when its waker is woken
+ * or at the deadline. By its worker. */
+void lf_run_park(lf_run *run, int64_t deadline);
+
+/* By the interpreter when it goes on with it. */
+void lf_run_unpark(lf_run *run);
+
+/* The calling worker's thread is about to sleep in the middle of a task, which
+ * could not be parked: another may take its place meanwhile. */
+void lf_worker_block(lf_worker *worker);
+
+/* It goes on; waits until fewer than max_workers run. */
+void lf_worker_unblock(lf_worker *worker);
+
+/* While blocked: the next of its runs that became ready, or NULL. */
+lf_run *lf_worker_ready(lf_worker *worker);
+
+/* When the next run with a deadline becomes ready, or LF_FOREVER. */
+int64_t lf_worker_deadline(lf_worker *worker);
+
+#endif

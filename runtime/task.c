@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See task.h. The locks of the waiters are a few for all tasks; a bit in the
+ * state says that there are waiters at all, so that most tasks end without
+ * any lock. */
+#include "task.h"
+
+#include "job.h"
+#include "mem.h"
+#include "pool.h"
+
+#include <pthread.h>
+
+enum { WAITED = 8, STATE = 7, LOCKS = 64 };
+
+static pthread_mutex_t locks[LOCKS] = {
+    [0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
+
+static pthread_mutex_t *lock_of(lf_task *task) {
+  return &locks[((uintptr_t)task / sizeof *task) % LOCKS];
+}
+
+lf_task *lf_task_new(lf_pool *pool) {
+  lf_task *t = lf_malloc(sizeof *t);
+  if (!t)
+    return NULL;
+  atomic_init(&t->refs, 1);
+  atomic_init(&t->state, LF_PENDING);
+  lf_list_init(&t->link);
+  lf_list_init(&t->waiters);
+  t->pool = pool ? lf_pool_ref(pool) : NULL;
+  t->code = NULL;
+  t->trace = NULL;
+  t->waits = NULL;
+  t->job = NULL;
+  t->error = LF_RAISED;
+  t->pinned = 0;
+  lf_buf_init(&t->data, t->small, sizeof t->small);
+  return t;
+}
+
+void lf_task_unref(void *task) {
+  lf_task *t = task;
+  if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+    return;
+  lf_assert(lf_list_empty(&t->waiters));
+  lf_buf_fini(&t->data);
+  if (t->code)
+    lf_code_unref(t->code);
+  lf_free(t->trace);
+  if (t->job)
+    lf_job_unref(t->job);
+  if (t->pool)
+    lf_pool_unref(t->pool);
+  lf_free(t);
+}
+
+lf_state lf_task_state(lf_task *task) {
+  return atomic_load_explicit(&task->state, memory_order_acquire) & STATE;
+}
+
+/* Moves the state, keeps the WAITED bit; returns the old word, whose state is
+ * 'from' if it worked. */
+static uint32_t move(lf_task *task, lf_state from, lf_state to) {
+  uint32_t old = from;
+  while (!atomic_compare_exchange_weak(&task->state, &old, (old & WAITED) | to))
+    if ((old & STATE) != (uint32_t)from)
+      break;
+  return old;
+}
+
+/* Calls everybody who waits, in the order in which they came. */
+static void fire_all(lf_task *task) {
+  pthread_mutex_t *lock = lock_of(task);
+  pthread_mutex_lock(lock);
+  lf_link *item;
+  while ((item = lf_list_pop(&task->waiters))) {
+    lf_waiter *w = lf_container_of(item, lf_waiter, link);
+    w->fire(w);
+  }
+  pthread_mutex_unlock(lock);
+}
+
+static void now_done(lf_task *task, uint32_t old) {
+  if (old & WAITED)
+    fire_all(task);
+  if (task->job)
+    lf_job_runner_ended(task->job, task);
+}
+
+bool lf_task_start(lf_task *task) {
+  return (move(task, LF_PENDING, LF_RUNNING) & STATE) == LF_PENDING;
+}
+
+void lf_task_end(lf_task *task, lf_state state) {
+  uint32_t old = move(task, LF_RUNNING, state);
+  lf_check((old & STATE) == LF_RUNNING);
+  now_done(task, old);
+}
+
+bool lf_task_cancel(lf_task *task) {
+  uint32_t old = move(task, LF_PENDING, LF_CANCELLED);
+  if ((old & STATE) != LF_PENDING)
+    return false;
+  lf_buf_fini(&task->data);
+  if (task->pool)
+    lf_pool_count_cancelled(task->pool);
+  now_done(task, old);
+  return true;
+}
+
+bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
+  if (!lf_task_start(task))
+    return false;
+  lf_buf_reset(&task->data);
+  task->error = (uint8_t)error;
+  (void)lf_buf_put(&task->data, text, strlen(text)); /* else: no text */
+  if (task->pool)
+    lf_pool_count_failed(task->pool);
+  lf_task_end(task, LF_FAILED);
+  return true;
+}
+
+const char *lf_task_label(const lf_task *task) {
+  return task->code ? task->code->label : "task";
+}
+
+bool lf_waiter_add(lf_waiter *waiter, lf_task *task) {
+  lf_list_init(&waiter->link);
+  waiter->task = task;
+  pthread_mutex_t *lock = lock_of(task);
+  pthread_mutex_lock(lock);
+  uint32_t old = atomic_fetch_or(&task->state, WAITED);
+  bool added = (old & STATE) < LF_FINISHED;
+  if (added)
+    lf_list_add(&task->waiters, &waiter->link);
+  pthread_mutex_unlock(lock);
+  return added;
+}
+
+void lf_waiter_remove(lf_waiter *waiter) {
+  pthread_mutex_t *lock = lock_of(waiter->task);
+  pthread_mutex_lock(lock);
+  lf_list_del(&waiter->link);
+  pthread_mutex_unlock(lock);
+}

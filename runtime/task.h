@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A task: what its owner sees as a future. One counted object holds the state,
+ * the packed arguments and later the packed result, and who waits for it.
+ *
+ *   PENDING -> RUNNING -> FINISHED | FAILED
+ *   PENDING -> CANCELLED
+ *
+ * Who may touch what: 'state' is atomic. 'data', 'trace', 'error' belong to
+ * the submitter until the task is queued, then to whoever moves it out of
+ * PENDING (the worker, or the one who cancels), and are read-only for
+ * everybody once it is done. 'waiters' is under the task's lock (one of a few
+ * shared ones). 'waits' is under the lock of cycle.c. */
+#ifndef LF_TASK_H
+#define LF_TASK_H
+
+#include "buf.h"
+#include "code.h"
+
+typedef enum {
+  LF_PENDING,
+  LF_RUNNING,
+  LF_FINISHED,
+  LF_FAILED,
+  LF_CANCELLED,
+} lf_state;
+
+/* What a FAILED task's data is. */
+typedef enum {
+  LF_RAISED, /* the packed error value */
+  LF_BROKEN, /* text: why the pool's workers cannot run */
+  LF_LOST,   /* text: how its worker ended */
+} lf_error;
+
+struct lf_pool;
+struct lf_job;
+typedef struct lf_task lf_task;
+
+/* Told that something has happened. 'wake' may be called by any thread at any
+ * time while the waker is registered somewhere, also more often than needed;
+ * it takes no lock and does not block. */
+typedef struct lf_waker {
+  void (*wake)(struct lf_waker *waker);
+} lf_waker;
+
+/* Waits for one task. Storage belongs to who waits, who takes it out again
+ * (lf_waiter_remove) unless 'fire' was called. */
+typedef struct lf_waiter {
+  lf_link link;
+  lf_task *task; /* not counted: who waits holds a reference */
+  void (*fire)(struct lf_waiter *waiter); /* under the task's lock: as wake */
+} lf_waiter;
+
+/* What a task waits for: see cycle.h. */
+typedef struct lf_waits lf_waits;
+
+struct lf_task {
+  _Atomic uint32_t refs;
+  _Atomic uint32_t state; /* lf_state, and WAITED in task.c */
+  lf_link link;           /* in a queue; its lock */
+  lf_link waiters;
+  struct lf_pool *pool; /* a reference to its memory; may be NULL */
+  lf_code *code;        /* what it runs: a reference; may be NULL */
+  char *trace;          /* a failed task's traceback, or NULL */
+  lf_waits *waits;      /* what it waits for now, or NULL */
+  struct lf_job *job;   /* the parallel loop of which it runs a part, or NULL */
+  lf_buf data;
+  uint8_t error;  /* lf_error */
+  uint8_t pinned; /* for one worker, not to be taken by others */
+  unsigned char small[78];
+};
+
+/* A PENDING task with one reference, or NULL. 'pool' may be NULL. */
+lf_task *lf_task_new(struct lf_pool *pool);
+
+static inline lf_task *lf_task_ref(lf_task *task) {
+  atomic_fetch_add_explicit(&task->refs, 1, memory_order_relaxed);
+  return task;
+}
+
+void lf_task_unref(void *task);
+
+lf_state lf_task_state(lf_task *task);
+
+static inline bool lf_task_done(lf_task *task) {
+  return lf_task_state(task) >= LF_FINISHED;
+}
+
+/* PENDING -> RUNNING; false if it was cancelled. */
+bool lf_task_start(lf_task *task);
+
+/* PENDING -> CANCELLED; wakes who waits. False if it was not pending. */
+bool lf_task_cancel(lf_task *task);
+
+/* RUNNING -> 'state'; wakes who waits. Only by the one who started it. */
+void lf_task_end(lf_task *task, lf_state state);
+
+/* Starts and fails a pending task with a text; false if it was not pending. */
+bool lf_task_fail(lf_task *task, lf_error error, const char *text);
+
+/* "function <script.lua:12>", or "task". */
+const char *lf_task_label(const lf_task *task);
+
+/* 'fire' will be called once when the task is done; false if it is already.
+ * Set waiter->fire first. */
+bool lf_waiter_add(lf_waiter *waiter, lf_task *task);
+
+/* After it 'fire' is not running and will not run. Twice is harmless. */
+void lf_waiter_remove(lf_waiter *waiter);
+
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See thread.h. A parker is a futex word: 0, WOKEN, or SLEEPING. */
+#include "thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mem.h"
+
+enum {
+  WOKEN = 1,
+  SLEEPING = 2,
+  SPIN_NS = 40000, /* about what a futex round trip costs */
+  STACK = 16 << 20 /* address space only: pages are touched when needed */
+};
+
+static _Atomic int awake, threads;
+
+static int64_t clock_ns(clockid_t clock) {
+  struct timespec ts;
+  clock_gettime(clock, &ts);
+  return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int64_t lf_now(void) {
+  return clock_ns(CLOCK_MONOTONIC);
+}
+
+double lf_wall_time(void) {
+  return (double)clock_ns(CLOCK_REALTIME) / 1e9;
+}
+
+int64_t lf_after(double seconds) {
+  if (isnan(seconds) || seconds > 1e9)
+    return LF_FOREVER;
+  if (seconds <= 0)
+    return 0;
+  return lf_now() + (int64_t)(seconds * 1e9);
+}
+
+/* The cgroup (v2) quota as a number of processors, or 0. */
+static int cgroup_cpus(void) {
+  FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (!f)
+    return 0;
+  long quota = 0, period = 0;
+  int n = fscanf(f, "%ld %ld", &quota, &period);
+  fclose(f);
+  if (n != 2 || quota <= 0 || period <= 0)
+    return 0;
+  return (int)((quota + period - 1) / period);
+}
+
+int lf_cpu_count(void) {
+  cpu_set_t set;
+  int n = sched_getaffinity(0, sizeof set, &set) == 0
+              ? CPU_COUNT(&set)
+              : (int)sysconf(_SC_NPROCESSORS_ONLN);
+  int quota = cgroup_cpus();
+  n = quota > 0 && quota < n ? quota : n;
+  return n < 1 ? 1 : n;
+}
+
+static int cpus(void) {
+  static _Atomic int cached;
+  int n = atomic_load_explicit(&cached, memory_order_relaxed);
+  if (n == 0) {
+    n = lf_cpu_count();
+    atomic_store_explicit(&cached, n, memory_order_relaxed);
+  }
+  return n;
+}
+
+void lf_count_awake(int by) {
+  atomic_fetch_add(&awake, by);
+}
+
+bool lf_may_spin(void) {
+  return atomic_load_explicit(&awake, memory_order_relaxed) <= cpus();
+}
+
+/* The thread's own copy of what it has to do; the thread frees it. */
+struct start {
+  void (*entry)(void *arg);
+  void *arg;
+  char name[16];
+};
+
+static void *thread_main(void *p) {
+  struct start s = *(struct start *)p;
+  lf_free(p);
+  pthread_setname_np(pthread_self(), s.name);
+  lf_count_awake(1);
+  s.entry(s.arg);
+  lf_count_awake(-1);
+  atomic_fetch_sub(&threads, 1);
+  return NULL;
+}
+
+/* Signals are the program's business; a fault belongs to who makes it, and
+ * SIGURG is how lfut reaches its own threads. */
+static void worker_signals(sigset_t *set) {
+  sigfillset(set);
+  const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGURG};
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+    sigdelset(set, own[i]);
+}
+
+int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
+  struct start *s = lf_malloc(sizeof *s);
+  if (!s)
+    return LF_ETHREAD;
+  s->entry = entry;
+  s->arg = arg;
+  snprintf(s->name, sizeof s->name, "%s", name);
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, STACK);
+  atomic_fetch_add(&threads, 1);
+  sigset_t set, old;
+  worker_signals(&set);
+  pthread_sigmask(SIG_SETMASK, &set, &old);
+  pthread_t thread;
+  int err = pthread_create(&thread, &attr, thread_main, s);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attr);
+  if (err == 0)
+    return 0;
+  atomic_fetch_sub(&threads, 1);
+  lf_free(s);
+  return LF_ETHREAD;
+}
+
+void lf_threads_settle(void) {
+  struct timespec moment = {.tv_nsec = 50000};
+  for (int i = 0; i < 20000 && atomic_load(&threads) > 0; i++)
+    nanosleep(&moment, NULL);
+}
+
+size_t lf_stack_left(void) {
+  static _Thread_local char *lowest;
+  char here;
+  if (!lowest) {
+    pthread_attr_t attr;
+    void *stack = &here;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+      pthread_attr_getstack(&attr, &stack, &size);
+      pthread_attr_destroy(&attr);
+    }
+    lowest = stack;
+  }
+  return &here > lowest ? (size_t)(&here - lowest) : 0;
+}
+
+static long futex(_Atomic uint32_t *word, int op, uint32_t value,
+                  const struct timespec *deadline) {
+  return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, deadline,
+                 NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+static bool take_wakeup(lf_parker *parker) {
+  uint32_t woken = WOKEN;
+  return atomic_compare_exchange_strong(&parker->word, &woken, 0);
+}
+
+/* Looks for a wake-up for a moment without sleeping. */
+static bool spin(lf_parker *parker, int64_t deadline) {
+  int64_t end = lf_now() + SPIN_NS;
+  end = end < deadline ? end : deadline;
+  for (int i = 1; lf_may_spin(); i++) {
+    if (lf_parker_woken(parker))
+      return true;
+    lf_relax();
+    if (i % 64 == 0 && lf_now() >= end)
+      break;
+  }
+  return false;
+}
+
+static int sleep_until(lf_parker *parker, int64_t deadline) {
+  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  lf_count_awake(-1);
+  long r = futex(&parker->word, FUTEX_WAIT_BITSET, SLEEPING,
+                 deadline == LF_FOREVER ? NULL : &ts);
+  int err = r == 0 ? 0 : errno;
+  lf_count_awake(1);
+  uint32_t sleeping = SLEEPING;
+  if (!atomic_compare_exchange_strong(&parker->word, &sleeping, 0)) {
+    atomic_store(&parker->word, 0); /* it was WOKEN: ours */
+    return 0;
+  }
+  return err == EINTR ? LF_EINTR : err == ETIMEDOUT ? LF_ETIMEOUT : 1;
+}
+
+int lf_park(lf_parker *parker, int64_t deadline) {
+  if (take_wakeup(parker))
+    return 0;
+  if (deadline <= 0)
+    return LF_ETIMEOUT;
+  if (spin(parker, deadline) && take_wakeup(parker))
+    return 0;
+  for (;;) {
+    uint32_t idle = 0;
+    if (!atomic_compare_exchange_strong(&parker->word, &idle, SLEEPING))
+      return take_wakeup(parker) ? 0 : LF_EINTR;
+    int r = sleep_until(parker, deadline);
+    if (r <= 0)
+      return r;
+  }
+}
+
+void lf_unpark(lf_parker *parker) {
+  if (atomic_exchange(&parker->word, WOKEN) == SLEEPING)
+    futex(&parker->word, FUTEX_WAKE, 1, NULL);
+}

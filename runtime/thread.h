@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads, clocks, and parking: how a thread sleeps until it is told to go on.
+ */
+#ifndef LF_THREAD_H
+#define LF_THREAD_H
+
+#include "base.h"
+
+#include <stdatomic.h>
+
+/* Points in time are nanoseconds of the monotonic clock. */
+#define LF_FOREVER INT64_MAX
+
+int64_t lf_now(void);
+
+/* 'seconds' from now as a point in time; NaN and large values: LF_FOREVER. */
+int64_t lf_after(double seconds);
+
+/* Seconds since 1970. */
+double lf_wall_time(void);
+
+/* Processors that this process may use: affinity mask and cgroup quota, at
+ * least 1. */
+int lf_cpu_count(void);
+
+/* Starts 'entry(arg)' on a detached thread with all signals but faults
+ * blocked. 'name' (15 characters count) is what top -H shows.
+ * 0 or LF_ETHREAD. */
+int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg);
+
+/* Waits a moment for threads that are about to end to be gone. */
+void lf_threads_settle(void);
+
+/* Bytes left on the calling thread's C stack, roughly. */
+size_t lf_stack_left(void);
+
+/* One thread sleeps on it, any other may wake it. A wake-up that comes
+ * first is kept (one, not a count). */
+typedef struct {
+  _Atomic uint32_t word;
+} lf_parker;
+
+static inline void lf_parker_init(lf_parker *parker) {
+  atomic_init(&parker->word, 0);
+}
+
+/* Sleeps until woken (0), the deadline (LF_ETIMEOUT), a signal (LF_EINTR).
+ * May spin first, if a processor is free for it. */
+int lf_park(lf_parker *parker, int64_t deadline);
+
+/* Wakes the parked thread, or lets its next park return at once. May be
+ * called from a signal handler. */
+void lf_unpark(lf_parker *parker);
+
+/* True when a wake-up waits to be taken. */
+static inline bool lf_parker_woken(lf_parker *parker) {
+  return atomic_load_explicit(&parker->word, memory_order_acquire) == 1;
+}
+
+/* Threads that are awake: those of lf_thread_start count themselves, a
+ * program's own thread is counted by this (1, later -1). */
+void lf_count_awake(int by);
+
+/* May the calling thread spin instead of sleeping? If there is a processor for
+ * each thread that is awake. */
+bool lf_may_spin(void);
+
+/* What a spinner does between two looks. */
+static inline void lf_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#else
+  atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See waitset.h. The ready list is a stack pushed by compare-and-swap (R. K.
+ * Treiber, 1986) and taken whole, so that it has no ABA problem. */
+#include "waitset.h"
+
+static void push_ready(lf_member *m) {
+  lf_member *head = atomic_load_explicit(&m->set->ready, memory_order_relaxed);
+  do
+    m->next = head;
+  while (!atomic_compare_exchange_weak(&m->set->ready, &head, m));
+}
+
+static void member_fire(lf_waiter *waiter) {
+  lf_member *m = lf_container_of(waiter, lf_member, waiter);
+  lf_waitset *set = m->set;
+  push_ready(m);
+  lf_waker *waker = atomic_load(&set->waker);
+  if (waker)
+    waker->wake(waker);
+}
+
+void lf_waitset_init(lf_waitset *set) {
+  atomic_init(&set->ready, NULL);
+  atomic_init(&set->waker, NULL);
+  set->taken = NULL;
+}
+
+void lf_waitset_add(lf_waitset *set, lf_member *member, lf_task *task) {
+  member->set = set;
+  member->next = NULL;
+  member->waiter.fire = member_fire;
+  lf_task_ref(task);
+  if (!lf_waiter_add(&member->waiter, task))
+    push_ready(member);
+}
+
+lf_member *lf_waitset_take(lf_waitset *set) {
+  if (!set->taken) {
+    lf_member *m = atomic_exchange(&set->ready, NULL);
+    while (m) {
+      lf_member *next = m->next;
+      m->next = set->taken;
+      set->taken = m;
+      m = next;
+    }
+  }
+  lf_member *m = set->taken;
+  if (m)
+    set->taken = m->next;
+  return m;
+}
+
+void lf_waitset_forget(lf_member *member) {
+  lf_waiter_remove(&member->waiter);
+  lf_task_unref(member->waiter.task);
+}
+
+bool lf_waitset_watch(lf_waitset *set, lf_waker *waker) {
+  atomic_store(&set->waker, waker);
+  return !set->taken && !atomic_load(&set->ready);
+}

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+# The source tree: what a compiler does not notice.
+
+source "$srcdir/tests/helpers.sh"
+
+# listed FILE...: Makefile.am names them, C tests by their programs.
+listed() {
+  for file; do
+    name=${file#"$srcdir"/}
+    [[ $name != tests/c/*.c ]] || name=${name%.c}
+    [ ! -e "$file" ] ||
+      grep -qE "(^|[[:space:]])$name( |\$)" "$srcdir/Makefile.am" ||
+      complain "not in Makefile.am: $name"
+  done
+}
+
+@test "Makefile.am knows every source and every test" {
+  listed "$srcdir"/{runtime,bindings}/*.[ch] "$srcdir"/tests/c/*.[ch] \
+    "$srcdir"/tests/{lua/*.lua,sh/*.bats,*.sh} "$srcdir"/scripts/*.lua
+}
+
+@test "the runtime never sees Lua, nor the bindings" {
+  run grep -nE '#include .*(lua|lauxlib|lualib|bindings)' \
+    "$srcdir"/runtime/*.[ch]
+  [ "$output" = '' ]
+}
+
+@test "every script and source says its licence" {
+  run grep -L SPDX-License-Identifier "$srcdir"/{runtime,bindings}/*.[ch] \
+    "$srcdir"/tests/*.sh "$srcdir"/tests/sh/*.bats
+  [ "$output" = '' ]
+}
