@@ -15,7 +15,11 @@
 #include "source.h"
 #include "wait.h"
 
-enum { WINDOW = LF_LIMIT(8192, 32) }; /* items pulled ahead of their use */
+enum {
+  WINDOW = LF_LIMIT(8192, 32), /* items pulled ahead of their use */
+  BLOCK = LF_LIMIT(16384, 8),  /* items of a table given to the workers at once,
+                                  who so begin while others are still packed */
+};
 
 /* User values. */
 enum { EXECUTOR = 1, SOURCE, SOURCE_ERROR, USER_VALUES = SOURCE_ERROR };
@@ -313,8 +317,10 @@ static void pull(lua_State *L, loop *l, int self, uint64_t most) {
   lua_getiuservalue(L, self, SOURCE);
   lfb_self(L)->interrupted = false;
   bool failed = lua_pcall(L, 2, 0, 0) != LUA_OK;
-  if (failed && (l->source.at_call || lfb_must_stop(lfb_self(L))))
+  if (failed && (l->source.at_call || lfb_must_stop(lfb_self(L)))) {
+    lf_job_close(l->job);
     lua_error(L);
+  }
   if (failed) {
     lua_setiuservalue(L, self, SOURCE_ERROR);
     l->failed_source = true;
@@ -361,7 +367,8 @@ static void supply(lua_State *L, loop *l, int self) {
     return;
   bool first = l->pulled == 0 && l->consumed == 0;
   if (l->source.at_call && !l->buffersize && first) {
-    pull(L, l, self, UINT64_MAX);
+    while (!all_pulled(l))
+      pull(L, l, self, BLOCK);
     return;
   }
   if (!first && lf_pool_is_shutdown(lf_job_pool(l->job))) {

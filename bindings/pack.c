@@ -46,8 +46,7 @@ typedef struct packer {
   lua_State *L;
   lfb_state *S;
   lf_buf *out;
-  int base;
-  bool open;         /* the slots are there */
+  int base;          /* 0: there are none */
   array memo;        /* of entry: open addressing, cap a power of 2 */
   array objs;        /* of objrec */
   array metas;       /* of uint32: tables with a metatable */
@@ -76,7 +75,7 @@ static void refuse(packer *P);
 
 /* --- Bytes ------------------------------------------------------------------ */
 
-static unsigned char *room(packer *P, size_t n) {
+LF_INLINE unsigned char *room(packer *P, size_t n) {
   unsigned char *at = lf_buf_room(P->out, n);
   if (!at)
     luaL_error(P->L, "not enough memory");
@@ -87,7 +86,7 @@ static void put_tag(packer *P, lfb_tag tag) {
   *room(P, 1) = (unsigned char)tag;
 }
 
-static void put(packer *P, lfb_tag tag, const void *bytes, size_t n) {
+LF_INLINE void put(packer *P, lfb_tag tag, const void *bytes, size_t n) {
   unsigned char *at = room(P, 1 + n);
   at[0] = (unsigned char)tag;
   memcpy(at + 1, bytes, n);
@@ -106,14 +105,17 @@ static void put_ref(packer *P, void *object, void (*drop)(void *)) {
 
 /* --- The packer's memory ------------------------------------------------------ */
 
+/* Puts the slots below the value at the top. */
 static void open_slots(packer *P) {
-  if (P->open)
-    return;
   lua_State *L = P->L;
-  luaL_checkstack(L, 30, "too many values to send");
+  if (P->base)
+    return;
+  luaL_checkstack(L, 40, "too many values to send");
+  P->base = lua_gettop(L);
+  lua_settop(L, P->base + SLOTS);
+  lua_rotate(L, P->base, SLOTS);
   lua_newtable(L);
   lua_replace(L, P->base + ANCHOR);
-  P->open = true;
 }
 
 static void *array_grow(packer *P, array *a, int slot, size_t cap, size_t size) {
@@ -184,7 +186,7 @@ static uint32_t new_object(packer *P, bool body) {
 
 /* --- Values ------------------------------------------------------------------- */
 
-static void pack_integer(packer *P, lua_Integer i) {
+LF_INLINE void pack_integer(packer *P, lua_Integer i) {
   int8_t small = (int8_t)i;
   if (small == i)
     put(P, LFB_T_BYTE, &small, 1);
@@ -192,7 +194,7 @@ static void pack_integer(packer *P, lua_Integer i) {
     put(P, LFB_T_INTEGER, &i, sizeof i);
 }
 
-static void pack_number(packer *P, int idx) {
+LF_INLINE void pack_number(packer *P, int idx) {
   if (lua_isinteger(P->L, idx)) {
     pack_integer(P, lua_tointeger(P->L, idx));
   } else {
@@ -264,11 +266,6 @@ static void pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
   memcpy(P->out->data + at, &len, sizeof len);
 }
 
-static void begin_stream(packer *P) {
-  P->base = lua_gettop(P->L) + 1;
-  lua_settop(P->L, P->base + SLOTS - 1);
-}
-
 static void pack_bodies(packer *P);
 
 /* --- Tables ---------------------------------------------------------------------- */
@@ -285,7 +282,6 @@ static bool describing(const packer *P, const void *table) {
 static void fill_class(packer *P) {
   lua_State *L = P->L;
   int table = lua_gettop(L);
-  begin_stream(P);
   lua_pushvalue(L, table);
   *room(P, 1) = 1;
   pack_value(P);
@@ -633,7 +629,6 @@ static bool pack_handle(packer *P) {
 static void fill_userdata(packer *P) {
   lua_State *L = P->L;
   int first = lua_gettop(L) - 1;
-  begin_stream(P);
   *room(P, 1) = 2;
   for (int i = 0; i < 2; i++) {
     lua_pushvalue(L, first + i);
@@ -678,7 +673,7 @@ static void pack_userdata(packer *P) {
 }
 
 /* Most values are plain: no packer needed. */
-static bool pack_plain(packer *P, int idx) {
+LF_INLINE bool pack_plain(packer *P, int idx) {
   switch (lua_type(P->L, idx)) {
   case LUA_TNUMBER:
     pack_number(P, idx);
@@ -917,35 +912,27 @@ static void pack_bodies(packer *P) {
   }
 }
 
-static void put_count(packer *P, int count) {
+LF_INLINE void put_count(packer *P, int count) {
   uint32_t n = (uint32_t)count;
   *room(P, 1) = (unsigned char)(n < 255 ? n : 255);
   if (n >= 255)
     put_u32(P, n);
 }
 
-static void pack_rest(packer *P, int first, int i, int count) {
-  lua_State *L = P->L;
-  luaL_checkstack(L, 40, "too many values to send");
-  int top = lua_gettop(L);
-  begin_stream(P);
-  for (; i < count; i++) {
-    P->current = ROOT + (uint32_t)i;
-    lua_pushvalue(L, first + i);
-    pack_value(P);
-    lua_pop(L, 1);
-  }
-  pack_bodies(P);
-  lua_settop(L, top);
-}
-
 void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code) {
   packer P = {.L = L, .S = S, .out = out, .label = label, .code = code};
-  int i = 0;
+  int top = lua_gettop(L);
   put_count(&P, count);
-  while (i < count && pack_plain(&P, first + i))
-    i++;
-  if (i < count)
-    pack_rest(&P, first, i, count);
+  for (int i = 0; i < count; i++) {
+    if (pack_plain(&P, first + i))
+      continue;
+    luaL_checkstack(L, 20, "too many values to send");
+    P.current = ROOT + (uint32_t)i;
+    lua_pushvalue(L, first + i);
+    pack_value(&P);
+    lua_pop(L, 1);
+  }
+  pack_bodies(&P);
+  lua_settop(L, top);
 }

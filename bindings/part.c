@@ -55,12 +55,13 @@ static int keep_setup(lua_State *L) {
 /* --- What the drivers call ----------------------------------------------------------- */
 
 static lfb_run *run_of(lua_State *L) {
-  return lua_touserdata(L, lua_upvalueindex(2));
+  return lua_touserdata(L, lua_upvalueindex(1));
 }
 
 /* fetch() -> the next item's arguments */
 static int fetch_packed(lua_State *L) {
-  return lfb_unpack(L, lfb_self(L), &run_of(L)->item, NULL);
+  lfb_run *r = run_of(L);
+  return lfb_unpack(L, r->vm->S, &r->item, NULL);
 }
 
 static int fetch_number(lua_State *L) {
@@ -77,7 +78,7 @@ static int emit(lua_State *L) {
   if (!kind)
     return luaL_error(L, "not enough memory");
   *kind = LFB_ITEM_RESULT;
-  lfb_pack(L, lfb_self(L), out, 1, lua_gettop(L), &lfb_results, NULL);
+  lfb_pack(L, r->vm->S, out, 1, lua_gettop(L), &lfb_results, NULL);
   r->mark = out->len;
   r->chunk->finished++;
   return 0;
@@ -86,9 +87,8 @@ static int emit(lua_State *L) {
 /* --- Running -------------------------------------------------------------------------- */
 
 static void push_helper(lua_State *L, lfb_run *r, lua_CFunction f) {
-  lua_pushlightuserdata(L, r->vm->S);
   lua_pushlightuserdata(L, r);
-  lua_pushcclosure(L, f, 2);
+  lua_pushcclosure(L, f, 1);
 }
 
 static void push_setup_value(lua_State *L, int setup, int which) {

@@ -18,6 +18,7 @@ typedef struct {
   lfb_state *S;
   const unsigned char *at;
   int base;
+  int self;        /* stack index of what an inner stream describes, or 0 */
   uint32_t objects;
   uint32_t filled; /* with their body read */
   int *globals;    /* a table of names, or LUA_NOREF; may be NULL */
@@ -120,24 +121,16 @@ static void push_handle(unpacker *U) {
 
 /* --- Streams within the stream -------------------------------------------------- */
 
-static int unpack_stream(unpacker *U);
+static uint32_t get_count(unpacker *U);
+static void unpack_rest(unpacker *U, uint32_t n);
 
 /* Reads an inner stream, whose values are pushed; 'self' is the stack index of
  * what it describes, or 0. */
 static void unpack_inner(unpacker *U, int self) {
-  lua_State *L = U->L;
-  unpacker inner = {.L = L, .S = U->S, .at = U->at, .globals = U->globals};
-  luaL_checkstack(L, 40, "too many objects within objects");
-  inner.base = lua_gettop(L) + 1;
-  lua_settop(L, inner.base + SLOTS - 1);
-  if (self) {
-    lua_pushvalue(L, self);
-    lua_replace(L, inner.base + SELF);
-  }
-  unpack_stream(&inner);
+  unpacker inner = {.L = U->L, .S = U->S, .at = U->at, .globals = U->globals};
+  inner.self = self;
+  unpack_rest(&inner, get_count(&inner));
   U->at = inner.at;
-  lua_remove(L, inner.base);
-  lua_remove(L, inner.base);
 }
 
 static void clear_table(lua_State *L) {
@@ -389,30 +382,43 @@ static void set_identities(unpacker *U) {
   }
 }
 
-static int unpack_stream(unpacker *U) {
+static uint32_t get_count(unpacker *U) {
   uint32_t n = get_byte(U);
-  if (n == 255)
-    n = get_u32(U);
-  luaL_checkstack(U->L, (int)n + 20, "too many values");
-  for (uint32_t i = 0; i < n; i++)
+  return n == 255 ? get_u32(U) : n;
+}
+
+/* The last n values of a stream, and what follows them. */
+static void unpack_rest(unpacker *U, uint32_t n) {
+  lua_State *L = U->L;
+  luaL_checkstack(L, (int)n + 40, "too many values");
+  U->base = lua_gettop(L) + 1;
+  lua_settop(L, U->base + SLOTS - 1);
+  if (U->self) {
+    lua_pushvalue(L, U->self);
+    lua_replace(L, U->base + SELF);
+  }
+  for (; n > 0; n--)
     unpack_value(U);
   if (U->objects > 0) {
     fill_objects(U);
     set_metatables(U);
     set_identities(U);
   }
-  return (int)n;
+  lua_rotate(L, U->base, -SLOTS);
+  lua_pop(L, SLOTS);
 }
 
 int lfb_unpack(lua_State *L, lfb_state *S, const unsigned char **at,
                int *globals) {
   unpacker U = {.L = L, .S = S, .at = *at, .globals = globals};
-  luaL_checkstack(L, 40, "too many values");
-  U.base = lua_gettop(L) + 1;
-  lua_settop(L, U.base + SLOTS - 1);
-  int n = unpack_stream(&U);
+  uint32_t n = get_count(&U), i = 0;
+  if (n > LUA_MINSTACK / 2)
+    luaL_checkstack(L, (int)n + 20, "too many values");
+  /* Most are plain and need no slots on the stack. */
+  for (; i < n && *U.at < LFB_T_OBJECT; i++)
+    unpack_value(&U);
+  if (i < n)
+    unpack_rest(&U, n - i);
   *at = U.at;
-  lua_remove(L, U.base);
-  lua_remove(L, U.base);
-  return n;
+  return (int)n;
 }

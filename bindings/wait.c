@@ -100,8 +100,8 @@ static void watch(lfb_run *r, const lfb_wait_for *what) {
   } else {
     r->watched = lf_job_ref(what->job);
     r->unwatch = unwatch_job;
-    lf_job_watch(what->job, waker);
-    waker->wake(waker); /* it may have changed meanwhile: look again */
+    if (!lf_job_watch(what->job, waker))
+      waker->wake(waker);
   }
 }
 
@@ -166,7 +166,7 @@ static void watch_asleep(sleeper *s, const lfb_wait_for *what) {
   else if (what->set)
     now = !lf_waitset_watch(what->set, &s->waker);
   else
-    lf_job_watch(what->job, &s->waker), now = true;
+    now = !lf_job_watch(what->job, &s->waker);
   if (now)
     sleeper_wake(&s->waker);
 }

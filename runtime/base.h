@@ -39,6 +39,9 @@ enum {
 
 _Noreturn void lf_panic(const char *file, int line, const char *what);
 
+/* For the few functions of the hot path that must not be calls. */
+#define LF_INLINE static inline __attribute__((always_inline))
+
 #define lf_container_of(ptr, type, member)                                     \
   ((type *)((char *)(ptr)-offsetof(type, member)))
 

@@ -20,11 +20,11 @@ struct lf_job {
   lf_buf setup;    /* read-only */
   uint64_t chunksize;
   lf_order order;
-  _Atomic(lf_waker *) waker;
   lf_waits waits;
   lf_link running; /* chunks with a task; the graph's lock */
 
   pthread_mutex_t lock; /* all below */
+  lf_waker *waker;      /* of the consumer, while it waits */
   lf_link blocks;       /* struct held, oldest first */
   uint64_t end;         /* items supplied */
   uint64_t cursor;      /* items claimed */
@@ -166,11 +166,29 @@ const lf_buf *lf_job_setup(const lf_job *job) {
   return &job->setup;
 }
 
+/* Under the lock: the first chunk in the list, if it can be had. */
+static lf_chunk *next_ready(lf_job *j) {
+  if (lf_list_empty(&j->ready))
+    return NULL;
+  lf_chunk *c = lf_container_of(j->ready.next, lf_chunk, link);
+  return j->order == LF_UNORDERED || c->done ? c : NULL;
+}
+
+/* Under the lock. */
+static lf_next what_next(lf_job *j) {
+  if (next_ready(j))
+    return LF_CHUNK;
+  if (j->open > 0)
+    return LF_WAIT;
+  if (j->cursor == j->end)
+    return LF_END;
+  return j->stopped ? LF_STOPPED : LF_WAIT;
+}
+
 static void tell(lf_job *j) {
   pthread_mutex_lock(&j->lock);
-  lf_waker *waker = atomic_load(&j->waker);
-  if (waker)
-    waker->wake(waker);
+  if (j->waker)
+    j->waker->wake(j->waker);
   pthread_mutex_unlock(&j->lock);
 }
 
@@ -337,9 +355,8 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   c->done = true;
   if (j->order == LF_UNORDERED)
     lf_list_add(&j->ready, &c->link);
-  lf_waker *waker = atomic_load(&j->waker);
-  if (waker)
-    waker->wake(waker);
+  if (j->waker && what_next(j) != LF_WAIT)
+    j->waker->wake(j->waker);
   pthread_mutex_unlock(&j->lock);
 }
 
@@ -375,30 +392,24 @@ uint64_t lf_job_window(lf_job *j) {
 }
 
 lf_next lf_job_next(lf_job *j, lf_chunk **chunk, lf_stop *why) {
-  lf_next next = LF_WAIT;
   pthread_mutex_lock(&j->lock);
-  lf_link *l = j->ready.next;
-  lf_chunk *c = lf_container_of(l, lf_chunk, link);
-  if (l != &j->ready) {
-    if (j->order == LF_UNORDERED || c->done) {
-      lf_list_del(l);
-      *chunk = c;
-      next = LF_CHUNK;
-    }
-  } else if (j->open == 0 && j->cursor == j->end) {
-    next = LF_END;
-  } else if (j->open == 0 && j->stopped) {
+  lf_next next = what_next(j);
+  if (next == LF_CHUNK) {
+    *chunk = next_ready(j);
+    lf_list_del(&(*chunk)->link);
+  } else if (next == LF_STOPPED) {
     *why = j->stop;
-    next = LF_STOPPED;
   }
   pthread_mutex_unlock(&j->lock);
   return next;
 }
 
-void lf_job_watch(lf_job *j, lf_waker *waker) {
+bool lf_job_watch(lf_job *j, lf_waker *waker) {
   pthread_mutex_lock(&j->lock);
-  atomic_store(&j->waker, waker);
+  j->waker = waker;
+  bool wait = what_next(j) == LF_WAIT;
   pthread_mutex_unlock(&j->lock);
+  return wait;
 }
 
 lf_waits *lf_job_waits(lf_job *j) {

@@ -89,8 +89,9 @@ lf_next lf_job_next(lf_job *job, lf_chunk **chunk, lf_stop *why);
 
 void lf_chunk_free(lf_chunk *chunk);
 
-/* Who is woken when a chunk is done; NULL: nobody. */
-void lf_job_watch(lf_job *job, lf_waker *waker);
+/* Who is woken when the next chunk is there; NULL: nobody. False if
+ * lf_job_next would not say LF_WAIT any more. */
+bool lf_job_watch(lf_job *job, lf_waker *waker);
 
 /* For waiting in a task: all runners that run. */
 lf_waits *lf_job_waits(lf_job *job);

@@ -653,11 +653,12 @@ static void give_place(lf_worker *w) {
 
 /* --- The life of a worker ----------------------------------------------------- */
 
-/* Looks for work for a moment without sleeping. */
-static bool spin(lf_worker *w) {
+/* Looks for work for a moment without sleeping: until there may be some, or
+ * the worker is woken for something else. */
+static void spin(lf_worker *w) {
   lf_pool *p = w->pool;
   if (!lf_may_spin())
-    return has_work(w);
+    return;
   p->spinning++;
   bool found = has_work(w);
   int64_t end = found ? 0 : lf_now() + SPIN_NS;
@@ -671,7 +672,6 @@ static bool spin(lf_worker *w) {
     }
   }
   p->spinning--;
-  return found;
 }
 
 /* Under the lock: may this worker go for good? */
@@ -719,7 +719,8 @@ static void leave_place(lf_worker *w) {
 /* Nothing to do now: sleeps, or leaves (false). */
 static bool rest(lf_worker *w) {
   lf_pool *p = w->pool;
-  if (spin(w))
+  spin(w);
+  if (has_work(w))
     return true;
   pthread_mutex_lock(&p->lock);
   if (!has_work(w)) {

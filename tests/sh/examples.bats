@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+# The programs in scripts/examples do what they say.
+
+source "$srcdir/tests/helpers.sh"
+
+# example NAME ARG...: runs it; its output is in $output, messages in $stderr.
+example() {
+  local name=$1
+  shift
+  run --separate-stderr lfut "$srcdir/scripts/examples/$name.lua" "$@"
+}
+
+# prints LINE...: the example has succeeded, with these lines.
+prints() {
+  [ "$status" = 0 ] || complain "status $status" "$output" "$stderr"
+  local want
+  printf -v want '%s\n' "$@"
+  [ "$output" = "${want%$'\n'}" ] || complain "$output" "not:" "$want"
+}
+
+@test "every example is tested here" {
+  for file in "$srcdir"/scripts/examples/*.lua; do
+    name=$(basename "$file" .lua)
+    grep -qE "^ +example $name( |\$)" "$BATS_TEST_FILENAME" || complain "$name"
+  done
+}
+
+@test "sleep: a pool waits for several tasks at once" {
+  example sleep 0.01
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "${#lines[@]}" = 3 ]
+  [[ ${lines[0]} =~ ^'one after the other:'\ +[0-9.]+' units'$ ]]
+  [[ ${lines[1]} =~ ^[0-9]+' workers:'\ +[0-9.]+' units'$ ]]
+  [ "${lines[2]}" = 'sum of the results: 55' ]
+}
+
+@test "letters: three workers, three tasks" {
+  example letters
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "$(cut -f 1 <<< "$output")" = $'A\nB\nC' ] || complain "$output"
+  [ "$(grep -c $'\tletters_[123]$' <<< "$output")" = 3 ] || complain "$output"
+}
+
+@test "named: arguments by name" {
+  example named
+  prints 'Hello, Ada!' $'1\tHello, Grace.' $'2\tGood evening, Alan.' \
+    $'3\tHello, Edsger?'
+}
+
+@test "two_args: submit, zip, starmap" {
+  example two_args
+  prints $'submit\t42' $'zip\t1\t10\t10' $'zip\t2\t20\t40' $'zip\t3\t30\t90' \
+    $'starmap\t1\t20' $'starmap\t2\t72'
+}
+
+@test "futures: results in the order of the list" {
+  example futures
+  prints 'submitted 10' $'1\t1' $'2\t4' $'3\t9' $'4\t16' $'5\t25' $'6\t36' \
+    $'7\t49' $'8\t64' $'9\t81' $'10\t100' 'Future(finished: number)'
+}
+
+@test "completed: every future once, the error at its result" {
+  example completed 0.01
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "${#lines[@]}" = 3 ] || complain "$output"
+  contains "$output" $'1\t1.0'
+  contains "$output" $'4\t0.25'
+  [[ $output =~ $'2\tfailed: '[^$'\n']*'completed.lua:15: no 2, please' ]] ||
+    complain "$output"
+}
+
+@test "map: the order of the items, or of completion" {
+  example map 0.01
+  [ "$status" = 0 ] || complain "$stderr"
+  local in_order=$'1\tslept 5\n2\tslept 4\n3\tslept 3\n4\tslept 2\n5\tslept 1'
+  [[ $output == $'in order\n'"$in_order"$'\nas they are done\n'* ]] ||
+    complain "$output"
+  [ "$(tail -n 5 <<< "$output" | sort)" = "$in_order" ] || complain "$output"
+}
+
+@test "loops: map and reduce agree with the plain loop" {
+  want=$(awk 'BEGIN { for (i = 1; i <= 5000; i++) s += i * i % 7; print s }')
+  example loops 5000
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "$(head -n 3 <<< "$output")" = \
+    $'for\t'"$want"$'\nmap\t'"$want"$'\nreduce\t'"$want" ] || complain "$output"
+  for i in 1000 2000 3000 4000 5000; do
+    contains "$output" $'multiple of 1000\t'"$i"
+  done
+  [ "${lines[-1]}" = $'for_each\t5' ]
+}
+
+@test "primes: known counts, at the edges of the blocks, too" {
+  for known in 0:0 1:0 2:1 3:2 10:4 100:25 1000:168 100000:9592 \
+    100003:9593 1000000:78498; do
+    example primes "${known%:*}"
+    prints "${known#*:}"
+  done
+}
+
+@test "montecarlo: the seed decides, not the number of workers" {
+  example montecarlo 7 20
+  [[ $output =~ ^[0-9]+' of 200000 darts hit, pi is about '3\.1[0-9]+$ ]] ||
+    complain "$output" "$stderr"
+  local want=$output
+  for workers in 1 2 4; do
+    run lfut -w $workers "$srcdir/scripts/examples/montecarlo.lua" 7 20
+    prints "$want"
+  done
+  example montecarlo 8 20
+  [ "$output" != "$want" ]
+}
+
+@test "nqueens: known counts, with one worker and tasks at every depth" {
+  for known in 1:1 2:0 3:0 4:2 5:10 6:4 7:40 8:92; do
+    example nqueens "${known%:*}"
+    prints "${known%:*}"$'\t'"${known#*:}"
+  done
+  for depth in 0 1 6 9; do
+    run lfut -w 1 "$srcdir/scripts/examples/nqueens.lua" 6 $depth
+    prints $'6\t4'
+  done
+}
+
+@test "mandelbrot: an image of the right size, to a file and to a pipe" {
+  example mandelbrot 40 image.pgm
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "$(head -n 3 image.pgm)" = $'P5\n40 40\n255' ]
+  [ "$(wc -c < image.pgm)" = $((13 + 40 * 40)) ]
+  lfut -w 3 "$srcdir/scripts/examples/mandelbrot.lua" 40 > piped.pgm
+  cmp image.pgm piped.pgm
+  # Inside the set (-0.25, 0) black, the corner white or nearly so.
+  pixel() {
+    od -An -tu1 -j $((13 + $2 * 40 + $1)) -N 1 image.pgm | tr -d ' '
+  }
+  [ "$(pixel 28 20)" = 0 ]
+  [ "$(pixel 0 0)" -gt 250 ]
+}
+
+@test "checksums: CRC-32, in the order given" {
+  printf 123456789 > check # whose sum is in every description of CRC-32
+  : > empty
+  head -c 200000 /dev/zero > "$(printf 'zeros \n')"
+  example checksums check empty zeros* check
+  prints 'cbf43926         9 check' '00000000         0 empty' \
+    "$(printf '%08x %9d %s' $((0x$(zeros_crc))) 200000 zeros*)" \
+    'cbf43926         9 check'
+  local want=$output
+  for workers in 1 4; do
+    run lfut -w $workers "$srcdir/scripts/examples/checksums.lua" check empty \
+      zeros* check
+    prints "$want"
+  done
+}
+
+# gzip writes the CRC-32 behind what it has packed, lowest byte first.
+zeros_crc() {
+  gzip -c < "$(echo zeros*)" | tail -c 8 | head -c 4 | od -An -tx1 |
+    awk '{ print $4 $3 $2 $1 }'
+}
+
+@test "checksums: what cannot be read has its message, the others their line" {
+  printf 123456789 > check
+  mkdir directory
+  example checksums absent check directory
+  [ "$status" = 1 ]
+  [ "$output" = 'cbf43926         9 check' ]
+  contains "$stderr" 'checksums: absent: No such file or directory'
+  contains "$stderr" 'checksums: directory: Is a directory'
+}
+
+# A small tree with names that need care, and a file that nobody can read.
+make_tree() {
+  mkdir -p "tree/a b/c" tree/-n
+  printf 'The quick brown fox.\nthe lazy dog; THE end\n' > "tree/a b/one"
+  printf 'fox fox_fox 3fox\0fox\xff' > "tree/a b/c/"$'new\nline'
+  printf 'quoted' > "tree/it's \$HOME"
+  printf 'no newline at the end' > tree/-n/-print
+  : > tree/empty
+  ln -s one "tree/a b/link"
+  ln -s /nowhere tree/broken
+}
+
+# The same in other tools.
+count_words() {
+  find "$@" -type f -print0 | xargs -0 cat | tr -cs A-Za-z '\n' |
+    tr A-Z a-z | sed '/^$/d' | sort | uniq -c | sort -k1,1nr -k2 |
+    awk -v files="$(find "$@" -type f -printf x | wc -c)" '
+      NR <= 10 { printf "%9d %s\n", $1, $2 }
+      { total += $1 }
+      END {
+        printf "%d words, %d different, in %d files (0 unreadable)\n",
+          total, NR, files
+      }'
+}
+
+@test "wordcount: what other tools count, in a pool and in a plain loop" {
+  export LC_ALL=C
+  make_tree
+  # Between two files a word may not go on.
+  for file in tree/-n/-print "tree/it's \$HOME"; do
+    echo >> "$file"
+  done
+  want=$(count_words tree)
+  for options in '' --serial; do
+    example wordcount $options tree
+    prints "$want"
+  done
+  for workers in 1 4; do
+    run --separate-stderr lfut -w $workers \
+      "$srcdir/scripts/examples/wordcount.lua" tree
+    prints "$want"
+  done
+}
+
+@test "wordcount: directories with odd names, several, or none" {
+  make_tree
+  cd tree
+  example wordcount -n "a b"
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "${lines[-1]}" = '19 words, 10 different, in 3 files (0 unreadable)' ] ||
+    complain "$output"
+  example wordcount absent
+  [ "$output" = '0 words, 0 different, in 0 files (0 unreadable)' ]
+  contains "$stderr" absent
+  example wordcount
+  [ "$status" = 1 ]
+  contains "$stderr" usage
+}
+
+@test "wordcount: an unreadable file is counted as such" {
+  [ "$(id -u)" != 0 ] || skip 'nothing is unreadable to root'
+  make_tree
+  chmod 0 "tree/a b/one"
+  example wordcount tree
+  [ "$status" = 0 ] || complain "$stderr"
+  contains "${lines[-1]}" 'in 4 files (1 unreadable)'
+}
