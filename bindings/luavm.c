@@ -69,12 +69,24 @@ static int task_exit(lua_State *L) {
   return lfb_doom(L, lfb_self(L)->vm, message);
 }
 
-/* On the worker's own thread, between any two of its instructions. */
+/* An interpreter that runs a task on this thread, and below it the one that had
+ * it run. */
+typedef struct frame {
+  struct lf_vm *vm;
+  struct frame *below;
+} frame;
+
+static _Thread_local frame *volatile frames;
+
+void lfb_interrupt_here(void) {
+  for (frame *f = frames; f; f = f->below) {
+    f->vm->interrupted = 1;
+    set_doom_hook(f->vm->running);
+  }
+}
+
 static void vm_interrupt(struct lf_vm *vm) {
-  if (!vm->current)
-    return;
-  vm->interrupted = 1;
-  set_doom_hook(vm->running);
+  lfb_interrupt_here();
   lf_unpark(lf_worker_parker(vm->worker));
 }
 
@@ -330,13 +342,16 @@ static void go(lfb_run *r, int nargs) {
   lfb_run *outer = vm->current;
   lua_State *running = vm->running;
   bool could_park = vm->can_park;
+  frame here = {vm, frames};
   vm->current = r;
   vm->running = r->co;
+  frames = &here;
   vm->can_park = !lf_pool_in_caller(lf_worker_pool(vm->worker));
   while (step(r, nargs)) {
     push_body(r, lfb_part_body);
     nargs = 1;
   }
+  frames = here.below;
   vm->current = outer;
   vm->running = running;
   vm->can_park = could_park;

@@ -88,6 +88,10 @@ bool lfb_run_part(struct lf_vm *vm, lf_job *job);
 /* The end of the task with an error that it cannot catch; raises. */
 int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message);
 
+/* Async-signal-safe, on the thread concerned: the tasks that run there end with
+ * "interrupted!". */
+void lfb_interrupt_here(void);
+
 /* When an error has passed from one coroutine to its resumer 'L': if the task
  * is doomed, its end follows it there. */
 void lfb_doom_again(lua_State *L, struct lf_vm *vm);

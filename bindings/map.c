@@ -233,9 +233,13 @@ static loop *push_loop(lua_State *L, bool star, lfb_sink sink, int combine,
 
 /* Replaces the item's table at the top by its arguments. */
 static int spread(lua_State *L, uint64_t i) {
-  if (!lua_istable(L, -1))
-    luaL_error(L, "bad item #%I (table of arguments expected, got %s)",
-               (LUAI_UACINT)i, luaL_typename(L, -1));
+  if (!lua_istable(L, -1)) {
+    luaL_where(L, 2); /* of who called map, or the iterator */
+    lua_pushfstring(L, "%sbad item #%I (table of arguments expected, got %s)",
+                    lua_tostring(L, -1), (LUAI_UACINT)i,
+                    luaL_typename(L, -2));
+    lua_error(L);
+  }
   int table = lua_gettop(L);
   lua_pushliteral(L, "n");
   lua_rawget(L, table);

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "lib.h"
+#include "luavm.h"
 #include "names.h"
 #include "state.h"
 #include "wait.h"
@@ -110,6 +111,7 @@ void lfb_program_abandon(lua_State *L) {
 }
 
 void lfb_program_signal(void) {
+  lfb_interrupt_here(); /* tasks of an InlineExecutor */
   if (program_parker)
     lf_unpark(program_parker);
 }

@@ -162,20 +162,21 @@ static int range_tostring(lua_State *L) {
 
 /* --- Zips --------------------------------------------------------------------------- */
 
-static bool is_source(lua_State *L, int idx) {
-  return lua_istable(L, idx) || lua_isfunction(L, idx) ||
-         (lua_isuserdata(L, idx) &&
-          luaL_getmetafield(L, idx, "__call") != LUA_TNIL);
+static bool is_callable(lua_State *L, int idx) {
+  if (lua_isfunction(L, idx))
+    return true;
+  if (luaL_getmetafield(L, idx, "__call") == LUA_TNIL)
+    return false;
+  lua_pop(L, 1);
+  return true;
 }
 
 int lfb_zip(lua_State *L) {
   int n = lua_gettop(L);
   luaL_argcheck(L, n > 0, 1, "items expected");
-  for (int i = 1; i <= n; i++) {
-    if (!is_source(L, i))
+  for (int i = 1; i <= n; i++)
+    if (!lua_istable(L, i) && !is_callable(L, i))
       luaL_typeerror(L, i, "table, range, zip or iterator function");
-    lua_settop(L, n);
-  }
   lua_createtable(L, n, 1);
   lua_insert(L, 1);
   for (int i = n; i >= 1; i--)
@@ -251,12 +252,11 @@ void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
     open_range(L, idx, s);
   } else if (has_metatable(L, idx, ZIP)) {
     open_zip(L, idx, s);
-  } else if (lua_istable(L, idx) &&
-             luaL_getmetafield(L, idx, "__call") == LUA_TNIL) {
-    open_table(L, idx, s);
-  } else if (is_source(L, idx)) {
+  } else if (is_callable(L, idx)) {
     s->kind = LFB_FUNCTION;
     lua_pushvalue(L, idx);
+  } else if (lua_istable(L, idx)) {
+    open_table(L, idx, s);
   } else {
     luaL_typeerror(L, idx, "table, range, zip or iterator function");
   }

@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What the tests share. Tests named api_* take their executors from here, so
+-- that one text tests every kind of them.
+local lu = require "luaunit"
+local lfut = require "lfut"
+local gate = require "gate"
+
+local support = {}
+
+support.kind = os.getenv "LFUT_TEST_EXECUTOR" or "thread"
+support.is_inline = support.kind == "inline"
+support.broken_kind =
+  ({ thread = "BrokenThreadPool", inline = "BrokenExecutor" })[support.kind]
+
+support.Executor = assert(({
+  thread = lfut.ThreadPoolExecutor,
+  inline = lfut.InlineExecutor,
+})[support.kind], "unknown LFUT_TEST_EXECUTOR")
+
+-- For tests that need tasks that are not over when submit returns.
+function support.needs_workers()
+  lu.skipIf(support.is_inline, "inline: tasks are over when submit returns")
+end
+
+-- The collector as eager as it gets; relaxed for a test with large data.
+function support.eager()
+  collectgarbage("incremental", 10, 400)
+end
+
+function support.relaxed()
+  collectgarbage("incremental", 200, 100)
+end
+
+-- What a task does that returns what it is given.
+function support.echo(...)
+  return ...
+end
+
+-- fn(...) raises: the error value.
+function support.raised(fn, ...)
+  local r = table.pack(pcall(fn, ...))
+  lu.assertFalse(r[1], "no error")
+  return r[2]
+end
+
+-- fn(...) raises the text 'expected' with a position in this test in front.
+function support.fails(expected, fn, ...)
+  local e = support.raised(fn, ...)
+  lu.assertIsString(e)
+  local file, text = e:match("^([^:\n]*):%d+: (.*)$")
+  lu.assertEquals(text or e, expected)
+  lu.assertEquals(file, arg[0])
+end
+
+-- The same for texts that begin and end so.
+function support.fails_like(first, last, fn, ...)
+  local e = support.raised(fn, ...)
+  lu.assertIsString(e)
+  local file, text = e:match("^([^:\n]*):%d+: (.*)$")
+  lu.assertEquals(file, arg[0], e)
+  lu.assertEquals(text:sub(1, #first), first)
+  lu.assertEquals(text:sub(-#last), last)
+end
+
+-- fn(...) raises one of lfut's errors; returns it.
+function support.fails_as(kind, message, fn, ...)
+  local e = support.raised(fn, ...)
+  support.is_error(e, kind, message)
+  return e
+end
+
+function support.is_error(e, kind, message)
+  lu.assertTrue(lfut.is_error(e), tostring(e))
+  lu.assertEquals(e.kind, kind)
+  lu.assertIsString(e.message)
+  if message then
+    lu.assertEquals(e.message, message)
+  end
+  lu.assertEquals(tostring(e), kind .. ": " .. e.message)
+end
+
+-- The executor still does what it is for.
+function support.works(exe)
+  lu.assertEquals({ exe:submit(function(a, b) return a + b, a * b end, 3, 4):result() }, { 7, 12 })
+  local list = exe:map(function(i) return i * i end, lfut.range(5)):list()
+  lu.assertEquals(list, { 1, 4, 9, 16, 25, n = 5 })
+end
+
+-- An executor of one worker whose worker is held; its queue then stands still.
+function support.held(exe)
+  local g = gate.new()
+  local f = exe:submit(gate.hold, g)
+  gate.arrived(g)
+  return g, f
+end
+
+-- Runs a script by the program: its output, its errors, its status.
+function support.program(script, options)
+  local name, out, err = gate.filename(), gate.filename(), gate.filename()
+  local file <close> = assert(io.open(name, "w"))
+  file:write(script)
+  file:close()
+  local command = ("%s %s %s >%s 2>%s </dev/null"):format(
+    os.getenv "LFUT" or "./lfut", options or "", name, out, err)
+  local _, _, status = os.execute(command)
+  local texts = {}
+  for i, path in ipairs { out, err } do
+    local f <close> = assert(io.open(path))
+    texts[i] = f:read("a"):gsub(name:gsub("%p", "%%%0"), "script.lua")
+  end
+  return texts[1], texts[2], status
+end
+
+-- Runs the tests of a file, whose collector is eager again for each.
+function support.run(...)
+  for _, class in ipairs { ... } do
+    local set_up = class.setUp
+    function class.setUp()
+      support.eager()
+      if set_up then
+        set_up()
+      end
+    end
+  end
+  support.eager()
+  local rc = lu.LuaUnit.run()
+  gate.remove_files()
+  return rc
+end
+
+return support
