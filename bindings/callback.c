@@ -32,7 +32,7 @@ static void callback_fire(lf_waiter *waiter) {
 
 int lfb_add_done_callback(lua_State *L) {
   lfb_state *S = lfb_self(L);
-  lf_task **future = luaL_checkudata(L, 1, LFB_FUTURE);
+  lf_task **future = lfb_check(L, 1, LFB_FUTURE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lfb_push_ref(L, LFB_REF_CALLBACKS);
   lfb_callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);

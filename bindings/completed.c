@@ -41,7 +41,7 @@ static lf_task *awaited(lf_waits *waits, size_t i) {
 }
 
 static int futures_gc(lua_State *L) {
-  futures *f = luaL_checkudata(L, 1, LFB_COMPLETED);
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
   for (size_t i = 0; i < f->n; i++) {
     lf_waitset_forget(&f->members[i]->base);
     lf_free(f->members[i]);
@@ -60,7 +60,7 @@ static futures *push_new(lua_State *L, int64_t deadline,
   f->waits = (lf_waits){.awaited = awaited, .any = when == FIRST_COMPLETED};
   f->deadline = deadline;
   f->when = when;
-  luaL_setmetatable(L, LFB_COMPLETED);
+  lfb_set_class(L, LFB_COMPLETED);
   for (int i = 1; i <= 2; i++) {
     lua_newtable(L);
     lua_setiuservalue(L, -2, i);
@@ -108,7 +108,7 @@ static void add_list(lua_State *L, futures *f, int self, int list) {
   lua_Integer n = luaL_len(L, list);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, list, i);
-    lf_task **slot = luaL_testudata(L, -1, LFB_FUTURE);
+    lf_task **slot = lfb_test(L, lfb_self(L), -1, LFB_FUTURE);
     if (!slot || !*slot)
       luaL_argerror(L, list,
                     lua_pushfstring(L, "future expected at index %I, got %s",
@@ -232,14 +232,14 @@ static int completed_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int completed_call(lua_State *L) {
-  luaL_checkudata(L, 1, LFB_COMPLETED);
+  lfb_check(L, 1, LFB_COMPLETED);
   lua_settop(L, 1);
   return completed_k(L, LUA_OK, 0);
 }
 
 /* it:add(future) */
 static int completed_add(lua_State *L) {
-  futures *f = luaL_checkudata(L, 1, LFB_COMPLETED);
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
   lf_task *task = lfb_check_future(L, 2);
   lua_settop(L, 2);
   add(L, f, 1, task);
@@ -247,7 +247,7 @@ static int completed_add(lua_State *L) {
 }
 
 static int completed_tostring(lua_State *L) {
-  futures *f = luaL_checkudata(L, 1, LFB_COMPLETED);
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
   lua_pushfstring(L, "as_completed(%d of %d done)", (int)f->done, (int)f->n);
   return 1;
 }
@@ -270,5 +270,5 @@ void lfb_completed_open(lua_State *L, lfb_state *S) {
                                          {"__gc", futures_gc},
                                          {"__tostring", completed_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_COMPLETED, methods, metamethods);
+  lfb_newclass(L, S, LFB_COMPLETED, "lfut.AsCompleted", methods, metamethods);
 }

@@ -9,10 +9,11 @@
 #include "future.h"
 #include "map.h"
 #include "pack.h"
+#include "setup.h"
 #include "wait.h"
 
 lfb_executor *lfb_check_executor(lua_State *L, int idx) {
-  lfb_executor *exe = luaL_checkudata(L, idx, LFB_EXECUTOR);
+  lfb_executor *exe = lfb_check(L, idx, LFB_EXECUTOR);
   luaL_argcheck(L, exe->pool, idx, "executor is closed");
   return exe;
 }
@@ -126,7 +127,7 @@ static int take_options(lua_State *L, lfb_state *S, bool in_caller) {
 static lfb_executor *push_empty(lua_State *L) {
   lfb_executor *exe = lua_newuserdatauv(L, sizeof *exe, 0);
   *exe = (lfb_executor){0};
-  luaL_setmetatable(L, LFB_EXECUTOR);
+  lfb_set_class(L, LFB_EXECUTOR);
   return exe;
 }
 
@@ -189,7 +190,7 @@ void lfb_push_executor(lua_State *L, lfb_state *S, void *p) {
 }
 
 static int executor_gc(lua_State *L) {
-  lfb_executor *exe = luaL_checkudata(L, 1, LFB_EXECUTOR);
+  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
   lf_pool *pool = exe->pool;
   struct lf_vm *vm = exe->inside ? NULL : exe->vm;
   exe->pool = NULL;
@@ -378,7 +379,7 @@ static const char *class_name(lf_pool *pool) {
 }
 
 static int executor_tostring(lua_State *L) {
-  lfb_executor *exe = luaL_checkudata(L, 1, LFB_EXECUTOR);
+  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
   if (exe->pool)
     lua_pushfstring(L, "%s(%s, max_workers=%d)", class_name(exe->pool),
                     lf_pool_name(exe->pool), lf_pool_max_workers(exe->pool));
@@ -389,7 +390,7 @@ static int executor_tostring(lua_State *L) {
 
 /* Upvalue 2: the methods. */
 static int executor_index(lua_State *L) {
-  lfb_executor *exe = luaL_checkudata(L, 1, LFB_EXECUTOR);
+  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
     return 1;
@@ -417,8 +418,8 @@ void lfb_executor_open(lua_State *L, lfb_state *S) {
                                          {"__close", executor_close},
                                          {"__tostring", executor_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_EXECUTOR, NULL, metamethods);
-  luaL_getmetatable(L, LFB_EXECUTOR);
+  lfb_newclass(L, S, LFB_EXECUTOR, "lfut.Executor", NULL, metamethods);
+  lfb_push_class(L, LFB_EXECUTOR);
   lua_pushlightuserdata(L, S);
   lua_newtable(L);
   lfb_setfuncs(L, S, methods);

@@ -11,7 +11,7 @@
 lf_task **lfb_new_future(lua_State *L) {
   lf_task **slot = lua_newuserdatauv(L, sizeof *slot, 0);
   *slot = NULL;
-  luaL_setmetatable(L, LFB_FUTURE);
+  lfb_set_class(L, LFB_FUTURE);
   return slot;
 }
 
@@ -21,13 +21,13 @@ void lfb_push_future(lua_State *L, lfb_state *S, void *task) {
 }
 
 lf_task *lfb_check_future(lua_State *L, int idx) {
-  lf_task **slot = luaL_checkudata(L, idx, LFB_FUTURE);
+  lf_task **slot = lfb_check(L, idx, LFB_FUTURE);
   luaL_argcheck(L, *slot, idx, "future without a task");
   return *slot;
 }
 
 static int future_gc(lua_State *L) {
-  lf_task **slot = luaL_checkudata(L, 1, LFB_FUTURE);
+  lf_task **slot = lfb_check(L, 1, LFB_FUTURE);
   if (*slot)
     lf_task_unref(*slot);
   *slot = NULL;
@@ -216,5 +216,5 @@ void lfb_future_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg metamethods[] = {{"__gc", future_gc},
                                          {"__tostring", future_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_FUTURE, methods, metamethods);
+  lfb_newclass(L, S, LFB_FUTURE, "lfut.Future", methods, metamethods);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "luavm.h"
+#include "setup.h"
 #include "wait.h"
 
 /* lfut.cpu_count() */

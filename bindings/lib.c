@@ -23,7 +23,7 @@ static void ref_pool(void *pool) {
 const lfb_handle_class lfb_handles[] = {
     {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
     {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
-    {NULL, NULL, NULL, NULL}};
+    {0, NULL, NULL, NULL}};
 
 /* Shuts the executor at 1 down after fn: raises its error, or returns its
  * results, which are behind it. */

@@ -17,6 +17,7 @@
 #include "output.h"
 #include "pack.h"
 #include "part.h"
+#include "setup.h"
 #include "wait.h"
 
 enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
@@ -427,32 +428,6 @@ static int vm_panic(lua_State *L) {
   lf_panic(__FILE__, __LINE__, message ? message : "unprotected error");
 }
 
-static void set_package(lua_State *L, const char *field, int idx) {
-  lua_getglobal(L, "package");
-  lua_pushvalue(L, idx);
-  lua_setfield(L, -2, field);
-  lua_pop(L, 1);
-}
-
-/* package.path, package.cpath, arg, package.preload, as lfb_setup_new packed
- * them. */
-static void apply_start(lua_State *L, lfb_state *S, const lf_buf *start) {
-  const unsigned char *at = start->data;
-  int top = lua_gettop(L);
-  lfb_unpack(L, S, &at, NULL);
-  set_package(L, "path", top + 1);
-  set_package(L, "cpath", top + 2);
-  lua_pushvalue(L, top + 3);
-  lua_setglobal(L, "arg");
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (lua_pushnil(L); lua_next(L, top + 4); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -5);
-  }
-  lua_settop(L, top);
-}
-
 static void replace_functions(lua_State *L, lfb_state *S) {
   static const luaL_Reg os[] = {{"exit", task_exit}, {NULL, NULL}};
   lua_getglobal(L, "os");
@@ -474,7 +449,7 @@ static int open_body(lua_State *L) {
   replace_functions(L, S);
   lfb_names_open(L);
   lfb_part_open(L);
-  apply_start(L, S, &setup->start);
+  lfb_start_apply(L, S);
 #ifdef LF_DEBUG
   lua_gc(L, LUA_GCINC, 20, 1000, 10);
 #endif

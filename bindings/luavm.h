@@ -61,22 +61,6 @@ struct lf_vm {
 
 extern const lf_vmops lfb_vmops;
 
-/* How workers of a pool are set up: the same for all, read-only, shared. */
-typedef struct {
-  lfb_home *home;       /* a reference */
-  lf_buf start;         /* packed: what lfb_setup_pack says */
-  lf_buf initializer;   /* packed: function or source text, arguments */
-  bool has_initializer;
-  const char *kind;     /* "thread", "inline" */
-} lfb_setup;
-
-/* The state at the top of 'L's program (package.path, arg, preload) as its
- * workers will start; raises on error. The initializer is at 'idx', with its
- * list of arguments behind it; nil for none. */
-lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
-                         const char *kind);
-void lfb_setup_free(void *setup);
-
 /* C stack that has to be left, in bytes, for running a task on top of another.
  */
 enum { LFB_STACK = 256 << 10 };

@@ -130,7 +130,7 @@ static options check_options(lua_State *L, int idx) {
 /* --- Making a loop ---------------------------------------------------------------------- */
 
 static int loop_gc(lua_State *L) {
-  loop *l = luaL_checkudata(L, 1, LFB_MAP);
+  loop *l = lfb_check(L, 1, LFB_MAP);
   if (l->chunk)
     lf_chunk_free(l->chunk);
   if (l->job)
@@ -214,7 +214,7 @@ static loop *push_loop(lua_State *L, bool star, lfb_sink sink, int combine,
   lfb_check_accepts(L, exe->pool);
   loop *l = lua_newuserdatauv(L, sizeof *l, USER_VALUES);
   memset(l, 0, sizeof *l);
-  luaL_setmetatable(L, LFB_MAP);
+  lfb_set_class(L, LFB_MAP);
   int self = lua_gettop(L);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, self, EXECUTOR);
@@ -581,7 +581,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int loop_call(lua_State *L) {
-  luaL_checkudata(L, 1, LFB_MAP);
+  lfb_check(L, 1, LFB_MAP);
   lfb_poll(L, lfb_self(L));
   return next_k(L, LUA_OK, 0);
 }
@@ -630,7 +630,7 @@ static int list_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* it:list() */
 static int loop_list(lua_State *L) {
-  loop *l = luaL_checkudata(L, 1, LFB_MAP);
+  loop *l = lfb_check(L, 1, LFB_MAP);
   lfb_poll(L, lfb_self(L));
   lua_settop(L, 1);
   uint64_t n = l->source.known && l->source.total < 1 << 24 ? l->source.total
@@ -642,7 +642,7 @@ static int loop_list(lua_State *L) {
 
 /* it:close() */
 static int loop_close(lua_State *L) {
-  loop *l = luaL_checkudata(L, 1, LFB_MAP);
+  loop *l = lfb_check(L, 1, LFB_MAP);
   if (l->job)
     lf_job_close(l->job);
   if (l->chunk)
@@ -790,7 +790,7 @@ int lfb_reduce(lua_State *L) {
 /* --- The class ---------------------------------------------------------------------------- */
 
 static int loop_tostring(lua_State *L) {
-  loop *l = luaL_checkudata(L, 1, LFB_MAP);
+  loop *l = lfb_check(L, 1, LFB_MAP);
   lua_pushfstring(L, "map(%I items read%s)", (LUAI_UACINT)l->consumed,
                   l->ended ? ", ended" : "");
   return 1;
@@ -804,5 +804,5 @@ void lfb_map_open(lua_State *L, lfb_state *S) {
                                          {"__gc", loop_gc},
                                          {"__tostring", loop_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_MAP, methods, metamethods);
+  lfb_newclass(L, S, LFB_MAP, "lfut.Map", methods, metamethods);
 }

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "setup.h"
+
 enum { DEPTH = 4 };
 
 static const char *const standard[] = {
@@ -140,6 +142,8 @@ void lfb_names_refresh(lua_State *L, lfb_state *S) {
     return;
   build(L);
   S->modules = now;
+  if (!S->vm)
+    lfb_start_note(L, S); /* it may be in a place that is new, too */
 }
 
 bool lfb_push_name(lua_State *L, int idx) {
@@ -164,8 +168,17 @@ static void follow(lua_State *L, const char *key, const char *module) {
     luaL_error(L, "module '%s' has no '%s' in this worker", module, key);
 }
 
-static void resolve(lua_State *L, const char *name, size_t len) {
+static bool is_loaded(lua_State *L, const char *name) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  bool loaded = lua_getfield(L, -1, name) != LUA_TNIL;
+  lua_pop(L, 2);
+  return loaded;
+}
+
+static void resolve(lua_State *L, lfb_state *S, const char *name, size_t len) {
   const char *end = name + len;
+  if (S->vm && !is_loaded(L, name))
+    lfb_start_apply(L, S);
   lfb_push_ref(L, LFB_REF_STANDARD);
   lua_getfield(L, -1, "require");
   lua_remove(L, -2);
@@ -176,7 +189,8 @@ static void resolve(lua_State *L, const char *name, size_t len) {
     follow(L, key, name);
 }
 
-void lfb_push_named(lua_State *L, const char *name, size_t len) {
+void lfb_push_named(lua_State *L, lfb_state *S, const char *name,
+                    size_t len) {
   lfb_push_ref(L, LFB_REF_NAMED);
   lua_pushlstring(L, name, len);
   lua_pushvalue(L, -1);
@@ -186,7 +200,7 @@ void lfb_push_named(lua_State *L, const char *name, size_t len) {
     return;
   }
   lua_pop(L, 1);
-  resolve(L, lua_tostring(L, -1), len);
+  resolve(L, S, lua_tostring(L, -1), len);
   lua_pushvalue(L, -1);
   lua_insert(L, -3); /* named, object, name, object */
   lua_rawset(L, -4);

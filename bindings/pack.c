@@ -608,8 +608,8 @@ static void pack_function_body(packer *P, uint32_t n, int function) {
 /* One of lfut's own objects? */
 static bool pack_handle(packer *P) {
   lua_State *L = P->L;
-  for (int i = 0; lfb_handles[i].metatable; i++) {
-    void **u = luaL_testudata(L, -1, lfb_handles[i].metatable);
+  for (int i = 0; lfb_handles[i].push; i++) {
+    void **u = lfb_test(L, P->S, -1, lfb_handles[i].class);
     if (!u)
       continue;
     if (!*u)
@@ -641,14 +641,18 @@ static void fill_userdata(packer *P) {
 /* By its metatable's __lfut_pack and __lfut_unpack. */
 static bool pack_by_metamethod(packer *P) {
   lua_State *L = P->L;
-  if (luaL_getmetafield(L, -1, "__lfut_pack") == LUA_TNIL)
+  if (luaL_getmetafield(L, -1, "__lfut_unpack") == LUA_TNIL)
     return false;
-  lua_pushvalue(L, -2);
-  lua_call(L, 1, 1);
-  if (luaL_getmetafield(L, -2, "__lfut_unpack") == LUA_TNIL) {
+  if (luaL_getmetafield(L, -2, "__lfut_pack") == LUA_TNIL) {
     lua_pop(L, 1);
     return false;
   }
+  lua_pop(L, 2);
+  open_slots(P); /* below the userdata, which is at the top */
+  luaL_getmetafield(L, -1, "__lfut_pack");
+  lua_pushvalue(L, -2);
+  lua_call(L, 1, 1);
+  luaL_getmetafield(L, -2, "__lfut_unpack");
   lua_pushvalue(L, -3);
   new_object(P, false);
   lua_pop(L, 1);

@@ -46,7 +46,7 @@ typedef enum {
 /* lfut's objects that travel as handles: userdata whose first word is a
  * pointer to something counted. */
 typedef struct {
-  const char *metatable;
+  lfb_class class;
   /* A reference for a buffer, which 'drop' gives back. */
   void (*ref)(void *object);
   void (*drop)(void *object);

@@ -61,12 +61,34 @@ static int workers_from_environment(lua_State *L) {
 static void finish_at_exit(int status, void *home) {
   lf_pool *p;
   lfb_home *h = home;
-  while (status == EXIT_SUCCESS && (p = lf_host_pool(&h->host, 0))) {
+  while (status == EXIT_SUCCESS && !h->abandoned && (p = lf_host_pool(&h->host, 0))) {
     lf_pool_finish(p);
     while (!lf_task_done(lf_pool_over(p)))
       lf_park(&h->parker, lf_after(0.001));
     lf_pool_unref(p);
   }
+}
+
+/* os.exit of another program: work is not waited for. */
+static int foreign_exit(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  S->home->abandoned = true;
+  lfb_interrupt(S);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static void watch_exit(lua_State *L, lfb_state *S) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "os") == LUA_TTABLE) {
+    lua_pushlightuserdata(L, S);
+    lua_getfield(L, -2, "exit");
+    lua_pushcclosure(L, foreign_exit, 2);
+    lua_setfield(L, -2, "exit");
+  }
+  lua_pop(L, 2);
 }
 
 int luaopen_lfut(lua_State *L) {
@@ -76,6 +98,7 @@ int luaopen_lfut(lua_State *L) {
     S = open_state(L);
     S->home->workers = workers;
     on_exit(finish_at_exit, lfb_home_ref(S->home));
+    watch_exit(L, S);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_getfield(L, -1, "lfut");
     return 1;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * How a pool's workers start: what they take over from the interpreter that
- * makes the pool. See luavm.h. */
+ * See setup.h. What the workers take over is noted in one place for all pools
+ * of the program: when an executor is made, and when a module has been loaded
+ * since. A worker that does not know a module looks there again. */
+#include "setup.h"
+
 #include <string.h>
 
 #include "../runtime/mem.h"
-#include "luavm.h"
+#include "names.h"
 #include "pack.h"
 
 static const lfb_label start_label = {"package field", 1, "to a worker", 0};
@@ -13,10 +16,86 @@ static const lfb_label initializer_label = {"initarg", -1, "to a worker", 0};
 
 void lfb_setup_free(void *p) {
   lfb_setup *setup = p;
-  lf_buf_fini(&setup->start);
   lf_buf_fini(&setup->initializer);
   lfb_home_unref(setup->home);
   lf_free(setup);
+}
+
+/* The function or source text at 'idx' and the arguments behind it. */
+static void pack_initializer(lua_State *L, lfb_state *S, lfb_setup *setup,
+                             int idx) {
+  int top = lua_gettop(L);
+  lua_pushvalue(L, idx);
+  int n = 0;
+  if (lua_istable(L, idx + 1)) {
+    lua_getfield(L, idx + 1, "n");
+    n = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1)
+                             : (int)luaL_len(L, idx + 1);
+    lua_pop(L, 1);
+  }
+  luaL_checkstack(L, n + 1, "too many initargs");
+  for (int i = 1; i <= n; i++)
+    lua_geti(L, idx + 1, i);
+  lfb_pack(L, S, &setup->initializer, top + 1, n + 1, &initializer_label,
+           NULL);
+  setup->has_initializer = true;
+  lua_settop(L, top);
+}
+
+/* A box that frees what is in it, so that an error loses nothing. */
+typedef struct {
+  void *content;
+  void (*free)(void *content);
+} box;
+
+static int box_gc(lua_State *L) {
+  box *b = lua_touserdata(L, 1);
+  if (b->content)
+    b->free(b->content);
+  b->content = NULL;
+  return 0;
+}
+
+static box *push_box(lua_State *L, void (*free_content)(void *)) {
+  box *b = lua_newuserdatauv(L, sizeof *b, 0);
+  *b = (box){NULL, free_content};
+  if (luaL_newmetatable(L, "lfut.Box")) {
+    lua_pushcfunction(L, box_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return b;
+}
+
+lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
+                         const char *kind) {
+  int top = lua_gettop(L);
+  if (!S->vm)
+    lfb_start_note(L, S);
+  box *b = push_box(L, lfb_setup_free);
+  lfb_setup *setup = b->content = lf_zalloc(sizeof *setup);
+  if (!setup)
+    luaL_error(L, "not enough memory");
+  setup->home = lfb_home_ref(S->home);
+  setup->kind = kind;
+  if (!lua_isnil(L, idx))
+    pack_initializer(L, S, setup, idx);
+  b->content = NULL;
+  lua_settop(L, top);
+  return setup;
+}
+
+/* --- What is taken over from the program --------------------------------------- */
+
+void lfb_start_unref(lfb_start *start) {
+  if (!start || atomic_fetch_sub(&start->refs, 1) != 1)
+    return;
+  lf_buf_fini(&start->packed);
+  lf_free(start);
+}
+
+static void free_start(void *start) {
+  lfb_start_unref(start);
 }
 
 /* Protected, with the record as upvalue: can the value be sent? */
@@ -70,7 +149,7 @@ static void push_path(lua_State *L, const char *field) {
   lua_pop(L, 1);
 }
 
-/* Copies the global 'arg', if it is the table that it should be. */
+/* Pushes the global 'arg', if it is the table that it should be. */
 static void push_arg(lua_State *L, lfb_state *S, lf_buf *scratch) {
   lua_pushglobaltable(L);
   lua_pushliteral(L, "arg");
@@ -82,64 +161,80 @@ static void push_arg(lua_State *L, lfb_state *S, lf_buf *scratch) {
   lua_pushnil(L);
 }
 
-/* The function or source text at 'idx' and the arguments behind it. */
-static void pack_initializer(lua_State *L, lfb_state *S, lfb_setup *setup,
-                             int idx) {
+/* The home's from now on; takes over the reference. */
+static void publish(lfb_home *home, lfb_start *start) {
+  pthread_mutex_lock(&home->lock);
+  lfb_start *old = home->start;
+  start->version = old ? old->version + 1 : 1;
+  home->start = start;
+  pthread_mutex_unlock(&home->lock);
+  lfb_start_unref(old);
+}
+
+void lfb_start_note(lua_State *L, lfb_state *S) {
   int top = lua_gettop(L);
-  lua_pushvalue(L, idx);
-  int n = 0;
-  if (lua_istable(L, idx + 1)) {
-    lua_getfield(L, idx + 1, "n");
-    n = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1)
-                             : (int)luaL_len(L, idx + 1);
-    lua_pop(L, 1);
-  }
-  luaL_checkstack(L, n + 1, "too many initargs");
-  for (int i = 1; i <= n; i++)
-    lua_geti(L, idx + 1, i);
-  lfb_pack(L, S, &setup->initializer, top + 1, n + 1, &initializer_label,
-           NULL);
-  setup->has_initializer = true;
-  lua_settop(L, top);
-}
-
-static int setup_gc(lua_State *L) {
-  lfb_setup **slot = lua_touserdata(L, 1);
-  if (*slot)
-    lfb_setup_free(*slot);
-  return 0;
-}
-
-/* Pushes a box that frees what is in it. */
-static lfb_setup **push_box(lua_State *L) {
-  lfb_setup **box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
-  if (luaL_newmetatable(L, "lfut.Setup")) {
-    lua_pushcfunction(L, setup_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return box;
-}
-
-lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
-                         const char *kind) {
-  int top = lua_gettop(L);
-  lfb_setup **box = push_box(L);
-  lfb_setup *setup = *box = lf_zalloc(sizeof *setup);
-  if (!setup)
+  luaL_checkstack(L, 20, "starting workers");
+  box *b = push_box(L, free_start);
+  lfb_start *start = b->content = lf_zalloc(sizeof *start);
+  if (!start)
     luaL_error(L, "not enough memory");
-  setup->home = lfb_home_ref(S->home);
-  setup->kind = kind;
+  atomic_init(&start->refs, 1);
   push_path(L, "path");
   push_path(L, "cpath");
-  push_arg(L, S, &setup->start);
-  push_preload(L, S, &setup->start);
-  lf_buf_reset(&setup->start);
-  lfb_pack(L, S, &setup->start, top + 2, 4, &start_label, NULL);
-  if (!lua_isnil(L, idx))
-    pack_initializer(L, S, setup, idx);
-  *box = NULL;
+  push_arg(L, S, &start->packed);
+  push_preload(L, S, &start->packed);
+  lf_buf_reset(&start->packed);
+  lfb_pack(L, S, &start->packed, top + 2, 4, &start_label, NULL);
+  b->content = NULL;
+  publish(S->home, start);
   lua_settop(L, top);
-  return setup;
+}
+
+static lfb_start *latest(lfb_home *home) {
+  pthread_mutex_lock(&home->lock);
+  lfb_start *start = home->start;
+  if (start)
+    atomic_fetch_add(&start->refs, 1);
+  pthread_mutex_unlock(&home->lock);
+  return start;
+}
+
+/* Sets a field of package to the value at 'idx'. */
+static void set_package(lua_State *L, const char *field, int idx) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "package");
+  lua_pushvalue(L, idx);
+  lua_setfield(L, -2, field);
+  lua_pop(L, 2);
+}
+
+static void apply(lua_State *L, lfb_state *S, const lfb_start *start) {
+  const unsigned char *at = start->packed.data;
+  int top = lua_gettop(L);
+  lfb_unpack(L, S, &at, NULL);
+  set_package(L, "path", top + 1);
+  set_package(L, "cpath", top + 2);
+  lua_pushvalue(L, top + 3);
+  lua_setglobal(L, "arg");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (lua_pushnil(L); lua_next(L, top + 4); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
+  }
+  lua_settop(L, top);
+}
+
+bool lfb_start_apply(lua_State *L, lfb_state *S) {
+  box *b = push_box(L, free_start);
+  lfb_start *start = b->content = latest(S->home);
+  bool new = start && start->version != S->start;
+  if (new) {
+    apply(L, S, start);
+    S->start = start->version;
+  }
+  b->content = NULL;
+  lfb_start_unref(start);
+  lua_pop(L, 1);
+  return new;
 }

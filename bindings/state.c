@@ -5,6 +5,7 @@
 
 #include "../runtime/mem.h"
 #include "callback.h"
+#include "setup.h"
 
 static const char refs[LFB_REF_COUNT];
 static const char record;
@@ -34,6 +35,8 @@ void lfb_home_unref(lfb_home *home) {
   if (atomic_fetch_sub(&home->refs, 1) != 1)
     return;
   lf_host_fini(&home->host);
+  lfb_start_unref(home->start);
+  pthread_mutex_destroy(&home->lock);
   lf_free(home);
 }
 
@@ -44,6 +47,7 @@ static lfb_home *home_new(void) {
   atomic_init(&home->refs, 1);
   lf_parker_init(&home->parker);
   lf_host_init(&home->host, &home->parker);
+  pthread_mutex_init(&home->lock, NULL);
   return home;
 }
 
@@ -112,16 +116,50 @@ void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
   luaL_setfuncs(L, funcs, 1);
 }
 
-void lfb_newclass(lua_State *L, lfb_state *S, const char *name,
-                  const luaL_Reg *methods, const luaL_Reg *metamethods) {
-  luaL_newmetatable(L, name);
+static const char class_keys[LFB_CLASSES];
+
+void lfb_push_class(lua_State *L, lfb_class class) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_keys[class]);
+}
+
+void lfb_set_class(lua_State *L, lfb_class class) {
+  lfb_push_class(L, class);
+  lua_setmetatable(L, -2);
+}
+
+void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class,
+                  const char *name, const luaL_Reg *methods,
+                  const luaL_Reg *metamethods) {
+  lua_newtable(L);
   lfb_setfuncs(L, S, metamethods);
   if (methods) {
     lua_newtable(L);
     lfb_setfuncs(L, S, methods);
     lua_setfield(L, -2, "__index");
   }
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
   lua_pushliteral(L, "lfut");
   lua_setfield(L, -2, "__metatable");
+  S->classes[class] = lua_topointer(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &class_keys[class]);
+}
+
+void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {
+  void *u = lua_touserdata(L, idx);
+  if (!u || !lua_getmetatable(L, idx))
+    return NULL;
+  bool same = lua_topointer(L, -1) == S->classes[class];
   lua_pop(L, 1);
+  return same ? u : NULL;
+}
+
+void *lfb_check(lua_State *L, int idx, lfb_class class) {
+  void *u = lfb_test(L, lfb_self(L), idx, class);
+  if (!u) {
+    lfb_push_class(L, class);
+    lua_getfield(L, -1, "__name");
+    luaL_typeerror(L, idx, lua_tostring(L, -1));
+  }
+  return u;
 }

@@ -13,13 +13,24 @@
 
 #define LFB_VERSION PACKAGE_VERSION
 
-/* Names of the metatables in the registry. */
-#define LFB_FUTURE "lfut.Future"
-#define LFB_EXECUTOR "lfut.Executor"
-#define LFB_MAP "lfut.Map"
-#define LFB_COMPLETED "lfut.AsCompleted"
+/* Classes of userdata. */
+typedef enum {
+  LFB_FUTURE,
+  LFB_EXECUTOR,
+  LFB_MAP,
+  LFB_COMPLETED,
+  LFB_CLASSES
+} lfb_class;
 
 enum { LFB_SLOTS = LF_LIMIT(256, 4) };
+
+/* How an interpreter starts: package.path, package.cpath, arg and the loaders in
+ * package.preload, as the program has them. Counted, read-only. */
+typedef struct {
+  _Atomic size_t refs;
+  uint64_t version;
+  lf_buf packed;
+} lfb_start;
 
 /* What the program and all the interpreters started from it share. Lives as
  * long as any of them. */
@@ -28,6 +39,9 @@ typedef struct {
   lf_host host;
   lf_parker parker; /* of the program's thread */
   int workers;      /* default number, 0: none was given */
+  atomic_bool abandoned; /* no work is to be finished at the end */
+  pthread_mutex_t lock;
+  lfb_start *start; /* the latest; under the lock */
 } lfb_home;
 
 lfb_home *lfb_home_ref(lfb_home *home);
@@ -44,6 +58,7 @@ typedef struct {
 
 typedef struct lfb_state {
   lua_State *L;   /* the interpreter's main thread */
+  const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   uint64_t id;    /* never used again */
   lfb_home *home; /* a reference */
   struct lf_vm *vm; /* NULL in the program */
@@ -62,6 +77,7 @@ typedef struct lfb_state {
   uint64_t next_table; /* last id given to a table (identity.c) */
   size_t codes;        /* entries in LFB_REF_CODES */
   size_t modules;      /* what package.loaded looked like (names.c) */
+  uint64_t start;      /* version of the lfb_start that was applied */
 } lfb_state;
 
 /* Tables in the registry, at the address of these. */
@@ -101,8 +117,20 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm);
 /* Registers 'funcs' in the table at the top, each with the record. */
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 
-/* A metatable with these functions and __index, left in the registry. */
-void lfb_newclass(lua_State *L, lfb_state *S, const char *name,
-                  const luaL_Reg *methods, const luaL_Reg *metamethods);
+/* A metatable with these functions and __index, left in the registry; 'name' is
+ * what messages call it. */
+void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class,
+                  const char *name, const luaL_Reg *methods,
+                  const luaL_Reg *metamethods);
+
+/* Pushes the metatable; makes it that of the userdata at the top. */
+void lfb_push_class(lua_State *L, lfb_class class);
+void lfb_set_class(lua_State *L, lfb_class class);
+
+/* The userdata at 'idx' if it is of the class, else NULL. */
+void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class);
+
+/* The same, or an argument error; for lfut's C functions. */
+void *lfb_check(lua_State *L, int idx, lfb_class class);
 
 #endif

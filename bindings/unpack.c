@@ -100,7 +100,7 @@ static void push_named(unpacker *U) {
   uint32_t len = get_u32(U);
   const char *name = (const char *)U->at;
   U->at += len;
-  lfb_push_named(U->L, name, len);
+  lfb_push_named(U->L, U->S, name, len);
 }
 
 static void push_stdio(unpacker *U) {

@@ -1,0 +1,471 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Metatables, modules, __lfut_pack and __lfut_unpack (API §5).
+local lu = require "luaunit"
+local gate = require "gate"
+local support = require "support"
+local echo = support.echo
+
+TestClasses = {}
+
+local function new_point_class()
+  local Point = { __name = "Point" }
+  Point.__index = Point
+  function Point.new(x, y) return setmetatable({ x = x, y = y }, Point) end
+  function Point:norm() return math.sqrt(self.x ^ 2 + self.y ^ 2) end
+  Point.__add = function(a, b) return Point.new(a.x + b.x, a.y + b.y) end
+  Point.__eq = function(a, b) return a.x == b.x and a.y == b.y end
+  return Point
+end
+
+function TestClasses.test_methods_in_the_worker()
+  local exe <close> = support.Executor(1)
+  local Point = new_point_class()
+  lu.assertEquals(exe:submit(function(p) return p:norm() end, Point.new(3, 4)):result(), 5.0)
+  local sum = exe:submit(function(a, b) return a + b end, Point.new(1, 2), Point.new(10, 20)):result()
+  lu.assertEquals({ sum.x, sum.y }, { 11, 22 })
+  lu.assertTrue(rawequal(getmetatable(sum), Point))
+end
+
+function TestClasses.test_identity_home()
+  local exe <close> = support.Executor(2)
+  local Point = new_point_class()
+  local p = Point.new(3, 4)
+  for _ = 1, 3 do
+    local r = exe:submit(echo, p):result()
+    lu.assertTrue(rawequal(getmetatable(r), Point))
+    lu.assertFalse(rawequal(r, p))
+    lu.assertEquals(r:norm(), 5.0)
+    lu.assertTrue(r == p)
+  end
+  local nested = exe:submit(function(p) return { list = { p, p }, [p] = "key" } end, p):result()
+  lu.assertTrue(rawequal(getmetatable(nested.list[1]), Point))
+  lu.assertTrue(rawequal(nested.list[1], nested.list[2]))
+end
+
+function TestClasses.test_identity_of_objects_made_in_the_worker()
+  local exe <close> = support.Executor(1)
+  local Point = new_point_class()
+  local r = exe:submit(function() return Point.new(1, 2) end):result()
+  lu.assertTrue(rawequal(getmetatable(r), Point))
+  r = exe:submit(function() return setmetatable({ x = 6, y = 8 }, Point) end):result()
+  lu.assertTrue(rawequal(getmetatable(r), Point))
+  lu.assertEquals(r:norm(), 10.0)
+  local new = Point.new
+  r = exe:submit(function() return new(1, 2) end):result()
+  lu.assertTrue(rawequal(getmetatable(r), Point))
+  r = exe:submit(Point.new, 1, 2):result()
+  lu.assertTrue(rawequal(getmetatable(r), Point))
+  r = exe:submit(function(p) return getmetatable(p).new(5, 5) end, Point.new(0, 0)):result()
+  lu.assertTrue(rawequal(getmetatable(r), Point))
+  r = exe:submit(function(C) return C.new(5, 5) end, Point):result()
+  lu.assertTrue(rawequal(getmetatable(r), Point))
+  lu.assertEquals(r.x, 5)
+end
+
+function TestClasses.test_identity_of_a_global_class()
+  local exe <close> = support.Executor(1)
+  G_class = new_point_class()
+  local r = exe:submit(function() return G_class.new(3, 4) end):result()
+  lu.assertTrue(rawequal(getmetatable(r), G_class))
+  r = exe:submit(function() return setmetatable({}, G_class) end):result()
+  lu.assertTrue(rawequal(getmetatable(r), G_class))
+  G_class = nil
+end
+
+function TestClasses.test_identity_of_a_plain_metatable()
+  local exe <close> = support.Executor(1)
+  local mt = { info = "nothing special" }
+  local r = exe:submit(function() return setmetatable({}, mt) end):result()
+  lu.assertTrue(rawequal(getmetatable(r), mt))
+  local empty = {}
+  r = exe:submit(echo, setmetatable({}, empty)):result()
+  lu.assertTrue(rawequal(getmetatable(r), empty))
+end
+
+function TestClasses.test_identity_in_errors()
+  local exe <close> = support.Executor(1)
+  local Problem = { __tostring = function(self) return "problem " .. self.what end }
+  local f = exe:submit(function() error(setmetatable({ what = "here" }, Problem)) end)
+  local e = f:exception()
+  lu.assertTrue(rawequal(getmetatable(e), Problem))
+  lu.assertEquals(tostring(e), "problem here")
+end
+
+function TestClasses.test_identity_through_several_executors()
+  local exe <close> = support.Executor(1)
+  local other <close> = support.Executor(1)
+  local Point = new_point_class()
+  local r = exe:submit(function(other, p)
+    local q = other:submit(function(p) return p + p end, p):result()
+    assert(rawequal(getmetatable(q), getmetatable(p)), "metatable on the way")
+    return q
+  end, other, Point.new(1, 2)):result()
+  lu.assertTrue(rawequal(getmetatable(r), Point))
+  lu.assertEquals({ r.x, r.y }, { 2, 4 })
+end
+
+function TestClasses.test_one_copy_per_worker()
+  local exe <close> = support.Executor(1)
+  local Point = new_point_class()
+  exe:submit(function(p) kept = p end, Point.new(1, 1)):result()
+  lu.assertTrue(exe:submit(function(p, q)
+    return rawequal(getmetatable(p), getmetatable(q)) and rawequal(getmetatable(p), getmetatable(kept)) and
+      rawequal(getmetatable(p), Point)
+  end, Point.new(2, 2), Point.new(3, 3)):result())
+end
+
+function TestClasses.test_brought_up_to_date_at_each_submit()
+  local exe <close> = support.Executor(1)
+  local Class = { version = 1 }
+  Class.__index = Class
+  function Class.old() return "old" end
+  local function look(o) return o.version, o.old and o.old(), o.new and o.new() end
+  lu.assertEquals({ exe:submit(look, setmetatable({}, Class)):result() }, { 1, "old" })
+  exe:submit(function(o) kept = o end, setmetatable({}, Class)):result()
+  Class.version = 2
+  Class.old = nil
+  function Class.new() return "new" end
+  local r = table.pack(exe:submit(look, setmetatable({}, Class)):result())
+  lu.assertEquals(r, { 2, nil, "new", n = 3 })
+  lu.assertEquals(exe:submit(function() return kept.version, kept.old end):result(), 2)
+end
+
+function TestClasses.test_changed_in_the_worker_only()
+  local exe <close> = support.Executor(1)
+  local Class = { version = 1 }
+  Class.__index = Class
+  exe:submit(function(o) getmetatable(o).version = 99 end, setmetatable({}, Class)):result()
+  lu.assertEquals(Class.version, 1)
+end
+
+function TestClasses.test_inheritance()
+  local exe <close> = support.Executor(1)
+  local Base = { __name = "Base" }
+  Base.__index = Base
+  function Base:kind() return "base of " .. self.name end
+  local Derived = setmetatable({}, Base)
+  Derived.__index = Derived
+  function Derived:own() return "own " .. Base.kind(self) end
+  local o = setmetatable({ name = "o" }, Derived)
+  local a, b, r = exe:submit(function(o) return o:kind(), o:own(), o end, o):result()
+  lu.assertEquals({ a, b }, { "base of o", "own base of o" })
+  lu.assertTrue(rawequal(getmetatable(r), Derived))
+  lu.assertEquals(r:own(), "own base of o")
+end
+
+function TestClasses.test_metatables_of_metatables_and_cycles()
+  local exe <close> = support.Executor(1)
+  local self = {}
+  setmetatable(self, self)
+  self.__index = function(_, k) return "no " .. k end
+  local a, r = exe:submit(function(t) return t.x, t end, self):result()
+  lu.assertEquals(a, "no x")
+  lu.assertEquals(r.y, "no y")
+  lu.assertTrue(rawequal(getmetatable(r), self) or rawequal(getmetatable(r), r))
+  local A, B = {}, {}
+  A.__index, B.__index = A, B
+  A.other, B.other = B, A
+  local ra, rb = exe:submit(function(a, b)
+    assert(a.other.other == A and rawequal(b.other, getmetatable(a)))
+    return a, b
+  end, setmetatable({}, A), setmetatable({}, B)):result()
+  lu.assertTrue(rawequal(getmetatable(ra), A) and rawequal(getmetatable(rb), B))
+end
+
+function TestClasses.test_an_object_in_its_class()
+  local exe <close> = support.Executor(1)
+  local Class = {}
+  Class.__index = Class
+  Class.instances = { setmetatable({ 1 }, Class) }
+  Class.default = Class.instances[1]
+  local r = exe:submit(function(o)
+    assert(rawequal(o.default, o.instances[1]))
+    assert(rawequal(getmetatable(o.default), getmetatable(o)))
+    return o.default
+  end, setmetatable({}, Class)):result()
+  lu.assertTrue(rawequal(getmetatable(r), Class))
+end
+
+function TestClasses.test_two_classes_alike_stay_two()
+  local exe <close> = support.Executor(1)
+  local A, B = new_point_class(), new_point_class()
+  local a, b = exe:submit(function(a, b)
+    assert(not rawequal(getmetatable(a), getmetatable(b)))
+    return a, b
+  end, A.new(1, 1), B.new(1, 1)):result()
+  lu.assertTrue(rawequal(getmetatable(a), A) and rawequal(getmetatable(b), B))
+end
+
+function TestClasses.test_a_metatable_of_the_worker()
+  local exe <close> = support.Executor(1)
+  local r = exe:submit(function()
+    Local = Local or { __index = function(_, k) return k .. "!" end }
+    return setmetatable({}, Local)
+  end):result()
+  lu.assertEquals(r.x, "x!")
+end
+
+function TestClasses.test_a_hundred_thousand_objects_of_one_class()
+  support.relaxed()
+  local exe <close> = support.Executor(1)
+  local Point = new_point_class()
+  local list = {}
+  for i = 1, 100000 do
+    list[i] = Point.new(i, -i)
+  end
+  local same, sum, back = exe:submit(function(list)
+    local mt, same, sum = getmetatable(list[1]), true, 0
+    for _, p in ipairs(list) do
+      same = same and rawequal(getmetatable(p), mt)
+      sum = sum + p.x
+    end
+    return same, sum, list
+  end, list):result()
+  lu.assertTrue(same)
+  lu.assertEquals(sum, 100000 * 100001 // 2)
+  for i = 1, #list do
+    same = same and rawequal(getmetatable(back[i]), Point) and back[i].y == -i
+  end
+  lu.assertTrue(same)
+end
+
+function TestClasses.test_many_classes_at_once()
+  support.relaxed()
+  local exe <close> = support.Executor(1)
+  local list = {}
+  for i = 1, 2000 do
+    list[i] = setmetatable({}, { __index = function() return i end })
+  end
+  local sum, back = exe:submit(function(list)
+    local sum = 0
+    for _, o in ipairs(list) do
+      sum = sum + o.x
+    end
+    return sum, list
+  end, list):result()
+  lu.assertEquals(sum, 2000 * 2001 // 2)
+  for i = 1, 2000 do
+    assert(rawequal(getmetatable(back[i]), getmetatable(list[i])))
+  end
+end
+
+function TestClasses.test_protected_metatable()
+  local exe <close> = support.Executor(1)
+  local mt = { __metatable = "locked", __index = { x = 1 } }
+  local x, locked, r = exe:submit(function(o) return o.x, getmetatable(o), o end, setmetatable({}, mt)):result()
+  lu.assertEquals({ x, locked }, { 1, "locked" })
+  lu.assertTrue(rawequal(debug.getmetatable(r), mt))
+end
+
+function TestClasses.test_weak_tables_stay_weak()
+  local exe <close> = support.Executor(1)
+  local cache = setmetatable({}, { __mode = "k" })
+  lu.assertTrue(exe:submit(function(c)
+    c[{}] = 1
+    collectgarbage()
+    return next(c) == nil
+  end, cache):result())
+end
+
+-- Modules
+
+package.preload["lfut_test_module"] = function(name)
+  local M = { name = name, sub = { deep = { 1 } }, list = {} }
+  local state = 0
+  function M.count() state = state + 1 return state end
+  function M.sub.f(x) return x * 2 end
+  M.Class = { __index = { hello = function(self) return "hello " .. self.who end } }
+  function M.new(who) return setmetatable({ who = who }, M.Class) end
+  return M
+end
+local module = require "lfut_test_module"
+
+function TestClasses.test_a_module_travels_by_name()
+  local exe <close> = support.Executor(1)
+  lu.assertTrue(exe:submit(function() return module == require "lfut_test_module" end):result())
+  lu.assertTrue(exe:submit(function(m) return m == require "lfut_test_module" end, module):result())
+  lu.assertTrue(rawequal(exe:submit(echo, module):result(), module))
+end
+
+function TestClasses.test_a_module_s_state_is_the_worker_s()
+  local exe <close> = support.Executor(1)
+  lu.assertEquals(module.count(), 1)
+  lu.assertEquals(module.count(), 2)
+  lu.assertEquals(exe:submit(function() return module.count() end):result(), 1)
+  lu.assertEquals(exe:submit(module.count):result(), 2)
+  lu.assertEquals(exe:submit(module.count):result(), 3)
+  lu.assertEquals(module.count(), 3)
+end
+
+function TestClasses.test_what_is_found_in_a_module()
+  local exe <close> = support.Executor(1)
+  lu.assertEquals(exe:submit(module.sub.f, 21):result(), 42)
+  lu.assertTrue(exe:submit(function(s) return s == require "lfut_test_module".sub end, module.sub):result())
+  lu.assertTrue(rawequal(exe:submit(echo, module.list):result(), module.list))
+  lu.assertTrue(rawequal(exe:submit(echo, module.count):result(), module.count))
+  local o = exe:submit(function(o) return o, o:hello() end, module.new "me")
+  local back, text = o:result()
+  lu.assertEquals(text, "hello me")
+  lu.assertTrue(rawequal(getmetatable(back), module.Class))
+  lu.assertTrue(rawequal(getmetatable(exe:submit(module.new, "you"):result()), module.Class))
+end
+
+function TestClasses.test_a_module_from_the_path()
+  local exe <close> = support.Executor(1)
+  lu.assertTrue(exe:submit(function() return gate == require "gate" end):result())
+  lu.assertTrue(exe:submit(function(h) return h == require "gate".hold end, gate.hold):result())
+end
+
+function TestClasses.test_a_module_that_is_not_there()
+  local exe <close> = support.Executor(1)
+  local only = { 1 }
+  package.loaded["lfut_test_only_here"] = only
+  local ok, e = pcall(function() return exe:submit(function() return only[1] end):result() end)
+  package.loaded["lfut_test_only_here"] = nil
+  lu.assertFalse(ok)
+  lu.assertStrContains(tostring(e), "lfut_test_only_here")
+  support.works(exe)
+end
+
+function TestClasses.test_a_module_that_fails_there()
+  package.preload["lfut_test_fails"] = function()
+    if require "lfut".worker() then
+      error "not in a worker"
+    end
+    return {}
+  end
+  local exe <close> = support.Executor(1)
+  local fails = require "lfut_test_fails"
+  local ok, e = pcall(function() return exe:submit(function() return fails end):result() end)
+  lu.assertFalse(ok)
+  lu.assertStrContains(tostring(e), "not in a worker")
+  support.works(exe)
+end
+
+function TestClasses.test_a_module_loaded_after_the_workers_started()
+  local exe <close> = support.Executor(1)
+  support.works(exe)
+  package.preload["lfut_test_late"] = function() return { answer = 42 } end
+  local late = require "lfut_test_late"
+  lu.assertEquals(exe:submit(function() return late.answer end):result(), 42)
+end
+
+-- Userdata that say how: files here, with a metatable of their own.
+
+local Own = { __name = "Own" }
+Own.__index = io.stdout.seek and getmetatable(io.stdout).__index
+Own.__gc = getmetatable(io.stdout).__gc
+
+local function own_file(text)
+  local file = io.tmpfile()
+  file:write(text)
+  file:seek "set"
+  return debug.setmetatable(file, Own)
+end
+
+local plain_mt = getmetatable(io.stdout)
+
+local function text_of(file)
+  debug.setmetatable(file, plain_mt)
+  file:seek "set"
+  local text = file:read "a"
+  debug.setmetatable(file, Own)
+  return text
+end
+
+local sent, opened = 0, 0
+function Own.__lfut_pack(file)
+  sent = sent + 1
+  local plain = getmetatable(io.stdout)
+  debug.setmetatable(file, plain)
+  file:seek "set"
+  local text = file:read "a"
+  debug.setmetatable(file, Own)
+  return { text = text }
+end
+function Own.__lfut_unpack(v)
+  opened = opened + 1
+  local file = io.tmpfile()
+  file:write(v.text, "+")
+  file:seek "set"
+  return debug.setmetatable(file, Own)
+end
+
+local function read_in_worker(file)
+  debug.setmetatable(file, getmetatable(io.stdout))
+  file:seek "set"
+  return (file:read "a")
+end
+
+function TestClasses.test_packed_userdata()
+  local exe <close> = support.Executor(1)
+  sent = 0
+  lu.assertEquals(exe:submit(read_in_worker, own_file "text"):result(), "text+")
+  lu.assertEquals(sent, 1)
+  lu.assertEquals(exe:submit(function(t) return read_in_worker(t.list[1]) end, { list = { own_file "x" } }):result(),
+    "x+")
+  local up = own_file "up"
+  lu.assertEquals(exe:submit(function() return read_in_worker(up) end):result(), "up+")
+end
+
+function TestClasses.test_packed_userdata_is_shared()
+  local exe <close> = support.Executor(1)
+  local file = own_file "one"
+  sent = 0
+  lu.assertTrue(exe:submit(function(a, b, t) return a == b and a == t.x end, file, file, { x = file }):result())
+  lu.assertEquals(sent, 1)
+end
+
+function TestClasses.test_packed_userdata_comes_back()
+  local exe <close> = support.Executor(1)
+  opened = 0
+  local back = exe:submit(echo, own_file "text"):result()
+  lu.assertTrue(rawequal(debug.getmetatable(back), Own))
+  lu.assertEquals(text_of(back), "text++")
+  lu.assertEquals(opened, 1)
+end
+
+function TestClasses.test_pack_that_raises()
+  local exe <close> = support.Executor(1)
+  local Bad = { __lfut_pack = function() error { code = 5 } end, __lfut_unpack = function() end }
+  local file = debug.setmetatable(io.tmpfile(), Bad)
+  lu.assertEquals(support.raised(function() exe:submit(echo, file) end), { code = 5 })
+  debug.setmetatable(file, plain_mt)
+  support.works(exe)
+end
+
+function TestClasses.test_unpack_that_raises()
+  local exe <close> = support.Executor(1)
+  local Bad = { __lfut_pack = function() return 1 end, __lfut_unpack = function() error "cannot unpack" end }
+  local file = debug.setmetatable(io.tmpfile(), Bad)
+  local ok, e = pcall(function() return exe:submit(echo, file):result() end)
+  debug.setmetatable(file, plain_mt)
+  lu.assertFalse(ok)
+  lu.assertStrContains(tostring(e), "cannot unpack")
+  support.works(exe)
+end
+
+function TestClasses.test_pack_without_unpack_is_refused()
+  local exe <close> = support.Executor(1)
+  local file = debug.setmetatable(io.tmpfile(), { __lfut_pack = function() return 1 end })
+  support.fails_as("TransferError", "cannot send argument 1 (userdata) to a worker",
+    function() exe:submit(echo, file) end)
+  debug.setmetatable(file, plain_mt)
+  support.works(exe)
+end
+
+function TestClasses.test_pack_gives_what_cannot_travel()
+  local exe <close> = support.Executor(1)
+  local Bad = { __lfut_pack = function() return coroutine.create(print) end, __lfut_unpack = echo }
+  local file = debug.setmetatable(io.tmpfile(), Bad)
+  local e = support.fails_as("TransferError", nil, function() exe:submit(echo, file) end)
+  debug.setmetatable(file, plain_mt)
+  lu.assertStrContains(e.message, "(thread)")
+  support.works(exe)
+end
+
+local rc = support.run(TestClasses)
+if rc ~= 0 then
+  os.exit(rc)
+end

@@ -1,0 +1,474 @@
+-- SPDX-License-Identifier: MIT
+--
+-- How functions travel (API §5): upvalues, globals, recursion, debug information.
+local lu = require "luaunit"
+local lfut = require "lfut"
+local gate = require "gate"
+local support = require "support"
+local echo = support.echo
+
+TestFunctions = {}
+
+-- The script's globals. Tests set them; their names are in no standard library.
+G_number, G_table, G_base = nil, nil, nil
+
+function TestFunctions.tearDown()
+  G_number, G_table, G_base, G_function, G_other, G_third, G_class, G_flag = nil
+end
+
+function TestFunctions.test_upvalues_by_value()
+  local exe <close> = support.Executor(1)
+  local n, s, t, b, none = 7, "seven", { 7 }, false, nil
+  local function task()
+    return n, s, t[1], b, none
+  end
+  lu.assertEquals(table.pack(exe:submit(task):result()), { 7, "seven", 7, false, n = 5 })
+  n, s, t, b = 8, "eight", { 8 }, true
+  lu.assertEquals(table.pack(exe:submit(task):result()), { 8, "eight", 8, true, n = 5 })
+end
+
+function TestFunctions.test_the_first_upvalue_is_not_the_globals()
+  local exe <close> = support.Executor(1)
+  local first = "mine"
+  lu.assertEquals(exe:submit(function() return first end):result(), "mine")
+  lu.assertEquals(exe:submit(function() return first, type(print) end):result(), "mine")
+  lu.assertEquals({ exe:submit(function() return type(print), first end):result() },
+    { "function", "mine" })
+end
+
+function TestFunctions.test_a_task_s_changes_stay_in_the_worker()
+  local exe <close> = support.Executor(1)
+  local count = 10
+  local function task()
+    count = count + 1
+    return count
+  end
+  lu.assertEquals(exe:submit(task):result(), 11)
+  lu.assertEquals(exe:submit(task):result(), 11)
+  lu.assertEquals(count, 10)
+end
+
+function TestFunctions.test_captured_at_submit()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local g <close> = support.held(exe)
+  local n, t = 1, { 1 }
+  local arg = { 1 }
+  G_number, G_table = 1, { 1 }
+  local f = exe:submit(function(a)
+    return n, t[1], a[1], G_number, G_table[1]
+  end, arg)
+  n, t[1], arg[1], G_number, G_table[1] = 2, 2, 2, 2, 2
+  gate.open(g)
+  lu.assertEquals({ f:result() }, { 1, 1, 1, 1, 1 })
+end
+
+function TestFunctions.test_shared_upvalues_stay_shared()
+  local exe <close> = support.Executor(1)
+  local n = 5
+  local function inc() n = n + 1 end
+  local function get() return n end
+  local function use(inc, get)
+    inc()
+    inc()
+    return get()
+  end
+  lu.assertEquals(exe:submit(use, inc, get):result(), 7)
+  lu.assertEquals(exe:submit(use, table.unpack { inc, get }):result(), 7)
+  lu.assertEquals(exe:submit(function(t) t.inc() return t.get() end, { inc = inc, get = get }):result(), 6)
+  lu.assertEquals(exe:submit(function() inc() return get(), n end):result(), 6)
+  lu.assertEquals(n, 5)
+end
+
+function TestFunctions.test_upvalues_shared_come_home_shared()
+  local exe <close> = support.Executor(1)
+  local inc, get = exe:submit(function(n)
+    return function() n = n + 1 end, function() return n end
+  end, 3):result()
+  inc()
+  lu.assertEquals(get(), 4)
+end
+
+function TestFunctions.test_upvalues_not_shared_stay_apart()
+  local exe <close> = support.Executor(1)
+  local function counter()
+    local n = 0
+    return function() n = n + 1 return n end
+  end
+  local a, b = counter(), counter()
+  a()
+  lu.assertEquals({ exe:submit(function() return a(), a(), b() end):result() }, { 2, 3, 1 })
+  lu.assertEquals({ exe:submit(function(a, b) return a(), a(), b() end, a, b):result() }, { 2, 3, 1 })
+end
+
+function TestFunctions.test_one_prototype_many_closures()
+  local exe <close> = support.Executor(1)
+  local list = {}
+  for i = 1, 100 do
+    list[i] = function() return i end
+  end
+  local sum = exe:submit(function(list)
+    local sum = 0
+    for _, f in ipairs(list) do
+      sum = sum + f()
+    end
+    return sum
+  end, list):result()
+  lu.assertEquals(sum, 5050)
+  local futures = {}
+  for i = 1, 100 do
+    futures[i] = exe:submit(list[i])
+  end
+  for i = 1, 100 do
+    lu.assertEquals(futures[i]:result(), i)
+  end
+end
+
+function TestFunctions.test_recursion()
+  local exe <close> = support.Executor(1)
+  local function fact(n) return n < 2 and 1 or n * fact(n - 1) end
+  lu.assertEquals(exe:submit(fact, 20):result(), fact(20))
+  local odd
+  local function even(n) if n == 0 then return true end return odd(n - 1) end
+  function odd(n) if n == 0 then return false end return even(n - 1) end
+  lu.assertEquals({ exe:submit(even, 101):result() }, { false })
+  lu.assertEquals({ exe:submit(odd, 101):result() }, { true })
+end
+
+function TestFunctions.test_a_function_in_its_own_upvalue()
+  local exe <close> = support.Executor(1)
+  local box = {}
+  local function f() return box.f, rawequal(box.f, box[1]) end
+  box.f, box[1] = f, f
+  local back, same = exe:submit(f):result()
+  lu.assertTrue(same)
+  lu.assertIsFunction(back)
+  local again = back()
+  lu.assertTrue(rawequal(again, back))
+  local function me() return me end
+  lu.assertIsFunction(exe:submit(me):result())
+  lu.assertTrue(exe:submit(function(f) return rawequal(f, f()) end, me):result())
+end
+
+function TestFunctions.test_the_same_function_twice_is_one()
+  local exe <close> = support.Executor(1)
+  local function f() end
+  local up = f
+  lu.assertTrue(exe:submit(function(a, b, t) return a == b and a == t[1] and a == up end, f, f, { f }):result())
+end
+
+function TestFunctions.test_functions_within_functions()
+  local exe <close> = support.Executor(1)
+  local function outer(x)
+    local function middle(y)
+      return function(z) return x + y + z end
+    end
+    return middle(10)(100)
+  end
+  lu.assertEquals(exe:submit(outer, 1):result(), 111)
+  local add = exe:submit(function(x) return function(y) return x + y end end, 5):result()
+  lu.assertEquals(add(6), 11)
+  lu.assertEquals(exe:submit(add, 7):result(), 12)
+end
+
+function TestFunctions.test_varargs()
+  local exe <close> = support.Executor(1)
+  lu.assertEquals(table.pack(exe:submit(function(...) return select("#", ...), ... end, nil, 2, nil):result()),
+    { 3, nil, 2, nil, n = 4 })
+end
+
+function TestFunctions.test_a_chain_of_upvalues()
+  local exe <close> = support.Executor(1)
+  local f = function() return 0 end
+  for i = 1, 500 do
+    local g = f
+    f = function() return g() + i end
+  end
+  -- As deep as Lua's own C stack lets nobody go: built bottom-up, called so, too.
+  lu.assertEquals(exe:submit(function(f) return type(f) end, f):result(), "function")
+  lu.assertEquals(exe:submit(f):result(), 500 * 501 // 2)
+end
+
+function TestFunctions.test_255_upvalues()
+  local exe <close> = support.Executor(1)
+  local source = {}
+  for i = 1, 190 do
+    source[#source + 1] = ("local v%d = %d"):format(i, i)
+  end
+  source[#source + 1] = "return function() return v1"
+  for i = 2, 190 do
+    source[#source + 1] = " + v" .. i
+  end
+  source[#source + 1] = " end"
+  local f = load(table.concat(source, "\n"))()
+  lu.assertEquals(exe:submit(f):result(), 190 * 191 // 2)
+end
+
+function TestFunctions.test_debug_information()
+  local exe <close> = support.Executor(1)
+  local line = debug.getinfo(1, "l").currentline + 1
+  local function task(x) error("at its place") end
+  local f = exe:submit(task)
+  lu.assertEquals(f:exception(), ("%s:%d: at its place"):format(arg[0], line))
+  local info = exe:submit(function()
+    local i = debug.getinfo(1, "Sl")
+    return { i.short_src, i.linedefined, i.currentline }
+  end):result()
+  lu.assertEquals(info, { arg[0], line + 3, line + 4 })
+  local named = exe:submit(function(some, other) return debug.getlocal(1, 2) end, 1, 2):result()
+  lu.assertEquals(named, "other")
+end
+
+function TestFunctions.test_loaded_chunks()
+  local exe <close> = support.Executor(1)
+  lu.assertEquals(exe:submit(load "return 1 + ...", 41):result(), 42)
+  lu.assertEquals(exe:submit(load("local a = ... return a, type(print)", "=chunk"), 1):result(), 1)
+  G_number = 9
+  lu.assertEquals(exe:submit(load "return G_number"):result(), 9)
+  lu.assertEquals(exe:submit(load(string.dump(function() return 1 end, true))):result(), 1)
+  local stripped = load(string.dump(function() return G_number end, true))
+  lu.assertEquals(exe:submit(stripped):result(), 9)
+end
+
+function TestFunctions.test_an_environment_of_its_own()
+  local exe <close> = support.Executor(1)
+  local f = load("x = x + 1 return x", "=env", "t", { x = 1 })
+  lu.assertEquals(exe:submit(f):result(), 2)
+  local function g()
+    local _ENV = { y = 5 }
+    return y
+  end
+  lu.assertEquals(exe:submit(g):result(), 5)
+  local _ENV = { z = 6 }
+  local function h() return z end
+  local r = exe:submit(h)
+  _ENV = _G
+  lu.assertEquals(r:result(), 6)
+end
+
+function TestFunctions.test_globals_are_captured_at_every_submit()
+  local exe <close> = support.Executor(1)
+  local function task() return G_number, G_table and G_table[1] end
+  G_number, G_table = 1, { "one" }
+  lu.assertEquals({ exe:submit(task):result() }, { 1, "one" })
+  G_number, G_table = 2, { "two" }
+  lu.assertEquals({ exe:submit(task):result() }, { 2, "two" })
+  G_number, G_table = false, { false }
+  lu.assertEquals({ exe:submit(task):result() }, { false, false })
+end
+
+function TestFunctions.test_globals_of_functions_that_it_reaches()
+  local exe <close> = support.Executor(1)
+  G_base = 100
+  function G_other(x) return G_base + x end
+  function G_function(x) return G_other(x) * 2 end
+  lu.assertEquals(exe:submit(function(x) return G_function(x) end, 5):result(), 210)
+  local function by_upvalue(x) return G_other(x) end
+  lu.assertEquals(exe:submit(function(x) return by_upvalue(x) end, 6):result(), 106)
+  lu.assertEquals(exe:submit(function(f) return f(7) end, by_upvalue):result(), 107)
+  lu.assertEquals(exe:submit(function(t) return t.f(8) end, { f = by_upvalue }):result(), 108)
+  -- named by a function inside of the function
+  lu.assertEquals(exe:submit(function() return (function() return G_other(9) end)() end):result(), 109)
+  -- named by a method
+  local Class = {}
+  Class.__index = Class
+  function Class:get() return G_other(self.x) end
+  lu.assertEquals(exe:submit(function(o) return o:get() end, setmetatable({ x = 10 }, Class)):result(), 110)
+end
+
+function TestFunctions.test_a_recursive_global()
+  local exe <close> = support.Executor(2)
+  function G_function(n) return n < 2 and n or G_function(n - 1) + G_function(n - 2) end
+  lu.assertEquals(exe:submit(G_function, 15):result(), 610)
+  lu.assertEquals(exe:map(G_function, lfut.range(10)):list(),
+    { 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, n = 10 })
+end
+
+function TestFunctions.test_globals_stay_set_in_the_worker()
+  local exe <close> = support.Executor(1)
+  G_number = 3
+  exe:submit(function() return G_number end):result()
+  G_number = nil
+  lu.assertEquals(exe:submit(function() return G_number end):result(), 3)
+end
+
+function TestFunctions.test_globals_not_set_are_the_worker_s()
+  local exe <close> = support.Executor { max_workers = 1, initializer = function() G_flag = "initial" end }
+  local function look() return G_flag end
+  lu.assertEquals(exe:submit(look):result(), "initial")
+  exe:submit(function() G_flag = "of a task" end):result()
+  lu.assertEquals(exe:submit(look):result(), "of a task")
+  lu.assertNil(G_flag)
+  G_flag = "of the script"
+  lu.assertEquals(exe:submit(look):result(), "of the script")
+end
+
+function TestFunctions.test_setting_a_global_in_a_task()
+  local exe <close> = support.Executor(1)
+  G_number = 1
+  lu.assertEquals(exe:submit(function() G_number = G_number + 1 return G_number end):result(), 2)
+  lu.assertEquals(G_number, 1)
+  lu.assertEquals(exe:submit(function() return G_number end):result(), 1)
+end
+
+function TestFunctions.test_workers_have_globals_of_their_own()
+  support.needs_workers()
+  local exe <close> = support.Executor(2)
+  local g <close> = gate.new()
+  local function task(g, i)
+    G_flag = i
+    gate.hold(g)
+    return G_flag
+  end
+  local a, b = exe:submit(task, g, 1), exe:submit(task, g, 2)
+  gate.arrived(g, 2)
+  gate.open(g)
+  lu.assertEquals({ a:result(), b:result() }, { 1, 2 })
+end
+
+function TestFunctions.test_globals_share_references_with_arguments()
+  local exe <close> = support.Executor(1)
+  G_table = { 1 }
+  local up = G_table
+  lu.assertTrue(exe:submit(function(t, f) return t == G_table and t == up and f() == t end, G_table,
+    function() return up end):result())
+end
+
+function TestFunctions.test_a_standard_function_used_by_name()
+  local exe <close> = support.Executor(1)
+  lu.assertEquals(exe:submit(function()
+    return string.format("%s %d", type(print), #table.pack(1, 2)) .. tostring(select("#", nil, nil))
+  end):result(), "function 22")
+end
+
+-- Two instances of one function in one worker: the first is parked in a wait.
+function TestFunctions.test_upvalues_of_an_interrupted_function_are_not_replaced()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local other <close> = support.Executor(1)
+  local g <close> = support.held(other)
+  local wake = other:submit(echo, "woken")
+  local x, t = 1, { 1 }
+  local function task(wait)
+    local before = x
+    if wait then
+      x = x + 10
+      wake:result()
+    end
+    return before, x, t[1]
+  end
+  local f1 = exe:submit(task, true)
+  x, t = 2, { 2 }
+  local f2 = exe:submit(task, false)
+  lu.assertEquals({ f2:result() }, { 2, 2, 2 })
+  x, t = 3, { 3 }
+  local f3 = exe:submit(task, true)
+  x = 4
+  lu.assertEquals({ exe:submit(task, false):result() }, { 4, 4, 3 })
+  gate.open(g)
+  lu.assertEquals({ f1:result() }, { 1, 11, 1 })
+  lu.assertEquals({ f3:result() }, { 3, 13, 3 })
+end
+
+function TestFunctions.test_globals_are_set_again_after_a_wait()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local other <close> = support.Executor(1)
+  local g <close> = support.held(other)
+  local wake = other:submit(echo)
+  local function task(wait)
+    local before = G_number
+    if wait then
+      wake:result()
+    end
+    return before, G_number
+  end
+  G_number = 1
+  local f1 = exe:submit(task, true)
+  G_number = 2
+  lu.assertEquals({ exe:submit(task, false):result() }, { 2, 2 })
+  G_number = 3
+  local f3 = exe:submit(task, true)
+  G_number = 4
+  lu.assertEquals({ exe:submit(task, false):result() }, { 4, 4 })
+  gate.open(g)
+  lu.assertEquals({ f1:result() }, { 1, 1 })
+  lu.assertEquals({ f3:result() }, { 3, 3 })
+end
+
+function TestFunctions.test_callable_tables()
+  local exe <close> = support.Executor(1)
+  local Adder = {}
+  Adder.__index = Adder
+  Adder.__call = function(self, a, b) return self.base + a + (b or 0) end
+  local add = setmetatable({ base = 100 }, Adder)
+  lu.assertEquals(exe:submit(add, 1, 2):result(), 103)
+  add.base = 200
+  lu.assertEquals(exe:submit(add, 1):result(), 201)
+  lu.assertEquals(exe:map(add, { 1, 2, 3 }):list(), { 201, 202, 203, n = 3 })
+end
+
+function TestFunctions.test_captured_tables_are_not_kept_by_the_worker()
+  local exe <close> = support.Executor(1)
+  local t = { 1 }
+  local function task()
+    t[#t + 1] = "more"
+    return #t
+  end
+  lu.assertEquals(exe:submit(task):result(), 2)
+  lu.assertEquals(exe:submit(task):result(), 2)
+end
+
+-- Fresh closures and classes leave nothing behind, here or in the worker.
+local function memory_after(exe, rounds, round)
+  local function in_worker()
+    return exe:submit(function()
+      collectgarbage()
+      collectgarbage()
+      return collectgarbage "count"
+    end):result()
+  end
+  for i = 1, rounds do
+    round(i)
+  end
+  collectgarbage()
+  collectgarbage()
+  return collectgarbage "count", in_worker()
+end
+
+-- Tables that are cleaned from time to time may hold as much as 'limit' KB.
+local function assert_no_growth(exe, rounds, limit, round)
+  support.relaxed()
+  local here, there = memory_after(exe, 1000, round)
+  local here2, there2 = memory_after(exe, rounds, round)
+  lu.assertTrue(here2 - here < limit, ("grown by %.0f KB here"):format(here2 - here))
+  lu.assertTrue(there2 - there < limit, ("grown by %.0f KB there"):format(there2 - there))
+end
+
+function TestFunctions.test_fresh_closures_are_collected()
+  local exe <close> = support.Executor(1)
+  assert_no_growth(exe, 5000, 150, function(i)
+    exe:submit(function() return i end):result()
+  end)
+end
+
+function TestFunctions.test_fresh_chunks_are_collected()
+  local exe <close> = support.Executor(1)
+  assert_no_growth(exe, 30000, 1000, function(i)
+    exe:submit(load("return " .. i)):result()
+  end)
+end
+
+function TestFunctions.test_fresh_classes_are_collected()
+  local exe <close> = support.Executor(1)
+  assert_no_growth(exe, 5000, 150, function(i)
+    local Class = { __name = "class" .. i, f = function() return i end }
+    Class.__index = Class
+    exe:submit(function(o) return o.f() end, setmetatable({}, Class)):result()
+  end)
+end
+
+local rc = support.run(TestFunctions)
+if rc ~= 0 then
+  os.exit(rc)
+end
