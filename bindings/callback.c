@@ -69,6 +69,7 @@ static lfb_callback *take_due(lfb_state *S) {
 /* Pushes the function and its future, and forgets the callback. */
 static void push_call(lua_State *L, lfb_callback *cb) {
   lf_list_del(&cb->link);
+  lf_waiter_remove(&cb->waiter); /* who told of it is through with it */
   lfb_push_ref(L, LFB_REF_CALLBACKS);
   int refs = lua_gettop(L);
   lua_rawgetp(L, refs, cb);

@@ -20,7 +20,6 @@ static const char *const when_names[] = {"ALL_COMPLETED", "FIRST_COMPLETED",
 typedef struct member {
   lf_member base;
   int index;     /* in the table of futures */
-  bool taken;    /* has come out of the set */
 } member;
 
 /* User value 1: the table of futures, each once, in order of addition. User
@@ -72,12 +71,14 @@ static bool make_room(futures *f) {
   if (f->n < f->cap)
     return true;
   size_t cap = f->cap ? 2 * f->cap : 8;
+  lf_cycle_lock();
   member **members = lf_realloc(f->members, cap * sizeof *members);
-  if (!members)
-    return false;
-  f->members = members;
-  f->cap = cap;
-  return true;
+  if (members) {
+    f->members = members;
+    f->cap = cap;
+  }
+  lf_cycle_unlock();
+  return members != NULL;
 }
 
 /* Adds the future at the top (which stays) unless it is there; 'self' is the
@@ -97,7 +98,10 @@ static void add(lua_State *L, futures *f, int self, lf_task *task) {
     if (!m)
       luaL_error(L, "not enough memory");
     m->index = (int)f->n + 1;
+    m->base.waiter.task = task;
+    lf_cycle_lock(); /* a task may be waiting for the set */
     f->members[f->n++] = m;
+    lf_cycle_unlock();
     lf_waitset_add(&f->set, &m->base, task);
   }
   lua_pop(L, 1);
@@ -123,10 +127,8 @@ static member *take(futures *f) {
   lf_member *m = lf_waitset_take(&f->set);
   if (!m)
     return NULL;
-  member *taken = lf_container_of(m, member, base);
-  taken->taken = true;
   f->done++;
-  return taken;
+  return lf_container_of(m, member, base);
 }
 
 static bool is_past(int64_t deadline) {

@@ -344,8 +344,9 @@ static void go(lfb_run *r, int nargs) {
   lua_State *running = vm->running;
   bool could_park = vm->can_park;
   frame here = {vm, frames};
-  vm->current = r;
   vm->running = r->co;
+  vm->current = r;
+  atomic_signal_fence(memory_order_seq_cst); /* a signal finds it complete */
   frames = &here;
   vm->can_park = !lf_pool_in_caller(lf_worker_pool(vm->worker));
   while (step(r, nargs)) {
@@ -353,6 +354,7 @@ static void go(lfb_run *r, int nargs) {
     nargs = 1;
   }
   frames = here.below;
+  atomic_signal_fence(memory_order_seq_cst);
   vm->current = outer;
   vm->running = running;
   vm->can_park = could_park;
@@ -492,6 +494,7 @@ static bool initialize(struct lf_vm *vm, lf_buf *why) {
 }
 
 static void vm_close(struct lf_vm *vm) {
+  vm->closing = true;
   if (vm->L)
     lua_close(vm->L);
   lfb_output_close(vm->output);

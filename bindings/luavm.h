@@ -50,8 +50,9 @@ struct lf_vm {
   size_t free_runs;    /* how many */
   lf_link all;         /* all; freed when the interpreter is closed */
   lfb_run *current;    /* that runs now, or NULL */
-  lua_State *running;  /* the innermost coroutine of it */
+  lua_State *volatile running; /* the innermost coroutine of it */
   bool can_park;       /* nothing between it and its worker that cannot yield */
+  bool closing;        /* finalizers may run, but not wait */
   bool idle_garbage;   /* handles may lie about */
   volatile sig_atomic_t interrupted; /* set by the signal handler */
   lf_run callbacks;    /* made ready when a done-callback falls due */

@@ -184,7 +184,8 @@ static void unwatch_asleep(sleeper *s, const lfb_wait_for *what) {
  * is pending and its turn would come on this worker anyway. */
 static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
-  if (!w || !t || t->pool != lf_worker_pool(w) || t->pinned || t->job ||
+  if (!w || !t || t->pool != lf_worker_pool(w) || t->job ||
+      (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
       lf_pool_in_caller(t->pool) || lf_stack_left() < LFB_STACK ||
       !lf_task_start(t))
     return false;
@@ -193,15 +194,24 @@ static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   return true;
 }
 
-/* Runs parked tasks of this worker that became ready: they may be what this
- * one waits for, and nobody else can. */
+/* Runs a task of this worker that was parked and became ready, or that is for
+ * this worker alone: it may be what this one waits for, and nobody else can. */
 static bool run_ready(lf_worker *w) {
-  lf_run *ready =
-      w && lf_stack_left() >= LFB_STACK ? lf_worker_ready(w) : NULL;
-  if (!ready)
+  if (!w || lf_stack_left() < LFB_STACK)
+    return false;
+  lf_run *ready = lf_worker_ready(w);
+  lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
+  if (!ready && !pinned)
     return false;
   lf_worker_unblock(w);
-  lfb_vmops.resume(lf_worker_vm(w), ready);
+  if (ready) {
+    lfb_vmops.resume(lf_worker_vm(w), ready);
+  } else if (lf_task_start(pinned)) {
+    lf_worker_count_started(w);
+    lfb_vmops.run(lf_worker_vm(w), pinned);
+  } else {
+    lf_task_unref(pinned);
+  }
   lf_worker_block(w);
   return true;
 }
@@ -246,6 +256,8 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
 }
 
 bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
+  if (S->vm && S->vm->closing)
+    luaL_error(L, "cannot wait in a worker that closes");
   lfb_poll(L, S);
   if (can_park(L, S->vm)) {
     park(L, S->vm->current, what);
@@ -285,8 +297,12 @@ int64_t lfb_check_deadline(lua_State *L, int idx) {
 }
 
 void lfb_interrupt(lfb_state *S) {
-  lf_pool *p;
-  for (size_t i = 0; (p = lf_host_pool(&S->home->host, i)); i++) {
+  /* From the last to the first: pools that end meanwhile take their places
+   * from those that have had their turn. */
+  for (size_t i = lf_host_count(&S->home->host); i-- > 0;) {
+    lf_pool *p = lf_host_pool(&S->home->host, i);
+    if (!p)
+      continue;
     lf_pool_interrupt(p);
     lf_pool_unref(p);
   }

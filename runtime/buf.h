@@ -52,6 +52,8 @@ static inline unsigned char *lf_buf_room(lf_buf *buf, size_t n) {
 }
 
 static inline int lf_buf_put(lf_buf *buf, const void *bytes, size_t n) {
+  if (n == 0)
+    return 0;
   unsigned char *at = lf_buf_room(buf, n);
   if (!at)
     return LF_ENOMEM;

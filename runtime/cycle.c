@@ -1,78 +1,150 @@
 /* SPDX-License-Identifier: MIT
  *
- * See cycle.h. A depth-first search from the tasks to be awaited back to the
- * one that wants to wait. A wait for any of several is hopeless only if each
- * of them is. */
+ * See cycle.h. A wait for one task follows the chain of waits to its end. Where
+ * tasks wait for several, the question is which of the tasks that can be
+ * reached can still end: all that do not wait; one that needs all of several,
+ * if all can; one that needs any, if any can. Marking those from the ends
+ * backwards until nothing changes finds them; if the origin is not among them,
+ * it would wait for ever. */
 #include "cycle.h"
+
+#include "mem.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
-/* Deeper chains than this through waits for several tasks are not followed. */
-enum { DEPTH = LF_LIMIT(20000, 2000) };
-
 static pthread_mutex_t graph = PTHREAD_MUTEX_INITIALIZER;
+static uint32_t searches; /* marks of a search: 2 * its number, + 1: can end */
 
-/* The chain of tasks from the start of the search to here. */
-struct step {
+/* A task that waits, and which one of the nodes led to it. */
+typedef struct {
   lf_task *task;
-  const struct step *from;
-};
+  lf_waits *waits;
+  size_t from;
+} node;
 
-struct search {
-  lf_task *origin;
-  char *path;
-  size_t size;
-};
+typedef struct {
+  node *nodes; /* the first is the origin */
+  size_t n, cap;
+  uint32_t mark;
+  size_t closing; /* a node that waits for the origin; 0: none yet */
+  bool failed;    /* no memory */
+} search;
 
-/* Writes the path, nearest to the origin first. */
-static size_t write_path(const struct search *s, const struct step *step) {
-  if (!step)
-    return (size_t)snprintf(s->path, s->size, "%s", lf_task_label(s->origin));
-  size_t n = write_path(s, step->from);
-  if (n >= s->size)
-    return n;
-  const char *label = lf_task_label(step->task);
-  return n + (size_t)snprintf(s->path + n, s->size - n, " -> %s", label);
+static bool is_waiting(lf_task *task) {
+  return lf_task_state(task) == LF_RUNNING && task->waits;
 }
 
-static bool hopeless_all(struct search *s, lf_waits *w, const struct step *at,
-                         int depth);
-
-/* True if 'task' cannot end before the origin does. */
-static bool hopeless(struct search *s, lf_task *task, const struct step *from,
-                     int depth) {
-  struct step step = {task, from};
-  if (task == s->origin) {
-    write_path(s, &step);
-    return true;
+/* Takes up a task that waits, once. */
+static void add_node(search *s, lf_task *task, lf_waits *waits, size_t from) {
+  if (s->n == s->cap) {
+    size_t cap = s->cap ? 2 * s->cap : 64;
+    node *nodes = lf_realloc(s->nodes, cap * sizeof *nodes);
+    if (!nodes) {
+      s->failed = true;
+      return;
+    }
+    s->nodes = nodes;
+    s->cap = cap;
   }
-  if (lf_task_state(task) != LF_RUNNING || !task->waits || depth >= DEPTH)
-    return false;
-  return hopeless_all(s, task->waits, &step, depth + 1);
+  task->mark = s->mark;
+  s->nodes[s->n++] = (node){task, waits, from};
 }
 
-static bool hopeless_all(struct search *s, lf_waits *w, const struct step *at,
-                         int depth) {
+static void collect(search *s) {
   lf_task *t;
-  bool found = false;
-  for (size_t i = 0; (t = w->awaited(w, i)); i++) {
-    bool stuck = !lf_task_done(t) && hopeless(s, t, at, depth);
-    if (stuck && !w->any)
-      return true;
-    if (!stuck && w->any)
-      return false;
-    found = found || stuck;
+  for (size_t i = 0; i < s->n && !s->failed; i++) {
+    lf_waits *w = s->nodes[i].waits;
+    for (size_t k = 0; (t = w->awaited(w, k)); k++) {
+      if (t == s->nodes[0].task)
+        s->closing = i;
+      else if (t->mark != s->mark && is_waiting(t))
+        add_node(s, t, t->waits, i);
+    }
   }
-  return found;
+}
+
+/* Can the task end, as far as is known? */
+static bool can_end(const search *s, lf_task *task) {
+  bool waits = task == s->nodes[0].task || is_waiting(task);
+  return !waits || task->mark == s->mark + 1;
+}
+
+static bool wait_can_end(const search *s, lf_waits *w) {
+  lf_task *t;
+  bool some = false;
+  for (size_t k = 0; (t = w->awaited(w, k)); k++) {
+    some = true;
+    if (can_end(s, t) == w->any)
+      return w->any;
+  }
+  return !some || !w->any;
+}
+
+/* Marks what can end; later nodes first, as earlier ones wait for them. */
+static void mark_all(search *s) {
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (size_t i = s->n; i-- > 0;) {
+      node *x = &s->nodes[i];
+      if (x->task->mark == s->mark && wait_can_end(s, x->waits)) {
+        x->task->mark = s->mark + 1;
+        changed = true;
+      }
+    }
+  }
+}
+
+/* "origin -> task -> origin", on the way by which the last one was found. */
+static void write_path(const search *s, size_t i, char *path, size_t size) {
+  if (i > 0)
+    write_path(s, s->nodes[i].from, path, size);
+  size_t n = strlen(path);
+  snprintf(path + n, size - n, "%s -> ", lf_task_label(s->nodes[i].task));
+}
+
+/* The general search: true if the origin could never end. */
+static bool is_hopeless(lf_task *origin, lf_waits *waits, char *path,
+                        size_t size) {
+  searches += 2;
+  search s = {.mark = searches};
+  add_node(&s, origin, waits, 0);
+  collect(&s);
+  if (!s.failed)
+    mark_all(&s);
+  bool hopeless = !s.failed && origin->mark == s.mark;
+  if (hopeless) {
+    path[0] = '\0';
+    write_path(&s, s.closing, path, size);
+    size_t n = strlen(path);
+    snprintf(path + n, size - n, "%s", lf_task_label(origin));
+  }
+  lf_free(s.nodes);
+  return hopeless;
+}
+
+/* Follows waits for one task: false if they lead to one that can go on. */
+static bool needs_search(lf_task *origin, lf_waits *waits) {
+  for (int steps = 0; steps < 10000; steps++) {
+    lf_task *next = waits->awaited(waits, 0);
+    if (!next)
+      return false;
+    if (waits->awaited(waits, 1) || next == origin)
+      return true;
+    if (!is_waiting(next))
+      return false;
+    waits = next->waits;
+  }
+  return true;
 }
 
 int lf_cycle_begin(lf_task *task, lf_waits *waits, char *path, size_t size) {
   if (!task)
     return 0;
-  struct search s = {task, path, size};
   pthread_mutex_lock(&graph);
-  bool stuck = hopeless_all(&s, waits, NULL, 0);
+  bool stuck =
+      needs_search(task, waits) && is_hopeless(task, waits, path, size);
   if (!stuck)
     task->waits = waits;
   pthread_mutex_unlock(&graph);

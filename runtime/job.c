@@ -15,6 +15,7 @@ enum {
 struct lf_job {
   _Atomic size_t refs;
   uint64_t id;
+  uint64_t epoch;  /* of the pool when the job began */
   lf_pool *pool;   /* a reference */
   lf_code *code;   /* a reference, or NULL */
   lf_buf setup;    /* read-only */
@@ -113,6 +114,7 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   atomic_init(&j->refs, 1);
   j->id = atomic_fetch_add(&last_id, 1) + 1;
   j->pool = lf_pool_ref(pool);
+  j->epoch = lf_pool_epoch(pool);
   j->code = code ? lf_code_ref(code) : NULL;
   j->chunksize = chunksize;
   j->order = order;
@@ -260,10 +262,11 @@ void lf_job_runner_ended(lf_job *j, lf_task *task) {
     return;
   pthread_mutex_lock(&j->lock);
   j->queued--;
+  const char *broken = lf_pool_broken(j->pool);
   if (state == LF_CANCELLED)
     stop(j, 0, NULL);
   else
-    stop(j, LF_EBROKEN, lf_pool_broken(j->pool));
+    stop(j, broken ? LF_EBROKEN : LF_ETHREAD, broken);
   pthread_mutex_unlock(&j->lock);
   tell(j);
 }
@@ -320,6 +323,8 @@ lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
   pthread_mutex_lock(&j->lock);
   if (task)
     j->queued--;
+  if (lf_pool_epoch(j->pool) != j->epoch)
+    stop(j, 0, NULL); /* cancelled while no runner was queued */
   if (!c && j->cursor < j->end)
     stop(j, LF_ENOMEM, NULL);
   bool some = c && !j->stopped && j->cursor < j->end;
@@ -357,7 +362,10 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
     lf_list_add(&j->ready, &c->link);
   if (j->waker && what_next(j) != LF_WAIT)
     j->waker->wake(j->waker);
+  bool stalled = j->open == 0 && j->queued == 0;
   pthread_mutex_unlock(&j->lock);
+  if (stalled) /* the next runner could not be queued, or there was no need */
+    start_runners(j, 1);
 }
 
 /* --- The consumer ------------------------------------------------------------- */

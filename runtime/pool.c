@@ -21,6 +21,7 @@
 
 enum {
   BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */
+  FAIR = 61, /* every so many tasks, the common queue comes before the own */
   BRIEF_NS = 5000,         /* a task that takes less is taken with others */
   SPIN_NS = 50000,         /* how long to look for work before sleeping */
   IDLE_NS = 50000000,      /* how long until ops->idle */
@@ -42,6 +43,8 @@ struct lf_worker {
 
   int64_t batch_time;      /* when it last took from the common queue */
   size_t batch;            /* and how many; its thread */
+  unsigned taken_tasks;    /* its thread */
+  bool swept;              /* ops->idle since the last task; its thread */
 
   pthread_mutex_t lock;  /* the next two */
   lf_link queue;         /* its own tasks; it takes from the end */
@@ -66,6 +69,7 @@ struct lf_pool {
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */
   atomic_bool shutdown;         /* set under the lock */
+  _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
   _Atomic int spinning;         /* active workers that only look for work */
   _Atomic uint64_t cancelled, unstarted; /* done without being started */
 
@@ -98,6 +102,15 @@ void lf_host_init(lf_host *host, lf_parker *parker) {
 void lf_host_fini(lf_host *host) {
   lf_count_awake(-1);
   pthread_mutex_destroy(&host->lock);
+}
+
+size_t lf_host_count(lf_host *host) {
+  size_t n = 0;
+  pthread_mutex_lock(&host->lock);
+  for (lf_link *l = host->pools.next; l != &host->pools; l = l->next)
+    n++;
+  pthread_mutex_unlock(&host->lock);
+  return n;
 }
 
 lf_pool *lf_host_pool(lf_host *host, size_t i) {
@@ -370,7 +383,7 @@ int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
 
 /* Under the lock. */
 static void pin(lf_worker *w, lf_task *task) {
-  task->pinned = 1;
+  task->pinned = (uint32_t)w->id;
   lf_list_add(&w->pinned, &lf_task_ref(task)->link);
   w->npinned++;
   lf_unpark(&w->parker);
@@ -440,7 +453,6 @@ static void keep_batch(lf_worker *w, lf_link *batch, size_t n) {
   w->queued += n;
   pthread_mutex_unlock(&w->lock);
   atomic_store(&w->moving, false);
-  rouse_more(w->pool);
 }
 
 /* How many to take at once: several while tasks take less time than taking
@@ -471,25 +483,33 @@ static lf_task *take_common(lf_worker *w) {
   p->queued -= n;
   if (n > 1)
     atomic_store(&w->moving, true);
+  bool more = p->queued > 0;
   pthread_mutex_unlock(&p->lock);
   if (n == 0)
     return NULL;
   lf_task *first = lf_container_of(lf_list_pop(&batch), lf_task, link);
   keep_batch(w, &batch, n - 1);
+  if (n > 1 || more) /* who looked for work looks no more: another has to */
+    rouse_more(p);
   return first;
 }
 
 static lf_task *steal(lf_worker *w) {
   for (lf_worker *v = w->pool->workers; v; v = v->next) {
     lf_task *t = v == w ? NULL : pop_own(v, false);
-    if (t)
-      return t;
+    if (!t)
+      continue;
+    if (v->queued > 0)
+      rouse_more(w->pool);
+    return t;
   }
   return NULL;
 }
 
 static lf_task *take(lf_worker *w) {
   lf_task *t = pop_pinned(w);
+  if (!t && ++w->taken_tasks % FAIR == 0)
+    t = take_common(w);
   if (!t)
     t = pop_own(w, true);
   if (!t)
@@ -497,14 +517,20 @@ static lf_task *take(lf_worker *w) {
   return t ? t : steal(w);
 }
 
-/* A hint without locks: is there something for this worker to do? */
-static bool has_work(lf_worker *w) {
-  if (w->pool->queued || w->npinned || w->taken || atomic_load(&w->ready))
+/* A hint without locks: is there something for any worker to do? */
+static bool any_queued(lf_pool *p) {
+  if (p->queued)
     return true;
-  for (lf_worker *v = w->pool->workers; v; v = v->next)
-    if (v->queued)
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->queued)
       return true;
   return false;
+}
+
+/* And for this one? */
+static bool has_work(lf_worker *w) {
+  return w->npinned || w->taken || atomic_load(&w->ready) ||
+         any_queued(w->pool);
 }
 
 /* --- Runs ------------------------------------------------------------------ */
@@ -589,6 +615,10 @@ lf_run *lf_worker_ready(lf_worker *w) {
   return r;
 }
 
+lf_task *lf_worker_pinned(lf_worker *w) {
+  return pop_pinned(w);
+}
+
 /* --- Blocking in the middle of a task --------------------------------------- */
 
 void lf_worker_block(lf_worker *w) {
@@ -598,10 +628,7 @@ void lf_worker_block(lf_worker *w) {
   p->active--;
   lf_worker *other = pass_place(p);
   int err;
-  bool work = p->queued > 0;
-  for (lf_worker *v = p->workers; v && !work; v = v->next)
-    work = v->queued > 0;
-  if (!other && work)
+  if (!other && any_queued(p))
     other = rouse(p, &err); /* cannot: the task waits longer, no harm */
   pthread_mutex_unlock(&p->lock);
   if (other)
@@ -694,15 +721,18 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
   pthread_mutex_unlock(&p->lock);
   if (other)
     lf_unpark(&other->parker);
-  int64_t soon = has_work(w) ? 0 : lf_now() + IDLE_NS;
-  int r = lf_park(&w->parker, soon < deadline ? soon : deadline);
-  if (r == LF_ETIMEOUT && soon > 0 && soon < deadline) {
-    p->o.ops->idle(w->vm);
-    lf_park(&w->parker, deadline);
-  }
+  int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
+  soon = has_work(w) ? 0 : soon < deadline ? soon : deadline;
+  int r = lf_park(&w->parker, soon);
   pthread_mutex_lock(&p->lock);
   if (w->mode == IDLE)
     become_active(w);
+  if (r == LF_ETIMEOUT && soon > 0 && soon < deadline && !w->swept) {
+    w->swept = true;
+    pthread_mutex_unlock(&p->lock);
+    p->o.ops->idle(w->vm);
+    pthread_mutex_lock(&p->lock);
+  }
 }
 
 /* Under the lock: this worker will take no more tasks. */
@@ -749,6 +779,7 @@ static void run_task(lf_worker *w, lf_task *task) {
     return;
   }
   lf_worker_count_started(w);
+  w->swept = false;
   w->pool->o.ops->run(w->vm, task);
 }
 
@@ -772,7 +803,7 @@ static void fail_all(lf_link *tasks, const char *why);
 
 /* The thread's last act on the worker, after leave_place: tasks for it alone
  * that came too late fail, and the pool may have ended. */
-static void leave(lf_worker *w, const char *why) {
+static void leave(lf_worker *w, bool opened, const char *why) {
   lf_pool *p = w->pool;
   lf_link pinned;
   lf_list_init(&pinned);
@@ -780,6 +811,8 @@ static void leave(lf_worker *w, const char *why) {
   w->mode = GONE;
   w->thread = 0;
   w->batch = 0;
+  w->taken = NULL; /* late wake-ups for an interpreter that is closed */
+  atomic_store(&w->ready, NULL);
   p->threads--;
   lf_list_move(&pinned, &w->pinned);
   w->npinned = 0;
@@ -788,7 +821,7 @@ static void leave(lf_worker *w, const char *why) {
   fail_all(&pinned, why);
   if (ended)
     end(p);
-  else if (p->queued > 0)
+  else if (opened && any_queued(p))
     rouse_more(p);
 }
 
@@ -812,7 +845,7 @@ static void open_failed(lf_worker *w, int err, lf_buf *why) {
     drain(p, &tasks);
     fail_all(&tasks, text);
   }
-  leave(w, text);
+  leave(w, false, text);
 }
 
 static void worker_main(void *arg) {
@@ -831,7 +864,7 @@ static void worker_main(void *arg) {
     lf_vm *vm = w->vm;
     w->vm = NULL; /* what it submits while closing is not its own */
     p->o.ops->close(vm);
-    leave(w, "the worker has left");
+    leave(w, true, "the worker has left");
   } else {
     open_failed(w, err, &why);
   }
@@ -891,6 +924,7 @@ static void fail_all(lf_link *tasks, const char *why) {
 
 static void cancel_queued(lf_pool *p) {
   lf_link tasks;
+  atomic_fetch_add(&p->epoch, 1);
   drain(p, &tasks);
   fail_all(&tasks, NULL);
 }
@@ -963,9 +997,15 @@ void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {
   pthread_mutex_unlock(&p->lock);
   s->cancelled = p->cancelled;
   uint64_t unstarted = s->cancelled + p->unstarted;
-  s->running = started - s->finished - s->failed;
-  s->queued = submitted > started + unstarted ? submitted - started - unstarted : 0;
+  uint64_t done = s->finished + s->failed; /* the counts may be out of step */
+  s->running = started > done ? started - done : 0;
+  uint64_t gone = started + unstarted;
+  s->queued = submitted > gone ? submitted - gone : 0;
   s->failed += p->unstarted;
+}
+
+uint64_t lf_pool_epoch(lf_pool *p) {
+  return atomic_load(&p->epoch);
 }
 
 lf_task *lf_pool_over(lf_pool *p) {

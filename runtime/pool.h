@@ -30,6 +30,9 @@ typedef struct lf_host {
 void lf_host_init(lf_host *host, lf_parker *parker);
 void lf_host_fini(lf_host *host);
 
+/* How many pools there are. */
+size_t lf_host_count(lf_host *host);
+
 /* The i-th pool that has not ended, with a reference for the caller; NULL
  * after the last. */
 lf_pool *lf_host_pool(lf_host *host, size_t i);
@@ -79,6 +82,9 @@ void lf_pool_finish(lf_pool *pool);
 
 /* Cancels what is queued and stops what runs; the pool stays usable. */
 void lf_pool_interrupt(lf_pool *pool);
+
+/* How often all that was queued has been cancelled. */
+uint64_t lf_pool_epoch(lf_pool *pool);
 
 /* Finished when the pool has ended; lives as long as the pool. */
 lf_task *lf_pool_over(lf_pool *pool);
@@ -147,6 +153,9 @@ void lf_worker_unblock(lf_worker *worker);
 
 /* While blocked: the next of its runs that became ready, or NULL. */
 lf_run *lf_worker_ready(lf_worker *worker);
+
+/* While blocked: the next task that only this worker may run, or NULL. */
+lf_task *lf_worker_pinned(lf_worker *worker);
 
 /* When the next run with a deadline becomes ready, or LF_FOREVER. */
 int64_t lf_worker_deadline(lf_worker *worker);

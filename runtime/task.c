@@ -35,6 +35,7 @@ lf_task *lf_task_new(lf_pool *pool) {
   t->job = NULL;
   t->error = LF_RAISED;
   t->pinned = 0;
+  t->mark = 0;
   lf_buf_init(&t->data, t->small, sizeof t->small);
   return t;
 }

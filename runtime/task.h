@@ -65,9 +65,10 @@ struct lf_task {
   lf_waits *waits;      /* what it waits for now, or NULL */
   struct lf_job *job;   /* the parallel loop of which it runs a part, or NULL */
   lf_buf data;
-  uint8_t error;  /* lf_error */
-  uint8_t pinned; /* for one worker, not to be taken by others */
-  unsigned char small[78];
+  uint32_t mark;   /* of a search; its lock (cycle.c) */
+  uint32_t pinned; /* number of the one worker that may run it, or 0 */
+  uint8_t error;   /* lf_error */
+  unsigned char small[71];
 };
 
 /* A PENDING task with one reference, or NULL. 'pool' may be NULL. */

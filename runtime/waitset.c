@@ -4,6 +4,8 @@
  * Treiber, 1986) and taken whole, so that it has no ABA problem. */
 #include "waitset.h"
 
+#include "thread.h"
+
 static void push_ready(lf_member *m) {
   lf_member *head = atomic_load_explicit(&m->set->ready, memory_order_relaxed);
   do
@@ -14,15 +16,18 @@ static void push_ready(lf_member *m) {
 static void member_fire(lf_waiter *waiter) {
   lf_member *m = lf_container_of(waiter, lf_member, waiter);
   lf_waitset *set = m->set;
+  atomic_fetch_add(&set->firing, 1);
   push_ready(m);
   lf_waker *waker = atomic_load(&set->waker);
   if (waker)
     waker->wake(waker);
+  atomic_fetch_sub(&set->firing, 1);
 }
 
 void lf_waitset_init(lf_waitset *set) {
   atomic_init(&set->ready, NULL);
   atomic_init(&set->waker, NULL);
+  atomic_init(&set->firing, 0);
   set->taken = NULL;
 }
 
@@ -57,6 +62,8 @@ void lf_waitset_forget(lf_member *member) {
 }
 
 bool lf_waitset_watch(lf_waitset *set, lf_waker *waker) {
-  atomic_store(&set->waker, waker);
+  lf_waker *former = atomic_exchange(&set->waker, waker);
+  while (former && atomic_load(&set->firing) > 0)
+    lf_relax();
   return !set->taken && !atomic_load(&set->ready);
 }

@@ -19,6 +19,7 @@ typedef struct lf_member {
 struct lf_waitset {
   _Atomic(lf_member *) ready;  /* pushed by any thread, newest first */
   _Atomic(lf_waker *) waker;   /* who is told; set by the owner */
+  _Atomic int firing;          /* threads that may be about to tell it */
   lf_member *taken;            /* oldest first; the owner's */
 };
 
@@ -31,11 +32,12 @@ void lf_waitset_add(lf_waitset *set, lf_member *member, lf_task *task);
 /* The member that became ready first, each once, or NULL. */
 lf_member *lf_waitset_take(lf_waitset *set);
 
-/* Takes a member out, ready or not, and drops its reference. */
+/* When the set goes: takes a member out, which may be ready, and drops its
+ * reference. */
 void lf_waitset_forget(lf_member *member);
 
-/* Who is to be woken by the next one that becomes ready; NULL: nobody. False
- * if one is ready already. */
+/* Who is to be woken by the next one that becomes ready; NULL: nobody. The
+ * former one is not being told and will not be. False if one is ready. */
 bool lf_waitset_watch(lf_waitset *set, lf_waker *waker);
 
 #endif

@@ -236,3 +236,58 @@ count_words() {
   [ "$status" = 0 ] || complain "$stderr"
   contains "${lines[-1]}" 'in 4 files (1 unreadable)'
 }
+
+# The examples in the manual: each block of Lua is a script whose output is what
+# follows its "-->". One that does not require the module has the two lines in
+# front that the manual says, here on its first line. "sleeps" behind the name of
+# the language: the order of the output is as sure as sleeping is, so any will do.
+blocks() {
+  awk '
+    /^```lua/ { name = sprintf("block%03d%s", ++n, $2); inside = 1; next }
+    /^```/ { inside = 0 }
+    inside { print > name }
+  ' "$1"
+}
+
+run_block() {
+  local prelude=''
+  grep -q 'require "lfut"' "$1" || prelude='local lfut = require "lfut"
+    local exe <close> = lfut.ThreadPoolExecutor(4) '
+  printf '%s' "${prelude//$'\n'/ }" | cat - "$1" > script.lua
+  lfut script.lua
+}
+
+# Words apart by one space; the output may stand behind an empty line.
+plain() {
+  tr -s '\t ' ' ' | sed 's/^ //; s/ $//' | case $1 in
+    *sleeps) tr ' ' '\n' | sort ;;
+    *) cat ;;
+  esac
+}
+
+check_manual() {
+  blocks "$srcdir/$1"
+  for block in block*; do
+    want=$(sed -n 's/.*-->//p' "$block" | plain "$block")
+    run --separate-stderr run_block "$block"
+    [ "$status" = 0 ] || complain "$1: $stderr" "$(cat "$block")"
+    [ "$(plain "$block" <<< "$output")" = "$want" ] ||
+      complain "$1:" "$(cat "$block")" "prints:" "$output"
+  done
+}
+
+@test "the examples in the README" {
+  check_manual README.md
+}
+
+@test "the examples in the API reference" {
+  check_manual docs/api.md
+}
+
+@test "the examples in the guide" {
+  check_manual docs/guide.md
+}
+
+@test "the examples of what travels" {
+  check_manual docs/transfer.md
+}
