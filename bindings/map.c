@@ -141,7 +141,7 @@ static int loop_gc(lua_State *L) {
   return 0;
 }
 
-static const lfb_label setup_label = {"argument", -1, "to a worker", 0};
+static const lfb_label setup_label = {"argument", -1, "to a worker", 0, false};
 
 static int buf_gc(lua_State *L) {
   lf_buf_fini(lua_touserdata(L, 1));
@@ -262,7 +262,7 @@ static bool pull_item(lua_State *L, loop *l, lf_block *block, int kept) {
   uint64_t i = block->first + block->count + 1;
   if (l->star)
     n = spread(L, i);
-  const lfb_label label = {"item", 0, "to a worker", i};
+  const lfb_label label = {"item", 0, "to a worker", i, false};
   size_t start = block->bytes.len;
   lfb_pack(L, lfb_self(L), &block->bytes, top + 1, n, &label, NULL);
   if (lf_block_item(block, start) != 0)

@@ -16,9 +16,10 @@
 
 enum { NESTING = 150 }; /* streams within streams */
 
-const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0};
-const lfb_label lfb_results = {"result", 1, "back", 0};
-const lfb_label lfb_error_value = {"error", 0, "back", 0};
+const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0,
+                                  false};
+const lfb_label lfb_results = {"result", 1, "back", 0, true};
+const lfb_label lfb_error_value = {"error", 0, "back", 0, true};
 
 /* Stack slots of a packer, from P->base: the table of all objects, and the
  * memory of the arrays. */
@@ -27,7 +28,7 @@ enum { ANCHOR, MEMO, OBJS, IDS, METAS, SLOTS };
 typedef struct {
   uint32_t parent; /* in whose body it was met first, or ROOT + i */
   bool body;       /* its body follows the values */
-  size_t hint;     /* where a table's sizes are in the output */
+  size_t hint;     /* where a table's sizes are in the output; 0: nowhere */
 } objrec;
 
 typedef struct {
@@ -176,7 +177,7 @@ static uint32_t new_object(packer *P, bool body) {
   open_slots(P);
   uint32_t n = (uint32_t)P->objs.n;
   lf_check(n < ROOT - 1);
-  objrec o = {P->current, body, P->out->len + 1};
+  objrec o = {P->current, body, 0};
   memo_add(P, lua_topointer(L, -1), n, 0);
   array_add(P, &P->objs, OBJS, &o, sizeof o);
   lua_pushvalue(L, -1);
@@ -268,6 +269,14 @@ static void pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
 
 static void pack_bodies(packer *P);
 
+/* Is the value at the top the globals table? */
+static bool is_globals(lua_State *L) {
+  lua_pushglobaltable(L);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return is;
+}
+
 /* --- Tables ---------------------------------------------------------------------- */
 
 /* Is the description of this table being written already? */
@@ -296,9 +305,68 @@ static uint64_t hash_stream(const unsigned char *bytes, size_t len) {
   return h;
 }
 
-/* The table at the top, with its identity above it, which is popped: a
- * description that a receiver who has it already may skip. */
-static void pack_class(packer *P) {
+static bool stands_alone(packer *P, int class, int depth);
+
+/* May the value at the top be copied without its connections to others? */
+static bool is_separable(packer *P, int class, int depth) {
+  lua_State *L = P->L;
+  switch (lua_type(L, -1)) {
+  case LUA_TTABLE:
+    if (lua_rawequal(L, -1, class))
+      return true;
+    break;
+  case LUA_TFUNCTION:
+    if (lua_iscfunction(L, -1))
+      return true;
+    break;
+  case LUA_TUSERDATA:
+    return false;
+  default:
+    return true;
+  }
+  bool named = lfb_push_name(L, -1);
+  if (named)
+    lua_pop(L, 1);
+  return named || (depth < 8 && stands_alone(P, lua_gettop(L), depth + 1));
+}
+
+/* A function whose upvalues nobody can assign or look into: _ENV, classes, what
+ * has a name, other such functions. */
+static bool upvalues_stand_alone(packer *P, int class, int depth) {
+  lua_State *L = P->L;
+  int function = lua_gettop(L);
+  for (int i = 1; lua_getupvalue(L, function, i); i++) {
+    bool object = lua_istable(L, -1) || lua_isfunction(L, -1);
+    bool fine = is_globals(L) || (object && is_separable(P, class, depth));
+    lua_pop(L, 1);
+    if (!fine)
+      return false;
+  }
+  return true;
+}
+
+/* Has the class (or the function) at the top nothing in common with others that
+ * could be seen? */
+static bool stands_alone(packer *P, int class, int depth) {
+  lua_State *L = P->L;
+  luaL_checkstack(L, 10, "classes within classes");
+  if (lua_isfunction(L, -1))
+    return upvalues_stand_alone(P, class, depth);
+  if (depth > 0 && !lfb_identity_class(L, -1))
+    return false;
+  if (depth > 0)
+    lua_pop(L, 1);
+  int table = lua_gettop(L);
+  bool fine = true;
+  for (lua_pushnil(L); fine && lua_next(L, table); lua_pop(L, 1))
+    fine = lua_type(L, -2) == LUA_TSTRING && is_separable(P, class, depth);
+  lua_settop(L, table);
+  return fine;
+}
+
+/* A description that a receiver who has it already may skip; the identity is at
+ * the top, above the class, and popped. */
+static void pack_closed_class(packer *P) {
   lua_State *L = P->L;
   put(P, LFB_T_CLASS, lua_tostring(L, -1), LFB_IDENTITY);
   lua_pop(L, 1);
@@ -313,6 +381,23 @@ static void pack_class(packer *P) {
   pack_inner(P, lua_gettop(L), fill_class);
   hash = hash_stream(P->out->data + at + 16, P->out->len - at - 16) | 1;
   memcpy(P->out->data + at, &hash, sizeof hash);
+}
+
+/* The table at the top, with its identity above it, which is popped. On the way
+ * home, and inside another description, it always stands alone. */
+static void pack_class(packer *P) {
+  lua_State *L = P->L;
+  lua_insert(L, -2); /* identity, table */
+  bool closed = P->label->home || P->outer ||
+                stands_alone(P, lua_gettop(L), 0);
+  lua_insert(L, -2);
+  if (closed) {
+    pack_closed_class(P);
+    return;
+  }
+  put(P, LFB_T_OPEN_CLASS, lua_tostring(L, -1), LFB_IDENTITY);
+  lua_pop(L, 1);
+  new_object(P, true);
 }
 
 static bool is_metafield(lua_State *L, int idx) {
@@ -366,6 +451,7 @@ static void pack_table(packer *P) {
   } else {
     uint32_t n = new_object(P, true);
     uint32_t sizes[2] = {(uint32_t)lua_rawlen(L, -1), 0};
+    ((objrec *)P->objs.data)[n].hint = P->out->len + 1;
     put(P, LFB_T_TABLE, sizes, sizeof sizes);
     if (P->capturing)
       note_identity(P, lua_gettop(L), n, false);
@@ -453,10 +539,10 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
     lua_pop(L, 1);
   }
   put_tag(P, LFB_T_END);
-  if (lua_topointer(L, table) != P->self)
-    memcpy(P->out->data + ((objrec *)P->objs.data)[n].hint + 4, &pairs,
-           sizeof pairs);
-  if (meta && lua_topointer(L, table) != P->self)
+  size_t hint = ((objrec *)P->objs.data)[n].hint;
+  if (hint)
+    memcpy(P->out->data + hint + sizeof pairs, &pairs, sizeof pairs);
+  if (hint && meta)
     note_identity(P, table, n, true);
   if (lua_getmetatable(L, table)) {
     lua_pop(L, 1);
@@ -465,14 +551,6 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
 }
 
 /* --- Functions --------------------------------------------------------------------- */
-
-/* Is the value at the top the globals table? */
-static bool is_globals(lua_State *L) {
-  lua_pushglobaltable(L);
-  bool is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 1);
-  return is;
-}
 
 /* Pushes the script's global 'name', if it is one to be captured. */
 static bool push_captured(lua_State *L, const char *name) {
@@ -886,10 +964,11 @@ static void pack_all_bodies(packer *P) {
       pack_body(P, P->drained);
 }
 
-/* They are classes or known already, so they bring no new bodies. */
-static void pack_metatables(packer *P) {
+/* The tables' metatables from the i-th on. */
+static void pack_metatables(packer *P, size_t i, size_t end) {
   lua_State *L = P->L;
-  for (size_t i = 0; i < P->metas.n; i++) {
+  put_u32(P, (uint32_t)(end - i));
+  for (; i < end; i++) {
     uint32_t n = ((uint32_t *)P->metas.data)[i];
     lua_rawgeti(L, P->base + ANCHOR, (lua_Integer)n + 1);
     lua_getmetatable(L, -1);
@@ -898,16 +977,22 @@ static void pack_metatables(packer *P) {
   }
 }
 
-/* The end of a stream that has objects: bodies; then counted, tables with
- * their metatables; then counted, copies with their identities. */
+/* The end of a stream that has objects: bodies; counted, tables with their
+ * metatables, which may be new objects: so this is repeated until there are
+ * none, and a count of 0 ends it; counted, copies with their identities. */
 static void pack_bodies(packer *P) {
   if (P->objs.n == 0)
     return;
-  pack_all_bodies(P);
-  uint32_t n = (uint32_t)P->metas.n;
-  put_u32(P, n);
-  pack_metatables(P);
-  n = (uint32_t)P->ids.n;
+  size_t done = 0, end = 1;
+  while (done < end) {
+    pack_all_bodies(P);
+    end = P->metas.n;
+    pack_metatables(P, done, end);
+    if (done == end)
+      break;
+    done = end++;
+  }
+  uint32_t n = (uint32_t)P->ids.n;
   put_u32(P, n);
   for (size_t i = 0; i < n; i++) {
     idrec *rec = (idrec *)P->ids.data + i;

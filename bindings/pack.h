@@ -6,9 +6,9 @@
  * they name, in the order of the objects' numbers. An object (table, closure)
  * is a number wherever it occurs; only its first occurrence also says what it
  * is. So nothing is nested: cycles, sharing and depth need no care. Metatables
- * come last, when the tables have all their fields. What has to stand on its
- * own (a metatable with an identity, a userdata's packed form) is a stream
- * within the stream, with its length in front. */
+ * come last, when the tables have all their fields. What stands on its own (a
+ * userdata's packed form; a class, unless its functions may share upvalues with
+ * others) is a stream within the stream, with its length in front. */
 #ifndef LFB_PACK_H
 #define LFB_PACK_H
 
@@ -31,6 +31,7 @@ typedef enum {
   LFB_T_TABLE,   /* has a body */
   LFB_T_CLOSURE, /* pointer to code; has a body */
   LFB_T_CLASS,   /* identity, uint64 hash, uint64 length, stream */
+  LFB_T_OPEN_CLASS, /* identity; has a body */
   LFB_T_SELF,    /* the table that this stream describes; has a body */
   LFB_T_HANDLE,  /* uint8 class, pointer */
   LFB_T_USERDATA, /* uint64 length, stream: __lfut_unpack, packed form */
@@ -64,6 +65,7 @@ typedef struct {
                 is the function, not an argument */
   const char *where;
   uint64_t number; /* with first 0: "item 3"; 0: none */
+  bool home;       /* they go back to who has sent the task */
 } lfb_label;
 
 extern const lfb_label lfb_arguments, lfb_results, lfb_error_value;

@@ -11,8 +11,10 @@
 #include "names.h"
 #include "pack.h"
 
-static const lfb_label start_label = {"package field", 1, "to a worker", 0};
-static const lfb_label initializer_label = {"initarg", -1, "to a worker", 0};
+static const lfb_label start_label = {"package field", 1, "to a worker", 0,
+                                      false};
+static const lfb_label initializer_label = {"initarg", -1, "to a worker", 0,
+                                            false};
 
 void lfb_setup_free(void *p) {
   lfb_setup *setup = p;

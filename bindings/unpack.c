@@ -9,9 +9,9 @@
 #include "names.h"
 #include "pack.h"
 
-/* Stack slots from U->base: the objects by number, and what a stream within a
- * stream describes. */
-enum { ANCHOR, SELF, SLOTS };
+/* Stack slots from U->base: the objects by number, their metatables, and what a
+ * stream within a stream describes. */
+enum { ANCHOR, METAS, SELF, SLOTS };
 
 typedef struct {
   lua_State *L;
@@ -85,10 +85,20 @@ static void new_object(unpacker *U, bool body) {
   }
 }
 
-static bool has_body(unpacker *U, uint32_t n) {
-  int type = lua_rawgeti(U->L, U->base + ANCHOR, -(lua_Integer)n - 1);
-  lua_pop(U->L, 1);
-  return type == LUA_TNIL;
+/* Pushes what the n-th object's body is to fill, if it has one: itself, or for
+ * an original a table that is thrown away. */
+static bool push_to_fill(unpacker *U, uint32_t n) {
+  lua_State *L = U->L;
+  int type = lua_rawgeti(L, U->base + ANCHOR, -(lua_Integer)n - 1);
+  bool none = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (none)
+    return false;
+  if (type == LUA_TNIL)
+    push_object(U, n);
+  else
+    lua_newtable(L);
+  return true;
 }
 
 static void push_closure(unpacker *U) {
@@ -167,22 +177,41 @@ static bool is_stale(unpacker *U, uint64_t hash) {
   return stale;
 }
 
-/* A class: the interpreter's own table with that identity, brought up to date
- * when it is described otherwise than before. */
-static void push_class(unpacker *U) {
+/* Pushes the interpreter's own table with the identity that is next; true if it
+ * is the original. */
+static bool push_known_class(unpacker *U) {
   lua_State *L = U->L;
   const unsigned char *identity = U->at;
   U->at += LFB_IDENTITY;
+  if (lfb_identity_find(L, identity))
+    return is_original(U, identity);
+  lua_newtable(L);
+  lfb_identity_set(L, identity, true, true);
+  return false;
+}
+
+/* One that is described anew each time, for what it shares with others. */
+static void push_open_class(unpacker *U) {
+  lua_State *L = U->L;
+  bool original = push_known_class(U);
+  new_object(U, true);
+  if (original) { /* its description is read over */
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, U->base + ANCHOR, -(lua_Integer)U->objects);
+    return;
+  }
+  is_stale(U, 0);
+  clear_table(L);
+}
+
+/* A class brought up to date when it is described otherwise than before. */
+static void push_class(unpacker *U) {
+  lua_State *L = U->L;
+  bool original = push_known_class(U);
   uint64_t hash = get_u64(U), len = get_u64(U);
   const unsigned char *end = U->at + len;
-  bool known = lfb_identity_find(L, identity);
-  if (!known) {
-    lua_newtable(L);
-    lfb_identity_set(L, identity, true, true);
-  }
   new_object(U, false);
-  bool right = len == 0 || (known && is_original(U, identity));
-  if (!right && is_stale(U, hash)) {
+  if (len > 0 && !original && is_stale(U, hash)) {
     clear_table(L);
     int self = lua_gettop(L);
     unpack_inner(U, self);
@@ -224,6 +253,9 @@ static void unpack_object(unpacker *U, unsigned tag) {
     break;
   case LFB_T_CLASS:
     push_class(U);
+    break;
+  case LFB_T_OPEN_CLASS:
+    push_open_class(U);
     break;
   case LFB_T_SELF:
     lua_pushvalue(L, U->base + SELF);
@@ -353,9 +385,8 @@ static void fill_closure(unpacker *U, int function) {
 static void fill_objects(unpacker *U) {
   lua_State *L = U->L;
   for (; U->filled < U->objects; U->filled++) {
-    if (!has_body(U, U->filled))
+    if (!push_to_fill(U, U->filled))
       continue;
-    push_object(U, U->filled);
     if (lua_istable(L, -1))
       fill_table(U, lua_gettop(L));
     else
@@ -364,12 +395,32 @@ static void fill_objects(unpacker *U) {
   }
 }
 
-static void set_metatables(unpacker *U) {
-  for (uint32_t n = get_u32(U); n > 0; n--) {
-    push_object(U, get_u32(U));
+/* Notes them at first (in a table, under the objects' numbers): a metatable is
+ * set when it has all its fields, for the sake of __gc. */
+static uint32_t read_metatables(unpacker *U) {
+  lua_State *L = U->L;
+  uint32_t n = get_u32(U);
+  if (n > 0 && !lua_istable(L, U->base + METAS)) {
+    lua_newtable(L);
+    lua_replace(L, U->base + METAS);
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t object = get_u32(U);
     unpack_value(U);
-    lua_setmetatable(U->L, -2);
-    lua_pop(U->L, 1);
+    lua_rawseti(L, U->base + METAS, (lua_Integer)object);
+  }
+  return n;
+}
+
+static void set_metatables(unpacker *U) {
+  lua_State *L = U->L;
+  if (!lua_istable(L, U->base + METAS))
+    return;
+  for (lua_pushnil(L); lua_next(L, U->base + METAS);) {
+    push_object(U, (uint32_t)lua_tointeger(L, -2));
+    lua_insert(L, -2);
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
   }
 }
 
@@ -400,7 +451,9 @@ static void unpack_rest(unpacker *U, uint32_t n) {
   for (; n > 0; n--)
     unpack_value(U);
   if (U->objects > 0) {
-    fill_objects(U);
+    do
+      fill_objects(U);
+    while (read_metatables(U) > 0);
     set_metatables(U);
     set_identities(U);
   }
