@@ -208,7 +208,6 @@ static loop *push_loop(lua_State *L, bool star, lfb_sink sink, int combine,
                        int opts) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
-  lfb_check_callable(L, 2);
   options o = check_options(L, opts);
   lfb_poll(L, S);
   lfb_check_accepts(L, exe->pool);
@@ -669,13 +668,22 @@ static int push_iterator(lua_State *L) {
   return 4;
 }
 
+/* Before missing arguments become nil. */
+static void check_call(lua_State *L) {
+  lfb_check_executor(L, 1);
+  lfb_check_callable(L, 2);
+  luaL_checkany(L, 3);
+}
+
 int lfb_map(lua_State *L) {
+  check_call(L);
   lua_settop(L, 4);
   push_loop(L, false, LFB_MAPPED, 0, 4);
   return push_iterator(L);
 }
 
 int lfb_starmap(lua_State *L) {
+  check_call(L);
   lua_settop(L, 4);
   push_loop(L, true, LFB_MAPPED, 0, 4);
   return push_iterator(L);
@@ -730,6 +738,7 @@ static void supply_all(lua_State *L, loop *l) {
 }
 
 int lfb_for_each(lua_State *L) {
+  check_call(L);
   lua_settop(L, 4);
   supply_all(L, push_loop(L, false, LFB_EACH, 0, 4));
   lua_replace(L, 1);
@@ -774,6 +783,7 @@ static int reduce_k(lua_State *L, int status, lua_KContext some) {
 }
 
 int lfb_reduce(lua_State *L) {
+  check_call(L);
   lua_settop(L, 6);
   bool some = !lua_isnil(L, 5);
   lfb_check_callable(L, 4);
