@@ -81,10 +81,19 @@ static void push_call(lua_State *L, lfb_callback *cb) {
   lua_remove(L, refs);
 }
 
+static int to_string(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* The error value at the top, which is popped. Nothing in it may raise. */
 static void report(lua_State *L) {
+  lua_pushcfunction(L, to_string);
+  lua_pushvalue(L, -2);
+  bool ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
   fprintf(stderr, "lfut: error in done-callback: %s\n",
-          luaL_tolstring(L, -1, NULL));
-  lua_pop(L, 1);
+          ok ? lua_tostring(L, -1) : "(error object that cannot be shown)");
+  lua_pop(L, 2);
 }
 
 void lfb_callbacks_run(lua_State *L, lfb_state *S) {
@@ -100,10 +109,8 @@ void lfb_callbacks_run(lua_State *L, lfb_state *S) {
     S->in_callback = false;
     if (status != LUA_OK && lfb_must_stop(S))
       lua_error(L);
-    if (status != LUA_OK) {
+    if (status != LUA_OK)
       report(L);
-      lua_pop(L, 1);
-    }
   }
 }
 

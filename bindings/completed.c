@@ -9,6 +9,7 @@
 #include "../runtime/mem.h"
 #include "error.h"
 #include "future.h"
+#include "options.h"
 #include "wait.h"
 
 typedef enum { ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION } condition;
@@ -190,6 +191,8 @@ int lfb_wait_futures(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 3);
   if (lua_istable(L, 2)) {
+    static const char *const names[] = {"timeout", "return_when", NULL};
+    lfb_check_option_names(L, 2, names);
     lua_getfield(L, 2, "return_when");
     lua_replace(L, 3);
     lua_getfield(L, 2, "timeout");
@@ -258,6 +261,8 @@ int lfb_as_completed(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   if (lua_istable(L, 2)) {
+    static const char *const names[] = {"timeout", NULL};
+    lfb_check_option_names(L, 2, names);
     lua_getfield(L, 2, "timeout");
     lua_replace(L, 2);
   }

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "future.h"
 #include "map.h"
+#include "options.h"
 #include "pack.h"
 #include "setup.h"
 #include "wait.h"
@@ -42,26 +43,8 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
 enum { NAME = 2, INITIALIZER, INITARGS };
 
 static const char *const option_names[] = {
-    "max_workers", "name",         "initializer",
-    "initargs",    "start_method", "max_tasks_per_child"};
-
-static int option_error(lua_State *L, const char *name, const char *expected) {
-  return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
-                    luaL_typename(L, -1));
-}
-
-/* A wrong name would otherwise be a setting that has no effect. */
-static void check_option_names(lua_State *L) {
-  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
-    bool known = false;
-    size_t n = sizeof option_names / sizeof option_names[0];
-    for (size_t i = 0; i < n && !known; i++)
-      known = lua_type(L, -2) == LUA_TSTRING &&
-              strcmp(lua_tostring(L, -2), option_names[i]) == 0;
-    if (!known)
-      luaL_error(L, "unknown option '%s'", luaL_tolstring(L, -2, NULL));
-  }
-}
+    "max_workers",  "name",                "initializer", "initargs",
+    "start_method", "max_tasks_per_child", NULL};
 
 static int default_workers(lfb_state *S, bool in_caller) {
   if (in_caller)
@@ -81,7 +64,7 @@ static int take_workers(lua_State *L, lfb_state *S, bool in_caller) {
     if (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) < 1)
       n = 0;
     else
-      return option_error(L, "max_workers", "integer");
+      return lfb_option_error(L, "max_workers", "integer");
   }
   if (n < 1)
     return luaL_error(L, "max_workers must be greater than 0");
@@ -95,7 +78,7 @@ static void check_option(lua_State *L, int idx, const char *name, int type,
                          const char *expected) {
   lua_pushvalue(L, idx);
   if (!lua_isnil(L, -1) && lua_type(L, -1) != type)
-    option_error(L, name, expected);
+    lfb_option_error(L, name, expected);
   lua_pop(L, 1);
 }
 
@@ -107,7 +90,7 @@ static int take_options(lua_State *L, lfb_state *S, bool in_caller) {
     lua_pushvalue(L, 1);
     return take_workers(L, S, in_caller);
   }
-  check_option_names(L);
+  lfb_check_option_names(L, 1, option_names);
   lua_getfield(L, 1, "name");
   lua_getfield(L, 1, "initializer");
   lua_getfield(L, 1, "initargs");
@@ -116,7 +99,7 @@ static int take_options(lua_State *L, lfb_state *S, bool in_caller) {
   lua_pushvalue(L, INITIALIZER);
   if (!lua_isnil(L, -1) && !lua_isfunction(L, -1) &&
       lua_type(L, -1) != LUA_TSTRING)
-    option_error(L, "initializer", "function or source text");
+    lfb_option_error(L, "initializer", "function or source text");
   lua_getfield(L, 1, "max_workers");
   int n = take_workers(L, S, in_caller);
   lua_settop(L, INITARGS);
@@ -342,6 +325,8 @@ static int executor_shutdown(lua_State *L) {
   lfb_executor *exe = lfb_check_executor(L, 1);
   bool wait = true, cancel = false;
   if (lua_istable(L, 2)) {
+    static const char *const names[] = {"wait", "cancel_futures", NULL};
+    lfb_check_option_names(L, 2, names);
     wait = option_flag(L, "wait", true);
     cancel = option_flag(L, "cancel_futures", false);
   } else {

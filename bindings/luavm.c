@@ -207,8 +207,14 @@ static int take_traceback(lua_State *L) {
   return 0;
 }
 
+/* Closes the task's pending variables, as pcall would: an error there takes the
+ * place of the first. */
 static int take_value(lua_State *L) {
   failure *f = lua_touserdata(L, 1);
+  if (lua_status(f->run->co) != LUA_OK) {
+    lua_sethook(f->run->co, NULL, 0, 0);
+    lfb_closethread(f->run->co, NULL);
+  }
   lua_xmove(f->run->co, L, 1);
   f->value = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
@@ -285,8 +291,7 @@ static void task_ended(lfb_run *r, bool ok) {
   }
 }
 
-/* Closes what the task has left open in its coroutine, which is as new then.
- */
+/* The coroutine is as new then. */
 static void clean(lfb_run *r, bool ok) {
   if (!ok) {
     lfb_closethread(r->co, NULL);
@@ -315,6 +320,7 @@ static bool finish(lfb_run *r, bool ok) {
 
 /* A library's lua_yield in the task's outermost coroutine. */
 static void refuse_yield(lfb_run *r) {
+  lfb_closethread(r->co, NULL);
   lua_settop(r->co, 0);
   lua_pushliteral(r->co, "attempt to yield from outside a coroutine");
 }

@@ -10,6 +10,7 @@
 #include "closure.h"
 #include "error.h"
 #include "executor.h"
+#include "options.h"
 #include "pack.h"
 #include "part.h"
 #include "source.h"
@@ -49,11 +50,6 @@ typedef struct {
 
 /* --- Options -------------------------------------------------------------------------- */
 
-static int bad_option(lua_State *L, const char *name, const char *expected) {
-  return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
-                    luaL_typename(L, -1));
-}
-
 /* The positive integer option 'name', 0 if it is not set. */
 static uint64_t positive_option(lua_State *L, int idx, const char *name) {
   uint64_t n = 0;
@@ -61,7 +57,7 @@ static uint64_t positive_option(lua_State *L, int idx, const char *name) {
     int isint;
     lua_Integer i = lua_tointegerx(L, -1, &isint);
     if (lua_type(L, -1) != LUA_TNUMBER)
-      bad_option(L, name, "integer");
+      lfb_option_error(L, name, "integer");
     if (!isint || i < 1)
       luaL_error(L, "bad option '%s' (must be an integer >= 1)", name);
     n = (uint64_t)i;
@@ -82,45 +78,35 @@ static bool flag_option(lua_State *L, int idx, const char *name,
                         bool otherwise) {
   int type = lua_getfield(L, idx, name);
   if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    bad_option(L, name, "boolean");
+    lfb_option_error(L, name, "boolean");
   bool flag = type == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
   lua_pop(L, 1);
   return flag;
 }
 
-static void check_names(lua_State *L, int idx) {
-  static const char *const names[] = {"chunksize", "ordered",   "timeout",
-                                      "buffersize", "protected", "seed"};
-  for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-    bool known = false;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && !known; i++)
-      known = lua_type(L, -2) == LUA_TSTRING &&
-              strcmp(lua_tostring(L, -2), names[i]) == 0;
-    if (!known)
-      luaL_error(L, "unknown option '%s'", luaL_tolstring(L, -2, NULL));
-  }
-}
+static const char *const option_names[] = {
+    "chunksize", "ordered", "timeout", "buffersize", "protected", "seed", NULL};
 
 static options check_options(lua_State *L, int idx) {
   options o = {.deadline = LF_FOREVER};
   if (lua_isnoneornil(L, idx))
     return o;
   luaL_checktype(L, idx, LUA_TTABLE);
-  check_names(L, idx);
+  lfb_check_option_names(L, idx, option_names);
   o.chunksize = chunksize_option(L, idx);
   o.buffersize = positive_option(L, idx, "buffersize");
   o.unordered = !flag_option(L, idx, "ordered", true);
   o.protected = flag_option(L, idx, "protected", false);
   if (lua_getfield(L, idx, "timeout") != LUA_TNIL) {
     if (lua_type(L, -1) != LUA_TNUMBER)
-      bad_option(L, "timeout", "number");
+      lfb_option_error(L, "timeout", "number");
     o.deadline = lf_after(lua_tonumber(L, -1));
   }
   if (lua_getfield(L, idx, "seed") != LUA_TNIL) {
     int isint;
     o.seed = lua_tointegerx(L, -1, &isint);
     if (!isint)
-      bad_option(L, "seed", "integer");
+      lfb_option_error(L, "seed", "integer");
     o.has_seed = true;
   }
   lua_pop(L, 2);

@@ -11,6 +11,7 @@
 #include "closure.h"
 #include "error.h"
 #include "identity.h"
+#include "loan.h"
 #include "names.h"
 #include "output.h"
 
@@ -216,6 +217,19 @@ static void pack_bytes(packer *P, const char *s, size_t len) {
     at[0] = LFB_T_STRING;
     memcpy(at + 1, &n, sizeof n);
     memcpy(at + 9, s, len);
+  }
+}
+
+/* A long one stays where it is (loan.h). */
+static void pack_string(packer *P, int idx) {
+  size_t len;
+  const char *s = lua_tolstring(P->L, idx, &len);
+  if (len >= LFB_LOAN_MIN && !P->label->home) {
+    lfb_loan *loan = lfb_lend(P->L, P->S, idx);
+    put_ref(P, loan, lfb_loan_drop);
+    put(P, LFB_T_LOAN, &loan, sizeof(void *));
+  } else {
+    pack_bytes(P, s, len);
   }
 }
 
@@ -509,9 +523,7 @@ static bool pack_sequence(packer *P, int table) {
   bool more;
   lua_pushnil(L);
   for (; (more = lua_next(L, table)); lua_pop(L, 1), expected++) {
-    int isint;
-    if (lua_tointegerx(L, -2, &isint) != expected || !isint ||
-        lua_type(L, -2) != LUA_TNUMBER || !lua_isinteger(L, -2))
+    if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != expected)
       break;
     if (lua_type(L, -1) == LUA_TNUMBER && !lua_isinteger(L, -1)) {
       add_float(P, &r, lua_tonumber(L, -1));
@@ -766,12 +778,9 @@ LF_INLINE bool pack_plain(packer *P, int idx) {
   case LUA_TNIL:
     put_tag(P, LFB_T_NIL);
     return true;
-  case LUA_TSTRING: {
-    size_t len;
-    const char *s = lua_tolstring(P->L, idx, &len);
-    pack_bytes(P, s, len);
+  case LUA_TSTRING:
+    pack_string(P, idx);
     return true;
-  }
   default:
     return false;
   }

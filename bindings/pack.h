@@ -25,6 +25,7 @@ typedef enum {
   LFB_T_STRING,  /* uint64 length, bytes */
   LFB_T_NAMED,   /* uint32 length, name (names.h) */
   LFB_T_STDIO,   /* uint8: 0 stdin, 1 stdout, 2 stderr */
+  LFB_T_LOAN,    /* pointer to a loan: a long string (loan.h) */
   LFB_T_SHARED,  /* pointer to code: a closure without upvalues */
   LFB_T_OBJECT,  /* uint32: one that occurred before */
   /* First occurrences; the object's number is the next one. */

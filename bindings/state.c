@@ -5,6 +5,7 @@
 
 #include "../runtime/mem.h"
 #include "callback.h"
+#include "loan.h"
 #include "setup.h"
 
 static const char refs[LFB_REF_COUNT];
@@ -54,6 +55,7 @@ static lfb_home *home_new(void) {
 static int state_gc(lua_State *L) {
   lfb_state *S = lua_touserdata(L, 1);
   lfb_callbacks_drop(S);
+  lfb_loans_close(S);
   for (int i = 0; i < LFB_SLOTS; i++)
     if (S->slots[i].code)
       lf_code_unref(S->slots[i].code);
@@ -87,6 +89,7 @@ static void new_refs(lua_State *L) {
   new_ref(L, LFB_REF_HANDLES, "v");
   new_ref(L, LFB_REF_CALLBACKS, NULL);
   new_ref(L, LFB_REF_JOB, NULL);
+  new_ref(L, LFB_REF_LOANS, NULL);
   new_ref(L, LFB_REF_LAST_ERROR, NULL);
 }
 
@@ -99,6 +102,8 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
   S->L = lua_tothread(L, -1);
   lua_pop(L, 1);
   lf_list_init(&S->callbacks);
+  lf_list_init(&S->lent);
+  lf_list_init(&S->returned);
   S->home = home ? lfb_home_ref(home) : home_new();
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, state_gc);
@@ -142,6 +147,7 @@ void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class,
   lua_pushliteral(L, "lfut");
   lua_setfield(L, -2, "__metatable");
   S->classes[class] = lua_topointer(L, -1);
+  S->class_names[class] = name;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &class_keys[class]);
 }
 
@@ -156,10 +162,7 @@ void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {
 
 void *lfb_check(lua_State *L, int idx, lfb_class class) {
   void *u = lfb_test(L, lfb_self(L), idx, class);
-  if (!u) {
-    lfb_push_class(L, class);
-    lua_getfield(L, -1, "__name");
-    luaL_typeerror(L, idx, lua_tostring(L, -1));
-  }
+  if (!u)
+    luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
   return u;
 }

@@ -59,6 +59,7 @@ typedef struct {
 typedef struct lfb_state {
   lua_State *L;   /* the interpreter's main thread */
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
+  const char *class_names[LFB_CLASSES];
   uint64_t id;    /* never used again */
   lfb_home *home; /* a reference */
   struct lf_vm *vm; /* NULL in the program */
@@ -71,6 +72,9 @@ typedef struct lfb_state {
   lf_waker home_waker;          /* the program's: unparks its thread */
   bool in_callback;
   bool interrupted; /* the program's: "interrupted!" is on its way up */
+
+  lf_link lent, returned;   /* loans (loan.c); its lock */
+  atomic_bool any_returned; /* a hint */
 
   lf_buf scratch;      /* for dumping functions */
   lfb_slot slots[LFB_SLOTS];
@@ -94,6 +98,7 @@ typedef enum {
   LFB_REF_CALLBACKS, /* callback -> {future, function} */
   LFB_REF_JOB,     /* a parallel loop's function and options (part.c) */
   LFB_REF_DRIVERS, /* scripts/drivers.lua */
+  LFB_REF_LOANS,   /* loan -> string */
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,
 } lfb_ref;
@@ -117,8 +122,8 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm);
 /* Registers 'funcs' in the table at the top, each with the record. */
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 
-/* A metatable with these functions and __index, left in the registry; 'name' is
- * what messages call it. */
+/* A metatable with these functions and __index, left in the registry; 'name', a
+ * literal, is what messages call it. */
 void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class,
                   const char *name, const luaL_Reg *methods,
                   const luaL_Reg *metamethods);

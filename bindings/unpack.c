@@ -6,6 +6,7 @@
 
 #include "closure.h"
 #include "identity.h"
+#include "loan.h"
 #include "names.h"
 #include "pack.h"
 
@@ -303,6 +304,9 @@ static void unpack_tagged(unpacker *U, unsigned tag) {
     break;
   case LFB_T_STDIO:
     push_stdio(U);
+    break;
+  case LFB_T_LOAN:
+    lfb_push_loan(L, get_pointer(U));
     break;
   case LFB_T_SHARED:
     lfb_push_shared(L, U->S, get_pointer(U));

@@ -55,10 +55,12 @@ bool lfb_must_stop(lfb_state *S);
 void lfb_interrupt(lfb_state *S);
 
 #include "callback.h"
+#include "loan.h"
 
 static inline void lfb_poll(lua_State *L, lfb_state *S) {
   if (lfb_callbacks_due(S))
     lfb_callbacks_run(L, S);
+  lfb_loans_collect(L, S);
 }
 
 #endif

@@ -46,9 +46,11 @@ struct lf_worker {
   unsigned taken_tasks;    /* its thread */
   bool swept;              /* ops->idle since the last task; its thread */
 
-  pthread_mutex_t lock;  /* the next two */
-  lf_link queue;         /* its own tasks; it takes from the end */
-  _Atomic size_t queued; /* written under the lock, read anywhere */
+  pthread_mutex_t lock;  /* the next three */
+  lf_link queue;         /* tasks submitted here; it takes the newest */
+  lf_link grabbed;       /* from the common queue; it takes the oldest */
+  _Atomic size_t queued, ngrabbed; /* in both, and in the second; written under
+                                      the lock, read anywhere */
   atomic_bool moving;    /* holds tasks that are in no queue */
 
   mode mode;               /* the pool's lock, as all that follows */
@@ -254,6 +256,7 @@ static lf_worker *spare_worker(lf_pool *p) {
   lf_parker_init(&w->parker);
   lf_list_init(&w->timed);
   lf_list_init(&w->queue);
+  lf_list_init(&w->grabbed);
   lf_list_init(&w->pinned);
   lf_list_init(&w->standby);
   pthread_mutex_init(&w->lock, NULL);
@@ -415,19 +418,28 @@ int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
 
 /* --- Taking --------------------------------------------------------------- */
 
-/* From a worker's own queue: its end for itself, its start for a thief. */
-static lf_task *pop_own(lf_worker *w, bool newest) {
+/* Which of a worker's own tasks is next. */
+typedef enum { NEWEST, OLDEST } end_of_queue;
+
+static lf_task *pop_own(lf_worker *w, end_of_queue which) {
   if (atomic_load_explicit(&w->queued, memory_order_relaxed) == 0)
     return NULL;
   pthread_mutex_lock(&w->lock);
-  lf_link *l = newest ? w->queue.prev : w->queue.next;
-  bool any = l != &w->queue;
-  if (any) {
+  lf_link *l = NULL;
+  if (which == NEWEST && !lf_list_empty(&w->queue)) {
+    l = w->queue.prev;
+  } else if (!lf_list_empty(&w->grabbed)) {
+    l = w->grabbed.next;
+    w->ngrabbed--;
+  } else if (!lf_list_empty(&w->queue)) {
+    l = w->queue.next;
+  }
+  if (l) {
     lf_list_del(l);
     w->queued--;
   }
   pthread_mutex_unlock(&w->lock);
-  return any ? lf_container_of(l, lf_task, link) : NULL;
+  return l ? lf_container_of(l, lf_task, link) : NULL;
 }
 
 static lf_task *pop_pinned(lf_worker *w) {
@@ -441,16 +453,13 @@ static lf_task *pop_pinned(lf_worker *w) {
   return l ? lf_container_of(l, lf_task, link) : NULL;
 }
 
-/* Puts a batch, oldest first, into the own queue so that its oldest is taken
- * next. */
 static void keep_batch(lf_worker *w, lf_link *batch, size_t n) {
   if (n == 0)
     return;
   pthread_mutex_lock(&w->lock);
-  lf_link *l;
-  while ((l = lf_list_pop(batch)))
-    lf_list_add(w->queue.next, l); /* newest in front */
+  lf_list_move(&w->grabbed, batch);
   w->queued += n;
+  w->ngrabbed += n;
   pthread_mutex_unlock(&w->lock);
   atomic_store(&w->moving, false);
 }
@@ -496,7 +505,7 @@ static lf_task *take_common(lf_worker *w) {
 
 static lf_task *steal(lf_worker *w) {
   for (lf_worker *v = w->pool->workers; v; v = v->next) {
-    lf_task *t = v == w ? NULL : pop_own(v, false);
+    lf_task *t = v == w ? NULL : pop_own(v, OLDEST);
     if (!t)
       continue;
     if (v->queued > 0)
@@ -508,10 +517,11 @@ static lf_task *steal(lf_worker *w) {
 
 static lf_task *take(lf_worker *w) {
   lf_task *t = pop_pinned(w);
-  if (!t && ++w->taken_tasks % FAIR == 0)
+  bool fair = ++w->taken_tasks % FAIR == 0;
+  if (!t && fair && w->ngrabbed == 0)
     t = take_common(w);
   if (!t)
-    t = pop_own(w, true);
+    t = pop_own(w, fair ? OLDEST : NEWEST);
   if (!t)
     t = take_common(w);
   return t ? t : steal(w);
@@ -904,8 +914,9 @@ static void drain(lf_pool *p, lf_link *out) {
     while (atomic_load(&w->moving))
       lf_relax();
     pthread_mutex_lock(&w->lock);
+    lf_list_move(out, &w->grabbed);
     lf_list_move(out, &w->queue);
-    w->queued = 0;
+    w->queued = w->ngrabbed = 0;
     pthread_mutex_unlock(&w->lock);
   }
 }

@@ -301,6 +301,7 @@ function TestCallback.test_it_is_dropped_after_it_ran()
 end
 
 function TestCallback.test_long_chains()
+  support.relaxed()
   local exe <close> = support.Executor(1)
   local left, latest, sum = 20000, nil, 0
   local function go_on(f)
@@ -322,6 +323,7 @@ end
 
 function TestCallback.test_many()
   support.needs_workers()
+  support.relaxed()
   local exe <close> = support.Executor(1)
   local g <close> = support.held(exe)
   local n, order = 0, true

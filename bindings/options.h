@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tables of options: a wrong name would be a setting without effect, so it is
+ * an error. */
+#ifndef LFB_OPTIONS_H
+#define LFB_OPTIONS_H
+
+#include "state.h"
+
+/* Raises unless all keys of the table at 'idx' are among the names, which end
+ * with NULL. */
+void lfb_check_option_names(lua_State *L, int idx, const char *const names[]);
+
+/* Raises: the option's value, at the top, is not what is expected. */
+int lfb_option_error(lua_State *L, const char *name, const char *expected);
+
+#endif
