@@ -658,7 +658,8 @@ static int push_iterator(lua_State *L) {
 static void check_call(lua_State *L) {
   lfb_check_executor(L, 1);
   lfb_check_callable(L, 2);
-  luaL_checkany(L, 3);
+  if (lua_isnone(L, 3))
+    luaL_typeerror(L, 3, "table, range, zip or iterator function");
 }
 
 int lfb_map(lua_State *L) {
