@@ -159,16 +159,19 @@ static int ensure_co(lua_State *L) {
   return 0;
 }
 
+static void drop_co(lfb_run *r) {
+  luaL_unref(r->vm->L, LUA_REGISTRYINDEX, r->co_ref);
+  r->co_ref = LUA_NOREF;
+  r->co = NULL;
+}
+
 void lfb_run_free(lfb_run *r) {
   struct lf_vm *vm = r->vm;
   if (r->globals != LUA_NOREF)
     luaL_unref(vm->L, LUA_REGISTRYINDEX, r->globals);
   r->task = NULL;
-  if (vm->free_runs >= KEEP_RUNS && r->co_ref != LUA_NOREF) {
-    luaL_unref(vm->L, LUA_REGISTRYINDEX, r->co_ref);
-    r->co_ref = LUA_NOREF;
-    r->co = NULL;
-  }
+  if (vm->free_runs >= KEEP_RUNS)
+    drop_co(r);
   vm->free_runs++;
   lf_list_add(vm->runs.next, &r->link);
 }
@@ -298,7 +301,7 @@ static void clean(lfb_run *r, bool ok) {
     lua_settop(r->co, 0);
   }
   if (r->doom[0])
-    lua_sethook(r->co, NULL, 0, 0);
+    drop_co(r); /* it may have died in a hook: Lua would run no other there */
   lfb_output_flush(r->vm->output);
 }
 
@@ -355,7 +358,8 @@ static void go(lfb_run *r, int nargs) {
   atomic_signal_fence(memory_order_seq_cst); /* a signal finds it complete */
   frames = &here;
   vm->can_park = !lf_pool_in_caller(lf_worker_pool(vm->worker));
-  while (step(r, nargs)) {
+  while (step(r, nargs) && lfb_run_ready(r)) {
+    vm->running = r->co;
     push_body(r, lfb_part_body);
     nargs = 1;
   }

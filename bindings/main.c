@@ -21,6 +21,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_THREAD__
+/* Debian's Lua is compiled to call this, which the sanitizer does not know; it
+ * does know _longjmp. */
+#include <setjmp.h>
+_Noreturn void __longjmp_chk(struct __jmp_buf_tag *env, int value);
+_Noreturn void __longjmp_chk(struct __jmp_buf_tag *env, int value) {
+  _longjmp(env, value);
+}
+#endif
+
 #define PROGRAM "lfut"
 #define VERSION PROGRAM " " PACKAGE_VERSION " (" LUA_RELEASE ")"
 

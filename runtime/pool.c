@@ -23,7 +23,6 @@ enum {
   BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */
   FAIR = 61, /* every so many tasks, the common queue comes before the own */
   BRIEF_NS = 5000,         /* a task that takes less is taken with others */
-  SPIN_NS = 50000,         /* how long to look for work before sleeping */
   IDLE_NS = 50000000,      /* how long until ops->idle */
 };
 
@@ -652,7 +651,7 @@ static void want_place(lf_worker *w) {
   p->nwanting++;
   while (w->mode != ACTIVE) {
     pthread_mutex_unlock(&p->lock);
-    lf_park(&w->parker, LF_FOREVER);
+    lf_doze(&w->parker, LF_FOREVER);
     pthread_mutex_lock(&p->lock);
   }
 }
@@ -690,6 +689,8 @@ static void give_place(lf_worker *w) {
 
 /* --- The life of a worker ----------------------------------------------------- */
 
+static lf_spin_time idling = LF_SPIN_TIME;
+
 /* Looks for work for a moment without sleeping: until there may be some, or
  * the worker is woken for something else. */
 static void spin(lf_worker *w) {
@@ -698,7 +699,7 @@ static void spin(lf_worker *w) {
     return;
   p->spinning++;
   bool found = has_work(w);
-  int64_t end = found ? 0 : lf_now() + SPIN_NS;
+  int64_t end = found ? 0 : lf_now() + lf_spin_ns(&idling);
   for (int i = 1; !found && lf_may_spin(); i++) {
     lf_relax();
     found = p->queued || lf_parker_woken(&w->parker);
@@ -733,7 +734,7 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
     lf_unpark(&other->parker);
   int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
   soon = has_work(w) ? 0 : soon < deadline ? soon : deadline;
-  int r = lf_park(&w->parker, soon);
+  int r = lf_doze(&w->parker, soon);
   pthread_mutex_lock(&p->lock);
   if (w->mode == IDLE)
     become_active(w);
@@ -759,9 +760,12 @@ static void leave_place(lf_worker *w) {
 /* Nothing to do now: sleeps, or leaves (false). */
 static bool rest(lf_worker *w) {
   lf_pool *p = w->pool;
+  int64_t since = lf_now();
   spin(w);
-  if (has_work(w))
+  if (has_work(w)) {
+    lf_spin_learn(&idling, lf_now() - since);
     return true;
+  }
   pthread_mutex_lock(&p->lock);
   if (!has_work(w)) {
     if (may_leave(w)) {
@@ -772,6 +776,7 @@ static bool rest(lf_worker *w) {
     sleep_idle(w, w->next_deadline);
   }
   pthread_mutex_unlock(&p->lock);
+  lf_spin_learn(&idling, lf_now() - since);
   return true;
 }
 
@@ -1003,13 +1008,15 @@ void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {
     started += w->started;
     submitted += w->submitted;
   }
-  s->workers = (uint64_t)p->live;
+  s->workers = (uint64_t)(p->o.in_caller ? p->nworkers : p->live);
   submitted += p->submitted;
   pthread_mutex_unlock(&p->lock);
   s->cancelled = p->cancelled;
   uint64_t unstarted = s->cancelled + p->unstarted;
   uint64_t done = s->finished + s->failed; /* the counts may be out of step */
   s->running = started > done ? started - done : 0;
+  if (p->o.in_caller && s->running == 0)
+    s->idle = s->workers;
   uint64_t gone = started + unstarted;
   s->queued = submitted > gone ? submitted - gone : 0;
   s->failed += p->unstarted;

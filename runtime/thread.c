@@ -20,7 +20,9 @@
 enum {
   WOKEN = 1,
   SLEEPING = 2,
-  SPIN_NS = 40000, /* about what a futex round trip costs */
+  SPIN_MAX = 50000, /* about what a futex round trip costs */
+  SPIN_MIN = 2000,
+  WORTH = 100000, /* a wait with a sleep that spinning could have saved */
   STACK = 16 << 20 /* address space only: pages are touched when needed */
 };
 
@@ -83,6 +85,12 @@ static int cpus(void) {
 
 void lf_count_awake(int by) {
   atomic_fetch_add(&awake, by);
+}
+
+void lf_spin_learn(lf_spin_time *time, int64_t waited) {
+  int64_t ns = lf_spin_ns(time);
+  ns += waited < WORTH ? (SPIN_MAX - ns) / 4 : (SPIN_MIN - ns) / 4;
+  atomic_store_explicit(&time->ns, ns, memory_order_relaxed);
 }
 
 bool lf_may_spin(void) {
@@ -175,18 +183,19 @@ static bool take_wakeup(lf_parker *parker) {
   return atomic_compare_exchange_strong(&parker->word, &woken, 0);
 }
 
+static lf_spin_time parking = LF_SPIN_TIME;
+
 /* Looks for a wake-up for a moment without sleeping. */
-static bool spin(lf_parker *parker, int64_t deadline) {
-  int64_t end = lf_now() + SPIN_NS;
+static void spin(lf_parker *parker, int64_t now, int64_t deadline) {
+  int64_t end = now + lf_spin_ns(&parking);
   end = end < deadline ? end : deadline;
   for (int i = 1; lf_may_spin(); i++) {
     if (lf_parker_woken(parker))
-      return true;
+      return;
     lf_relax();
     if (i % 64 == 0 && lf_now() >= end)
-      break;
+      return;
   }
-  return false;
 }
 
 static int sleep_until(lf_parker *parker, int64_t deadline) {
@@ -204,21 +213,33 @@ static int sleep_until(lf_parker *parker, int64_t deadline) {
   return err == EINTR ? LF_EINTR : err == ETIMEDOUT ? LF_ETIMEOUT : 1;
 }
 
+int lf_doze(lf_parker *parker, int64_t deadline) {
+  if (take_wakeup(parker))
+    return 0;
+  if (deadline <= 0)
+    return LF_ETIMEOUT;
+  int r = 1;
+  while (r > 0) {
+    uint32_t idle = 0;
+    if (atomic_compare_exchange_strong(&parker->word, &idle, SLEEPING))
+      r = sleep_until(parker, deadline);
+    else
+      r = take_wakeup(parker) ? 0 : LF_EINTR;
+  }
+  return r;
+}
+
 int lf_park(lf_parker *parker, int64_t deadline) {
   if (take_wakeup(parker))
     return 0;
   if (deadline <= 0)
     return LF_ETIMEOUT;
-  if (spin(parker, deadline) && take_wakeup(parker))
-    return 0;
-  for (;;) {
-    uint32_t idle = 0;
-    if (!atomic_compare_exchange_strong(&parker->word, &idle, SLEEPING))
-      return take_wakeup(parker) ? 0 : LF_EINTR;
-    int r = sleep_until(parker, deadline);
-    if (r <= 0)
-      return r;
-  }
+  int64_t since = lf_now();
+  spin(parker, since, deadline);
+  int r = lf_doze(parker, deadline);
+  if (r == 0)
+    lf_spin_learn(&parking, lf_now() - since);
+  return r;
 }
 
 void lf_unpark(lf_parker *parker) {

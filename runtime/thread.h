@@ -49,6 +49,9 @@ static inline void lf_parker_init(lf_parker *parker) {
  * May spin first, if a processor is free for it. */
 int lf_park(lf_parker *parker, int64_t deadline);
 
+/* The same without spinning first. */
+int lf_doze(lf_parker *parker, int64_t deadline);
+
 /* Wakes the parked thread, or lets its next park return at once. May be
  * called from a signal handler. */
 void lf_unpark(lf_parker *parker);
@@ -65,6 +68,22 @@ void lf_count_awake(int by);
 /* May the calling thread spin instead of sleeping? If there is a processor for
  * each thread that is awake. */
 bool lf_may_spin(void);
+
+/* For how many nanoseconds it is worth it, as far as one kind of waiting has
+ * shown. Any thread may learn. */
+typedef struct {
+  _Atomic int64_t ns;
+} lf_spin_time;
+
+#define LF_SPIN_TIME                                                           \
+  { 20000 }
+
+static inline int64_t lf_spin_ns(lf_spin_time *time) {
+  return atomic_load_explicit(&time->ns, memory_order_relaxed);
+}
+
+/* Waiting has taken 'waited' nanoseconds, a sleep included if there was one. */
+void lf_spin_learn(lf_spin_time *time, int64_t waited);
 
 /* What a spinner does between two looks. */
 static inline void lf_relax(void) {

@@ -7,7 +7,7 @@
 --   lfut completed.lua [seconds per unit]
 local lfut = require "lfut"
 
-local unit = tonumber(arg[1] or 1)
+local unit = assert(tonumber(arg[1] or 1), "the unit must be a number")
 
 local function invert(x)
   lfut.sleep(x * unit)

@@ -7,7 +7,7 @@
 --   lfut loops.lua [n]
 local lfut = require "lfut"
 
-local n = math.tointeger(tonumber(arg[1] or 100000))
+local n = assert(math.tointeger(tonumber(arg[1] or 100000)), "n must be an integer")
 
 local function f(i)
   return i * i % 7

@@ -8,7 +8,7 @@
 --   lfut map.lua [seconds per unit]
 local lfut = require "lfut"
 
-local unit = tonumber(arg[1] or 1)
+local unit = assert(tonumber(arg[1] or 1), "the unit must be a number")
 local items = { 5, 4, 3, 2, 1 }
 
 local function nap(x)

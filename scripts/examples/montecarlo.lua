@@ -8,9 +8,10 @@
 --   lfut montecarlo.lua [seed [batches]]      (default 42, 100)
 local lfut = require "lfut"
 
-local seed = assert(math.tointeger(tonumber(arg[1] or 42)), "seed: an integer")
-local batches = assert(math.tointeger(tonumber(arg[2] or 100)),
-  "batches: an integer")
+local seed = math.tointeger(tonumber(arg[1] or 42))
+assert(seed, "seed must be an integer")
+local batches = math.tointeger(tonumber(arg[2] or 100))
+assert(batches and batches > 0, "batches must be an integer > 0")
 local darts = 10000
 
 -- How many of the darts of a batch hit the quarter of a circle.

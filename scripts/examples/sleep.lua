@@ -7,7 +7,7 @@
 --   lfut sleep.lua 0.1       a unit is a tenth of a second
 local lfut = require "lfut"
 
-local unit = tonumber(arg[1] or 1)
+local unit = assert(tonumber(arg[1] or 1), "the unit must be a number")
 local tasks = 10
 
 local function work(n)

@@ -239,8 +239,9 @@ count_words() {
 
 # The examples in the manual: each block of Lua is a script whose output is what
 # follows its "-->". One that does not require the module has the two lines in
-# front that the manual says, here on its first line. "sleeps" behind the name of
-# the language: the order of the output is as sure as sleeping is, so any will do.
+# front that the manual says, here on its first line. "sleeps" behind the name
+# of the language: the order of the output is as sure as sleeping is, so any
+# will do.
 blocks() {
   awk '
     /^```lua/ { name = sprintf("block%03d%s", ++n, $2); inside = 1; next }
