@@ -17,17 +17,18 @@ static lua_State *check_co(lua_State *L) {
 static int enter(lua_State *L, struct lf_vm *vm, lua_State *co, int nargs,
                  int *nresults) {
   lua_State *outer = vm->running;
-  bool could_park = vm->can_park;
+  bool yielded = vm->yields;
   vm->running = co;
-  vm->can_park = could_park && lua_isyieldable(L);
+  vm->yields = yielded && lua_isyieldable(L);
   int status = lua_resume(co, L, nargs, nresults);
   vm->running = outer;
-  vm->can_park = could_park;
+  vm->yields = yielded;
   return status;
 }
 
+/* Has the coroutine yielded for lfut's sake: to park the task, or to end it? */
 static bool is_parking(struct lf_vm *vm) {
-  return vm->current && vm->current->waiting;
+  return vm->current && (vm->current->waiting || vm->current->doom[0]);
 }
 
 /* What 'run' returns instead of the number of results (moved to L): the caller

@@ -27,8 +27,11 @@ enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
 static void doom_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   struct lf_vm *vm = lfb_state_find(L)->vm;
-  if (vm->current && vm->interrupted)
-    lfb_doom(L, vm, "interrupted!");
+  if (vm->current && vm->interrupted) {
+    vm->interrupted = 0;
+    if (!vm->current->doom[0])
+      memcpy(vm->current->doom, "interrupted!", sizeof "interrupted!");
+  }
   if (!vm->current || !vm->current->doom[0]) {
     lua_sethook(L, NULL, 0, 0); /* meant for a task that is over */
     return;
@@ -47,8 +50,10 @@ int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message) {
   vm->interrupted = 0;
   if (r && !r->doom[0])
     snprintf(r->doom, sizeof r->doom, "%s", message);
+  if (r && vm->yields && lua_isyieldable(L))
+    return lua_yield(L, 0); /* past all that would catch an error */
   if (r)
-    set_doom_hook(L);
+    set_doom_hook(L); /* an error, raised again wherever it is caught */
   lua_pushstring(L, r ? r->doom : message);
   return lua_error(L);
 }
@@ -218,14 +223,20 @@ static int take_value(lua_State *L) {
     lua_sethook(f->run->co, NULL, 0, 0);
     lfb_closethread(f->run->co, NULL);
   }
-  lua_xmove(f->run->co, L, 1);
+  if (lua_gettop(f->run->co) > 0)
+    lua_xmove(f->run->co, L, 1);
+  else
+    lua_pushnil(L); /* it ended by a yield: doomed */
   f->value = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
 
 static int pack_failure(lua_State *L) {
   failure *f = lua_touserdata(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, f->value);
+  if (f->run->doom[0]) /* whatever was made of it on the way up */
+    lua_pushstring(L, f->run->doom);
+  else
+    lua_rawgeti(L, LUA_REGISTRYINDEX, f->value);
   lfb_pack(L, lfb_self(L), f->data, lua_gettop(L), 1, &lfb_error_value, NULL);
   return 0;
 }
@@ -337,7 +348,7 @@ static bool step(lfb_run *r, int nargs) {
       lfb_exchange_globals(r->vm->L, r->globals, true);
     return false;
   }
-  if (status == LUA_YIELD)
+  if (status == LUA_YIELD && !r->doom[0])
     refuse_yield(r);
   return finish(r, status == LUA_OK);
 }
@@ -351,14 +362,14 @@ static void go(lfb_run *r, int nargs) {
   struct lf_vm *vm = r->vm;
   lfb_run *outer = vm->current;
   lua_State *running = vm->running;
-  bool could_park = vm->can_park;
+  bool yielded = vm->yields;
   frame here = {vm, frames};
   vm->running = r->co;
   vm->current = r;
   atomic_signal_fence(memory_order_seq_cst); /* a signal finds it complete */
   frames = &here;
-  vm->can_park = !lf_pool_in_caller(lf_worker_pool(vm->worker));
-  while (step(r, nargs) && lfb_run_ready(r)) {
+  vm->yields = true;
+  while (step(r, nargs)) {
     vm->running = r->co;
     push_body(r, lfb_part_body);
     nargs = 1;
@@ -367,7 +378,7 @@ static void go(lfb_run *r, int nargs) {
   atomic_signal_fence(memory_order_seq_cst);
   vm->current = outer;
   vm->running = running;
-  vm->can_park = could_park;
+  vm->yields = yielded;
 }
 
 /* The run could not be begun for lack of memory. */

@@ -51,7 +51,7 @@ struct lf_vm {
   lf_link all;         /* all; freed when the interpreter is closed */
   lfb_run *current;    /* that runs now, or NULL */
   lua_State *volatile running; /* the innermost coroutine of it */
-  bool can_park;       /* nothing between it and its worker that cannot yield */
+  bool yields;         /* nothing below 'running' that cannot yield */
   bool closing;        /* finalizers may run, but not wait */
   bool idle_garbage;   /* handles may lie about */
   volatile sig_atomic_t interrupted; /* set by the signal handler */
@@ -70,7 +70,8 @@ enum { LFB_STACK = 256 << 10 };
  * chunk of the loop; false if there was none. */
 bool lfb_run_part(struct lf_vm *vm, lf_job *job);
 
-/* The end of the task with an error that it cannot catch; raises. */
+/* The end of the task with an error that it cannot catch: raises or yields, so
+ * 'return' it. */
 int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message);
 
 /* Async-signal-safe, on the thread concerned: the tasks that run there end with

@@ -285,7 +285,9 @@ bool lfb_part_more(lfb_run *r) {
   lf_chunk *c = r->chunk;
   if (r->sink == LFB_MAPPED && c->finished < c->count && !c->failed) {
     r->doom[0] = '\0';
-    return true;
+    if (lfb_run_ready(r))
+      return true;
+    give_up(c, "not enough memory");
   }
   struct lf_vm *vm = r->vm;
   lf_task *task = r->task;

@@ -106,7 +106,8 @@ static void watch(lfb_run *r, const lfb_wait_for *what) {
 }
 
 static bool can_park(lua_State *L, struct lf_vm *vm) {
-  return vm && vm->current && vm->can_park && lua_isyieldable(L);
+  return vm && vm->current && vm->yields && lua_isyieldable(L) &&
+         !lf_pool_in_caller(lf_worker_pool(vm->worker));
 }
 
 static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {

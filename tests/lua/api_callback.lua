@@ -234,7 +234,7 @@ function TestCallback.test_an_error_stops_nothing()
   local out, err, status = support.program(script:format(
     support.is_inline and "InlineExecutor" or "ThreadPoolExecutor"))
   lu.assertEquals(out, "after\t1\nafter\t2\nafter\t3\nafter\t4\nend\tfinished\n")
-  lu.assertStrContains(err, "script.lua:7: first problem")
+  lu.assertStrContains(err, "script.lua:6: first problem")
   lu.assertEquals(status, 0)
 end
 

@@ -354,8 +354,6 @@ end
 -- Userdata that say how: files here, with a metatable of their own.
 
 local Own = { __name = "Own" }
-Own.__index = io.stdout.seek and getmetatable(io.stdout).__index
-Own.__gc = getmetatable(io.stdout).__gc
 
 local function own_file(text)
   local file = io.tmpfile()

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See fake.h. */
+#include "fake.h"
+
+#include <string.h>
+
+/* --- Gates and the log ---------------------------------------------------- */
+
+void gate_add(gate *g) {
+  pthread_mutex_lock(&g->lock);
+  g->count++;
+  pthread_cond_broadcast(&g->grown);
+  pthread_mutex_unlock(&g->lock);
+}
+
+void gate_await(gate *g, int count) {
+  pthread_mutex_lock(&g->lock);
+  while (g->count < count)
+    pthread_cond_wait(&g->grown, &g->lock);
+  pthread_mutex_unlock(&g->lock);
+}
+
+int gate_count(gate *g) {
+  pthread_mutex_lock(&g->lock);
+  int count = g->count;
+  pthread_mutex_unlock(&g->lock);
+  return count;
+}
+
+enum { LOG_MAX = 4096 };
+
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static int logged[LOG_MAX];
+static size_t nlogged;
+
+void log_add(int value) {
+  pthread_mutex_lock(&log_lock);
+  if (nlogged < LOG_MAX)
+    logged[nlogged] = value;
+  nlogged++;
+  pthread_mutex_unlock(&log_lock);
+}
+
+size_t log_len(void) {
+  pthread_mutex_lock(&log_lock);
+  size_t n = nlogged;
+  pthread_mutex_unlock(&log_lock);
+  return n;
+}
+
+int log_at(size_t i) {
+  pthread_mutex_lock(&log_lock);
+  int value = logged[i];
+  pthread_mutex_unlock(&log_lock);
+  return value;
+}
+
+void fake_assert_log(const int *want, size_t n, const char *file, int line) {
+  size_t len = log_len();
+  for (size_t i = 0; i < len && i < n; i++)
+    _assert_int_equal((uintmax_t)log_at(i), (uintmax_t)want[i], file, line);
+  _assert_int_equal(len, n, file, line);
+}
+
+/* --- A test --------------------------------------------------------------- */
+
+static lf_host host;
+static lf_parker parker;
+static size_t blocks;
+
+int fake_begin(void **state) {
+  (void)state;
+  blocks = lf_mem_blocks();
+  lf_parker_init(&parker);
+  lf_host_init(&host, &parker);
+  pthread_mutex_lock(&log_lock);
+  nlogged = 0;
+  pthread_mutex_unlock(&log_lock);
+  return 0;
+}
+
+int fake_end(void **state) {
+  (void)state;
+  lf_threads_settle();
+  assert_null(lf_host_pool(&host, 0));
+  lf_host_fini(&host);
+  assert_int_equal(lf_mem_blocks(), blocks);
+  return 0;
+}
+
+static void fire_main(lf_waiter *waiter) {
+  (void)waiter;
+  lf_unpark(&parker);
+}
+
+void await(lf_task *task) {
+  lf_waiter waiter = {.fire = fire_main};
+  if (!lf_waiter_add(&waiter, task))
+    return;
+  while (!lf_task_done(task))
+    lf_park(&parker, LF_FOREVER);
+  lf_waiter_remove(&waiter);
+}
+
+/* --- The interpreter ------------------------------------------------------ */
+
+typedef struct {
+  fake_step *fn;
+  void *arg;
+} step;
+
+struct lf_vm {
+  lf_worker *worker;
+  fake_setup *setup;
+  lf_link all; /* runs */
+};
+
+static void count_in(fake_setup *setup) {
+  int running = atomic_fetch_add(&setup->running, 1) + 1;
+  int most = atomic_load(&setup->most);
+  while (running > most &&
+         !atomic_compare_exchange_weak(&setup->most, &most, running))
+    continue;
+}
+
+static void count_out(fake_setup *setup) {
+  atomic_fetch_sub(&setup->running, 1);
+}
+
+static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
+  fake_setup *setup = lf_pool_setup(lf_worker_pool(worker));
+  if (setup->opening)
+    gate_await(setup->opening, 1);
+  int err = atomic_load(&setup->open_error);
+  if (err && atomic_fetch_sub(&setup->good_opens, 1) <= 0) {
+    if (err == LF_EBROKEN)
+      lf_buf_put(why, setup->why, strlen(setup->why));
+    return err;
+  }
+  struct lf_vm *vm = lf_zalloc(sizeof *vm);
+  lf_check(vm);
+  vm->worker = worker;
+  vm->setup = setup;
+  lf_list_init(&vm->all);
+  setup->opened++;
+  *out = vm;
+  return 0;
+}
+
+static void vm_close(struct lf_vm *vm) {
+  lf_link *l;
+  while ((l = lf_list_pop(&vm->all)))
+    lf_free(lf_container_of(l, fake_run, all));
+  vm->setup->closed++;
+  lf_free(vm);
+}
+
+static fake_run *run_new(struct lf_vm *vm, lf_task *task) {
+  fake_run *r = lf_zalloc(sizeof *r);
+  lf_check(r);
+  lf_run_init(&r->base, vm->worker);
+  lf_list_add(&vm->all, &r->all);
+  r->vm = vm;
+  r->task = task;
+  return r;
+}
+
+static void end_run(fake_run *r) {
+  lf_task *task = r->task;
+  r->task = NULL;
+  count_out(r->vm->setup);
+  lf_worker_end(r->vm->worker, task, r->failed ? LF_FAILED : LF_FINISHED);
+}
+
+static void go(fake_run *r) {
+  size_t n = r->task->data.len / sizeof(step);
+  while (r->next < n && !r->failed) {
+    step s;
+    memcpy(&s, r->task->data.data + r->next * sizeof s, sizeof s);
+    if (!s.fn(r, s.arg))
+      return;
+    r->resumed = false;
+    r->next++;
+  }
+  end_run(r);
+}
+
+static void run_part(struct lf_vm *vm, lf_task *task) {
+  lf_chunk *chunk = lf_job_claim(task->job, task);
+  if (chunk)
+    fake_run_chunk(task->job, chunk);
+  count_out(vm->setup);
+  lf_worker_end(vm->worker, task, LF_FINISHED);
+}
+
+static void vm_run(struct lf_vm *vm, lf_task *task) {
+  count_in(vm->setup);
+  if (task->job)
+    run_part(vm, task);
+  else
+    go(run_new(vm, task));
+}
+
+static void vm_resume(struct lf_vm *vm, lf_run *base) {
+  if (!base->parked)
+    return;
+  fake_run *r = lf_container_of(base, fake_run, base);
+  lf_run_unpark(base);
+  if (r->waits)
+    lf_waiter_remove(&r->waiter);
+  r->waits = false;
+  r->resumed = true;
+  count_in(vm->setup);
+  go(r);
+}
+
+static void vm_idle(struct lf_vm *vm) {
+  vm->setup->idled++;
+}
+
+static void vm_interrupt(struct lf_vm *vm) {
+  vm->setup->interrupted++;
+  lf_unpark(lf_worker_parker(vm->worker));
+}
+
+static const lf_vmops ops = {
+    .open = vm_open,
+    .run = vm_run,
+    .resume = vm_resume,
+    .idle = vm_idle,
+    .interrupt = vm_interrupt,
+    .close = vm_close,
+};
+
+/* --- Pools ------------------------------------------------------------------ */
+
+lf_pool *fake_pool(fake_setup *setup, int max_workers) {
+  lf_pool_options options = {
+      .max_workers = max_workers,
+      .name = "fake",
+      .ops = &ops,
+      .setup = setup,
+      .host = &host,
+  };
+  lf_pool *pool = lf_pool_new(&options);
+  assert_non_null(pool);
+  return pool;
+}
+
+void fake_close(lf_pool *pool) {
+  lf_pool_shutdown(pool, false);
+  await(lf_pool_over(pool));
+  lf_pool_unhandle(pool);
+}
+
+void fake_drop(lf_pool *pool) {
+  lf_pool_ref(pool);
+  lf_pool_unhandle(pool);
+  await(lf_pool_over(pool));
+  lf_pool_unref(pool);
+}
+
+lf_pool_stats stat_of(lf_pool *pool) {
+  lf_pool_stats stats;
+  lf_pool_stat(pool, &stats);
+  return stats;
+}
+
+/* --- Tasks ------------------------------------------------------------------ */
+
+lf_task *fake_task(lf_pool *pool, ...) {
+  lf_task *task = lf_task_new(pool);
+  lf_check(task);
+  va_list args;
+  va_start(args, pool);
+  fake_step *fn;
+  while ((fn = va_arg(args, fake_step *))) {
+    step s = {fn, va_arg(args, void *)};
+    lf_check(lf_buf_put(&task->data, &s, sizeof s) == 0);
+  }
+  va_end(args);
+  return task;
+}
+
+lf_task *fake_submit(lf_pool *pool, lf_task *task) {
+  lf_check(lf_pool_submit(pool, task, LF_NEAR) == 0);
+  return task;
+}
+
+void fake_park(fake_run *run, int64_t deadline) {
+  count_out(run->vm->setup);
+  lf_run_park(&run->base, deadline);
+}
+
+bool step_log(fake_run *run, void *arg) {
+  (void)run;
+  log_add((int)(intptr_t)arg);
+  return true;
+}
+
+bool step_add(fake_run *run, void *arg) {
+  (void)run;
+  gate_add(arg);
+  return true;
+}
+
+bool step_await(fake_run *run, void *arg) {
+  (void)run;
+  gate_await(arg, 1);
+  return true;
+}
+
+bool step_block(fake_run *run, void *arg) {
+  count_out(run->vm->setup);
+  lf_worker_block(run->vm->worker);
+  gate_await(arg, 1);
+  lf_worker_unblock(run->vm->worker);
+  count_in(run->vm->setup);
+  return true;
+}
+
+bool step_fail(fake_run *run, void *arg) {
+  (void)arg;
+  run->failed = true;
+  return true;
+}
+
+bool step_submit(fake_run *run, void *arg) {
+  lf_check(lf_pool_submit(lf_worker_pool(run->vm->worker), arg, LF_NEAR) == 0);
+  lf_task_unref(arg);
+  return true;
+}
+
+bool step_tail(fake_run *run, void *arg) {
+  lf_check(lf_pool_submit(lf_worker_pool(run->vm->worker), arg, LF_TAIL) == 0);
+  lf_task_unref(arg);
+  return true;
+}
+
+static void fire_run(lf_waiter *waiter) {
+  fake_run *r = lf_container_of(waiter, fake_run, waiter);
+  r->base.waker.wake(&r->base.waker);
+}
+
+bool step_wait(fake_run *run, void *arg) {
+  if (lf_task_done(arg))
+    return true;
+  fake_park(run, LF_FOREVER);
+  run->waiter.fire = fire_run;
+  run->waits = lf_waiter_add(&run->waiter, arg);
+  if (!run->waits)
+    run->base.waker.wake(&run->base.waker);
+  return false;
+}
+
+/* --- Loops ------------------------------------------------------------------ */
+
+lf_job *fake_job(lf_pool *pool, fake_body body, uint64_t chunksize,
+                 lf_order order) {
+  lf_buf setup;
+  lf_buf_init(&setup, NULL, 0);
+  lf_check(lf_buf_put(&setup, &body, sizeof body) == 0);
+  lf_job *job = lf_job_new(pool, &setup, NULL, chunksize, order);
+  assert_non_null(job);
+  lf_buf_fini(&setup);
+  return job;
+}
+
+void fake_run_chunk(lf_job *job, lf_chunk *chunk) {
+  fake_body body;
+  memcpy(&body, lf_job_setup(job)->data, sizeof body);
+  for (; chunk->finished < chunk->count; chunk->finished++)
+    if (body.item)
+      body.item(chunk->first + chunk->finished, body.arg);
+  lf_job_done(job, chunk, body.ns * (int64_t)chunk->count);
+}
+
+static void wake_main(lf_waker *waker) {
+  (void)waker;
+  lf_unpark(&parker);
+}
+
+lf_next fake_next(lf_job *job, lf_chunk **chunk, lf_stop *why) {
+  static lf_waker waker = {wake_main};
+  lf_next next;
+  lf_job_watch(job, &waker);
+  while ((next = lf_job_next(job, chunk, why)) == LF_WAIT)
+    lf_park(&parker, LF_FOREVER);
+  lf_job_watch(job, NULL);
+  return next;
+}

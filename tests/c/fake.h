@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the C tests share: gates where threads meet, waiting for tasks, and an
+ * interpreter without a language, whose tasks are lists of steps in C.
+ *
+ * cmocka's assertions belong in the test's own thread; steps leave what they
+ * find in gates, in the log, or in their argument. */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "../../runtime/job.h"
+#include "../../runtime/mem.h"
+#include "../../runtime/pool.h"
+
+/* A count that only grows, on which threads wait. */
+typedef struct {
+  pthread_mutex_t lock;
+  pthread_cond_t grown;
+  int count;
+} gate;
+
+#define GATE {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+
+void gate_add(gate *g);
+void gate_await(gate *g, int count);
+int gate_count(gate *g);
+
+/* A test that begins with an empty host and log, and after which every pool
+ * has to have ended and all memory to be back. */
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fake_begin, fake_end)
+
+int fake_begin(void **state);
+int fake_end(void **state);
+
+/* Numbers in the order in which they were noted; any thread. */
+void log_add(int value);
+size_t log_len(void);
+int log_at(size_t i);
+
+/* The log has exactly these numbers; 'assert' with the caller's line. */
+#define assert_log(...)                                                        \
+  fake_assert_log((const int[]){__VA_ARGS__},                                  \
+                  sizeof(int[]){__VA_ARGS__} / sizeof(int), __FILE__,          \
+                  __LINE__)
+void fake_assert_log(const int *want, size_t n, const char *file, int line);
+
+/* Waits, as the main program's thread, until the task is done. */
+void await(lf_task *task);
+
+/* Looks again and again, letting others run, until 'cond' holds. */
+#define until(cond)                                                            \
+  do                                                                           \
+    sched_yield();                                                             \
+  while (!(cond))
+
+/* --- Pools --------------------------------------------------------------- */
+
+/* How the pool's interpreters behave, and what they have seen. */
+typedef struct {
+  _Atomic int open_error;   /* what opening one returns */
+  _Atomic int good_opens;   /* so many succeed before that */
+  const char *why;          /* with LF_EBROKEN */
+  gate *opening;            /* not NULL: opening waits for one */
+  _Atomic int opened, closed, idled, interrupted;
+  _Atomic int running, most; /* tasks that run, and the most at once */
+} fake_setup;
+
+/* A pool with one handle; its interpreters are fake. */
+lf_pool *fake_pool(fake_setup *setup, int max_workers);
+
+/* Shuts it down, waits for its end, gives the handle back. */
+void fake_close(lf_pool *pool);
+
+/* Gives the handle back and waits for the end. */
+void fake_drop(lf_pool *pool);
+
+/* The task after which a pool has ended, with a reference to the pool. */
+lf_task *fake_over(lf_pool *pool);
+
+lf_pool_stats stat_of(lf_pool *pool);
+
+/* --- Tasks --------------------------------------------------------------- */
+
+typedef struct fake_run fake_run;
+
+/* One step of a task. False: the run stands still (fake_park was called); the
+ * step is called once more when it goes on. */
+typedef bool fake_step(fake_run *run, void *arg);
+
+struct fake_run {
+  lf_run base;
+  lf_link all; /* of the interpreter */
+  struct lf_vm *vm;
+  lf_task *task; /* a reference */
+  size_t next;   /* step */
+  bool resumed;  /* the step is called once more */
+  bool failed;
+  lf_waiter waiter;
+  bool waits; /* the waiter is registered */
+};
+
+/* A pending task that does fn(run, arg) for each pair of arguments; NULL after
+ * the last. */
+lf_task *fake_task(lf_pool *pool, ...);
+
+/* Such a task, submitted from here; the caller's reference is returned. */
+#define submit(pool, ...) fake_submit(pool, fake_task(pool, __VA_ARGS__, NULL))
+lf_task *fake_submit(lf_pool *pool, lf_task *task);
+
+/* From now on the run stands still. */
+void fake_park(fake_run *run, int64_t deadline);
+
+/* Steps. */
+fake_step step_log;    /* (void *)(intptr_t) number: notes it */
+fake_step step_add;    /* gate: adds one */
+fake_step step_await;  /* gate: occupies the worker until it has one */
+fake_step step_block;  /* gate: the same, letting a stand-in run meanwhile */
+fake_step step_fail;   /* ends the task as FAILED */
+fake_step step_submit; /* task: submits it near; takes over the reference */
+fake_step step_tail;   /* task: submits it at the tail; the same */
+fake_step step_wait;   /* task: parks until it is done */
+
+#define NUMBER(n) ((void *)(intptr_t)(n))
+
+/* --- Loops --------------------------------------------------------------- */
+
+/* What a loop does with each item, in a worker. */
+typedef struct {
+  void (*item)(uint64_t item, void *arg);
+  void *arg;
+  int64_t ns; /* what each item is said to have taken */
+} fake_body;
+
+lf_job *fake_job(lf_pool *pool, fake_body body, uint64_t chunksize,
+                 lf_order order);
+
+/* Runs the chunk in the calling thread. */
+void fake_run_chunk(lf_job *job, lf_chunk *chunk);
+
+/* Waits for what comes next. */
+lf_next fake_next(lf_job *job, lf_chunk **chunk, lf_stop *why);
+
+#endif
