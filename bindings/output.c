@@ -68,7 +68,8 @@ void lfb_output_close(lfb_output *out) {
 
 /* print(...), in one piece. */
 static int output_print(lua_State *L) {
-  lfb_output *out = lfb_self(L)->vm->output;
+  struct lf_vm *vm = lfb_self(L)->vm;
+  FILE *stream = vm ? vm->output->stream : stdout;
   int n = lua_gettop(L);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
@@ -82,9 +83,10 @@ static int output_print(lua_State *L) {
   luaL_pushresult(&b);
   size_t len;
   const char *line = lua_tolstring(L, -1, &len);
-  fwrite(line, 1, len, out->stream);
-  fflush(out->stream);
-  fflush(stdout);
+  fwrite(line, 1, len, stream);
+  fflush(stream);
+  if (stream != stdout)
+    fflush(stdout);
   return 0;
 }
 
@@ -110,10 +112,15 @@ void lfb_output_open(lua_State *L, lfb_state *S) {
   lua_getfield(L, -2, "output");
   lua_insert(L, -2);
   lua_call(L, 1, 0);
+  lua_pop(L, 1);
+  lfb_print_open(L, S);
+}
+
+void lfb_print_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg functions[] = {{"print", output_print}, {NULL, NULL}};
   lua_pushglobaltable(L);
   lfb_setfuncs(L, S, functions);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 int lfb_stdio_index(lua_State *L, int idx) {

@@ -12,6 +12,10 @@ typedef struct lfb_output lfb_output;
 /* Gives the interpreter an io.stdout and print of its own. Raises. */
 void lfb_output_open(lua_State *L, lfb_state *S);
 
+/* Makes print write its line in one piece, so that a worker's lines do not come
+ * in between. Part of the above; for the program that lfut has made, too. */
+void lfb_print_open(lua_State *L, lfb_state *S);
+
 /* At the end of a task: what is left of a line. NULL is allowed. */
 void lfb_output_flush(lfb_output *output);
 void lfb_output_close(lfb_output *output);

@@ -10,6 +10,7 @@
 #include "lib.h"
 #include "luavm.h"
 #include "names.h"
+#include "output.h"
 #include "state.h"
 #include "wait.h"
 
@@ -21,8 +22,10 @@ static void wake_program(lf_waker *waker) {
   lf_unpark(&S->home->parker);
 }
 
-static lfb_state *open_state(lua_State *L) {
+static lfb_state *open_state(lua_State *L, bool own) {
   lfb_state *S = lfb_state_new(L, NULL, NULL);
+  if (own)
+    lfb_print_open(L, S);
   S->home_waker.wake = wake_program;
   S->waker = &S->home_waker;
   lfb_names_open(L);
@@ -31,7 +34,7 @@ static lfb_state *open_state(lua_State *L) {
 }
 
 void lfb_program_init(lua_State *L, int workers) {
-  lfb_state *S = open_state(L);
+  lfb_state *S = open_state(L, true);
   S->home->workers = workers;
   program_parker = &S->home->parker;
   /* The module is there, but a script has to ask for it. */
@@ -95,7 +98,7 @@ int luaopen_lfut(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   if (!S) {
     int workers = workers_from_environment(L);
-    S = open_state(L);
+    S = open_state(L, false);
     S->home->workers = workers;
     on_exit(finish_at_exit, lfb_home_ref(S->home));
     watch_exit(L, S);
