@@ -519,6 +519,9 @@ static void end_run(packer *P, run *r) {
 static bool pack_sequence(packer *P, int table) {
   lua_State *L = P->L;
   run r = {0, 0};
+  size_t least = 2 * lua_rawlen(L, table); /* bytes: room at once, not by bits */
+  if (least > 1000 && lf_buf_grow(P->out, 4 * least) != 0)
+    luaL_error(L, "not enough memory");
   lua_Integer expected = 1;
   bool more;
   lua_pushnil(L);

@@ -206,6 +206,49 @@ function TestClasses.test_a_metatable_of_the_worker()
   lu.assertEquals(r.x, "x!")
 end
 
+function TestClasses.test_methods_share_upvalues_with_the_task()
+  local exe <close> = support.Executor(1)
+  local count = 0
+  local Counter = {}
+  Counter.__index = Counter
+  function Counter:inc() count = count + 1 end
+  local c = setmetatable({}, Counter)
+  lu.assertEquals(exe:submit(function() c:inc() c:inc() return count end):result(), 2)
+  lu.assertEquals(exe:submit(function(c) c:inc() return count end, c):result(), 1)
+  lu.assertEquals(exe:submit(function(c, get) c:inc() return get() end, c, function() return count end):result(), 1)
+end
+
+function TestClasses.test_private_state_keyed_by_the_object()
+  local exe <close> = support.Executor(1)
+  local private = setmetatable({}, { __mode = "k" })
+  local Class = {}
+  Class.__index = Class
+  function Class:get() return private[self] end
+  function Class:set(v) private[self] = v end
+  local o = setmetatable({}, Class)
+  o:set "found"
+  lu.assertEquals(exe:submit(function(o) return o:get() end, o):result(), "found")
+  lu.assertEquals(exe:submit(function(o) o:set "new" return o:get() end, o):result(), "new")
+  lu.assertEquals(o:get(), "found")
+end
+
+function TestClasses.test_a_class_and_its_subclass_share()
+  local exe <close> = support.Executor(1)
+  local registry = {}
+  local Base = {}
+  Base.__index = Base
+  function Base:register() registry[#registry + 1] = self.name end
+  local Derived = setmetatable({}, { __index = Base })
+  Derived.__index = Derived
+  function Derived:count() return #registry end
+  lu.assertEquals(exe:submit(function(a, b)
+    a:register()
+    b:register()
+    return b:count(), #registry
+  end, setmetatable({ name = "a" }, Base), setmetatable({ name = "b" }, Derived)):result(), 2)
+  lu.assertEquals(#registry, 0)
+end
+
 function TestClasses.test_a_hundred_thousand_objects_of_one_class()
   support.relaxed()
   local exe <close> = support.Executor(1)
@@ -372,7 +415,7 @@ local function text_of(file)
   return text
 end
 
-local sent, opened = 0, 0
+local sent = 0
 function Own.__lfut_pack(file)
   sent = sent + 1
   local plain = getmetatable(io.stdout)
@@ -383,7 +426,6 @@ function Own.__lfut_pack(file)
   return { text = text }
 end
 function Own.__lfut_unpack(v)
-  opened = opened + 1
   local file = io.tmpfile()
   file:write(v.text, "+")
   file:seek "set"
@@ -417,11 +459,18 @@ end
 
 function TestClasses.test_packed_userdata_comes_back()
   local exe <close> = support.Executor(1)
-  opened = 0
   local back = exe:submit(echo, own_file "text"):result()
   lu.assertTrue(rawequal(debug.getmetatable(back), Own))
   lu.assertEquals(text_of(back), "text++")
-  lu.assertEquals(opened, 1)
+end
+
+function TestClasses.test_callable_userdata()
+  local exe <close> = support.Executor(1)
+  Own.__call = function(self, suffix) return read_in_worker(self) .. suffix end
+  lu.assertEquals(exe:submit(own_file "text", "!"):result(), "text+!")
+  Own.__call = nil
+  support.fails_like("bad argument #1 to 'submit' (function expected, got ", ")",
+    function() exe:submit(own_file "x") end)
 end
 
 function TestClasses.test_pack_that_raises()

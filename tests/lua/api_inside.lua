@@ -485,6 +485,73 @@ function TestInside.test_callbacks_of_a_task_that_is_over()
   lu.assertEquals(exe:submit(function() lfut.poll() return seen end):result(), "late")
 end
 
+function TestInside.test_many_nested_maps_on_one_worker()
+  local exe <close> = support.Executor(1)
+  local function total(exe, n)
+    local sum = 0
+    for _, r in exe:map(function(x) return x + 1 end, lfut.range(n)) do
+      sum = sum + r
+    end
+    return sum
+  end
+  for n = 1, 60 do
+    lu.assertEquals(exe:submit(total, exe, n):result(), n * (n + 3) // 2)
+  end
+end
+
+function TestInside.test_broadcast_where_nothing_can_park()
+  local exe <close> = support.Executor(2)
+  local f = exe:submit(function(exe)
+    local n = 0
+    local ok, e = pcall(string.gsub, "x", "x", function()
+      for _, f in ipairs(exe:broadcast(function() return 1 end)) do
+        n = n + f:result()
+      end
+    end)
+    return ok and n, e
+  end, exe)
+  local n, e = f:result()
+  -- One that is for this very worker cannot run below the wait.
+  lu.assertTrue(n == exe.max_workers or lfut.is_error(e, "DeadlockError"), tostring(e))
+  support.works(exe)
+end
+
+function TestInside.test_a_finalizer_that_waits()
+  local exe <close> = support.Executor(1)
+  local n = exe:submit(function(exe)
+    local n = 0
+    for _ = 1, 5 do
+      setmetatable({}, { __gc = function() n = n + exe:submit(function() return 1 end):result() end })
+      collectgarbage()
+    end
+    return n
+  end, exe):result()
+  lu.assertEquals(n, 5)
+  support.works(exe)
+end
+
+-- The script itself waits below C calls, in coroutines, in metamethods.
+function TestInside.test_the_script_s_own_waits()
+  local exe <close> = support.Executor(1)
+  local function ask(x)
+    return exe:submit(echo, x):result()
+  end
+  local list = { 3, 1, 2 }
+  table.sort(list, function(a, b) return ask(a < b) end)
+  lu.assertEquals(list, { 1, 2, 3 })
+  lu.assertEquals((("ab"):gsub(".", function(c) return ask(c .. c) end)), "aabb")
+  lu.assertEquals(coroutine.wrap(function()
+    return coroutine.wrap(function() return ask "deep" end)()
+  end)(), "deep")
+  local o = setmetatable({}, { __index = function(_, k) return ask(k) end, __len = function() return ask(3) end })
+  lu.assertEquals({ o.x, #o }, { "x", 3 })
+  local finalized
+  setmetatable({}, { __gc = function() finalized = ask "finalized" end })
+  collectgarbage()
+  collectgarbage()
+  lu.assertEquals(finalized, "finalized")
+end
+
 -- Cycles
 
 function TestInside.test_waiting_for_oneself()
@@ -569,6 +636,61 @@ function TestInside.test_a_cycle_that_is_none()
   exe:broadcast(function(f, e) me, my_exe = f, e end, f, exe)[1]:result()
   gate.open(g)
   lu.assertEquals(f:result(), "third")
+end
+
+-- A waits for B or C, both wait for A: whoever comes last is told.
+function TestInside.test_a_cycle_through_any_of_two()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local other <close> = support.Executor(1)
+  local g <close> = support.held(other)
+  local wake = other:submit(echo)
+  local function a()
+    wake:result()
+    local ok, e = pcall(lfut.wait, { ring.b, ring.c }, nil, lfut.FIRST_COMPLETED)
+    return not ok and e.kind or #e
+  end
+  local function b()
+    wake:result()
+    local ok, e = pcall(function() return (ring.a:result()) end)
+    return ok and "free" or e.kind
+  end
+  local fs = { a = exe:submit(a), b = exe:submit(b), c = exe:submit(b) }
+  exe:broadcast(function(t) ring = t end, fs)[1]:result()
+  gate.open(g)
+  local results = { fs.a:result(), fs.b:result(), fs.c:result() }
+  local told = 0
+  for _, r in ipairs(results) do
+    told = told + (r == "DeadlockError" and 1 or 0)
+  end
+  lu.assertEquals(told, 1)
+end
+
+-- Everyone waits for everyone of the layer before.
+function TestInside.test_layers_of_waits()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local other <close> = support.Executor(1)
+  local g <close> = support.held(other)
+  local layer = { other:submit(echo, 1) }
+  for _ = 1, 25 do
+    local next_layer = {}
+    for i = 1, 4 do
+      next_layer[i] = exe:submit(function(fs)
+        local most = 0
+        for _, f in ipairs(lfut.wait(fs)) do
+          most = math.max(most, f:result())
+        end
+        return most + 1
+      end, layer)
+    end
+    layer = next_layer
+  end
+  support.works(exe)
+  gate.open(g)
+  for i = 1, 4 do
+    lu.assertEquals(layer[i]:result(), 26)
+  end
 end
 
 function TestInside.test_an_uncaught_deadlock_fails_the_task()
