@@ -122,6 +122,8 @@ static void finish_pool(lua_State *L, lfb_state *S, lf_pool *p) {
 int lfb_program_finish(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   lf_pool *p;
+  if (!S)
+    return 0;
   lfb_wait_callbacks(L, S);
   while ((p = lf_host_pool(&S->home->host, 0))) {
     lf_pool_unref(p); /* the host has one, until it has ended */
@@ -133,7 +135,9 @@ int lfb_program_finish(lua_State *L) {
 }
 
 void lfb_program_abandon(lua_State *L) {
-  lfb_interrupt(lfb_state_find(L));
+  lfb_state *S = lfb_state_find(L);
+  if (S) /* else there was no memory for it */
+    lfb_interrupt(S);
 }
 
 void lfb_program_signal(void) {

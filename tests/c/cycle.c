@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake.h"
+
+#include "../../runtime/cycle.h"
+
+/* A running task and what it waits for. */
+typedef struct {
+  lf_waits waits;
+  lf_task *task;
+  lf_task *awaited[10];
+} node;
+
+static lf_task *awaited(lf_waits *waits, size_t i) {
+  return lf_container_of(waits, node, waits)->awaited[i];
+}
+
+static void node_init(node *n, const char *label) {
+  *n = (node){.waits = {.awaited = awaited}, .task = lf_task_new(NULL)};
+  n->task->code = lf_code_get(label, 1, label, NULL);
+  lf_task_start(n->task);
+}
+
+static void node_fini(node *n) {
+  lf_cycle_end(n->task);
+  lf_task_unref(n->task);
+}
+
+static char path[64];
+
+/* n waits for all (or any) of the others, NULL after the last. */
+static int wait_for(node *n, bool any, node *first, ...) {
+  va_list args;
+  size_t i = 0;
+  va_start(args, first);
+  for (node *other = first; other; other = va_arg(args, node *))
+    n->awaited[i++] = other->task;
+  va_end(args);
+  n->awaited[i] = NULL;
+  n->waits.any = any;
+  return lf_cycle_begin(n->task, &n->waits, path, sizeof path);
+}
+
+#define wait_all(n, ...) wait_for(n, false, __VA_ARGS__, (node *)NULL)
+#define wait_any(n, ...) wait_for(n, true, __VA_ARGS__, (node *)NULL)
+
+static node a, b, c, d;
+
+static int begin(void **state) {
+  fake_begin(state);
+  node_init(&a, "a");
+  node_init(&b, "b");
+  node_init(&c, "c");
+  node_init(&d, "d");
+  return 0;
+}
+
+static int end(void **state) {
+  node_fini(&a);
+  node_fini(&b);
+  node_fini(&c);
+  node_fini(&d);
+  return fake_end(state);
+}
+
+static void a_task_that_waits_for_itself(void **state) {
+  (void)state;
+  assert_int_equal(wait_all(&a, &a), LF_ECYCLE);
+  assert_string_equal(path, "a -> a");
+  assert_int_equal(wait_any(&a, &a), LF_ECYCLE);
+}
+
+static void a_chain_is_closed(void **state) {
+  (void)state;
+  assert_int_equal(wait_all(&a, &b), 0);
+  assert_int_equal(wait_all(&b, &c), 0);
+  assert_int_equal(wait_all(&d, &a), 0);
+  assert_int_equal(wait_all(&c, &a), LF_ECYCLE);
+  assert_string_equal(path, "c -> a -> b -> c");
+  lf_cycle_end(b.task);
+  assert_int_equal(wait_all(&c, &a), 0);
+}
+
+static void a_done_one_is_no_obstacle(void **state) {
+  (void)state;
+  assert_int_equal(wait_all(&a, &b), 0);
+  lf_task_end(a.task, LF_FINISHED);
+  assert_int_equal(wait_all(&b, &a), 0);
+}
+
+static void a_pending_one_is_no_obstacle(void **state) {
+  (void)state;
+  lf_task *pending = lf_task_new(NULL);
+  a.awaited[0] = pending;
+  assert_int_equal(lf_cycle_begin(a.task, &a.waits, path, sizeof path), 0);
+  lf_cycle_end(a.task);
+  lf_task_unref(pending);
+}
+
+static void one_of_all_is_enough(void **state) {
+  (void)state;
+  assert_int_equal(wait_all(&b, &a), 0);
+  assert_int_equal(wait_all(&a, &c, &d, &b), LF_ECYCLE);
+}
+
+static void any_needs_each_to_be_stuck(void **state) {
+  (void)state;
+  assert_int_equal(wait_all(&b, &a), 0);
+  assert_int_equal(wait_any(&a, &b, &c), 0);
+  lf_cycle_end(a.task);
+  assert_int_equal(wait_all(&c, &b), 0);
+  assert_int_equal(wait_any(&a, &b, &c), LF_ECYCLE);
+}
+
+/* a waits for b or c, b for a: only c can end it. */
+static void the_last_way_out_is_closed(void **state) {
+  (void)state;
+  assert_int_equal(wait_any(&a, &b, &c), 0);
+  assert_int_equal(wait_all(&b, &a), 0);
+  assert_int_equal(wait_any(&c, &a, &d), 0);
+  lf_cycle_end(c.task);
+  assert_int_equal(wait_all(&c, &a), LF_ECYCLE);
+}
+
+static void the_main_script_is_not_recorded(void **state) {
+  (void)state;
+  a.awaited[0] = a.task;
+  assert_int_equal(lf_cycle_begin(NULL, &a.waits, path, sizeof path), 0);
+  lf_cycle_end(NULL);
+}
+
+static void a_path_is_cut(void **state) {
+  (void)state;
+  char small[8] = "";
+  wait_all(&a, &b);
+  b.awaited[0] = a.task;
+  assert_int_equal(lf_cycle_begin(b.task, &b.waits, small, sizeof small),
+                   LF_ECYCLE);
+  assert_string_equal(small, "b -> a ");
+}
+
+enum { DEEP = 1500 };
+
+static void a_long_chain(void **state) {
+  (void)state;
+  static node nodes[DEEP];
+  for (int i = 0; i < DEEP; i++)
+    node_init(&nodes[i], "n");
+  for (int i = 0; i + 1 < DEEP; i++)
+    assert_int_equal(wait_all(&nodes[i], &nodes[i + 1]), 0);
+  assert_int_equal(wait_all(&nodes[DEEP - 1], &nodes[0]), LF_ECYCLE);
+  for (int i = 0; i < DEEP; i++)
+    node_fini(&nodes[i]);
+}
+
+enum { LAYERS = 60 };
+
+/* There are 2^60 paths from the last layer to the first. */
+static void layers_of_tasks(void **state) {
+  (void)state;
+  static node left[LAYERS], right[LAYERS];
+  for (int i = 0; i < LAYERS; i++) {
+    node_init(&left[i], "l");
+    node_init(&right[i], "r");
+  }
+  for (int i = 1; i < LAYERS; i++) {
+    assert_int_equal(wait_all(&left[i], &left[i - 1], &right[i - 1]), 0);
+    assert_int_equal(wait_all(&right[i], &left[i - 1], &right[i - 1]), 0);
+  }
+  assert_int_equal(wait_any(&left[0], &left[LAYERS - 1], &a), 0);
+  lf_cycle_end(left[0].task);
+  assert_int_equal(wait_all(&left[0], &left[LAYERS - 1]), LF_ECYCLE);
+  for (int i = 0; i < LAYERS; i++) {
+    node_fini(&left[i]);
+    node_fini(&right[i]);
+  }
+}
+
+#define CYCLE_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      CYCLE_TEST(a_task_that_waits_for_itself),
+      CYCLE_TEST(a_chain_is_closed),
+      CYCLE_TEST(a_done_one_is_no_obstacle),
+      CYCLE_TEST(a_pending_one_is_no_obstacle),
+      CYCLE_TEST(one_of_all_is_enough),
+      CYCLE_TEST(any_needs_each_to_be_stuck),
+      CYCLE_TEST(the_last_way_out_is_closed),
+      CYCLE_TEST(the_main_script_is_not_recorded),
+      CYCLE_TEST(a_path_is_cut),
+      CYCLE_TEST(a_long_chain),
+      CYCLE_TEST(layers_of_tasks),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
