@@ -230,6 +230,7 @@ static int completed_k(lua_State *L, int status, lua_KContext ctx) {
     if (await_more(L, f))
       return lua_yieldk(L, 0, 0, completed_k);
   }
+  lf_task_settle(m->base.waiter.task);
   lfb_poll(L, lfb_self(L));
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, m->index);

@@ -46,6 +46,7 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
     if (lfb_wait(L, S, &what))
       return true;
   }
+  lf_task_settle(task); /* its done-callbacks are due */
   lfb_poll(L, S);
   return false;
 }
@@ -151,7 +152,11 @@ static int future_running(lua_State *L) {
 }
 
 static int future_done(lua_State *L) {
-  lua_pushboolean(L, lf_task_done(lfb_check_future(L, 1)));
+  lf_task *task = lfb_check_future(L, 1);
+  bool done = lf_task_done(task);
+  if (done)
+    lf_task_settle(task);
+  lua_pushboolean(L, done);
   return 1;
 }
 

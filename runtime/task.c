@@ -60,53 +60,65 @@ lf_state lf_task_state(lf_task *task) {
   return atomic_load_explicit(&task->state, memory_order_acquire) & STATE;
 }
 
-/* Moves the state, keeps the WAITED bit; returns the old word, whose state is
- * 'from' if it worked. */
-static uint32_t move(lf_task *task, lf_state from, lf_state to) {
-  uint32_t old = from;
-  while (!atomic_compare_exchange_weak(&task->state, &old, (old & WAITED) | to))
-    if ((old & STATE) != (uint32_t)from)
-      break;
-  return old;
-}
-
-/* Calls everybody who waits, in the order in which they came. */
+/* Calls everybody who waits, in the order in which they came; under the task's
+ * lock. */
 static void fire_all(lf_task *task) {
-  pthread_mutex_t *lock = lock_of(task);
-  pthread_mutex_lock(lock);
   lf_link *item;
   while ((item = lf_list_pop(&task->waiters))) {
     lf_waiter *w = lf_container_of(item, lf_waiter, link);
     w->fire(w);
   }
-  pthread_mutex_unlock(lock);
 }
 
-static void now_done(lf_task *task, uint32_t old) {
-  if (old & WAITED)
+/* Moves the state from one to the other if it is that. Who waits is told in the
+ * same step: nobody sees the task done and its waiters not told, if he asks
+ * for the lock (lf_task_settle). */
+static bool move(lf_task *task, lf_state from, lf_state to) {
+  uint32_t old = from;
+  if (atomic_compare_exchange_strong(&task->state, &old, to))
+    return true;
+  if (old != ((uint32_t)from | WAITED))
+    return false;
+  pthread_mutex_t *lock = lock_of(task);
+  pthread_mutex_lock(lock);
+  old = (uint32_t)from | WAITED;
+  bool moved = atomic_compare_exchange_strong(&task->state, &old,
+                                              (uint32_t)to | WAITED);
+  if (moved && to >= LF_FINISHED)
     fire_all(task);
+  pthread_mutex_unlock(lock);
+  return moved;
+}
+
+void lf_task_settle(lf_task *task) {
+  if (!(atomic_load(&task->state) & WAITED))
+    return;
+  pthread_mutex_lock(lock_of(task));
+  pthread_mutex_unlock(lock_of(task));
+}
+
+bool lf_task_start(lf_task *task) {
+  return move(task, LF_PENDING, LF_RUNNING);
+}
+
+static void now_done(lf_task *task) {
   if (task->job)
     lf_job_runner_ended(task->job, task);
 }
 
-bool lf_task_start(lf_task *task) {
-  return (move(task, LF_PENDING, LF_RUNNING) & STATE) == LF_PENDING;
-}
-
 void lf_task_end(lf_task *task, lf_state state) {
-  uint32_t old = move(task, LF_RUNNING, state);
-  lf_check((old & STATE) == LF_RUNNING);
-  now_done(task, old);
+  bool ended = move(task, LF_RUNNING, state);
+  lf_check(ended);
+  now_done(task);
 }
 
 bool lf_task_cancel(lf_task *task) {
-  uint32_t old = move(task, LF_PENDING, LF_CANCELLED);
-  if ((old & STATE) != LF_PENDING)
+  if (!move(task, LF_PENDING, LF_CANCELLED))
     return false;
   lf_buf_fini(&task->data);
   if (task->pool)
     lf_pool_count_cancelled(task->pool);
-  now_done(task, old);
+  now_done(task);
   return true;
 }
 

@@ -87,6 +87,10 @@ static inline bool lf_task_done(lf_task *task) {
   return lf_task_state(task) >= LF_FINISHED;
 }
 
+/* Returns when everybody who waited for a task that is seen to be done has
+ * been told. */
+void lf_task_settle(lf_task *task);
+
 /* PENDING -> RUNNING; false if it was cancelled. */
 bool lf_task_start(lf_task *task);
 

@@ -110,12 +110,6 @@ typedef struct {
   void *arg;
 } step;
 
-struct lf_vm {
-  lf_worker *worker;
-  fake_setup *setup;
-  lf_link all; /* runs */
-};
-
 static void count_in(fake_setup *setup) {
   int running = atomic_fetch_add(&setup->running, 1) + 1;
   int most = atomic_load(&setup->most);

@@ -91,6 +91,12 @@ lf_pool_stats stat_of(lf_pool *pool);
 
 typedef struct fake_run fake_run;
 
+struct lf_vm {
+  lf_worker *worker;
+  fake_setup *setup;
+  lf_link all; /* runs */
+};
+
 /* One step of a task. False: the run stands still (fake_park was called); the
  * step is called once more when it goes on. */
 typedef bool fake_step(fake_run *run, void *arg);

@@ -341,6 +341,47 @@ function TestFunctions.test_a_standard_function_used_by_name()
   end):result(), "function 22")
 end
 
+function TestFunctions.test_a_wrapper_of_a_library_function()
+  local exe <close> = support.Executor(1)
+  local original = tostring
+  local function task(x) return tostring(x), original(x) end
+  tostring = function(x) return "<" .. original(x) .. ">" end
+  local results = {}
+  for i = 1, 3 do
+    results[i] = { pcall(function() return exe:submit(task, i):result() end) }
+  end
+  tostring = original
+  lu.assertEquals(results, { { true, "<1>", "1" }, { true, "<2>", "2" }, { true, "<3>", "3" } })
+end
+
+function TestFunctions.test_a_global_that_is_a_library_function()
+  local exe <close> = support.Executor(1)
+  G_function = table.unpack
+  lu.assertEquals({ exe:submit(function() return G_function { 1, 2 } end):result() }, { 1, 2 })
+end
+
+function TestFunctions.test_functions_added_to_a_library()
+  local exe <close> = support.Executor(1)
+  function string.lfut_test_trim(s) return (s:gsub("^%s+", "")) end
+  local trim = string.lfut_test_trim
+  local results = { exe:submit(function() return trim "  x" end):result(), exe:submit(trim, " y"):result() }
+  string.lfut_test_trim = nil
+  lu.assertEquals(results, { "x", "y" })
+end
+
+function TestFunctions.test_strict_globals()
+  local exe <close> = support.Executor(1)
+  setmetatable(_G, {
+    __index = function(_, k) error("undefined " .. k, 2) end,
+    __newindex = function(_, k) error("assigned " .. k, 2) end,
+  })
+  local r = table.pack(pcall(function()
+    return exe:submit(function() return no_such_global, type(print) end):result()
+  end))
+  setmetatable(_G, nil)
+  lu.assertEquals(r, { true, nil, "function", n = 3 })
+end
+
 -- Two instances of one function in one worker: the first is parked in a wait.
 function TestFunctions.test_upvalues_of_an_interrupted_function_are_not_replaced()
   support.needs_workers()

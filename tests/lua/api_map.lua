@@ -925,6 +925,19 @@ function TestMap.test_starmap()
   lu.assertEquals(exe:starmap(add, { { 1, 2 }, { 3, 4 } }, { chunksize = 1, protected = true }):list().n, 2)
 end
 
+function TestMap.test_starmap_with_a_wrong_n()
+  local exe <close> = support.Executor(1)
+  local function count(...)
+    return select("#", ...)
+  end
+  lu.assertEquals(exe:starmap(count, { { n = -1, 5 }, { n = 1.5, 5, 6 }, { n = "x", 5 } }):list(), { 1, 2, 1, n = 3 })
+  for _, n in ipairs { 1 << 40, (1 << 32) + 1, math.maxinteger } do
+    local e = support.raised(function() return exe:starmap(count, { { n = n, 7 } }):list() end)
+    lu.assertStrContains(tostring(e), "too many")
+  end
+  support.works(exe)
+end
+
 function TestMap.test_starmap_of_what_is_no_table()
   local exe <close> = support.Executor(2)
   local e = support.raised(function() exe:starmap(square, { { 1 }, 2 }):list() end)
