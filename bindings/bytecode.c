@@ -125,7 +125,7 @@ static void read_globals(reader *r, const unsigned char *code, size_t n,
 }
 
 static void skip_debug(reader *r) {
-  take(r, take_size(r)); /* lineinfo */
+  take(r, take_size(r));                                 /* lineinfo */
   for (size_t n = take_size(r); n > 0 && !r->bad; n--) { /* abslineinfo */
     take_size(r);
     take_size(r);

@@ -20,7 +20,7 @@ static const char *const when_names[] = {"ALL_COMPLETED", "FIRST_COMPLETED",
 /* A future in the set. */
 typedef struct member {
   lf_member base;
-  int index;     /* in the table of futures */
+  int index; /* in the table of futures */
 } member;
 
 /* User value 1: the table of futures, each once, in order of addition. User
@@ -30,7 +30,7 @@ typedef struct {
   lf_waits waits;
   member **members; /* one block each, so that they never move */
   size_t n, cap;
-  size_t done;      /* taken */
+  size_t done; /* taken */
   int64_t deadline;
   condition when;
 } futures;
@@ -52,8 +52,7 @@ static int futures_gc(lua_State *L) {
   return 0;
 }
 
-static futures *push_new(lua_State *L, int64_t deadline,
-                         condition when) {
+static futures *push_new(lua_State *L, int64_t deadline, condition when) {
   futures *f = lua_newuserdatauv(L, sizeof *f, 2);
   memset(f, 0, sizeof *f);
   lf_waitset_init(&f->set);
@@ -143,7 +142,9 @@ static bool await_more(lua_State *L, futures *f) {
   return lfb_wait(L, lfb_self(L), &what);
 }
 
-/* --- wait --------------------------------------------------------------------------- */
+/* --- wait
+ * ---------------------------------------------------------------------------
+ */
 
 /* Takes what is done; true if it is time to return. */
 static bool is_enough(futures *f) {
@@ -206,7 +207,8 @@ int lfb_wait_futures(lua_State *L) {
   return wait_k(L, LUA_OK, 0);
 }
 
-/* --- as_completed --------------------------------------------------------------------- */
+/* --- as_completed
+ * --------------------------------------------------------------------- */
 
 static int raise_unfinished(lua_State *L, futures *f) {
   lfb_push_error(L, "TimeoutError", "%d (of %d) futures unfinished",

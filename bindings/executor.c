@@ -37,14 +37,15 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
     lfb_raise_code(L, LF_EBROKEN, pool);
 }
 
-/* --- Making one ------------------------------------------------------------------ */
+/* --- Making one
+ * ------------------------------------------------------------------ */
 
 /* The constructor's options, on the stack: name, initializer, initargs. */
 enum { NAME = 2, INITIALIZER, INITARGS };
 
 static const char *const option_names[] = {
-    "max_workers",  "name",                "initializer", "initargs",
-    "start_method", "max_tasks_per_child", NULL};
+    "max_workers",         "name", "initializer", "initargs", "start_method",
+    "max_tasks_per_child", NULL};
 
 static int default_workers(lfb_state *S, bool in_caller) {
   if (in_caller)
@@ -187,7 +188,8 @@ static int executor_gc(lua_State *L) {
   return 0;
 }
 
-/* --- Running in the caller ----------------------------------------------------------- */
+/* --- Running in the caller
+ * ----------------------------------------------------------- */
 
 struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
   (void)S;
@@ -234,7 +236,8 @@ static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_cycle_end(waiting);
 }
 
-/* --- Methods -------------------------------------------------------------------------- */
+/* --- Methods
+ * -------------------------------------------------------------------------- */
 
 /* Pushes a future for the call of what is at 2 with what follows: n values. */
 static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {
@@ -347,9 +350,9 @@ static int executor_stats(lua_State *L) {
   const struct {
     const char *name;
     uint64_t value;
-  } fields[] = {{"workers", s.workers},     {"idle", s.idle},
-                {"queued", s.queued},       {"running", s.running},
-                {"finished", s.finished},   {"failed", s.failed},
+  } fields[] = {{"workers", s.workers},    {"idle", s.idle},
+                {"queued", s.queued},      {"running", s.running},
+                {"finished", s.finished},  {"failed", s.failed},
                 {"cancelled", s.cancelled}};
   lua_createtable(L, 0, 7);
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {

@@ -8,10 +8,10 @@
 
 /* The userdata. A pool is in an interpreter at most once. */
 typedef struct {
-  lf_pool *pool;     /* a reference, and a handle unless 'inside' */
-  bool inside;       /* in one of the pool's own workers */
-  struct lf_vm *vm;  /* InlineExecutor: the interpreter, opened at the first
-                        task; owned unless 'inside' */
+  lf_pool *pool;    /* a reference, and a handle unless 'inside' */
+  bool inside;      /* in one of the pool's own workers */
+  struct lf_vm *vm; /* InlineExecutor: the interpreter, opened at the first
+                       task; owned unless 'inside' */
 } lfb_executor;
 
 void lfb_executor_open(lua_State *L, lfb_state *S);

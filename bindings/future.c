@@ -34,7 +34,8 @@ static int future_gc(lua_State *L) {
   return 0;
 }
 
-/* --- Waiting for the outcome ------------------------------------------------------ */
+/* --- Waiting for the outcome
+ * ------------------------------------------------------ */
 
 bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
   while (!lf_task_done(task)) {
@@ -119,7 +120,8 @@ static int future_exception(lua_State *L) {
   return exception_k(L, LUA_OK, lfb_check_deadline(L, 2));
 }
 
-/* --- Looking, cancelling ------------------------------------------------------------ */
+/* --- Looking, cancelling
+ * ------------------------------------------------------------ */
 
 /* f:traceback() */
 static int future_traceback(lua_State *L) {
@@ -134,8 +136,7 @@ static int future_traceback(lua_State *L) {
 /* f:cancel() */
 static int future_cancel(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
-  bool cancelled =
-      lf_task_cancel(task) || lf_task_state(task) == LF_CANCELLED;
+  bool cancelled = lf_task_cancel(task) || lf_task_state(task) == LF_CANCELLED;
   lfb_poll(L, lfb_self(L));
   lua_pushboolean(L, cancelled);
   return 1;
@@ -160,8 +161,8 @@ static int future_done(lua_State *L) {
   return 1;
 }
 
-static const char *const states[] = {"pending", "running", "finished",
-                                     "failed", "cancelled"};
+static const char *const states[] = {"pending", "running", "finished", "failed",
+                                     "cancelled"};
 
 static int future_state(lua_State *L) {
   lua_pushstring(L, states[lf_task_state(lfb_check_future(L, 1))]);
@@ -218,8 +219,7 @@ void lfb_future_open(lua_State *L, lfb_state *S) {
       {"state", future_state},
       {"add_done_callback", lfb_add_done_callback},
       {NULL, NULL}};
-  static const luaL_Reg metamethods[] = {{"__gc", future_gc},
-                                         {"__tostring", future_tostring},
-                                         {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {
+      {"__gc", future_gc}, {"__tostring", future_tostring}, {NULL, NULL}};
   lfb_newclass(L, S, LFB_FUTURE, "lfut.Future", methods, metamethods);
 }

@@ -13,8 +13,8 @@ struct lfb_loan {
   lfb_state *sender; /* NULL: it has closed; the lock */
   const char *bytes; /* the lock, or while readers > 0 */
   size_t len;
-  int readers;       /* the lock */
-  bool copied;       /* 'bytes' is ours, NULL for lack of memory; the lock */
+  int readers; /* the lock */
+  bool copied; /* 'bytes' is ours, NULL for lack of memory; the lock */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

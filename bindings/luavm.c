@@ -22,7 +22,8 @@
 
 enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
 
-/* --- Ending a task early --------------------------------------------------------- */
+/* --- Ending a task early
+ * --------------------------------------------------------- */
 
 static void doom_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
@@ -96,7 +97,8 @@ static void vm_interrupt(struct lf_vm *vm) {
   lf_unpark(lf_worker_parker(vm->worker));
 }
 
-/* --- Captured globals, while the task waits --------------------------------------- */
+/* --- Captured globals, while the task waits
+ * --------------------------------------- */
 
 /* Stands for nil in the table, whose names have to stay. */
 static char unset;
@@ -129,7 +131,8 @@ void lfb_exchange_globals(lua_State *L, int ref, bool save) {
   lua_pop(L, 2);
 }
 
-/* --- Runs ------------------------------------------------------------------------- */
+/* --- Runs
+ * ------------------------------------------------------------------------- */
 
 lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   lf_link *l = lf_list_pop(&vm->runs);
@@ -192,7 +195,8 @@ bool lfb_try(struct lf_vm *vm, lua_CFunction f, void *arg) {
   return ok;
 }
 
-/* --- Failures ------------------------------------------------------------------------ */
+/* --- Failures
+ * ------------------------------------------------------------------------ */
 
 typedef struct {
   lfb_run *run;
@@ -267,16 +271,17 @@ static void put_memory_error(lf_buf *data) {
 void lfb_pack_failure(lfb_run *r, lf_buf *data, char **trace) {
   failure f = {.run = r, .data = data, .value = LUA_NOREF};
   lfb_try(r->vm, take_traceback, &f);
-  bool ok = lfb_try(r->vm, take_value, &f) &&
-            (lfb_try(r->vm, pack_failure, &f) ||
-             lfb_try(r->vm, pack_refusal, &f));
+  bool ok =
+      lfb_try(r->vm, take_value, &f) &&
+      (lfb_try(r->vm, pack_failure, &f) || lfb_try(r->vm, pack_refusal, &f));
   luaL_unref(r->vm->L, LUA_REGISTRYINDEX, f.value);
   if (!ok)
     put_memory_error(data);
   *trace = f.trace;
 }
 
-/* --- Tasks ------------------------------------------------------------------------- */
+/* --- Tasks
+ * ------------------------------------------------------------------------- */
 
 static int task_done(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -435,7 +440,9 @@ static void vm_resume(struct lf_vm *vm, lf_run *base) {
   go(r, 0);
 }
 
-/* --- Life ---------------------------------------------------------------------------- */
+/* --- Life
+ * ----------------------------------------------------------------------------
+ */
 
 static void *vm_alloc(void *ud, void *block, size_t old, size_t size) {
   (void)ud;

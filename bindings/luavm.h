@@ -14,13 +14,13 @@
 /* One task on its way through the interpreter. */
 typedef struct lfb_run {
   lf_run base;
-  lf_link link;      /* among the interpreter's free ones, or none */
-  lf_link all;       /* among all of the interpreter's */
+  lf_link link; /* among the interpreter's free ones, or none */
+  lf_link all;  /* among all of the interpreter's */
   struct lf_vm *vm;
-  lf_task *task;     /* a reference */
-  lua_State *co;     /* the coroutine in which it runs; reused */
-  int co_ref;        /* keeps it */
-  int globals;       /* registry: a table of the captured globals by name */
+  lf_task *task; /* a reference */
+  lua_State *co; /* the coroutine in which it runs; reused */
+  int co_ref;    /* keeps it */
+  int globals;   /* registry: a table of the captured globals by name */
   /* What it waits for. */
   lf_waiter waiter;
   lf_task *awaited;
@@ -29,15 +29,15 @@ typedef struct lfb_run {
   void *watched;
   bool waiting;
   /* A part of a parallel loop (part.c). */
-  lf_chunk *chunk;  /* NULL: a task of its own */
-  lf_job *job;      /* a reference */
-  int setup;        /* registry: the job's function and options */
+  lf_chunk *chunk;           /* NULL: a task of its own */
+  lf_job *job;               /* a reference */
+  int setup;                 /* registry: the job's function and options */
   const unsigned char *item; /* the next packed one */
   lua_Number first, step;    /* else a range of floats */
   uint64_t position;         /* of the next item */
-  int sink;         /* lfb_sink */
-  size_t mark;      /* end of the output's last complete entry */
-  int64_t since;    /* when it began */
+  int sink;                  /* lfb_sink */
+  size_t mark;               /* end of the output's last complete entry */
+  int64_t since;             /* when it began */
   /* Not empty: it must end with this error, whatever it does. */
   char doom[64];
 } lfb_run;
@@ -46,18 +46,18 @@ struct lf_vm {
   lua_State *L;
   lfb_state *S;
   lf_worker *worker;
-  lf_link runs;        /* free ones */
-  size_t free_runs;    /* how many */
-  lf_link all;         /* all; freed when the interpreter is closed */
-  lfb_run *current;    /* that runs now, or NULL */
+  lf_link runs;                /* free ones */
+  size_t free_runs;            /* how many */
+  lf_link all;                 /* all; freed when the interpreter is closed */
+  lfb_run *current;            /* that runs now, or NULL */
   lua_State *volatile running; /* the innermost coroutine of it */
-  bool yields;         /* nothing below 'running' that cannot yield */
-  bool closing;        /* finalizers may run, but not wait */
-  bool idle_garbage;   /* handles may lie about */
+  bool yields;                 /* nothing below 'running' that cannot yield */
+  bool closing;                /* finalizers may run, but not wait */
+  bool idle_garbage;           /* handles may lie about */
   volatile sig_atomic_t interrupted; /* set by the signal handler */
-  lf_run callbacks;    /* made ready when a done-callback falls due */
+  lf_run callbacks; /* made ready when a done-callback falls due */
   struct lfb_output *output;
-  uint64_t job;        /* whose function is kept in LFB_REF_JOB */
+  uint64_t job; /* whose function is kept in LFB_REF_JOB */
 };
 
 extern const lf_vmops lfb_vmops;

@@ -26,9 +26,9 @@ enum {
 enum { EXECUTOR = 1, SOURCE, SOURCE_ERROR, USER_VALUES = SOURCE_ERROR };
 
 typedef struct {
-  lf_job *job;       /* a reference */
+  lf_job *job; /* a reference */
   lfb_source source;
-  bool star;         /* each item is a table of arguments */
+  bool star; /* each item is a table of arguments */
   bool protected;
   bool failed_source; /* user value SOURCE_ERROR is to be raised at the end */
   bool ended;
@@ -36,9 +36,9 @@ typedef struct {
   uint64_t pulled;     /* items given to the job */
   uint64_t consumed;   /* items whose results have been taken */
   int64_t deadline;
-  lf_chunk *chunk;     /* being read, or NULL */
+  lf_chunk *chunk;         /* being read, or NULL */
   const unsigned char *at; /* its next entry */
-  uint64_t read;       /* entries read */
+  uint64_t read;           /* entries read */
 } loop;
 
 typedef struct {
@@ -48,7 +48,8 @@ typedef struct {
   int64_t deadline;
 } options;
 
-/* --- Options -------------------------------------------------------------------------- */
+/* --- Options
+ * -------------------------------------------------------------------------- */
 
 /* The positive integer option 'name', 0 if it is not set. */
 static uint64_t positive_option(lua_State *L, int idx, const char *name) {
@@ -113,7 +114,8 @@ static options check_options(lua_State *L, int idx) {
   return o;
 }
 
-/* --- Making a loop ---------------------------------------------------------------------- */
+/* --- Making a loop
+ * ---------------------------------------------------------------------- */
 
 static int loop_gc(lua_State *L) {
   loop *l = lfb_check(L, 1, LFB_MAP);
@@ -174,8 +176,7 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const loop *l, int fn,
     lua_pushvalue(L, combine);
   else
     lua_pushnil(L);
-  lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &setup_label,
-           NULL);
+  lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &setup_label, NULL);
   if (lua_isfunction(L, fn) && !lua_iscfunction(L, fn))
     code = lfb_code_of(L, lfb_self(L), fn);
   lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
@@ -214,15 +215,15 @@ static loop *push_loop(lua_State *L, bool star, lfb_sink sink, int combine,
   return l;
 }
 
-/* --- Supplying items ---------------------------------------------------------------------- */
+/* --- Supplying items
+ * ---------------------------------------------------------------------- */
 
 /* Replaces the item's table at the top by its arguments. */
 static int spread(lua_State *L, uint64_t i) {
   if (!lua_istable(L, -1)) {
     luaL_where(L, 2); /* of who called map, or the iterator */
     lua_pushfstring(L, "%sbad item #%I (table of arguments expected, got %s)",
-                    lua_tostring(L, -1), (LUAI_UACINT)i,
-                    luaL_typename(L, -2));
+                    lua_tostring(L, -1), (LUAI_UACINT)i, luaL_typename(L, -2));
     lua_error(L);
   }
   int table = lua_gettop(L);
@@ -376,7 +377,8 @@ static void supply(lua_State *L, loop *l, int self) {
   }
 }
 
-/* --- Reading results ------------------------------------------------------------------- */
+/* --- Reading results
+ * ------------------------------------------------------------------- */
 
 static uint64_t entry_kind(loop *l) {
   return *l->at++;
@@ -424,7 +426,8 @@ static int raise_item(lua_State *L) {
   return lfb_raise(L, trace && trace[0] ? trace : NULL);
 }
 
-/* --- Asking for chunks --------------------------------------------------------------------- */
+/* --- Asking for chunks
+ * --------------------------------------------------------------------- */
 
 typedef enum { READY, YIELD, END, STOPPED } progress;
 
@@ -503,7 +506,9 @@ static bool push_end(lua_State *L, loop *l, int self, progress how,
   return true;
 }
 
-/* --- map ---------------------------------------------------------------------------------- */
+/* --- map
+ * ----------------------------------------------------------------------------------
+ */
 
 /* The values of one step of the iterator, from the chunk's next entry. */
 static int deliver(lua_State *L, loop *l) {
@@ -618,8 +623,8 @@ static int loop_list(lua_State *L) {
   loop *l = lfb_check(L, 1, LFB_MAP);
   lfb_poll(L, lfb_self(L));
   lua_settop(L, 1);
-  uint64_t n = l->source.known && l->source.total < 1 << 24 ? l->source.total
-                                                            : 0;
+  uint64_t n =
+      l->source.known && l->source.total < 1 << 24 ? l->source.total : 0;
   lua_createtable(L, (int)n, 1);
   lua_pushnil(L);
   return list_k(L, LUA_OK, 0);
@@ -676,7 +681,8 @@ int lfb_starmap(lua_State *L) {
   return push_iterator(L);
 }
 
-/* --- for_each, reduce --------------------------------------------------------------------- */
+/* --- for_each, reduce
+ * --------------------------------------------------------------------- */
 
 /* Reads the chunk of a loop without results: raises its error, if any. */
 static void check_chunk(lua_State *L, loop *l) {
@@ -784,7 +790,9 @@ int lfb_reduce(lua_State *L) {
   return reduce_k(L, LUA_OK, some);
 }
 
-/* --- The class ---------------------------------------------------------------------------- */
+/* --- The class
+ * ----------------------------------------------------------------------------
+ */
 
 static int loop_tostring(lua_State *L) {
   loop *l = lfb_check(L, 1, LFB_MAP);

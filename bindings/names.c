@@ -12,13 +12,13 @@
 enum { DEPTH = 4 };
 
 static const char *const standard[] = {
-    "assert",   "collectgarbage", "dofile",  "error",    "getmetatable",
-    "ipairs",   "load",           "loadfile", "next",    "pairs",
-    "pcall",    "print",          "rawequal", "rawget",  "rawlen",
-    "rawset",   "require",        "select",  "setmetatable", "tonumber",
-    "tostring", "type",           "warn",    "xpcall",   "_G",
-    "_VERSION", "coroutine",      "debug",   "io",       "math",
-    "os",       "package",        "string",  "table",    "utf8"};
+    "assert",   "collectgarbage", "dofile",   "error",        "getmetatable",
+    "ipairs",   "load",           "loadfile", "next",         "pairs",
+    "pcall",    "print",          "rawequal", "rawget",       "rawlen",
+    "rawset",   "require",        "select",   "setmetatable", "tonumber",
+    "tostring", "type",           "warn",     "xpcall",       "_G",
+    "_VERSION", "coroutine",      "debug",    "io",           "math",
+    "os",       "package",        "string",   "table",        "utf8"};
 
 enum { NSTANDARD = sizeof standard / sizeof standard[0] };
 
@@ -189,8 +189,7 @@ static void resolve(lua_State *L, lfb_state *S, const char *name, size_t len) {
     follow(L, key, name);
 }
 
-void lfb_push_named(lua_State *L, lfb_state *S, const char *name,
-                    size_t len) {
+void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len) {
   lfb_push_ref(L, LFB_REF_NAMED);
   lua_pushlstring(L, name, len);
   lua_pushvalue(L, -1);

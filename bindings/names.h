@@ -21,8 +21,7 @@ bool lfb_push_name(lua_State *L, int idx);
 
 /* Pushes the object with that name, requiring its module; raises if there is
  * none. */
-void lfb_push_named(lua_State *L, lfb_state *S, const char *name,
-                    size_t len);
+void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len);
 
 /* Is the value at the top what the standard global 'name' is? */
 bool lfb_is_standard(lua_State *L, const char *name);

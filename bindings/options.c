@@ -7,8 +7,7 @@
 
 void lfb_check_option_names(lua_State *L, int idx, const char *const names[]) {
   for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-    const char *key =
-        lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     int i = 0;
     while (names[i] && strcmp(names[i], key) != 0)
       i++;

@@ -29,13 +29,13 @@ typedef enum {
   LFB_T_SHARED,  /* pointer to code: a closure without upvalues */
   LFB_T_OBJECT,  /* uint32: one that occurred before */
   /* First occurrences; the object's number is the next one. */
-  LFB_T_TABLE,   /* has a body */
-  LFB_T_CLOSURE, /* pointer to code; has a body */
-  LFB_T_CLASS,   /* identity, uint64 hash, uint64 length, stream */
+  LFB_T_TABLE,      /* has a body */
+  LFB_T_CLOSURE,    /* pointer to code; has a body */
+  LFB_T_CLASS,      /* identity, uint64 hash, uint64 length, stream */
   LFB_T_OPEN_CLASS, /* identity; has a body */
-  LFB_T_SELF,    /* the table that this stream describes; has a body */
-  LFB_T_HANDLE,  /* uint8 class, pointer */
-  LFB_T_USERDATA, /* uint64 length, stream: __lfut_unpack, packed form */
+  LFB_T_SELF,       /* the table that this stream describes; has a body */
+  LFB_T_HANDLE,     /* uint8 class, pointer */
+  LFB_T_USERDATA,   /* uint64 length, stream: __lfut_unpack, packed form */
   /* In a table's body: values of 1, 2, 3, ..., then pairs. */
   LFB_T_FLOATS, /* uint32 count, doubles */
   LFB_T_PAIRS,  /* key, value; key, value; ...; LFB_T_END */

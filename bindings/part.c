@@ -9,7 +9,8 @@
 #include "drivers.lua.h"
 #include "pack.h"
 
-/* --- The job's function and options ------------------------------------------------ */
+/* --- The job's function and options
+ * ------------------------------------------------ */
 
 /* Pushes the table of the setup's values; each of several runs of one job has
  * its own, as one may be parked in the middle of the function. One that is not
@@ -52,7 +53,8 @@ static int keep_setup(lua_State *L) {
   return 0;
 }
 
-/* --- What the drivers call ----------------------------------------------------------- */
+/* --- What the drivers call
+ * ----------------------------------------------------------- */
 
 static lfb_run *run_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
@@ -84,7 +86,8 @@ static int emit(lua_State *L) {
   return 0;
 }
 
-/* --- Running -------------------------------------------------------------------------- */
+/* --- Running
+ * -------------------------------------------------------------------------- */
 
 static void push_helper(lua_State *L, lfb_run *r, lua_CFunction f) {
   lua_pushlightuserdata(L, r);
@@ -136,8 +139,7 @@ static void push_range(lua_State *L, lfb_run *r, int setup, uint64_t position) {
 }
 
 /* How many items there are from 'position' on, and fetch. */
-static void push_items(lua_State *L, lfb_run *r, int setup,
-                       uint64_t position) {
+static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   lf_block *b = r->chunk->block;
   uint64_t left = r->chunk->first + r->chunk->count - position;
   lua_pushinteger(L, (lua_Integer)left);
@@ -232,7 +234,9 @@ bool lfb_run_part(struct lf_vm *vm, lf_job *job) {
   return true;
 }
 
-/* --- Ending ---------------------------------------------------------------------------- */
+/* --- Ending
+ * ----------------------------------------------------------------------------
+ */
 
 /* The error entry of the item that failed. */
 static bool put_error(lfb_run *r) {

@@ -20,7 +20,7 @@ typedef enum {
 enum {
   LFB_SETUP_FUNCTION = 1,
   LFB_SETUP_SINK,
-  LFB_SETUP_FIRST,   /* of a range; nil: the items are packed */
+  LFB_SETUP_FIRST, /* of a range; nil: the items are packed */
   LFB_SETUP_STEP,
   LFB_SETUP_SEED,    /* or nil */
   LFB_SETUP_COMBINE, /* or nil */

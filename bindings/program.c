@@ -64,7 +64,8 @@ static int workers_from_environment(lua_State *L) {
 static void finish_at_exit(int status, void *home) {
   lf_pool *p;
   lfb_home *h = home;
-  while (status == EXIT_SUCCESS && !h->abandoned && (p = lf_host_pool(&h->host, 0))) {
+  while (status == EXIT_SUCCESS && !h->abandoned &&
+         (p = lf_host_pool(&h->host, 0))) {
     lf_pool_finish(p);
     while (!lf_task_done(lf_pool_over(p)))
       lf_park(&h->parker, lf_after(0.001));

@@ -38,8 +38,7 @@ static void pack_initializer(lua_State *L, lfb_state *S, lfb_setup *setup,
   luaL_checkstack(L, n + 1, "too many initargs");
   for (int i = 1; i <= n; i++)
     lua_geti(L, idx + 1, i);
-  lfb_pack(L, S, &setup->initializer, top + 1, n + 1, &initializer_label,
-           NULL);
+  lfb_pack(L, S, &setup->initializer, top + 1, n + 1, &initializer_label, NULL);
   setup->has_initializer = true;
   lua_settop(L, top);
 }
@@ -87,7 +86,8 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
   return setup;
 }
 
-/* --- What is taken over from the program --------------------------------------- */
+/* --- What is taken over from the program
+ * --------------------------------------- */
 
 void lfb_start_unref(lfb_start *start) {
   if (!start || atomic_fetch_sub(&start->refs, 1) != 1)

@@ -12,13 +12,12 @@ typedef struct {
   lfb_home *home;     /* a reference */
   lf_buf initializer; /* packed: function or source text, arguments */
   bool has_initializer;
-  const char *kind;   /* "thread", "inline" */
+  const char *kind; /* "thread", "inline" */
 } lfb_setup;
 
 /* The initializer is at 'idx', with its list of arguments behind it; nil for
  * none. Raises on error. */
-lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
-                         const char *kind);
+lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind);
 void lfb_setup_free(void *setup);
 
 /* In the program: notes how interpreters are to start from now on. Raises. */

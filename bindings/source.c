@@ -20,7 +20,8 @@ static bool has_metatable(lua_State *L, int idx, const char *name) {
   return same;
 }
 
-/* --- Ranges ----------------------------------------------------------------------- */
+/* --- Ranges
+ * ----------------------------------------------------------------------- */
 
 /* As Lua's numeric for counts (lvm.c, forprep). */
 static uint64_t count_integers(lua_Integer first, lua_Integer last,
@@ -160,7 +161,9 @@ static int range_tostring(lua_State *L) {
   return 1;
 }
 
-/* --- Zips --------------------------------------------------------------------------- */
+/* --- Zips
+ * ---------------------------------------------------------------------------
+ */
 
 static bool is_callable(lua_State *L, int idx) {
   if (lua_isfunction(L, idx))
@@ -231,7 +234,9 @@ static int zip_next(lua_State *L, int kept) {
   return n;
 }
 
-/* --- Sources --------------------------------------------------------------------------- */
+/* --- Sources
+ * ---------------------------------------------------------------------------
+ */
 
 static void open_table(lua_State *L, int idx, lfb_source *s) {
   lua_pushliteral(L, "n");

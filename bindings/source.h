@@ -11,11 +11,11 @@ typedef enum { LFB_TABLE, LFB_RANGE, LFB_ZIP, LFB_FUNCTION } lfb_source_kind;
 
 typedef struct {
   lfb_source_kind kind;
-  bool at_call;     /* all items are read at the call */
-  bool known;       /* 'total' is */
+  bool at_call; /* all items are read at the call */
+  bool known;   /* 'total' is */
   uint64_t total;
-  uint64_t next;    /* items read */
-  bool floats;      /* a range of floats */
+  uint64_t next; /* items read */
+  bool floats;   /* a range of floats */
   lua_Integer first, step;
   lua_Number ffirst, fstep;
 } lfb_source;

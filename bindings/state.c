@@ -132,9 +132,8 @@ void lfb_set_class(lua_State *L, lfb_class class) {
   lua_setmetatable(L, -2);
 }
 
-void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class,
-                  const char *name, const luaL_Reg *methods,
-                  const luaL_Reg *metamethods) {
+void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
+                  const luaL_Reg *methods, const luaL_Reg *metamethods) {
   lua_newtable(L);
   lfb_setfuncs(L, S, metamethods);
   if (methods) {

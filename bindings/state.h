@@ -24,8 +24,8 @@ typedef enum {
 
 enum { LFB_SLOTS = LF_LIMIT(256, 4) };
 
-/* How an interpreter starts: package.path, package.cpath, arg and the loaders in
- * package.preload, as the program has them. Counted, read-only. */
+/* How an interpreter starts: package.path, package.cpath, arg and the loaders
+ * in package.preload, as the program has them. Counted, read-only. */
 typedef struct {
   _Atomic size_t refs;
   uint64_t version;
@@ -37,8 +37,8 @@ typedef struct {
 typedef struct {
   _Atomic size_t refs;
   lf_host host;
-  lf_parker parker; /* of the program's thread */
-  int workers;      /* default number, 0: none was given */
+  lf_parker parker;      /* of the program's thread */
+  int workers;           /* default number, 0: none was given */
   atomic_bool abandoned; /* no work is to be finished at the end */
   pthread_mutex_t lock;
   lfb_start *start; /* the latest; under the lock */
@@ -57,26 +57,26 @@ typedef struct {
 } lfb_slot;
 
 typedef struct lfb_state {
-  lua_State *L;   /* the interpreter's main thread */
+  lua_State *L;                     /* the interpreter's main thread */
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const char *class_names[LFB_CLASSES];
-  uint64_t id;    /* never used again */
-  lfb_home *home; /* a reference */
+  uint64_t id;      /* never used again */
+  lfb_home *home;   /* a reference */
   struct lf_vm *vm; /* NULL in the program */
 
   /* Done-callbacks (callback.c). */
-  lf_link callbacks;            /* all that have not run */
-  _Atomic(lfb_callback *) due;  /* pushed by any thread, newest first */
-  lfb_callback *taken;          /* oldest first */
-  lf_waker *waker;              /* who is told when one falls due */
-  lf_waker home_waker;          /* the program's: unparks its thread */
+  lf_link callbacks;           /* all that have not run */
+  _Atomic(lfb_callback *) due; /* pushed by any thread, newest first */
+  lfb_callback *taken;         /* oldest first */
+  lf_waker *waker;             /* who is told when one falls due */
+  lf_waker home_waker;         /* the program's: unparks its thread */
   bool in_callback;
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 
   lf_link lent, returned;   /* loans (loan.c); its lock */
   atomic_bool any_returned; /* a hint */
 
-  lf_buf scratch;      /* for dumping functions */
+  lf_buf scratch; /* for dumping functions */
   lfb_slot slots[LFB_SLOTS];
   uint64_t next_table; /* last id given to a table (identity.c) */
   size_t codes;        /* entries in LFB_REF_CODES */
@@ -86,19 +86,19 @@ typedef struct lfb_state {
 
 /* Tables in the registry, at the address of these. */
 typedef enum {
-  LFB_REF_SLOTS,    /* index -> closure, weak */
-  LFB_REF_CODES,    /* code id -> function without upvalues */
-  LFB_REF_NAMES,    /* object -> name, weak keys */
-  LFB_REF_NAMED,    /* name -> object */
-  LFB_REF_STANDARD, /* name of a standard global -> its value */
-  LFB_REF_IDS,      /* table -> identity, weak keys */
-  LFB_REF_BY_ID,    /* identity -> table, weak values */
-  LFB_REF_VERSIONS, /* class -> hash of its description, weak keys */
-  LFB_REF_HANDLES,  /* pool -> its executor object, weak values */
-  LFB_REF_CALLBACKS, /* callback -> {future, function} */
-  LFB_REF_JOB,     /* a parallel loop's function and options (part.c) */
-  LFB_REF_DRIVERS, /* scripts/drivers.lua */
-  LFB_REF_LOANS,   /* loan -> string */
+  LFB_REF_SLOTS,      /* index -> closure, weak */
+  LFB_REF_CODES,      /* code id -> function without upvalues */
+  LFB_REF_NAMES,      /* object -> name, weak keys */
+  LFB_REF_NAMED,      /* name -> object */
+  LFB_REF_STANDARD,   /* name of a standard global -> its value */
+  LFB_REF_IDS,        /* table -> identity, weak keys */
+  LFB_REF_BY_ID,      /* identity -> table, weak values */
+  LFB_REF_VERSIONS,   /* class -> hash of its description, weak keys */
+  LFB_REF_HANDLES,    /* pool -> its executor object, weak values */
+  LFB_REF_CALLBACKS,  /* callback -> {future, function} */
+  LFB_REF_JOB,        /* a parallel loop's function and options (part.c) */
+  LFB_REF_DRIVERS,    /* scripts/drivers.lua */
+  LFB_REF_LOANS,      /* loan -> string */
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,
 } lfb_ref;
@@ -124,9 +124,8 @@ void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 
 /* A metatable with these functions and __index, left in the registry; 'name', a
  * literal, is what messages call it. */
-void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class,
-                  const char *name, const luaL_Reg *methods,
-                  const luaL_Reg *metamethods);
+void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
+                  const luaL_Reg *methods, const luaL_Reg *metamethods);
 
 /* Pushes the metatable; makes it that of the userdata at the top. */
 void lfb_push_class(lua_State *L, lfb_class class);

@@ -19,7 +19,7 @@ typedef struct {
   lfb_state *S;
   const unsigned char *at;
   int base;
-  int self;        /* stack index of what an inner stream describes, or 0 */
+  int self; /* stack index of what an inner stream describes, or 0 */
   uint32_t objects;
   uint32_t filled; /* with their body read */
   int *globals;    /* a table of names, or LUA_NOREF; may be NULL */
@@ -68,7 +68,8 @@ static void push_object(unpacker *U, uint32_t n) {
   lua_rawgeti(U->L, U->base + ANCHOR, (lua_Integer)n + 1);
 }
 
-/* --- Objects ------------------------------------------------------------------ */
+/* --- Objects
+ * ------------------------------------------------------------------ */
 
 /* Numbers the object at the top. One without a body is marked in the anchor
  * table at its negated index. */
@@ -130,7 +131,8 @@ static void push_handle(unpacker *U) {
   new_object(U, false);
 }
 
-/* --- Streams within the stream -------------------------------------------------- */
+/* --- Streams within the stream
+ * -------------------------------------------------- */
 
 static uint32_t get_count(unpacker *U);
 static void unpack_rest(unpacker *U, uint32_t n);
@@ -235,7 +237,8 @@ static void push_userdata(unpacker *U) {
   lua_rawseti(L, U->base + ANCHOR, (lua_Integer)n + 1);
 }
 
-/* --- Values --------------------------------------------------------------------- */
+/* --- Values
+ * --------------------------------------------------------------------- */
 
 static void unpack_object(unpacker *U, unsigned tag) {
   lua_State *L = U->L;
@@ -320,7 +323,8 @@ static void unpack_value(unpacker *U) {
   unpack_tagged(U, get_byte(U));
 }
 
-/* --- Bodies ---------------------------------------------------------------------- */
+/* --- Bodies
+ * ---------------------------------------------------------------------- */
 
 static void fill_table(unpacker *U, int table) {
   lua_State *L = U->L;

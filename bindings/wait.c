@@ -36,7 +36,8 @@ static void run_fire(lf_waiter *waiter) {
   r->base.waker.wake(&r->base.waker);
 }
 
-/* --- Cycles -------------------------------------------------------------------- */
+/* --- Cycles
+ * -------------------------------------------------------------------- */
 
 static lf_task *one_awaited(lf_waits *waits, size_t i) {
   return i == 0 ? lf_container_of(waits, lfb_run, waits)->awaited : NULL;
@@ -67,7 +68,8 @@ static void end_wait(lfb_run *r) {
     lf_cycle_end(r->task);
 }
 
-/* --- Parking --------------------------------------------------------------------- */
+/* --- Parking
+ * --------------------------------------------------------------------- */
 
 static void unwatch_task(lfb_run *r) {
   lf_waiter_remove(&r->waiter);
@@ -117,7 +119,8 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   watch(r, what);
 }
 
-/* --- Sleeping -------------------------------------------------------------------- */
+/* --- Sleeping
+ * -------------------------------------------------------------------- */
 
 bool lfb_must_stop(lfb_state *S) {
   if (S->vm)
@@ -133,8 +136,7 @@ static void let_hook_run(lua_State *L, lfb_state *S) {
   if (L != S->L)
     lua_sethook(L, hook, lua_gethookmask(S->L), lua_gethookcount(S->L));
   luaL_checkstack(L, 5, "interrupted");
-  if (luaL_loadstring(L, "return") == LUA_OK &&
-      lua_pcall(L, 0, 0, 0) == LUA_OK)
+  if (luaL_loadstring(L, "return") == LUA_OK && lua_pcall(L, 0, 0, 0) == LUA_OK)
     return;
   if (!S->interrupted)
     lfb_interrupt(S);

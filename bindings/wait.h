@@ -26,7 +26,7 @@ typedef struct {
   lf_task *task;
   lf_waitset *set;
   lf_job *job;
-  lf_waits *waits;  /* with 'set': its tasks */
+  lf_waits *waits; /* with 'set': its tasks */
   int64_t deadline;
 } lfb_wait_for;
 

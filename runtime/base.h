@@ -21,8 +21,7 @@ enum {
 };
 
 /* A condition that only a mistake in lfut can break: ends the program. */
-#define lf_check(cond)                                                         \
-  ((cond) ? (void)0 : lf_panic(__FILE__, __LINE__, #cond))
+#define lf_check(cond) ((cond) ? (void)0 : lf_panic(__FILE__, __LINE__, #cond))
 
 #ifdef LF_DEBUG
 #define lf_assert(cond) lf_check(cond)

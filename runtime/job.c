@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See job.h. The size of chunks follows guided self-scheduling (Polychronopoulos
- * and Kuck, 1987), bounded by time on both sides. */
+ * See job.h. The size of chunks follows guided self-scheduling
+ * (Polychronopoulos and Kuck, 1987), bounded by time on both sides. */
 #include "job.h"
 
 #include "mem.h"
@@ -15,10 +15,10 @@ enum {
 struct lf_job {
   _Atomic size_t refs;
   uint64_t id;
-  uint64_t epoch;  /* of the pool when the job began */
-  lf_pool *pool;   /* a reference */
-  lf_code *code;   /* a reference, or NULL */
-  lf_buf setup;    /* read-only */
+  uint64_t epoch; /* of the pool when the job began */
+  lf_pool *pool;  /* a reference */
+  lf_code *code;  /* a reference, or NULL */
+  lf_buf setup;   /* read-only */
   uint64_t chunksize;
   lf_order order;
   lf_waits waits;
@@ -45,7 +45,8 @@ struct held {
 
 static _Atomic uint64_t last_id;
 
-/* --- Blocks and chunks ------------------------------------------------------ */
+/* --- Blocks and chunks ------------------------------------------------------
+ */
 
 lf_block *lf_block_new(void) {
   lf_block *b = lf_zalloc(sizeof *b);
@@ -92,7 +93,8 @@ static lf_chunk *chunk_new(void) {
   return c;
 }
 
-/* --- The job ---------------------------------------------------------------- */
+/* --- The job ----------------------------------------------------------------
+ */
 
 static lf_task *awaited(lf_waits *waits, size_t i) {
   lf_job *job = lf_container_of(waits, lf_job, waits);
@@ -202,7 +204,8 @@ static void stop(lf_job *j, int err, const char *text) {
   j->stop = (lf_stop){err, text};
 }
 
-/* --- Runners ---------------------------------------------------------------- */
+/* --- Runners ----------------------------------------------------------------
+ */
 
 static int submit_runner(lf_job *j) {
   lf_task *t = lf_task_new(j->pool);
@@ -225,7 +228,8 @@ static bool want_runner(lf_job *j) {
   uint64_t size = j->chunksize ? j->chunksize : 1;
   uint64_t useful = (left + size - 1) / size;
   if (j->stopped || lf_pool_in_caller(j->pool) ||
-      j->queued >= lf_pool_max_workers(j->pool) || (uint64_t)j->queued >= useful)
+      j->queued >= lf_pool_max_workers(j->pool) ||
+      (uint64_t)j->queued >= useful)
     return false;
   j->queued++;
   return true;
@@ -368,7 +372,8 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
     start_runners(j, 1);
 }
 
-/* --- The consumer ------------------------------------------------------------- */
+/* --- The consumer
+ * ------------------------------------------------------------- */
 
 int lf_job_supply(lf_job *j, lf_block *block, uint64_t end) {
   struct held *h = NULL;

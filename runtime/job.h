@@ -34,7 +34,7 @@ size_t lf_block_start(const lf_block *block, uint64_t item);
 /* Items first ... first + count - 1. Written by the worker that claimed it,
  * then, once done, the consumer's. */
 typedef struct {
-  lf_link link;      /* in item order, or in order of completion */
+  lf_link link; /* in item order, or in order of completion */
   uint64_t first, count;
   lf_block *block;   /* where the items are, or NULL; a reference */
   lf_task *task;     /* its runner, while it runs; not counted */
@@ -81,7 +81,7 @@ typedef enum {
 } lf_next;
 
 typedef struct {
-  int err; /* 0: cancelled; else LF_E... of the pool */
+  int err;          /* 0: cancelled; else LF_E... of the pool */
   const char *text; /* why; lives as long as the job */
 } lf_stop;
 

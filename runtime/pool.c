@@ -22,8 +22,8 @@
 enum {
   BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */
   FAIR = 61, /* every so many tasks, the common queue comes before the own */
-  BRIEF_NS = 5000,         /* a task that takes less is taken with others */
-  IDLE_NS = 50000000,      /* how long until ops->idle */
+  BRIEF_NS = 5000,    /* a task that takes less is taken with others */
+  IDLE_NS = 50000000, /* how long until ops->idle */
 };
 
 typedef enum { GONE, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
@@ -32,7 +32,7 @@ struct lf_worker {
   lf_pool *pool;
   lf_worker *next; /* in the pool's list; set before it is published */
   int id;
-  lf_vm *vm;           /* the worker's thread */
+  lf_vm *vm; /* the worker's thread */
   lf_parker parker;
   _Atomic(lf_run *) ready; /* runs that became ready; pushed by any thread */
   lf_run *taken;           /* oldest first; the worker's thread */
@@ -40,23 +40,23 @@ struct lf_worker {
   int64_t next_deadline;   /* not after the first of them; its thread */
   size_t parked;           /* its thread */
 
-  int64_t batch_time;      /* when it last took from the common queue */
-  size_t batch;            /* and how many; its thread */
-  unsigned taken_tasks;    /* its thread */
-  bool swept;              /* ops->idle since the last task; its thread */
+  int64_t batch_time;   /* when it last took from the common queue */
+  size_t batch;         /* and how many; its thread */
+  unsigned taken_tasks; /* its thread */
+  bool swept;           /* ops->idle since the last task; its thread */
 
-  pthread_mutex_t lock;  /* the next three */
-  lf_link queue;         /* tasks submitted here; it takes the newest */
-  lf_link grabbed;       /* from the common queue; it takes the oldest */
+  pthread_mutex_t lock; /* the next three */
+  lf_link queue;        /* tasks submitted here; it takes the newest */
+  lf_link grabbed;      /* from the common queue; it takes the oldest */
   _Atomic size_t queued, ngrabbed; /* in both, and in the second; written under
                                       the lock, read anywhere */
-  atomic_bool moving;    /* holds tasks that are in no queue */
+  atomic_bool moving;              /* holds tasks that are in no queue */
 
-  mode mode;               /* the pool's lock, as all that follows */
-  lf_link standby;         /* among the idle, or those who want a place */
-  pthread_t thread;        /* 0 unless it has started and not left */
-  lf_link pinned;          /* tasks that only it may run */
-  _Atomic size_t npinned;  /* read without the lock as a hint */
+  mode mode;              /* the pool's lock, as all that follows */
+  lf_link standby;        /* among the idle, or those who want a place */
+  pthread_t thread;       /* 0 unless it has started and not left */
+  lf_link pinned;         /* tasks that only it may run */
+  _Atomic size_t npinned; /* read without the lock as a hint */
 
   /* Written by the worker's thread alone, read by anyone. */
   _Atomic uint64_t submitted, started, finished, failed;
@@ -82,8 +82,8 @@ struct lf_pool {
   int live;           /* workers neither LEAVING nor GONE */
   _Atomic int active; /* read without the lock as a hint */
   int nworkers;
-  lf_link idle;       /* of workers, latest first */
-  lf_link wanting;    /* blocked workers that want to go on */
+  lf_link idle;    /* of workers, latest first */
+  lf_link wanting; /* blocked workers that want to go on */
   _Atomic int nwanting;
   uint64_t submitted;
 };
@@ -542,7 +542,8 @@ static bool has_work(lf_worker *w) {
          any_queued(w->pool);
 }
 
-/* --- Runs ------------------------------------------------------------------ */
+/* --- Runs ------------------------------------------------------------------
+ */
 
 /* Any thread: puts the run on its worker's ready list, once. */
 static void run_ready(lf_waker *waker) {
@@ -628,7 +629,8 @@ lf_task *lf_worker_pinned(lf_worker *w) {
   return pop_pinned(w);
 }
 
-/* --- Blocking in the middle of a task --------------------------------------- */
+/* --- Blocking in the middle of a task ---------------------------------------
+ */
 
 void lf_worker_block(lf_worker *w) {
   lf_pool *p = w->pool;
@@ -687,7 +689,8 @@ static void give_place(lf_worker *w) {
   pthread_mutex_unlock(&p->lock);
 }
 
-/* --- The life of a worker ----------------------------------------------------- */
+/* --- The life of a worker
+ * ----------------------------------------------------- */
 
 static lf_spin_time idling = LF_SPIN_TIME;
 
@@ -995,7 +998,8 @@ void lf_pool_interrupt(lf_pool *p) {
   pthread_mutex_unlock(&p->lock);
 }
 
-/* --- Looking --------------------------------------------------------------- */
+/* --- Looking ---------------------------------------------------------------
+ */
 
 void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {
   *s = (lf_pool_stats){0};

@@ -23,7 +23,7 @@ typedef struct lf_pool lf_pool;
 /* What one main program (interpreter) has started: its pools. */
 typedef struct lf_host {
   pthread_mutex_t lock;
-  lf_link pools; /* those that have not ended, a reference each */
+  lf_link pools;     /* those that have not ended, a reference each */
   lf_parker *parker; /* of the main program's thread */
 } lf_host;
 
@@ -38,10 +38,10 @@ size_t lf_host_count(lf_host *host);
 lf_pool *lf_host_pool(lf_host *host, size_t i);
 
 typedef struct {
-  int max_workers;       /* >= 1 */
-  const char *name;      /* prefix of the workers' names; copied */
+  int max_workers;  /* >= 1 */
+  const char *name; /* prefix of the workers' names; copied */
   const lf_vmops *ops;
-  void *setup;           /* for ops->open; owned by the pool */
+  void *setup; /* for ops->open; owned by the pool */
   void (*setup_free)(void *setup);
   lf_host *host;
   bool in_caller; /* no threads: the caller runs each task (InlineExecutor) */

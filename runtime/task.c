@@ -13,8 +13,8 @@
 
 enum { WAITED = 8, STATE = 7, LOCKS = 64 };
 
-static pthread_mutex_t locks[LOCKS] = {
-    [0 ... LOCKS - 1] = PTHREAD_MUTEX_INITIALIZER};
+static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] =
+                                           PTHREAD_MUTEX_INITIALIZER};
 
 static pthread_mutex_t *lock_of(lf_task *task) {
   return &locks[((uintptr_t)task / sizeof *task) % LOCKS];
@@ -82,8 +82,8 @@ static bool move(lf_task *task, lf_state from, lf_state to) {
   pthread_mutex_t *lock = lock_of(task);
   pthread_mutex_lock(lock);
   old = (uint32_t)from | WAITED;
-  bool moved = atomic_compare_exchange_strong(&task->state, &old,
-                                              (uint32_t)to | WAITED);
+  bool moved =
+      atomic_compare_exchange_strong(&task->state, &old, (uint32_t)to | WAITED);
   if (moved && to >= LF_FINISHED)
     fire_all(task);
   pthread_mutex_unlock(lock);

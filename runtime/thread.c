@@ -22,7 +22,7 @@ enum {
   SLEEPING = 2,
   SPIN_MAX = 50000, /* about what a futex round trip costs */
   SPIN_MIN = 2000,
-  WORTH = 100000, /* a wait with a sleep that spinning could have saved */
+  WORTH = 100000,  /* a wait with a sleep that spinning could have saved */
   STACK = 16 << 20 /* address space only: pages are touched when needed */
 };
 

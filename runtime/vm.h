@@ -15,13 +15,13 @@ typedef struct lf_worker lf_worker;
  * what it knows of the task and keeps the storage until it is closed, so that
  * a late wake-up finds it; the runtime only queues it. */
 typedef struct lf_run {
-  lf_waker waker;     /* wakes: makes it ready on its worker */
-  lf_worker *worker;  /* where it began and goes on */
-  lf_link timed;      /* among the worker's runs with a deadline */
-  int64_t deadline;   /* when it becomes ready anyway */
+  lf_waker waker;      /* wakes: makes it ready on its worker */
+  lf_worker *worker;   /* where it began and goes on */
+  lf_link timed;       /* among the worker's runs with a deadline */
+  int64_t deadline;    /* when it becomes ready anyway */
   struct lf_run *next; /* on the worker's ready list */
-  atomic_bool ready;  /* is on that list */
-  bool parked;        /* stands still; the worker's own */
+  atomic_bool ready;   /* is on that list */
+  bool parked;         /* stands still; the worker's own */
 } lf_run;
 
 typedef struct lf_vmops {

@@ -17,10 +17,10 @@ typedef struct lf_member {
 } lf_member;
 
 struct lf_waitset {
-  _Atomic(lf_member *) ready;  /* pushed by any thread, newest first */
-  _Atomic(lf_waker *) waker;   /* who is told; set by the owner */
-  _Atomic int firing;          /* threads that may be about to tell it */
-  lf_member *taken;            /* oldest first; the owner's */
+  _Atomic(lf_member *) ready; /* pushed by any thread, newest first */
+  _Atomic(lf_waker *) waker;  /* who is told; set by the owner */
+  _Atomic int firing;         /* threads that may be about to tell it */
+  lf_member *taken;           /* oldest first; the owner's */
 };
 
 void lf_waitset_init(lf_waitset *set);

@@ -186,6 +186,14 @@ function TestWorker.test_whole_lines()
   lu.assertEquals(status, 0)
 end
 
+function TestWorker.test_warnings()
+  local out, err = program [[
+    local exe <close> = EXE(1)
+    exe:submit(function() warn "off" warn "@on" warn("he", "llo") warn "@off" warn "off again" end):result()
+  ]]
+  lu.assertEquals({ out, err }, { "", "Lua warning: hello\n" })
+end
+
 -- Coroutines
 
 function TestWorker.test_yield_outside_of_coroutines()
