@@ -427,7 +427,7 @@ static bool run_actions(lua_State *L, const struct options *o) {
   for (int i = 0; i < o->action_count; i++) {
     const struct action *a = &o->actions[i];
     if (a->what == 'W')
-      lua_warning(L, "@on", 0);
+      lfb_program_warn(L);
     else if (a->what == 'l' && !require_library(L, a->text))
       return false;
     else if (a->what == 'e' && !run_string(L, a->text, "=(command line)"))

@@ -227,12 +227,7 @@ static int spread(lua_State *L, uint64_t i) {
     lua_error(L);
   }
   int table = lua_gettop(L);
-  lua_pushliteral(L, "n");
-  lua_rawget(L, table);
-  int n = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1)
-                               : (int)luaL_len(L, table);
-  lua_pop(L, 1);
-  luaL_checkstack(L, n + 10, "too many arguments in an item");
+  int n = lfb_list_length(L, table);
   for (int k = 1; k <= n; k++)
     lua_geti(L, table, k);
   lua_remove(L, table);

@@ -3,6 +3,7 @@
  * See options.h. */
 #include "options.h"
 
+#include <math.h>
 #include <string.h>
 
 void lfb_check_option_names(lua_State *L, int idx, const char *const names[]) {
@@ -19,4 +20,26 @@ void lfb_check_option_names(lua_State *L, int idx, const char *const names[]) {
 int lfb_option_error(lua_State *L, const char *name, const char *expected) {
   return luaL_error(L, "bad option '%s' (%s expected, got %s)", name, expected,
                     luaL_typename(L, -1));
+}
+
+int lfb_list_length(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_pushliteral(L, "n");
+  lua_rawget(L, idx);
+  lua_Integer n = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+  lua_pop(L, 1);
+  if (n < 0)
+    n = luaL_len(L, idx);
+  if (n > 1000000) /* LUAI_MAXSTACK */
+    luaL_error(L, "too many values in a list of arguments");
+  luaL_checkstack(L, (int)n + 10, "too many values in a list of arguments");
+  return (int)n;
+}
+
+int64_t lfb_check_deadline(lua_State *L, int idx) {
+  if (lua_isnoneornil(L, idx))
+    return LF_FOREVER;
+  lua_Number seconds = luaL_checknumber(L, idx);
+  luaL_argcheck(L, !isnan(seconds), idx, "not a number of seconds");
+  return lf_after(seconds);
 }

@@ -14,4 +14,11 @@ void lfb_check_option_names(lua_State *L, int idx, const char *const names[]);
 /* Raises: the option's value, at the top, is not what is expected. */
 int lfb_option_error(lua_State *L, const char *name, const char *expected);
 
+/* How many values the list at 'idx' has: its field n, if that is an integer
+ * >= 0, else its length. They fit on the stack then; raises if they cannot. */
+int lfb_list_length(lua_State *L, int idx);
+
+/* The optional number of seconds at 'idx' as a point in time from now. */
+int64_t lfb_check_deadline(lua_State *L, int idx);
+
 #endif

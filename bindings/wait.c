@@ -294,11 +294,6 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
   }
 }
 
-int64_t lfb_check_deadline(lua_State *L, int idx) {
-  return lua_isnoneornil(L, idx) ? LF_FOREVER
-                                 : lf_after(luaL_checknumber(L, idx));
-}
-
 void lfb_interrupt(lfb_state *S) {
   /* From the last to the first: pools that end meanwhile take their places
    * from those that have had their turn. */

@@ -44,9 +44,6 @@ void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
 /* Waits until no done-callback is left; for the end of the program. */
 void lfb_wait_callbacks(lua_State *L, lfb_state *S);
 
-/* The optional timeout at 'idx' as a point in time. */
-int64_t lfb_check_deadline(lua_State *L, int idx);
-
 /* Is "interrupted!" or the end of a task on its way up, which nobody between
  * may keep? */
 bool lfb_must_stop(lfb_state *S);
