@@ -5,6 +5,7 @@
 
 #include "callback.h"
 #include "error.h"
+#include "options.h"
 #include "pack.h"
 #include "wait.h"
 
@@ -207,6 +208,12 @@ static int future_tostring(lua_State *L) {
   return 1;
 }
 
+/* Two handles of one future are equal. */
+static int future_eq(lua_State *L) {
+  lua_pushboolean(L, lfb_check_future(L, 1) == lfb_check_future(L, 2));
+  return 1;
+}
+
 void lfb_future_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {
       {"result", future_result},
@@ -220,6 +227,6 @@ void lfb_future_open(lua_State *L, lfb_state *S) {
       {"add_done_callback", lfb_add_done_callback},
       {NULL, NULL}};
   static const luaL_Reg metamethods[] = {
-      {"__gc", future_gc}, {"__tostring", future_tostring}, {NULL, NULL}};
+      {"__gc", future_gc}, {"__eq", future_eq}, {"__tostring", future_tostring}, {NULL, NULL}};
   lfb_newclass(L, S, LFB_FUTURE, "lfut.Future", methods, metamethods);
 }

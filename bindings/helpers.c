@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "luavm.h"
+#include "options.h"
 #include "setup.h"
 #include "wait.h"
 
@@ -46,7 +47,8 @@ static int worker(lua_State *L) {
 
 /* lfut.sleep(s) */
 static int sleep_seconds(lua_State *L) {
-  lfb_sleep(L, lfb_self(L), lf_after(luaL_checknumber(L, 1)));
+  luaL_checknumber(L, 1);
+  lfb_sleep(L, lfb_self(L), lfb_check_deadline(L, 1));
   return 0;
 }
 

@@ -453,6 +453,21 @@ static void *vm_alloc(void *ud, void *block, size_t old, size_t size) {
   return NULL;
 }
 
+/* warn(), as luaL_newstate would have set it up: control messages, and parts
+ * that belong together. */
+static void vm_warn(void *ud, const char *message, int more) {
+  struct lf_vm *vm = ud;
+  bool control = !vm->warning && !more && message[0] == '@';
+  if (control && strcmp(message, "@on") == 0)
+    vm->warns = true;
+  else if (control && strcmp(message, "@off") == 0)
+    vm->warns = false;
+  if (vm->warns && !control)
+    fprintf(stderr, "%s%s%s", vm->warning ? "" : "Lua warning: ", message,
+            more ? "" : "\n");
+  vm->warning = more;
+}
+
 static int vm_panic(lua_State *L) {
   const char *message = lua_tostring(L, -1);
   lf_panic(__FILE__, __LINE__, message ? message : "unprotected error");
@@ -471,6 +486,7 @@ static void replace_functions(lua_State *L, lfb_state *S) {
 static int open_body(lua_State *L) {
   struct lf_vm *vm = lua_touserdata(L, 1);
   const lfb_setup *setup = lf_pool_setup(lf_worker_pool(vm->worker));
+  vm->warns = setup->home->warns;
   luaL_openlibs(L);
   lfb_state *S = lfb_state_new(L, setup->home, vm);
   vm->S = S;
@@ -544,6 +560,7 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
   bool ok = vm->L != NULL;
   if (ok) {
     lua_atpanic(vm->L, vm_panic);
+    lua_setwarnf(vm->L, vm_warn, vm);
     lua_pushcfunction(vm->L, open_body);
     lua_pushlightuserdata(vm->L, vm);
     ok = lua_pcall(vm->L, 1, 0, 0) == LUA_OK;

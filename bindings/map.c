@@ -101,7 +101,7 @@ static options check_options(lua_State *L, int idx) {
   if (lua_getfield(L, idx, "timeout") != LUA_TNIL) {
     if (lua_type(L, -1) != LUA_TNUMBER)
       lfb_option_error(L, "timeout", "number");
-    o.deadline = lf_after(lua_tonumber(L, -1));
+    o.deadline = lfb_check_deadline(L, -1);
   }
   if (lua_getfield(L, idx, "seed") != LUA_TNIL) {
     int isint;

@@ -34,20 +34,6 @@ static bool is_library(lua_State *L, const char *name) {
   return same;
 }
 
-void lfb_names_open(lua_State *L) {
-  lfb_push_ref(L, LFB_REF_STANDARD);
-  lua_pushglobaltable(L);
-  for (int i = 0; i < NSTANDARD; i++) {
-    lua_pushstring(L, standard[i]);
-    lua_rawget(L, -2);
-    if (is_library(L, standard[i]))
-      lua_setfield(L, -3, standard[i]);
-    else
-      lua_pop(L, 1);
-  }
-  lua_pop(L, 2);
-}
-
 bool lfb_is_standard(lua_State *L, const char *name) {
   lfb_push_ref(L, LFB_REF_STANDARD);
   lua_pushstring(L, name);
@@ -71,6 +57,15 @@ static bool give_name(lua_State *L, int names, const char *name, size_t len) {
   return true;
 }
 
+/* The list of modules itself leads everywhere. */
+static bool is_module_list(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  bool is = lua_rawequal(L, -1, -3) || lua_rawequal(L, -2, -3);
+  lua_pop(L, 2);
+  return is;
+}
+
 static bool can_have_name(lua_State *L, int depth) {
   if (lua_iscfunction(L, -1) || lua_islightuserdata(L, -1))
     return true;
@@ -91,7 +86,8 @@ static void name_fields(lua_State *L, int names, int path, int depth) {
     const char *name = lua_tolstring(L, -1, &len);
     lua_insert(L, -2); /* ... key, path, value */
     bool fresh = can_have_name(L, depth) && give_name(L, names, name, len);
-    if (lua_istable(L, -1) && depth < DEPTH && (fresh || depth > 1))
+    if (lua_istable(L, -1) && depth < DEPTH && (fresh || depth > 1) &&
+        !is_module_list(L))
       name_fields(L, names, lua_gettop(L) - 1, depth + 1);
     lua_remove(L, -2);
   }
@@ -115,21 +111,51 @@ static void name_module(lua_State *L, int names, const char *name) {
   lua_pop(L, 2);
 }
 
-/* The standard libraries first: their names are what other modules' copies of
- * their functions should be known by. */
-static void build(lua_State *L) {
+/* The standard libraries, as they are before a script can change them: what a
+ * script puts there later is its own and travels by value. */
+static void name_standard(lua_State *L) {
   lfb_push_ref(L, LFB_REF_NAMES);
   int names = lua_gettop(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (int i = NSTANDARD - 1; i >= 0; i--) {
+  for (int i = 0; i < NSTANDARD; i++) { /* _G before package.loaded._G */
     if (lua_getfield(L, -1, standard[i]) == LUA_TTABLE)
       name_module(L, names, standard[i]);
     lua_pop(L, 1);
   }
+  lua_pop(L, 2);
+}
+
+static bool is_standard_name(const char *name) {
+  for (int i = 0; i < NSTANDARD; i++)
+    if (strcmp(standard[i], name) == 0)
+      return true;
+  return false;
+}
+
+static void name_others(lua_State *L) {
+  lfb_push_ref(L, LFB_REF_NAMES);
+  int names = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING)
+    if (lua_type(L, -2) == LUA_TSTRING &&
+        !is_standard_name(lua_tostring(L, -2)))
       name_module(L, names, lua_tostring(L, -2));
   lua_pop(L, 2);
+}
+
+void lfb_names_open(lua_State *L) {
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  lua_pushglobaltable(L);
+  for (int i = 0; i < NSTANDARD; i++) {
+    lua_pushstring(L, standard[i]);
+    lua_rawget(L, -2);
+    if (is_library(L, standard[i]))
+      lua_setfield(L, -3, standard[i]);
+    else
+      lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+  name_standard(L);
 }
 
 void lfb_names_refresh(lua_State *L, lfb_state *S) {
@@ -140,7 +166,7 @@ void lfb_names_refresh(lua_State *L, lfb_state *S) {
   lua_pop(L, 1);
   if (now == S->modules)
     return;
-  build(L);
+  name_others(L);
   S->modules = now;
   if (!S->vm)
     lfb_start_note(L, S); /* it may be in a place that is new, too */
@@ -175,17 +201,34 @@ static bool is_loaded(lua_State *L, const char *name) {
   return loaded;
 }
 
-static void resolve(lua_State *L, lfb_state *S, const char *name, size_t len) {
-  const char *end = name + len;
+/* What the library itself has under the name, whatever a script has put there
+ * since. */
+static void push_standard(lua_State *L, const char *name) {
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+}
+
+/* Pushes the module; '*key' is where the keys that lead on from there begin. */
+static void push_module(lua_State *L, lfb_state *S, const char *name,
+                        const char **key, const char *end) {
+  *key = name + strlen(name) + 1;
+  if (strcmp(name, "_G") == 0 && *key < end) {
+    push_standard(L, *key);
+    *key += strlen(*key) + 1;
+    return;
+  }
   if (S->vm && !is_loaded(L, name))
     lfb_start_apply(L, S);
-  lfb_push_ref(L, LFB_REF_STANDARD);
-  lua_getfield(L, -1, "require");
-  lua_remove(L, -2);
+  push_standard(L, "require");
   lua_pushstring(L, name);
   lua_call(L, 1, 1);
-  for (const char *key = name + strlen(name) + 1; key < end;
-       key += strlen(key) + 1)
+}
+
+static void resolve(lua_State *L, lfb_state *S, const char *name, size_t len) {
+  const char *key, *end = name + len;
+  push_module(L, S, name, &key, end);
+  for (; key < end; key += strlen(key) + 1)
     follow(L, key, name);
 }
 

@@ -46,6 +46,11 @@ void lfb_program_init(lua_State *L, int workers) {
   lua_pop(L, 1);
 }
 
+void lfb_program_warn(lua_State *L) {
+  lfb_state_find(L)->home->warns = true;
+  lua_warning(L, "@on", 0);
+}
+
 /* LFUT_WORKERS, which lfut itself has read already. */
 static int workers_from_environment(lua_State *L) {
   const char *text = getenv("LFUT_WORKERS");

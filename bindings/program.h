@@ -15,6 +15,9 @@ __attribute__((visibility("default"))) int luaopen_lfut(lua_State *L);
  * if neither. Notes the standard globals. */
 void lfb_program_init(lua_State *L, int workers);
 
+/* Warnings are on from now on, in workers, too. */
+void lfb_program_warn(lua_State *L);
+
 /* The normal end: finishes pending work and due callbacks. Blocks; called in
  * protected mode, may raise (interrupted!). */
 int lfb_program_finish(lua_State *L);

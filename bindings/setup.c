@@ -9,6 +9,7 @@
 
 #include "../runtime/mem.h"
 #include "names.h"
+#include "options.h"
 #include "pack.h"
 
 static const lfb_label start_label = {"package field", 1, "to a worker", 0,
@@ -28,14 +29,7 @@ static void pack_initializer(lua_State *L, lfb_state *S, lfb_setup *setup,
                              int idx) {
   int top = lua_gettop(L);
   lua_pushvalue(L, idx);
-  int n = 0;
-  if (lua_istable(L, idx + 1)) {
-    lua_getfield(L, idx + 1, "n");
-    n = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1)
-                             : (int)luaL_len(L, idx + 1);
-    lua_pop(L, 1);
-  }
-  luaL_checkstack(L, n + 1, "too many initargs");
+  int n = lua_istable(L, idx + 1) ? lfb_list_length(L, idx + 1) : 0;
   for (int i = 1; i <= n; i++)
     lua_geti(L, idx + 1, i);
   lfb_pack(L, S, &setup->initializer, top + 1, n + 1, &initializer_label, NULL);

@@ -39,6 +39,7 @@ typedef struct {
   lf_host host;
   lf_parker parker;      /* of the program's thread */
   int workers;           /* default number, 0: none was given */
+  atomic_bool warns;     /* workers begin with warnings on */
   atomic_bool abandoned; /* no work is to be finished at the end */
   pthread_mutex_t lock;
   lfb_start *start; /* the latest; under the lock */

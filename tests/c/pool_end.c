@@ -214,18 +214,26 @@ static void finish_finishes_everything(void **state) {
   lf_pool_unhandle(pool);
 }
 
+static bool step_shutdown(fake_run *run, void *arg) {
+  lf_pool_shutdown(lf_worker_pool(run->vm->worker), arg != NULL);
+  return true;
+}
+
 static void a_task_may_shut_its_pool_down(void **state) {
   (void)state;
-  fake_setup setup = {0};
-  lf_pool *pool = fake_pool(&setup, 2), *other = fake_pool(&setup, 1);
-  gate go = GATE;
-  lf_task *task = submit(pool, step_await, &go, step_wait, lf_pool_over(other));
-  lf_pool_shutdown(other, false);
-  gate_add(&go);
-  await(task);
-  lf_task_unref(task);
-  lf_pool_unhandle(other);
-  fake_close(pool);
+  for (int cancel = 0; cancel < 2; cancel++) {
+    fake_setup setup = {0};
+    gate go = GATE;
+    lf_pool *pool = busy_pool(&setup, &go);
+    lf_task_unref(submit(pool, step_shutdown, NUMBER(cancel)));
+    lf_task *queued = submit(pool, step_log, NUMBER(1));
+    gate_add(&go);
+    await(lf_pool_over(pool));
+    assert_int_equal(lf_task_state(queued),
+                     cancel ? LF_CANCELLED : LF_FINISHED);
+    lf_task_unref(queued);
+    lf_pool_unhandle(pool);
+  }
 }
 
 /* --- Submitting while it ends ----------------------------------------------- */

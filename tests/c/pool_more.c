@@ -182,16 +182,21 @@ static void a_worker_knows_itself(void **state) {
 
 static void pools_wait_for_each_other(void **state) {
   (void)state;
+  enum { MANY = 100 };
+  lf_task *tasks[MANY];
   fake_setup setup = {0};
   lf_pool *a = fake_pool(&setup, 1), *b = fake_pool(&setup, 1);
-  lf_task *last = fake_task(a, step_log, NUMBER(0), NULL), *task = last;
-  for (int i = 1; i <= 100; i++)
-    task = submit(i % 2 ? b : a, step_wait, task, step_log, NUMBER(i));
-  fake_submit(a, last);
-  await(task);
-  assert_int_equal(log_len(), 101);
-  for (int i = 0; i <= 100; i++)
+  tasks[0] = fake_task(a, step_log, NUMBER(0), NULL);
+  for (int i = 1; i < MANY; i++)
+    tasks[i] = submit(i % 2 ? b : a, step_wait, tasks[i - 1], step_log,
+                      NUMBER(i));
+  fake_submit(a, tasks[0]);
+  await(tasks[MANY - 1]);
+  assert_int_equal(log_len(), MANY);
+  for (int i = 0; i < MANY; i++) {
     assert_int_equal(log_at((size_t)i), i);
+    lf_task_unref(tasks[i]);
+  }
   fake_close(a);
   fake_close(b);
 }

@@ -28,6 +28,21 @@ function TestInside.test_fib_on_three_workers()
   lu.assertEquals(exe:submit(fib, exe, 14):result(), 377)
 end
 
+function TestInside.test_fib_with_globals()
+  G_exe = support.Executor(2)
+  function G_fib(n)
+    if n < 2 then
+      return n
+    end
+    local a, b = G_exe:submit(G_fib, n - 1), G_exe:submit(G_fib, n - 2)
+    return a:result() + b:result()
+  end
+  local r = G_exe:submit(G_fib, 12):result()
+  G_exe:shutdown()
+  G_exe, G_fib = nil, nil
+  lu.assertEquals(r, 144)
+end
+
 function TestInside.test_a_long_chain_of_waits()
   local exe <close> = support.Executor(1)
   local function down(exe, n)

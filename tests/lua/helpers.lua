@@ -66,6 +66,18 @@ function TestHelpers.test_sleep()
   support.fails("bad argument #1 to 'sleep' (number expected, got string)", function() lfut.sleep "x" end)
 end
 
+function TestHelpers.test_not_a_number_is_no_time()
+  local exe <close> = lfut.ThreadPoolExecutor(1)
+  local f, nan = exe:submit(support.echo, 1), 0 / 0
+  support.fails_like("bad argument #1 to 'sleep' (", ")", function() lfut.sleep(nan) end)
+  support.fails_like("bad argument #1 to 'result' (", ")", function() f:result(nan) end)
+  support.fails_like("bad argument #1 to 'exception' (", ")", function() f:exception(nan) end)
+  support.fails_like("bad argument #2 to 'wait' (", ")", function() lfut.wait({ f }, nan) end)
+  support.fails_like("bad argument #2 to 'as_completed' (", ")", function() lfut.as_completed({ f }, nan) end)
+  lu.assertFalse(pcall(function() exe:map(support.echo, { 1 }, { timeout = nan }) end))
+  lu.assertEquals(f:result(), 1)
+end
+
 function TestHelpers.test_poll()
   lu.assertEquals(select("#", lfut.poll()), 0)
 end

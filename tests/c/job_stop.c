@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parallel loops that end early. */
+#include "fake.h"
+
+enum { MANY = 1000 };
+
+static gate begun, go_on;
+
+static void wait_in_each(uint64_t item, void *arg) {
+  (void)arg;
+  (void)item;
+  gate_add(&begun);
+  gate_await(&go_on, 1);
+}
+
+/* A loop of which two items are running. */
+static lf_job *running_job(lf_pool *pool, lf_order order) {
+  begun = (gate)GATE;
+  go_on = (gate)GATE;
+  fake_body body = {.item = wait_in_each};
+  lf_job *job = fake_job(pool, body, 1, order);
+  lf_job_supply(job, NULL, MANY);
+  gate_await(&begun, 2);
+  return job;
+}
+
+/* Takes what has run; returns why no more did. */
+static lf_stop take_rest(lf_job *job, int *n) {
+  lf_chunk *chunk;
+  lf_stop why = {.err = 1};
+  lf_next next;
+  for (*n = 0; (next = fake_next(job, &chunk, &why)) == LF_CHUNK; ++*n)
+    lf_chunk_free(chunk);
+  assert_int_equal(next, LF_STOPPED);
+  return why;
+}
+
+static void close_stops_it(void **state) {
+  (void)state;
+  int n;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  lf_job *job = running_job(pool, LF_ORDERED);
+  lf_job_close(job);
+  gate_add(&go_on);
+  assert_int_equal(take_rest(job, &n).err, 0);
+  assert_int_equal(n, 2);
+  lf_job_supply(job, NULL, 2 * MANY);
+  assert_int_equal(take_rest(job, &n).err, 0);
+  assert_int_equal(gate_count(&begun), 2);
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+static void dropping_it_stops_nothing(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  lf_job_unref(running_job(pool, LF_ORDERED));
+  gate_add(&go_on);
+  gate_await(&begun, MANY);
+  lf_job_unref(running_job(pool, LF_UNORDERED));
+  lf_pool_shutdown(pool, false); /* nor does that */
+  gate_add(&go_on);
+  gate_await(&begun, MANY);
+  fake_close(pool);
+}
+
+static void cancelling_the_queue_stops_it(void **state) {
+  (void)state;
+  for (int order = LF_ORDERED; order <= LF_UNORDERED; order++) {
+    int n;
+    fake_setup setup = {0};
+    lf_pool *pool = fake_pool(&setup, 2);
+    lf_job *job = running_job(pool, (lf_order)order);
+    lf_pool_shutdown(pool, true);
+    gate_add(&go_on);
+    assert_int_equal(take_rest(job, &n).err, 0);
+    assert_int_equal(n, 2);
+    lf_job_unref(job);
+    fake_close(pool);
+  }
+}
+
+static void an_interrupt_stops_it(void **state) {
+  (void)state;
+  int n;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  lf_job *job = running_job(pool, LF_ORDERED);
+  lf_pool_interrupt(pool);
+  gate_add(&go_on);
+  assert_int_equal(take_rest(job, &n).err, 0);
+  assert_int_equal(n, 2);
+  lf_job_supply(job, NULL, 2 * MANY); /* it does not go on with new ones */
+  assert_int_equal(take_rest(job, &n).err, 0);
+  lf_job_unref(job);
+  job = running_job(pool, LF_ORDERED); /* but others may begin */
+  gate_add(&go_on);
+  gate_await(&begun, MANY);
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+/* Cancelled at any moment, also between a claim and the next runner. */
+static void it_stops_at_any_moment(void **state) {
+  (void)state;
+  for (int round = 0; round < 300; round++) {
+    fake_setup setup = {0};
+    lf_pool *pool = fake_pool(&setup, 1 + round % 2);
+    lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+    lf_chunk *chunk;
+    lf_stop why;
+    lf_job_supply(job, NULL, 100000000);
+    assert_int_equal(fake_next(job, &chunk, &why), LF_CHUNK);
+    lf_chunk_free(chunk);
+    lf_pool_shutdown(pool, true);
+    await(lf_pool_over(pool));
+    int n;
+    assert_int_equal(take_rest(job, &n).err, 0);
+    lf_job_unref(job);
+    lf_pool_unhandle(pool);
+  }
+}
+
+static void a_broken_pool_stops_it(void **state) {
+  (void)state;
+  int n;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  lf_job *job = running_job(pool, LF_ORDERED);
+  lf_pool_break(pool, "broken");
+  gate_add(&go_on);
+  lf_stop why = take_rest(job, &n);
+  assert_int_equal(why.err, LF_EBROKEN);
+  assert_string_equal(why.text, "broken");
+  assert_int_equal(n, 2);
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+static void workers_that_cannot_start_stop_it(void **state) {
+  (void)state;
+  const int errors[] = {LF_EBROKEN, LF_ENOMEM};
+  for (int i = 0; i < 2; i++) {
+    int n;
+    fake_setup setup = {.open_error = errors[i], .why = "no luck"};
+    lf_pool *pool = fake_pool(&setup, 2);
+    lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+    assert_int_equal(lf_job_supply(job, NULL, MANY), 0);
+    lf_stop why = take_rest(job, &n);
+    assert_int_equal(n, 0);
+    assert_true(why.err < 0);
+    if (errors[i] == LF_EBROKEN)
+      assert_string_equal(why.text, "no luck");
+    lf_job_unref(job);
+    fake_close(pool);
+  }
+}
+
+static void a_pool_that_has_ended_stops_it(void **state) {
+  (void)state;
+  int n;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+  lf_pool_shutdown(pool, false);
+  await(lf_pool_over(pool));
+  assert_int_equal(lf_job_supply(job, NULL, MANY), 0);
+  assert_int_equal(take_rest(job, &n).err, LF_ESHUTDOWN);
+  lf_job_unref(job);
+  lf_pool_unhandle(pool);
+}
+
+/* --- Who waits ------------------------------------------------------------------ */
+
+typedef struct {
+  lf_waker waker;
+  _Atomic int woken;
+} counter;
+
+static void count(lf_waker *waker) {
+  lf_container_of(waker, counter, waker)->woken++;
+}
+
+static void who_watches_is_woken(void **state) {
+  (void)state;
+  int n;
+  counter c = {.waker = {count}};
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  lf_job *job = running_job(pool, LF_ORDERED);
+  assert_true(lf_job_watch(job, &c.waker));
+  assert_int_equal(c.woken, 0);
+  lf_job_close(job);
+  gate_add(&go_on);
+  until(c.woken > 0);
+  until(stat_of(pool).running == 0);
+  assert_false(lf_job_watch(job, &c.waker));
+  lf_job_watch(job, NULL);
+  take_rest(job, &n);
+  assert_false(lf_job_watch(job, NULL));
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+/* Who waits for a loop waits for the tasks that run its chunks. */
+static void it_awaits_its_runners(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  lf_job *job = running_job(pool, LF_ORDERED);
+  lf_waits *waits = lf_job_waits(job);
+  lf_cycle_lock();
+  lf_task *first = waits->awaited(waits, 0), *second = waits->awaited(waits, 1);
+  assert_null(waits->awaited(waits, 2));
+  assert_false(waits->any);
+  assert_int_equal(lf_task_state(first), LF_RUNNING);
+  assert_int_equal(lf_task_state(second), LF_RUNNING);
+  lf_cycle_unlock();
+  lf_job_close(job);
+  gate_add(&go_on);
+  int n;
+  take_rest(job, &n);
+  lf_cycle_lock();
+  assert_null(waits->awaited(waits, 0));
+  lf_cycle_unlock();
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(close_stops_it),
+      TEST(dropping_it_stops_nothing),
+      TEST(cancelling_the_queue_stops_it),
+      TEST(an_interrupt_stops_it),
+      TEST(it_stops_at_any_moment),
+      TEST(a_broken_pool_stops_it),
+      TEST(workers_that_cannot_start_stop_it),
+      TEST(a_pool_that_has_ended_stops_it),
+      TEST(who_watches_is_woken),
+      TEST(it_awaits_its_runners),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
