@@ -227,7 +227,8 @@ static const lf_vmops ops = {
     .close = vm_close,
 };
 
-/* --- Pools ------------------------------------------------------------------ */
+/* --- Pools ------------------------------------------------------------------
+ */
 
 lf_pool *fake_pool(fake_setup *setup, int max_workers) {
   lf_pool_options options = {
@@ -261,7 +262,8 @@ lf_pool_stats stat_of(lf_pool *pool) {
   return stats;
 }
 
-/* --- Tasks ------------------------------------------------------------------ */
+/* --- Tasks ------------------------------------------------------------------
+ */
 
 lf_task *fake_task(lf_pool *pool, ...) {
   lf_task *task = lf_task_new(pool);
@@ -305,12 +307,20 @@ bool step_await(fake_run *run, void *arg) {
   return true;
 }
 
+void fake_block(lf_worker *worker) {
+  count_out(lf_worker_vm(worker)->setup);
+  lf_worker_block(worker);
+}
+
+void fake_unblock(lf_worker *worker) {
+  lf_worker_unblock(worker);
+  count_in(lf_worker_vm(worker)->setup);
+}
+
 bool step_block(fake_run *run, void *arg) {
-  count_out(run->vm->setup);
-  lf_worker_block(run->vm->worker);
+  fake_block(run->vm->worker);
   gate_await(arg, 1);
-  lf_worker_unblock(run->vm->worker);
-  count_in(run->vm->setup);
+  fake_unblock(run->vm->worker);
   return true;
 }
 
@@ -348,7 +358,8 @@ bool step_wait(fake_run *run, void *arg) {
   return false;
 }
 
-/* --- Loops ------------------------------------------------------------------ */
+/* --- Loops ------------------------------------------------------------------
+ */
 
 lf_job *fake_job(lf_pool *pool, fake_body body, uint64_t chunksize,
                  lf_order order) {

@@ -27,7 +27,8 @@ typedef struct {
   int count;
 } gate;
 
-#define GATE {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+#define GATE                                                                   \
+  { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 }
 
 void gate_add(gate *g);
 void gate_await(gate *g, int count);
@@ -65,10 +66,10 @@ void await(lf_task *task);
 
 /* How the pool's interpreters behave, and what they have seen. */
 typedef struct {
-  _Atomic int open_error;   /* what opening one returns */
-  _Atomic int good_opens;   /* so many succeed before that */
-  const char *why;          /* with LF_EBROKEN */
-  gate *opening;            /* not NULL: opening waits for one */
+  _Atomic int open_error; /* what opening one returns */
+  _Atomic int good_opens; /* so many succeed before that */
+  const char *why;        /* with LF_EBROKEN */
+  gate *opening;          /* not NULL: opening waits for one */
   _Atomic int opened, closed, idled, interrupted;
   _Atomic int running, most; /* tasks that run, and the most at once */
 } fake_setup;
@@ -111,6 +112,7 @@ struct fake_run {
   bool failed;
   lf_waiter waiter;
   bool waits; /* the waiter is registered */
+  void *user; /* what a step keeps */
 };
 
 /* A pending task that does fn(run, arg) for each pair of arguments; NULL after
@@ -123,6 +125,10 @@ lf_task *fake_submit(lf_pool *pool, lf_task *task);
 
 /* From now on the run stands still. */
 void fake_park(fake_run *run, int64_t deadline);
+
+/* Around sleeping in the middle of a task: another runs meanwhile. */
+void fake_block(lf_worker *worker);
+void fake_unblock(lf_worker *worker);
 
 /* Steps. */
 fake_step step_log;    /* (void *)(intptr_t) number: notes it */

@@ -137,7 +137,8 @@ static void ordered_ones_wait_for_the_first(void **state) {
   fake_close(pool);
 }
 
-/* --- Sizes ------------------------------------------------------------------ */
+/* --- Sizes ------------------------------------------------------------------
+ */
 
 /* One chunk after the other, claimed and run here: their sizes. */
 static int claim_here(lf_job *job, uint64_t *sizes) {
@@ -182,7 +183,7 @@ static void automatic_sizes_follow_the_time(void **state) {
     }
     assert_int_equal(all, MANY);
     assert_int_equal(sizes[0], 1); /* the time is not known */
-    assert_true(most <= MANY / 4);  /* a share for each worker, twice */
+    assert_true(most <= MANY / 4); /* a share for each worker, twice */
     assert_true(most <= largest);
     largest = most;
     gate_add(&go);
@@ -213,7 +214,8 @@ static void the_window_grows_with_the_chunks(void **state) {
   fake_close(pool);
 }
 
-/* --- Supplies ----------------------------------------------------------------- */
+/* --- Supplies
+ * ----------------------------------------------------------------- */
 
 static void items_come_bit_by_bit(void **state) {
   (void)state;

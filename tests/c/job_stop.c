@@ -5,23 +5,27 @@
 
 enum { MANY = 1000 };
 
-static gate begun, go_on;
+/* Counts the items that have begun; they wait until they may go on. */
+typedef struct {
+  gate begun, go;
+} gates;
+
+#define GATES                                                                  \
+  { GATE, GATE }
 
 static void wait_in_each(uint64_t item, void *arg) {
-  (void)arg;
+  gates *g = arg;
   (void)item;
-  gate_add(&begun);
-  gate_await(&go_on, 1);
+  gate_add(&g->begun);
+  gate_await(&g->go, 1);
 }
 
 /* A loop of which two items are running. */
-static lf_job *running_job(lf_pool *pool, lf_order order) {
-  begun = (gate)GATE;
-  go_on = (gate)GATE;
-  fake_body body = {.item = wait_in_each};
+static lf_job *running_job(lf_pool *pool, lf_order order, gates *g) {
+  fake_body body = {.item = wait_in_each, .arg = g};
   lf_job *job = fake_job(pool, body, 1, order);
   lf_job_supply(job, NULL, MANY);
-  gate_await(&begun, 2);
+  gate_await(&g->begun, 2);
   return job;
 }
 
@@ -41,14 +45,15 @@ static void close_stops_it(void **state) {
   int n;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *job = running_job(pool, LF_ORDERED);
+  gates g = GATES;
+  lf_job *job = running_job(pool, LF_ORDERED, &g);
   lf_job_close(job);
-  gate_add(&go_on);
+  gate_add(&g.go);
   assert_int_equal(take_rest(job, &n).err, 0);
   assert_int_equal(n, 2);
   lf_job_supply(job, NULL, 2 * MANY);
   assert_int_equal(take_rest(job, &n).err, 0);
-  assert_int_equal(gate_count(&begun), 2);
+  assert_int_equal(gate_count(&g.begun), 2);
   lf_job_unref(job);
   fake_close(pool);
 }
@@ -57,13 +62,14 @@ static void dropping_it_stops_nothing(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job_unref(running_job(pool, LF_ORDERED));
-  gate_add(&go_on);
-  gate_await(&begun, MANY);
-  lf_job_unref(running_job(pool, LF_UNORDERED));
+  gates first = GATES, second = GATES;
+  lf_job_unref(running_job(pool, LF_ORDERED, &first));
+  gate_add(&first.go);
+  gate_await(&first.begun, MANY);
+  lf_job_unref(running_job(pool, LF_UNORDERED, &second));
   lf_pool_shutdown(pool, false); /* nor does that */
-  gate_add(&go_on);
-  gate_await(&begun, MANY);
+  gate_add(&second.go);
+  gate_await(&second.begun, MANY);
   fake_close(pool);
 }
 
@@ -73,9 +79,10 @@ static void cancelling_the_queue_stops_it(void **state) {
     int n;
     fake_setup setup = {0};
     lf_pool *pool = fake_pool(&setup, 2);
-    lf_job *job = running_job(pool, (lf_order)order);
+    gates g = GATES;
+    lf_job *job = running_job(pool, (lf_order)order, &g);
     lf_pool_shutdown(pool, true);
-    gate_add(&go_on);
+    gate_add(&g.go);
     assert_int_equal(take_rest(job, &n).err, 0);
     assert_int_equal(n, 2);
     lf_job_unref(job);
@@ -88,17 +95,18 @@ static void an_interrupt_stops_it(void **state) {
   int n;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *job = running_job(pool, LF_ORDERED);
+  gates first = GATES, second = GATES;
+  lf_job *job = running_job(pool, LF_ORDERED, &first);
   lf_pool_interrupt(pool);
-  gate_add(&go_on);
+  gate_add(&first.go);
   assert_int_equal(take_rest(job, &n).err, 0);
   assert_int_equal(n, 2);
   lf_job_supply(job, NULL, 2 * MANY); /* it does not go on with new ones */
   assert_int_equal(take_rest(job, &n).err, 0);
   lf_job_unref(job);
-  job = running_job(pool, LF_ORDERED); /* but others may begin */
-  gate_add(&go_on);
-  gate_await(&begun, MANY);
+  job = running_job(pool, LF_ORDERED, &second); /* but others may begin */
+  gate_add(&second.go);
+  gate_await(&second.begun, MANY);
   lf_job_unref(job);
   fake_close(pool);
 }
@@ -129,9 +137,10 @@ static void a_broken_pool_stops_it(void **state) {
   int n;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *job = running_job(pool, LF_ORDERED);
+  gates g = GATES;
+  lf_job *job = running_job(pool, LF_ORDERED, &g);
   lf_pool_break(pool, "broken");
-  gate_add(&go_on);
+  gate_add(&g.go);
   lf_stop why = take_rest(job, &n);
   assert_int_equal(why.err, LF_EBROKEN);
   assert_string_equal(why.text, "broken");
@@ -173,7 +182,8 @@ static void a_pool_that_has_ended_stops_it(void **state) {
   lf_pool_unhandle(pool);
 }
 
-/* --- Who waits ------------------------------------------------------------------ */
+/* --- Who waits
+ * ------------------------------------------------------------------ */
 
 typedef struct {
   lf_waker waker;
@@ -190,11 +200,12 @@ static void who_watches_is_woken(void **state) {
   counter c = {.waker = {count}};
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *job = running_job(pool, LF_ORDERED);
+  gates g = GATES;
+  lf_job *job = running_job(pool, LF_ORDERED, &g);
   assert_true(lf_job_watch(job, &c.waker));
   assert_int_equal(c.woken, 0);
   lf_job_close(job);
-  gate_add(&go_on);
+  gate_add(&g.go);
   until(c.woken > 0);
   until(stat_of(pool).running == 0);
   assert_false(lf_job_watch(job, &c.waker));
@@ -210,7 +221,8 @@ static void it_awaits_its_runners(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *job = running_job(pool, LF_ORDERED);
+  gates g = GATES;
+  lf_job *job = running_job(pool, LF_ORDERED, &g);
   lf_waits *waits = lf_job_waits(job);
   lf_cycle_lock();
   lf_task *first = waits->awaited(waits, 0), *second = waits->awaited(waits, 1);
@@ -220,7 +232,7 @@ static void it_awaits_its_runners(void **state) {
   assert_int_equal(lf_task_state(second), LF_RUNNING);
   lf_cycle_unlock();
   lf_job_close(job);
-  gate_add(&go_on);
+  gate_add(&g.go);
   int n;
   take_rest(job, &n);
   lf_cycle_lock();

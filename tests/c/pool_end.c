@@ -236,7 +236,8 @@ static void a_task_may_shut_its_pool_down(void **state) {
   }
 }
 
-/* --- Submitting while it ends ----------------------------------------------- */
+/* --- Submitting while it ends -----------------------------------------------
+ */
 
 enum { SUBMITTERS = 3, ROUNDS = 200, EACH = 20 };
 

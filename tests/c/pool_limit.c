@@ -68,7 +68,8 @@ static void never_more_than_max_workers(void **state) {
   }
 }
 
-/* --- Blocked --------------------------------------------------------------- */
+/* --- Blocked ---------------------------------------------------------------
+ */
 
 static void another_stands_in_for_a_blocked_one(void **state) {
   (void)state;
@@ -97,8 +98,7 @@ static void a_chain_of_blocked_ones(void **state) {
   for (int i = 0; i <= CHAIN; i++)
     gates[i] = (gate)GATE;
   for (int i = 0; i < CHAIN; i++)
-    lf_task_unref(
-        submit(pool, step_block, &gates[i + 1], step_add, &gates[i]));
+    lf_task_unref(submit(pool, step_block, &gates[i + 1], step_add, &gates[i]));
   until(setup.opened >= CHAIN);
   gate_add(&gates[CHAIN]);
   gate_await(&gates[0], 1);
@@ -151,15 +151,15 @@ static void a_blocked_one_finds_what_is_pinned(void **state) {
   fake_close(pool);
 }
 
-/* --- Parked ---------------------------------------------------------------- */
+/* --- Parked ----------------------------------------------------------------
+ */
 
 static void a_parked_one_frees_its_worker(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 1);
   lf_task *last = fake_task(pool, step_log, NUMBER(1), NULL);
-  lf_task *middle =
-      submit(pool, step_wait, last, step_log, NUMBER(2));
+  lf_task *middle = submit(pool, step_wait, last, step_log, NUMBER(2));
   lf_task *first = submit(pool, step_wait, middle, step_log, NUMBER(3));
   fake_submit(pool, last);
   await(first);

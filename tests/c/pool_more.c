@@ -55,7 +55,8 @@ static void broadcast_waits_for_busy_workers(void **state) {
   fake_close(pool);
 }
 
-/* --- Interrupts --------------------------------------------------------------- */
+/* --- Interrupts
+ * --------------------------------------------------------------- */
 
 static bool step_until_interrupted(fake_run *run, void *arg) {
   gate_add(arg);
@@ -100,7 +101,8 @@ static void interrupting_an_ending_pool_is_harmless(void **state) {
   }
 }
 
-/* --- Statistics ----------------------------------------------------------------- */
+/* --- Statistics
+ * ----------------------------------------------------------------- */
 
 static void statistics_add_up(void **state) {
   (void)state;
@@ -178,7 +180,8 @@ static void a_worker_knows_itself(void **state) {
   assert_log(1);
 }
 
-/* --- Several pools ---------------------------------------------------------------- */
+/* --- Several pools
+ * ---------------------------------------------------------------- */
 
 static void pools_wait_for_each_other(void **state) {
   (void)state;
@@ -188,8 +191,8 @@ static void pools_wait_for_each_other(void **state) {
   lf_pool *a = fake_pool(&setup, 1), *b = fake_pool(&setup, 1);
   tasks[0] = fake_task(a, step_log, NUMBER(0), NULL);
   for (int i = 1; i < MANY; i++)
-    tasks[i] = submit(i % 2 ? b : a, step_wait, tasks[i - 1], step_log,
-                      NUMBER(i));
+    tasks[i] =
+        submit(i % 2 ? b : a, step_wait, tasks[i - 1], step_log, NUMBER(i));
   fake_submit(a, tasks[0]);
   await(tasks[MANY - 1]);
   assert_int_equal(log_len(), MANY);

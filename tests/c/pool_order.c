@@ -34,8 +34,7 @@ static void a_workers_own_come_first_newest_first(void **state) {
   for (int i = 0; i < 3; i++)
     inner[i] = fake_task(pool, step_log, NUMBER(i), NULL);
   lf_task_unref(submit(pool, step_add, &busy, step_await, &go, step_submit,
-                       inner[0], step_submit, inner[1], step_submit,
-                       inner[2]));
+                       inner[0], step_submit, inner[1], step_submit, inner[2]));
   gate_await(&busy, 1);
   lf_task_unref(submit(pool, step_log, NUMBER(3)));
   gate_add(&go);

@@ -135,7 +135,8 @@ static void a_broken_pool_fails_what_is_queued(void **state) {
   lf_task_unref(queued);
 }
 
-/* --- Threads ---------------------------------------------------------------- */
+/* --- Threads ----------------------------------------------------------------
+ */
 
 static void no_thread_no_task(void **state) {
   (void)state;

@@ -173,14 +173,10 @@ static void knows_its_stack(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_wakeup_is_kept_once),
-      TEST(a_wakeup_goes_before_a_deadline),
-      TEST(sleeps_until_the_deadline),
-      TEST(two_wake_each_other),
-      TEST(a_signal_ends_it),
-      TEST(points_in_time),
-      TEST(counts_processors),
-      TEST(starts_threads),
+      TEST(a_wakeup_is_kept_once),     TEST(a_wakeup_goes_before_a_deadline),
+      TEST(sleeps_until_the_deadline), TEST(two_wake_each_other),
+      TEST(a_signal_ends_it),          TEST(points_in_time),
+      TEST(counts_processors),         TEST(starts_threads),
       TEST(knows_its_stack),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

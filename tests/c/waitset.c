@@ -136,8 +136,7 @@ static void wake_sleeper(lf_waker *waker) {
 }
 
 /* The waker may go as soon as it does not watch any more. */
-static lf_member *take_asleep(lf_waitset *set, lf_parker *parker,
-                              sleeper *s) {
+static lf_member *take_asleep(lf_waitset *set, lf_parker *parker, sleeper *s) {
   lf_member *m = lf_waitset_take(set);
   if (m)
     return m;
@@ -182,10 +181,8 @@ static void takes_all_while_threads_end_them(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(gives_each_once_in_order),
-      TEST(done_ones_are_ready_at_once),
-      TEST(a_forgotten_one_does_not_come),
-      TEST(wakes_who_watches),
+      TEST(gives_each_once_in_order),         TEST(done_ones_are_ready_at_once),
+      TEST(a_forgotten_one_does_not_come),    TEST(wakes_who_watches),
       TEST(takes_all_while_threads_end_them),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 source "$srcdir/tests/helpers.sh"
 
-setup_file() {
+setup() {
   needs_stock_lua
 }
 
