@@ -165,7 +165,7 @@ end
 
 function TestRandom.test_there_and_back()
   local exe <close> = eager_executor()
-  for seed = 1, 40 do
+  for seed = 1, 25 do
     local value = generator(seed)
     local sent = table.pack(value(6), value(3), value(6))
     local back = table.pack(exe:submit(support.echo, sent[1], sent[2], sent[3]):result())
@@ -176,7 +176,7 @@ end
 
 function TestRandom.test_there_as_upvalues_and_globals()
   local exe <close> = eager_executor()
-  for seed = 1, 30 do
+  for seed = 1, 20 do
     local value = generator(1000 + seed)
     local up
     up, G_value = value(5), value(5)
@@ -202,7 +202,7 @@ end
 
 function TestRandom.test_through_maps()
   local exe <close> = eager_executor()
-  for seed = 1, 4 do
+  for seed = 1, 3 do
     local value = generator(3000 + seed)
     local items = { n = 20 }
     for i = 1, 20 do

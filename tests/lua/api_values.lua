@@ -271,8 +271,9 @@ end
 function TestValues.test_a_linked_list_of_a_million_nodes()
   support.relaxed()
   local exe <close> = support.Executor(1)
+  local size = support.size(1000000)
   local list
-  for i = 1, 1000000 do
+  for _ = 1, size do
     list = { next = list }
   end
   local function length(l)
@@ -283,13 +284,14 @@ function TestValues.test_a_linked_list_of_a_million_nodes()
     return n
   end
   local n, back = exe:submit(function(l) return length(l), l end, list):result()
-  lu.assertEquals(n, 1000000)
-  lu.assertEquals(length(back), 1000000)
+  lu.assertEquals(n, size)
+  lu.assertEquals(length(back), size)
 end
 
 function TestValues.test_nesting_of_a_hundred_thousand()
   support.relaxed()
   local exe <close> = support.Executor(1)
+  local size = support.size(100000)
   local function nested(n)
     local t = {}
     for _ = 1, n do
@@ -304,12 +306,12 @@ function TestValues.test_nesting_of_a_hundred_thousand()
     end
     return n
   end
-  local n, back = exe:submit(function(t) return depth(t), t end, nested(100000)):result()
-  lu.assertEquals(n, 100000)
-  lu.assertEquals(depth(back), 100000)
+  local n, back = exe:submit(function(t) return depth(t), t end, nested(size)):result()
+  lu.assertEquals(n, size)
+  lu.assertEquals(depth(back), size)
   -- The same through keys, and around a corner.
   local t = {}
-  for _ = 1, 50000 do
+  for _ = 1, size // 2 do
     t = { [t] = true }
   end
   local m = exe:submit(function(t)
@@ -319,7 +321,7 @@ function TestValues.test_nesting_of_a_hundred_thousand()
     end
     return n
   end, t):result()
-  lu.assertEquals(m, 50000)
+  lu.assertEquals(m, size // 2)
 end
 
 function TestValues.test_no_metamethod_is_called()

@@ -23,6 +23,12 @@ function support.needs_workers()
   lu.skipIf(support.is_inline, "inline: tasks are over when submit returns")
 end
 
+-- How often, where a sanitizer makes the large slow.
+function support.size(n)
+  local sanitizer = os.getenv "LFUT_SANITIZER" or "no"
+  return sanitizer == "no" and n or n // 10
+end
+
 -- The collector as eager as it gets; relaxed for a test with large data.
 function support.eager()
   collectgarbage("incremental", 10, 400)
