@@ -137,6 +137,7 @@ interrupted() {
 }
 
 @test "a script that catches it goes on, with its executors" {
+  needs_signals
   start_script 'local exe = require "lfut".ThreadPoolExecutor(1)
     local function work() ready() while true do end end
     print(pcall(function() exe:submit(work):result() end))
