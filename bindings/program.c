@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "future.h"
 #include "lib.h"
 #include "luavm.h"
 #include "names.h"
@@ -117,12 +118,13 @@ int luaopen_lfut(lua_State *L) {
   return 1;
 }
 
-/* Waits for the pool to end; callbacks run meanwhile. */
-static void finish_pool(lua_State *L, lfb_state *S, lf_pool *p) {
-  lf_pool_finish(p);
-  lfb_wait_for what = {.task = lf_pool_over(p), .deadline = LF_FOREVER};
-  while (!lf_task_done(what.task))
+/* Waits for the task at the top, a future; callbacks run meanwhile. */
+static void finish_future(lua_State *L, lfb_state *S) {
+  lf_task *task = *(lf_task **)lua_touserdata(L, -1);
+  lfb_wait_for what = {.task = task, .deadline = LF_FOREVER};
+  while (!lf_task_done(task))
     lfb_wait(L, S, &what);
+  lua_pop(L, 1);
 }
 
 int lfb_program_finish(lua_State *L) {
@@ -132,8 +134,10 @@ int lfb_program_finish(lua_State *L) {
     return 0;
   lfb_wait_callbacks(L, S);
   while ((p = lf_host_pool(&S->home->host, 0))) {
-    lf_pool_unref(p); /* the host has one, until it has ended */
-    finish_pool(L, S, p);
+    lf_pool_finish(p);
+    lfb_push_future(L, S, lf_pool_over(p)); /* outlives the pool */
+    lf_pool_unref(p);
+    finish_future(L, S);
   }
   lfb_wait_callbacks(L, S);
   lf_threads_settle();

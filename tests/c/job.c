@@ -183,7 +183,8 @@ static void automatic_sizes_follow_the_time(void **state) {
     }
     assert_int_equal(all, MANY);
     assert_int_equal(sizes[0], 1); /* the time is not known */
-    assert_true(most <= MANY / 4); /* a share for each worker, twice */
+    /* A share for each worker, twice, unless that takes no time at all. */
+    assert_true(most <= MANY / 4 || (int64_t)most * times[i] <= 100000);
     assert_true(most <= largest);
     largest = most;
     gate_add(&go);
