@@ -226,7 +226,9 @@ void lfb_future_open(lua_State *L, lfb_state *S) {
       {"state", future_state},
       {"add_done_callback", lfb_add_done_callback},
       {NULL, NULL}};
-  static const luaL_Reg metamethods[] = {
-      {"__gc", future_gc}, {"__eq", future_eq}, {"__tostring", future_tostring}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__gc", future_gc},
+                                         {"__eq", future_eq},
+                                         {"__tostring", future_tostring},
+                                         {NULL, NULL}};
   lfb_newclass(L, S, LFB_FUTURE, "lfut.Future", methods, metamethods);
 }

@@ -55,7 +55,7 @@ struct lf_vm {
   bool closing;                /* finalizers may run, but not wait */
   bool idle_garbage;           /* handles may lie about */
   volatile sig_atomic_t interrupted; /* set by the signal handler */
-  lf_run callbacks; /* made ready when a done-callback falls due */
+  lf_run callbacks;    /* made ready when a done-callback falls due */
   bool warns, warning; /* warn() is on; in the middle of a message */
   struct lfb_output *output;
   uint64_t job; /* whose function is kept in LFB_REF_JOB */
