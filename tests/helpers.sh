@@ -8,9 +8,13 @@
 
 bats_require_minimum_version 1.5.0
 
-setup() {
+in_empty_directory() {
   cd "$BATS_TEST_TMPDIR" || return
   export HOME=$BATS_TEST_TMPDIR
+}
+
+setup() {
+  in_empty_directory
 }
 
 # The program, with a guard against hanging for ever.

@@ -4,6 +4,7 @@
 source "$srcdir/tests/helpers.sh"
 
 setup() {
+  in_empty_directory
   needs_stock_lua
 }
 

@@ -9,7 +9,7 @@ listed() {
     name=${file#"$srcdir"/}
     [[ $name != tests/c/*.c ]] || name=${name%.c}
     [ ! -e "$file" ] ||
-      grep -qE "(^|[[:space:]])$name( |\$)" "$srcdir/Makefile.am" ||
+      grep -qE "(^|[[:space:]])$name(\.c)?( |\$)" "$srcdir/Makefile.am" ||
       complain "not in Makefile.am: $name"
   done
 }
