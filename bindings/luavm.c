@@ -131,6 +131,18 @@ void lfb_exchange_globals(lua_State *L, int ref, bool save) {
   lua_pop(L, 2);
 }
 
+static int save_globals(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lfb_exchange_globals(L, r->globals, true);
+  return 0;
+}
+
+static int set_globals(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lfb_exchange_globals(L, r->globals, false);
+  return 0;
+}
+
 /* --- Runs
  * ------------------------------------------------------------------------- */
 
@@ -168,6 +180,8 @@ static int ensure_co(lua_State *L) {
 }
 
 static void drop_co(lfb_run *r) {
+  if (r->vm->running == r->co)
+    r->vm->running = r->vm->L; /* for signals */
   luaL_unref(r->vm->L, LUA_REGISTRYINDEX, r->co_ref);
   r->co_ref = LUA_NOREF;
   r->co = NULL;
@@ -350,7 +364,7 @@ static bool step(lfb_run *r, int nargs) {
   int status = lua_resume(r->co, NULL, nargs, &n);
   if (status == LUA_YIELD && r->waiting) {
     if (r->globals != LUA_NOREF)
-      lfb_exchange_globals(r->vm->L, r->globals, true);
+      lfb_try(r->vm, save_globals, r);
     return false;
   }
   if (status == LUA_YIELD && !r->doom[0])
@@ -417,6 +431,12 @@ static void vm_run(struct lf_vm *vm, lf_task *task) {
   fail_unstarted(vm, task);
 }
 
+lf_task *lfb_run_task(struct lf_vm *vm, lf_run *base) {
+  if (base == &vm->callbacks || !base->parked)
+    return NULL;
+  return lf_container_of(base, lfb_run, base)->task;
+}
+
 static int run_callbacks(lua_State *L) {
   lfb_callbacks_run(L, lfb_self(L));
   return 0;
@@ -436,7 +456,7 @@ static void vm_resume(struct lf_vm *vm, lf_run *base) {
   if (r->task)
     lf_cycle_end(r->task);
   if (r->globals != LUA_NOREF)
-    lfb_exchange_globals(vm->L, r->globals, false);
+    lfb_try(vm, set_globals, r);
   go(r, 0);
 }
 

@@ -83,6 +83,9 @@ void lfb_interrupt_here(void);
  * is doomed, its end follows it there. */
 void lfb_doom_again(lua_State *L, struct lf_vm *vm);
 
+/* The task of one of the interpreter's parked runs, or NULL. */
+lf_task *lfb_run_task(struct lf_vm *vm, lf_run *run);
+
 /* --- For part.c ---------------------------------------------------------- */
 
 /* A run for 'task' (whose reference it takes over; may be NULL). NULL: no

@@ -197,26 +197,61 @@ static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   return true;
 }
 
-/* Runs a task of this worker that was parked and became ready, or that is for
- * this worker alone: it may be what this one waits for, and nobody else can. */
-static bool run_ready(lf_worker *w) {
-  if (!w || lf_stack_left() < LFB_STACK)
-    return false;
-  lf_run *ready = lf_worker_ready(w);
-  lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
-  if (!ready && !pinned)
-    return false;
+/* What a blocked task waits for while another runs on top of it: that one, too.
+ * (Of several of which any would do, none is enough without it.) */
+typedef struct {
+  lf_waits waits;
+  lf_waits *own;
+  lf_task *top;
+} covered;
+
+static lf_task *covered_awaited(lf_waits *waits, size_t i) {
+  covered *c = lf_container_of(waits, covered, waits);
+  if (i == 0)
+    return c->top;
+  return c->own && !c->own->any ? c->own->awaited(c->own, i - 1) : NULL;
+}
+
+/* Runs on top of the blocked task: another that became ready, or a new one. */
+static void run_on_top(lf_worker *w, lfb_run *blocked, lf_run *ready,
+                       lf_task *task) {
+  covered c = {.waits = {.awaited = covered_awaited}, .top = task};
+  bool record = blocked && blocked->task && task;
+  if (record)
+    c.own = lf_cycle_swap(blocked->task, &c.waits);
   lf_worker_unblock(w);
   if (ready) {
     lfb_vmops.resume(lf_worker_vm(w), ready);
-  } else if (lf_task_start(pinned)) {
-    lf_worker_count_started(w);
-    lfb_vmops.run(lf_worker_vm(w), pinned);
   } else {
-    lf_task_unref(pinned);
+    lf_worker_count_started(w);
+    lfb_vmops.run(lf_worker_vm(w), task);
   }
   lf_worker_block(w);
-  return true;
+  if (record)
+    lf_cycle_swap(blocked->task, c.own);
+}
+
+/* Runs a task of this worker that was parked and became ready, or that is for
+ * this worker alone: it may be what this one waits for, and nobody else can. */
+static bool run_ready(lfb_state *S, lf_worker *w) {
+  if (!w || lf_stack_left() < LFB_STACK)
+    return false;
+  lfb_run *blocked = S->vm ? S->vm->current : NULL;
+  lf_run *ready = lf_worker_ready(w);
+  lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
+  if (ready) {
+    lf_task *task = lfb_run_task(lf_worker_vm(w), ready);
+    run_on_top(w, blocked, ready, task ? lf_task_ref(task) : NULL);
+    if (task)
+      lf_task_unref(task);
+  } else if (pinned && lf_task_start(pinned)) {
+    lf_task_ref(pinned);
+    run_on_top(w, blocked, NULL, pinned);
+    lf_task_unref(pinned);
+  } else if (pinned) {
+    lf_task_unref(pinned);
+  }
+  return ready || pinned;
 }
 
 /* Sleeps until the wait is over in any way; LF_EINTR if it is to raise. */
@@ -227,7 +262,7 @@ static int sleep_on(lua_State *L, lfb_state *S, sleeper *s, lf_worker *w,
       return 0;
     if (is_interrupted(L, S))
       return LF_EINTR;
-    if (run_ready(w))
+    if (run_ready(S, w))
       continue;
     int64_t until = w ? lf_worker_deadline(w) : lf_after(LOOK_AGAIN);
     until = until < deadline ? until : deadline;

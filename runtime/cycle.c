@@ -151,6 +151,14 @@ int lf_cycle_begin(lf_task *task, lf_waits *waits, char *path, size_t size) {
   return stuck ? LF_ECYCLE : 0;
 }
 
+lf_waits *lf_cycle_swap(lf_task *task, lf_waits *waits) {
+  pthread_mutex_lock(&graph);
+  lf_waits *former = task->waits;
+  task->waits = waits;
+  pthread_mutex_unlock(&graph);
+  return former;
+}
+
 void lf_cycle_end(lf_task *task) {
   if (!task)
     return;

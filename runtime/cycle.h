@@ -21,6 +21,10 @@ struct lf_waits {
  * on the way, "a -> b -> a", cut at 'size'. */
 int lf_cycle_begin(lf_task *task, lf_waits *waits, char *path, size_t size);
 
+/* Replaces what a waiting task waits for, without looking for cycles; returns
+ * what it was. */
+lf_waits *lf_cycle_swap(lf_task *task, lf_waits *waits);
+
 /* The wait is over. */
 void lf_cycle_end(lf_task *task);
 

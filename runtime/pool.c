@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See pool.h. Two kinds of locks, never held together: the pool's (the common
- * queue, which worker is in which mode) and each worker's (its own queue).
- *
- * A worker is ACTIVE (runs tasks or looks for them), IDLE (sleeps), BLOCKED
- * (sleeps in the middle of a task), LEAVING (closes its interpreter) or GONE.
- * At most max_workers are active; one that was blocked queues for a free place
- * before it goes on.
- *
- * A task pushed and a worker going to sleep cannot miss each other: one writes
- * the queue's length, then reads who is active; the other says that it is not
- * active any more, then reads the length. */
-#include "pool.h"
+ * See pool.h, crew.h: the life of a pool, submitting, ending work early. */
+#include "crew.h"
 
 #include "mem.h"
 
@@ -19,128 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-  BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */
-  FAIR = 61, /* every so many tasks, the common queue comes before the own */
-  BRIEF_NS = 5000,    /* a task that takes less is taken with others */
-  IDLE_NS = 50000000, /* how long until ops->idle */
-};
-
-typedef enum { GONE, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
-
-struct lf_worker {
-  lf_pool *pool;
-  lf_worker *next; /* in the pool's list; set before it is published */
-  int id;
-  lf_vm *vm; /* the worker's thread */
-  lf_parker parker;
-  _Atomic(lf_run *) ready; /* runs that became ready; pushed by any thread */
-  lf_run *taken;           /* oldest first; the worker's thread */
-  lf_link timed;           /* parked runs with a deadline; its thread */
-  int64_t next_deadline;   /* not after the first of them; its thread */
-  size_t parked;           /* its thread */
-
-  int64_t batch_time;   /* when it last took from the common queue */
-  size_t batch;         /* and how many; its thread */
-  unsigned taken_tasks; /* its thread */
-  bool swept;           /* ops->idle since the last task; its thread */
-
-  pthread_mutex_t lock; /* the next three */
-  lf_link queue;        /* tasks submitted here; it takes the newest */
-  lf_link grabbed;      /* from the common queue; it takes the oldest */
-  _Atomic size_t queued, ngrabbed; /* in both, and in the second; written under
-                                      the lock, read anywhere */
-  atomic_bool moving;              /* holds tasks that are in no queue */
-
-  mode mode;              /* the pool's lock, as all that follows */
-  lf_link standby;        /* among the idle, or those who want a place */
-  pthread_t thread;       /* 0 unless it has started and not left */
-  lf_link pinned;         /* tasks that only it may run */
-  _Atomic size_t npinned; /* read without the lock as a hint */
-
-  /* Written by the worker's thread alone, read by anyone. */
-  _Atomic uint64_t submitted, started, finished, failed;
-};
-
-struct lf_pool {
-  _Atomic size_t refs, handles;
-  lf_pool_options o; /* immutable */
-  lf_task *over;
-  lf_link hosted;               /* in the host's list; its lock */
-  _Atomic(lf_worker *) workers; /* grows only */
-  _Atomic(char *) broken;       /* set once */
-  atomic_bool shutdown;         /* set under the lock */
-  _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
-  _Atomic int spinning;         /* active workers that only look for work */
-  _Atomic uint64_t cancelled, unstarted; /* done without being started */
-
-  pthread_mutex_t lock; /* all below */
-  lf_link queue;
-  _Atomic size_t queued; /* read without the lock as a hint */
-  bool finish, ended;
-  int threads;        /* workers not GONE */
-  int live;           /* workers neither LEAVING nor GONE */
-  _Atomic int active; /* read without the lock as a hint */
-  int nworkers;
-  lf_link idle;    /* of workers, latest first */
-  lf_link wanting; /* blocked workers that want to go on */
-  _Atomic int nwanting;
-  uint64_t submitted;
-};
-
-static _Thread_local lf_worker *self;
 static char no_memory[] = "not enough memory";
 
-/* --- The host ------------------------------------------------------------ */
-
-void lf_host_init(lf_host *host, lf_parker *parker) {
-  pthread_mutex_init(&host->lock, NULL);
-  lf_list_init(&host->pools);
-  host->parker = parker;
-  lf_count_awake(1); /* the program's thread */
-}
-
-void lf_host_fini(lf_host *host) {
-  lf_count_awake(-1);
-  pthread_mutex_destroy(&host->lock);
-}
-
-size_t lf_host_count(lf_host *host) {
-  size_t n = 0;
-  pthread_mutex_lock(&host->lock);
-  for (lf_link *l = host->pools.next; l != &host->pools; l = l->next)
-    n++;
-  pthread_mutex_unlock(&host->lock);
-  return n;
-}
-
-lf_pool *lf_host_pool(lf_host *host, size_t i) {
-  lf_pool *found = NULL;
-  pthread_mutex_lock(&host->lock);
-  for (lf_link *l = host->pools.next; l != &host->pools; l = l->next)
-    if (i-- == 0) {
-      found = lf_pool_ref(lf_container_of(l, lf_pool, hosted));
-      break;
-    }
-  pthread_mutex_unlock(&host->lock);
-  return found;
-}
-
-static void host_add(lf_pool *p) {
-  lf_pool_ref(p);
-  pthread_mutex_lock(&p->o.host->lock);
-  lf_list_add(&p->o.host->pools, &p->hosted);
-  pthread_mutex_unlock(&p->o.host->lock);
-}
-
-static void host_del(lf_pool *p) {
-  pthread_mutex_lock(&p->o.host->lock);
-  lf_list_del(&p->hosted);
-  pthread_mutex_unlock(&p->o.host->lock);
-  lf_pool_unref(p);
-}
-
-/* --- Life of a pool ------------------------------------------------------ */
+/* --- Life of a pool --- */
 
 lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_pool *p = lf_zalloc(sizeof *p);
@@ -168,7 +39,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_list_init(&p->queue);
   lf_list_init(&p->idle);
   lf_list_init(&p->wanting);
-  host_add(p);
+  lf_host_add(p);
   return p;
 }
 
@@ -197,7 +68,7 @@ void lf_pool_unref(void *pool) {
 }
 
 /* Under the lock: true once, when nothing can happen in the pool any more. */
-static bool try_end(lf_pool *p) {
+bool lf_pool_try_end(lf_pool *p) {
   bool wanted = atomic_load(&p->handles) > 0 && !p->shutdown && !p->finish;
   if (p->ended || wanted || p->threads > 0 || p->queued > 0)
     return false;
@@ -207,8 +78,8 @@ static bool try_end(lf_pool *p) {
 }
 
 /* After try_end, without the lock. The caller still has a reference. */
-static void end(lf_pool *p) {
-  host_del(p);
+void lf_pool_end(lf_pool *p) {
+  lf_host_del(p);
   lf_task_end(p->over, LF_FINISHED);
 }
 
@@ -217,10 +88,10 @@ static void end(lf_pool *p) {
 static void settle(lf_pool *p) {
   for (lf_link *l = p->idle.next; l != &p->idle; l = l->next)
     lf_unpark(&lf_container_of(l, lf_worker, standby)->parker);
-  bool ended = try_end(p);
+  bool ended = lf_pool_try_end(p);
   pthread_mutex_unlock(&p->lock);
   if (ended)
-    end(p);
+    lf_pool_end(p);
 }
 
 lf_pool *lf_pool_handle(lf_pool *pool) {
@@ -237,13 +108,10 @@ void lf_pool_unhandle(void *pool) {
   lf_pool_unref(p);
 }
 
-/* --- Starting and waking workers ----------------------------------------- */
-
-static void run_ready(lf_waker *waker);
-static void worker_main(void *arg);
+/* --- Starting and waking workers --- */
 
 /* Under the lock: a worker that is not running, new or one that has gone. */
-static lf_worker *spare_worker(lf_pool *p) {
+lf_worker *lf_pool_spare_worker(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->mode == GONE && !p->o.in_caller)
       return w;
@@ -266,7 +134,7 @@ static lf_worker *spare_worker(lf_pool *p) {
 
 /* Under the lock: starts one more worker, active. */
 static int start_worker(lf_pool *p) {
-  lf_worker *w = spare_worker(p);
+  lf_worker *w = lf_pool_spare_worker(p);
   if (!w)
     return LF_ETHREAD;
   char name[32];
@@ -277,7 +145,7 @@ static int start_worker(lf_pool *p) {
   p->live++;
   p->active++;
   lf_pool_ref(p);
-  int err = lf_thread_start(name, worker_main, w);
+  int err = lf_thread_start(name, lf_worker_main, w);
   if (err == 0)
     return 0;
   w->mode = GONE;
@@ -290,7 +158,7 @@ static int start_worker(lf_pool *p) {
 
 /* Under the lock: gives the place of a worker that stops running to one that
  * waits for it, who is to be unparked; or NULL. */
-static lf_worker *pass_place(lf_pool *p) {
+lf_worker *lf_pool_pass_place(lf_pool *p) {
   if (p->active >= p->o.max_workers)
     return NULL;
   lf_link *l = lf_list_pop(&p->wanting);
@@ -305,7 +173,7 @@ static lf_worker *pass_place(lf_pool *p) {
 
 /* Under the lock, after a task has come: who is to be unparked, or NULL. A
  * worker is started if none is idle; '*err' tells if that failed. */
-static lf_worker *rouse(lf_pool *p, int *err) {
+lf_worker *lf_pool_rouse(lf_pool *p, int *err) {
   *err = 0;
   if (p->spinning > 0 || p->active >= p->o.max_workers)
     return NULL;
@@ -321,25 +189,18 @@ static lf_worker *rouse(lf_pool *p, int *err) {
 }
 
 /* Brings one more worker if there is work that nobody looks for. */
-static void rouse_more(lf_pool *p) {
+void lf_pool_rouse_more(lf_pool *p) {
   if (p->spinning > 0 || p->active >= p->o.max_workers)
     return;
   int err;
   pthread_mutex_lock(&p->lock);
-  lf_worker *w = rouse(p, &err);
+  lf_worker *w = lf_pool_rouse(p, &err);
   pthread_mutex_unlock(&p->lock);
   if (w)
     lf_unpark(&w->parker);
 }
 
-/* --- Submitting ----------------------------------------------------------- */
-
-static void own_push(lf_worker *w, lf_task *task) {
-  pthread_mutex_lock(&w->lock);
-  lf_list_add(&w->queue, &task->link);
-  w->queued++;
-  pthread_mutex_unlock(&w->lock);
-}
+/* --- Submitting --- */
 
 static int submit_near(lf_worker *w, lf_task *task) {
   lf_pool *p = w->pool;
@@ -347,15 +208,15 @@ static int submit_near(lf_worker *w, lf_task *task) {
     return LF_ESHUTDOWN;
   if (p->broken)
     return LF_EBROKEN;
-  own_push(w, lf_task_ref(task));
+  lf_worker_push(w, lf_task_ref(task));
   atomic_store_explicit(&w->submitted, w->submitted + 1, memory_order_relaxed);
-  rouse_more(p);
+  lf_pool_rouse_more(p);
   return 0;
 }
 
 int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
-  if (place == LF_NEAR && self && self->pool == p && self->vm)
-    return submit_near(self, task);
+  if (place == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
+    return submit_near(lf_self, task);
   int err = 0;
   pthread_mutex_lock(&p->lock);
   if (p->ended || (p->shutdown && place != LF_TAIL)) {
@@ -368,7 +229,7 @@ int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
   }
   lf_list_add(&p->queue, &lf_task_ref(task)->link);
   p->queued++;
-  lf_worker *w = rouse(p, &err);
+  lf_worker *w = lf_pool_rouse(p, &err);
   if (err && p->live == 0) { /* nobody would ever run it */
     lf_list_del(&task->link);
     p->queued--;
@@ -415,500 +276,10 @@ int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
   return err;
 }
 
-/* --- Taking --------------------------------------------------------------- */
-
-/* Which of a worker's own tasks is next. */
-typedef enum { NEWEST, OLDEST } end_of_queue;
-
-static lf_task *pop_own(lf_worker *w, end_of_queue which) {
-  if (atomic_load_explicit(&w->queued, memory_order_relaxed) == 0)
-    return NULL;
-  pthread_mutex_lock(&w->lock);
-  lf_link *l = NULL;
-  if (which == NEWEST && !lf_list_empty(&w->queue)) {
-    l = w->queue.prev;
-  } else if (!lf_list_empty(&w->grabbed)) {
-    l = w->grabbed.next;
-    w->ngrabbed--;
-  } else if (!lf_list_empty(&w->queue)) {
-    l = w->queue.next;
-  }
-  if (l) {
-    lf_list_del(l);
-    w->queued--;
-  }
-  pthread_mutex_unlock(&w->lock);
-  return l ? lf_container_of(l, lf_task, link) : NULL;
-}
-
-static lf_task *pop_pinned(lf_worker *w) {
-  if (atomic_load_explicit(&w->npinned, memory_order_relaxed) == 0)
-    return NULL;
-  pthread_mutex_lock(&w->pool->lock);
-  lf_link *l = lf_list_pop(&w->pinned);
-  if (l)
-    w->npinned--;
-  pthread_mutex_unlock(&w->pool->lock);
-  return l ? lf_container_of(l, lf_task, link) : NULL;
-}
-
-static void keep_batch(lf_worker *w, lf_link *batch, size_t n) {
-  if (n == 0)
-    return;
-  pthread_mutex_lock(&w->lock);
-  lf_list_move(&w->grabbed, batch);
-  w->queued += n;
-  w->ngrabbed += n;
-  pthread_mutex_unlock(&w->lock);
-  atomic_store(&w->moving, false);
-}
-
-/* How many to take at once: several while tasks take less time than taking
- * them, so that long ones stay where every worker sees them. */
-static size_t batch_size(lf_worker *w) {
-  int64_t now = lf_now(), spent = now - w->batch_time;
-  bool brief = w->batch > 0 && spent < (int64_t)w->batch * BRIEF_NS;
-  size_t n = brief ? w->batch * 2 : 1;
-  w->batch_time = now;
-  w->batch = n > BATCH ? BATCH : n;
-  return w->batch;
-}
-
-/* Some of the common queue's tasks: the first is returned. */
-static lf_task *take_common(lf_worker *w) {
-  lf_pool *p = w->pool;
-  if (atomic_load_explicit(&p->queued, memory_order_relaxed) == 0)
-    return NULL;
-  lf_link batch;
-  lf_list_init(&batch);
-  size_t n = batch_size(w);
-  pthread_mutex_lock(&p->lock);
-  size_t share = p->queued / (size_t)(2 * p->o.max_workers) + 1;
-  n = n > share ? share : n;
-  n = n > p->queued ? p->queued : n;
-  for (size_t i = 0; i < n; i++)
-    lf_list_add(&batch, lf_list_pop(&p->queue));
-  p->queued -= n;
-  if (n > 1)
-    atomic_store(&w->moving, true);
-  bool more = p->queued > 0;
-  pthread_mutex_unlock(&p->lock);
-  if (n == 0)
-    return NULL;
-  lf_task *first = lf_container_of(lf_list_pop(&batch), lf_task, link);
-  keep_batch(w, &batch, n - 1);
-  if (n > 1 || more) /* who looked for work looks no more: another has to */
-    rouse_more(p);
-  return first;
-}
-
-static lf_task *steal(lf_worker *w) {
-  for (lf_worker *v = w->pool->workers; v; v = v->next) {
-    lf_task *t = v == w ? NULL : pop_own(v, OLDEST);
-    if (!t)
-      continue;
-    if (v->queued > 0)
-      rouse_more(w->pool);
-    return t;
-  }
-  return NULL;
-}
-
-static lf_task *take(lf_worker *w) {
-  lf_task *t = pop_pinned(w);
-  bool fair = ++w->taken_tasks % FAIR == 0;
-  if (!t && fair && w->ngrabbed == 0)
-    t = take_common(w);
-  if (!t)
-    t = pop_own(w, fair ? OLDEST : NEWEST);
-  if (!t)
-    t = take_common(w);
-  return t ? t : steal(w);
-}
-
-/* A hint without locks: is there something for any worker to do? */
-static bool any_queued(lf_pool *p) {
-  if (p->queued)
-    return true;
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->queued)
-      return true;
-  return false;
-}
-
-/* And for this one? */
-static bool has_work(lf_worker *w) {
-  return w->npinned || w->taken || atomic_load(&w->ready) ||
-         any_queued(w->pool);
-}
-
-/* --- Runs ------------------------------------------------------------------
- */
-
-/* Any thread: puts the run on its worker's ready list, once. */
-static void run_ready(lf_waker *waker) {
-  lf_run *r = lf_container_of(waker, lf_run, waker);
-  lf_worker *w = r->worker;
-  if (atomic_exchange(&r->ready, true))
-    return;
-  lf_run *head = atomic_load_explicit(&w->ready, memory_order_relaxed);
-  do
-    r->next = head;
-  while (!atomic_compare_exchange_weak(&w->ready, &head, r));
-  lf_unpark(&w->parker);
-}
-
-void lf_run_init(lf_run *run, lf_worker *worker) {
-  *run = (lf_run){.waker = {run_ready}, .worker = worker};
-  atomic_init(&run->ready, false);
-  lf_list_init(&run->timed);
-}
-
-void lf_run_park(lf_run *run, int64_t deadline) {
-  lf_worker *w = run->worker;
-  run->parked = true;
-  w->parked++;
-  run->deadline = deadline;
-  if (deadline == LF_FOREVER)
-    return;
-  lf_list_add(&w->timed, &run->timed);
-  if (deadline < w->next_deadline)
-    w->next_deadline = deadline;
-}
-
-void lf_run_unpark(lf_run *run) {
-  run->parked = false;
-  run->worker->parked--;
-  lf_list_del(&run->timed);
-}
-
-/* Makes the runs ready whose deadline has come. */
-static void expire(lf_worker *w) {
-  if (w->next_deadline == LF_FOREVER)
-    return;
-  int64_t now = lf_now(), next = LF_FOREVER;
-  if (now < w->next_deadline)
-    return;
-  for (lf_link *l = w->timed.next, *after; l != &w->timed; l = after) {
-    after = l->next;
-    lf_run *r = lf_container_of(l, lf_run, timed);
-    if (r->deadline <= now) {
-      lf_list_del(l);
-      run_ready(&r->waker);
-    } else if (r->deadline < next) {
-      next = r->deadline;
-    }
-  }
-  w->next_deadline = next;
-}
-
-int64_t lf_worker_deadline(lf_worker *w) {
-  return w->next_deadline;
-}
-
-lf_run *lf_worker_ready(lf_worker *w) {
-  expire(w);
-  if (!w->taken && atomic_load_explicit(&w->ready, memory_order_relaxed)) {
-    lf_run *r = atomic_exchange(&w->ready, NULL);
-    while (r) {
-      lf_run *next = r->next;
-      r->next = w->taken;
-      w->taken = r;
-      r = next;
-    }
-  }
-  lf_run *r = w->taken;
-  if (!r)
-    return NULL;
-  w->taken = r->next;
-  atomic_store(&r->ready, false);
-  return r;
-}
-
-lf_task *lf_worker_pinned(lf_worker *w) {
-  return pop_pinned(w);
-}
-
-/* --- Blocking in the middle of a task ---------------------------------------
- */
-
-void lf_worker_block(lf_worker *w) {
-  lf_pool *p = w->pool;
-  pthread_mutex_lock(&p->lock);
-  w->mode = BLOCKED;
-  p->active--;
-  lf_worker *other = pass_place(p);
-  int err;
-  if (!other && any_queued(p))
-    other = rouse(p, &err); /* cannot: the task waits longer, no harm */
-  pthread_mutex_unlock(&p->lock);
-  if (other)
-    lf_unpark(&other->parker);
-}
-
-/* Under the lock, which it gives back meanwhile: waits for a place. */
-static void want_place(lf_worker *w) {
-  lf_pool *p = w->pool;
-  lf_list_add(&p->wanting, &w->standby);
-  p->nwanting++;
-  while (w->mode != ACTIVE) {
-    pthread_mutex_unlock(&p->lock);
-    lf_doze(&w->parker, LF_FOREVER);
-    pthread_mutex_lock(&p->lock);
-  }
-}
-
-/* Under the lock: from idle or blocked to active. */
-static void become_active(lf_worker *w) {
-  lf_pool *p = w->pool;
-  lf_list_del(&w->standby);
-  if (p->active < p->o.max_workers) {
-    p->active++;
-    w->mode = ACTIVE;
-  } else {
-    want_place(w);
-  }
-}
-
-void lf_worker_unblock(lf_worker *w) {
-  pthread_mutex_lock(&w->pool->lock);
-  become_active(w);
-  pthread_mutex_unlock(&w->pool->lock);
-}
-
-/* Between two tasks: lets one that wants a place have this one. */
-static void give_place(lf_worker *w) {
-  lf_pool *p = w->pool;
-  pthread_mutex_lock(&p->lock);
-  p->active--;
-  w->mode = BLOCKED;
-  lf_worker *other = pass_place(p);
-  if (other)
-    lf_unpark(&other->parker);
-  become_active(w);
-  pthread_mutex_unlock(&p->lock);
-}
-
-/* --- The life of a worker
- * ----------------------------------------------------- */
-
-static lf_spin_time idling = LF_SPIN_TIME;
-
-/* Looks for work for a moment without sleeping: until there may be some, or
- * the worker is woken for something else. */
-static void spin(lf_worker *w) {
-  lf_pool *p = w->pool;
-  if (!lf_may_spin())
-    return;
-  p->spinning++;
-  bool found = has_work(w);
-  int64_t end = found ? 0 : lf_now() + lf_spin_ns(&idling);
-  for (int i = 1; !found && lf_may_spin(); i++) {
-    lf_relax();
-    found = p->queued || lf_parker_woken(&w->parker);
-    if (i % 64 == 0 && !found) {
-      found = has_work(w);
-      if (lf_now() >= end)
-        break;
-    }
-  }
-  p->spinning--;
-}
-
-/* Under the lock: may this worker go for good? */
-static bool may_leave(lf_worker *w) {
-  lf_pool *p = w->pool;
-  if (w->parked > 0)
-    return false;
-  if (p->shutdown || p->finish || atomic_load(&p->handles) == 0)
-    return true;
-  return p->live > p->o.max_workers; /* it stood in for a blocked one */
-}
-
-/* Under the lock: sleeps until there is something to do. */
-static void sleep_idle(lf_worker *w, int64_t deadline) {
-  lf_pool *p = w->pool;
-  w->mode = IDLE;
-  p->active--;
-  lf_list_add(p->idle.next, &w->standby);
-  lf_worker *other = pass_place(p);
-  pthread_mutex_unlock(&p->lock);
-  if (other)
-    lf_unpark(&other->parker);
-  int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
-  soon = has_work(w) ? 0 : soon < deadline ? soon : deadline;
-  int r = lf_doze(&w->parker, soon);
-  pthread_mutex_lock(&p->lock);
-  if (w->mode == IDLE)
-    become_active(w);
-  if (r == LF_ETIMEOUT && soon > 0 && soon < deadline && !w->swept) {
-    w->swept = true;
-    pthread_mutex_unlock(&p->lock);
-    p->o.ops->idle(w->vm);
-    pthread_mutex_lock(&p->lock);
-  }
-}
-
-/* Under the lock: this worker will take no more tasks. */
-static void leave_place(lf_worker *w) {
-  lf_pool *p = w->pool;
-  w->mode = LEAVING;
-  p->live--;
-  p->active--;
-  lf_worker *other = pass_place(p);
-  if (other)
-    lf_unpark(&other->parker);
-}
-
-/* Nothing to do now: sleeps, or leaves (false). */
-static bool rest(lf_worker *w) {
-  lf_pool *p = w->pool;
-  int64_t since = lf_now();
-  spin(w);
-  if (has_work(w)) {
-    lf_spin_learn(&idling, lf_now() - since);
-    return true;
-  }
-  pthread_mutex_lock(&p->lock);
-  if (!has_work(w)) {
-    if (may_leave(w)) {
-      leave_place(w);
-      pthread_mutex_unlock(&p->lock);
-      return false;
-    }
-    sleep_idle(w, w->next_deadline);
-  }
-  pthread_mutex_unlock(&p->lock);
-  lf_spin_learn(&idling, lf_now() - since);
-  return true;
-}
-
-void lf_worker_count_started(lf_worker *w) {
-  atomic_store_explicit(&w->started, w->started + 1, memory_order_relaxed);
-}
-
-void lf_worker_count_finished(lf_worker *w) {
-  atomic_store_explicit(&w->finished, w->finished + 1, memory_order_relaxed);
-}
-
-static void run_task(lf_worker *w, lf_task *task) {
-  if (!lf_task_start(task)) { /* it was cancelled */
-    lf_task_unref(task);
-    return;
-  }
-  lf_worker_count_started(w);
-  w->swept = false;
-  w->pool->o.ops->run(w->vm, task);
-}
-
-/* One step of a worker's life; false when it is to leave. */
-static bool step(lf_worker *w) {
-  if (atomic_load_explicit(&w->pool->nwanting, memory_order_relaxed) > 0)
-    give_place(w);
-  lf_run *run = lf_worker_ready(w);
-  if (run) {
-    w->pool->o.ops->resume(w->vm, run);
-    return true;
-  }
-  lf_task *task = take(w);
-  if (!task)
-    return rest(w);
-  run_task(w, task);
-  return true;
-}
-
-static void fail_all(lf_link *tasks, const char *why);
-
-/* The thread's last act on the worker, after leave_place: tasks for it alone
- * that came too late fail, and the pool may have ended. */
-static void leave(lf_worker *w, bool opened, const char *why) {
-  lf_pool *p = w->pool;
-  lf_link pinned;
-  lf_list_init(&pinned);
-  pthread_mutex_lock(&p->lock);
-  w->mode = GONE;
-  w->thread = 0;
-  w->batch = 0;
-  w->taken = NULL; /* late wake-ups for an interpreter that is closed */
-  atomic_store(&w->ready, NULL);
-  p->threads--;
-  lf_list_move(&pinned, &w->pinned);
-  w->npinned = 0;
-  bool ended = try_end(p);
-  pthread_mutex_unlock(&p->lock);
-  fail_all(&pinned, why);
-  if (ended)
-    end(p);
-  else if (opened && any_queued(p))
-    rouse_more(p);
-}
-
-static void drain(lf_pool *p, lf_link *out);
-
-/* Its interpreter could not be opened. An initializer that fails breaks the
- * pool; lack of memory is nobody's fault but fails what nobody can run. */
-static void open_failed(lf_worker *w, int err, lf_buf *why) {
-  lf_pool *p = w->pool;
-  const char *text = "cannot start a worker: not enough memory";
-  if (err == LF_EBROKEN && lf_buf_put(why, "", 1) == 0) {
-    text = (char *)why->data;
-    lf_pool_break(p, text);
-  }
-  pthread_mutex_lock(&p->lock);
-  leave_place(w);
-  bool alone = p->live == 0;
-  pthread_mutex_unlock(&p->lock);
-  if (alone) {
-    lf_link tasks;
-    drain(p, &tasks);
-    fail_all(&tasks, text);
-  }
-  leave(w, false, text);
-}
-
-static void worker_main(void *arg) {
-  lf_worker *w = arg;
-  lf_pool *p = w->pool;
-  lf_buf why;
-  lf_buf_init(&why, NULL, 0);
-  self = w;
-  pthread_mutex_lock(&p->lock);
-  w->thread = pthread_self();
-  pthread_mutex_unlock(&p->lock);
-  int err = p->o.ops->open(w, &w->vm, &why);
-  if (err == 0) {
-    while (step(w))
-      continue;
-    lf_vm *vm = w->vm;
-    w->vm = NULL; /* what it submits while closing is not its own */
-    p->o.ops->close(vm);
-    leave(w, true, "the worker has left");
-  } else {
-    open_failed(w, err, &why);
-  }
-  lf_buf_fini(&why);
-  self = NULL;
-  lf_pool_unref(p);
-}
-
-void lf_worker_end(lf_worker *w, lf_task *task, lf_state state) {
-  _Atomic uint64_t *count = state == LF_FINISHED ? &w->finished : &w->failed;
-  atomic_store_explicit(count, *count + 1, memory_order_relaxed);
-  lf_task_end(task, state);
-  lf_task_unref(task);
-}
-
-lf_worker *lf_worker_in_caller(lf_pool *p) {
-  pthread_mutex_lock(&p->lock);
-  lf_worker *w = spare_worker(p);
-  pthread_mutex_unlock(&p->lock);
-  return w;
-}
-
-/* --- Ending work early ---------------------------------------------------- */
+/* --- Ending work early --- */
 
 /* Takes every queued task out of the pool. */
-static void drain(lf_pool *p, lf_link *out) {
+void lf_pool_drain(lf_pool *p, lf_link *out) {
   lf_list_init(out);
   pthread_mutex_lock(&p->lock);
   lf_list_move(out, &p->queue);
@@ -929,7 +300,7 @@ static void drain(lf_pool *p, lf_link *out) {
   }
 }
 
-static void fail_all(lf_link *tasks, const char *why) {
+void lf_pool_fail_all(lf_link *tasks, const char *why) {
   lf_link *l;
   while ((l = lf_list_pop(tasks))) {
     lf_task *t = lf_container_of(l, lf_task, link);
@@ -944,8 +315,8 @@ static void fail_all(lf_link *tasks, const char *why) {
 static void cancel_queued(lf_pool *p) {
   lf_link tasks;
   atomic_fetch_add(&p->epoch, 1);
-  drain(p, &tasks);
-  fail_all(&tasks, NULL);
+  lf_pool_drain(p, &tasks);
+  lf_pool_fail_all(&tasks, NULL);
 }
 
 void lf_pool_shutdown(lf_pool *p, bool cancel) {
@@ -970,15 +341,15 @@ void lf_pool_break(lf_pool *p, const char *why) {
                                       text ? text : no_memory))
     lf_free(text);
   lf_link tasks;
-  drain(p, &tasks);
-  fail_all(&tasks, why);
+  lf_pool_drain(p, &tasks);
+  lf_pool_fail_all(&tasks, why);
 }
 
 /* The handler of SIGURG, which lf_pool_interrupt sends to a worker. */
 static void interrupted(int sig) {
   (void)sig;
-  if (self && self->vm)
-    self->pool->o.ops->interrupt(self->vm);
+  if (lf_self && lf_self->vm)
+    lf_self->pool->o.ops->interrupt(lf_self->vm);
 }
 
 static void install_handler(void) {
@@ -998,8 +369,7 @@ void lf_pool_interrupt(lf_pool *p) {
   pthread_mutex_unlock(&p->lock);
 }
 
-/* --- Looking ---------------------------------------------------------------
- */
+/* --- Looking --- */
 
 void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {
   *s = (lf_pool_stats){0};
@@ -1068,24 +438,4 @@ void lf_pool_count_cancelled(lf_pool *p) {
 
 void lf_pool_count_failed(lf_pool *p) {
   p->unstarted++;
-}
-
-lf_worker *lf_worker_self(void) {
-  return self;
-}
-
-lf_pool *lf_worker_pool(lf_worker *w) {
-  return w->pool;
-}
-
-int lf_worker_id(lf_worker *w) {
-  return w->id;
-}
-
-lf_vm *lf_worker_vm(lf_worker *w) {
-  return w->vm;
-}
-
-lf_parker *lf_worker_parker(lf_worker *w) {
-  return &w->parker;
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pool and its workers from the inside: private to pool.c, take.c, worker.c.
+ *
+ * Two kinds of locks, never held together: the pool's (the common queue, which
+ * worker is in which mode) and each worker's (its own queue).
+ *
+ * A worker is ACTIVE (runs tasks or looks for them), IDLE (sleeps), BLOCKED
+ * (sleeps in the middle of a task), LEAVING (closes its interpreter) or GONE.
+ * At most max_workers are active; one that was blocked queues for a free place
+ * before it goes on.
+ *
+ * A task pushed and a worker going to sleep cannot miss each other: one writes
+ * the queue's length, then reads who is active; the other says that it is not
+ * active any more, then reads the length. */
+#ifndef LF_CREW_H
+#define LF_CREW_H
+
+#include "pool.h"
+
+typedef enum { GONE, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
+
+struct lf_worker {
+  lf_pool *pool;
+  lf_worker *next; /* in the pool's list; set before it is published */
+  int id;
+  lf_vm *vm; /* the worker's thread */
+  lf_parker parker;
+  _Atomic(lf_run *) ready; /* runs that became ready; pushed by any thread */
+  lf_run *taken;           /* oldest first; the worker's thread */
+  lf_link timed;           /* parked runs with a deadline; its thread */
+  int64_t next_deadline;   /* not after the first of them; its thread */
+  size_t parked;           /* its thread */
+
+  int64_t batch_time;   /* when it last took from the common queue */
+  size_t batch;         /* and how many; its thread */
+  unsigned taken_tasks; /* its thread */
+  bool swept;           /* ops->idle since the last task; its thread */
+
+  pthread_mutex_t lock; /* the next three */
+  lf_link queue;        /* tasks submitted here; it takes the newest */
+  lf_link grabbed;      /* from the common queue; it takes the oldest */
+  _Atomic size_t queued, ngrabbed; /* in both, and in the second; written under
+                                      the lock, read anywhere */
+  atomic_bool moving;              /* holds tasks that are in no queue */
+
+  mode mode;              /* the pool's lock, as all that follows */
+  lf_link standby;        /* among the idle, or those who want a place */
+  pthread_t thread;       /* 0 unless it has started and not left */
+  lf_link pinned;         /* tasks that only it may run */
+  _Atomic size_t npinned; /* read without the lock as a hint */
+
+  /* Written by the worker's thread alone, read by anyone. */
+  _Atomic uint64_t submitted, started, finished, failed;
+};
+
+struct lf_pool {
+  _Atomic size_t refs, handles;
+  lf_pool_options o; /* immutable */
+  lf_task *over;
+  lf_link hosted;               /* in the host's list; its lock */
+  _Atomic(lf_worker *) workers; /* grows only */
+  _Atomic(char *) broken;       /* set once */
+  atomic_bool shutdown;         /* set under the lock */
+  _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
+  _Atomic int spinning;         /* active workers that only look for work */
+  _Atomic uint64_t cancelled, unstarted; /* done without being started */
+
+  pthread_mutex_t lock; /* all below */
+  lf_link queue;
+  _Atomic size_t queued; /* read without the lock as a hint */
+  bool finish, ended;
+  int threads;        /* workers not GONE */
+  int live;           /* workers neither LEAVING nor GONE */
+  _Atomic int active; /* read without the lock as a hint */
+  int nworkers;
+  lf_link idle;    /* of workers, latest first */
+  lf_link wanting; /* blocked workers that want to go on */
+  _Atomic int nwanting;
+  uint64_t submitted;
+};
+
+/* --- host.c ------------------------------------------------------------- */
+
+/* The pool is in its host's list from its making to its end. */
+void lf_host_add(lf_pool *pool);
+void lf_host_del(lf_pool *pool);
+
+/* --- pool.c ------------------------------------------------------------- */
+
+/* Under the lock: true once, when nothing can happen in the pool any more;
+ * then lf_pool_end has to follow, without the lock. */
+bool lf_pool_try_end(lf_pool *pool);
+void lf_pool_end(lf_pool *pool);
+
+/* Under the lock: a worker that is not running, new or one that has gone. */
+lf_worker *lf_pool_spare_worker(lf_pool *pool);
+
+/* Under the lock: who is to be unparked, as a place has become free. */
+lf_worker *lf_pool_pass_place(lf_pool *pool);
+
+/* Under the lock, after a task has come: who is to be unparked, or NULL. A
+ * worker is started if none is idle; '*err' tells if that failed. */
+lf_worker *lf_pool_rouse(lf_pool *pool, int *err);
+
+/* Brings one more worker if there is work that nobody looks for. */
+void lf_pool_rouse_more(lf_pool *pool);
+
+/* Takes every queued task out of the pool; ends them: cancelled, or failed with
+ * a text. */
+void lf_pool_drain(lf_pool *pool, lf_link *out);
+void lf_pool_fail_all(lf_link *tasks, const char *why);
+
+/* --- take.c: which task a worker runs next ------------------------------- */
+
+void lf_worker_push(lf_worker *worker, lf_task *task);
+lf_task *lf_worker_take(lf_worker *worker);
+
+/* Hints without locks: is there something for any worker to do, for this one?
+ */
+bool lf_pool_any_queued(lf_pool *pool);
+bool lf_worker_has_work(lf_worker *worker);
+
+/* --- worker.c --------------------------------------------------------------
+ */
+
+/* A worker's thread. */
+void lf_worker_main(void *worker);
+
+/* Any thread: puts a run on its worker's ready list, once. */
+void lf_run_ready(lf_waker *waker);
+
+/* The worker whose thread calls; a signal handler may ask, too. */
+extern _Thread_local lf_worker *lf_self;
+
+#endif
