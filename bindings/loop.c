@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See loop.h. */
+#include "loop.h"
+
+#include <string.h>
+
+#include "closure.h"
+#include "error.h"
+#include "executor.h"
+#include "options.h"
+#include "pack.h"
+#include "wait.h"
+
+enum {
+  WINDOW = LF_LIMIT(8192, 32), /* items pulled ahead of their use */
+  BLOCK = LF_LIMIT(16384, 8),  /* items of a table given to the workers at once,
+                                  who so begin while others are still packed */
+};
+
+/* User values. */
+
+typedef struct {
+  uint64_t chunksize, buffersize;
+  bool unordered, protected, has_seed;
+  lua_Integer seed;
+  int64_t deadline;
+} options;
+
+/* --- Options
+ * -------------------------------------------------------------------------- */
+
+/* The positive integer option 'name', 0 if it is not set. */
+static uint64_t positive_option(lua_State *L, int idx, const char *name) {
+  uint64_t n = 0;
+  if (lua_getfield(L, idx, name) != LUA_TNIL) {
+    int isint;
+    lua_Integer i = lua_tointegerx(L, -1, &isint);
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      lfb_option_error(L, name, "integer");
+    if (!isint || i < 1)
+      luaL_error(L, "bad option '%s' (must be an integer >= 1)", name);
+    n = (uint64_t)i;
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+static uint64_t chunksize_option(lua_State *L, int idx) {
+  lua_getfield(L, idx, "chunksize");
+  bool automatic = lua_type(L, -1) == LUA_TSTRING &&
+                   strcmp(lua_tostring(L, -1), "auto") == 0;
+  lua_pop(L, 1);
+  return automatic ? 0 : positive_option(L, idx, "chunksize");
+}
+
+static bool flag_option(lua_State *L, int idx, const char *name,
+                        bool otherwise) {
+  int type = lua_getfield(L, idx, name);
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    lfb_option_error(L, name, "boolean");
+  bool flag = type == LUA_TNIL ? otherwise : lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return flag;
+}
+
+static const char *const option_names[] = {
+    "chunksize", "ordered", "timeout", "buffersize", "protected", "seed", NULL};
+
+static options check_options(lua_State *L, int idx) {
+  options o = {.deadline = LF_FOREVER};
+  if (lua_isnoneornil(L, idx))
+    return o;
+  luaL_checktype(L, idx, LUA_TTABLE);
+  lfb_check_option_names(L, idx, option_names);
+  o.chunksize = chunksize_option(L, idx);
+  o.buffersize = positive_option(L, idx, "buffersize");
+  o.unordered = !flag_option(L, idx, "ordered", true);
+  o.protected = flag_option(L, idx, "protected", false);
+  if (lua_getfield(L, idx, "timeout") != LUA_TNIL) {
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      lfb_option_error(L, "timeout", "number");
+    o.deadline = lfb_check_deadline(L, -1);
+  }
+  if (lua_getfield(L, idx, "seed") != LUA_TNIL) {
+    int isint;
+    o.seed = lua_tointegerx(L, -1, &isint);
+    if (!isint)
+      lfb_option_error(L, "seed", "integer");
+    o.has_seed = true;
+  }
+  lua_pop(L, 2);
+  return o;
+}
+
+/* --- Making a loop
+ * ---------------------------------------------------------------------- */
+
+int lfb_loop_gc(lua_State *L) {
+  lfb_loop *l = lfb_check(L, 1, LFB_MAP);
+  if (l->chunk)
+    lf_chunk_free(l->chunk);
+  if (l->job)
+    lf_job_unref(l->job);
+  l->chunk = NULL;
+  l->job = NULL;
+  l->ended = true;
+  return 0;
+}
+
+static const lfb_label setup_label = {"argument", -1, "to a worker", 0, false};
+
+static int buf_gc(lua_State *L) {
+  lf_buf_fini(lua_touserdata(L, 1));
+  return 0;
+}
+
+/* Pushes a buffer that an error frees. */
+static lf_buf *push_buf(lua_State *L) {
+  lf_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
+  lf_buf_init(buf, NULL, 0);
+  if (luaL_newmetatable(L, "lfut.Buffer")) {
+    lua_pushcfunction(L, buf_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return buf;
+}
+
+/* The job: the function at 'fn', what to do with its results, the range. */
+static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
+                       int fn, int combine, lfb_sink sink, const options *o) {
+  int top = lua_gettop(L);
+  const lfb_source *s = &l->source;
+  lf_buf *setup = push_buf(L);
+  lf_code *code = NULL;
+  bool range = s->kind == LFB_RANGE && !l->star;
+  lua_pushvalue(L, fn);
+  lua_pushinteger(L, sink);
+  if (range && s->floats)
+    lua_pushnumber(L, s->ffirst);
+  else if (range)
+    lua_pushinteger(L, s->first);
+  else
+    lua_pushnil(L);
+  if (s->floats)
+    lua_pushnumber(L, s->fstep);
+  else
+    lua_pushinteger(L, s->step);
+  if (o->has_seed)
+    lua_pushinteger(L, o->seed);
+  else
+    lua_pushnil(L);
+  if (combine)
+    lua_pushvalue(L, combine);
+  else
+    lua_pushnil(L);
+  lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &setup_label, NULL);
+  if (lua_isfunction(L, fn) && !lua_iscfunction(L, fn))
+    code = lfb_code_of(L, lfb_self(L), fn);
+  lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
+                           o->unordered ? LF_UNORDERED : LF_ORDERED);
+  if (!job)
+    luaL_error(L, "not enough memory");
+  lua_settop(L, top);
+  return job;
+}
+
+/* Pushes the loop over the items at 3 with the function at 2 of the executor at
+ * 1. */
+lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
+                        int opts) {
+  lfb_state *S = lfb_self(L);
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  options o = check_options(L, opts);
+  lfb_poll(L, S);
+  lfb_check_accepts(L, exe->pool);
+  lfb_loop *l = lua_newuserdatauv(L, sizeof *l, LFB_LOOP_VALUES);
+  memset(l, 0, sizeof *l);
+  lfb_set_class(L, LFB_MAP);
+  int self = lua_gettop(L);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, self, LFB_LOOP_EXECUTOR);
+  lfb_source_open(L, 3, &l->source);
+  lua_setiuservalue(L, self, LFB_LOOP_SOURCE);
+  l->star = star;
+  l->protected = o.protected;
+  l->buffersize = o.buffersize;
+  l->deadline = o.deadline;
+  l->job = job_new(L, exe, l, 2, combine, sink, &o);
+  lfb_loop_supply(L, l, self);
+  return l;
+}
+
+/* --- Supplying items
+ * ---------------------------------------------------------------------- */
+
+/* Replaces the item's table at the top by its arguments. */
+static int spread(lua_State *L, uint64_t i) {
+  if (!lua_istable(L, -1)) {
+    luaL_where(L, 2); /* of who called map, or the iterator */
+    lua_pushfstring(L, "%sbad item #%I (table of arguments expected, got %s)",
+                    lua_tostring(L, -1), (LUAI_UACINT)i, luaL_typename(L, -2));
+    lua_error(L);
+  }
+  int table = lua_gettop(L);
+  int n = lfb_list_length(L, table);
+  for (int k = 1; k <= n; k++)
+    lua_geti(L, table, k);
+  lua_remove(L, table);
+  return n;
+}
+
+/* Pulls one item into the block; false at the source's end. */
+static bool pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
+  int top = lua_gettop(L);
+  int n = lfb_source_next(L, &l->source, kept);
+  if (n == 0)
+    return false;
+  uint64_t i = block->first + block->count + 1;
+  if (l->star)
+    n = spread(L, i);
+  const lfb_label label = {"item", 0, "to a worker", i, false};
+  size_t start = block->bytes.len;
+  lfb_pack(L, lfb_self(L), &block->bytes, top + 1, n, &label, NULL);
+  if (lf_block_item(block, start) != 0)
+    luaL_error(L, "not enough memory");
+  lua_settop(L, top);
+  return true;
+}
+
+static int block_gc(lua_State *L) {
+  lf_block **box = lua_touserdata(L, 1);
+  if (*box)
+    lf_block_unref(*box);
+  return 0;
+}
+
+static lf_block **push_block(lua_State *L) {
+  lf_block **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  if (luaL_newmetatable(L, "lfut.Block")) {
+    lua_pushcfunction(L, block_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  *box = lf_block_new();
+  if (!*box)
+    luaL_error(L, "not enough memory");
+  return box;
+}
+
+/* What pull_items is called with, protected. */
+typedef struct {
+  lfb_loop *loop;
+  lf_block *block;
+  uint64_t most;
+  bool end;
+} pulling;
+
+static int pull_items(lua_State *L) {
+  pulling *p = lua_touserdata(L, 1);
+  while (!p->end && p->block->count < p->most)
+    p->end = !pull_item(L, p->loop, p->block, 2);
+  return 0;
+}
+
+/* Pulls up to 'most' items and gives them to the job. An error of the source
+ * is kept for its position; one of the values to be sent, too, unless the
+ * items are read at the call: then it is raised here. */
+static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
+  lf_block **box = push_block(L);
+  lf_block *block = *box;
+  block->first = l->pulled;
+  pulling p = {.loop = l, .block = block, .most = most};
+  lua_pushlightuserdata(L, lfb_self(L));
+  lua_pushcclosure(L, pull_items, 1);
+  lua_pushlightuserdata(L, &p);
+  lua_getiuservalue(L, self, LFB_LOOP_SOURCE);
+  lfb_self(L)->interrupted = false;
+  bool failed = lua_pcall(L, 2, 0, 0) != LUA_OK;
+  if (failed && (l->source.at_call || lfb_must_stop(lfb_self(L)))) {
+    lf_job_close(l->job);
+    lua_error(L);
+  }
+  if (failed) {
+    lua_setiuservalue(L, self, LFB_LOOP_SOURCE_ERROR);
+    l->failed_source = true;
+  }
+  if (failed || p.end)
+    l->source.known = true, l->source.total = block->first + block->count;
+  *box = NULL;
+  l->pulled += block->count;
+  if (lf_job_supply(l->job, block, l->pulled) != 0)
+    luaL_error(L, "not enough memory");
+  lua_pop(L, 1);
+}
+
+/* After shutdown nothing more is pulled: the error at that position. */
+static void refuse_more(lua_State *L, lfb_loop *l, int self) {
+  luaL_where(L, 1);
+  lua_pushliteral(L, "cannot schedule new futures after shutdown");
+  lua_concat(L, 2);
+  lua_setiuservalue(L, self, LFB_LOOP_SOURCE_ERROR);
+  l->failed_source = true;
+  l->source.known = true;
+  l->source.total = l->pulled;
+}
+
+static bool all_pulled(const lfb_loop *l) {
+  return l->source.known && l->pulled >= l->source.total;
+}
+
+/* How many items may be pulled now. */
+static uint64_t room(lfb_loop *l) {
+  uint64_t window = l->buffersize;
+  if (!window) {
+    window = lf_job_window(l->job);
+    if (l->source.kind != LFB_RANGE && window > WINDOW)
+      window = WINDOW;
+  }
+  uint64_t ahead = l->pulled - l->consumed;
+  return ahead < window ? window - ahead : 0;
+}
+
+/* Lets the workers have more items, as many as may be pulled now. */
+void lfb_loop_supply(lua_State *L, lfb_loop *l, int self) {
+  if (all_pulled(l))
+    return;
+  bool first = l->pulled == 0 && l->consumed == 0;
+  if (l->source.at_call && !l->buffersize && first) {
+    while (!all_pulled(l))
+      pull(L, l, self, BLOCK);
+    return;
+  }
+  if (!first && lf_pool_is_shutdown(lf_job_pool(l->job))) {
+    refuse_more(L, l, self);
+    return;
+  }
+  uint64_t n = room(l);
+  if (n == 0)
+    return;
+  if (l->source.kind == LFB_RANGE && !l->star) {
+    uint64_t left = l->source.total - l->pulled;
+    l->pulled += n < left ? n : left;
+    lf_job_supply(l->job, NULL, l->pulled);
+  } else {
+    pull(L, l, self, n);
+  }
+}
+
+/* --- Reading results
+ * ------------------------------------------------------------------- */
+
+static uint64_t entry_kind(lfb_loop *l) {
+  return *l->at++;
+}
+
+/* Skips an error's traceback; a copy, zero-terminated, on the stack, or nil. */
+static void push_trace(lua_State *L, lfb_loop *l) {
+  uint32_t len;
+  memcpy(&len, l->at, sizeof len);
+  lua_pushlstring(L, (const char *)l->at + sizeof len, len);
+  l->at += sizeof len + len;
+}
+
+/* Pushes the error of the items that the chunk has no results for. */
+static void push_chunk_error(lua_State *L, const lf_chunk *c) {
+  lua_pushlstring(L, (const char *)c->why.data, c->why.len);
+}
+
+void lfb_loop_drop_chunk(lfb_loop *l) {
+  lf_chunk_free(l->chunk);
+  l->chunk = NULL;
+}
+
+/* Reads the next entry of the chunk. True: its results are pushed, *n of them;
+ * false: an error value, and above it its traceback or nil. */
+bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
+  lf_chunk *c = l->chunk;
+  if (l->read++ >= c->finished) {
+    push_chunk_error(L, c);
+    lua_pushnil(L);
+    return false;
+  }
+  uint64_t kind = entry_kind(l);
+  *n = lfb_unpack(L, lfb_self(L), &l->at, NULL);
+  if (kind == LFB_ITEM_RESULT)
+    return true;
+  push_trace(L, l);
+  return false;
+}
+
+/* Raises the error value below the traceback at the top. */
+int lfb_loop_raise(lua_State *L) {
+  const char *trace = lua_tostring(L, -1);
+  lua_pushvalue(L, -2);
+  return lfb_raise(L, trace && trace[0] ? trace : NULL);
+}
+
+/* --- Asking for chunks
+ * --------------------------------------------------------------------- */
+
+/* An InlineExecutor has no workers: the consumer runs the next chunk. */
+bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self) {
+  if (!lf_pool_in_caller(lf_job_pool(l->job)))
+    return false;
+  lua_getiuservalue(L, self, LFB_LOOP_EXECUTOR);
+  lfb_executor *exe = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  struct lf_vm *vm = lfb_inline_vm(L, lfb_self(L), exe);
+  return lfb_run_part(vm, l->job);
+}
+
+static void check_timeout(lua_State *L, lfb_loop *l) {
+  if (l->deadline == LF_FOREVER || lf_now() < l->deadline)
+    return;
+  lf_job_close(l->job);
+  l->ended = true;
+  lfb_push_error(L, "TimeoutError", "%I items had results in time",
+                 (LUAI_UACINT)l->consumed);
+  lua_error(L);
+}
+
+/* Gets the next chunk into l->chunk, waiting for it. */
+lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why) {
+  for (;;) {
+    lfb_loop_supply(L, l, self);
+    lf_next next = lf_job_next(l->job, &l->chunk, why);
+    if (next == LF_CHUNK) {
+      l->at = l->chunk->out.data;
+      l->read = 0;
+      return LFB_READY;
+    }
+    if (next == LF_STOPPED)
+      return LFB_STOPPED;
+    if (next == LF_END && all_pulled(l))
+      return LFB_END;
+    if (lfb_loop_run_part(L, l, self))
+      continue;
+    check_timeout(L, l);
+    if (next == LF_END) /* the source has more, but nothing may be pulled */
+      continue;
+    lfb_wait_for what = {.job = l->job, .deadline = l->deadline};
+    if (lfb_wait(L, lfb_self(L), &what))
+      return LFB_YIELD;
+  }
+}
+
+/* Pushes the error that has stopped the job. */
+static void push_stop(lua_State *L, lfb_loop *l, const lf_stop *why) {
+  lf_pool *pool = lf_job_pool(l->job);
+  if (why->err == LF_EBROKEN)
+    lfb_push_error(L, lfb_broken_kind(pool), "%s", why->text ? why->text : "");
+  else if (why->err == LF_ENOMEM)
+    lua_pushliteral(L, "not enough memory");
+  else if (why->err == LF_ETHREAD)
+    lua_pushliteral(L, "cannot start a worker thread");
+  else if (why->err == LF_ESHUTDOWN)
+    lua_pushliteral(L, "cannot schedule new futures after shutdown");
+  else
+    lfb_push_error(L, "CancelledError", "the rest of the items was cancelled");
+}
+
+/* The iterator's end: by an error of the source or the pool, pushed, or not. */
+bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, lfb_progress how,
+                       const lf_stop *why) {
+  l->ended = true;
+  if (how == LFB_STOPPED) {
+    push_stop(L, l, why);
+    return true;
+  }
+  if (!l->failed_source)
+    return false;
+  lua_getiuservalue(L, self, LFB_LOOP_SOURCE_ERROR);
+  return true;
+}
