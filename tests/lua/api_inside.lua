@@ -806,6 +806,31 @@ function TestInside.test_inner_tasks_after_a_shutdown_that_waits()
   lu.assertStrContains(f:result(), "cannot schedule new futures after shutdown")
 end
 
+-- B is resumed on top of A, which is blocked, and then waits for it in turn:
+-- an end in any case, by an error if B was there first.
+function TestInside.test_a_task_on_top_of_another_that_it_needs()
+  support.needs_workers()
+  local exe <close>, ox <close>, oy <close> =
+    support.Executor(1), support.Executor(1), support.Executor(1)
+  local gx <close>, gy <close> = support.held(ox), support.held(oy)
+  local x, y = ox:submit(tostring, 1), oy:submit(tostring, 2)
+  local b = exe:submit(function()
+    local a = exe:submit(function()
+      table.sort({ 1, 2 }, function(p, q) x:result() return p < q end)
+      return "A"
+    end)
+    y:result()
+    table.sort({ 1, 2 }, function(p, q) a:result() return p < q end)
+    return "B"
+  end)
+  gate.open(gy)
+  y:result()
+  gate.open(gx)
+  local e = b:exception()
+  lu.assertTrue(e == nil or lfut.is_error(e, "DeadlockError"))
+  support.works(exe)
+end
+
 local rc = support.run(TestInside)
 if rc ~= 0 then
   os.exit(rc)

@@ -18,15 +18,3 @@ listed() {
   listed "$srcdir"/{runtime,bindings}/*.[ch] "$srcdir"/tests/c/*.[ch] \
     "$srcdir"/tests/{lua/*.lua,sh/*.bats,*.sh} "$srcdir"/scripts/*.lua
 }
-
-@test "the runtime never sees Lua, nor the bindings" {
-  run grep -nE '#include .*(lua|lauxlib|lualib|bindings)' \
-    "$srcdir"/runtime/*.[ch]
-  [ "$output" = '' ]
-}
-
-@test "every script and source says its licence" {
-  run grep -L SPDX-License-Identifier "$srcdir"/{runtime,bindings}/*.[ch] \
-    "$srcdir"/tests/*.sh "$srcdir"/tests/sh/*.bats
-  [ "$output" = '' ]
-}
