@@ -810,9 +810,11 @@ end
 -- an end in any case, by an error if B was there first.
 function TestInside.test_a_task_on_top_of_another_that_it_needs()
   support.needs_workers()
-  local exe <close>, ox <close>, oy <close> =
-    support.Executor(1), support.Executor(1), support.Executor(1)
-  local gx <close>, gy <close> = support.held(ox), support.held(oy)
+  local exe <close> = support.Executor(1)
+  local ox <close> = support.Executor(1)
+  local oy <close> = support.Executor(1)
+  local gx <close> = support.held(ox)
+  local gy <close> = support.held(oy)
   local x, y = ox:submit(tostring, 1), oy:submit(tostring, 2)
   local b = exe:submit(function()
     local a = exe:submit(function()
