@@ -48,7 +48,8 @@ static void set_integer(lua_State *L, const char *field, lua_Integer i) {
   lua_setfield(L, -2, field);
 }
 
-int lfb_range(lua_State *L) {
+/* Leaves first, last and step at 1, 2, 3, as numbers. */
+static void check_range(lua_State *L) {
   if (lua_isnoneornil(L, 2)) { /* range(n) */
     luaL_checknumber(L, 1);
     lua_settop(L, 1);
@@ -56,45 +57,50 @@ int lfb_range(lua_State *L) {
     lua_insert(L, 1);
   }
   lua_settop(L, 3);
-  for (int i = 1; i <= 2; i++)
-    luaL_checknumber(L, i);
   if (lua_isnil(L, 3)) {
     lua_pushinteger(L, 1);
     lua_replace(L, 3);
   }
-  luaL_argcheck(L, luaL_checknumber(L, 3) != 0, 3, "step is zero");
-  for (int i = 1; i <= 3; i++) { /* strings and such become numbers */
+  for (int i = 1; i <= 3; i++) {
+    lua_Number n = luaL_checknumber(L, i);
     if (lua_type(L, i) == LUA_TNUMBER)
       continue;
-    lua_pushnumber(L, lua_tonumber(L, i));
+    lua_pushnumber(L, n); /* it was a string */
     lua_replace(L, i);
   }
-  uint64_t n;
-  bool integers = lua_isinteger(L, 1) && lua_isinteger(L, 3);
-  lua_Integer last = 0;
+  luaL_argcheck(L, lua_tonumber(L, 3) != 0, 3, "step is zero");
+}
+
+/* The limit at 2 of a range of integers; a float is rounded towards it. */
+static lua_Integer integer_limit(lua_State *L) {
+  if (lua_isinteger(L, 2))
+    return lua_tointeger(L, 2);
   int exact;
-  if (integers && lua_isinteger(L, 2)) {
-    last = lua_tointeger(L, 2);
-  } else if (integers) { /* a float limit is rounded towards the range */
-    lua_Number l = lua_tonumber(L, 2);
-    l = lua_tointeger(L, 3) > 0 ? floor(l) : ceil(l);
-    lua_pushnumber(L, l);
-    last = lua_tointegerx(L, -1, &exact);
-    lua_pop(L, 1);
-    if (!exact)
-      last = l > 0 ? LUA_MAXINTEGER : LUA_MININTEGER;
-  }
+  lua_Number l = lua_tonumber(L, 2);
+  l = lua_tointeger(L, 3) > 0 ? floor(l) : ceil(l);
+  lua_pushnumber(L, l);
+  lua_Integer last = lua_tointegerx(L, -1, &exact);
+  lua_pop(L, 1);
+  if (exact)
+    return last;
+  return l > 0 ? LUA_MAXINTEGER : LUA_MININTEGER;
+}
+
+int lfb_range(lua_State *L) {
+  uint64_t n;
+  check_range(L);
+  bool integers = lua_isinteger(L, 1) && lua_isinteger(L, 3);
   if (integers)
-    n = count_integers(lua_tointeger(L, 1), last, lua_tointeger(L, 3));
+    n = count_integers(lua_tointeger(L, 1), integer_limit(L),
+                       lua_tointeger(L, 3));
   else
     n = count_floats(L, lua_tonumber(L, 1), lua_tonumber(L, 2),
                      lua_tonumber(L, 3));
   lua_createtable(L, 0, 3);
-  lua_pushvalue(L, 1);
-  if (!integers) {
-    lua_pop(L, 1);
+  if (integers)
+    lua_pushvalue(L, 1);
+  else
     lua_pushnumber(L, lua_tonumber(L, 1));
-  }
   lua_setfield(L, -2, "first");
   lua_pushvalue(L, 3);
   lua_setfield(L, -2, "step");
