@@ -207,8 +207,7 @@ int lfb_wait_futures(lua_State *L) {
   return wait_k(L, LUA_OK, 0);
 }
 
-/* --- as_completed
- * --------------------------------------------------------------------- */
+/* --- as_completed --- */
 
 static int raise_unfinished(lua_State *L, futures *f) {
   lfb_push_error(L, "TimeoutError", "%d (of %d) futures unfinished",

@@ -37,8 +37,7 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
     lfb_raise_code(L, LF_EBROKEN, pool);
 }
 
-/* --- Making one
- * ------------------------------------------------------------------ */
+/* --- Making one --- */
 
 /* The constructor's options, on the stack: name, initializer, initargs. */
 enum { NAME = 2, INITIALIZER, INITARGS };
@@ -188,8 +187,7 @@ static int executor_gc(lua_State *L) {
   return 0;
 }
 
-/* --- Running in the caller
- * ----------------------------------------------------------- */
+/* --- Running in the caller --- */
 
 struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
   (void)S;
@@ -236,8 +234,7 @@ static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_cycle_end(waiting);
 }
 
-/* --- Methods
- * -------------------------------------------------------------------------- */
+/* --- Methods --- */
 
 /* Pushes a future for the call of what is at 2 with what follows: n values. */
 static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {

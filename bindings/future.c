@@ -35,8 +35,7 @@ static int future_gc(lua_State *L) {
   return 0;
 }
 
-/* --- Waiting for the outcome
- * ------------------------------------------------------ */
+/* --- Waiting for the outcome --- */
 
 bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
   while (!lf_task_done(task)) {
@@ -121,8 +120,7 @@ static int future_exception(lua_State *L) {
   return exception_k(L, LUA_OK, lfb_check_deadline(L, 2));
 }
 
-/* --- Looking, cancelling
- * ------------------------------------------------------------ */
+/* --- Looking, cancelling --- */
 
 /* f:traceback() */
 static int future_traceback(lua_State *L) {

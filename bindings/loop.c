@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "../runtime/mem.h"
+#include "box.h"
 #include "closure.h"
 #include "error.h"
 #include "executor.h"
@@ -27,8 +29,7 @@ typedef struct {
   int64_t deadline;
 } options;
 
-/* --- Options
- * -------------------------------------------------------------------------- */
+/* --- Options --- */
 
 /* The positive integer option 'name', 0 if it is not set. */
 static uint64_t positive_option(lua_State *L, int idx, const char *name) {
@@ -93,8 +94,7 @@ static options check_options(lua_State *L, int idx) {
   return o;
 }
 
-/* --- Making a loop
- * ---------------------------------------------------------------------- */
+/* --- Making a loop --- */
 
 int lfb_loop_gc(lua_State *L) {
   lfb_loop *l = lfb_check(L, 1, LFB_MAP);
@@ -110,21 +110,9 @@ int lfb_loop_gc(lua_State *L) {
 
 static const lfb_label setup_label = {"argument", -1, "to a worker", 0, false};
 
-static int buf_gc(lua_State *L) {
-  lf_buf_fini(lua_touserdata(L, 1));
-  return 0;
-}
-
-/* Pushes a buffer that an error frees. */
-static lf_buf *push_buf(lua_State *L) {
-  lf_buf *buf = lua_newuserdatauv(L, sizeof *buf, 0);
-  lf_buf_init(buf, NULL, 0);
-  if (luaL_newmetatable(L, "lfut.Buffer")) {
-    lua_pushcfunction(L, buf_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return buf;
+static void free_buf(void *buf) {
+  lf_buf_fini(buf);
+  lf_free(buf);
 }
 
 /* The job: the function at 'fn', what to do with its results, the range. */
@@ -132,7 +120,10 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
                        int fn, int combine, lfb_sink sink, const options *o) {
   int top = lua_gettop(L);
   const lfb_source *s = &l->source;
-  lf_buf *setup = push_buf(L);
+  lfb_box *box = lfb_push_box(L, free_buf);
+  lf_buf *setup = box->content = lf_zalloc(sizeof *setup);
+  if (!setup)
+    luaL_error(L, "not enough memory");
   lf_code *code = NULL;
   bool range = s->kind == LFB_RANGE && !l->star;
   lua_pushvalue(L, fn);
@@ -192,8 +183,7 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   return l;
 }
 
-/* --- Supplying items
- * ---------------------------------------------------------------------- */
+/* --- Supplying items --- */
 
 /* Replaces the item's table at the top by its arguments. */
 static int spread(lua_State *L, uint64_t i) {
@@ -229,25 +219,8 @@ static bool pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   return true;
 }
 
-static int block_gc(lua_State *L) {
-  lf_block **box = lua_touserdata(L, 1);
-  if (*box)
-    lf_block_unref(*box);
-  return 0;
-}
-
-static lf_block **push_block(lua_State *L) {
-  lf_block **box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
-  if (luaL_newmetatable(L, "lfut.Block")) {
-    lua_pushcfunction(L, block_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  *box = lf_block_new();
-  if (!*box)
-    luaL_error(L, "not enough memory");
-  return box;
+static void free_block(void *block) {
+  lf_block_unref(block);
 }
 
 /* What pull_items is called with, protected. */
@@ -269,8 +242,10 @@ static int pull_items(lua_State *L) {
  * is kept for its position; one of the values to be sent, too, unless the
  * items are read at the call: then it is raised here. */
 static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
-  lf_block **box = push_block(L);
-  lf_block *block = *box;
+  lfb_box *box = lfb_push_box(L, free_block);
+  lf_block *block = box->content = lf_block_new();
+  if (!block)
+    luaL_error(L, "not enough memory");
   block->first = l->pulled;
   pulling p = {.loop = l, .block = block, .most = most};
   lua_pushlightuserdata(L, lfb_self(L));
@@ -289,7 +264,7 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   }
   if (failed || p.end)
     l->source.known = true, l->source.total = block->first + block->count;
-  *box = NULL;
+  box->content = NULL;
   l->pulled += block->count;
   if (lf_job_supply(l->job, block, l->pulled) != 0)
     luaL_error(L, "not enough memory");
@@ -349,8 +324,7 @@ void lfb_loop_supply(lua_State *L, lfb_loop *l, int self) {
   }
 }
 
-/* --- Reading results
- * ------------------------------------------------------------------- */
+/* --- Reading results --- */
 
 static uint64_t entry_kind(lfb_loop *l) {
   return *l->at++;
@@ -398,8 +372,7 @@ int lfb_loop_raise(lua_State *L) {
   return lfb_raise(L, trace && trace[0] ? trace : NULL);
 }
 
-/* --- Asking for chunks
- * --------------------------------------------------------------------- */
+/* --- Asking for chunks --- */
 
 /* An InlineExecutor has no workers: the consumer runs the next chunk. */
 bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self) {

@@ -22,8 +22,7 @@
 
 enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
 
-/* --- Ending a task early
- * --------------------------------------------------------- */
+/* --- Ending a task early --- */
 
 static void doom_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
@@ -97,8 +96,7 @@ static void vm_interrupt(struct lf_vm *vm) {
   lf_unpark(lf_worker_parker(vm->worker));
 }
 
-/* --- Captured globals, while the task waits
- * --------------------------------------- */
+/* --- Captured globals, while the task waits --- */
 
 /* Stands for nil in the table, whose names have to stay. */
 static char unset;
@@ -143,8 +141,7 @@ static int set_globals(lua_State *L) {
   return 0;
 }
 
-/* --- Runs
- * ------------------------------------------------------------------------- */
+/* --- Runs --- */
 
 lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   lf_link *l = lf_list_pop(&vm->runs);
@@ -209,8 +206,7 @@ bool lfb_try(struct lf_vm *vm, lua_CFunction f, void *arg) {
   return ok;
 }
 
-/* --- Failures
- * ------------------------------------------------------------------------ */
+/* --- Failures --- */
 
 typedef struct {
   lfb_run *run;
@@ -294,8 +290,7 @@ void lfb_pack_failure(lfb_run *r, lf_buf *data, char **trace) {
   *trace = f.trace;
 }
 
-/* --- Tasks
- * ------------------------------------------------------------------------- */
+/* --- Tasks --- */
 
 static int task_done(lua_State *L, int status, lua_KContext ctx) {
   (void)status;

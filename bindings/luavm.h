@@ -86,7 +86,7 @@ void lfb_doom_again(lua_State *L, struct lf_vm *vm);
 /* The task of one of the interpreter's parked runs, or NULL. */
 lf_task *lfb_run_task(struct lf_vm *vm, lf_run *run);
 
-/* --- For part.c ---------------------------------------------------------- */
+/* --- For part.c --- */
 
 /* A run for 'task' (whose reference it takes over; may be NULL). NULL: no
  * memory. */

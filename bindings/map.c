@@ -184,8 +184,7 @@ int lfb_starmap(lua_State *L) {
   return push_iterator(L);
 }
 
-/* --- for_each, reduce
- * --------------------------------------------------------------------- */
+/* --- for_each, reduce --- */
 
 /* Reads the chunk of a loop without results: raises its error, if any. */
 static void check_chunk(lua_State *L, lfb_loop *l) {

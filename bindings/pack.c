@@ -15,8 +15,7 @@ const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false};
 const lfb_label lfb_results = {"result", 1, "back", 0, true};
 const lfb_label lfb_error_value = {"error", 0, "back", 0, true};
 
-/* --- Values
- * ------------------------------------------------------------------- */
+/* --- Values --- */
 
 LF_INLINE void pack_integer(packer *P, lua_Integer i) {
   int8_t small = (int8_t)i;
@@ -213,8 +212,7 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
   }
 }
 
-/* --- Userdata
- * ---------------------------------------------------------------------- */
+/* --- Userdata --- */
 
 /* One of lfut's own objects? */
 static bool pack_handle(packer *P) {
@@ -329,8 +327,7 @@ void lfb_pack_value(packer *P) {
   }
 }
 
-/* --- What follows the values
- * -------------------------------------------------- */
+/* --- What follows the values --- */
 
 static void pack_body(packer *P, uint32_t n) {
   lua_State *L = P->L;

@@ -23,13 +23,6 @@ static void fill_class(packer *P) {
   lfb_pack_bodies(P);
 }
 
-static uint64_t hash_stream(const unsigned char *bytes, size_t len) {
-  uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-  for (size_t i = 0; i < len; i++)
-    h = (h ^ bytes[i]) * 0x100000001b3u;
-  return h;
-}
-
 static bool stands_alone(packer *P, int class, int depth);
 
 /* May the value at the top be copied without its connections to others? */
@@ -105,7 +98,7 @@ static void pack_closed_class(packer *P) {
     return;
   }
   lfb_pack_inner(P, lua_gettop(L), fill_class);
-  hash = hash_stream(P->out->data + at + 16, P->out->len - at - 16) | 1;
+  hash = lf_hash(P->out->data + at + 16, P->out->len - at - 16) | 1;
   memcpy(P->out->data + at, &hash, sizeof hash);
 }
 

@@ -95,8 +95,7 @@ static inline void put_ref(packer *P, void *object, void (*drop)(void *)) {
   }
 }
 
-/* --- Its memory (packer.c)
- * ----------------------------------------------------- */
+/* --- Its memory (packer.c) --- */
 
 /* Puts the slots below the value at the top, if they are not there yet. */
 void lfb_packer_open(packer *P);
@@ -112,8 +111,7 @@ void lfb_packer_note(packer *P, const void *key, uint32_t value,
 /* Numbers the object at the top, which occurs for the first time. */
 uint32_t lfb_packer_object(packer *P, bool body);
 
-/* --- Values (pack.c): each writes the one at the top, which stays
- * ----------------- */
+/* --- Values (pack.c): each writes the one at the top, which stays --- */
 
 void lfb_pack_value(packer *P);
 
@@ -128,8 +126,7 @@ void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner));
 /* The end of a stream: bodies, metatables, identities. */
 void lfb_pack_bodies(packer *P);
 
-/* --- Classes (pack_class.c)
- * ------------------------------------------------------------ */
+/* --- Classes (pack_class.c) --- */
 
 bool lfb_is_metafield(lua_State *L, int idx);
 
@@ -146,8 +143,7 @@ void lfb_pack_metatable(packer *P, uint32_t n);
  * comes home as a metatable. */
 void lfb_pack_identity(packer *P, int table, uint32_t n, bool class);
 
-/* --- Functions (pack_function.c)
- * ---------------------------------------------------------- */
+/* --- Functions (pack_function.c) --- */
 
 void lfb_pack_function(packer *P);
 void lfb_pack_function_body(packer *P, uint32_t n, int function);
@@ -163,8 +159,7 @@ static inline const char *lfb_next_global(const char *name) {
   return name + strlen(name) + 1;
 }
 
-/* --- Refusing (pack_refuse.c)
- * ---------------------------------------------------------------- */
+/* --- Refusing (pack_refuse.c) --- */
 
 /* Raises TransferError: the value at the top cannot travel. */
 void lfb_pack_refuse(packer *P);

@@ -9,8 +9,7 @@
 #include "drivers.lua.h"
 #include "pack.h"
 
-/* --- The job's function and options
- * ------------------------------------------------ */
+/* --- The job's function and options --- */
 
 /* Pushes the table of the setup's values; each of several runs of one job has
  * its own, as one may be parked in the middle of the function. One that is not
@@ -53,8 +52,7 @@ static int keep_setup(lua_State *L) {
   return 0;
 }
 
-/* --- What the drivers call
- * ----------------------------------------------------------- */
+/* --- What the drivers call --- */
 
 static lfb_run *run_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
@@ -86,8 +84,7 @@ static int emit(lua_State *L) {
   return 0;
 }
 
-/* --- Running
- * -------------------------------------------------------------------------- */
+/* --- Running --- */
 
 static void push_helper(lua_State *L, lfb_run *r, lua_CFunction f) {
   lua_pushlightuserdata(L, r);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../runtime/mem.h"
+#include "box.h"
 #include "names.h"
 #include "options.h"
 #include "pack.h"
@@ -37,37 +38,12 @@ static void pack_initializer(lua_State *L, lfb_state *S, lfb_setup *setup,
   lua_settop(L, top);
 }
 
-/* A box that frees what is in it, so that an error loses nothing. */
-typedef struct {
-  void *content;
-  void (*free)(void *content);
-} box;
-
-static int box_gc(lua_State *L) {
-  box *b = lua_touserdata(L, 1);
-  if (b->content)
-    b->free(b->content);
-  b->content = NULL;
-  return 0;
-}
-
-static box *push_box(lua_State *L, void (*free_content)(void *)) {
-  box *b = lua_newuserdatauv(L, sizeof *b, 0);
-  *b = (box){NULL, free_content};
-  if (luaL_newmetatable(L, "lfut.Box")) {
-    lua_pushcfunction(L, box_gc);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return b;
-}
-
 lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
                          const char *kind) {
   int top = lua_gettop(L);
   if (!S->vm)
     lfb_start_note(L, S);
-  box *b = push_box(L, lfb_setup_free);
+  lfb_box *b = lfb_push_box(L, lfb_setup_free);
   lfb_setup *setup = b->content = lf_zalloc(sizeof *setup);
   if (!setup)
     luaL_error(L, "not enough memory");
@@ -80,8 +56,7 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
   return setup;
 }
 
-/* --- What is taken over from the program
- * --------------------------------------- */
+/* --- What is taken over from the program --- */
 
 void lfb_start_unref(lfb_start *start) {
   if (!start || atomic_fetch_sub(&start->refs, 1) != 1)
@@ -170,7 +145,7 @@ static void publish(lfb_home *home, lfb_start *start) {
 void lfb_start_note(lua_State *L, lfb_state *S) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, "starting workers");
-  box *b = push_box(L, free_start);
+  lfb_box *b = lfb_push_box(L, free_start);
   lfb_start *start = b->content = lf_zalloc(sizeof *start);
   if (!start)
     luaL_error(L, "not enough memory");
@@ -222,7 +197,7 @@ static void apply(lua_State *L, lfb_state *S, const lfb_start *start) {
 }
 
 bool lfb_start_apply(lua_State *L, lfb_state *S) {
-  box *b = push_box(L, free_start);
+  lfb_box *b = lfb_push_box(L, free_start);
   lfb_start *start = b->content = latest(S->home);
   bool new = start && start->version != S->start;
   if (new) {

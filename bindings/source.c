@@ -20,8 +20,7 @@ static bool has_metatable(lua_State *L, int idx, const char *name) {
   return same;
 }
 
-/* --- Ranges
- * ----------------------------------------------------------------------- */
+/* --- Ranges --- */
 
 /* As Lua's numeric for counts (lvm.c, forprep). */
 static uint64_t count_integers(lua_Integer first, lua_Integer last,

@@ -11,8 +11,6 @@
 #include "../runtime/code.h"
 #include "../runtime/pool.h"
 
-#define LFB_VERSION PACKAGE_VERSION
-
 /* Classes of userdata. */
 typedef enum {
   LFB_FUTURE,

@@ -68,8 +68,7 @@ static void push_object(unpacker *U, uint32_t n) {
   lua_rawgeti(U->L, U->base + ANCHOR, (lua_Integer)n + 1);
 }
 
-/* --- Objects
- * ------------------------------------------------------------------ */
+/* --- Objects --- */
 
 /* Numbers the object at the top. One without a body is marked in the anchor
  * table at its negated index. */
@@ -131,8 +130,7 @@ static void push_handle(unpacker *U) {
   new_object(U, false);
 }
 
-/* --- Streams within the stream
- * -------------------------------------------------- */
+/* --- Streams within the stream --- */
 
 static uint32_t get_count(unpacker *U);
 static void unpack_rest(unpacker *U, uint32_t n);
@@ -237,8 +235,7 @@ static void push_userdata(unpacker *U) {
   lua_rawseti(L, U->base + ANCHOR, (lua_Integer)n + 1);
 }
 
-/* --- Values
- * --------------------------------------------------------------------- */
+/* --- Values --- */
 
 static void unpack_object(unpacker *U, unsigned tag) {
   lua_State *L = U->L;
@@ -323,8 +320,7 @@ static void unpack_value(unpacker *U) {
   unpack_tagged(U, get_byte(U));
 }
 
-/* --- Bodies
- * ---------------------------------------------------------------------- */
+/* --- Bodies --- */
 
 static void fill_table(unpacker *U, int table) {
   lua_State *L = U->L;

@@ -36,8 +36,7 @@ static void run_fire(lf_waiter *waiter) {
   r->base.waker.wake(&r->base.waker);
 }
 
-/* --- Cycles
- * -------------------------------------------------------------------- */
+/* --- Cycles --- */
 
 static lf_task *one_awaited(lf_waits *waits, size_t i) {
   return i == 0 ? lf_container_of(waits, lfb_run, waits)->awaited : NULL;
@@ -68,8 +67,7 @@ static void end_wait(lfb_run *r) {
     lf_cycle_end(r->task);
 }
 
-/* --- Parking
- * --------------------------------------------------------------------- */
+/* --- Parking --- */
 
 static void unwatch_task(lfb_run *r) {
   lf_waiter_remove(&r->waiter);
@@ -119,8 +117,7 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   watch(r, what);
 }
 
-/* --- Sleeping
- * -------------------------------------------------------------------- */
+/* --- Sleeping --- */
 
 bool lfb_must_stop(lfb_state *S) {
   if (S->vm)

@@ -105,3 +105,16 @@ int lf_buf_ref(lf_buf *buf, void *object, void (*drop)(void *object)) {
   refs->n++;
   return 0;
 }
+
+uint64_t lf_hash(const void *p, size_t len) {
+  const unsigned char *bytes = p;
+  uint64_t h = 0xcbf29ce484222325u ^ len, word;
+  for (; len >= sizeof word; bytes += sizeof word, len -= sizeof word) {
+    memcpy(&word, bytes, sizeof word);
+    h = (h ^ word) * 0x100000001b3u;
+    h ^= h >> 29;
+  }
+  for (; len > 0; bytes++, len--)
+    h = (h ^ *bytes) * 0x100000001b3u;
+  return h ^ (h >> 32);
+}

@@ -42,6 +42,9 @@ int lf_buf_ref(lf_buf *buf, void *object, void (*drop)(void *object));
  * lf_buf_ref. */
 void lf_refs_drop(void *refs);
 
+/* A hash of the bytes: FNV-1a, 64 bit (Fowler, Noll, Vo), a word at a time. */
+uint64_t lf_hash(const void *bytes, size_t len);
+
 /* Makes room and returns where 'n' bytes are to be written, or NULL. */
 static inline unsigned char *lf_buf_room(lf_buf *buf, size_t n) {
   if (n > buf->cap - buf->len && lf_buf_grow(buf, n) != 0)

@@ -5,6 +5,7 @@
  * count is looked at once more there. */
 #include "code.h"
 
+#include "buf.h"
 #include "mem.h"
 
 #include <pthread.h>
@@ -16,19 +17,6 @@ enum { BUCKETS = LF_LIMIT(1024, 4) };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lf_code *table[BUCKETS];
 static uint64_t last_id;
-
-/* FNV-1a, 64 bit (Fowler, Noll, Vo), a word at a time. */
-static size_t hash_bytes(const unsigned char *bytes, size_t len) {
-  uint64_t h = 0xcbf29ce484222325u ^ len, word;
-  for (; len >= sizeof word; bytes += sizeof word, len -= sizeof word) {
-    memcpy(&word, bytes, sizeof word);
-    h = (h ^ word) * 0x100000001b3u;
-    h ^= h >> 29;
-  }
-  for (; len > 0; bytes++, len--)
-    h = (h ^ *bytes) * 0x100000001b3u;
-  return (size_t)(h ^ (h >> 32));
-}
 
 static lf_code *find(size_t hash, const void *bytes, size_t len) {
   for (lf_code *c = table[hash % BUCKETS]; c; c = c->next)
@@ -55,7 +43,7 @@ static lf_code *insert(size_t hash, const void *bytes, size_t len,
 
 lf_code *lf_code_get(const void *bytes, size_t len, const char *label,
                      void *(*annotate)(const void *bytes, size_t len)) {
-  size_t hash = hash_bytes(bytes, len);
+  size_t hash = (size_t)lf_hash(bytes, len);
   pthread_mutex_lock(&lock);
   lf_code *c = find(hash, bytes, len);
   if (!c) {

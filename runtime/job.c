@@ -372,8 +372,7 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
     start_runners(j, 1);
 }
 
-/* --- The consumer
- * ------------------------------------------------------------- */
+/* --- The consumer --- */
 
 int lf_job_supply(lf_job *j, lf_block *block, uint64_t end) {
   struct held *h = NULL;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See box.h. */
+#include "box.h"
+
+static int box_gc(lua_State *L) {
+  lfb_box *b = lua_touserdata(L, 1);
+  if (b->content)
+    b->free(b->content);
+  b->content = NULL;
+  return 0;
+}
+
+lfb_box *lfb_push_box(lua_State *L, void (*free_content)(void *content)) {
+  lfb_box *b = lua_newuserdatauv(L, sizeof *b, 0);
+  *b = (lfb_box){NULL, free_content};
+  if (luaL_newmetatable(L, "lfut.Box")) {
+    lua_pushcfunction(L, box_gc);
+    lua_setfield(L, -2, "__gc");
+  }
+  lua_setmetatable(L, -2);
+  return b;
+}

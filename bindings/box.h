@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an error would lose: a box on the Lua stack frees its content when it is
+ * collected, unless that has been taken out. */
+#ifndef LFB_BOX_H
+#define LFB_BOX_H
+
+#include "compat.h"
+
+typedef struct {
+  void *content; /* NULL: nothing to free */
+  void (*free)(void *content);
+} lfb_box;
+
+/* Pushes an empty box. */
+lfb_box *lfb_push_box(lua_State *L, void (*free_content)(void *content));
+
+#endif
