@@ -19,6 +19,18 @@ struct lfb_loan {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static void take_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  pthread_atfork(take_lock, give_lock, give_lock);
+}
+
 lfb_loan *lfb_lend(lua_State *L, lfb_state *S, int idx) {
   lfb_loans_collect(L, S);
   lua_pushvalue(L, idx);

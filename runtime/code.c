@@ -18,6 +18,18 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lf_code *table[BUCKETS];
 static uint64_t last_id;
 
+static void take_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  pthread_atfork(take_lock, give_lock, give_lock);
+}
+
 static lf_code *find(size_t hash, const void *bytes, size_t len) {
   for (lf_code *c = table[hash % BUCKETS]; c; c = c->next)
     if (c->hash == hash && c->len == len && memcmp(c->bytes, bytes, len) == 0)

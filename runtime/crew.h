@@ -16,6 +16,7 @@
 #ifndef LF_CREW_H
 #define LF_CREW_H
 
+#include "fork.h"
 #include "pool.h"
 
 typedef enum { GONE, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
@@ -57,6 +58,7 @@ struct lf_worker {
 struct lf_pool {
   _Atomic size_t refs, handles;
   lf_pool_options o; /* immutable */
+  uint32_t generation; /* immutable: whose process (fork.h) */
   lf_task *over;
   lf_link hosted;               /* in the host's list; its lock */
   _Atomic(lf_worker *) workers; /* grows only */

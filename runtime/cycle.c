@@ -16,6 +16,10 @@
 static pthread_mutex_t graph = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t searches; /* marks of a search: 2 * its number, + 1: can end */
 
+__attribute__((constructor)) static void survive_fork(void) {
+  pthread_atfork(lf_cycle_lock, lf_cycle_unlock, lf_cycle_unlock);
+}
+
 /* A task that waits, and which one of the nodes led to it. */
 typedef struct {
   lf_task *task;

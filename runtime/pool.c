@@ -28,6 +28,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   atomic_init(&p->handles, 1);
   p->o = *options;
   p->o.name = name;
+  p->generation = lf_generation;
   p->over = over;
   lf_task_start(over);
   lf_list_init(&p->hosted);
@@ -101,6 +102,8 @@ lf_pool *lf_pool_handle(lf_pool *pool) {
 
 void lf_pool_unhandle(void *pool) {
   lf_pool *p = pool;
+  if (lf_pool_is_foreign(p))
+    return; /* its locks may be held by threads that are not here */
   if (atomic_fetch_sub(&p->handles, 1) == 1) {
     pthread_mutex_lock(&p->lock);
     settle(p);
@@ -422,6 +425,10 @@ void *lf_pool_setup(const lf_pool *p) {
 
 lf_host *lf_pool_host(const lf_pool *p) {
   return p->o.host;
+}
+
+bool lf_pool_is_foreign(const lf_pool *p) {
+  return lf_is_foreign(p->generation);
 }
 
 bool lf_pool_is_shutdown(lf_pool *p) {

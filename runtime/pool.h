@@ -96,6 +96,10 @@ void *lf_pool_setup(const lf_pool *pool);
 lf_host *lf_pool_host(const lf_pool *pool);
 bool lf_pool_is_shutdown(lf_pool *pool);
 
+/* Is it of a process further up, in a forked child? Then nothing else may be
+ * called but what drops references. */
+bool lf_pool_is_foreign(const lf_pool *pool);
+
 /* Why the pool is broken, or NULL. */
 const char *lf_pool_broken(lf_pool *pool);
 

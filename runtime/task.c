@@ -16,6 +16,20 @@ enum { WAITED = 8, STATE = 7, LOCKS = 64 };
 static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] =
                                            PTHREAD_MUTEX_INITIALIZER};
 
+static void take_locks(void) {
+  for (int i = 0; i < LOCKS; i++)
+    pthread_mutex_lock(&locks[i]);
+}
+
+static void give_locks(void) {
+  for (int i = 0; i < LOCKS; i++)
+    pthread_mutex_unlock(&locks[i]);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  pthread_atfork(take_locks, give_locks, give_locks);
+}
+
 static pthread_mutex_t *lock_of(lf_task *task) {
   return &locks[((uintptr_t)task / sizeof *task) % LOCKS];
 }

@@ -27,6 +27,7 @@ enum {
 };
 
 static _Atomic int awake, threads;
+static _Thread_local bool own; /* the calling thread is one of 'threads' */
 
 static int64_t clock_ns(clockid_t clock) {
   struct timespec ts;
@@ -108,6 +109,7 @@ static void *thread_main(void *p) {
   struct start s = *(struct start *)p;
   lf_free(p);
   pthread_setname_np(pthread_self(), s.name);
+  own = true;
   lf_count_awake(1);
   s.entry(s.arg);
   lf_count_awake(-1);
@@ -119,9 +121,9 @@ static void *thread_main(void *p) {
  * SIGURG is how lfut reaches its own threads. */
 static void worker_signals(sigset_t *set) {
   sigfillset(set);
-  const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGURG};
-  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-    sigdelset(set, own[i]);
+  const int passed[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGURG};
+  for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++)
+    sigdelset(set, passed[i]);
 }
 
 int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
@@ -154,6 +156,16 @@ void lf_threads_settle(void) {
   struct timespec moment = {.tv_nsec = 50000};
   for (int i = 0; i < 20000 && atomic_load(&threads) > 0; i++)
     nanosleep(&moment, NULL);
+}
+
+bool lf_threads_others(void) {
+  return atomic_load(&threads) > own;
+}
+
+void lf_threads_forked(void) {
+  own = false;
+  atomic_store(&threads, 0);
+  atomic_store(&awake, 1);
 }
 
 size_t lf_stack_left(void) {

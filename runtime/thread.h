@@ -32,6 +32,12 @@ int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg);
 /* Waits a moment for threads that are about to end to be gone. */
 void lf_threads_settle(void);
 
+/* Are there threads of lf_thread_start other than the caller? */
+bool lf_threads_others(void);
+
+/* In a forked child, which has one thread. */
+void lf_threads_forked(void);
+
 /* Bytes left on the calling thread's C stack, roughly. */
 size_t lf_stack_left(void);
 

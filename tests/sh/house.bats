@@ -28,7 +28,7 @@ included() {
 
 # A file includes only what stands to its left; task.c needs to know how what
 # a task refers to is given back, and pool.c is one of those that crew.h is for.
-runtime_order=(base mem buf code thread task waitset cycle vm pool crew host take worker
+runtime_order=(base mem buf code thread fork task waitset cycle vm pool crew host take worker
   job)
 runtime_exceptions='task.c:pool.h task.c:job.h pool.c:crew.h'
 

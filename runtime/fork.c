@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See fork.h. */
+#include "fork.h"
+
+#include "mem.h"
+#include "thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+uint32_t lf_generation;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next three */
+static int *fds;
+static size_t nfds, fds_cap;
+
+static bool clean = true;
+
+static void take_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  pthread_atfork(take_lock, give_lock, give_lock);
+}
+
+/* --- Descriptors --- */
+
+void lf_fd_own(int fd) {
+  take_lock();
+  if (nfds == fds_cap) {
+    size_t cap = fds_cap ? 2 * fds_cap : 16;
+    int *more = realloc(fds, cap * sizeof *fds);
+    if (more) {
+      fds = more;
+      fds_cap = cap;
+    }
+  }
+  if (nfds < fds_cap) /* else a child keeps it, to no harm */
+    fds[nfds++] = fd;
+  give_lock();
+}
+
+void lf_fd_close(int fd) {
+  if (fd < 0)
+    return;
+  take_lock();
+  for (size_t i = 0; i < nfds; i++)
+    if (fds[i] == fd) {
+      fds[i] = fds[--nfds];
+      break;
+    }
+  give_lock();
+  close(fd);
+}
+
+static void close_others(int keep) {
+  size_t kept = 0;
+  for (size_t i = 0; i < nfds; i++) {
+    if (fds[i] == keep)
+      fds[kept++] = keep;
+    else
+      close(fds[i]);
+  }
+  nfds = kept;
+}
+
+/* --- Output --- */
+
+/* Another thread may hold the stream for as long as it waits for input. */
+static bool flush(FILE *stream) {
+  for (int tries = 0; tries < 100; tries++) {
+    struct timespec pause = {.tv_nsec = 100000};
+    if (ftrylockfile(stream) == 0) {
+      fflush(stream);
+      funlockfile(stream);
+      return true;
+    }
+    nanosleep(&pause, NULL);
+  }
+  return false;
+}
+
+/* All streams if nobody else can be using one, else the standard ones. */
+static bool flush_output(void) {
+  if (!lf_threads_others())
+    return fflush(NULL) == 0;
+  flush(stdout);
+  flush(stderr);
+  return false;
+}
+
+/* --- Forking --- */
+
+static void in_child(pid_t parent, int keep) {
+  sigset_t none;
+  lf_generation++;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) /* it has died already */
+    _exit(EXIT_FAILURE);
+  signal(SIGINT, SIG_IGN);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  lf_threads_forked();
+  close_others(keep);
+}
+
+pid_t lf_fork(int keep) {
+  pid_t parent = getpid();
+  bool flushed = flush_output();
+  pid_t pid = fork();
+  if (pid == 0) {
+    clean = clean && flushed;
+    in_child(parent, keep);
+  }
+  return pid;
+}
+
+pid_t lf_fork_sibling(int keep) {
+  pid_t parent = getppid();
+  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  if (pid == 0)
+    in_child(parent, keep);
+  return pid;
+}
+
+bool lf_fork_was_clean(void) {
+  return clean;
+}
+
+void lf_fork_exit(int status) {
+  if (clean) {
+    fflush(NULL);
+  } else {
+    fflush(stdout);
+    fflush(stderr);
+  }
+  _exit(status);
+}
+
+uint64_t lf_unique(void) {
+  uint64_t id = 0;
+  if (getrandom(&id, sizeof id, GRND_NONBLOCK) != sizeof id)
+    id = (uint64_t)lf_now() ^ ((uint64_t)getpid() << 40);
+  return id | 1;
+}
+
+const char *lf_signal_name(int sig) {
+  static _Thread_local char name[32];
+  const char *abbreviation = sigabbrev_np(sig);
+  if (!abbreviation)
+    return NULL;
+  snprintf(name, sizeof name, "SIG%s", abbreviation);
+  return name;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Forking a program that may have threads: what the child finds, and what it
+ * must not keep. Locks that outlive a call register themselves with
+ * pthread_atfork where they are defined, so that no child finds one held by a
+ * thread that it does not have. */
+#ifndef LF_FORK_H
+#define LF_FORK_H
+
+#include "base.h"
+
+#include <sys/types.h>
+
+/* Descriptors of the runtime's own: closed on exec, and in every child of
+ * lf_fork that does not ask to keep them. Any thread. */
+void lf_fd_own(int fd);
+void lf_fd_close(int fd); /* -1 is allowed */
+
+/* Forks. Output that waits in stdio is written first, so that it appears once.
+ * In the child (0): only the calling thread; all signals unblocked, SIGINT
+ * ignored; it is killed when the thread that called dies; of the runtime's
+ * descriptors, only 'keep' is left (-1: none). Pools and tasks of the parent
+ * are there, but foreign (lf_is_foreign). -1 with errno when it fails. */
+pid_t lf_fork(int keep);
+
+/* The same from a process that has no other thread; the new process is not the
+ * caller's child, but its parent's, which waits for it. */
+pid_t lf_fork_sibling(int keep);
+
+/* A number that differs in every forked process: what has another one noted
+ * when it was made belongs to a process further up. */
+extern uint32_t lf_generation;
+
+static inline bool lf_is_foreign(uint32_t generation) {
+  return generation != lf_generation;
+}
+
+/* After lf_fork in the child: may all of stdio be flushed at the end, or is
+ * there output in it that is the parent's? */
+bool lf_fork_was_clean(void);
+
+/* Writes out what is left and ends the process, without exit handlers. */
+_Noreturn void lf_fork_exit(int status);
+
+/* A number that no other interpreter has, in any process. */
+uint64_t lf_unique(void);
+
+/* Gone for: "SIGSEGV"; NULL for numbers without a name. */
+const char *lf_signal_name(int sig);
+
+#endif
