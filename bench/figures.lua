@@ -26,9 +26,11 @@ end
 figure {
   name = "submit", unit = "tasks/s", size = 100000,
   about = "submit + result of 100 000 tasks, 2 workers",
-  lfut = "$lfut $dir/lfut/submit.lua $size",
+  lfut = "$lfut $dir/lfut/submit.lua $size ThreadPoolExecutor",
   against = {
-    { "python threads", "$python $dir/python/submit.py $size", at_least = 10 },
+    { "python threads",
+      "$python $dir/python/submit.py $size ThreadPoolExecutor",
+      at_least = 10 },
     { "luv new_work", "$luv $dir/luv/submit.lua $size", at_least = 2 },
   },
 }
@@ -36,9 +38,10 @@ figure {
 figure {
   name = "round-trip", unit = "s", size = 20000,
   about = "one submit and its result, again and again, 2 warm workers",
-  lfut = "$lfut $dir/lfut/round_trip.lua $size",
+  lfut = "$lfut $dir/lfut/round_trip.lua $size ThreadPoolExecutor",
   against = {
-    { "python threads", "$python $dir/python/round_trip.py $size",
+    { "python threads",
+      "$python $dir/python/round_trip.py $size ThreadPoolExecutor",
       at_least = 8 },
     { "luv new_work", "$luv $dir/luv/round_trip.lua $size" },
   },
@@ -49,7 +52,7 @@ figure {
 figure {
   name = "map-table", unit = "items/s", size = 1000000,
   about = "map of a trivial function over a table of 10^6, to a list",
-  lfut = "$lfut $dir/lfut/map.lua $size table",
+  lfut = "$lfut $dir/lfut/map.lua $size ThreadPoolExecutor table",
   against = {
     { "python Pool.map", "$python $dir/python/pool_map.py $size",
       at_least = 1.5 },
@@ -60,7 +63,7 @@ figure {
 figure {
   name = "map-range", unit = "items/s", size = 1000000,
   about = "the same over lfut.range(10^6)",
-  lfut = "$lfut $dir/lfut/map.lua $size range",
+  lfut = "$lfut $dir/lfut/map.lua $size ThreadPoolExecutor range",
   against = {
     { "python Pool.map", "$python $dir/python/pool_map.py $size",
       at_least = 1.5 },
@@ -70,7 +73,7 @@ figure {
 figure {
   name = "for-each", unit = "items/s", size = 10000000,
   about = "for_each over range(10^7), trivial function, 2 workers",
-  lfut = "$lfut $dir/lfut/for_each.lua $size",
+  lfut = "$lfut $dir/lfut/for_each.lua $size ThreadPoolExecutor",
   against = {
     { "lua loop", "$lua $dir/lua/for_each.lua $size", at_least = 1.8 },
   },
@@ -79,7 +82,7 @@ figure {
 figure {
   name = "reduce", unit = "items/s", size = 10000000,
   about = "reduce over range(10^7), trivial functions, 2 workers",
-  lfut = "$lfut $dir/lfut/reduce.lua $size",
+  lfut = "$lfut $dir/lfut/reduce.lua $size ThreadPoolExecutor",
   against = {
     { "lua loop", "$lua $dir/lua/reduce.lua $size", at_least = 1.8 },
   },
@@ -88,7 +91,7 @@ figure {
 figure {
   name = "mandelbrot", unit = "s", size = 800, quick = 200,
   about = "Mandelbrot set, 800 rows mapped over 2 workers",
-  lfut = "$lfut $dir/lfut/mandelbrot.lua $size 2",
+  lfut = "$lfut $dir/lfut/mandelbrot.lua $size ThreadPoolExecutor 2",
   against = {
     { "lua loop", "$lua $dir/lua/mandelbrot.lua $size", at_least = 1.9 },
   },
@@ -97,7 +100,7 @@ figure {
 figure {
   name = "mandelbrot-1", unit = "s", size = 800, quick = 200,
   about = "the same over 1 worker",
-  lfut = "$lfut $dir/lfut/mandelbrot.lua $size 1",
+  lfut = "$lfut $dir/lfut/mandelbrot.lua $size ThreadPoolExecutor 1",
   against = {
     { "lua loop", "$lua $dir/lua/mandelbrot.lua $size", at_least = 0.97 },
   },
@@ -106,7 +109,7 @@ figure {
 figure {
   name = "fib", unit = "s", size = 20, quick = 15,
   about = "fib(20) by nested futures, 2 workers, against plain calls",
-  lfut = "$lfut $dir/lfut/fib.lua $size",
+  lfut = "$lfut $dir/lfut/fib.lua $size ThreadPoolExecutor",
   against = {
     { "lua calls", "$lua $dir/lua/fib.lua $size" },
   },
@@ -117,7 +120,7 @@ figure {
 figure {
   name = "string", unit = "B/s", size = 2000,
   about = "a 1 MiB string to a worker, its length back; one string (hot)",
-  lfut = "$lfut $dir/lfut/string.lua $size 1",
+  lfut = "$lfut $dir/lfut/string.lua $size ThreadPoolExecutor 1",
   against = {
     { "C memcpy", "$c memcpy $size 1", at_least = 0.35 },
     { "luv new_work", "$luv $dir/luv/string.lua $size 1" },
@@ -127,7 +130,7 @@ figure {
 figure {
   name = "string-rotated", unit = "B/s", size = 2000,
   about = "the same with 64 strings in turn (more than the cache holds)",
-  lfut = "$lfut $dir/lfut/string.lua $size 64",
+  lfut = "$lfut $dir/lfut/string.lua $size ThreadPoolExecutor 64",
   against = {
     { "C memcpy", "$c memcpy $size 64", at_least = 0.35 },
     { "luv new_work", "$luv $dir/luv/string.lua $size 64" },
@@ -137,9 +140,88 @@ figure {
 figure {
   name = "floats", unit = "floats/s", size = 300, quick = 50,
   about = "a table of 10^5 floats to a worker, its length back",
-  lfut = "$lfut $dir/lfut/floats.lua $size",
+  lfut = "$lfut $dir/lfut/floats.lua $size ThreadPoolExecutor",
   against = {
     { "C lua_rawseti", "$c rawseti $size", at_least = 0.4 },
+  },
+}
+
+-- Processes: the same programs with the other executor ----------------------
+
+figure {
+  name = "process-submit", unit = "tasks/s", size = 100000,
+  about = "submit + result of 100 000 tasks, 2 process workers",
+  lfut = "$lfut $dir/lfut/submit.lua $size ProcessPoolExecutor",
+  against = {
+    { "python processes",
+      "$python $dir/python/submit.py $size ProcessPoolExecutor",
+      at_least = 30 },
+  },
+}
+
+figure {
+  name = "process-round-trip", unit = "s", size = 20000,
+  about = "one submit and its result, 2 warm process workers",
+  lfut = "$lfut $dir/lfut/round_trip.lua $size ProcessPoolExecutor",
+  against = {
+    { "python processes",
+      "$python $dir/python/round_trip.py $size ProcessPoolExecutor",
+      at_least = 10 },
+  },
+}
+
+for _, items in ipairs { "table", "range" } do
+  figure {
+    name = "process-map-" .. items, unit = "items/s", size = 1000000,
+    about = ("map of a trivial function over a %s of 10^6, to a list"):format(
+      items),
+    lfut = "$lfut $dir/lfut/map.lua $size ProcessPoolExecutor " .. items,
+    against = {
+      { "python Pool.map", "$python $dir/python/pool_map.py $size",
+        at_least = 1.5 },
+    },
+  }
+end
+
+-- Here one core is lfut's own, so that only the second one can be gained.
+figure {
+  name = "process-mandelbrot", unit = "s", size = 800, quick = 200,
+  about = "Mandelbrot set, 800 rows mapped over 2 process workers",
+  lfut = "$lfut $dir/lfut/mandelbrot.lua $size ProcessPoolExecutor 2",
+  against = {
+    { "lfut's loop", "$lfut $dir/lua/mandelbrot.lua $size", at_least = 1.9 },
+  },
+}
+
+figure {
+  name = "process-string", unit = "B/s", size = 2000,
+  about = "a 1 MiB string to a process, its length back; one string (hot)",
+  lfut = "$lfut $dir/lfut/string.lua $size ProcessPoolExecutor 1",
+  against = {
+    { "python processes",
+      "$python $dir/python/payload.py $size ProcessPoolExecutor string",
+      at_least = 4 },
+  },
+}
+
+figure {
+  name = "process-floats", unit = "floats/s", size = 300, quick = 50,
+  about = "a table of 10^5 floats to a process, its length back",
+  lfut = "$lfut $dir/lfut/floats.lua $size ProcessPoolExecutor",
+  against = {
+    { "python processes",
+      "$python $dir/python/payload.py $size ProcessPoolExecutor floats",
+      at_least = 2 },
+  },
+}
+
+figure {
+  name = "process-pool", unit = "s", size = 200,
+  about = "a pool of 2 process workers: made, one task, shut down",
+  lfut = "$lfut $dir/lfut/pool.lua $size ProcessPoolExecutor",
+  against = {
+    { "python processes",
+      "$python $dir/python/pool.py $size ProcessPoolExecutor", at_least = 5 },
   },
 }
 
@@ -181,6 +263,16 @@ figure {
   at_most = 150000,
   against = {
     { "python threads", "$python $dir/python/worker_memory.py $size" },
+  },
+}
+
+figure {
+  name = "process-memory", unit = "B", size = 2, quick = 2,
+  about = "private memory of an idle forked worker, of 2",
+  lfut = "$lfut $dir/lfut/process_memory.lua $size",
+  at_most = 1000000,
+  against = {
+    { "python processes", "$python $dir/python/process_memory.py $size" },
   },
 }
 

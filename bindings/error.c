@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "../runtime/fork.h"
+
 #define METATABLE "lfut.Error"
 
 /* Kinds that are special cases of another. */
@@ -76,8 +78,36 @@ bool lfb_last_trace(lua_State *L, int idx) {
 }
 
 const char *lfb_broken_kind(lf_pool *pool) {
-  return pool && lf_pool_in_caller(pool) ? "BrokenExecutor"
-                                         : "BrokenThreadPool";
+  if (!pool)
+    return "BrokenThreadPool";
+  return lf_pool_is_remote(pool)   ? "BrokenProcessPool"
+         : lf_pool_in_caller(pool) ? "BrokenExecutor"
+                                   : "BrokenThreadPool";
+}
+
+void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
+                   const char *func) {
+  lf_lost lost;
+  if (len < sizeof lost) { /* there was no memory for it */
+    lfb_push_error(L, "WorkerLost", "%s", "its worker has died");
+    return;
+  }
+  memcpy(&lost, bytes, sizeof lost);
+  lua_pushlstring(L, (const char *)bytes + sizeof lost, len - sizeof lost);
+  lfb_push_error(L, "WorkerLost", "%s", lua_tostring(L, -1));
+  lua_remove(L, -2);
+  lua_pushinteger(L, lost.pid);
+  lua_setfield(L, -2, "pid");
+  lua_pushstring(L, func);
+  lua_setfield(L, -2, "func");
+  const char *name = lost.signal ? lf_signal_name(lost.signal) : NULL;
+  if (name)
+    lua_pushstring(L, name);
+  else if (lost.signal)
+    lua_pushfstring(L, "signal %d", (int)lost.signal);
+  else
+    lua_pushinteger(L, lost.exitcode);
+  lua_setfield(L, -2, lost.signal ? "signal" : "exitcode");
 }
 
 int lfb_raise_code(lua_State *L, int err, lf_pool *pool) {

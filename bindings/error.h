@@ -19,6 +19,11 @@ void lfb_push_error(lua_State *L, const char *kind, const char *format, ...);
  * it ('trace', may be NULL), for the program to print if nobody catches it. */
 int lfb_raise(lua_State *L, const char *trace);
 
+/* Pushes the WorkerLost that an LF_LOST's bytes describe; 'func' is what the
+ * task ran. */
+void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
+                   const char *func);
+
 /* Raises what a code of the runtime (LF_E...) means for 'pool'. */
 int lfb_raise_code(lua_State *L, int err, lf_pool *pool);
 

@@ -3,13 +3,18 @@
  * See executor.h. */
 #include "executor.h"
 
+#include <signal.h>
 #include <string.h>
 
+#include "../runtime/mem.h"
+#include "box.h"
 #include "error.h"
 #include "future.h"
 #include "map.h"
 #include "options.h"
+#include "output.h"
 #include "pack.h"
+#include "process_worker.h"
 #include "setup.h"
 #include "wait.h"
 
@@ -39,24 +44,27 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
 
 /* --- Making one --- */
 
-/* The constructor's options, on the stack: name, initializer, initargs. */
-enum { NAME = 2, INITIALIZER, INITARGS };
+/* The constructor's options, on the stack. */
+enum { NAME = 2, INITIALIZER, INITARGS, START_METHOD, MAX_TASKS, LAST = MAX_TASKS };
+
+typedef enum { THREADS, PROCESSES, INLINE } kind;
 
 static const char *const option_names[] = {
     "max_workers",         "name", "initializer", "initargs", "start_method",
     "max_tasks_per_child", NULL};
 
-static int default_workers(lfb_state *S, bool in_caller) {
-  if (in_caller)
+static int default_workers(lfb_state *S, kind what) {
+  if (what == INLINE)
     return 1;
-  return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + 4;
+  int more = what == THREADS ? 4 : 0;
+  return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + more;
 }
 
 /* The value at the top, which is popped. */
-static int take_workers(lua_State *L, lfb_state *S, bool in_caller) {
+static int take_workers(lua_State *L, lfb_state *S, kind what) {
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    return default_workers(S, in_caller);
+    return default_workers(S, what);
   }
   int isint;
   lua_Integer n = lua_tointegerx(L, -1, &isint);
@@ -71,7 +79,7 @@ static int take_workers(lua_State *L, lfb_state *S, bool in_caller) {
   if (n > 100000)
     return luaL_error(L, "max_workers must not be greater than 100000");
   lua_pop(L, 1);
-  return in_caller ? 1 : (int)n;
+  return what == INLINE ? 1 : (int)n;
 }
 
 static void check_option(lua_State *L, int idx, const char *name, int type,
@@ -82,27 +90,47 @@ static void check_option(lua_State *L, int idx, const char *name, int type,
   lua_pop(L, 1);
 }
 
-/* Leaves name, initializer and initargs at 2, 3, 4; returns max_workers. */
-static int take_options(lua_State *L, lfb_state *S, bool in_caller) {
+/* The values at START_METHOD and MAX_TASKS. */
+static void check_process_options(lua_State *L) {
+  static const char *const methods[] = {"fork", "spawn"};
+  const char *method = luaL_optstring(L, START_METHOD, methods[0]);
+  if (strcmp(method, methods[0]) != 0 && strcmp(method, methods[1]) != 0)
+    luaL_error(L, "bad option 'start_method' ('fork' or 'spawn' expected, got "
+                  "'%s')", method);
+  int isint = 1;
+  lua_Integer n = lua_isnil(L, MAX_TASKS)
+                      ? 1
+                      : lua_tointegerx(L, MAX_TASKS, &isint);
+  if (!isint || n < 1)
+    luaL_error(L, "bad option 'max_tasks_per_child' (must be an integer >= 1)");
+}
+
+/* Leaves the options at their places; returns max_workers. */
+static int take_options(lua_State *L, lfb_state *S, kind what) {
   lua_settop(L, 1);
   if (!lua_istable(L, 1)) {
-    lua_settop(L, INITARGS);
+    lua_settop(L, LAST);
     lua_pushvalue(L, 1);
-    return take_workers(L, S, in_caller);
+    return take_workers(L, S, what);
   }
   lfb_check_option_names(L, 1, option_names);
   lua_getfield(L, 1, "name");
   lua_getfield(L, 1, "initializer");
   lua_getfield(L, 1, "initargs");
+  lua_getfield(L, 1, "start_method");
+  lua_getfield(L, 1, "max_tasks_per_child");
   check_option(L, NAME, "name", LUA_TSTRING, "string");
   check_option(L, INITARGS, "initargs", LUA_TTABLE, "table");
+  check_option(L, START_METHOD, "start_method", LUA_TSTRING, "string");
+  check_option(L, MAX_TASKS, "max_tasks_per_child", LUA_TNUMBER, "integer");
+  check_process_options(L);
   lua_pushvalue(L, INITIALIZER);
   if (!lua_isnil(L, -1) && !lua_isfunction(L, -1) &&
       lua_type(L, -1) != LUA_TSTRING)
     lfb_option_error(L, "initializer", "function or source text");
   lua_getfield(L, 1, "max_workers");
-  int n = take_workers(L, S, in_caller);
-  lua_settop(L, INITARGS);
+  int n = take_workers(L, S, what);
+  lua_settop(L, LAST);
   return n;
 }
 
@@ -122,12 +150,34 @@ static void remember(lua_State *L, lf_pool *pool) {
   lua_pop(L, 1);
 }
 
-static int executor_new(lua_State *L, bool in_caller) {
+/* What is particular to processes: goes into the setup or the options. */
+static void take_process_options(lua_State *L, lfb_state *S, lfb_setup *setup,
+                                 lf_pool_options *options) {
+  options->max_tasks = (uint64_t)luaL_optinteger(L, MAX_TASKS, 0);
+  if (strcmp(luaL_optstring(L, START_METHOD, "fork"), "fork") == 0) {
+    setup->image = S;
+    return;
+  }
+  lfb_setup_greet(L, S, setup, INITIALIZER);
+  options->program = lfb_program_path(L);
+  options->greeting = &setup->greeting;
+}
+
+static void start_processes(lua_State *L, lf_pool *pool) {
+  char why[300];
+  if (lf_pool_processes(pool, why, sizeof why) != 0)
+    luaL_error(L, "%s", why); /* the executor at the top closes it */
+}
+
+static int executor_new(lua_State *L, kind what) {
+  static const char *const kinds[] = {"thread", "process", "inline"};
   lfb_state *S = lfb_self(L);
-  int workers = take_options(L, S, in_caller);
+  int workers = take_options(L, S, what);
   lfb_executor *exe = push_empty(L);
-  lfb_setup *setup =
-      lfb_setup_new(L, S, INITIALIZER, in_caller ? "inline" : "thread");
+  lf_pool *wire = what == PROCESSES ? LFB_SOME_PROCESS : NULL;
+  lfb_box *box = lfb_push_box(L, lfb_setup_free);
+  lfb_setup *setup = lfb_setup_new(L, S, INITIALIZER, kinds[what], wire);
+  box->content = setup;
   lf_pool_options options = {
       .max_workers = workers,
       .name = luaL_optstring(L, NAME, "lfut"),
@@ -135,23 +185,33 @@ static int executor_new(lua_State *L, bool in_caller) {
       .setup = setup,
       .setup_free = lfb_setup_free,
       .host = &S->home->host,
-      .in_caller = in_caller,
+      .in_caller = what == INLINE,
   };
+  if (what == PROCESSES)
+    take_process_options(L, S, setup, &options);
   exe->pool = lf_pool_new(&options);
   if (!exe->pool) {
-    lfb_setup_free(setup);
+    lf_free(options.program);
     return luaL_error(L, "not enough memory");
   }
+  box->content = NULL;
+  lua_pop(L, 1);
+  if (what == PROCESSES)
+    start_processes(L, exe->pool);
   remember(L, exe->pool);
   return 1;
 }
 
 int lfb_thread_pool_executor(lua_State *L) {
-  return executor_new(L, false);
+  return executor_new(L, THREADS);
+}
+
+int lfb_process_pool_executor(lua_State *L) {
+  return executor_new(L, PROCESSES);
 }
 
 int lfb_inline_executor(lua_State *L) {
-  return executor_new(L, true);
+  return executor_new(L, INLINE);
 }
 
 void lfb_push_executor(lua_State *L, lfb_state *S, void *p) {
@@ -236,13 +296,22 @@ static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
 
 /* --- Methods --- */
 
+lf_pool *lfb_wire(lf_pool *pool) {
+  if (!lf_pool_is_remote(pool))
+    return NULL;
+  lfb_output_sync(); /* what was written before comes before the task's */
+  return pool;
+}
+
 /* Pushes a future for the call of what is at 2 with what follows: n values. */
 static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {
   lf_task **slot = lfb_new_future(L);
   lf_task *task = *slot = lf_task_new(pool);
   if (!task)
     luaL_error(L, "not enough memory");
-  lfb_pack(L, S, &task->data, 2, n, &lfb_arguments, &task->code);
+  lfb_label label = lfb_arguments;
+  label.wire = lfb_wire(pool);
+  lfb_pack(L, S, &task->data, 2, n, &label, &task->code);
   return task;
 }
 
@@ -360,7 +429,30 @@ static int executor_stats(lua_State *L) {
 }
 
 static const char *class_name(lf_pool *pool) {
-  return lf_pool_in_caller(pool) ? "InlineExecutor" : "ThreadPoolExecutor";
+  return lf_pool_is_remote(pool)   ? "ProcessPoolExecutor"
+         : lf_pool_in_caller(pool) ? "InlineExecutor"
+                                   : "ThreadPoolExecutor";
+}
+
+static int end_workers(lua_State *L, const char *name, int sig) {
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  if (!lf_pool_is_remote(exe->pool))
+    return luaL_error(L, "%s: the workers are no processes", name);
+  if (exe->inside)
+    return luaL_error(L, "%s: called by one of the workers", name);
+  lf_pool_kill(exe->pool, sig);
+  lfb_poll(L, lfb_self(L));
+  return 0;
+}
+
+/* exe:terminate_workers() */
+static int executor_terminate(lua_State *L) {
+  return end_workers(L, "terminate_workers", SIGTERM);
+}
+
+/* exe:kill_workers() */
+static int executor_kill(lua_State *L) {
+  return end_workers(L, "kill_workers", SIGKILL);
 }
 
 static int executor_tostring(lua_State *L) {
@@ -398,6 +490,8 @@ void lfb_executor_open(lua_State *L, lfb_state *S) {
                                      {"broadcast", executor_broadcast},
                                      {"shutdown", executor_shutdown},
                                      {"stats", executor_stats},
+                                     {"terminate_workers", executor_terminate},
+                                     {"kill_workers", executor_kill},
                                      {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", executor_gc},
                                          {"__close", executor_close},

@@ -17,7 +17,11 @@ typedef struct {
 void lfb_executor_open(lua_State *L, lfb_state *S);
 
 int lfb_thread_pool_executor(lua_State *L);
+int lfb_process_pool_executor(lua_State *L);
 int lfb_inline_executor(lua_State *L);
+
+/* For the label of what is packed for the pool's workers. */
+lf_pool *lfb_wire(lf_pool *pool);
 
 /* Pushes the interpreter's executor object for the pool. */
 void lfb_push_executor(lua_State *L, lfb_state *S, void *pool);

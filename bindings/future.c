@@ -59,10 +59,12 @@ static void push_failure(lua_State *L, lfb_state *S, lf_task *task) {
     lfb_unpack(L, S, &at, NULL);
     return;
   }
+  if (task->error == LF_LOST) {
+    lfb_push_lost(L, at, task->data.len, lf_task_label(task));
+    return;
+  }
   lua_pushlstring(L, (const char *)at, task->data.len);
-  const char *kind =
-      task->error == LF_BROKEN ? lfb_broken_kind(task->pool) : "WorkerLost";
-  lfb_push_error(L, kind, "%s", lua_tostring(L, -1));
+  lfb_push_error(L, lfb_broken_kind(task->pool), "%s", lua_tostring(L, -1));
 }
 
 static int raise_cancelled(lua_State *L) {
@@ -135,7 +137,7 @@ static int future_traceback(lua_State *L) {
 /* f:cancel() */
 static int future_cancel(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
-  bool cancelled = lf_task_cancel(task) || lf_task_state(task) == LF_CANCELLED;
+  bool cancelled = lf_pool_cancel(task) || lf_task_state(task) == LF_CANCELLED;
   lfb_poll(L, lfb_self(L));
   lua_pushboolean(L, cancelled);
   return 1;
@@ -146,8 +148,14 @@ static int future_cancelled(lua_State *L) {
   return 1;
 }
 
+/* The state as it is now, wherever the task is. */
+static lf_state look(lua_State *L) {
+  lf_task *task = lfb_check_future(L, 1);
+  return lf_pool_look(task);
+}
+
 static int future_running(lua_State *L) {
-  lua_pushboolean(L, lf_task_state(lfb_check_future(L, 1)) == LF_RUNNING);
+  lua_pushboolean(L, look(L) == LF_RUNNING);
   return 1;
 }
 
@@ -164,7 +172,7 @@ static const char *const states[] = {"pending", "running", "finished", "failed",
                                      "cancelled"};
 
 static int future_state(lua_State *L) {
-  lua_pushstring(L, states[lf_task_state(lfb_check_future(L, 1))]);
+  lua_pushstring(L, states[look(L)]);
   return 1;
 }
 
@@ -186,8 +194,7 @@ static int push_summary(lua_State *L) {
 }
 
 static int future_tostring(lua_State *L) {
-  lf_task *task = lfb_check_future(L, 1);
-  lf_state state = lf_task_state(task);
+  lf_state state = look(L);
   if (state != LF_FINISHED && state != LF_FAILED) {
     lua_pushfstring(L, "Future(%s)", states[state]);
     return 1;

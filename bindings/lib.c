@@ -61,6 +61,7 @@ static void set_constants(lua_State *L) {
 void lfb_lib_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg functions[] = {
       {"ThreadPoolExecutor", lfb_thread_pool_executor},
+      {"ProcessPoolExecutor", lfb_process_pool_executor},
       {"InlineExecutor", lfb_inline_executor},
       {"wait", lfb_wait_futures},
       {"as_completed", lfb_as_completed},

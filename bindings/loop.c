@@ -108,8 +108,6 @@ int lfb_loop_gc(lua_State *L) {
   return 0;
 }
 
-static const lfb_label setup_label = {"argument", -1, "to a worker", 0, false};
-
 static void free_buf(void *buf) {
   lf_buf_fini(buf);
   lf_free(buf);
@@ -146,7 +144,9 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
     lua_pushvalue(L, combine);
   else
     lua_pushnil(L);
-  lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &setup_label, NULL);
+  lfb_label label = lfb_arguments;
+  label.wire = lfb_wire(exe->pool);
+  lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &label, NULL);
   if (lua_isfunction(L, fn) && !lua_iscfunction(L, fn))
     code = lfb_code_of(L, lfb_self(L), fn);
   lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
@@ -178,6 +178,7 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   l->protected = o.protected;
   l->buffersize = o.buffersize;
   l->deadline = o.deadline;
+  l->wire = lf_pool_is_remote(exe->pool) ? exe->pool : NULL;
   l->job = job_new(L, exe, l, 2, combine, sink, &o);
   lfb_loop_supply(L, l, self);
   return l;
@@ -210,7 +211,8 @@ static bool pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   uint64_t i = block->first + block->count + 1;
   if (l->star)
     n = spread(L, i);
-  const lfb_label label = {"item", 0, "to a worker", i, false};
+  const lfb_label label = {.what = "item", .where = "to a worker", .number = i,
+                           .wire = l->wire};
   size_t start = block->bytes.len;
   lfb_pack(L, lfb_self(L), &block->bytes, top + 1, n, &label, NULL);
   if (lf_block_item(block, start) != 0)
@@ -339,8 +341,18 @@ static void push_trace(lua_State *L, lfb_loop *l) {
 }
 
 /* Pushes the error of the items that the chunk has no results for. */
-static void push_chunk_error(lua_State *L, const lf_chunk *c) {
+static void push_chunk_error(lua_State *L, const lfb_loop *l) {
+  const lf_chunk *c = l->chunk;
+  if (c->error == LF_LOST) {
+    lfb_push_lost(L, c->why.data, c->why.len, lf_job_label(l->job));
+    return;
+  }
   lua_pushlstring(L, (const char *)c->why.data, c->why.len);
+  if (c->error == LF_BROKEN) {
+    lfb_push_error(L, lfb_broken_kind(lf_job_pool(l->job)), "%s",
+                   lua_tostring(L, -1));
+    lua_remove(L, -2);
+  }
 }
 
 void lfb_loop_drop_chunk(lfb_loop *l) {
@@ -353,7 +365,7 @@ void lfb_loop_drop_chunk(lfb_loop *l) {
 bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
   lf_chunk *c = l->chunk;
   if (l->read++ >= c->finished) {
-    push_chunk_error(L, c);
+    push_chunk_error(L, l);
     lua_pushnil(L);
     return false;
   }

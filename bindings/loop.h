@@ -18,7 +18,8 @@ enum {
 };
 
 typedef struct {
-  lf_job *job; /* a reference */
+  lf_job *job;   /* a reference */
+  lf_pool *wire; /* its pool, if the items go to other processes */
   lfb_source source;
   bool star; /* each item is a table of arguments */
   bool protected;

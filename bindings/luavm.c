@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../runtime/mem.h"
+#include "bytecode.h"
 #include "coro.h"
 #include "error.h"
 #include "lib.h"
@@ -17,6 +18,7 @@
 #include "output.h"
 #include "pack.h"
 #include "part.h"
+#include "process_worker.h"
 #include "setup.h"
 #include "wait.h"
 
@@ -448,8 +450,7 @@ static void vm_resume(struct lf_vm *vm, lf_run *base) {
   lf_run_unpark(base);
   r->waiting = false;
   r->unwatch(r);
-  if (r->task)
-    lf_cycle_end(r->task);
+  lfb_end_wait(r);
   if (r->globals != LUA_NOREF)
     lfb_try(vm, set_globals, r);
   go(r, 0);
@@ -488,7 +489,7 @@ static int vm_panic(lua_State *L) {
   lf_panic(__FILE__, __LINE__, message ? message : "unprotected error");
 }
 
-static void replace_functions(lua_State *L, lfb_state *S) {
+void lfb_replace_functions(lua_State *L, lfb_state *S) {
   static const luaL_Reg os[] = {{"exit", task_exit}, {NULL, NULL}};
   lua_getglobal(L, "os");
   lfb_setfuncs(L, S, os);
@@ -500,14 +501,20 @@ static void replace_functions(lua_State *L, lfb_state *S) {
 /* Protected: everything that needs Lua. */
 static int open_body(lua_State *L) {
   struct lf_vm *vm = lua_touserdata(L, 1);
-  const lfb_setup *setup = lf_pool_setup(lf_worker_pool(vm->worker));
+  lf_pool *pool = lf_worker_pool(vm->worker);
+  const lfb_setup *setup = lf_pool_setup(pool);
   vm->warns = setup->home->warns;
+  if (vm->adopted) {
+    lfb_adopt(L, vm);
+    return 0;
+  }
   luaL_openlibs(L);
   lfb_state *S = lfb_state_new(L, setup->home, vm);
   vm->S = S;
+  S->wire = lf_pool_is_remote(pool) ? pool : NULL;
   S->waker = &vm->callbacks.waker;
   lfb_lib_open(L, S);
-  replace_functions(L, S);
+  lfb_replace_functions(L, S);
   lfb_names_open(L);
   lfb_part_open(L);
   lfb_start_apply(L, S);
@@ -521,7 +528,7 @@ static int open_body(lua_State *L) {
 static int initialize_body(lua_State *L) {
   struct lf_vm *vm = lua_touserdata(L, 1);
   const lfb_setup *setup = lf_pool_setup(lf_worker_pool(vm->worker));
-  const unsigned char *at = setup->initializer.data;
+  const unsigned char *at = setup->initializer_at;
   lua_settop(L, 0);
   int n = lfb_unpack(L, vm->S, &at, NULL);
   if (lua_type(L, 1) == LUA_TSTRING) {
@@ -554,7 +561,7 @@ static bool initialize(struct lf_vm *vm, lf_buf *why) {
 
 static void vm_close(struct lf_vm *vm) {
   vm->closing = true;
-  if (vm->L)
+  if (vm->L && !vm->adopted) /* the image's objects are the program's to close */
     lua_close(vm->L);
   lfb_output_close(vm->output);
   lf_link *l;
@@ -571,11 +578,16 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
   lf_list_init(&vm->runs);
   lf_list_init(&vm->all);
   lf_run_init(&vm->callbacks, worker);
-  vm->L = lua_newstate(vm_alloc, NULL);
+  const lfb_setup *setup = lf_pool_setup(lf_worker_pool(worker));
+  vm->adopted = setup->image != NULL;
+  vm->L = vm->adopted ? setup->image->L : lua_newstate(vm_alloc, NULL);
+  vm->running = vm->L;
   bool ok = vm->L != NULL;
-  if (ok) {
+  if (ok && !vm->adopted) {
     lua_atpanic(vm->L, vm_panic);
     lua_setwarnf(vm->L, vm_warn, vm);
+  }
+  if (ok) {
     lua_pushcfunction(vm->L, open_body);
     lua_pushlightuserdata(vm->L, vm);
     ok = lua_pcall(vm->L, 1, 0, 0) == LUA_OK;
@@ -584,7 +596,6 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
     vm_close(vm);
     return LF_ENOMEM;
   }
-  const lfb_setup *setup = lf_pool_setup(lf_worker_pool(worker));
   if (setup->has_initializer && !initialize(vm, why)) {
     vm_close(vm);
     return LF_EBROKEN;
@@ -600,6 +611,15 @@ static void vm_idle(struct lf_vm *vm) {
   vm->idle_garbage = false;
 }
 
+/* A task that waits here would do so for ever. */
+static void vm_stuck(struct lf_vm *vm, lf_task *task) {
+  for (lf_link *l = vm->all.next; l != &vm->all; l = l->next) {
+    lfb_run *r = lf_container_of(l, lfb_run, all);
+    if (r->task == task && r->base.parked)
+      r->base.waker.wake(&r->base.waker);
+  }
+}
+
 const lf_vmops lfb_vmops = {
     .open = vm_open,
     .run = vm_run,
@@ -607,4 +627,6 @@ const lf_vmops lfb_vmops = {
     .idle = vm_idle,
     .interrupt = vm_interrupt,
     .close = vm_close,
+    .stuck = vm_stuck,
+    .annotate = lfb_bytecode_globals,
 };

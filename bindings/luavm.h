@@ -59,6 +59,7 @@ struct lf_vm {
   bool warns, warning; /* warn() is on; in the middle of a message */
   struct lfb_output *output;
   uint64_t job; /* whose function is kept in LFB_REF_JOB */
+  bool adopted; /* it is the program's own, in a forked worker */
 };
 
 extern const lf_vmops lfb_vmops;
@@ -85,6 +86,9 @@ void lfb_doom_again(lua_State *L, struct lf_vm *vm);
 
 /* The task of one of the interpreter's parked runs, or NULL. */
 lf_task *lfb_run_task(struct lf_vm *vm, lf_run *run);
+
+/* Puts functions in the libraries' place that know about tasks. Raises. */
+void lfb_replace_functions(lua_State *L, lfb_state *S);
 
 /* --- For part.c --- */
 

@@ -3,6 +3,8 @@
  * The program lfut: what the stock `lua` program does, with the module built
  * in, a default number of workers, and an orderly end for work and signals.
  * Everything here runs in the main thread. */
+#include "../runtime/remote.h"
+#include "process_worker.h"
 #include "program.h"
 #include "repl.h"
 
@@ -585,6 +587,8 @@ int main(int argc, char **argv) {
       .actions = calloc((size_t)argc + 1, sizeof(struct action))};
   struct program program = {&options, argc, argv};
   lua_State *L;
+  if (argc == 3 && strcmp(argv[1], LF_REMOTE_OPTION) == 0)
+    lfb_spawned_main(argv[2]);
   if (!options.actions || !parse_options(&options, argc, argv))
     return EXIT_FAILURE;
   if (options.only_help)

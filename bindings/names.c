@@ -209,6 +209,18 @@ static void push_standard(lua_State *L, const char *name) {
   lua_remove(L, -2);
 }
 
+void lfb_names_renew(lua_State *L, lfb_state *S) {
+  lua_newtable(L);
+  lfb_set_ref(L, LFB_REF_NAMED);
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  lua_pushglobaltable(L);
+  lua_getfield(L, -1, "print");
+  lua_setfield(L, -3, "print");
+  lua_pop(L, 2);
+  name_standard(L);
+  S->modules = 0;
+}
+
 /* Pushes the module; '*key' is where the keys that lead on from there begin. */
 static void push_module(lua_State *L, lfb_state *S, const char *name,
                         const char **key, const char *end) {

@@ -12,6 +12,10 @@
  */
 void lfb_names_open(lua_State *L);
 
+/* In an interpreter whose library functions have just been replaced: names mean
+ * the new ones from now on. */
+void lfb_names_renew(lua_State *L, lfb_state *S);
+
 /* Looks whether modules have come since the last time; once before a series of
  * lfb_push_name. */
 void lfb_names_refresh(lua_State *L, lfb_state *S);

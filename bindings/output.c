@@ -14,6 +14,7 @@
 struct lfb_output {
   FILE *stream;
   lf_buf line; /* begun and not ended */
+  bool own;    /* stdout is this worker's alone: it is a process */
 };
 
 /* Writes all up to the last newline, keeps the rest. */
@@ -48,13 +49,22 @@ static lfb_output *output_new(void) {
   return out;
 }
 
+void lfb_output_sync(void) {
+  if (__fpending(stdout) > 0)
+    fflush(stdout);
+}
+
 void lfb_output_flush(lfb_output *out) {
+  if (out && out->own && __fpending(out->stream) == 0 && out->line.len == 0)
+    lfb_output_sync();
   if (!out || (__fpending(out->stream) == 0 && out->line.len == 0))
     return;
   fflush(out->stream);
   if (out->line.len > 0)
     fwrite(out->line.data, 1, out->line.len, stdout);
   lf_buf_reset(&out->line);
+  if (out->own)
+    lfb_output_sync();
 }
 
 void lfb_output_close(lfb_output *out) {
@@ -102,6 +112,7 @@ void lfb_output_open(lua_State *L, lfb_state *S) {
   S->vm->output = output_new();
   if (!S->vm->output)
     luaL_error(L, "not enough memory");
+  S->vm->output->own = S->wire != NULL;
   lua_getglobal(L, "io");
   luaL_Stream *p = lua_newuserdatauv(L, sizeof *p, 0);
   p->f = S->vm->output->stream;

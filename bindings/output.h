@@ -18,6 +18,10 @@ void lfb_print_open(lua_State *L, lfb_state *S);
 
 /* At the end of a task: what is left of a line. NULL is allowed. */
 void lfb_output_flush(lfb_output *output);
+
+/* Writes out what waits in the process's stdout. */
+void lfb_output_sync(void);
+
 void lfb_output_close(lfb_output *output);
 
 /* 0 stdin, 1 stdout, 2 stderr (the interpreter's own), else -1. */

@@ -8,12 +8,13 @@
 #include "names.h"
 #include "output.h"
 #include "packer.h"
+#include "setup.h"
 
 enum { NESTING = 150 }; /* streams within streams */
 
-const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false};
-const lfb_label lfb_results = {"result", 1, "back", 0, true};
-const lfb_label lfb_error_value = {"error", 0, "back", 0, true};
+const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false, NULL};
+const lfb_label lfb_results = {"result", 1, "back", 0, true, NULL};
+const lfb_label lfb_error_value = {"error", 0, "back", 0, true, NULL};
 
 /* --- Values --- */
 
@@ -53,9 +54,9 @@ static void pack_bytes(packer *P, const char *s, size_t len) {
 static void pack_string(packer *P, int idx) {
   size_t len;
   const char *s = lua_tolstring(P->L, idx, &len);
-  if (len >= LFB_LOAN_MIN && !P->label->home) {
+  if (len >= LFB_LOAN_MIN && !P->label->home && !P->wire) {
     lfb_loan *loan = lfb_lend(P->L, P->S, idx);
-    put_ref(P, loan, lfb_loan_drop);
+    put_ref(P, LF_NOWHERE, loan, lfb_loan_drop);
     put(P, LFB_T_LOAN, &loan, sizeof(void *));
   } else {
     pack_bytes(P, s, len);
@@ -94,6 +95,7 @@ void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
   size_t at = P->out->len;
   room(P, sizeof(uint64_t));
   packer inner = {.L = L, .S = P->S, .out = P->out, .label = P->label};
+  inner.wire = P->wire;
   inner.outer = P;
   inner.subject = subject;
   inner.self = lua_istable(L, subject) ? lua_topointer(L, subject) : NULL;
@@ -214,6 +216,16 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
 
 /* --- Userdata --- */
 
+/* Of executors, a worker process knows its own; of futures, those that its
+ * program knows. */
+static bool can_cross(packer *P, int which, const void *object) {
+  if (!P->wire)
+    return true;
+  if (lfb_handles[which].class == LFB_FUTURE)
+    return P->wire != LFB_SOME_PROCESS && lf_pool_can_name(P->wire, object);
+  return object == P->wire;
+}
+
 /* One of lfut's own objects? */
 static bool pack_handle(packer *P) {
   lua_State *L = P->L;
@@ -221,13 +233,13 @@ static bool pack_handle(packer *P) {
     void **u = lfb_test(L, P->S, -1, lfb_handles[i].class);
     if (!u)
       continue;
-    if (!*u)
+    if (!*u || !can_cross(P, i, *u))
       lfb_pack_refuse(P);
     unsigned char which = (unsigned char)i;
     put(P, LFB_T_HANDLE, &which, 1);
     memcpy(room(P, sizeof *u), u, sizeof *u);
     lfb_handles[i].ref(*u);
-    put_ref(P, *u, lfb_handles[i].drop);
+    put_ref(P, P->out->len - sizeof *u, *u, lfb_handles[i].drop);
     lfb_packer_object(P, false);
     return true;
   }
@@ -390,6 +402,7 @@ LF_INLINE void put_count(packer *P, int count) {
 void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code) {
   packer P = {.L = L, .S = S, .out = out, .label = label, .code = code};
+  P.wire = label->wire ? label->wire : label->home ? S->wire : NULL;
   int top = lua_gettop(L);
   put_count(&P, count);
   for (int i = 0; i < count; i++) {

@@ -67,6 +67,8 @@ typedef struct {
   const char *where;
   uint64_t number; /* with first 0: "item 3"; 0: none */
   bool home;       /* they go back to who has sent the task */
+  lf_pool *wire;   /* not NULL: they go to another process, to or from a worker
+                      of this pool */
 } lfb_label;
 
 extern const lfb_label lfb_arguments, lfb_results, lfb_error_value;

@@ -48,10 +48,11 @@ static bool is_shared(packer *P, const lf_code *code) {
 
 static void put_code(packer *P, lfb_tag tag, lf_code *code) {
   put(P, tag, &code, sizeof(void *));
-  if (P->code && !*P->code && P->current == LFB_ROOT)
+  bool first = P->code && !*P->code && P->current == LFB_ROOT;
+  if (first)
     *P->code = lf_code_ref(code); /* which keeps it alive here, too */
-  else if (!P->code || *P->code != code)
-    put_ref(P, lf_code_ref(code), lf_code_unref);
+  if (P->wire || (!first && (!P->code || *P->code != code)))
+    put_ref(P, P->out->len - sizeof code, lf_code_ref(code), lf_code_unref);
 }
 
 void lfb_pack_function(packer *P) {

@@ -137,6 +137,14 @@ static void push_kind(lua_State *L, int idx) {
     lua_pushstring(L, luaL_typename(L, idx));
 }
 
+/* Handles travel, but not everywhere. */
+static const char *why_not(packer *P, int value) {
+  for (int i = 0; P->wire && lfb_handles[i].push; i++)
+    if (lfb_test(P->L, P->S, value, lfb_handles[i].class))
+      return ", which cannot cross into another process";
+  return "";
+}
+
 void lfb_pack_refuse(packer *P) {
   lua_State *L = P->L;
   luaL_checkstack(L, 20, "too many values to send");
@@ -144,7 +152,7 @@ void lfb_pack_refuse(packer *P) {
   push_path(P, P->current, value);
   const char *path = lua_tostring(L, -1);
   push_kind(L, value);
-  lfb_push_error(L, "TransferError", "cannot send %s (%s) %s", path,
-                 lua_tostring(L, -1), P->label->where);
+  lfb_push_error(L, "TransferError", "cannot send %s (%s%s) %s", path,
+                 lua_tostring(L, -1), why_not(P, value), P->label->where);
   lua_error(L);
 }

@@ -47,6 +47,7 @@ typedef struct packer {
   uint32_t current; /* whose body is being written, or LFB_ROOT + i */
   bool fresh_names;
   const lfb_label *label;
+  lf_pool *wire; /* as in the label, or for results of a worker process */
   lf_code **code;
   const struct packer *outer; /* whose stream this one is in */
   int subject;                /* stack index of what this stream describes */
@@ -88,8 +89,10 @@ static inline void put_u32(packer *P, uint32_t x) {
   memcpy(room(P, sizeof x), &x, sizeof x);
 }
 
-static inline void put_ref(packer *P, void *object, void (*drop)(void *)) {
-  if (lf_buf_ref(P->out, object, drop) != 0) {
+/* The bytes name the object at offset 'at', or not (LF_NOWHERE). */
+static inline void put_ref(packer *P, size_t at, void *object,
+                           void (*drop)(void *)) {
+  if (lf_buf_ref(P->out, at, object, drop) != 0) {
     drop(object);
     luaL_error(P->L, "not enough memory");
   }

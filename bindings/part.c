@@ -243,20 +243,15 @@ static bool put_error(lfb_run *r) {
   lf_buf_init(&value, NULL, 0);
   lfb_pack_failure(r, &value, &trace);
   uint32_t len = trace ? (uint32_t)strlen(trace) : 0;
-  unsigned char *at = lf_buf_room(out, 1 + value.len + sizeof len + len);
-  if (at) {
-    *at++ = LFB_ITEM_ERROR;
-    memcpy(at, value.data, value.len);
-    memcpy(at + value.len, &len, sizeof len);
-    if (len)
-      memcpy(at + value.len + sizeof len, trace, len);
-  }
-  /* References go along: they are dropped with the chunk's output. */
-  if (value.refs && lf_buf_ref(out, value.refs, lf_refs_drop) == 0)
-    value.refs = NULL;
+  bool ok = lf_buf_put(out, &(char){LFB_ITEM_ERROR}, 1) == 0 &&
+            lf_buf_append(out, &value) == 0 &&
+            lf_buf_put(out, &len, sizeof len) == 0 &&
+            lf_buf_put(out, trace, len) == 0;
+  if (!ok)
+    lf_buf_cut(out, r->mark);
   lf_buf_fini(&value);
   lf_free(trace);
-  return at != NULL;
+  return ok;
 }
 
 static void give_up(lf_chunk *c, const char *why) {
@@ -271,7 +266,7 @@ void lfb_part_note(lfb_run *r, bool ok) {
     return;
   }
   bool interrupted = strcmp(r->doom, "interrupted!") == 0;
-  c->out.len = r->mark;
+  lf_buf_cut(&c->out, r->mark);
   if (put_error(r)) {
     r->mark = c->out.len;
     c->finished++;

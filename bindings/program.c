@@ -37,6 +37,7 @@ static lfb_state *open_state(lua_State *L, bool own) {
 void lfb_program_init(lua_State *L, int workers) {
   lfb_state *S = open_state(L, true);
   S->home->workers = workers;
+  S->home->is_lfut = true;
   program_parker = &S->home->parker;
   /* The module is there, but a script has to ask for it. */
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -13,33 +13,39 @@
 #include "options.h"
 #include "pack.h"
 
-static const lfb_label start_label = {"package field", 1, "to a worker", 0,
-                                      false};
-static const lfb_label initializer_label = {"initarg", -1, "to a worker", 0,
-                                            false};
+/* For threads and processes alike: nothing in it may be tied to this process. */
+static lfb_label start_label(void) {
+  return (lfb_label){.what = "package field", .first = 1,
+                     .where = "to a worker", .wire = LFB_SOME_PROCESS};
+}
+
+
+static char nobody;
+lf_pool *const LFB_SOME_PROCESS = (lf_pool *)&nobody;
 
 void lfb_setup_free(void *p) {
   lfb_setup *setup = p;
   lf_buf_fini(&setup->initializer);
+  lf_buf_fini(&setup->greeting);
   lfb_home_unref(setup->home);
   lf_free(setup);
 }
 
-/* The function or source text at 'idx' and the arguments behind it. */
-static void pack_initializer(lua_State *L, lfb_state *S, lfb_setup *setup,
-                             int idx) {
+void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
+                          lf_pool *wire) {
+  const lfb_label label = {
+      .what = "initarg", .first = -1, .where = "to a worker", .wire = wire};
   int top = lua_gettop(L);
   lua_pushvalue(L, idx);
   int n = lua_istable(L, idx + 1) ? lfb_list_length(L, idx + 1) : 0;
   for (int i = 1; i <= n; i++)
     lua_geti(L, idx + 1, i);
-  lfb_pack(L, S, &setup->initializer, top + 1, n + 1, &initializer_label, NULL);
-  setup->has_initializer = true;
+  lfb_pack(L, S, out, top + 1, n + 1, &label, NULL);
   lua_settop(L, top);
 }
 
 lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
-                         const char *kind) {
+                         const char *kind, lf_pool *wire) {
   int top = lua_gettop(L);
   if (!S->vm)
     lfb_start_note(L, S);
@@ -49,8 +55,10 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
     luaL_error(L, "not enough memory");
   setup->home = lfb_home_ref(S->home);
   setup->kind = kind;
-  if (!lua_isnil(L, idx))
-    pack_initializer(L, S, setup, idx);
+  setup->has_initializer = !lua_isnil(L, idx);
+  if (setup->has_initializer)
+    lfb_initializer_pack(L, S, &setup->initializer, idx, wire);
+  setup->initializer_at = setup->initializer.data;
   b->content = NULL;
   lua_settop(L, top);
   return setup;
@@ -72,8 +80,9 @@ static void free_start(void *start) {
 /* Protected, with the record as upvalue: can the value be sent? */
 static int try_pack(lua_State *L) {
   lf_buf *buf = lua_touserdata(L, 2);
+  const lfb_label label = start_label();
   lf_buf_reset(buf);
-  lfb_pack(L, lfb_self(L), buf, 1, 1, &start_label, NULL);
+  lfb_pack(L, lfb_self(L), buf, 1, 1, &label, NULL);
   return 0;
 }
 
@@ -142,6 +151,19 @@ static void publish(lfb_home *home, lfb_start *start) {
   lfb_start_unref(old);
 }
 
+void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 20, "starting workers");
+  push_path(L, "path");
+  push_path(L, "cpath");
+  push_arg(L, S, out);
+  push_preload(L, S, out);
+  const lfb_label label = start_label();
+  lf_buf_reset(out);
+  lfb_pack(L, S, out, top + 1, 4, &label, NULL);
+  lua_settop(L, top);
+}
+
 void lfb_start_note(lua_State *L, lfb_state *S) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, "starting workers");
@@ -150,12 +172,7 @@ void lfb_start_note(lua_State *L, lfb_state *S) {
   if (!start)
     luaL_error(L, "not enough memory");
   atomic_init(&start->refs, 1);
-  push_path(L, "path");
-  push_path(L, "cpath");
-  push_arg(L, S, &start->packed);
-  push_preload(L, S, &start->packed);
-  lf_buf_reset(&start->packed);
-  lfb_pack(L, S, &start->packed, top + 2, 4, &start_label, NULL);
+  lfb_start_pack(L, S, &start->packed);
   b->content = NULL;
   publish(S->home, start);
   lua_settop(L, top);

@@ -11,14 +11,31 @@
 typedef struct {
   lfb_home *home;     /* a reference */
   lf_buf initializer; /* packed: function or source text, arguments */
+  const unsigned char *initializer_at; /* the same, where it begins */
   bool has_initializer;
-  const char *kind; /* "thread", "inline" */
+  const char *kind; /* "thread", "inline", "process" */
+  /* For processes. */
+  lfb_state *image;  /* whose interpreter forked workers go on with */
+  lf_buf greeting;   /* what spawned workers are told */
 } lfb_setup;
 
 /* The initializer is at 'idx', with its list of arguments behind it; nil for
- * none. Raises on error. */
-lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind);
+ * none. 'wire': LFB_SOME_PROCESS for worker processes, else NULL. Raises on
+ * error. */
+lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
+                         lf_pool *wire);
+
+/* For a label's 'wire' before there is a pool. */
+extern lf_pool *const LFB_SOME_PROCESS;
 void lfb_setup_free(void *setup);
+
+/* Appends the initializer at 'idx' with its arguments, as a stream of its own,
+ * for workers of 'wire' (a process pool, or NULL). Raises. */
+void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
+                          lf_pool *wire);
+
+/* How an interpreter starts, as a stream; 'out' is reset first. Raises. */
+void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out);
 
 /* In the program: notes how interpreters are to start from now on. Raises. */
 void lfb_start_note(lua_State *L, lfb_state *S);

@@ -38,6 +38,7 @@ typedef struct {
   lf_parker parker;      /* of the program's thread */
   int workers;           /* default number, 0: none was given */
   atomic_bool warns;     /* workers begin with warnings on */
+  bool is_lfut;          /* the program is lfut, not one that uses the module */
   atomic_bool abandoned; /* no work is to be finished at the end */
   pthread_mutex_t lock;
   lfb_start *start; /* the latest; under the lock */
@@ -62,6 +63,7 @@ typedef struct lfb_state {
   uint64_t id;      /* never used again */
   lfb_home *home;   /* a reference */
   struct lf_vm *vm; /* NULL in the program */
+  lf_pool *wire;    /* in a worker process, its pool; else NULL */
 
   /* Done-callbacks (callback.c). */
   lf_link callbacks;           /* all that have not run */

@@ -3,6 +3,8 @@
  * See wait.h. */
 #include "wait.h"
 
+#include "../runtime/mem.h"
+#include "../runtime/remote.h"
 #include "error.h"
 #include "luavm.h"
 
@@ -42,12 +44,26 @@ static lf_task *one_awaited(lf_waits *waits, size_t i) {
   return i == 0 ? lf_container_of(waits, lfb_run, waits)->awaited : NULL;
 }
 
+/* The program has found out that what a task in this worker process waits for
+ * waits for it. */
+static void raise_stuck(lua_State *L, lf_task *task) {
+  lua_pushstring(L, task->trace ? task->trace : "");
+  lf_free(task->trace);
+  task->trace = NULL;
+  task->stuck = false;
+  lfb_push_error(L, "DeadlockError", "waiting would never end: %s",
+                 lua_tostring(L, -1));
+  lua_error(L);
+}
+
 /* Records what the run waits for; raises if that would be a cycle. A wait with
  * a deadline ends anyway. */
 static void begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   char path[1000];
   if (!r || !r->task || what->deadline != LF_FOREVER)
     return;
+  if (r->task->stuck)
+    raise_stuck(L, r->task);
   lf_waits *waits = what->waits;
   if (what->task) {
     r->awaited = what->task;
@@ -60,11 +76,15 @@ static void begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
     lfb_push_error(L, "DeadlockError", "waiting would never end: %s", path);
     lua_error(L);
   }
+  if (waits)
+    lf_remote_wait(r->task, waits);
 }
 
-static void end_wait(lfb_run *r) {
-  if (r && r->task)
-    lf_cycle_end(r->task);
+void lfb_end_wait(lfb_run *r) {
+  if (!r || !r->task)
+    return;
+  lf_cycle_end(r->task);
+  lf_remote_unwait(r->task);
 }
 
 /* --- Parking --- */
@@ -259,11 +279,15 @@ static int sleep_on(lua_State *L, lfb_state *S, sleeper *s, lf_worker *w,
       return 0;
     if (is_interrupted(L, S))
       return LF_EINTR;
+    if (S->vm && S->vm->current && S->vm->current->task &&
+        S->vm->current->task->stuck)
+      return 0;
     if (run_ready(S, w))
       continue;
     int64_t until = w ? lf_worker_deadline(w) : lf_after(LOOK_AGAIN);
     until = until < deadline ? until : deadline;
-    if (lf_park(s->parker, until) == LF_ETIMEOUT && until == deadline)
+    int r = w ? lf_park(s->parker, until) : lf_host_park(&S->home->host, until);
+    if (r == LF_ETIMEOUT && until == deadline)
       return LF_ETIMEOUT;
   }
 }
@@ -273,7 +297,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_run *r = S->vm ? S->vm->current : NULL;
   begin_wait(L, r, what);
   if (run_awaited(w, what)) {
-    end_wait(r);
+    lfb_end_wait(r);
     return;
   }
   sleeper s = {.waker = {sleeper_wake}, .waiter = {.fire = sleeper_fire}};
@@ -285,7 +309,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   unwatch_asleep(&s, what);
   if (w)
     lf_worker_unblock(w);
-  end_wait(r);
+  lfb_end_wait(r);
   if (err == LF_EINTR)
     raise_interrupted(L, S);
 }
@@ -322,7 +346,7 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
       return;
     if (is_interrupted(L, S))
       raise_interrupted(L, S);
-    lf_park(&S->home->parker, lf_after(LOOK_AGAIN));
+    lf_host_park(&S->home->host, lf_after(LOOK_AGAIN));
   }
 }
 

@@ -38,6 +38,11 @@ bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what);
 /* Runs the done-callbacks that are due. */
 static inline void lfb_poll(lua_State *L, lfb_state *S);
 
+struct lfb_run;
+
+/* The run's wait is over. */
+void lfb_end_wait(struct lfb_run *run);
+
 /* Sleeps, occupying the worker. Raises "interrupted!". */
 void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
 

@@ -7,30 +7,16 @@
 
 enum { KEEP = LF_LIMIT(4096, 256) }; /* bytes that reset does not give back */
 
-struct lf_refs {
-  size_t n, cap;
-  struct {
-    void *object;
-    void (*drop)(void *object);
-  } v[];
-};
-
 void lf_buf_init(lf_buf *buf, void *storage, size_t size) {
   *buf = (lf_buf){.data = storage, .cap = size};
-}
-
-void lf_refs_drop(void *p) {
-  lf_refs *refs = p;
-  for (size_t i = 0; i < refs->n; i++)
-    refs->v[i].drop(refs->v[i].object);
-  lf_free(refs);
 }
 
 static void drop_refs(lf_buf *buf) {
   lf_refs *refs = buf->refs;
   buf->refs = NULL;
-  if (refs)
-    lf_refs_drop(refs);
+  for (size_t i = 0; refs && i < refs->n; i++)
+    refs->v[i].drop(refs->v[i].object);
+  lf_free(refs);
 }
 
 void lf_buf_fini(lf_buf *buf) {
@@ -88,22 +74,56 @@ int lf_buf_move(lf_buf *to, lf_buf *from) {
   return 0;
 }
 
-int lf_buf_ref(lf_buf *buf, void *object, void (*drop)(void *object)) {
+/* Makes room for 'more' references. */
+static int grow_refs(lf_buf *buf, size_t more) {
   lf_refs *refs = buf->refs;
-  if (!refs || refs->n == refs->cap) {
-    size_t cap = refs ? refs->cap * 2 : 4;
-    refs = lf_realloc(refs, sizeof *refs + cap * sizeof refs->v[0]);
-    if (!refs)
-      return LF_ENOMEM;
-    if (!buf->refs)
-      refs->n = 0;
-    refs->cap = cap;
-    buf->refs = refs;
-  }
-  refs->v[refs->n].object = object;
-  refs->v[refs->n].drop = drop;
-  refs->n++;
+  size_t n = refs ? refs->n : 0;
+  if (refs && n + more <= refs->cap)
+    return 0;
+  size_t cap = refs ? refs->cap * 2 : 4;
+  cap = cap < n + more ? n + more : cap;
+  refs = lf_realloc(refs, sizeof *refs + cap * sizeof refs->v[0]);
+  if (!refs)
+    return LF_ENOMEM;
+  refs->n = n;
+  refs->cap = cap;
+  buf->refs = refs;
   return 0;
+}
+
+int lf_buf_ref(lf_buf *buf, size_t at, void *object,
+               void (*drop)(void *object)) {
+  if (grow_refs(buf, 1) != 0)
+    return LF_ENOMEM;
+  buf->refs->v[buf->refs->n++] = (struct lf_ref){at, object, drop};
+  return 0;
+}
+
+int lf_buf_append(lf_buf *to, lf_buf *from) {
+  size_t base = to->len, n = from->refs ? from->refs->n : 0;
+  if ((n > 0 && grow_refs(to, n) != 0) ||
+      lf_buf_put(to, from->data, from->len) != 0)
+    return LF_ENOMEM;
+  for (size_t i = 0; i < n; i++) {
+    struct lf_ref *ref = &to->refs->v[to->refs->n++];
+    *ref = from->refs->v[i];
+    if (ref->at != LF_NOWHERE)
+      ref->at += base;
+  }
+  lf_free(from->refs);
+  from->refs = NULL;
+  lf_buf_fini(from);
+  return 0;
+}
+
+void lf_buf_cut(lf_buf *buf, size_t len) {
+  lf_refs *refs = buf->refs;
+  buf->len = len;
+  while (refs && refs->n > 0 && refs->v[refs->n - 1].at != LF_NOWHERE &&
+         refs->v[refs->n - 1].at >= len) {
+    refs->n--;
+    refs->v[refs->n].drop(refs->v[refs->n].object);
+  }
 }
 
 uint64_t lf_hash(const void *p, size_t len) {

@@ -10,7 +10,17 @@
 
 #include <string.h>
 
-typedef struct lf_refs lf_refs;
+/* What bytes keep alive, in the order of where it is named. */
+typedef struct {
+  size_t n, cap;
+  struct lf_ref {
+    size_t at; /* where the bytes have the object's address, or LF_NOWHERE */
+    void *object;
+    void (*drop)(void *object);
+  } v[];
+} lf_refs;
+
+#define LF_NOWHERE SIZE_MAX
 
 typedef struct {
   unsigned char *data;
@@ -34,13 +44,17 @@ int lf_buf_grow(lf_buf *buf, size_t more);
 /* Takes over the bytes and references of 'from', which is empty then. */
 int lf_buf_move(lf_buf *to, lf_buf *from);
 
-/* Records that the bytes name 'object': 'drop(object)' is called when they
- * go. On LF_ENOMEM the caller still owns its reference. */
-int lf_buf_ref(lf_buf *buf, void *object, void (*drop)(void *object));
+/* Records that the bytes name 'object' (by its address at offset 'at', if
+ * anywhere): 'drop(object)' is called when they go. On LF_ENOMEM the caller
+ * still owns its reference. */
+int lf_buf_ref(lf_buf *buf, size_t at, void *object,
+               void (*drop)(void *object));
 
-/* The references of a buffer that go along with others' bytes: a 'drop' for
- * lf_buf_ref. */
-void lf_refs_drop(void *refs);
+/* Puts the bytes and references of 'from', which is empty then, at the end. */
+int lf_buf_append(lf_buf *to, lf_buf *from);
+
+/* Forgets what is behind the first 'len' bytes. */
+void lf_buf_cut(lf_buf *buf, size_t len);
 
 /* A hash of the bytes: FNV-1a, 64 bit (Fowler, Noll, Vo), a word at a time. */
 uint64_t lf_hash(const void *bytes, size_t len);

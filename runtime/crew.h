@@ -19,7 +19,7 @@
 #include "fork.h"
 #include "pool.h"
 
-typedef enum { GONE, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
+typedef enum { GONE, STARTING, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
 
 struct lf_worker {
   lf_pool *pool;
@@ -27,6 +27,7 @@ struct lf_worker {
   int id;
   lf_vm *vm; /* the worker's thread */
   lf_parker parker;
+  lf_parker *parker_at; /* that, or one that a process shares */
   _Atomic(lf_run *) ready; /* runs that became ready; pushed by any thread */
   lf_run *taken;           /* oldest first; the worker's thread */
   lf_link timed;           /* parked runs with a deadline; its thread */
@@ -53,6 +54,8 @@ struct lf_worker {
 
   /* Written by the worker's thread alone, read by anyone. */
   _Atomic uint64_t submitted, started, finished, failed;
+
+  struct lf_proc *proc; /* a process (fleet.h), or NULL; the pool's lock */
 };
 
 struct lf_pool {
@@ -60,6 +63,8 @@ struct lf_pool {
   lf_pool_options o; /* immutable */
   uint32_t generation; /* immutable: whose process (fork.h) */
   lf_task *over;
+  struct lf_fleet *fleet;   /* its workers are processes; NULL else */
+  struct lf_remote *remote; /* this process is a worker; NULL else */
   lf_link hosted;               /* in the host's list; its lock */
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */
@@ -89,6 +94,9 @@ void lf_host_add(lf_pool *pool);
 void lf_host_del(lf_pool *pool);
 
 /* --- pool.c ------------------------------------------------------------- */
+
+/* For a worker process: the signal that lf_pool_interrupt sends. */
+void lf_pool_catch_interrupts(void);
 
 /* Under the lock: true once, when nothing can happen in the pool any more;
  * then lf_pool_end has to follow, without the lock. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a main program has started: its pools. See pool.h. */
-#include "crew.h"
+#include "fleet.h"
 
 void lf_host_init(lf_host *host, lf_parker *parker) {
   pthread_mutex_init(&host->lock, NULL);
@@ -48,4 +48,72 @@ void lf_host_del(lf_pool *p) {
   lf_list_del(&p->hosted);
   pthread_mutex_unlock(&p->o.host->lock);
   lf_pool_unref(p);
+}
+
+/* --- Waiting --- */
+
+enum { SOME = 8 }; /* pools looked after by who waits; the rest by keepers */
+
+static lf_spin_time waiting = LF_SPIN_TIME;
+
+/* The host's pools of processes, with a reference each; returns how many. */
+static int get_fleets(lf_host *host, lf_pool **fleets) {
+  int n = 0;
+  pthread_mutex_lock(&host->lock);
+  for (lf_link *l = host->pools.next; l != &host->pools && n < SOME;
+       l = l->next) {
+    lf_pool *p = lf_container_of(l, lf_pool, hosted);
+    if (p->fleet)
+      fleets[n++] = lf_pool_ref(p);
+  }
+  pthread_mutex_unlock(&host->lock);
+  return n;
+}
+
+/* Receives what there is; true if there was anything. */
+static bool look_after(lf_pool **fleets, int n) {
+  bool some = false;
+  for (int i = 0; i < n; i++)
+    if (lf_fleet_has_news(fleets[i])) {
+      fleets[i]->fleet->visits++;
+      lf_fleet_pump(fleets[i]);
+      some = true;
+    }
+  return some;
+}
+
+/* True if the host was woken. */
+static bool spin(lf_host *host, lf_pool **fleets, int n, int64_t deadline) {
+  int64_t now = lf_now(), end = now + lf_spin_ns(&waiting);
+  end = end < deadline ? end : deadline;
+  for (int i = 1; !lf_parker_woken(host->parker); i++) {
+    if (look_after(fleets, n)) {
+      end = lf_now() + lf_spin_ns(&waiting);
+      continue;
+    }
+    lf_relax();
+    if (i % 16 == 0 && (!lf_may_spin() || lf_now() >= end))
+      return false;
+  }
+  return true;
+}
+
+int lf_host_park(lf_host *host, int64_t deadline) {
+  lf_pool *fleets[SOME];
+  int n = get_fleets(host, fleets);
+  if (n == 0)
+    return lf_park(host->parker, deadline);
+  int64_t since = lf_now();
+  bool woken = deadline > 0 && spin(host, fleets, n, deadline);
+  if (!woken && deadline > 0) {
+    for (int i = 0; i < n; i++)
+      lf_fleet_arm(fleets[i]); /* from here on the keeper is told */
+    look_after(fleets, n);
+  }
+  int r = lf_doze(host->parker, deadline);
+  if (r == 0)
+    lf_spin_learn(&waiting, lf_now() - since);
+  for (int i = 0; i < n; i++)
+    lf_pool_unref(fleets[i]);
+  return r;
 }

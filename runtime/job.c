@@ -22,6 +22,7 @@ struct lf_job {
   uint64_t chunksize;
   lf_order order;
   lf_waits waits;
+  lf_chunk_done *foreign_done; /* of an imported one, else NULL */
   lf_link running; /* chunks with a task; the graph's lock */
 
   pthread_mutex_t lock; /* all below */
@@ -84,6 +85,14 @@ void lf_chunk_free(lf_chunk *c) {
   lf_free(c);
 }
 
+void lf_chunk_drop(void *chunk) {
+  lf_chunk_free(chunk);
+}
+
+void lf_block_drop(void *block) {
+  lf_block_unref(block);
+}
+
 static lf_chunk *chunk_new(void) {
   lf_chunk *c = lf_zalloc(sizeof *c);
   if (!c)
@@ -128,6 +137,47 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   return j;
 }
 
+lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
+  lf_job *j = lf_job_new(pool, setup, NULL, 1, LF_ORDERED);
+  if (j)
+    j->foreign_done = done;
+  return j;
+}
+
+static lf_block *import_block(uint64_t first, uint64_t count, lf_buf *items,
+                              const void *starts, size_t base) {
+  lf_block *b = lf_block_new();
+  if (!b)
+    return NULL;
+  b->first = first;
+  bool ok = lf_buf_move(&b->bytes, items) == 0;
+  for (uint64_t i = 0; ok && i < count; i++) {
+    size_t start;
+    memcpy(&start, (const char *)starts + i * sizeof start, sizeof start);
+    ok = lf_block_item(b, start - base) == 0;
+  }
+  if (ok)
+    return b;
+  lf_block_unref(b);
+  return NULL;
+}
+
+lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
+                          const void *starts, size_t base) {
+  lf_chunk *c = chunk_new();
+  if (!c)
+    return NULL;
+  c->first = first;
+  c->count = count;
+  if (!items)
+    return c;
+  c->block = import_block(first, count, items, starts, base);
+  if (c->block)
+    return c;
+  lf_chunk_free(c);
+  return NULL;
+}
+
 lf_job *lf_job_ref(lf_job *job) {
   atomic_fetch_add(&job->refs, 1);
   return job;
@@ -170,18 +220,32 @@ const lf_buf *lf_job_setup(const lf_job *job) {
   return &job->setup;
 }
 
+const char *lf_job_label(const lf_job *job) {
+  return job->code ? job->code->label : "task";
+}
+
 /* Under the lock: the first chunk in the list, if it can be had. */
 static lf_chunk *next_ready(lf_job *j) {
   if (lf_list_empty(&j->ready))
     return NULL;
   lf_chunk *c = lf_container_of(j->ready.next, lf_chunk, link);
+  if (c->dropped)
+    return NULL;
   return j->order == LF_UNORDERED || c->done ? c : NULL;
+}
+
+/* Under the lock: is the next chunk one that will not be run? */
+static bool is_cut_short(lf_job *j) {
+  return !lf_list_empty(&j->ready) &&
+         lf_container_of(j->ready.next, lf_chunk, link)->dropped;
 }
 
 /* Under the lock. */
 static lf_next what_next(lf_job *j) {
   if (next_ready(j))
     return LF_CHUNK;
+  if (is_cut_short(j))
+    return LF_STOPPED;
   if (j->open > 0)
     return LF_WAIT;
   if (j->cursor == j->end)
@@ -260,12 +324,49 @@ static void start_runners(lf_job *j, int most) {
   }
 }
 
+static void leave_running(lf_chunk *c) {
+  lf_cycle_lock();
+  lf_list_del(&c->running);
+  lf_cycle_unlock();
+}
+
+/* Under the lock: a chunk that was claimed will not be run. In order, it marks
+ * where the results end. */
+static void drop_chunk(lf_job *j, lf_chunk *c) {
+  c->dropped = true;
+  j->open--;
+  if (j->order == LF_UNORDERED)
+    lf_chunk_free(c);
+}
+
+void lf_job_drop(lf_job *j, lf_chunk *c) {
+  leave_running(c);
+  pthread_mutex_lock(&j->lock);
+  drop_chunk(j, c);
+  stop(j, 0, NULL);
+  pthread_mutex_unlock(&j->lock);
+  tell(j);
+}
+
 void lf_job_runner_ended(lf_job *j, lf_task *task) {
   lf_state state = lf_task_state(task);
+  lf_chunk *c = task->chunk;
   if (state == LF_FINISHED)
     return;
+  task->chunk = NULL;
+  if (c)
+    leave_running(c);
+  if (j->foreign_done && c) {
+    c->dropped = true;
+    j->foreign_done(j, task, c, 0);
+  }
+  if (j->foreign_done)
+    return;
   pthread_mutex_lock(&j->lock);
-  j->queued--;
+  if (c)
+    drop_chunk(j, c);
+  else
+    j->queued--;
   const char *broken = lf_pool_broken(j->pool);
   if (state == LF_CANCELLED)
     stop(j, 0, NULL);
@@ -323,7 +424,13 @@ static void cut_chunk(lf_job *j, lf_chunk *c) {
 }
 
 lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
-  lf_chunk *c = chunk_new();
+  lf_chunk *c = task ? task->chunk : NULL;
+  if (c) { /* it was claimed before, or came with the runner */
+    task->chunk = NULL;
+    c->task = task;
+    return c;
+  }
+  c = chunk_new();
   pthread_mutex_lock(&j->lock);
   if (task)
     j->queued--;
@@ -352,10 +459,11 @@ lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
 }
 
 void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
-  if (c->task) {
-    lf_cycle_lock();
-    lf_list_del(&c->running);
-    lf_cycle_unlock();
+  if (c->task)
+    leave_running(c);
+  if (j->foreign_done) {
+    j->foreign_done(j, c->task, c, ns);
+    return;
   }
   pthread_mutex_lock(&j->lock);
   uint64_t item = (uint64_t)ns / c->count + 1;
@@ -433,4 +541,5 @@ void lf_job_close(lf_job *j) {
   stop(j, 0, NULL);
   drop_blocks(j);
   pthread_mutex_unlock(&j->lock);
+  lf_pool_recall(j->pool, j);
 }

@@ -33,7 +33,7 @@ size_t lf_block_start(const lf_block *block, uint64_t item);
 
 /* Items first ... first + count - 1. Written by the worker that claimed it,
  * then, once done, the consumer's. */
-typedef struct {
+typedef struct lf_chunk {
   lf_link link; /* in item order, or in order of completion */
   uint64_t first, count;
   lf_block *block;   /* where the items are, or NULL; a reference */
@@ -42,6 +42,8 @@ typedef struct {
   uint64_t finished; /* how many items have their result in 'out' */
   lf_buf out;
   bool failed, done; /* failed: the rest has no result but 'error', 'why' */
+  bool dropped;      /* cancelled after all: nothing of it was run */
+  int64_t ns;        /* how long it took, while it is told from far */
   lf_error error;
   lf_buf why;
 } lf_chunk;
@@ -53,6 +55,18 @@ typedef enum { LF_ORDERED, LF_UNORDERED } lf_order;
 lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
                    uint64_t chunksize, lf_order order);
 
+/* The same loop in another process than its consumer's: its runners come with
+ * their chunk (task->chunk), whose end is told by 'done', which owns it then.
+ * 'setup' is moved from. NULL: no memory. */
+typedef void lf_chunk_done(lf_job *job, lf_task *task, lf_chunk *chunk,
+                           int64_t ns);
+lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done);
+
+/* A chunk of such a job: 'first' and 'count' of the items whose bytes are moved
+ * from 'items' (may be NULL) and start where 'starts' says, less 'base'. */
+lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
+                          const void *starts, size_t base);
+
 lf_job *lf_job_ref(lf_job *job);
 void lf_job_unref(void *job);
 
@@ -60,6 +74,9 @@ void lf_job_unref(void *job);
 uint64_t lf_job_id(const lf_job *job);
 lf_pool *lf_job_pool(const lf_job *job);
 const lf_buf *lf_job_setup(const lf_job *job);
+
+/* What it runs: "function <script.lua:12>". */
+const char *lf_job_label(const lf_job *job);
 
 /* --- The consumer ------------------------------------------------------- */
 
@@ -89,6 +106,10 @@ lf_next lf_job_next(lf_job *job, lf_chunk **chunk, lf_stop *why);
 
 void lf_chunk_free(lf_chunk *chunk);
 
+/* The same, and lf_block_unref, for those who need a 'drop'. */
+void lf_chunk_drop(void *chunk);
+void lf_block_drop(void *block);
+
 /* Who is woken when the next chunk is there; NULL: nobody. False if
  * lf_job_next would not say LF_WAIT any more. */
 bool lf_job_watch(lf_job *job, lf_waker *waker);
@@ -106,6 +127,9 @@ lf_chunk *lf_job_claim(lf_job *job, lf_task *task);
 
 /* The chunk's results are complete, after 'ns' nanoseconds of running. */
 void lf_job_done(lf_job *job, lf_chunk *chunk, int64_t ns);
+
+/* The chunk, claimed, will not be run after all: the loop ends there. */
+void lf_job_drop(lf_job *job, lf_chunk *chunk);
 
 /* For task.c: a runner is done. */
 void lf_job_runner_ended(lf_job *job, lf_task *task);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * See pool.h, crew.h: the life of a pool, submitting, ending work early. */
-#include "crew.h"
-
+#include "fleet.h"
 #include "mem.h"
+#include "remote.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -40,7 +40,8 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_list_init(&p->queue);
   lf_list_init(&p->idle);
   lf_list_init(&p->wanting);
-  lf_host_add(p);
+  if (p->o.host)
+    lf_host_add(p);
   return p;
 }
 
@@ -60,6 +61,8 @@ void lf_pool_unref(void *pool) {
   }
   if (p->o.setup_free)
     p->o.setup_free(p->o.setup);
+  lf_free(p->o.program);
+  lf_free(p->fleet);
   lf_free((char *)p->o.name);
   if (p->broken != no_memory)
     lf_free(p->broken);
@@ -87,6 +90,11 @@ void lf_pool_end(lf_pool *p) {
 /* Lets the idle ones look again whether they may leave; the lock is held and
  * given back. */
 static void settle(lf_pool *p) {
+  if (p->fleet) {
+    pthread_mutex_unlock(&p->lock);
+    lf_fleet_kick(p);
+    return;
+  }
   for (lf_link *l = p->idle.next; l != &p->idle; l = l->next)
     lf_unpark(&lf_container_of(l, lf_worker, standby)->parker);
   bool ended = lf_pool_try_end(p);
@@ -124,6 +132,7 @@ lf_worker *lf_pool_spare_worker(lf_pool *p) {
   w->pool = p;
   w->id = ++p->nworkers;
   lf_parker_init(&w->parker);
+  w->parker_at = &w->parker;
   lf_list_init(&w->timed);
   lf_list_init(&w->queue);
   lf_list_init(&w->grabbed);
@@ -217,7 +226,28 @@ static int submit_near(lf_worker *w, lf_task *task) {
   return 0;
 }
 
+/* To workers that are processes. */
+static int submit_far(lf_pool *p, lf_task *task, lf_place place) {
+  pthread_mutex_lock(&p->lock);
+  bool closed = p->ended || (p->shutdown && place != LF_TAIL);
+  int err = closed ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
+  if (err == 0) {
+    lf_list_add(&p->queue, &lf_task_ref(task)->link);
+    p->queued++;
+    p->submitted++;
+    p->fleet->visits++;
+  }
+  pthread_mutex_unlock(&p->lock);
+  if (err == 0 && !lf_fleet_is_pumping(p))
+    lf_fleet_pump(p);
+  return err;
+}
+
 int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
+  if (p->remote)
+    return lf_remote_submit(p->remote, task);
+  if (p->fleet)
+    return submit_far(p, task, place);
   if (place == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
     return submit_near(lf_self, task);
   int err = 0;
@@ -264,7 +294,19 @@ static int start_missing(lf_pool *p) {
   return err;
 }
 
+static int broadcast_far(lf_pool *p, lf_task **tasks) {
+  pthread_mutex_lock(&p->lock);
+  int err = lf_fleet_broadcast(p, tasks);
+  pthread_mutex_unlock(&p->lock);
+  lf_fleet_pump(p);
+  return err;
+}
+
 int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
+  if (p->remote)
+    return lf_remote_broadcast(p->remote, tasks);
+  if (p->fleet)
+    return broadcast_far(p, tasks);
   pthread_mutex_lock(&p->lock);
   int err = p->shutdown ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
   if (err == 0)
@@ -290,6 +332,8 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_list_move(out, &w->pinned);
     w->npinned = 0;
+    if (w->proc)
+      lf_fleet_recall(w->proc, LF_ALL, NULL, out);
   }
   pthread_mutex_unlock(&p->lock);
   for (lf_worker *w = p->workers; w; w = w->next) {
@@ -323,7 +367,13 @@ static void cancel_queued(lf_pool *p) {
 }
 
 void lf_pool_shutdown(lf_pool *p, bool cancel) {
+  if (p->remote) {
+    lf_remote_shutdown(p->remote, cancel);
+    return;
+  }
   pthread_mutex_lock(&p->lock);
+  if (p->fleet)
+    lf_fleet_close(p);
   p->shutdown = true;
   pthread_mutex_unlock(&p->lock);
   if (cancel)
@@ -366,15 +416,103 @@ void lf_pool_interrupt(lf_pool *p) {
   pthread_once(&once, install_handler);
   cancel_queued(p);
   pthread_mutex_lock(&p->lock);
-  for (lf_worker *w = p->workers; w; w = w->next)
+  for (lf_worker *w = p->workers; w; w = w->next) {
     if ((w->mode == ACTIVE || w->mode == BLOCKED) && w->thread)
       pthread_kill(w->thread, SIGURG);
+    if (w->proc && w->proc->ready)
+      kill(w->proc->pid, SIGURG);
+  }
   pthread_mutex_unlock(&p->lock);
+}
+
+void lf_pool_catch_interrupts(void) {
+  install_handler();
+}
+
+void lf_pool_kill(lf_pool *p, int sig) {
+  lf_pool_shutdown(p, true);
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && w->mode != GONE) {
+      w->proc->signal = sig; /* also when the pid is not known yet */
+      if (w->proc->pid)
+        kill(w->proc->pid, sig);
+    }
+  pthread_mutex_unlock(&p->lock);
+  lf_fleet_kick(p);
+}
+
+bool lf_pool_cancel(lf_task *t) {
+  lf_pool *p = t->pool;
+  if (p && p->remote)
+    return lf_remote_cancel(p->remote, t);
+  if (!p || !p->fleet)
+    return lf_task_cancel(t);
+  pthread_mutex_lock(&p->lock);
+  bool out = lf_fleet_withdraw(t);
+  pthread_mutex_unlock(&p->lock);
+  if (!out)
+    return false;
+  bool cancelled = lf_task_cancel(t);
+  lf_task_unref(t);
+  return cancelled;
+}
+
+lf_state lf_pool_look(lf_task *t) {
+  lf_pool *p = t->pool;
+  if (p && p->remote)
+    return lf_remote_look(p->remote, t);
+  if (!p || !p->fleet || lf_task_state(t) != LF_PENDING || lf_pool_is_foreign(p))
+    return lf_task_state(t);
+  lf_fleet_pump(p);
+  pthread_mutex_lock(&p->lock);
+  if (t->at && lf_fleet_has_begun(t) && lf_task_state(t) == LF_PENDING)
+    lf_task_start(t);
+  pthread_mutex_unlock(&p->lock);
+  return lf_task_state(t);
+}
+
+bool lf_pool_release(lf_task *t) {
+  return lf_remote_release(t->pool->remote, t);
+}
+
+void lf_pool_recall(lf_pool *p, lf_job *job) {
+  if (!p->fleet)
+    return;
+  lf_link back;
+  lf_list_init(&back);
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc)
+      lf_fleet_recall(w->proc, LF_OF_JOB, job, &back);
+  pthread_mutex_unlock(&p->lock);
+  lf_pool_fail_all(&back, NULL);
+}
+
+bool lf_pool_can_name(const lf_pool *p, const lf_task *t) {
+  if (p->remote)
+    return t->names > 0;
+  return !t->pool || !lf_pool_is_foreign(t->pool);
+}
+
+bool lf_pool_is_remote(const lf_pool *p) {
+  return p->fleet || p->remote;
 }
 
 /* --- Looking --- */
 
+static void stat_far(lf_pool *p, lf_pool_stats *s) {
+  lf_fleet_pump(p);
+  pthread_mutex_lock(&p->lock);
+  lf_fleet_stat(p, s);
+  pthread_mutex_unlock(&p->lock);
+}
+
 void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {
+  if (p->remote || p->fleet) {
+    p->remote ? lf_remote_stat(p->remote, s) : stat_far(p, s);
+    return;
+  }
   *s = (lf_pool_stats){0};
   uint64_t started = 0, submitted = 0;
   pthread_mutex_lock(&p->lock);
@@ -407,6 +545,10 @@ lf_task *lf_pool_over(lf_pool *p) {
   return p->over;
 }
 
+const lf_vmops *lf_pool_ops(const lf_pool *p) {
+  return p->o.ops;
+}
+
 const char *lf_pool_name(const lf_pool *p) {
   return p->o.name;
 }
@@ -432,7 +574,7 @@ bool lf_pool_is_foreign(const lf_pool *p) {
 }
 
 bool lf_pool_is_shutdown(lf_pool *p) {
-  return p->shutdown;
+  return p->remote ? lf_remote_is_closed(p->remote) : p->shutdown;
 }
 
 const char *lf_pool_broken(lf_pool *p) {

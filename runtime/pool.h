@@ -45,11 +45,28 @@ typedef struct {
   void (*setup_free)(void *setup);
   lf_host *host;
   bool in_caller; /* no threads: the caller runs each task (InlineExecutor) */
+  /* For lf_pool_processes; 0 and NULL else. */
+  uint64_t max_tasks;    /* after which a worker is replaced; 0: never */
+  char *program;         /* spawned instead of forking; owned by the pool */
+  const lf_buf *greeting; /* what spawned workers are sent at first; lives as
+                             long as 'setup' */
 } lf_pool_options;
 
 /* A pool with one handle, held with the caller's one reference; workers start
  * on demand. NULL: no memory, and the caller still owns 'setup'. */
 lf_pool *lf_pool_new(const lf_pool_options *options);
+
+/* The new pool's workers are to be processes. Forks the one from which they
+ * are forked, as the program is now: its interpreters have to stand still.
+ * LF_EBROKEN: they cannot; 'why' (of 'size' bytes) tells. */
+int lf_pool_processes(lf_pool *pool, char *why, size_t size);
+
+/* Do the pool's tasks run in another process than the caller's, or is the
+ * caller the worker process that runs them? */
+bool lf_pool_is_remote(const lf_pool *pool);
+
+/* For such a pool: can the other process be told about the task? */
+bool lf_pool_can_name(const lf_pool *pool, const lf_task *task);
 
 lf_pool *lf_pool_ref(lf_pool *pool);
 void lf_pool_unref(void *pool);
@@ -83,12 +100,34 @@ void lf_pool_finish(lf_pool *pool);
 /* Cancels what is queued and stops what runs; the pool stays usable. */
 void lf_pool_interrupt(lf_pool *pool);
 
+/* Ends all worker processes by the signal, and the pool: what runs is lost, what
+ * is queued is cancelled. */
+void lf_pool_kill(lf_pool *pool, int sig);
+
+/* Cancels a task of any pool that has not begun; as lf_task_cancel. */
+bool lf_pool_cancel(lf_task *task);
+
+/* The state of a task that may be in another process. */
+lf_state lf_pool_look(lf_task *task);
+
+/* For task.c, in a worker process: nobody here knows the task any more; false if
+ * someone does again. */
+bool lf_pool_release(lf_task *task);
+
+/* The job's parts that have not begun, in other processes, are cancelled. */
+void lf_pool_recall(lf_pool *pool, struct lf_job *job);
+
+/* Waits as lf_park does, and receives what worker processes have sent. For the
+ * host's own thread. */
+int lf_host_park(lf_host *host, int64_t deadline);
+
 /* How often all that was queued has been cancelled. */
 uint64_t lf_pool_epoch(lf_pool *pool);
 
 /* Finished when the pool has ended; lives as long as the pool. */
 lf_task *lf_pool_over(lf_pool *pool);
 
+const lf_vmops *lf_pool_ops(const lf_pool *pool);
 const char *lf_pool_name(const lf_pool *pool);
 int lf_pool_max_workers(const lf_pool *pool);
 bool lf_pool_in_caller(const lf_pool *pool);

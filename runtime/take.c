@@ -2,6 +2,7 @@
  *
  * Which task a worker runs next. See crew.h. */
 #include "crew.h"
+#include "remote.h"
 
 enum {
   BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */
@@ -41,6 +42,8 @@ static lf_task *pop_own(lf_worker *w, end_of_queue which) {
 }
 
 lf_task *lf_worker_pinned(lf_worker *w) {
+  if (w->pool->remote)
+    return lf_remote_take(w->pool->remote, true);
   if (atomic_load_explicit(&w->npinned, memory_order_relaxed) == 0)
     return NULL;
   pthread_mutex_lock(&w->pool->lock);

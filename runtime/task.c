@@ -5,11 +5,13 @@
  * any lock. */
 #include "task.h"
 
+#include "fork.h"
 #include "job.h"
 #include "mem.h"
 #include "pool.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 enum { WAITED = 8, STATE = 7, LOCKS = 64 };
 
@@ -47,6 +49,12 @@ lf_task *lf_task_new(lf_pool *pool) {
   t->trace = NULL;
   t->waits = NULL;
   t->job = NULL;
+  t->chunk = NULL;
+  t->at = NULL;
+  t->flight = 0;
+  t->stuck = t->told = false;
+  t->names = t->revived = 0;
+  t->ending = LF_PENDING;
   t->error = LF_RAISED;
   t->pinned = 0;
   t->mark = 0;
@@ -58,6 +66,8 @@ void lf_task_unref(void *task) {
   lf_task *t = task;
   if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
     return;
+  if (t->names > 0 && !lf_pool_release(t))
+    return; /* the program has named it again meanwhile */
   lf_assert(lf_list_empty(&t->waiters));
   lf_buf_fini(&t->data);
   if (t->code)
@@ -144,6 +154,36 @@ bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
   (void)lf_buf_put(&task->data, text, strlen(text)); /* else: no text */
   if (task->pool)
     lf_pool_count_failed(task->pool);
+  lf_task_end(task, LF_FAILED);
+  return true;
+}
+
+int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what) {
+  char text[200];
+  const char *name = lost->signal ? lf_signal_name(lost->signal) : NULL;
+  int n = snprintf(text, sizeof text, "worker %d ", (int)lost->pid);
+  size_t rest = sizeof text - (size_t)n;
+  char *at = text + n;
+  if (name)
+    snprintf(at, rest, "died of %s while running %s", name, what);
+  else if (lost->signal)
+    snprintf(at, rest, "died of signal %d while running %s", (int)lost->signal,
+             what);
+  else
+    snprintf(at, rest, "exited with code %d while running %s",
+             (int)lost->exitcode, what);
+  lf_buf_reset(out);
+  int err = lf_buf_put(out, lost, sizeof *lost);
+  return err ? err : lf_buf_put(out, text, strlen(text));
+}
+
+bool lf_task_lose(lf_task *task, const lf_lost *lost) {
+  if (lf_task_state(task) == LF_PENDING)
+    lf_task_start(task);
+  if (lf_task_state(task) != LF_RUNNING)
+    return false;
+  task->error = LF_LOST;
+  (void)lf_lost_put(&task->data, lost, lf_task_label(task));
   lf_task_end(task, LF_FAILED);
   return true;
 }

@@ -29,11 +29,20 @@ typedef enum {
 typedef enum {
   LF_RAISED, /* the packed error value */
   LF_BROKEN, /* text: why the pool's workers cannot run */
-  LF_LOST,   /* text: how its worker ended */
+  LF_LOST,   /* lf_lost: how its worker ended */
 } lf_error;
+
+/* In front of the text of an LF_LOST. */
+typedef struct {
+  int32_t pid;
+  int32_t signal;   /* that ended it, or 0 */
+  int32_t exitcode; /* else */
+} lf_lost;
 
 struct lf_pool;
 struct lf_job;
+struct lf_chunk;
+struct lf_worker;
 typedef struct lf_task lf_task;
 
 /* Told that something has happened. 'wake' may be called by any thread at any
@@ -64,10 +73,21 @@ struct lf_task {
   char *trace;          /* a failed task's traceback, or NULL */
   lf_waits *waits;      /* what it waits for now, or NULL */
   struct lf_job *job;   /* the parallel loop of which it runs a part, or NULL */
+  struct lf_chunk *chunk; /* that part, once it has been claimed */
+  struct lf_worker *at;   /* the process to which it was sent; the pool's lock */
+  uint64_t flight;        /* what it is called there; the same */
+  uintptr_t part_of;      /* whose part it is, in nested.c */
+  uint32_t names;         /* remote.c: the program knows it as 'flight', and has
+                             named it so often; 0: it does not */
+  uint32_t revived;       /* the same; the pool's lock */
   lf_buf data;
   uint32_t mark;   /* of a search; its lock (cycle.c) */
   uint32_t pinned; /* number of the one worker that may run it, or 0 */
   uint8_t error;   /* lf_error */
+  uint8_t ending;  /* the lf_state it is about to have; the pool's lock */
+  uint8_t slot;    /* in the program's region (ring.h), for a worker process */
+  bool told;       /* remote.c: the program knows that it waits */
+  bool stuck;      /* its wait would never end: 'trace' is why */
   unsigned char small[71];
 };
 
@@ -102,6 +122,14 @@ void lf_task_end(lf_task *task, lf_state state);
 
 /* Starts and fails a pending task with a text; false if it was not pending. */
 bool lf_task_fail(lf_task *task, lf_error error, const char *text);
+
+/* Fails a task that has been started, or starts it, with what has become of its
+ * worker: the text is made of that and the task's label. False if it is done
+ * already. */
+bool lf_task_lose(lf_task *task, const lf_lost *lost);
+
+/* The same for 'what' in general, as an LF_LOST's bytes. */
+int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what);
 
 /* "function <script.lua:12>", or "task". */
 const char *lf_task_label(const lf_task *task);

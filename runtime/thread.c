@@ -94,8 +94,21 @@ void lf_spin_learn(lf_spin_time *time, int64_t waited) {
   atomic_store_explicit(&time->ns, ns, memory_order_relaxed);
 }
 
+int lf_awake(void) {
+  return atomic_load_explicit(&awake, memory_order_relaxed);
+}
+
+static const _Atomic uint32_t *outside;
+
+void lf_count_outside(const _Atomic uint32_t *others) {
+  outside = others;
+}
+
 bool lf_may_spin(void) {
-  return atomic_load_explicit(&awake, memory_order_relaxed) <= cpus();
+  int n = lf_awake();
+  if (outside)
+    n += (int)atomic_load_explicit(outside, memory_order_relaxed);
+  return n <= cpus();
 }
 
 /* The thread's own copy of what it has to do; the thread frees it. */
@@ -184,10 +197,11 @@ size_t lf_stack_left(void) {
   return &here > lowest ? (size_t)(&here - lowest) : 0;
 }
 
+/* Not FUTEX_PRIVATE_FLAG: the word may be shared with another process. */
 static long futex(_Atomic uint32_t *word, int op, uint32_t value,
                   const struct timespec *deadline) {
-  return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, deadline,
-                 NULL, FUTEX_BITSET_MATCH_ANY);
+  return syscall(SYS_futex, word, op, value, deadline, NULL,
+                 FUTEX_BITSET_MATCH_ANY);
 }
 
 static bool take_wakeup(lf_parker *parker) {

@@ -71,6 +71,12 @@ static inline bool lf_parker_woken(lf_parker *parker) {
  * program's own thread is counted by this (1, later -1). */
 void lf_count_awake(int by);
 
+int lf_awake(void);
+
+/* Others, outside of this process, that are awake: a word that someone keeps up
+ * to date. */
+void lf_count_outside(const _Atomic uint32_t *others);
+
 /* May the calling thread spin instead of sleeping? If there is a processor for
  * each thread that is awake. */
 bool lf_may_spin(void);

@@ -44,6 +44,13 @@ typedef struct lf_vmops {
   void (*interrupt)(lf_vm *vm);
 
   void (*close)(lf_vm *vm);
+
+  /* The task that waits will never be able to go on: task->stuck, its trace
+   * says why. Wakes it. */
+  void (*stuck)(lf_vm *vm, lf_task *task);
+
+  /* For lf_code_get. */
+  void *(*annotate)(const void *bytes, size_t len);
 } lf_vmops;
 
 #endif

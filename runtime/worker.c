@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The life of a worker. See crew.h. */
-#include "crew.h"
-
 #include "mem.h"
+#include "remote.h"
 
 enum { IDLE_NS = 50000000 }; /* without work for so long: ops->idle */
 
@@ -21,7 +20,7 @@ void lf_run_ready(lf_waker *waker) {
   do
     r->next = head;
   while (!atomic_compare_exchange_weak(&w->ready, &head, r));
-  lf_unpark(&w->parker);
+  lf_unpark(w->parker_at);
 }
 
 void lf_run_init(lf_run *run, lf_worker *worker) {
@@ -73,6 +72,8 @@ int64_t lf_worker_deadline(lf_worker *w) {
 }
 
 lf_run *lf_worker_ready(lf_worker *w) {
+  if (w->pool->remote)
+    lf_remote_receive(w->pool->remote);
   expire(w);
   if (!w->taken && atomic_load_explicit(&w->ready, memory_order_relaxed)) {
     lf_run *r = atomic_exchange(&w->ready, NULL);
@@ -95,6 +96,10 @@ lf_run *lf_worker_ready(lf_worker *w) {
 
 void lf_worker_block(lf_worker *w) {
   lf_pool *p = w->pool;
+  if (p->remote) {
+    lf_remote_block(p->remote);
+    return;
+  }
   pthread_mutex_lock(&p->lock);
   w->mode = BLOCKED;
   p->active--;
@@ -132,6 +137,10 @@ static void become_active(lf_worker *w) {
 }
 
 void lf_worker_unblock(lf_worker *w) {
+  if (w->pool->remote) {
+    lf_remote_unblock(w->pool->remote);
+    return;
+  }
   pthread_mutex_lock(&w->pool->lock);
   become_active(w);
   pthread_mutex_unlock(&w->pool->lock);
@@ -348,6 +357,10 @@ void lf_worker_main(void *arg) {
 }
 
 void lf_worker_end(lf_worker *w, lf_task *task, lf_state state) {
+  if (w->pool->remote) {
+    lf_remote_end(w->pool->remote, task, state);
+    return;
+  }
   _Atomic uint64_t *count = state == LF_FINISHED ? &w->finished : &w->failed;
   atomic_store_explicit(count, *count + 1, memory_order_relaxed);
   lf_task_end(task, state);
@@ -378,5 +391,5 @@ lf_vm *lf_worker_vm(lf_worker *w) {
 }
 
 lf_parker *lf_worker_parker(lf_worker *w) {
-  return &w->parker;
+  return w->parker_at;
 }

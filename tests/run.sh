@@ -55,7 +55,7 @@ run() {
 # not keep anyone waiting for its end.
 case $file in
 */api_*.lua)
-  for kind in ${LFUT_TEST_EXECUTOR:-thread inline}; do
+  for kind in ${LFUT_TEST_EXECUTOR:-thread inline fork spawn}; do
     run "$kind"
   done ;;
 *) run ;;

@@ -19,7 +19,7 @@ local function serial(n)
 end
 
 local n = math.tointeger(arg[1])
-local exe <close> = lfut.ThreadPoolExecutor(2)
+local exe <close> = lfut[arg[2]](2)
 exe:submit(fib, exe, n // 2):result()
 local start = lfut.perf_counter()
 for _ = 1, REPEAT do

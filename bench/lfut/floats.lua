@@ -24,7 +24,7 @@ end
 
 local n = math.tointeger(arg[1])
 local list = floats()
-local exe <close> = lfut.ThreadPoolExecutor(2)
+local exe <close> = lfut[arg[2]](2)
 run(exe, list, n // 10)
 local start = lfut.perf_counter()
 run(exe, list, n)

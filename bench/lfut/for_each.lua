@@ -7,7 +7,7 @@ local function square(x)
 end
 
 local n = math.tointeger(arg[1])
-local exe <close> = lfut.ThreadPoolExecutor(2)
+local exe <close> = lfut[arg[2]](2)
 exe:for_each(square, lfut.range(n // 10))
 local start = lfut.perf_counter()
 assert(exe:for_each(square, lfut.range(n)) == n)

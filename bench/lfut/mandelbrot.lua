@@ -10,7 +10,7 @@ local function run(exe, size)
 end
 
 local size = math.tointeger(arg[1])
-local exe <close> = lfut.ThreadPoolExecutor(math.tointeger(arg[2]))
+local exe <close> = lfut[arg[2]](math.tointeger(arg[3]))
 run(exe, size // 4)
 local start = lfut.perf_counter()
 local rows = run(exe, size)

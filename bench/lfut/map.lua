@@ -20,8 +20,8 @@ local function run(exe, items, n)
 end
 
 local n = math.tointeger(arg[1])
-local make = arg[2] == "table" and numbers or lfut.range
-local exe <close> = lfut.ThreadPoolExecutor(2)
+local make = arg[3] == "table" and numbers or lfut.range
+local exe <close> = lfut[arg[2]](2)
 run(exe, make(n), n)
 local items = make(n)
 collectgarbage()

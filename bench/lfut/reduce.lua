@@ -11,7 +11,7 @@ local function add(a, b)
 end
 
 local n = math.tointeger(arg[1])
-local exe <close> = lfut.ThreadPoolExecutor(2)
+local exe <close> = lfut[arg[2]](2)
 exe:reduce(square, lfut.range(n // 10), add)
 local start = lfut.perf_counter()
 local sum = exe:reduce(square, lfut.range(n), add, 0)

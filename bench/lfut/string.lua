@@ -24,8 +24,8 @@ local function run(exe, list, n)
 end
 
 local n = math.tointeger(arg[1])
-local list = strings(math.tointeger(arg[2]))
-local exe <close> = lfut.ThreadPoolExecutor(2)
+local list = strings(math.tointeger(arg[3]))
+local exe <close> = lfut[arg[2]](2)
 run(exe, list, n // 10)
 local start = lfut.perf_counter()
 run(exe, list, n)

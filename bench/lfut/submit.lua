@@ -18,7 +18,7 @@ local function run(exe, n)
 end
 
 local n = math.tointeger(arg[1])
-local exe <close> = lfut.ThreadPoolExecutor(2)
+local exe <close> = lfut[arg[2]](2)
 run(exe, n // 10)
 collectgarbage()
 local start = lfut.perf_counter()

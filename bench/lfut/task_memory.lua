@@ -19,11 +19,11 @@ local futures = {}
 for i = 1, n do
   futures[i] = false
 end
-local before = memory()
+local before = memory.own()
 for i = 1, n do
   futures[i] = exe:submit(task, i, 0.5)
 end
-local after = memory()
+local after = memory.own()
 open()
 assert(futures[n]:result() == n + 0.5)
 print((after - before) / n)

@@ -18,9 +18,9 @@ end
 local n = math.tointeger(arg[1])
 local first <close> = lfut.ThreadPoolExecutor(1)
 warm(first)
-local before = memory()
+local before = memory.own()
 local exe <close> = lfut.ThreadPoolExecutor(n)
 warm(exe)
 assert(exe:stats().workers == n)
 lfut.sleep(0.1) -- idle, whatever a worker does after its last task
-print((memory() - before) / n)
+print((memory.own() - before) / n)

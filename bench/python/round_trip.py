@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Seconds of one submit and its result, nothing else under way."""
+import concurrent.futures
+import multiprocessing
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 
@@ -15,7 +16,9 @@ def run(exe, n):
 
 
 n = int(sys.argv[1])
-with ThreadPoolExecutor(2) as exe:
+Executor = getattr(concurrent.futures, sys.argv[2])
+multiprocessing.set_start_method("fork")
+with Executor(2) as exe:
     # Both workers at least once: they start only while none is idle.
     list(exe.map(task, range(100)))
     run(exe, n // 10)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""tasks/s: N submits to a warm thread pool, then all results."""
+"""tasks/s: N submits to a warm pool, then all results."""
+import concurrent.futures
+import multiprocessing
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 
@@ -15,7 +16,9 @@ def run(exe, n):
 
 
 n = int(sys.argv[1])
-with ThreadPoolExecutor(2) as exe:
+Executor = getattr(concurrent.futures, sys.argv[2])
+multiprocessing.set_start_method("fork")
+with Executor(2) as exe:
     run(exe, n // 10)
     start = perf_counter()
     run(exe, n)

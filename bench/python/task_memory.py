@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Bytes of a queued task with two small arguments, its future included."""
-import gc
-import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-
-def memory():
-    gc.collect()
-    with open("/proc/self/smaps_rollup") as file:
-        return int(re.search(r"^Rss:\s+(\d+) kB", file.read(), re.M)[1]) * 1024
+import memory
 
 
 def task(a, b):
@@ -23,10 +17,10 @@ with ThreadPoolExecutor(1) as exe:
     gate = threading.Event()
     exe.submit(gate.wait)
     futures = [None] * n
-    before = memory()
+    before = memory.own()
     for i in range(n):
         futures[i] = exe.submit(task, i, 0.5)
-    after = memory()
+    after = memory.own()
     gate.set()
     assert futures[-1].result() == n - 0.5
 print((after - before) / n)

@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Bytes of an idle worker thread that has run a task. It shares its
 interpreter with all others, which a worker of lfut does not."""
-import gc
-import re
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-
-def memory():
-    gc.collect()
-    with open("/proc/self/smaps_rollup") as file:
-        return int(re.search(r"^Rss:\s+(\d+) kB", file.read(), re.M)[1]) * 1024
+import memory
 
 
 def warm(exe, workers):
@@ -25,7 +19,7 @@ def warm(exe, workers):
 n = int(sys.argv[1])
 with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(n) as exe:
     warm(first, 1)
-    before = memory()
+    before = memory.own()
     warm(exe, n)
     time.sleep(0.1)
-    print((memory() - before) / n)
+    print((memory.own() - before) / n)

@@ -64,7 +64,7 @@ static void drops_each_reference_once(void **state) {
   lf_buf buf;
   lf_buf_init(&buf, NULL, 0);
   for (int i = 0; i < 100; i++)
-    assert_int_equal(lf_buf_ref(&buf, &dropped[i], drop), 0);
+    assert_int_equal(lf_buf_ref(&buf, LF_NOWHERE, &dropped[i], drop), 0);
   assert_int_equal(dropped[0], 0);
   lf_buf_reset(&buf);
   lf_buf_fini(&buf);
@@ -97,8 +97,8 @@ static void moves_bytes_and_references(void **state) {
     lf_buf_init(&from, storage, sizeof storage);
     lf_buf_init(&to, other, sizeof other);
     fill(&from, n);
-    assert_int_equal(lf_buf_ref(&from, &dropped, drop), 0);
-    assert_int_equal(lf_buf_ref(&to, &former, drop), 0);
+    assert_int_equal(lf_buf_ref(&from, LF_NOWHERE, &dropped, drop), 0);
+    assert_int_equal(lf_buf_ref(&to, LF_NOWHERE, &former, drop), 0);
     assert_int_equal(lf_buf_move(&to, &from), 0);
     assert_int_equal(former, 1);
     assert_int_equal(from.len, 0);
@@ -126,13 +126,19 @@ static void carries_the_references_of_another(void **state) {
   lf_buf inner, outer;
   lf_buf_init(&inner, NULL, 0);
   lf_buf_init(&outer, NULL, 0);
-  assert_int_equal(lf_buf_ref(&inner, &dropped, drop), 0);
-  assert_int_equal(lf_buf_ref(&outer, inner.refs, lf_refs_drop), 0);
-  inner.refs = NULL;
-  lf_buf_fini(&inner);
+  assert_int_equal(lf_buf_ref(&inner, LF_NOWHERE, &dropped, drop), 0);
+  assert_int_equal(lf_buf_put(&outer, "abc", 3), 0);
+  assert_int_equal(lf_buf_put(&inner, "defg", 4), 0);
+  assert_int_equal(lf_buf_ref(&inner, 1, &dropped, drop), 0);
+  assert_int_equal(lf_buf_append(&outer, &inner), 0);
+  assert_int_equal(inner.len, 0);
+  assert_memory_equal(outer.data, "abcdefg", 7);
+  assert_int_equal(outer.refs->v[1].at, 4);
   assert_int_equal(dropped, 0);
-  lf_buf_fini(&outer);
+  lf_buf_cut(&outer, 4);
   assert_int_equal(dropped, 1);
+  lf_buf_fini(&outer);
+  assert_int_equal(dropped, 2);
 }
 
 int main(void) {

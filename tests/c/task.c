@@ -32,7 +32,7 @@ static void a_cancelled_one_is_done(void **state) {
   (void)state;
   int dropped = 0;
   lf_task *t = lf_task_new(NULL);
-  lf_buf_ref(&t->data, &dropped, drop);
+  lf_buf_ref(&t->data, LF_NOWHERE, &dropped, drop);
   assert_true(lf_task_cancel(t));
   assert_int_equal(dropped, 1);
   assert_int_equal(lf_task_state(t), LF_CANCELLED);

@@ -219,7 +219,7 @@ end
 function TestCallback.test_an_error_stops_nothing()
   local script = [[
     local lfut = require "lfut"
-    local exe <close> = lfut.%s(1)
+    local exe <close> = %s(1)
     local f = exe:submit(function() end)
     local Bad = setmetatable({}, { __tostring = function() error "no" end })
     for i, e in ipairs { "first problem", { "table" }, false, Bad } do
@@ -231,8 +231,7 @@ function TestCallback.test_an_error_stops_nothing()
     lfut.poll()
     print("end", f:state())
   ]]
-  local out, err, status = support.program(script:format(
-    support.is_inline and "InlineExecutor" or "ThreadPoolExecutor"))
+  local out, err, status = support.program(script:format(support.constructor))
   lu.assertEquals(out, "after\t1\nafter\t2\nafter\t3\nafter\t4\nend\tfinished\n")
   lu.assertStrContains(err, "script.lua:6: first problem")
   lu.assertEquals(status, 0)
@@ -241,14 +240,13 @@ end
 function TestCallback.test_at_exit()
   local script = [[
     local lfut = require "lfut"
-    local exe = lfut.%s(1)
+    local exe = %s(1)
     exe:submit(function() return "result" end):add_done_callback(function(f)
       print("called", f:result())
       exe:submit(function() return "second" end):add_done_callback(function(f) print(f:result()) end)
     end)
   ]]
-  local out, err, status = support.program(script:format(
-    support.is_inline and "InlineExecutor" or "ThreadPoolExecutor"))
+  local out, err, status = support.program(script:format(support.constructor))
   lu.assertEquals(err, "")
   lu.assertEquals(out, "called\tresult\nsecond\n")
   lu.assertEquals(status, 0)
@@ -259,13 +257,14 @@ function TestCallback.test_in_the_state_that_added_it()
   local other <close> = support.Executor(1)
   local f = exe:submit(function(other)
     local lfut = require "lfut"
+    other = require "support".receive_executor(other)
     local where
     local f = other:submit(function() end)
     f:add_done_callback(function() where = lfut.worker().name end)
     f:result()
     lfut.poll()
     return where, lfut.worker().name
-  end, other)
+  end, support.send_executor(other))
   local where, mine = f:result()
   lu.assertEquals(where, mine)
 end
@@ -361,7 +360,7 @@ end
 function TestCallback.test_a_callback_that_yields_is_an_error_of_its_own()
   local script = [[
     local lfut = require "lfut"
-    local exe <close> = lfut.%s(1)
+    local exe <close> = %s(1)
     local f = exe:submit(function() end)
     f:result()
     coroutine.wrap(function()
@@ -369,8 +368,7 @@ function TestCallback.test_a_callback_that_yields_is_an_error_of_its_own()
       print "not yielded"
     end)()
   ]]
-  local out, err, status = support.program(script:format(
-    support.is_inline and "InlineExecutor" or "ThreadPoolExecutor"))
+  local out, err, status = support.program(script:format(support.constructor))
   lu.assertEquals(out, "not yielded\n")
   lu.assertStrContains(err, "yield")
   lu.assertEquals(status, 0)

@@ -97,10 +97,11 @@ function TestClasses.test_identity_through_several_executors()
   local other <close> = support.Executor(1)
   local Point = new_point_class()
   local r = exe:submit(function(other, p)
+    other = require "support".receive_executor(other)
     local q = other:submit(function(p) return p + p end, p):result()
     assert(rawequal(getmetatable(q), getmetatable(p)), "metatable on the way")
     return q
-  end, other, Point.new(1, 2)):result()
+  end, support.send_executor(other), Point.new(1, 2)):result()
   lu.assertTrue(rawequal(getmetatable(r), Point))
   lu.assertEquals({ r.x, r.y }, { 2, 4 })
 end
@@ -387,6 +388,7 @@ function TestClasses.test_a_module_that_fails_there()
 end
 
 function TestClasses.test_a_module_loaded_after_the_workers_started()
+  lu.skipIf(support.is_process, "processes: package.preload is as it was when they started")
   local exe <close> = support.Executor(1)
   support.works(exe)
   package.preload["lfut_test_late"] = function() return { answer = 42 } end

@@ -100,13 +100,12 @@ end
 function TestError.test_uncaught_from_a_task()
   local script = [[
     local lfut = require "lfut"
-    local exe <close> = lfut.%s(1)
+    local exe <close> = %s(1)
     local function in_the_task() error "of the task" end
     local f = exe:submit(function() in_the_task() end)
     f:result()
   ]]
-  local out, err, status = support.program(script:format(
-    support.is_inline and "InlineExecutor" or "ThreadPoolExecutor"))
+  local out, err, status = support.program(script:format(support.constructor))
   lu.assertEquals(status, 1)
   lu.assertEquals(out, "")
   lu.assertStrContains(err, "script.lua:3: of the task")
@@ -117,11 +116,10 @@ end
 function TestError.test_uncaught_ones_of_lfut()
   local script = [[
     local lfut = require "lfut"
-    local exe <close> = lfut.%s(1)
+    local exe <close> = %s(1)
     exe:submit(print, coroutine.create(print))
   ]]
-  local _, err, status = support.program(script:format(
-    support.is_inline and "InlineExecutor" or "ThreadPoolExecutor"))
+  local _, err, status = support.program(script:format(support.constructor))
   lu.assertEquals(status, 1)
   lu.assertStrContains(err, "lfut: TransferError: cannot send argument 1 (thread) to a worker")
 end

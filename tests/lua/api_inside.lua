@@ -255,6 +255,7 @@ end
 function TestInside.test_a_wait_that_cannot_park_for_another_executor()
   local exe <close> = support.Executor(1)
   local other <close> = support.Executor(1)
+  local second = support.send_executor(other) or exe
   local function back_and_forth(a, b, n)
     if n == 0 then
       return 0
@@ -266,7 +267,7 @@ function TestInside.test_a_wait_that_cannot_park_for_another_executor()
     end)
     return value + 1
   end
-  lu.assertEquals(exe:submit(back_and_forth, exe, other, 6):result(), 6)
+  lu.assertEquals(exe:submit(back_and_forth, exe, second, 6):result(), 6)
 end
 
 function TestInside.test_wait_and_as_completed()
@@ -335,6 +336,7 @@ function TestInside.test_broadcast_inside()
   local exe <close> = support.Executor(3)
   local other <close> = support.Executor(2)
   local n = exe:submit(function(other)
+    other = require "support".receive_executor(other, 2)
     local list = other:broadcast(function() return require "lfut".worker().id end)
     local n = 0
     for _, f in ipairs(list) do
@@ -342,7 +344,7 @@ function TestInside.test_broadcast_inside()
       n = n + 1
     end
     return n
-  end, other):result()
+  end, support.send_executor(other)):result()
   lu.assertEquals(n, other.max_workers)
 end
 

@@ -186,7 +186,7 @@ end
 
 function TestWait.test_shutdown_that_cancels_wakes()
   support.needs_workers()
-  local helper <close> = support.Executor(1)
+  local helper <close> = lfut.ThreadPoolExecutor(1)
   local futures, _, _c, exes = held(1)
   local _ <close> = _c
   local list = { futures[1] }
@@ -443,13 +443,14 @@ function TestWait.test_futures_of_several_executors()
   local a <close> = support.Executor(1)
   local b <close> = lfut.ThreadPoolExecutor(1)
   local c <close> = lfut.InlineExecutor()
-  local futures = { a:submit(echo, 1), b:submit(echo, 2), c:submit(echo, 3) }
+  local d <close> = lfut.ProcessPoolExecutor(1)
+  local futures = { a:submit(echo, 1), b:submit(echo, 2), c:submit(echo, 3), d:submit(echo, 4) }
   assert_same(lfut.wait(futures), futures)
   local sum = 0
   for f in lfut.as_completed(futures) do
     sum = sum + f:result()
   end
-  lu.assertEquals(sum, 6)
+  lu.assertEquals(sum, 10)
 end
 
 -- Wrong use

@@ -10,13 +10,62 @@ local support = {}
 
 support.kind = os.getenv "LFUT_TEST_EXECUTOR" or "thread"
 support.is_inline = support.kind == "inline"
-support.broken_kind =
-  ({ thread = "BrokenThreadPool", inline = "BrokenExecutor" })[support.kind]
+support.is_process = support.kind == "fork" or support.kind == "spawn"
+support.worker_kind = support.is_process and "process" or support.kind
+support.broken_kind = ({
+  thread = "BrokenThreadPool",
+  process = "BrokenProcessPool",
+  inline = "BrokenExecutor",
+})[support.worker_kind]
+
+-- ProcessPoolExecutor with this start method, and otherwise any options. Its
+-- errors have the position of the caller.
+local function processes(start_method)
+  return function(options)
+    if options ~= nil and type(options) ~= "table" then
+      options = { max_workers = options }
+    end
+    local all = { start_method = start_method }
+    for name, value in pairs(options or {}) do
+      all[name] = value
+    end
+    local ok, exe = pcall(lfut.ProcessPoolExecutor, all)
+    if not ok then
+      error(exe, type(exe) == "string" and 2 or 0)
+    end
+    return exe
+  end
+end
+
+-- What support.Executor is in a script of its own, where it takes a number.
+support.constructor = ({
+  thread = "require'lfut'.ThreadPoolExecutor",
+  fork = "require'lfut'.ProcessPoolExecutor",
+  spawn = "(function(n) return require'lfut'.ProcessPoolExecutor { max_workers = n, start_method = 'spawn' } end)",
+  inline = "require'lfut'.InlineExecutor",
+})[support.kind]
 
 support.Executor = assert(({
   thread = lfut.ThreadPoolExecutor,
+  fork = processes "fork",
+  spawn = processes "spawn",
   inline = lfut.InlineExecutor,
 })[support.kind], "unknown LFUT_TEST_EXECUTOR")
+
+-- For tests of what is the same object in two interpreters of one process.
+function support.needs_threads()
+  lu.skipIf(support.is_process, "processes: the thing cannot cross")
+end
+
+-- For tasks that use another executor than their own: what to send of it, and,
+-- in the task, the executor. None crosses into a process, which makes one.
+function support.send_executor(exe)
+  return not support.is_process and exe or nil
+end
+
+function support.receive_executor(exe, max_workers)
+  return exe or lfut.ThreadPoolExecutor(max_workers or 1)
+end
 
 -- For tests that need tasks that are not over when submit returns.
 function support.needs_workers()
@@ -99,6 +148,24 @@ function support.held(exe)
   local f = exe:submit(gate.hold, g)
   gate.arrived(g)
   return g, f
+end
+
+-- What /proc says of a process's children: lists of name, state, threads and
+-- ticks of CPU time, by pid.
+function support.children(pid)
+  local found = {}
+  local pipe <close> = assert(io.popen "cat /proc/[0-9]*/stat 2>/dev/null")
+  for line in pipe:lines() do
+    local child, name, state, rest = line:match "^(%d+) %((.*)%) (%a) (.*)$"
+    local field = {}
+    for word in rest:gmatch "%S+" do
+      field[#field + 1] = tonumber(word)
+    end
+    if field[1] == pid and name ~= "cat" and name ~= "sh" then
+      found[tonumber(child)] = { name = name, state = state, threads = field[17], ticks = field[11] + field[12] }
+    end
+  end
+  return found
 end
 
 -- Runs a script by the program: its output, its errors, its status.

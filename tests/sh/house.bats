@@ -28,9 +28,9 @@ included() {
 
 # A file includes only what stands to its left; task.c needs to know how what
 # a task refers to is given back, and pool.c is one of those that crew.h is for.
-runtime_order=(base mem buf code thread fork task waitset cycle vm pool crew host take worker
-  job)
-runtime_exceptions='task.c:pool.h task.c:job.h pool.c:crew.h'
+runtime_order=(base mem buf table code thread fork ring task waitset cycle vm pool wire
+  job crew fleet nested remote launch keeper host take worker child)
+runtime_exceptions='task.c:pool.h task.c:job.h pool.c:crew.h pool.c:fleet.h pool.c:remote.h'
 
 @test "the runtime's files include what is to their left" {
   for file in runtime/*.[ch]; do

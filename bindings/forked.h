@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An interpreter in a forked process: what it must forget of the process that
+ * it is a copy of, and its end. */
+#ifndef LFB_FORKED_H
+#define LFB_FORKED_H
+
+#include "state.h"
+
+/* In a child of lf_fork, once, before anything else: makes the interpreter a
+ * program of its own, whose main thread is 'L'. It has no pools, no processes,
+ * no done-callbacks; executors, futures, loops made before are foreign to it,
+ * and refuse to be used. Raises on lack of memory. */
+void lfb_forked(lua_State *L, lfb_state *S);
+
+/* The end of such a process: writes out what is left, runs no exit handlers. */
+_Noreturn void lfb_forked_exit(lfb_state *S, int status);
+
+/* Raises if the waiting for a thing of the other process would never end. */
+void lfb_refuse_foreign(lua_State *L, lf_task *task);
+
+#endif

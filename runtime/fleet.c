@@ -1,0 +1,756 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See fleet.h: which task goes to which worker process, and what comes back. */
+#include "fleet.h"
+
+#include "mem.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum {
+  AHEAD_NS = 100000, /* how much work is sent ahead to a busy worker */
+  AHEAD = LF_SLOTS / 2,
+  STUCK_NS = 20000, /* a worker that begins nothing for so long gives back */
+};
+
+/* --- What is known of a worker --- */
+
+static uint64_t begun(const lf_proc *c) {
+  return atomic_load(&c->region->begun);
+}
+
+/* Sent, or about to be, and not begun. */
+static uint64_t ahead(const lf_proc *c) {
+  return c->sent + c->reserved - begun(c);
+}
+
+/* In this order: a worker says that it is busy before it says that it has
+ * begun. */
+static bool is_occupied(const lf_proc *c) {
+  return ahead(c) > 0 || atomic_load(&c->region->busy);
+}
+
+static lf_slot slot_state(uint32_t word) {
+  return word & 3;
+}
+
+static bool has_slot(const lf_proc *c) {
+  uint64_t next = (c->sent + c->reserved) % LF_SLOTS;
+  lf_slot s = slot_state(atomic_load(&c->region->slots[next]));
+  return c->reserved < LF_SLOTS / 2 && (s == LF_SLOT_FREE || s == LF_SLOT_BEGUN);
+}
+
+static bool can_receive(const lf_proc *c) {
+  return c && c->ready && !c->stopping && !c->signal &&
+         c->left > c->reserved && lf_list_empty(&c->end.parcels) && has_slot(c);
+}
+
+static bool can_take(const lf_proc *c) {
+  return can_receive(c) && !c->blocked;
+}
+
+/* --- Flights --- */
+
+static lf_flight *flight_new(lf_proc *c, uint32_t *index) {
+  if (!c->free_flight) {
+    uint32_t n = c->nflights ? 2 * c->nflights : 8;
+    lf_flight *more = lf_realloc(c->flights, n * sizeof *more);
+    if (!more)
+      return NULL;
+    c->flights = more;
+    for (uint32_t i = n; i-- > c->nflights;) {
+      more[i] = (lf_flight){.next = c->free_flight};
+      c->free_flight = i + 1;
+    }
+    c->nflights = n;
+  }
+  *index = c->free_flight - 1;
+  lf_flight *f = &c->flights[*index];
+  c->free_flight = f->next;
+  c->aloft++;
+  f->number++;
+  f->begun = false;
+  return f;
+}
+
+/* The task is the caller's then. */
+void lf_fleet_finish_flight(lf_proc *c, uint32_t i) {
+  lf_flight *f = &c->flights[i];
+  if (f->wait)
+    lf_nested_end_wait(f);
+  f->task->at = NULL;
+  f->task = NULL;
+  f->next = c->free_flight;
+  c->free_flight = i + 1;
+  c->aloft--;
+}
+
+/* A task that is still being written is not taken back in the middle; 'wanted':
+ * nobody needs its data any more, so it may. */
+static bool take_back(lf_proc *c, lf_flight *f, bool wanted) {
+  uint32_t word = f->word;
+  uint32_t slot = (uint32_t)f->task->slot;
+  lf_parcel *parcel = lf_end_parcel(&c->end, f->task);
+  if (f->begun || (parcel && parcel->written > 0 && wanted))
+    return false;
+  if (parcel && parcel->written == 0) { /* it was the last */
+    lf_parcel_withdraw(parcel);
+    atomic_store(&c->region->slots[slot], f->word ^ LF_SLOT_SENT);
+    c->sent--;
+    c->left++;
+    return true;
+  }
+  if (parcel && lf_buf_move(&parcel->own, &f->task->data) != 0)
+    return false;
+  if (atomic_compare_exchange_strong(&c->region->slots[slot], &word,
+                                     (f->word & ~3u) | LF_SLOT_BACK))
+    return true;
+  f->begun = true;
+  return false;
+}
+
+bool lf_fleet_take_back(lf_task *t) {
+  lf_proc *c = t->at->proc;
+  uint32_t i = (uint32_t)t->flight;
+  if (!take_back(c, &c->flights[i], false))
+    return false;
+  lf_fleet_finish_flight(c, i);
+  return true;
+}
+
+bool lf_fleet_withdraw(lf_task *t) {
+  lf_pool *p = t->pool;
+  if (lf_task_state(t) != LF_PENDING || t->ending != LF_PENDING)
+    return false;
+  if (t->at) {
+    if (!lf_fleet_take_back(t))
+      return false;
+  } else if (lf_list_empty(&t->link)) {
+    return false; /* on its way into the queue, or a broadcast's gathering */
+  } else if (t->pinned) {
+    for (lf_worker *w = p->workers; w; w = w->next)
+      if ((uint32_t)w->id == t->pinned)
+        w->npinned--;
+    lf_list_del(&t->link);
+  } else {
+    p->queued--;
+    lf_list_del(&t->link);
+  }
+  t->ending = LF_CANCELLED;
+  return true;
+}
+
+bool lf_fleet_has_begun(lf_task *t) {
+  lf_proc *c = t->at->proc;
+  lf_flight *f = &c->flights[(uint32_t)t->flight];
+  if (!f->begun)
+    f->begun = atomic_load(&c->region->slots[t->slot]) != f->word;
+  return f->begun;
+}
+
+/* In the order of being sent: by the use of slots. */
+static uint64_t order_of(const lf_proc *c, const lf_task *t) {
+  uint64_t back = (c->sent - 1 - t->slot) % LF_SLOTS;
+  return c->sent - back;
+}
+
+void lf_fleet_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
+  for (uint32_t i = 0; i < c->nflights && ahead(c) > 0; i++) {
+    lf_task *t = c->flights[i].task;
+    bool wanted = t && (what == LF_ALL || (what == LF_MOVABLE && !t->pinned) ||
+                        (what == LF_OF_JOB && t->job == job));
+    if (!wanted || !take_back(c, &c->flights[i], what == LF_MOVABLE))
+      continue;
+    lf_fleet_finish_flight(c, i);
+    lf_link *at = out->prev; /* nearly sorted: from the end */
+    while (at != out && order_of(c, lf_container_of(at, lf_task, link)) >
+                            order_of(c, t))
+      at = at->prev;
+    lf_list_add(at->next, &t->link);
+  }
+}
+
+/* --- Sending --- */
+
+void lf_fleet_requeue(lf_pool *p, lf_link *tasks) {
+  lf_link *l;
+  while (!lf_list_empty(tasks)) {
+    l = tasks->prev;
+    lf_list_del(l);
+    lf_list_add(p->queue.next, l);
+    p->queued++;
+  }
+}
+
+/* The job's setup, if it was not sent last. */
+static int send_job(lf_proc *c, lf_job *job) {
+  if (c->job == lf_job_id(job))
+    return 0;
+  lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
+  const lf_buf *setup = lf_job_setup(job);
+  lf_load load = {.body = setup, .to = setup->len};
+  load.owner = lf_job_ref(job);
+  load.drop = lf_job_unref;
+  int err = lf_end_send(&c->end, &msg, &load);
+  if (err)
+    lf_job_unref(job);
+  else
+    c->job = lf_job_id(job);
+  return err;
+}
+
+int lf_chunk_send(lf_end *end, lf_msg *msg, const lf_chunk *c) {
+  lf_load load = {0};
+  lf_block *b = c->block;
+  msg->a = c->first;
+  msg->b = c->count;
+  if (b) {
+    bool last = c->first + c->count == b->first + b->count;
+    load.body = &b->bytes;
+    load.from = lf_block_start(b, c->first);
+    load.to = last ? b->bytes.len : lf_block_start(b, c->first + c->count);
+    load.tail = b->starts.data + (c->first - b->first) * sizeof(size_t);
+    load.tail_len = c->count * sizeof(size_t);
+    load.owner = b;
+    load.drop = lf_block_drop;
+    msg->c = load.from;
+    atomic_fetch_add(&b->refs, 1);
+  }
+  int err = lf_end_send(end, msg, &load);
+  if (err && b)
+    lf_block_unref(b);
+  return err;
+}
+
+static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
+  if (t->job) {
+    int err = send_job(c, t->job);
+    msg->kind = LF_MSG_CHUNK;
+    return err ? err : lf_chunk_send(&c->end, msg, t->chunk);
+  }
+  msg->kind = LF_MSG_TASK;
+  lf_load load = {.body = &t->data, .to = t->data.len};
+  load.owner = lf_task_ref(t);
+  load.drop = lf_task_unref;
+  int err = lf_end_send(&c->end, msg, &load);
+  if (err)
+    lf_task_unref(t); /* not the last */
+  return err;
+}
+
+static void warm_replacement(lf_pool *p) {
+  if (!p->shutdown && !p->finish && atomic_load(&p->handles) > 0)
+    lf_keeper_start_worker(p);
+}
+
+/* Sends the task, whose reference goes along. It fails if there is no memory
+ * for that. */
+static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
+  uint32_t i;
+  lf_proc *c = w->proc;
+  lf_flight *f = flight_new(c, &i);
+  if (f) {
+    f->task = t;
+    uint32_t slot = (uint32_t)(c->sent % LF_SLOTS);
+    uint32_t use = (uint32_t)(c->sent / LF_SLOTS) + 1;
+    f->word = use << 2 | LF_SLOT_SENT;
+    t->at = w;
+    t->slot = (uint8_t)slot;
+    t->flight = (uint64_t)f->number << 32 | i;
+    atomic_store(&c->region->slots[slot], f->word);
+    lf_msg msg = {.id = t->flight, .slot = slot, .flag = t->pinned != 0};
+    if (send_task(c, t, &msg) == 0) {
+      c->sent++;
+      if (--c->left == 0)
+        warm_replacement(w->pool);
+      return;
+    }
+    atomic_store(&c->region->slots[slot], f->word ^ LF_SLOT_SENT);
+    lf_fleet_finish_flight(c, i);
+  }
+  t->ending = LF_CANCELLED; /* marks: it could not be sent */
+  lf_list_add(&after->done, &t->link);
+}
+
+/* Under the lock: the first of the queue that is still wanted, or NULL. */
+static lf_task *next_task(lf_pool *p, lf_link *queue) {
+  lf_link *l;
+  while ((l = lf_list_pop(queue))) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    if (queue == &p->queue)
+      p->queued--;
+    if (!lf_task_done(t))
+      return t;
+    lf_task_unref(t);
+  }
+  return NULL;
+}
+
+/* The next task of the queue to this worker; a runner has to get its chunk
+ * first. */
+static void send_next(lf_pool *p, lf_worker *w, lf_outcome *after) {
+  lf_task *t = next_task(p, &p->queue);
+  if (t && t->job && !t->chunk) {
+    w->proc->reserved++;
+    lf_list_add(&after->claims, &t->link);
+  } else if (t) {
+    launch(w, t, after);
+  }
+}
+
+/* Under the lock: workers that run something, or will. */
+static int count_occupied(lf_pool *p) {
+  int n = 0;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    n += w->proc && w->proc->ready && !w->proc->blocked &&
+         is_occupied(w->proc);
+  return n;
+}
+
+static lf_worker *find_free(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (can_take(w->proc) && !is_occupied(w->proc))
+      return w;
+  return NULL;
+}
+
+/* Of the busy ones, the one with the least to do, if that is little. */
+static lf_worker *find_busy(lf_pool *p) {
+  lf_worker *best = NULL;
+  uint64_t least = UINT64_MAX;
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if (!can_take(w->proc))
+      continue;
+    uint64_t n = ahead(w->proc), ns = atomic_load(&w->proc->region->task_ns);
+    uint64_t depth = ns ? AHEAD_NS / ns : 1;
+    depth = depth < 1 ? 1 : depth > AHEAD ? AHEAD : depth;
+    if (n < depth && n < least) {
+      least = n;
+      best = w;
+    }
+  }
+  return best;
+}
+
+/* Workers that may run tasks, now or soon. */
+static int count_hands(lf_pool *p) {
+  int n = 0;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    n += w->mode == STARTING ||
+         (w->proc && w->mode == ACTIVE && !w->proc->blocked &&
+          w->proc->left > 0);
+  return n;
+}
+
+/* Those that wait to go on with what they were in the middle of. */
+static void let_go_on(lf_pool *p, int *occupied) {
+  static const lf_load none;
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = w->proc;
+    if (!c || !c->wants || *occupied >= p->o.max_workers)
+      continue;
+    lf_msg msg = {.kind = LF_MSG_GO};
+    if (lf_end_send(&c->end, &msg, &none) != 0)
+      continue; /* later */
+    c->blocked = c->wants = false;
+    ++*occupied;
+  }
+}
+
+static void send_pinned(lf_pool *p, lf_outcome *after) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    while (w->npinned > 0 && can_receive(w->proc) && ahead(w->proc) == 0) {
+      lf_task *t = next_task(p, &w->pinned);
+      w->npinned = lf_list_empty(&w->pinned) ? 0 : w->npinned - 1;
+      if (t)
+        launch(w, t, after);
+    }
+}
+
+/* An idle worker gets what another has not begun for a while. */
+static void rebalance(lf_pool *p, lf_outcome *after) {
+  lf_worker *idle = find_free(p);
+  p->fleet->unbalanced = false;
+  if (!idle)
+    return;
+  int64_t now = lf_now();
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = w->proc;
+    if (!c || !c->ready || ahead(c) == 0)
+      continue;
+    p->fleet->unbalanced = true;
+    if (c->seen != begun(c)) {
+      c->seen = begun(c);
+      c->seen_at = now;
+    } else if (now - c->seen_at > STUCK_NS) {
+      lf_link back;
+      lf_list_init(&back);
+      lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
+      lf_fleet_requeue(p, &back);
+      for (; idle && p->queued > 0; idle = find_free(p))
+        send_next(p, idle, after);
+      return;
+    }
+  }
+}
+
+/* Are there tasks that no worker is being started for? */
+static bool wants_hands(lf_pool *p) {
+  size_t waiting = p->queued;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    waiting += w->mode == GONE ? w->npinned : 0;
+  return waiting > (size_t)p->fleet->starting;
+}
+
+static void dispatch(lf_pool *p, lf_outcome *after) {
+  int occupied = count_occupied(p);
+  let_go_on(p, &occupied);
+  send_pinned(p, after);
+  lf_worker *w;
+  while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p))) {
+    send_next(p, w, after);
+    occupied++;
+  }
+  int hands = count_hands(p);
+  bool may_start =
+      !p->broken && !p->fleet->no_template && lf_now() >= p->fleet->rest_until;
+  while (may_start && wants_hands(p) && hands++ < p->o.max_workers)
+    lf_keeper_start_worker(p);
+  if (p->fleet->no_template && hands == 0 && wants_hands(p) && !after->broken)
+    after->broken =
+        lf_strndup(p->fleet->trouble, strlen(p->fleet->trouble));
+  while (p->queued > (size_t)p->fleet->starting && (w = find_busy(p)))
+    send_next(p, w, after);
+  if (p->queued == 0)
+    rebalance(p, after);
+}
+
+/* --- Receiving --- */
+
+static lf_flight *find_flight(lf_proc *c, uint64_t id) {
+  uint32_t i = (uint32_t)id;
+  if (i >= c->nflights || !c->flights[i].task ||
+      c->flights[i].number != (uint32_t)(id >> 32))
+    return NULL;
+  return &c->flights[i];
+}
+
+static char no_memory[] = "not enough memory";
+
+/* A task's result, as a buffer's contents; a text when they were lost. */
+static void take_outcome(lf_task *t, lf_end *end) {
+  lf_buf_reset(&t->data);
+  t->error = end->msg.error;
+  t->ending = end->msg.state == LF_FINISHED ? LF_FINISHED : LF_FAILED;
+  if (end->msg.tail && !end->no_memory)
+    t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
+  if (!end->no_memory && lf_buf_move(&t->data, &end->body) == 0)
+    return;
+  t->ending = LF_FAILED;
+  t->error = LF_BROKEN;
+  (void)lf_buf_put(&t->data, no_memory, sizeof no_memory - 1);
+}
+
+static void take_part(lf_task *t, lf_end *end) {
+  lf_chunk *c = t->chunk;
+  t->ending = LF_FINISHED;
+  c->ns = (int64_t)end->msg.b;
+  c->finished = end->msg.a;
+  c->failed = end->msg.flag;
+  c->error = end->msg.error;
+  if (!end->no_memory && lf_buf_move(&c->out, &end->body) == 0 &&
+      lf_buf_move(&c->why, &end->tail) == 0)
+    return;
+  c->finished = 0;
+  c->failed = true;
+  c->error = LF_RAISED;
+  lf_buf_reset(&c->why);
+  (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
+}
+
+static void receive_outcome(lf_proc *c, lf_outcome *after) {
+  lf_flight *f = find_flight(c, c->end.msg.id);
+  if (!f)
+    return;
+  lf_task *t = f->task;
+  lf_fleet_finish_flight(c, (uint32_t)(f - c->flights));
+  if (t->chunk)
+    take_part(t, &c->end);
+  else
+    take_outcome(t, &c->end);
+  c->worker->started++;
+  *(t->ending == LF_FINISHED ? &c->worker->finished : &c->worker->failed) += 1;
+  lf_list_add(&after->done, &t->link);
+}
+
+static void receive_broken(lf_proc *c, lf_outcome *after) {
+  c->stopping = true; /* it leaves */
+  if (after->broken)
+    return;
+  after->broken = c->end.no_memory
+                      ? NULL
+                      : lf_strndup((char *)c->end.body.data, c->end.body.len);
+  if (!after->broken)
+    after->broken = lf_strndup(no_memory, sizeof no_memory - 1);
+}
+
+static void receive_all(lf_proc *c, lf_outcome *after) {
+  lf_pool *p = c->worker->pool;
+  while (lf_end_receive(&c->end)) {
+    switch (c->end.msg.kind) {
+    case LF_MSG_READY:
+      c->ready = true;
+      c->worker->mode = ACTIVE;
+      p->fleet->starting--;
+      p->fleet->failures = 0;
+      break;
+    case LF_MSG_BROKEN:
+      receive_broken(c, after);
+      break;
+    case LF_MSG_RESULT:
+    case LF_MSG_PART:
+      receive_outcome(c, after);
+      break;
+    default:
+      lf_nested_receive(c, after);
+    }
+  }
+}
+
+/* --- Looking and closing --- */
+
+void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
+  *s = (lf_pool_stats){.queued = p->queued};
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = w->proc;
+    s->finished += w->finished;
+    s->failed += w->failed;
+    s->queued += w->npinned;
+    s->workers += w->mode == STARTING || w->mode == ACTIVE;
+    s->idle += c && c->ready && w->mode == ACTIVE && !is_occupied(c);
+    for (uint32_t i = 0; c && i < c->nflights; i++) {
+      lf_task *t = c->flights[i].task;
+      if (t && lf_fleet_has_begun(t))
+        s->running++;
+      else if (t)
+        s->queued++;
+    }
+  }
+  s->cancelled = p->cancelled;
+  s->failed += p->unstarted;
+}
+
+void lf_fleet_close(lf_pool *p) {
+  p->shutdown = true;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc)
+      atomic_store(&w->proc->region->closed, 1);
+}
+
+int lf_fleet_broadcast(lf_pool *p, lf_task **tasks) {
+  if (p->shutdown)
+    return LF_ESHUTDOWN;
+  if (p->broken)
+    return LF_EBROKEN;
+  for (int n = count_hands(p); n < p->o.max_workers; n++)
+    lf_keeper_start_worker(p);
+  int i = 0;
+  for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next) {
+    bool fit = w->mode == STARTING || (w->mode == ACTIVE && w->proc->left > 0);
+    if (!fit)
+      continue;
+    tasks[i]->pinned = (uint32_t)w->id;
+    lf_list_add(&w->pinned, &lf_task_ref(tasks[i++])->link);
+    w->npinned++;
+  }
+  return i < p->o.max_workers ? LF_ENOMEM : 0;
+}
+
+/* --- A round --- */
+
+/* Under the lock: nothing more will come for this worker. */
+static void stop_worker(lf_pool *p, lf_worker *w) {
+  static const lf_load none;
+  lf_proc *c = w->proc;
+  lf_msg msg = {.kind = LF_MSG_STOP};
+  if (lf_end_send(&c->end, &msg, &none) != 0)
+    return; /* later */
+  c->stopping = true;
+  w->mode = LEAVING;
+  p->live--;
+}
+
+static void stop_idle(lf_pool *p) {
+  bool closing =
+      p->shutdown || p->finish || atomic_load(&p->handles) == 0 || p->broken;
+  int hands = count_hands(p);
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = w->proc;
+    if (!c || !c->ready || c->stopping || c->aloft > 0 || c->untold > 0 ||
+        is_occupied(c) || w->npinned > 0)
+      continue;
+    bool over = c->left == 0;
+    bool extra = !over && hands > p->o.max_workers;
+    if (over || extra || (closing && p->queued == 0))
+      stop_worker(p, w);
+    if (extra)
+      hands--;
+  }
+}
+
+/* Under the lock: how many workers are awake, to all who want to spin. */
+static void count_awake(lf_pool *p) {
+  int n = count_occupied(p);
+  lf_count_awake(n - p->fleet->counted);
+  p->fleet->counted = n;
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if (!w->proc)
+      continue;
+    lf_proc *c = w->proc;
+    int others = lf_awake() - (is_occupied(c) ? 1 : 0);
+    atomic_store_explicit(&c->region->load, (uint32_t)(others > 0 ? others : 0),
+                          memory_order_relaxed);
+    if (!lf_list_empty(&c->end.parcels))
+      lf_end_flush(&c->end);
+    if (c->end.posted) {
+      c->end.posted = false;
+      lf_unpark(&c->region->parker);
+    }
+  }
+}
+
+static void end_claimed(lf_pool *p, lf_task *t) {
+  lf_chunk *chunk = lf_job_claim(t->job, t);
+  if (!chunk) {
+    if (lf_task_start(t))
+      lf_task_end(t, LF_FINISHED);
+    lf_task_unref(t);
+    return;
+  }
+  pthread_mutex_lock(&p->lock);
+  t->chunk = chunk;
+  lf_list_add(p->queue.next, &t->link);
+  p->queued++;
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void end_task(lf_task *t) {
+  if (t->ending == LF_CANCELLED) {
+    lf_task_fail(t, LF_BROKEN, no_memory);
+  } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
+    lf_chunk *c = t->chunk;
+    t->chunk = NULL;
+    if (c) {
+      c->task = t;
+      lf_job_done(t->job, c, c->ns);
+    }
+    lf_task_end(t, t->ending);
+  }
+  lf_task_unref(t);
+}
+
+static void run_after(lf_pool *p, lf_outcome *after) {
+  lf_link *l;
+  if (after->cancel_all)
+    lf_pool_shutdown(p, true);
+  if (after->broken)
+    lf_pool_break(p, after->broken);
+  lf_free(after->broken);
+  while ((l = lf_list_pop(&after->done)))
+    end_task(lf_container_of(l, lf_task, link));
+  while ((l = lf_list_pop(&after->cancelled))) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    lf_task_cancel(t);
+    lf_task_unref(t);
+  }
+  while ((l = lf_list_pop(&after->claims)))
+    end_claimed(p, lf_container_of(l, lf_task, link));
+}
+
+void lf_outcome_init(lf_outcome *after) {
+  *after = (lf_outcome){0};
+  lf_list_init(&after->done);
+  lf_list_init(&after->cancelled);
+  lf_list_init(&after->claims);
+}
+
+/* Under the lock: takes what is to be done, if there is anything and nobody is
+ * at it. */
+static bool take_after(lf_fleet *f, lf_outcome *out) {
+  lf_outcome *in = &f->after;
+  if (f->ending || (lf_list_empty(&in->done) && lf_list_empty(&in->cancelled) &&
+                    lf_list_empty(&in->claims) && !in->cancel_all &&
+                    !in->broken))
+    return false;
+  lf_outcome_init(out);
+  out->cancel_all = in->cancel_all;
+  out->broken = in->broken;
+  lf_list_move(&out->done, &in->done);
+  lf_list_move(&out->cancelled, &in->cancelled);
+  lf_list_move(&out->claims, &in->claims);
+  lf_outcome_init(in);
+  return f->ending = true;
+}
+
+static _Thread_local lf_pool *pumping; /* the pool that the caller looks after */
+
+bool lf_fleet_is_pumping(const lf_pool *p) {
+  return pumping == p;
+}
+
+/* Under the lock: receives and sends what can be. */
+static void move_messages(lf_pool *p) {
+  lf_outcome *after = &p->fleet->after;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc) {
+      w->proc->reserved = 0;
+      receive_all(w->proc, after);
+    }
+  lf_nested_tell(p);
+  dispatch(p, after);
+  stop_idle(p);
+  count_awake(p);
+}
+
+void lf_fleet_pump(lf_pool *p) {
+  lf_pool *outer = pumping;
+  lf_outcome after;
+  pumping = p;
+  pthread_mutex_lock(&p->lock);
+  move_messages(p);
+  while (take_after(p->fleet, &after)) {
+    pthread_mutex_unlock(&p->lock);
+    run_after(p, &after);
+    pthread_mutex_lock(&p->lock);
+    p->fleet->ending = false;
+    move_messages(p);
+  }
+  pthread_mutex_unlock(&p->lock);
+  pumping = outer;
+}
+
+bool lf_fleet_has_news(lf_pool *p) {
+  if (pthread_mutex_trylock(&p->lock) != 0)
+    return false;
+  bool news = atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
+  for (lf_worker *w = p->workers; w && !news; w = w->next)
+    news = w->proc && (lf_ring_filled(w->proc->end.in) > 0 ||
+                       !lf_list_empty(&w->proc->end.parcels));
+  pthread_mutex_unlock(&p->lock);
+  return news;
+}
+
+void lf_fleet_arm(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc)
+      atomic_store(&w->proc->region->armed, 1);
+  pthread_mutex_unlock(&p->lock);
+}
+
+void lf_fleet_kick(lf_pool *p) {
+  uint64_t one = 1;
+  ssize_t n = write(p->fleet->bell, &one, sizeof one);
+  (void)n; /* full: it is rung already */
+}

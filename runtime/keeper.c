@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keeper of a pool's worker processes: a thread that starts them, sees them
+ * end, and moves messages when nobody else does. See fleet.h. */
+#include "fleet.h"
+#include "fork.h"
+#include "launch.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define REST 0.1 /* seconds before the next try, when the system has refused */
+
+enum {
+  NAP_NS = 200000,   /* between two looks while others look, too */
+  FAILURES = 10,     /* starts in a row that may come to nothing */
+  EVENTS = 16,
+};
+
+/* --- Starting --- */
+
+/* Under the lock: this one, which is not running. */
+static void start_again(lf_pool *p, lf_worker *w) {
+  w->mode = STARTING;
+  p->threads++;
+  p->live++;
+  p->fleet->starting++;
+}
+
+void lf_keeper_start_worker(lf_pool *p) {
+  lf_worker *w = lf_pool_spare_worker(p);
+  if (!w)
+    return; /* tried again at the next round */
+  start_again(p, w);
+  lf_fleet_kick(p);
+}
+
+/* Under the lock: the worker is not running any more, or never was. */
+static void forget_worker(lf_pool *p, lf_worker *w) {
+  if (w->mode != LEAVING)
+    p->live--;
+  w->mode = GONE;
+  p->threads--;
+}
+
+/* Under the lock: workers cannot start; those who wait for one are told, unless
+ * there are others. */
+static char *note_trouble(lf_pool *p, const char *text) {
+  snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s", text);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && w->proc->ready && !w->proc->stopping && w->proc->left > 0)
+      return NULL;
+  return lf_strndup(text, strlen(text));
+}
+
+static lf_proc *proc_new(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_proc *c = lf_zalloc(sizeof *c);
+  if (!c)
+    return NULL;
+  c->worker = w;
+  c->pidfd = -1;
+  c->left = p->o.max_tasks ? p->o.max_tasks : UINT64_MAX;
+  c->region = lf_region_new(&c->fd);
+  if (!c->region) {
+    lf_free(c);
+    return NULL;
+  }
+  lf_fd_own(c->fd);
+  lf_list_init(&c->gathering);
+  lf_parker_init(&c->region->parker);
+  atomic_store(&c->region->closed, p->shutdown);
+  lf_end_init(&c->end, &c->region->out, &c->region->in, p, &lf_nested_names, c);
+  return c;
+}
+
+/* Everything of it but the process, and what it had to do. */
+static void proc_free(lf_proc *c) {
+  lf_nested_forget(c);
+  lf_end_fini(&c->end);
+  lf_region_unmap(c->region);
+  lf_fd_close(c->fd);
+  lf_fd_close(c->pidfd);
+  lf_free(c->flights);
+  lf_free(c);
+}
+
+static void watch(lf_fleet *f, int fd, lf_worker *w) {
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
+  epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void note_not_started(lf_worker *w, const char *why, int err) {
+  lf_pool *p = w->pool;
+  char text[300];
+  snprintf(text, sizeof text, "cannot start a worker process: %s%s%s", why,
+           err ? ": " : "", err ? strerror(err) : "");
+  pthread_mutex_lock(&p->lock);
+  lf_proc *c = w->proc;
+  w->proc = NULL;
+  p->fleet->starting--;
+  p->fleet->rest_until = lf_after(REST);
+  forget_worker(p, w);
+  char *broken = note_trouble(p, text);
+  pthread_mutex_unlock(&p->lock);
+  if (c)
+    proc_free(c);
+  if (broken)
+    lf_pool_break(p, broken);
+  lf_free(broken);
+}
+
+/* The process is there: it can be waited for. */
+static void note_started(lf_worker *w, pid_t pid) {
+  lf_pool *p = w->pool;
+  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  if (pidfd < 0) { /* its end could not be seen */
+    int err = errno;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    note_not_started(w, "pidfd_open", err);
+    return;
+  }
+  pthread_mutex_lock(&p->lock);
+  lf_proc *c = w->proc;
+  c->pid = pid;
+  c->pidfd = pidfd;
+  lf_fd_own(c->pidfd);
+  watch(p->fleet, c->pidfd, w);
+  lf_fd_close(c->fd);
+  c->fd = -1;
+  if (c->signal)
+    kill(pid, c->signal);
+  pthread_mutex_unlock(&p->lock);
+}
+
+/* What a worker that was not forked has to know. */
+static int greet(lf_proc *c) {
+  const lf_pool_options *o = &c->worker->pool->o;
+  lf_msg msg = {.kind = LF_MSG_SETUP, .a = (uint64_t)o->max_workers};
+  lf_load load = {.body = o->greeting, .to = o->greeting->len};
+  load.tail = o->name;
+  load.tail_len = strlen(o->name);
+  return lf_end_send(&c->end, &msg, &load);
+}
+
+static void start(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_proc *c = proc_new(w);
+  if (!c) {
+    note_not_started(w, "no shared memory", errno);
+    return;
+  }
+  int err = p->o.program ? greet(c) : 0;
+  pthread_mutex_lock(&p->lock);
+  w->proc = c;
+  pthread_mutex_unlock(&p->lock);
+  err = err ? -ENOMEM : lf_launch(p, w->id, c->fd);
+  if (err < 0)
+    note_not_started(w, lf_launch_what(p), -err);
+  else if (err > 0) /* spawned: it is there already */
+    note_started(w, err);
+}
+
+/* The next one that is to be started, or NULL. */
+static lf_worker *wanted(lf_pool *p) {
+  lf_worker *w;
+  pthread_mutex_lock(&p->lock);
+  for (w = p->workers; w; w = w->next)
+    if (w->mode == STARTING && !w->proc)
+      break;
+  pthread_mutex_unlock(&p->lock);
+  return w;
+}
+
+static lf_worker *by_id(lf_pool *p, int id) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->id == id)
+      return w;
+  return NULL;
+}
+
+/* Not by closing alone: a process between fork and exec may hold a copy. */
+static void unwatch(lf_fleet *f, int fd) {
+  epoll_ctl(f->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* The template answers. */
+static void read_template(lf_pool *p) {
+  lf_launched news;
+  int n;
+  while ((n = lf_launch_receive(p->fleet->control, &news)) > 0) {
+    lf_worker *w = by_id(p, news.id);
+    if (w && w->proc && news.pid > 0)
+      note_started(w, news.pid);
+    else if (w && w->proc)
+      note_not_started(w, "fork", -news.pid);
+  }
+  if (n == 0)
+    return;
+  /* It has died: those that were being started may not be. */
+  pthread_mutex_lock(&p->lock);
+  unwatch(p->fleet, p->fleet->control);
+  lf_fd_close(p->fleet->control);
+  p->fleet->control = -1;
+  p->fleet->no_template = true;
+  snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s",
+           "the process that workers are forked from has died");
+  pthread_mutex_unlock(&p->lock);
+  waitpid(p->fleet->template, NULL, 0);
+  p->fleet->template = 0;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->mode == STARTING && w->proc && !w->proc->pid)
+      note_not_started(w, "the process that they are forked from has died", 0);
+}
+
+/* --- Ending --- */
+
+/* A worker that died before it was ready: what that means for the pool. */
+static char *died_starting(lf_pool *p, const lf_lost *lost) {
+  char text[200];
+  lf_buf words;
+  lf_buf_init(&words, NULL, 0);
+  bool by_hand = lost->signal == SIGKILL || lost->signal == SIGTERM;
+  if (by_hand && ++p->fleet->failures < FAILURES && !p->fleet->no_template)
+    return NULL;
+  text[0] = '\0';
+  if (lf_lost_put(&words, lost, "starting") == 0)
+    snprintf(text, sizeof text, "%.*s", (int)(words.len - sizeof *lost),
+             (char *)words.data + sizeof *lost);
+  char *end = strstr(text, " while running starting");
+  if (end)
+    strcpy(end, " while starting");
+  lf_buf_fini(&words);
+  return lf_strndup(text, strlen(text));
+}
+
+/* Under the lock: what it had begun is lost, the rest goes back. */
+static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
+  lf_link back;
+  lf_list_init(&back);
+  lf_end_drop_parcels(&c->end);
+  lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
+  lf_fleet_requeue(p, &back);
+  for (uint32_t i = 0; i < c->nflights; i++) {
+    lf_task *t = c->flights[i].task;
+    if (!t)
+      continue;
+    bool begun = !t->pinned || !lf_fleet_take_back(t);
+    if (begun)
+      lf_fleet_finish_flight(c, i);
+    if (begun) {
+      c->worker->started++;
+      c->worker->failed++;
+      lf_list_add(lost, &t->link);
+    } else {
+      lf_list_add(&c->worker->pinned, &t->link);
+      c->worker->npinned++;
+    }
+  }
+}
+
+/* A task that was lost: a part of a loop tells it with the items. */
+static void lose(lf_task *t, const lf_lost *lost) {
+  lf_chunk *c = t->chunk;
+  if (c) {
+    t->chunk = NULL;
+    c->task = t;
+    c->failed = true;
+    c->finished = 0;
+    c->error = LF_LOST;
+    (void)lf_lost_put(&c->why, lost, lf_task_label(t));
+    lf_job_done(t->job, c, 0);
+    if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
+      lf_task_end(t, LF_FINISHED);
+  } else {
+    lf_task_lose(t, lost);
+  }
+  lf_task_unref(t);
+}
+
+static lf_lost status_of(const lf_proc *c) {
+  siginfo_t info = {0};
+  lf_lost lost = {.pid = c->pid};
+  if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED) != 0)
+    lost.signal = SIGKILL; /* someone else has waited for it */
+  else if (info.si_code == CLD_EXITED)
+    lost.exitcode = info.si_status;
+  else
+    lost.signal = info.si_status;
+  return lost;
+}
+
+/* The process has ended. */
+static void bury(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_link tasks, *l;
+  lf_list_init(&tasks);
+  lf_lost lost = status_of(w->proc);
+  unwatch(p->fleet, w->proc->pidfd);
+  lf_fleet_pump(p); /* what it has said */
+  pthread_mutex_lock(&p->lock);
+  lf_proc *c = w->proc;
+  char *broken = NULL;
+  sort_out(p, c, &tasks);
+  if (!c->ready) {
+    p->fleet->starting--;
+    if (!c->stopping)
+      broken = died_starting(p, &lost);
+  }
+  forget_worker(p, w);
+  w->proc = NULL;
+  bool more = w->npinned > 0 && !p->broken && !broken;
+  if (more && !p->shutdown) /* a broadcast still wants this very worker */
+    start_again(p, w);
+  pthread_mutex_unlock(&p->lock);
+  proc_free(c);
+  while ((l = lf_list_pop(&tasks)))
+    lose(lf_container_of(l, lf_task, link), &lost);
+  if (broken)
+    lf_pool_break(p, broken);
+  lf_free(broken);
+  lf_fleet_pump(p);
+}
+
+/* --- The thread --- */
+
+static void drain_bell(lf_fleet *f) {
+  uint64_t n;
+  while (read(f->bell, &n, sizeof n) > 0)
+    continue;
+}
+
+static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
+  for (int i = 0; i < n; i++) {
+    void *what = events[i].data.ptr;
+    if (what == &p->fleet->bell)
+      drain_bell(p->fleet);
+    else if (what == &p->fleet->control)
+      read_template(p);
+    else
+      bury(what);
+  }
+}
+
+/* Sleeps until something happens. While others look after the messages, it
+ * only looks whether they still do. */
+static void sleep_on(lf_pool *p, uint64_t *visits) {
+  struct epoll_event events[EVENTS];
+  lf_fleet *f = p->fleet;
+  struct timespec nap = {.tv_nsec = NAP_NS};
+  uint64_t now = atomic_load(&f->visits);
+  bool napping = now != *visits;
+  *visits = now;
+  if (!napping) {
+    lf_fleet_arm(p);
+    if (lf_fleet_has_news(p))
+      return;
+  }
+  bool brief = napping || f->unbalanced;
+  lf_count_awake(-1);
+  int n = (int)syscall(SYS_epoll_pwait2, f->epoll, events, EVENTS,
+                       brief ? &nap : NULL, NULL, (size_t)8);
+  lf_count_awake(1);
+  look_at_events(p, events, n);
+}
+
+static bool open_all(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  f->epoll = epoll_create1(EPOLL_CLOEXEC);
+  f->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (f->epoll < 0 || f->bell < 0)
+    return false;
+  lf_fd_own(f->epoll);
+  lf_fd_own(f->bell);
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &f->bell};
+  epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->bell, &event);
+  if (!lf_launch_open(p))
+    return false;
+  event.data.ptr = &f->control;
+  if (f->control >= 0)
+    epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->control, &event);
+  return true;
+}
+
+/* Sets p->ended, which only the keeper reads, when nothing can happen any more. */
+static bool is_over(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  bool over = lf_pool_try_end(p);
+  pthread_mutex_unlock(&p->lock);
+  return over;
+}
+
+static void close_all(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  pthread_mutex_lock(&p->lock);
+  int epoll = f->epoll, bell = f->bell, control = f->control;
+  f->epoll = f->bell = f->control = -1;
+  lf_count_awake(-f->counted);
+  f->counted = 0;
+  pthread_mutex_unlock(&p->lock);
+  lf_fd_close(control);
+  if (f->template > 0)
+    waitpid(f->template, NULL, 0);
+  lf_fd_close(epoll);
+  lf_fd_close(bell);
+}
+
+static void keeper_main(void *pool) {
+  lf_pool *p = pool;
+  uint64_t visits = 0;
+  lf_worker *w;
+  bool good = open_all(p);
+  if (!good && !p->fleet->trouble[0])
+    snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s",
+             strerror(errno));
+  p->fleet->failures = good ? 0 : -1;
+  lf_unpark(p->fleet->opening);
+  while (good && !p->ended) {
+    while ((w = wanted(p)))
+      start(w);
+    lf_fleet_pump(p);
+    if (!wanted(p) && !is_over(p))
+      sleep_on(p, &visits);
+  }
+  pthread_mutex_lock(&p->lock);
+  p->ended = p->shutdown = true;
+  pthread_mutex_unlock(&p->lock);
+  close_all(p);
+  lf_pool_end(p);
+  lf_pool_unref(p);
+}
+
+int lf_pool_processes(lf_pool *p, char *why, size_t size) {
+  char name[32];
+  lf_parker here;
+  lf_parker_init(&here);
+  lf_fleet *f = lf_zalloc(sizeof *f);
+  if (f) {
+    f->epoll = f->bell = f->control = -1;
+    f->opening = &here;
+    lf_outcome_init(&f->after);
+    p->fleet = f;
+    snprintf(name, sizeof name, "%.10s_keeper", p->o.name);
+    lf_pool_ref(p);
+    if (lf_thread_start(name, keeper_main, p) == 0) {
+      while (lf_doze(&here, LF_FOREVER) != 0)
+        continue;
+      if (f->failures == 0)
+        return 0;
+      snprintf(why, size, "cannot start worker processes: %s", f->trouble);
+      return LF_EBROKEN;
+    }
+    lf_pool_unref(p); /* not the last */
+  }
+  snprintf(why, size, "cannot start worker processes: no thread for them");
+  return LF_EBROKEN;
+}

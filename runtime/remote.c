@@ -1,0 +1,725 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See remote.h. */
+#include "remote.h"
+
+#include "fleet.h"
+#include "mem.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { IDLE_NS = 50000000, SOON_NS = 50000 };
+
+struct lf_remote {
+  lf_pool *pool; /* the reference of the process */
+  lf_worker *worker;
+  lf_region *region;
+  lf_end end;
+  int bell;
+  bool stop;      /* the program will send nothing more */
+  bool go;        /* it may go on, after lf_remote_unblock */
+  bool answered;  /* a reply has come */
+  lf_msg answer;
+  lf_pool_stats stats;
+  lf_job *job;    /* received last; a reference */
+  /* Tasks that the program knows, too: number -> lf_task *. There is a reference
+   * to those of which the program is to tell the end. The lock. */
+  lf_table tasks;
+  uint64_t last_number;
+  uint64_t lent_id; /* the job that was sent last */
+  int parts;      /* parts of loops sent and not ended */
+  lf_link runners; /* that wait for their turn */
+  lf_link waiting; /* tasks that run here and wait */
+  bool sending_runners;
+};
+
+/* --- Sending --- */
+
+static void ring_bell(lf_remote *r) {
+  uint64_t one = 1;
+  if (atomic_load(&r->region->armed) && atomic_exchange(&r->region->armed, 0)) {
+    ssize_t n = write(r->bell, &one, sizeof one);
+    (void)n;
+  }
+}
+
+/* Under the lock: waits until all is written. */
+static void flush(lf_remote *r) {
+  int64_t soon = 0;
+  ring_bell(r);
+  while (!lf_end_flush(&r->end)) {
+    struct timespec moment = {.tv_nsec = SOON_NS};
+    int64_t now = lf_now();
+    soon = soon ? soon : now + SOON_NS;
+    ring_bell(r);
+    if (now < soon)
+      lf_relax();
+    else
+      nanosleep(&moment, NULL);
+  }
+}
+
+/* Under the lock: sends, waiting for room. */
+static int post(lf_remote *r, lf_msg *msg, const lf_load *load) {
+  int err = lf_end_send(&r->end, msg, load);
+  flush(r);
+  return err;
+}
+
+static int tell(lf_remote *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
+  static const lf_load none;
+  lf_msg msg = {.kind = (uint8_t)kind, .id = id, .flag = flag};
+  pthread_mutex_lock(&r->pool->lock);
+  int err = post(r, &msg, &none);
+  pthread_mutex_unlock(&r->pool->lock);
+  return err;
+}
+
+/* A result that could not be sent for lack of memory is an error in its place. */
+static void tell_lack(lf_remote *r, lf_msg *msg) {
+  static char text[] = "not enough memory";
+  lf_buf body;
+  lf_buf_init(&body, text, sizeof text);
+  body.len = sizeof text - 1;
+  lf_load load = {.body = &body, .to = body.len};
+  msg->kind = LF_MSG_RESULT;
+  msg->state = LF_FAILED;
+  msg->error = LF_BROKEN;
+  (void)post(r, msg, &load);
+}
+
+void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
+  if (!t->job) {
+    lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->flight, .error = t->error};
+    msg.state = (uint8_t)state;
+    lf_load load = lf_load_task(t);
+    pthread_mutex_lock(&r->pool->lock);
+    if (post(r, &msg, &load) != 0)
+      tell_lack(r, &msg);
+    pthread_mutex_unlock(&r->pool->lock);
+  }
+  lf_task_end(t, state);
+  lf_task_unref(t);
+}
+
+/* A part of a loop that was received has ended. */
+static void part_done(lf_job *job, lf_task *t, lf_chunk *c, int64_t ns) {
+  lf_remote *r = lf_job_pool(job)->remote;
+  lf_msg msg = {.kind = LF_MSG_PART, .id = t->flight, .a = c->finished};
+  msg.b = (uint64_t)ns;
+  msg.flag = c->failed;
+  msg.error = (uint8_t)c->error;
+  lf_load load = {.body = &c->out, .to = c->out.len};
+  load.tail = c->why.data;
+  load.tail_len = c->why.len;
+  pthread_mutex_lock(&r->pool->lock);
+  if (post(r, &msg, &load) != 0)
+    tell_lack(r, &msg);
+  pthread_mutex_unlock(&r->pool->lock);
+  lf_chunk_free(c);
+}
+
+/* --- Submitting --- */
+
+/* Under the lock: a number for the task, of which a reference is kept. */
+static bool note_sent(lf_remote *r, lf_task *t, uint64_t *id) {
+  *id = r->last_number + 2;
+  if (lf_table_add(&r->tasks, *id, t) != 0)
+    return false;
+  r->last_number = *id;
+  lf_task_ref(t);
+  t->flight = *id;
+  t->names = 1;
+  return true;
+}
+
+/* Under the lock: the program does not know it after all. */
+static void unnote(lf_remote *r, lf_task *t) {
+  lf_table_del(&r->tasks, t->flight);
+  t->names = 0;
+  lf_task_unref(t);
+}
+
+static uint64_t name(void *user, lf_task *t) {
+  (void)user;
+  return t->names > 0 ? t->flight : 0;
+}
+
+static lf_task *find_locked(lf_remote *r, uint64_t id) {
+  lf_entry *e = lf_table_find(&r->tasks, id);
+  if (e) {
+    lf_task *t = e->value;
+    t->names++;
+    if (atomic_fetch_add(&t->refs, 1) == 0)
+      t->revived++; /* whoever is about to free it does not */
+    return t;
+  }
+  lf_task *t = lf_task_new(r->pool);
+  if (!t || lf_table_add(&r->tasks, id, t) != 0) {
+    if (t)
+      lf_task_unref(t);
+    return NULL;
+  }
+  lf_task_start(t); /* as far as can be told */
+  t->flight = id;
+  t->names = 1;
+  return lf_task_ref(t); /* one is the table's, until it has ended */
+}
+
+static lf_task *find(void *user, uint64_t id) {
+  lf_remote *r = user;
+  pthread_mutex_lock(&r->pool->lock);
+  lf_task *t = find_locked(r, id);
+  pthread_mutex_unlock(&r->pool->lock);
+  return t;
+}
+
+static const lf_names names = {name, find};
+
+bool lf_remote_release(lf_remote *r, lf_task *t) {
+  static const lf_load none;
+  pthread_mutex_lock(&r->pool->lock);
+  bool last = t->revived == 0;
+  if (last) {
+    lf_msg msg = {.kind = LF_MSG_RELEASE, .id = t->flight, .a = t->names};
+    lf_table_del(&r->tasks, t->flight);
+    if (!t->job)
+      (void)post(r, &msg, &none);
+  } else {
+    t->revived--;
+  }
+  pthread_mutex_unlock(&r->pool->lock);
+  return last;
+}
+
+/* Under the lock. The task is running from here on, as far as can be told. */
+static int post_task(lf_remote *r, lf_task *t, lf_msg *msg) {
+  if (!note_sent(r, t, &msg->id))
+    return LF_ENOMEM;
+  lf_load load = {.body = &t->data, .to = t->data.len};
+  msg->slot = t->code ? t->code->id : 0;
+  int err = post(r, msg, &load);
+  if (err)
+    unnote(r, t);
+  return err;
+}
+
+static int submit_call(lf_remote *r, lf_task *t) {
+  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = 1};
+  lf_task_start(t);
+  pthread_mutex_lock(&r->pool->lock);
+  int err = post_task(r, t, &msg);
+  pthread_mutex_unlock(&r->pool->lock);
+  if (err == 0)
+    lf_buf_fini(&t->data); /* what it was given has been sent */
+  return err;
+}
+
+/* Under the lock: the job's setup, unless it was sent last. */
+static int post_job(lf_remote *r, lf_job *job) {
+  if (r->lent_id == lf_job_id(job))
+    return 0;
+  lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
+  const lf_buf *setup = lf_job_setup(job);
+  lf_load load = {.body = setup, .to = setup->len};
+  int err = post(r, &msg, &load);
+  if (err == 0)
+    r->lent_id = lf_job_id(job);
+  return err;
+}
+
+static int post_part(lf_remote *r, lf_task *t, const lf_chunk *c) {
+  lf_msg msg = {.kind = LF_MSG_SUBMIT_CHUNK};
+  int err = post_job(r, t->job);
+  if (err || !note_sent(r, t, &msg.id))
+    return LF_ENOMEM;
+  msg.slot = t->code ? t->code->id : 0;
+  err = lf_chunk_send(&r->end, &msg, c);
+  flush(r);
+  return err;
+}
+
+/* Sends parts of loops, a few at a time, so that their sizes can adapt. */
+static void send_runners(lf_remote *r) {
+  lf_link *l;
+  if (r->sending_runners)
+    return;
+  r->sending_runners = true;
+  while (r->parts <= r->pool->o.max_workers && (l = lf_list_pop(&r->runners))) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    lf_chunk *c = lf_task_start(t) ? lf_job_claim(t->job, t) : NULL;
+    if (!c) {
+      if (lf_task_state(t) == LF_RUNNING)
+        lf_task_end(t, LF_FINISHED);
+      lf_task_unref(t);
+      continue;
+    }
+    t->chunk = c;
+    r->parts++;
+    pthread_mutex_lock(&r->pool->lock);
+    int err = post_part(r, t, c);
+    pthread_mutex_unlock(&r->pool->lock);
+    lf_check(err == 0);
+    lf_task_unref(t);
+  }
+  r->sending_runners = false;
+}
+
+int lf_remote_submit(lf_remote *r, lf_task *t) {
+  if (lf_remote_is_closed(r) && !t->job)
+    return LF_ESHUTDOWN;
+  if (!t->job)
+    return submit_call(r, t);
+  lf_list_add(&r->runners, &lf_task_ref(t)->link);
+  send_runners(r);
+  return 0;
+}
+
+int lf_remote_broadcast(lf_remote *r, lf_task **tasks) {
+  if (lf_remote_is_closed(r))
+    return LF_ESHUTDOWN;
+  int n = r->pool->o.max_workers, err = 0;
+  pthread_mutex_lock(&r->pool->lock);
+  for (int i = 0; i < n && err == 0; i++) {
+    lf_msg msg = {.kind = LF_MSG_BROADCAST, .a = (uint64_t)(n - i)};
+    lf_task_start(tasks[i]);
+    err = post_task(r, tasks[i], &msg);
+  }
+  pthread_mutex_unlock(&r->pool->lock);
+  return err;
+}
+
+/* --- Receiving --- */
+
+/* A task to be run here. */
+static void receive_task(lf_remote *r) {
+  lf_end *end = &r->end;
+  lf_pool *p = r->pool;
+  lf_task *t = lf_task_new(p);
+  bool chunk = end->msg.kind == LF_MSG_CHUNK;
+  bool fine = t && !end->no_memory && (!chunk || r->job);
+  if (fine && chunk) {
+    t->chunk = lf_chunk_import(end->msg.a, end->msg.b,
+                               end->msg.tail ? &end->body : NULL,
+                               end->tail.data, (size_t)end->msg.c);
+    fine = t->chunk != NULL;
+    t->job = lf_job_ref(r->job);
+  } else if (fine) {
+    fine = lf_buf_move(&t->data, &end->body) == 0;
+  }
+  if (!fine) { /* nothing can be kept here any more: the program sees it end */
+    fprintf(stderr, "lfut: a worker process has no memory left\n");
+    lf_fork_exit(EXIT_FAILURE);
+  }
+  t->flight = end->msg.id;
+  t->slot = (uint8_t)end->msg.slot;
+  t->pinned = end->msg.flag ? (uint32_t)r->worker->id : 0;
+  lf_list_add(end->msg.flag ? &r->worker->pinned : &p->queue, &t->link);
+}
+
+/* A task that was submitted from here has ended. */
+static void receive_done(lf_remote *r) {
+  lf_end *end = &r->end;
+  pthread_mutex_lock(&r->pool->lock);
+  lf_entry *e = lf_table_find(&r->tasks, end->msg.id);
+  lf_task *t = e ? e->value : NULL;
+  pthread_mutex_unlock(&r->pool->lock);
+  if (!t || lf_task_done(t))
+    return;
+  lf_state state = end->msg.state;
+  lf_chunk *c = t->chunk;
+  t->chunk = NULL;
+  if (c) {
+    r->parts--;
+    c->finished = end->msg.a;
+    c->failed = end->msg.flag & 1 || end->no_memory || state == LF_FAILED;
+    c->dropped = end->msg.flag & 2;
+    c->error = end->msg.error;
+    bool refused = state == LF_FAILED; /* the body is why */
+    (void)lf_buf_move(refused ? &c->why : &c->out, &end->body);
+    if (!refused)
+      (void)lf_buf_move(&c->why, &end->tail);
+    if (c->dropped)
+      lf_job_drop(t->job, c);
+    else
+      lf_job_done(t->job, c, (int64_t)end->msg.b);
+    state = LF_FINISHED;
+  } else {
+    t->error = end->msg.error;
+    if (end->msg.tail)
+      t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
+    if (lf_buf_move(&t->data, &end->body) != 0 || end->no_memory)
+      state = LF_FAILED;
+  }
+  lf_task_end(t, state);
+  lf_task_unref(t);
+  send_runners(r);
+}
+
+/* One of the tasks that wait here would do so for ever. */
+static void receive_stuck(lf_remote *r) {
+  for (lf_link *l = r->waiting.next; l != &r->waiting; l = l->next) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    if (t->flight != r->end.msg.id || t->stuck)
+      continue;
+    t->trace = lf_strndup((char *)r->end.body.data, r->end.body.len);
+    t->stuck = true;
+    r->pool->o.ops->stuck(r->worker->vm, t);
+    return;
+  }
+}
+
+void lf_remote_receive(lf_remote *r) {
+  while (!r->stop && lf_end_receive(&r->end)) {
+    if (atomic_load_explicit(&r->end.in->want, memory_order_relaxed)) {
+      atomic_store(&r->region->armed, 1);
+      ring_bell(r);
+    }
+    switch (r->end.msg.kind) {
+    case LF_MSG_TASK:
+    case LF_MSG_CHUNK:
+      receive_task(r);
+      break;
+    case LF_MSG_JOB:
+      if (r->job)
+        lf_job_unref(r->job);
+      r->job = lf_job_import(r->pool, &r->end.body, part_done);
+      break;
+    case LF_MSG_DONE:
+      receive_done(r);
+      break;
+    case LF_MSG_STUCK:
+      receive_stuck(r);
+      break;
+    case LF_MSG_GO:
+      r->go = true;
+      break;
+    case LF_MSG_REPLY:
+      r->answered = true;
+      r->answer = r->end.msg;
+      if (r->end.body.len == sizeof r->stats)
+        memcpy(&r->stats, r->end.body.data, sizeof r->stats);
+      break;
+    case LF_MSG_STOP:
+      r->stop = true;
+      break;
+    default:
+      break;
+    }
+  }
+  if (atomic_load_explicit(&r->end.in->want, memory_order_relaxed)) {
+    atomic_store(&r->region->armed, 1);
+    ring_bell(r);
+  }
+}
+
+/* --- Running --- */
+
+static bool begin(lf_remote *r, lf_task *t) {
+  _Atomic uint32_t *slot = &r->region->slots[t->slot];
+  uint32_t word = atomic_load(slot);
+  atomic_store(&r->region->busy, 1);
+  bool begun =
+      (word & 3) == LF_SLOT_SENT &&
+      atomic_compare_exchange_strong(slot, &word, (word & ~3u) | LF_SLOT_BEGUN);
+  if (!begun) /* it was taken back: the slot can be used again */
+    atomic_store(slot, word & ~3u);
+  atomic_fetch_add(&r->region->begun, 1);
+  return begun;
+}
+
+lf_task *lf_remote_take(lf_remote *r, bool pinned) {
+  lf_link *l;
+  lf_link *from = pinned ? &r->worker->pinned : &r->pool->queue;
+  while ((l = lf_list_pop(from))) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    if (begin(r, t))
+      return t;
+    if (t->chunk) {
+      lf_chunk_free(t->chunk);
+      t->chunk = NULL;
+    }
+    lf_task_unref(t);
+  }
+  return NULL;
+}
+
+static void learn_time(lf_remote *r, int64_t ns) {
+  uint64_t old = atomic_load_explicit(&r->region->task_ns, memory_order_relaxed);
+  uint64_t new = old ? (3 * old + (uint64_t)ns) / 4 : (uint64_t)ns;
+  atomic_store_explicit(&r->region->task_ns, new + 1, memory_order_relaxed);
+}
+
+static void run_task(lf_remote *r, lf_task *t) {
+  int64_t since = lf_now();
+  r->worker->swept = false;
+  lf_task_start(t);
+  r->pool->o.ops->run(r->worker->vm, t);
+  learn_time(r, lf_now() - since);
+}
+
+static bool has_work(lf_remote *r) {
+  lf_worker *w = r->worker;
+  return lf_ring_filled(r->end.in) > 0 || w->taken || atomic_load(&w->ready);
+}
+
+static lf_spin_time idling = LF_SPIN_TIME;
+
+/* Nothing to do now. */
+static void rest(lf_remote *r) {
+  lf_worker *w = r->worker;
+  int64_t since = lf_now(), deadline = lf_worker_deadline(w);
+  atomic_store(&r->region->busy, 0);
+  ring_bell(r);
+  int64_t end = since + lf_spin_ns(&idling);
+  for (int i = 1; lf_may_spin() && !has_work(r); i++) {
+    lf_relax();
+    if (i % 32 == 0 && lf_now() >= end)
+      break;
+  }
+  if (!has_work(r)) {
+    int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
+    soon = soon < deadline ? soon : deadline;
+    if (lf_doze(w->parker_at, soon) == LF_ETIMEOUT && soon < deadline) {
+      w->swept = true;
+      r->pool->o.ops->idle(w->vm);
+    }
+  }
+  lf_spin_learn(&idling, lf_now() - since);
+}
+
+/* One step of the worker's life; false: it is to leave. */
+static bool step(lf_remote *r) {
+  lf_run *run = lf_worker_ready(r->worker); /* receives, too */
+  if (run) {
+    atomic_store(&r->region->busy, 1);
+    r->pool->o.ops->resume(r->worker->vm, run);
+    return true;
+  }
+  lf_task *t = lf_remote_take(r, true);
+  t = t ? t : lf_remote_take(r, false);
+  if (t)
+    run_task(r, t);
+  else if (r->stop)
+    return false;
+  else
+    rest(r);
+  return true;
+}
+
+/* --- Blocking --- */
+
+void lf_remote_block(lf_remote *r) {
+  atomic_store(&r->region->busy, 0);
+  tell(r, LF_MSG_BLOCK, 0, 0);
+}
+
+void lf_remote_unblock(lf_remote *r) {
+  r->go = false;
+  atomic_store(&r->region->busy, 1);
+  tell(r, LF_MSG_UNBLOCK, 0, 0);
+  for (;;) {
+    lf_remote_receive(r);
+    if (r->go)
+      return;
+    lf_doze(r->worker->parker_at, LF_FOREVER);
+  }
+}
+
+void lf_remote_wait(lf_task *t, lf_waits *waits) {
+  lf_remote *r = t->pool ? t->pool->remote : NULL;
+  lf_buf ids;
+  lf_task *a;
+  if (!r)
+    return;
+  lf_buf_init(&ids, NULL, 0);
+  for (size_t i = 0; (a = waits->awaited(waits, i)); i++)
+    if (a->names > 0 && lf_task_state(a) == LF_RUNNING)
+      (void)lf_buf_put(&ids, &a->flight, sizeof a->flight);
+  lf_list_add(&r->waiting, &t->link);
+  if (ids.len > 0) {
+    lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->flight, .flag = waits->any};
+    lf_load load = {.body = &ids, .to = ids.len};
+    pthread_mutex_lock(&r->pool->lock);
+    t->told = post(r, &msg, &load) == 0;
+    pthread_mutex_unlock(&r->pool->lock);
+  }
+  lf_buf_fini(&ids);
+}
+
+void lf_remote_unwait(lf_task *t) {
+  lf_remote *r = t->pool ? t->pool->remote : NULL;
+  if (!r)
+    return;
+  lf_list_del(&t->link);
+  if (t->told)
+    tell(r, LF_MSG_UNWAIT, t->flight, 0);
+  t->told = false;
+}
+
+/* --- Questions --- */
+
+/* Asks the program and waits for its answer. */
+static uint64_t ask(lf_remote *r, lf_msg_kind kind, uint64_t id) {
+  r->answered = false;
+  tell(r, kind, id, 0);
+  while (lf_self == r->worker) {
+    lf_remote_receive(r);
+    if (r->answered)
+      return r->answer.a;
+    lf_doze(r->worker->parker_at, LF_FOREVER);
+  }
+  return 0; /* another thread has no ear for it */
+}
+
+/* It has ended, as the program has said; what has become of it is on its way. */
+static void await_done(lf_remote *r, lf_task *t) {
+  while (!lf_task_done(t)) {
+    lf_remote_receive(r);
+    if (!lf_task_done(t))
+      lf_doze(r->worker->parker_at, LF_FOREVER);
+  }
+}
+
+bool lf_remote_cancel(lf_remote *r, lf_task *t) {
+  if (lf_task_done(t) || t->names == 0)
+    return lf_task_cancel(t);
+  if (!ask(r, LF_MSG_CANCEL, t->flight))
+    return false;
+  await_done(r, t);
+  return lf_task_state(t) == LF_CANCELLED;
+}
+
+lf_state lf_remote_look(lf_remote *r, lf_task *t) {
+  if (t->names == 0 || lf_task_done(t))
+    return lf_task_state(t);
+  lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->flight);
+  if (state < LF_FINISHED)
+    return state;
+  await_done(r, t);
+  return lf_task_state(t);
+}
+
+void lf_remote_stat(lf_remote *r, lf_pool_stats *s) {
+  ask(r, LF_MSG_STATS, 0);
+  *s = r->stats;
+}
+
+void lf_remote_shutdown(lf_remote *r, bool cancel) {
+  atomic_store(&r->region->closed, 1);
+  tell(r, LF_MSG_SHUTDOWN, 0, cancel);
+}
+
+bool lf_remote_is_closed(lf_remote *r) {
+  return atomic_load(&r->region->closed);
+}
+
+/* --- Life --- */
+
+static _Noreturn void die(const char *why) {
+  fprintf(stderr, "lfut: a worker process cannot start: %s\n", why);
+  lf_fork_exit(EXIT_FAILURE);
+}
+
+/* The program's pool, as it is seen from here. */
+static lf_remote *remote_new(const lf_pool_options *options, int id,
+                             lf_region *region, int bell) {
+  lf_remote *r = lf_zalloc(sizeof *r);
+  lf_pool *p = r ? lf_pool_new(options) : NULL;
+  lf_worker *w = p ? lf_worker_in_caller(p) : NULL;
+  if (!w)
+    die("not enough memory");
+  p->remote = r;
+  r->pool = p;
+  r->worker = w;
+  r->region = region;
+  r->bell = bell;
+  lf_list_init(&r->runners);
+  lf_list_init(&r->waiting);
+  w->id = id;
+  w->mode = ACTIVE;
+  w->next_deadline = LF_FOREVER;
+  w->parker_at = &region->parker;
+  lf_end_init(&r->end, &region->in, &region->out, p, &names, r);
+  r->last_number = 1; /* odd */
+  return r;
+}
+
+static void send_broken(lf_remote *r, int err, lf_buf *why) {
+  static char text[] = "not enough memory";
+  lf_msg msg = {.kind = LF_MSG_BROKEN};
+  lf_load load = {.body = why, .to = why->len};
+  if (err != LF_EBROKEN) {
+    lf_buf_reset(why);
+    (void)lf_buf_put(why, text, sizeof text - 1);
+    load.to = why->len;
+  }
+  pthread_mutex_lock(&r->pool->lock);
+  (void)post(r, &msg, &load);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
+static _Noreturn void live(lf_remote *r) {
+  char name[32];
+  lf_buf why;
+  lf_worker *w = r->worker;
+  lf_buf_init(&why, NULL, 0);
+  snprintf(name, sizeof name, "%.10s_%d", r->pool->o.name, w->id);
+  prctl(PR_SET_NAME, name);
+  lf_count_outside(&r->region->load);
+  lf_pool_catch_interrupts();
+  lf_self = w;
+  w->thread = pthread_self();
+  int err = r->pool->o.ops->open(w, &w->vm, &why);
+  if (err) {
+    send_broken(r, err, &why);
+    lf_fork_exit(EXIT_FAILURE);
+  }
+  tell(r, LF_MSG_READY, 0, 0);
+  while (step(r))
+    continue;
+  r->pool->o.ops->close(w->vm);
+  lf_fork_exit(EXIT_SUCCESS);
+}
+
+void lf_remote_main(const lf_pool_options *options, int id, int region_fd,
+                    int bell) {
+  lf_pool_options o = *options;
+  lf_region *region = lf_region_map(region_fd);
+  if (!region)
+    die("no shared memory");
+  close(region_fd);
+  lf_fd_own(bell);
+  o.host = NULL;
+  o.program = NULL;
+  o.setup_free = NULL;
+  live(remote_new(&o, id, region, bell));
+}
+
+void lf_remote_spawned(int id, const lf_vmops *ops, lf_remote_make *make) {
+  lf_pool_options o = {.name = "", .ops = ops};
+  pid_t parent = getppid();
+  lf_region *region = lf_region_map(LF_REMOTE_REGION);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (!region || getppid() != parent)
+    die("no shared memory");
+  close(LF_REMOTE_REGION);
+  lf_fd_own(LF_REMOTE_BELL);
+  signal(SIGINT, SIG_IGN);
+  lf_remote *r = remote_new(&o, id, region, LF_REMOTE_BELL);
+  while (!lf_end_receive(&r->end))
+    lf_doze(r->worker->parker_at, LF_FOREVER);
+  o.max_workers = (int)r->end.msg.a;
+  o.name = lf_strndup((char *)r->end.tail.data, r->end.tail.len);
+  o.setup = o.name && !r->end.no_memory ? make(&r->end.body) : NULL;
+  if (!o.setup)
+    die("not enough memory");
+  r->pool->o = o;
+  live(r);
+}
