@@ -156,6 +156,7 @@ static void take_process_options(lua_State *L, lfb_state *S, lfb_setup *setup,
   options->max_tasks = (uint64_t)luaL_optinteger(L, MAX_TASKS, 0);
   if (strcmp(luaL_optstring(L, START_METHOD, "fork"), "fork") == 0) {
     setup->image = S;
+    setup->picture = lfb_picture_take(L, S);
     return;
   }
   lfb_setup_greet(L, S, setup, INITIALIZER);

@@ -129,7 +129,7 @@ static void pack_table(packer *P) {
     lfb_pack_class(P);
   } else {
     uint32_t n = lfb_packer_object(P, true);
-    uint32_t sizes[2] = {(uint32_t)lua_rawlen(L, -1), 0};
+    uint32_t sizes[2] = {0, 0}; /* known when it has been walked through */
     ((lfb_objrec *)P->objs.data)[n].hint = P->out->len + 1;
     put(P, LFB_T_TABLE, sizes, sizeof sizes);
     if (P->capturing)
@@ -165,12 +165,9 @@ static void end_run(packer *P, run *r) {
 /* The values of 1, 2, 3, ... as long as lua_next gives them in that order,
  * which it does for what is in a table's array part. True if there is more,
  * with the next pair on the stack. */
-static bool pack_sequence(packer *P, int table) {
+static bool pack_sequence(packer *P, int table, uint32_t *items) {
   lua_State *L = P->L;
   run r = {0, 0};
-  size_t items = lua_rawlen(L, table);
-  if (items > 1000 && lf_buf_grow(P->out, 8 * items) != 0)
-    luaL_error(L, "not enough memory"); /* room at once, not bit by bit */
   lua_Integer expected = 1;
   bool more;
   lua_pushnil(L);
@@ -185,14 +182,15 @@ static bool pack_sequence(packer *P, int table) {
     lfb_pack_value(P);
   }
   end_run(P, &r);
+  *items = (uint32_t)(expected - 1);
   return more;
 }
 
 static void pack_table_body(packer *P, uint32_t n, int table) {
   lua_State *L = P->L;
-  uint32_t pairs = 0;
+  uint32_t items, pairs = 0;
   bool meta = false;
-  bool more = pack_sequence(P, table);
+  bool more = pack_sequence(P, table, &items);
   put_tag(P, LFB_T_PAIRS);
   for (; more; more = lua_next(L, table), pairs++) {
     meta = meta || lfb_is_metafield(L, -2);
@@ -204,8 +202,10 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
   }
   put_tag(P, LFB_T_END);
   size_t hint = ((lfb_objrec *)P->objs.data)[n].hint;
-  if (hint)
-    memcpy(P->out->data + hint + sizeof pairs, &pairs, sizeof pairs);
+  if (hint) {
+    memcpy(P->out->data + hint, &items, sizeof items);
+    memcpy(P->out->data + hint + sizeof items, &pairs, sizeof pairs);
+  }
   if (hint && meta)
     lfb_pack_identity(P, table, n, true);
   if (lua_getmetatable(L, table)) {

@@ -31,6 +31,7 @@ typedef enum {
   /* First occurrences; the object's number is the next one. */
   LFB_T_TABLE,      /* has a body */
   LFB_T_CLOSURE,    /* pointer to code; has a body */
+  LFB_T_PICTURE,    /* uint32: a table that a forked worker has (picture.h) */
   LFB_T_CLASS,      /* identity, uint64 hash, uint64 length, stream */
   LFB_T_OPEN_CLASS, /* identity; has a body */
   LFB_T_SELF,       /* the table that this stream describes; has a body */

@@ -5,6 +5,7 @@
 #include "closure.h"
 #include "names.h"
 #include "packer.h"
+#include "setup.h"
 
 bool lfb_is_globals(lua_State *L) {
   lua_pushglobaltable(L);
@@ -78,9 +79,26 @@ void lfb_pack_function(packer *P) {
   lfb_packer_object(P, true);
 }
 
+/* A large table that the workers have already, as it is? */
+static bool pack_pictured(packer *P) {
+  if (!P->wire || P->wire == LFB_SOME_PROCESS || P->S->wire == P->wire ||
+      lfb_packer_find(P, lua_topointer(P->L, -1)))
+    return false;
+  const lfb_setup *setup = lf_pool_setup(P->wire);
+  int i = lfb_picture_find(P->L, P->S, setup->picture);
+  if (i < 0)
+    return false;
+  uint32_t number = (uint32_t)i;
+  put(P, LFB_T_PICTURE, &number, sizeof number);
+  lfb_packer_object(P, false);
+  return true;
+}
+
 /* The value at the top is an upvalue or a global: a table among these may be
  * used as a metatable in the worker. */
 static void pack_captured(packer *P) {
+  if (lua_istable(P->L, -1) && pack_pictured(P))
+    return;
   P->capturing = true;
   lfb_pack_value(P);
   P->capturing = false;

@@ -48,6 +48,8 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   else
     lua_pop(L, 1);
   lfb_part_open(L);
+  const lfb_setup *setup = lf_pool_setup(S->wire);
+  lfb_picture_keep(L, setup->picture);
 }
 
 /* --- Spawned --- */

@@ -27,6 +27,7 @@ void lfb_setup_free(void *p) {
   lfb_setup *setup = p;
   lf_buf_fini(&setup->initializer);
   lf_buf_fini(&setup->greeting);
+  lfb_picture_free(setup->picture);
   lfb_home_unref(setup->home);
   lf_free(setup);
 }

@@ -5,6 +5,7 @@
 #ifndef LFB_SETUP_H
 #define LFB_SETUP_H
 
+#include "picture.h"
 #include "state.h"
 
 /* The same for all workers of a pool: read-only, owned by the pool. */
@@ -15,6 +16,7 @@ typedef struct {
   bool has_initializer;
   const char *kind; /* "thread", "inline", "process" */
   /* For processes. */
+  lfb_picture *picture; /* what these have already; or NULL */
   lfb_state *image;  /* whose interpreter forked workers go on with */
   lf_buf greeting;   /* what spawned workers are told */
 } lfb_setup;

@@ -9,6 +9,7 @@
 #include "loan.h"
 #include "names.h"
 #include "pack.h"
+#include "setup.h"
 
 /* Stack slots from U->base: the objects by number, their metatables, and what a
  * stream within a stream describes. */
@@ -127,6 +128,13 @@ static void push_stdio(unpacker *U) {
 static void push_handle(unpacker *U) {
   const lfb_handle_class *class = &lfb_handles[get_byte(U)];
   class->push(U->L, U->S, get_pointer(U));
+  new_object(U, false);
+}
+
+/* What this forked worker has had from its beginning. */
+static void push_pictured(unpacker *U) {
+  const lfb_setup *setup = lf_pool_setup(U->S->wire);
+  lfb_picture_push(U->L, setup->picture, (int)get_u32(U));
   new_object(U, false);
 }
 
@@ -251,6 +259,9 @@ static void unpack_object(unpacker *U, unsigned tag) {
   }
   case LFB_T_CLOSURE:
     push_closure(U);
+    break;
+  case LFB_T_PICTURE:
+    push_pictured(U);
     break;
   case LFB_T_CLASS:
     push_class(U);

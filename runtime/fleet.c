@@ -11,6 +11,8 @@
 enum {
   AHEAD_NS = 100000, /* how much work is sent ahead to a busy worker */
   AHEAD = LF_SLOTS / 2,
+  LONG_NS = 2000000,
+  QUICK_NS = 10000, /* about what waking a worker takes */
   STUCK_NS = 20000, /* a worker that begins nothing for so long gives back */
 };
 
@@ -308,14 +310,33 @@ static int count_occupied(lf_pool *p) {
   return n;
 }
 
+/* One with nothing to do, rather one that is not asleep. */
 static lf_worker *find_free(lf_pool *p) {
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (can_take(w->proc) && !is_occupied(w->proc))
+  lf_worker *asleep = NULL;
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if (!can_take(w->proc) || is_occupied(w->proc))
+      continue;
+    if (!lf_parker_sleeps(&w->proc->region->parker))
       return w;
+    asleep = w;
+  }
+  return asleep;
+}
+
+/* One that will be through with what it has before another could be woken. */
+static lf_worker *find_quick(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if (!can_take(w->proc) || lf_parker_sleeps(&w->proc->region->parker))
+      continue;
+    uint64_t ns = atomic_load(&w->proc->region->task_ns);
+    if (ns > 0 && (ahead(w->proc) + 1) * ns < QUICK_NS)
+      return w;
+  }
   return NULL;
 }
 
-/* Of the busy ones, the one with the least to do, if that is little. */
+/* Of the busy ones, the one with the least to do, if that is little. What takes
+ * long is not sent ahead: it would begin out of turn. */
 static lf_worker *find_busy(lf_pool *p) {
   lf_worker *best = NULL;
   uint64_t least = UINT64_MAX;
@@ -323,8 +344,10 @@ static lf_worker *find_busy(lf_pool *p) {
     if (!can_take(w->proc))
       continue;
     uint64_t n = ahead(w->proc), ns = atomic_load(&w->proc->region->task_ns);
-    uint64_t depth = ns ? AHEAD_NS / ns : 1;
-    depth = depth < 1 ? 1 : depth > AHEAD ? AHEAD : depth;
+    if (ns == 0 || ns > LONG_NS)
+      continue;
+    uint64_t depth = AHEAD_NS / ns + 1;
+    depth = depth > AHEAD ? AHEAD : depth;
     if (n < depth && n < least) {
       least = n;
       best = w;
@@ -408,6 +431,8 @@ static void dispatch(lf_pool *p, lf_outcome *after) {
   let_go_on(p, &occupied);
   send_pinned(p, after);
   lf_worker *w;
+  while (p->queued > 0 && (w = find_quick(p)))
+    send_next(p, w, after);
   while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p))) {
     send_next(p, w, after);
     occupied++;
@@ -420,7 +445,7 @@ static void dispatch(lf_pool *p, lf_outcome *after) {
   if (p->fleet->no_template && hands == 0 && wants_hands(p) && !after->broken)
     after->broken =
         lf_strndup(p->fleet->trouble, strlen(p->fleet->trouble));
-  while (p->queued > (size_t)p->fleet->starting && (w = find_busy(p)))
+  while (p->queued > 0 && p->fleet->starting == 0 && (w = find_busy(p)))
     send_next(p, w, after);
   if (p->queued == 0)
     rebalance(p, after);
@@ -736,7 +761,8 @@ bool lf_fleet_has_news(lf_pool *p) {
   bool news = atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
   for (lf_worker *w = p->workers; w && !news; w = w->next)
     news = w->proc && (lf_ring_filled(w->proc->end.in) > 0 ||
-                       !lf_list_empty(&w->proc->end.parcels));
+                       (!lf_list_empty(&w->proc->end.parcels) &&
+                        lf_ring_room(w->proc->end.out) > 0));
   pthread_mutex_unlock(&p->lock);
   return news;
 }

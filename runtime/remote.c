@@ -371,6 +371,7 @@ static void receive_stuck(lf_remote *r) {
     t->trace = lf_strndup((char *)r->end.body.data, r->end.body.len);
     t->stuck = true;
     r->pool->o.ops->stuck(r->worker->vm, t);
+    lf_unpark(r->worker->parker_at); /* if it waits in the middle of a task */
     return;
   }
 }

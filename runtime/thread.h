@@ -67,6 +67,11 @@ static inline bool lf_parker_woken(lf_parker *parker) {
   return atomic_load_explicit(&parker->word, memory_order_acquire) == 1;
 }
 
+/* True when someone sleeps on it, or is about to. */
+static inline bool lf_parker_sleeps(const lf_parker *parker) {
+  return atomic_load_explicit(&parker->word, memory_order_relaxed) == 2;
+}
+
 /* Threads that are awake: those of lf_thread_start count themselves, a
  * program's own thread is counted by this (1, later -1). */
 void lf_count_awake(int by);
