@@ -45,7 +45,14 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
 /* --- Making one --- */
 
 /* The constructor's options, on the stack. */
-enum { NAME = 2, INITIALIZER, INITARGS, START_METHOD, MAX_TASKS, LAST = MAX_TASKS };
+enum {
+  NAME = 2,
+  INITIALIZER,
+  INITARGS,
+  START_METHOD,
+  MAX_TASKS,
+  LAST = MAX_TASKS
+};
 
 typedef enum { THREADS, PROCESSES, INLINE } kind;
 
@@ -95,12 +102,13 @@ static void check_process_options(lua_State *L) {
   static const char *const methods[] = {"fork", "spawn"};
   const char *method = luaL_optstring(L, START_METHOD, methods[0]);
   if (strcmp(method, methods[0]) != 0 && strcmp(method, methods[1]) != 0)
-    luaL_error(L, "bad option 'start_method' ('fork' or 'spawn' expected, got "
-                  "'%s')", method);
+    luaL_error(L,
+               "bad option 'start_method' ('fork' or 'spawn' expected, got "
+               "'%s')",
+               method);
   int isint = 1;
-  lua_Integer n = lua_isnil(L, MAX_TASKS)
-                      ? 1
-                      : lua_tointegerx(L, MAX_TASKS, &isint);
+  lua_Integer n =
+      lua_isnil(L, MAX_TASKS) ? 1 : lua_tointegerx(L, MAX_TASKS, &isint);
   if (!isint || n < 1)
     luaL_error(L, "bad option 'max_tasks_per_child' (must be an integer >= 1)");
 }

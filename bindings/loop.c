@@ -211,8 +211,8 @@ static bool pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   uint64_t i = block->first + block->count + 1;
   if (l->star)
     n = spread(L, i);
-  const lfb_label label = {.what = "item", .where = "to a worker", .number = i,
-                           .wire = l->wire};
+  const lfb_label label = {
+      .what = "item", .where = "to a worker", .number = i, .wire = l->wire};
   size_t start = block->bytes.len;
   lfb_pack(L, lfb_self(L), &block->bytes, top + 1, n, &label, NULL);
   if (lf_block_item(block, start) != 0)

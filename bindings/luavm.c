@@ -561,7 +561,8 @@ static bool initialize(struct lf_vm *vm, lf_buf *why) {
 
 static void vm_close(struct lf_vm *vm) {
   vm->closing = true;
-  if (vm->L && !vm->adopted) /* the image's objects are the program's to close */
+  if (vm->L &&
+      !vm->adopted) /* the image's objects are the program's to close */
     lua_close(vm->L);
   lfb_output_close(vm->output);
   lf_link *l;

@@ -54,15 +54,16 @@ static bool look(lua_State *L, lfb_state *S, uint64_t *hash, size_t *len) {
 
 /* --- Taking one --- */
 
-/* The value at the top, which is popped; the registry's table is at 'tables'. */
+/* The value at the top, which is popped; the registry's table is at 'tables'.
+ */
 static void consider(lua_State *L, lfb_state *S, lfb_picture *p, int tables) {
   const void *table = lua_topointer(L, -1);
   bool new = lua_istable(L, -1) && p->n < MOST;
-  for (int i = 0; new && i < p->n; i++)
+  for (int i = 0; new &&i < p->n; i++)
     new = p->v[i].table != table;
   uint64_t hash;
   size_t len;
-  if (new && look(L, S, &hash, &len) && len >= LARGE) {
+  if (new &&look(L, S, &hash, &len) && len >= LARGE) {
     p->v[p->n].table = table;
     p->v[p->n].hash = hash;
     p->v[p->n].len = len;

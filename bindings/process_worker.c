@@ -55,8 +55,10 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
 /* --- Spawned --- */
 
 void lfb_setup_greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
-  const lfb_label label = {.what = "setting", .first = 1,
-                           .where = "to a worker", .wire = LFB_SOME_PROCESS};
+  const lfb_label label = {.what = "setting",
+                           .first = 1,
+                           .where = "to a worker",
+                           .wire = LFB_SOME_PROCESS};
   lf_buf *out = &setup->greeting;
   int top = lua_gettop(L);
   lfb_start_pack(L, S, out);
@@ -160,7 +162,9 @@ char *lfb_program_path(lua_State *L) {
   path = path ? path : built_program();
   path = path ? path : if_program(LF_BINDIR, "lfut");
   if (!path)
-    luaL_error(L, "cannot find the program lfut, which start_method 'spawn' "
-                  "needs (it is not in %s)", LF_BINDIR);
+    luaL_error(L,
+               "cannot find the program lfut, which start_method 'spawn' "
+               "needs (it is not in %s)",
+               LF_BINDIR);
   return path;
 }

@@ -13,12 +13,14 @@
 #include "options.h"
 #include "pack.h"
 
-/* For threads and processes alike: nothing in it may be tied to this process. */
+/* For threads and processes alike: nothing in it may be tied to this process.
+ */
 static lfb_label start_label(void) {
-  return (lfb_label){.what = "package field", .first = 1,
-                     .where = "to a worker", .wire = LFB_SOME_PROCESS};
+  return (lfb_label){.what = "package field",
+                     .first = 1,
+                     .where = "to a worker",
+                     .wire = LFB_SOME_PROCESS};
 }
-
 
 static char nobody;
 lf_pool *const LFB_SOME_PROCESS = (lf_pool *)&nobody;
@@ -45,8 +47,8 @@ void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
   lua_settop(L, top);
 }
 
-lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx,
-                         const char *kind, lf_pool *wire) {
+lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
+                         lf_pool *wire) {
   int top = lua_gettop(L);
   if (!S->vm)
     lfb_start_note(L, S);

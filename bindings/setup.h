@@ -17,8 +17,8 @@ typedef struct {
   const char *kind; /* "thread", "inline", "process" */
   /* For processes. */
   lfb_picture *picture; /* what these have already; or NULL */
-  lfb_state *image;  /* whose interpreter forked workers go on with */
-  lf_buf greeting;   /* what spawned workers are told */
+  lfb_state *image;     /* whose interpreter forked workers go on with */
+  lf_buf greeting;      /* what spawned workers are told */
 } lfb_setup;
 
 /* The initializer is at 'idx', with its list of arguments behind it; nil for

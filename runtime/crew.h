@@ -27,7 +27,7 @@ struct lf_worker {
   int id;
   lf_vm *vm; /* the worker's thread */
   lf_parker parker;
-  lf_parker *parker_at; /* that, or one that a process shares */
+  lf_parker *parker_at;    /* that, or one that a process shares */
   _Atomic(lf_run *) ready; /* runs that became ready; pushed by any thread */
   lf_run *taken;           /* oldest first; the worker's thread */
   lf_link timed;           /* parked runs with a deadline; its thread */
@@ -60,11 +60,11 @@ struct lf_worker {
 
 struct lf_pool {
   _Atomic size_t refs, handles;
-  lf_pool_options o; /* immutable */
+  lf_pool_options o;   /* immutable */
   uint32_t generation; /* immutable: whose process (fork.h) */
   lf_task *over;
-  struct lf_fleet *fleet;   /* its workers are processes; NULL else */
-  struct lf_remote *remote; /* this process is a worker; NULL else */
+  struct lf_fleet *fleet;       /* its workers are processes; NULL else */
+  struct lf_remote *remote;     /* this process is a worker; NULL else */
   lf_link hosted;               /* in the host's list; its lock */
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */

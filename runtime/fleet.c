@@ -40,12 +40,13 @@ static lf_slot slot_state(uint32_t word) {
 static bool has_slot(const lf_proc *c) {
   uint64_t next = (c->sent + c->reserved) % LF_SLOTS;
   lf_slot s = slot_state(atomic_load(&c->region->slots[next]));
-  return c->reserved < LF_SLOTS / 2 && (s == LF_SLOT_FREE || s == LF_SLOT_BEGUN);
+  return c->reserved < LF_SLOTS / 2 &&
+         (s == LF_SLOT_FREE || s == LF_SLOT_BEGUN);
 }
 
 static bool can_receive(const lf_proc *c) {
-  return c && c->ready && !c->stopping && !c->signal &&
-         c->left > c->reserved && lf_list_empty(&c->end.parcels) && has_slot(c);
+  return c && c->ready && !c->stopping && !c->signal && c->left > c->reserved &&
+         lf_list_empty(&c->end.parcels) && has_slot(c);
 }
 
 static bool can_take(const lf_proc *c) {
@@ -166,8 +167,8 @@ void lf_fleet_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
       continue;
     lf_fleet_finish_flight(c, i);
     lf_link *at = out->prev; /* nearly sorted: from the end */
-    while (at != out && order_of(c, lf_container_of(at, lf_task, link)) >
-                            order_of(c, t))
+    while (at != out &&
+           order_of(c, lf_container_of(at, lf_task, link)) > order_of(c, t))
       at = at->prev;
     lf_list_add(at->next, &t->link);
   }
@@ -305,8 +306,7 @@ static void send_next(lf_pool *p, lf_worker *w, lf_outcome *after) {
 static int count_occupied(lf_pool *p) {
   int n = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
-    n += w->proc && w->proc->ready && !w->proc->blocked &&
-         is_occupied(w->proc);
+    n += w->proc && w->proc->ready && !w->proc->blocked && is_occupied(w->proc);
   return n;
 }
 
@@ -360,9 +360,8 @@ static lf_worker *find_busy(lf_pool *p) {
 static int count_hands(lf_pool *p) {
   int n = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
-    n += w->mode == STARTING ||
-         (w->proc && w->mode == ACTIVE && !w->proc->blocked &&
-          w->proc->left > 0);
+    n += w->mode == STARTING || (w->proc && w->mode == ACTIVE &&
+                                 !w->proc->blocked && w->proc->left > 0);
   return n;
 }
 
@@ -443,8 +442,7 @@ static void dispatch(lf_pool *p, lf_outcome *after) {
   while (may_start && wants_hands(p) && hands++ < p->o.max_workers)
     lf_keeper_start_worker(p);
   if (p->fleet->no_template && hands == 0 && wants_hands(p) && !after->broken)
-    after->broken =
-        lf_strndup(p->fleet->trouble, strlen(p->fleet->trouble));
+    after->broken = lf_strndup(p->fleet->trouble, strlen(p->fleet->trouble));
   while (p->queued > 0 && p->fleet->starting == 0 && (w = find_busy(p)))
     send_next(p, w, after);
   if (p->queued == 0)
@@ -704,9 +702,9 @@ void lf_outcome_init(lf_outcome *after) {
  * at it. */
 static bool take_after(lf_fleet *f, lf_outcome *out) {
   lf_outcome *in = &f->after;
-  if (f->ending || (lf_list_empty(&in->done) && lf_list_empty(&in->cancelled) &&
-                    lf_list_empty(&in->claims) && !in->cancel_all &&
-                    !in->broken))
+  if (f->ending ||
+      (lf_list_empty(&in->done) && lf_list_empty(&in->cancelled) &&
+       lf_list_empty(&in->claims) && !in->cancel_all && !in->broken))
     return false;
   lf_outcome_init(out);
   out->cancel_all = in->cancel_all;
@@ -718,7 +716,8 @@ static bool take_after(lf_fleet *f, lf_outcome *out) {
   return f->ending = true;
 }
 
-static _Thread_local lf_pool *pumping; /* the pool that the caller looks after */
+static _Thread_local lf_pool
+    *pumping; /* the pool that the caller looks after */
 
 bool lf_fleet_is_pumping(const lf_pool *p) {
   return pumping == p;

@@ -4,10 +4,10 @@
  * to fleet*.c, keeper.c, pool.c.
  *
  * Everything here is under the pool's lock, apart from what is said. Whoever
- * submits, waits, or has been woken for it moves messages (lf_fleet_pump): there
- * is no thread between who submits and who runs. The keeper, a thread of the
- * pool, does that too when nobody else does, and it alone starts processes and
- * sees them end.
+ * submits, waits, or has been woken for it moves messages (lf_fleet_pump):
+ * there is no thread between who submits and who runs. The keeper, a thread of
+ * the pool, does that too when nobody else does, and it alone starts processes
+ * and sees them end.
  *
  * A task that was sent is in a 'flight'. Until the worker begins it, it can be
  * taken back (ring.h's slots), so a task is cancelled, moved to an idle worker,
@@ -20,18 +20,18 @@
 #include "wire.h"
 
 typedef struct {
-  lf_task *task; /* a reference; NULL: the flight is free */
-  uint32_t number; /* so that a stale id is recognised */
-  uint32_t next;   /* free ones: index + 1 */
-  uint32_t word;   /* of its slot */
-  bool begun;      /* by what was seen */
+  lf_task *task;            /* a reference; NULL: the flight is free */
+  uint32_t number;          /* so that a stale id is recognised */
+  uint32_t next;            /* free ones: index + 1 */
+  uint32_t word;            /* of its slot */
+  bool begun;               /* by what was seen */
   struct lf_far_wait *wait; /* what it waits for, or NULL (nested.c) */
 } lf_flight;
 
 typedef struct lf_proc lf_proc;
 
-/* A task that a worker has submitted or was told about, as a future: it is to be
- * told its end. */
+/* A task that a worker has submitted or was told about, as a future: it is to
+ * be told its end. */
 typedef struct lf_export {
   lf_waiter waiter;
   struct lf_export *next; /* among those that have ended */
@@ -58,17 +58,17 @@ struct lf_proc {
   uint64_t reserved; /* tasks about to be sent; while the lock is held */
   uint64_t left;     /* how many more it is to be sent, of max_tasks */
   uint64_t job;      /* sent last */
-  lf_table exports; /* number -> lf_export * */
-  lf_table numbers; /* task's address -> lf_export * */
+  lf_table exports;  /* number -> lf_export * */
+  lf_table numbers;  /* task's address -> lf_export * */
   uint64_t last_number;
-  size_t untold;    /* exports of which it has to be told */
-  lf_job *lent;      /* the job that it has sent last, imported; a reference */
+  size_t untold; /* exports of which it has to be told */
+  lf_job *lent;  /* the job that it has sent last, imported; a reference */
   uint64_t lent_id;
   lf_link gathering; /* tasks of a broadcast that is not complete */
   uint64_t seen;     /* begun, when it was looked at ... */
   int64_t seen_at;
-  bool ready;    /* it has said so */
-  bool stopping; /* it was told */
+  bool ready;          /* it has said so */
+  bool stopping;       /* it was told */
   bool blocked, wants; /* in the middle of a task; wants to go on */
   int signal;          /* to be sent once the pid is known, or 0 */
 };
@@ -76,7 +76,7 @@ struct lf_proc {
 /* What is to be done once the lock is given back, by one thread at a time, so
  * that tasks end in the order in which the workers have ended them. */
 typedef struct {
-  lf_link done;   /* tasks that end as task->ending says */
+  lf_link done;      /* tasks that end as task->ending says */
   lf_link cancelled; /* tasks taken out of the pool */
   bool cancel_all;
   lf_link claims; /* runners that need a chunk */
@@ -84,22 +84,21 @@ typedef struct {
 } lf_outcome;
 
 typedef struct lf_fleet {
-  int epoll, bell, control; /* control: to the template, or -1 */
-  pid_t template;           /* or 0 */
-  bool no_template;         /* it has died, or none is needed */
-  int starting;             /* workers asked for and not ready */
-  int failures;             /* starts in a row that came to nothing */
-  int counted;              /* workers counted as awake */
+  int epoll, bell, control;   /* control: to the template, or -1 */
+  pid_t template;             /* or 0 */
+  bool no_template;           /* it has died, or none is needed */
+  int starting;               /* workers asked for and not ready */
+  int failures;               /* starts in a row that came to nothing */
+  int counted;                /* workers counted as awake */
   _Atomic(lf_export *) ended; /* pushed by any thread */
   _Atomic uint64_t visits;    /* of lf_fleet_pump by others than the keeper */
   lf_outcome after;
-  bool ending;     /* a thread sees to that */
-  bool unbalanced; /* look again soon */
+  bool ending;        /* a thread sees to that */
+  bool unbalanced;    /* look again soon */
   int64_t rest_until; /* no starts before; the system has refused one */
   lf_parker *opening; /* who waits for the keeper to be ready, or NULL */
   char trouble[300];  /* why workers cannot start */
 } lf_fleet;
-
 
 /* --- fleet.c: sending and receiving --- */
 

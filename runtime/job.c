@@ -23,7 +23,7 @@ struct lf_job {
   lf_order order;
   lf_waits waits;
   lf_chunk_done *foreign_done; /* of an imported one, else NULL */
-  lf_link running; /* chunks with a task; the graph's lock */
+  lf_link running;             /* chunks with a task; the graph's lock */
 
   pthread_mutex_t lock; /* all below */
   lf_waker *waker;      /* of the consumer, while it waits */

@@ -17,11 +17,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REST 0.1 /* seconds before the next try, when the system has refused */
+#define REST 0.1 /* seconds before the next try, when the system has refused   \
+                  */
 
 enum {
-  NAP_NS = 200000,   /* between two looks while others look, too */
-  FAILURES = 10,     /* starts in a row that may come to nothing */
+  NAP_NS = 200000, /* between two looks while others look, too */
+  FAILURES = 10,   /* starts in a row that may come to nothing */
   EVENTS = 16,
 };
 
@@ -391,7 +392,8 @@ static bool open_all(lf_pool *p) {
   return true;
 }
 
-/* Sets p->ended, which only the keeper reads, when nothing can happen any more. */
+/* Sets p->ended, which only the keeper reads, when nothing can happen any more.
+ */
 static bool is_over(lf_pool *p) {
   pthread_mutex_lock(&p->lock);
   bool over = lf_pool_try_end(p);

@@ -3,8 +3,8 @@
  * See launch.h. The template is told what to fork over a socket, with the
  * descriptors of the region and of the bell. The worker is no child of the
  * template, but its sibling: the program waits for it. */
-#include "fleet.h"
 #include "launch.h"
+#include "fleet.h"
 #include "remote.h"
 
 #include <errno.h>
@@ -128,10 +128,10 @@ static int spawn(lf_pool *p, int id, int fd) {
                  fcntl(p->fleet->bell, F_DUPFD_CLOEXEC, 10)};
   posix_spawn_file_actions_adddup2(&actions, high[0], LF_REMOTE_REGION);
   posix_spawn_file_actions_adddup2(&actions, high[1], LF_REMOTE_BELL);
-  int err = high[0] < 0 || high[1] < 0
-                ? errno
-                : posix_spawn(&pid, p->o.program, &actions, &attr, argv,
-                              environ);
+  int err =
+      high[0] < 0 || high[1] < 0
+          ? errno
+          : posix_spawn(&pid, p->o.program, &actions, &attr, argv, environ);
   for (int i = 0; i < 2; i++)
     if (high[i] >= 0)
       close(high[i]);
@@ -151,7 +151,7 @@ int lf_launch(lf_pool *p, int id, int fd) {
 }
 
 const char *lf_launch_what(const lf_pool *p) {
-  return p->o.program           ? p->o.program
+  return p->o.program            ? p->o.program
          : p->fleet->control < 0 ? "the process that they are forked from"
                                  : "fork";
 }

@@ -32,7 +32,8 @@ static void export_forget(lf_export *e) {
 /* Any thread: the worker is to be told that it has ended. */
 static void push_ended(lf_export *e) {
   lf_pool *p = e->pool;
-  lf_export *head = atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
+  lf_export *head =
+      atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
   do
     e->next = head;
   while (!atomic_compare_exchange_weak(&p->fleet->ended, &head, e));
@@ -127,9 +128,9 @@ static lf_task *read_task(lf_proc *c) {
   if (end->msg.kind == LF_MSG_SUBMIT_CHUNK) {
     bool items = end->msg.tail > 0;
     if (c->lent)
-      t->chunk = lf_chunk_import(end->msg.a, end->msg.b,
-                                 items ? &end->body : NULL, end->tail.data,
-                                 (size_t)end->msg.c);
+      t->chunk =
+          lf_chunk_import(end->msg.a, end->msg.b, items ? &end->body : NULL,
+                          end->tail.data, (size_t)end->msg.c);
     if (t->chunk)
       t->job = lf_job_ref(c->lent);
   }
@@ -174,8 +175,7 @@ static const char *accept(lf_proc *c, lf_task *t) {
   lf_list_add(&c->gathering, &lf_task_ref(t)->link);
   if (c->end.msg.a > 1)
     return NULL;
-  lf_task **all =
-      lf_malloc((size_t)p->o.max_workers * sizeof *all);
+  lf_task **all = lf_malloc((size_t)p->o.max_workers * sizeof *all);
   lf_link *l;
   int n = 0;
   while ((l = lf_list_pop(&c->gathering)))
@@ -281,7 +281,8 @@ void lf_nested_tell(lf_pool *p) {
 void lf_nested_forget(lf_proc *c) {
   lf_link *l;
   for (size_t i = 0; i < c->exports.cap; i++) {
-    lf_export *e = c->exports.entries[i].id ? c->exports.entries[i].value : NULL;
+    lf_export *e =
+        c->exports.entries[i].id ? c->exports.entries[i].value : NULL;
     if (e && e->told)
       export_free(e);
     else if (e)
@@ -349,7 +350,8 @@ static far_wait *read_wait(lf_proc *c, lf_task *t) {
 static void receive_wait(lf_proc *c) {
   char path[1000];
   lf_flight *f = find_flight(c, c->end.msg.id);
-  far_wait *w = f && !f->wait && !c->end.no_memory ? read_wait(c, f->task) : NULL;
+  far_wait *w =
+      f && !f->wait && !c->end.no_memory ? read_wait(c, f->task) : NULL;
   if (!w)
     return;
   f->wait = w;

@@ -462,7 +462,8 @@ lf_state lf_pool_look(lf_task *t) {
   lf_pool *p = t->pool;
   if (p && p->remote)
     return lf_remote_look(p->remote, t);
-  if (!p || !p->fleet || lf_task_state(t) != LF_PENDING || lf_pool_is_foreign(p))
+  if (!p || !p->fleet || lf_task_state(t) != LF_PENDING ||
+      lf_pool_is_foreign(p))
     return lf_task_state(t);
   lf_fleet_pump(p);
   pthread_mutex_lock(&p->lock);

@@ -46,8 +46,8 @@ typedef struct {
   lf_host *host;
   bool in_caller; /* no threads: the caller runs each task (InlineExecutor) */
   /* For lf_pool_processes; 0 and NULL else. */
-  uint64_t max_tasks;    /* after which a worker is replaced; 0: never */
-  char *program;         /* spawned instead of forking; owned by the pool */
+  uint64_t max_tasks;     /* after which a worker is replaced; 0: never */
+  char *program;          /* spawned instead of forking; owned by the pool */
   const lf_buf *greeting; /* what spawned workers are sent at first; lives as
                              long as 'setup' */
 } lf_pool_options;
@@ -100,8 +100,8 @@ void lf_pool_finish(lf_pool *pool);
 /* Cancels what is queued and stops what runs; the pool stays usable. */
 void lf_pool_interrupt(lf_pool *pool);
 
-/* Ends all worker processes by the signal, and the pool: what runs is lost, what
- * is queued is cancelled. */
+/* Ends all worker processes by the signal, and the pool: what runs is lost,
+ * what is queued is cancelled. */
 void lf_pool_kill(lf_pool *pool, int sig);
 
 /* Cancels a task of any pool that has not begun; as lf_task_cancel. */
@@ -110,8 +110,8 @@ bool lf_pool_cancel(lf_task *task);
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
 
-/* For task.c, in a worker process: nobody here knows the task any more; false if
- * someone does again. */
+/* For task.c, in a worker process: nobody here knows the task any more; false
+ * if someone does again. */
 bool lf_pool_release(lf_task *task);
 
 /* The job's parts that have not begun, in other processes, are cancelled. */

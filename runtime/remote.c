@@ -22,20 +22,20 @@ struct lf_remote {
   lf_region *region;
   lf_end end;
   int bell;
-  bool stop;      /* the program will send nothing more */
-  bool go;        /* it may go on, after lf_remote_unblock */
-  bool answered;  /* a reply has come */
+  bool stop;     /* the program will send nothing more */
+  bool go;       /* it may go on, after lf_remote_unblock */
+  bool answered; /* a reply has come */
   lf_msg answer;
   lf_pool_stats stats;
-  lf_job *job;    /* received last; a reference */
-  /* Tasks that the program knows, too: number -> lf_task *. There is a reference
-   * to those of which the program is to tell the end. The lock. */
+  lf_job *job; /* received last; a reference */
+  /* Tasks that the program knows, too: number -> lf_task *. There is a
+   * reference to those of which the program is to tell the end. The lock. */
   lf_table tasks;
   uint64_t last_number;
   uint64_t lent_id; /* the job that was sent last */
-  int parts;      /* parts of loops sent and not ended */
-  lf_link runners; /* that wait for their turn */
-  lf_link waiting; /* tasks that run here and wait */
+  int parts;        /* parts of loops sent and not ended */
+  lf_link runners;  /* that wait for their turn */
+  lf_link waiting;  /* tasks that run here and wait */
   bool sending_runners;
 };
 
@@ -81,7 +81,8 @@ static int tell(lf_remote *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
   return err;
 }
 
-/* A result that could not be sent for lack of memory is an error in its place. */
+/* A result that could not be sent for lack of memory is an error in its place.
+ */
 static void tell_lack(lf_remote *r, lf_msg *msg) {
   static char text[] = "not enough memory";
   lf_buf body;
@@ -452,7 +453,8 @@ lf_task *lf_remote_take(lf_remote *r, bool pinned) {
 }
 
 static void learn_time(lf_remote *r, int64_t ns) {
-  uint64_t old = atomic_load_explicit(&r->region->task_ns, memory_order_relaxed);
+  uint64_t old =
+      atomic_load_explicit(&r->region->task_ns, memory_order_relaxed);
   uint64_t new = old ? (3 * old + (uint64_t)ns) / 4 : (uint64_t)ns;
   atomic_store_explicit(&r->region->task_ns, new + 1, memory_order_relaxed);
 }
@@ -579,7 +581,8 @@ static uint64_t ask(lf_remote *r, lf_msg_kind kind, uint64_t id) {
   return 0; /* another thread has no ear for it */
 }
 
-/* It has ended, as the program has said; what has become of it is on its way. */
+/* It has ended, as the program has said; what has become of it is on its way.
+ */
 static void await_done(lf_remote *r, lf_task *t) {
   while (!lf_task_done(t)) {
     lf_remote_receive(r);

@@ -21,16 +21,17 @@ enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL = 4 };
 typedef struct lf_remote lf_remote;
 
 /* The life of a forked worker, from options that are there already. */
-_Noreturn void lf_remote_main(const lf_pool_options *options, int id, int region,
-                              int bell);
+_Noreturn void lf_remote_main(const lf_pool_options *options, int id,
+                              int region, int bell);
 
-/* The life of a spawned one: 'make' reads the greeting and makes the setup; NULL:
- * it cannot. */
+/* The life of a spawned one: 'make' reads the greeting and makes the setup;
+ * NULL: it cannot. */
 typedef void *lf_remote_make(lf_buf *greeting);
 _Noreturn void lf_remote_spawned(int id, const lf_vmops *ops,
                                  lf_remote_make *make);
 
-/* --- For pool.c, worker.c: what these do in a worker process --------------- */
+/* --- For pool.c, worker.c: what these do in a worker process ---------------
+ */
 
 int lf_remote_submit(lf_remote *remote, lf_task *task);
 int lf_remote_broadcast(lf_remote *remote, lf_task **tasks);

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 lf_region *lf_region_map(int fd) {
-  void *p = mmap(NULL, sizeof(lf_region), PROT_READ | PROT_WRITE, MAP_SHARED,
-                 fd, 0);
+  void *p =
+      mmap(NULL, sizeof(lf_region), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   return p == MAP_FAILED ? NULL : p;
 }
 
@@ -17,8 +17,8 @@ lf_region *lf_region_new(int *fd) {
   *fd = memfd_create("lfut", MFD_CLOEXEC);
   if (*fd < 0)
     return NULL;
-  lf_region *region = ftruncate(*fd, sizeof *region) == 0
-                          ? lf_region_map(*fd) : NULL;
+  lf_region *region =
+      ftruncate(*fd, sizeof *region) == 0 ? lf_region_map(*fd) : NULL;
   if (!region) {
     close(*fd);
     *fd = -1;

@@ -74,12 +74,12 @@ struct lf_task {
   lf_waits *waits;      /* what it waits for now, or NULL */
   struct lf_job *job;   /* the parallel loop of which it runs a part, or NULL */
   struct lf_chunk *chunk; /* that part, once it has been claimed */
-  struct lf_worker *at;   /* the process to which it was sent; the pool's lock */
-  uint64_t flight;        /* what it is called there; the same */
-  uintptr_t part_of;      /* whose part it is, in nested.c */
-  uint32_t names;         /* remote.c: the program knows it as 'flight', and has
-                             named it so often; 0: it does not */
-  uint32_t revived;       /* the same; the pool's lock */
+  struct lf_worker *at; /* the process to which it was sent; the pool's lock */
+  uint64_t flight;      /* what it is called there; the same */
+  uintptr_t part_of;    /* whose part it is, in nested.c */
+  uint32_t names;       /* remote.c: the program knows it as 'flight', and has
+                           named it so often; 0: it does not */
+  uint32_t revived;     /* the same; the pool's lock */
   lf_buf data;
   uint32_t mark;   /* of a search; its lock (cycle.c) */
   uint32_t pinned; /* number of the one worker that may run it, or 0 */

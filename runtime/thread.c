@@ -134,7 +134,8 @@ static void *thread_main(void *p) {
  * SIGURG is how lfut reaches its own threads. */
 static void worker_signals(sigset_t *set) {
   sigfillset(set);
-  const int passed[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGURG};
+  const int passed[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                        SIGTRAP, SIGABRT, SIGURG};
   for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++)
     sigdelset(set, passed[i]);
 }

@@ -141,9 +141,9 @@ static lf_parcel *parcel_new(const lf_msg *msg, const reloc *relocs,
   lf_list_init(&p->link);
   int err = put_head(&p->head, msg, relocs);
   if (err == 0 && !load->drop) { /* copied behind the head */
-    err = msg->size ? lf_buf_put(&p->head, load->body->data + load->from,
-                                 msg->size)
-                    : 0;
+    err = msg->size
+              ? lf_buf_put(&p->head, load->body->data + load->from, msg->size)
+              : 0;
     if (err == 0)
       err = lf_buf_put(&p->head, load->tail, msg->tail);
   } else if (err == 0) {
@@ -351,9 +351,8 @@ static void learn(lf_end *end) {
 
 /* Where the reading of a message stands: which of its four pieces is next. */
 static bool read_pieces(lf_end *end) {
-  const uint64_t sizes[] = {sizeof end->msg,
-                            end->msg.nrelocs * sizeof(reloc), end->msg.size,
-                            end->msg.tail};
+  const uint64_t sizes[] = {sizeof end->msg, end->msg.nrelocs * sizeof(reloc),
+                            end->msg.size, end->msg.tail};
   lf_buf *const bufs[] = {NULL, &end->relocs, &end->body, &end->tail};
   for (; end->piece < 4; end->piece++, end->got = 0) {
     if (end->piece > 0) {

@@ -45,8 +45,8 @@ typedef enum {
   LF_MSG_CANCEL, /* id of a task submitted */
   LF_MSG_LOOK,   /* the same */
   LF_MSG_STATS,
-  LF_MSG_RELEASE, /* id: a task that the worker knows no more; a: how often it
-                     was named to it */
+  LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
+                      was named to it */
   LF_MSG_SHUTDOWN, /* flag: cancel */
 } lf_msg_kind;
 
@@ -83,15 +83,15 @@ typedef struct {
   lf_ring *in, *out;
   lf_pool *pool; /* what a handle of the pool is on this side; not counted */
   const lf_names *names;
-  void *user; /* theirs */
+  void *user;                                       /* theirs */
   void *(*annotate)(const void *bytes, size_t len); /* for lf_code_get */
   lf_link parcels;
-  bool posted; /* something was published; the user resets it */
+  bool posted;      /* something was published; the user resets it */
   lf_table known;   /* code that the other side has */
   lf_table learned; /* code that it has sent: id -> lf_code *, a reference */
   /* The message that is being read. */
-  int piece; /* which of head, relocations, body, tail; 4: it is whole */
-  size_t got; /* of that piece */
+  int piece;      /* which of head, relocations, body, tail; 4: it is whole */
+  size_t got;     /* of that piece */
   bool no_memory; /* its body could not be kept */
   lf_msg msg;
   lf_buf relocs, body, tail;
