@@ -14,6 +14,7 @@ enum {
   LONG_NS = 2000000,
   QUICK_NS = 10000, /* about what waking a worker takes */
   STUCK_NS = 20000, /* a worker that begins nothing for so long gives back */
+  START_NS = 1000000, /* the same, if another has to be started first */
 };
 
 /* --- What is known of a worker --- */
@@ -390,33 +391,6 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
     }
 }
 
-/* An idle worker gets what another has not begun for a while. */
-static void rebalance(lf_pool *p, lf_outcome *after) {
-  lf_worker *idle = find_free(p);
-  p->fleet->unbalanced = false;
-  if (!idle)
-    return;
-  int64_t now = lf_now();
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    lf_proc *c = w->proc;
-    if (!c || !c->ready || ahead(c) == 0)
-      continue;
-    p->fleet->unbalanced = true;
-    if (c->seen != begun(c)) {
-      c->seen = begun(c);
-      c->seen_at = now;
-    } else if (now - c->seen_at > STUCK_NS) {
-      lf_link back;
-      lf_list_init(&back);
-      lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
-      lf_fleet_requeue(p, &back);
-      for (; idle && p->queued > 0; idle = find_free(p))
-        send_next(p, idle, after);
-      return;
-    }
-  }
-}
-
 /* Are there tasks that no worker is being started for? */
 static bool wants_hands(lf_pool *p) {
   size_t waiting = p->queued;
@@ -425,28 +399,67 @@ static bool wants_hands(lf_pool *p) {
   return waiting > (size_t)p->fleet->starting;
 }
 
-static void dispatch(lf_pool *p, lf_outcome *after) {
-  int occupied = count_occupied(p);
-  let_go_on(p, &occupied);
-  send_pinned(p, after);
-  lf_worker *w;
-  while (p->queued > 0 && (w = find_quick(p)))
-    send_next(p, w, after);
-  while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p))) {
-    send_next(p, w, after);
-    occupied++;
+/* Tasks that a worker has not begun for a while go back to the queue, if there
+ * is, or could be, another one for them. True if there were any. */
+static bool rebalance(lf_pool *p, bool may_start) {
+  bool idle = find_free(p) != NULL;
+  int64_t now = lf_now(), patience = idle ? STUCK_NS : START_NS;
+  p->fleet->unbalanced = false;
+  for (lf_worker *w = p->workers; (idle || may_start) && w; w = w->next) {
+    lf_proc *c = w->proc;
+    if (!c || !c->ready || ahead(c) == 0)
+      continue;
+    p->fleet->unbalanced = true; /* the keeper looks again soon */
+    if (c->seen != begun(c)) {
+      c->seen = begun(c);
+      c->seen_at = now;
+    } else if (now - c->seen_at > patience) {
+      lf_link back;
+      lf_list_init(&back);
+      lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
+      bool some = !lf_list_empty(&back);
+      lf_fleet_requeue(p, &back);
+      if (some)
+        return true;
+    }
   }
+  return false;
+}
+
+/* Starts workers for tasks that have none, as many as there may be; false if
+ * there may not be more. */
+static bool start_workers(lf_pool *p, lf_outcome *after) {
   int hands = count_hands(p);
-  bool may_start =
-      !p->broken && !p->fleet->no_template && lf_now() >= p->fleet->rest_until;
-  while (may_start && wants_hands(p) && hands++ < p->o.max_workers)
+  lf_fleet *f = p->fleet;
+  if (f->no_template && hands == 0 && wants_hands(p) && !after->broken)
+    after->broken = lf_strndup(f->trouble, strlen(f->trouble));
+  if (p->broken || f->no_template || lf_now() < f->rest_until)
+    return false;
+  while (wants_hands(p) && hands < p->o.max_workers) {
     lf_keeper_start_worker(p);
-  if (p->fleet->no_template && hands == 0 && wants_hands(p) && !after->broken)
-    after->broken = lf_strndup(p->fleet->trouble, strlen(p->fleet->trouble));
-  while (p->queued > 0 && p->fleet->starting == 0 && (w = find_busy(p)))
-    send_next(p, w, after);
-  if (p->queued == 0)
-    rebalance(p, after);
+    hands++;
+  }
+  return hands < p->o.max_workers;
+}
+
+static void dispatch(lf_pool *p, lf_outcome *after) {
+  lf_worker *w;
+  bool again = true;
+  for (int round = 0; again && round < 2; round++) {
+    int occupied = count_occupied(p);
+    let_go_on(p, &occupied);
+    send_pinned(p, after);
+    while (p->queued > 0 && (w = find_quick(p)))
+      send_next(p, w, after);
+    while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p))) {
+      send_next(p, w, after);
+      occupied++;
+    }
+    bool may_start = start_workers(p, after);
+    while (p->queued > 0 && p->fleet->starting == 0 && (w = find_busy(p)))
+      send_next(p, w, after);
+    again = p->queued == 0 && rebalance(p, may_start);
+  }
 }
 
 /* --- Receiving --- */
@@ -643,7 +656,10 @@ static void count_awake(lf_pool *p) {
   }
 }
 
+/* A runner gets its chunk, and goes back to be sent. Meanwhile it was in no
+ * queue: if all that was queued has been cancelled, so is this. */
 static void end_claimed(lf_pool *p, lf_task *t) {
+  uint64_t epoch = lf_pool_epoch(p);
   lf_chunk *chunk = lf_job_claim(t->job, t);
   if (!chunk) {
     if (lf_task_start(t))
@@ -651,11 +667,18 @@ static void end_claimed(lf_pool *p, lf_task *t) {
     lf_task_unref(t);
     return;
   }
-  pthread_mutex_lock(&p->lock);
   t->chunk = chunk;
-  lf_list_add(p->queue.next, &t->link);
-  p->queued++;
+  pthread_mutex_lock(&p->lock);
+  bool cancelled = lf_pool_epoch(p) != epoch;
+  if (!cancelled) {
+    lf_list_add(p->queue.next, &t->link);
+    p->queued++;
+  }
   pthread_mutex_unlock(&p->lock);
+  if (cancelled) {
+    lf_task_cancel(t);
+    lf_task_unref(t);
+  }
 }
 
 static void end_task(lf_task *t) {

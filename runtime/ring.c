@@ -44,6 +44,8 @@ size_t lf_ring_room(const lf_ring *ring) {
 }
 
 void lf_ring_put(lf_ring *ring, size_t at, const void *bytes, size_t n) {
+  if (n == 0)
+    return;
   uint64_t end =
       atomic_load_explicit(&ring->written, memory_order_relaxed) + at;
   size_t from = (size_t)end & (LF_RING_SIZE - 1);

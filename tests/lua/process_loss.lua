@@ -10,19 +10,8 @@ local echo = support.echo
 
 TestLoss = {}
 
-local function new(method, options)
-  options = options or {}
-  options.start_method = method
-  options.max_workers = options.max_workers or 1
-  return lfut.ProcessPoolExecutor(options)
-end
-
--- TestLoss.test_NAME_fork and TestLoss.test_NAME_spawn.
-local function with_both(name, fn)
-  for _, method in ipairs { "fork", "spawn" } do
-    TestLoss["test_" .. name .. "_" .. method] = function() fn(method) end
-  end
-end
+local with_both = support.with_both(TestLoss)
+local new = support.new_processes
 
 local function kill(pid, signal)
   os.execute(("kill -%s %d"):format(signal or "KILL", pid))

@@ -37,6 +37,20 @@ local function processes(start_method)
   end
 end
 
+-- One with this start method and options, with one worker if they do not say.
+function support.new_processes(method, options)
+  return processes(method)(options or 1)
+end
+
+-- A function that adds test_NAME_fork and test_NAME_spawn to the class.
+function support.with_both(class)
+  return function(name, fn)
+    for _, method in ipairs { "fork", "spawn" } do
+      class["test_" .. name .. "_" .. method] = function() fn(method) end
+    end
+  end
+end
+
 -- What support.Executor is in a script of its own, where it takes a number.
 support.constructor = ({
   thread = "require'lfut'.ThreadPoolExecutor",
