@@ -14,7 +14,8 @@ enum {
   LONG_NS = 2000000,
   QUICK_NS = 10000, /* about what waking a worker takes */
   STUCK_NS = 20000, /* a worker that begins nothing for so long gives back */
-  START_NS = 1000000, /* the same, if another has to be started first */
+  WAKING_NS = 100000000, /* the same, while it is waking up */
+  START_NS = 1000000,    /* the same, if another has to be started first */
 };
 
 /* --- What is known of a worker --- */
@@ -254,6 +255,10 @@ static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
   uint32_t i;
   lf_proc *c = w->proc;
   lf_flight *f = flight_new(c, &i);
+  if (ahead(c) == 0) { /* from now on it could begin something */
+    c->seen = begun(c);
+    c->seen_at = lf_now();
+  }
   if (f) {
     f->task = t;
     uint32_t slot = (uint32_t)(c->sent % LF_SLOTS);
@@ -413,7 +418,8 @@ static bool rebalance(lf_pool *p, bool may_start) {
     if (c->seen != begun(c)) {
       c->seen = begun(c);
       c->seen_at = now;
-    } else if (now - c->seen_at > patience) {
+    } else if (now - c->seen_at >
+               (atomic_load(&c->region->busy) ? patience : WAKING_NS)) {
       lf_link back;
       lf_list_init(&back);
       lf_fleet_recall(c, LF_MOVABLE, NULL, &back);

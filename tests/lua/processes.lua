@@ -175,13 +175,13 @@ with_both("beside_busy_threads", function(method)
   local busy = {}
   for i = 1, 3 do
     busy[i] = threads:submit(function(name)
-      local n, t = 0, {}
+      local n, t, file = 0, {}, nil
       require "gate".ring(g)
       repeat
         n = n + 1
         t[n % 100] = ("x"):rep(n % 1000) .. n
         io.write ""
-        local file = n % 50 == 0 and io.open(name)
+        file = n % 50 == 0 and io.open(name)
       until file
       file:close()
       return n
@@ -569,7 +569,7 @@ with_both("buffered_output_appears_once", function(method)
     io.write "before "
     io.stdout:setvbuf "full"
     io.write "buffered "
-    local file = io.open(os.tmpname(), "w")
+    local file = io.tmpfile()
     file:write "in a file"
     local exe = lfut.ProcessPoolExecutor { max_workers = 2, start_method = "%s" }
     io.write "after "

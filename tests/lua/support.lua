@@ -39,7 +39,9 @@ end
 
 -- One with this start method and options, with one worker if they do not say.
 function support.new_processes(method, options)
-  return processes(method)(options or 1)
+  options = options or {}
+  options.max_workers = options.max_workers or 1
+  return processes(method)(options)
 end
 
 -- A function that adds test_NAME_fork and test_NAME_spawn to the class.
