@@ -119,8 +119,8 @@ static void *read_greeting(lf_buf *greeting) {
   return ok ? m.setup : NULL;
 }
 
-void lfb_spawned_main(const char *id) {
-  lf_remote_spawned(atoi(id), &lfb_vmops, read_greeting);
+void lfb_spawned_main(const char *id, const char *parent) {
+  lf_remote_spawned(atoi(id), atoi(parent), &lfb_vmops, read_greeting);
 }
 
 /* --- The program --- */

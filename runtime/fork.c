@@ -26,6 +26,7 @@ static int *fds;
 static size_t nfds, fds_cap;
 
 static bool clean = true;
+static pid_t origin; /* who has forked this process */
 
 static void take_lock(void) {
   pthread_mutex_lock(&lock);
@@ -110,6 +111,7 @@ static bool flush_output(void) {
 static void in_child(pid_t parent, int keep) {
   sigset_t none;
   lf_generation++;
+  origin = parent;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) /* it has died already */
     _exit(EXIT_FAILURE);
@@ -132,7 +134,7 @@ pid_t lf_fork(int keep) {
 }
 
 pid_t lf_fork_sibling(int keep) {
-  pid_t parent = getppid();
+  pid_t parent = origin; /* not getppid(), which is another once it has died */
   pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
   if (pid == 0)
     in_child(parent, keep);

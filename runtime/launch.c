@@ -111,9 +111,11 @@ int lf_launch_receive(int control, lf_launched *news) {
 /* --- Spawning --- */
 
 static int spawn(lf_pool *p, int id, int fd) {
-  char number[24];
+  char number[24], parent[24];
   snprintf(number, sizeof number, "%d", id);
-  char *argv[] = {(char *)"lfut", (char *)LF_REMOTE_OPTION, number, NULL};
+  snprintf(parent, sizeof parent, "%d", (int)getpid());
+  char *argv[] = {(char *)"lfut", (char *)LF_REMOTE_OPTION, number, parent,
+                  NULL};
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attr;
   sigset_t none;

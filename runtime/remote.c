@@ -706,9 +706,9 @@ void lf_remote_main(const lf_pool_options *options, int id, int region_fd,
   live(remote_new(&o, id, region, bell));
 }
 
-void lf_remote_spawned(int id, const lf_vmops *ops, lf_remote_make *make) {
+void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
+                       lf_remote_make *make) {
   lf_pool_options o = {.name = "", .ops = ops};
-  pid_t parent = getppid();
   lf_region *region = lf_region_map(LF_REMOTE_REGION);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (!region || getppid() != parent)

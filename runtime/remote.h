@@ -13,8 +13,10 @@
 #include "crew.h"
 #include "job.h"
 
-/* How a spawned worker is called: lfut --worker=process ID, with the region and
- * the bell as these descriptors. */
+#include <sys/types.h>
+
+/* How a spawned worker is called: lfut --worker=process ID PARENT, with the region
+ * and the bell as these descriptors. */
 #define LF_REMOTE_OPTION "--worker=process"
 enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL = 4 };
 
@@ -27,7 +29,7 @@ _Noreturn void lf_remote_main(const lf_pool_options *options, int id,
 /* The life of a spawned one: 'make' reads the greeting and makes the setup;
  * NULL: it cannot. */
 typedef void *lf_remote_make(lf_buf *greeting);
-_Noreturn void lf_remote_spawned(int id, const lf_vmops *ops,
+_Noreturn void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
                                  lf_remote_make *make);
 
 /* --- For pool.c, worker.c: what these do in a worker process ---------------
