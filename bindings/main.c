@@ -27,6 +27,12 @@
 /* Debian's Lua is compiled to call this, which the sanitizer does not know; it
  * does know _longjmp. */
 #include <setjmp.h>
+/* Worker processes are forked from a program with threads. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) {
+  return "die_after_fork=0";
+}
+
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag *env, int value);
 _Noreturn void __longjmp_chk(struct __jmp_buf_tag *env, int value) {
   _longjmp(env, value);

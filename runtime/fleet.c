@@ -404,17 +404,24 @@ static bool wants_hands(lf_pool *p) {
   return waiting > (size_t)p->fleet->starting;
 }
 
+/* The keeper is to look again soon. */
+static void look_again(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  if (!atomic_exchange(&f->unbalanced, true) &&
+      !pthread_equal(pthread_self(), f->keeper))
+    lf_fleet_kick(p);
+}
+
 /* Tasks that a worker has not begun for a while go back to the queue, if there
  * is, or could be, another one for them. True if there were any. */
 static bool rebalance(lf_pool *p, bool may_start) {
   bool idle = find_free(p) != NULL;
   int64_t now = lf_now(), patience = idle ? STUCK_NS : START_NS;
-  p->fleet->unbalanced = false;
   for (lf_worker *w = p->workers; (idle || may_start) && w; w = w->next) {
     lf_proc *c = w->proc;
     if (!c || !c->ready || ahead(c) == 0)
       continue;
-    p->fleet->unbalanced = true; /* the keeper looks again soon */
+    look_again(p);
     if (c->seen != begun(c)) {
       c->seen = begun(c);
       c->seen_at = now;
@@ -804,7 +811,13 @@ void lf_fleet_arm(lf_pool *p) {
 }
 
 void lf_fleet_kick(lf_pool *p) {
+  lf_fleet *f = p->fleet;
   uint64_t one = 1;
-  ssize_t n = write(p->fleet->bell, &one, sizeof one);
+  ssize_t n = 0;
+  atomic_fetch_add(&f->ringing, 1);
+  int bell = atomic_load(&f->bell);
+  if (bell >= 0)
+    n = write(bell, &one, sizeof one);
   (void)n; /* full: it is rung already */
+  atomic_fetch_sub(&f->ringing, 1);
 }

@@ -84,7 +84,9 @@ typedef struct {
 } lf_outcome;
 
 typedef struct lf_fleet {
-  int epoll, bell, control;   /* control: to the template, or -1 */
+  int epoll, control;         /* control: to the template, or -1 */
+  _Atomic int bell;           /* any thread may ring it; -1: it is closed */
+  _Atomic int ringing;        /* threads that are about to */
   pid_t template;             /* or 0 */
   bool no_template;           /* it has died, or none is needed */
   int starting;               /* workers asked for and not ready */
@@ -93,8 +95,9 @@ typedef struct lf_fleet {
   _Atomic(lf_export *) ended; /* pushed by any thread */
   _Atomic uint64_t visits;    /* of lf_fleet_pump by others than the keeper */
   lf_outcome after;
-  bool ending;        /* a thread sees to that */
-  bool unbalanced;    /* look again soon */
+  bool ending;            /* a thread sees to that */
+  atomic_bool unbalanced; /* look again soon; the keeper resets it */
+  pthread_t keeper;
   int64_t rest_until; /* no starts before; the system has refused one */
   lf_parker *opening; /* who waits for the keeper to be ready, or NULL */
   char trouble[300];  /* why workers cannot start */

@@ -17,8 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REST 0.1 /* seconds before the next try, when the system has refused   \
-                  */
+#define REST                                                                   \
+  0.1 /* seconds before the next try, when the system has refused              \
+       */
 
 enum {
   NAP_NS = 200000, /* between two looks while others look, too */
@@ -366,7 +367,7 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
     if (lf_fleet_has_news(p))
       return;
   }
-  bool brief = napping || f->unbalanced;
+  bool brief = napping || atomic_load(&f->unbalanced);
   lf_count_awake(-1);
   int n = (int)syscall(SYS_epoll_pwait2, f->epoll, events, EVENTS,
                        brief ? &nap : NULL, NULL, (size_t)8);
@@ -404,8 +405,9 @@ static bool is_over(lf_pool *p) {
 static void close_all(lf_pool *p) {
   lf_fleet *f = p->fleet;
   pthread_mutex_lock(&p->lock);
-  int epoll = f->epoll, bell = f->bell, control = f->control;
-  f->epoll = f->bell = f->control = -1;
+  int epoll = f->epoll, control = f->control;
+  int bell = atomic_exchange(&f->bell, -1);
+  f->epoll = f->control = -1;
   lf_count_awake(-f->counted);
   f->counted = 0;
   pthread_mutex_unlock(&p->lock);
@@ -413,6 +415,8 @@ static void close_all(lf_pool *p) {
   if (f->template > 0)
     waitpid(f->template, NULL, 0);
   lf_fd_close(epoll);
+  while (atomic_load(&f->ringing) > 0)
+    lf_relax();
   lf_fd_close(bell);
 }
 
@@ -420,6 +424,7 @@ static void keeper_main(void *pool) {
   lf_pool *p = pool;
   uint64_t visits = 0;
   lf_worker *w;
+  p->fleet->keeper = pthread_self();
   bool good = open_all(p);
   if (!good && !p->fleet->trouble[0])
     snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s",
@@ -429,6 +434,7 @@ static void keeper_main(void *pool) {
   while (good && !p->ended) {
     while ((w = wanted(p)))
       start(w);
+    atomic_store(&p->fleet->unbalanced, false);
     lf_fleet_pump(p);
     if (!wanted(p) && !is_over(p))
       sleep_on(p, &visits);
@@ -447,7 +453,8 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
   lf_parker_init(&here);
   lf_fleet *f = lf_zalloc(sizeof *f);
   if (f) {
-    f->epoll = f->bell = f->control = -1;
+    f->epoll = f->control = -1;
+    atomic_init(&f->bell, -1);
     f->opening = &here;
     lf_outcome_init(&f->after);
     p->fleet = f;

@@ -15,8 +15,8 @@
 
 #include <sys/types.h>
 
-/* How a spawned worker is called: lfut --worker=process ID PARENT, with the region
- * and the bell as these descriptors. */
+/* How a spawned worker is called: lfut --worker=process ID PARENT, with the
+ * region and the bell as these descriptors. */
 #define LF_REMOTE_OPTION "--worker=process"
 enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL = 4 };
 

@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { WAITED = 8, STATE = 7, LOCKS = 64 };
+enum { WAITED = 8, STATE = 7, LOCKS = 32 };
 
 static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] =
                                            PTHREAD_MUTEX_INITIALIZER};
