@@ -144,7 +144,9 @@ static int future_cancel(lua_State *L) {
 }
 
 static int future_cancelled(lua_State *L) {
-  lua_pushboolean(L, lf_task_state(lfb_check_future(L, 1)) == LF_CANCELLED);
+  lf_task *task = lfb_check_future(L, 1);
+  lfb_poll(L, lfb_self(L));
+  lua_pushboolean(L, lf_task_state(task) == LF_CANCELLED);
   return 1;
 }
 
@@ -161,6 +163,7 @@ static int future_running(lua_State *L) {
 
 static int future_done(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
+  lfb_poll(L, lfb_self(L));
   bool done = lf_task_done(task);
   if (done)
     lf_task_settle(task);

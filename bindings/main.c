@@ -28,7 +28,7 @@
  * does know _longjmp. */
 #include <setjmp.h>
 /* Worker processes are forked from a program with threads. */
-const char *__tsan_default_options(void);
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
 const char *__tsan_default_options(void) {
   return "die_after_fork=0";
 }

@@ -60,6 +60,8 @@ void lfb_interrupt(lfb_state *S);
 #include "loan.h"
 
 static inline void lfb_poll(lua_State *L, lfb_state *S) {
+  if (S->wire)
+    lf_pool_listen(S->wire);
   if (lfb_callbacks_due(S))
     lfb_callbacks_run(L, S);
   lfb_loans_collect(L, S);

@@ -501,6 +501,17 @@ static void take_outcome(lf_task *t, lf_end *end) {
   (void)lf_buf_put(&t->data, no_memory, sizeof no_memory - 1);
 }
 
+/* There was no memory for it, here or there. */
+static void refuse_part(lf_task *t) {
+  lf_chunk *c = t->chunk;
+  t->ending = LF_FINISHED;
+  c->finished = 0;
+  c->failed = true;
+  c->error = LF_RAISED;
+  lf_buf_reset(&c->why);
+  (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
+}
+
 static void take_part(lf_task *t, lf_end *end) {
   lf_chunk *c = t->chunk;
   t->ending = LF_FINISHED;
@@ -508,14 +519,9 @@ static void take_part(lf_task *t, lf_end *end) {
   c->finished = end->msg.a;
   c->failed = end->msg.flag;
   c->error = end->msg.error;
-  if (!end->no_memory && lf_buf_move(&c->out, &end->body) == 0 &&
-      lf_buf_move(&c->why, &end->tail) == 0)
-    return;
-  c->finished = 0;
-  c->failed = true;
-  c->error = LF_RAISED;
-  lf_buf_reset(&c->why);
-  (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
+  if (end->no_memory || lf_buf_move(&c->out, &end->body) != 0 ||
+      lf_buf_move(&c->why, &end->tail) != 0)
+    refuse_part(t);
 }
 
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
@@ -524,8 +530,10 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
     return;
   lf_task *t = f->task;
   lf_fleet_finish_flight(c, (uint32_t)(f - c->flights));
-  if (t->chunk)
+  if (t->chunk && c->end.msg.kind == LF_MSG_PART)
     take_part(t, &c->end);
+  else if (t->chunk)
+    refuse_part(t);
   else
     take_outcome(t, &c->end);
   c->worker->started++;
@@ -637,7 +645,7 @@ static void stop_idle(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = w->proc;
     if (!c || !c->ready || c->stopping || c->aloft > 0 || c->untold > 0 ||
-        is_occupied(c) || w->npinned > 0)
+        is_occupied(c) || c->blocked || (w->npinned > 0 && c->left > 0))
       continue;
     bool over = c->left == 0;
     bool extra = !over && hands > p->o.max_workers;

@@ -41,6 +41,7 @@ typedef struct lf_export {
   lf_task *task;          /* a reference */
   uint64_t names;         /* how often it was named to the worker */
   bool told;              /* the worker knows how it has ended */
+  atomic_bool ended;      /* it is, or has been, on the list of those */
   struct lf_chunk *chunk; /* of a part: its outcome, else NULL */
   int64_t ns;
 } lf_export;

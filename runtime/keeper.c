@@ -86,7 +86,6 @@ static lf_proc *proc_new(lf_worker *w) {
 
 /* Everything of it but the process, and what it had to do. */
 static void proc_free(lf_proc *c) {
-  lf_nested_forget(c);
   lf_end_fini(&c->end);
   lf_region_unmap(c->region);
   lf_fd_close(c->fd);
@@ -318,11 +317,11 @@ static void bury(lf_worker *w) {
     if (!c->stopping)
       broken = died_starting(p, &lost);
   }
+  lf_nested_forget(c);
   forget_worker(p, w);
   w->proc = NULL;
-  bool more = w->npinned > 0 && !p->broken && !broken;
-  if (more && !p->shutdown) /* a broadcast still wants this very worker */
-    start_again(p, w);
+  if (w->npinned > 0 && !p->broken && !broken && !p->fleet->no_template)
+    start_again(p, w); /* a broadcast still wants this very worker */
   pthread_mutex_unlock(&p->lock);
   proc_free(c);
   while ((l = lf_list_pop(&tasks)))
@@ -407,6 +406,7 @@ static void close_all(lf_pool *p) {
   pthread_mutex_lock(&p->lock);
   int epoll = f->epoll, control = f->control;
   int bell = atomic_exchange(&f->bell, -1);
+  lf_nested_tell(p); /* frees what has ended for nobody */
   f->epoll = f->control = -1;
   lf_count_awake(-f->counted);
   f->counted = 0;

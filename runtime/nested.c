@@ -15,6 +15,12 @@ static lf_export *find_export(const lf_proc *c, uint64_t id) {
   return e ? e->value : NULL;
 }
 
+/* Submitted by the worker, not only known to it: it has to be there until it
+ * has been told the end. */
+static bool is_its_own(const lf_export *e) {
+  return e->id & 1;
+}
+
 static void export_free(lf_export *e) {
   if (e->chunk)
     lf_chunk_free(e->chunk);
@@ -32,6 +38,7 @@ static void export_forget(lf_export *e) {
 /* Any thread: the worker is to be told that it has ended. */
 static void push_ended(lf_export *e) {
   lf_pool *p = e->pool;
+  atomic_store(&e->ended, true);
   lf_export *head =
       atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
   do
@@ -72,7 +79,9 @@ static lf_export *export_new(lf_proc *c, lf_task *t, uint64_t id) {
   e->names = 1;
   e->task = lf_task_ref(t);
   e->waiter.fire = export_fire;
-  c->untold++;
+  lf_list_init(&e->waiter.link);
+  e->waiter.task = t;
+  c->untold += is_its_own(e);
   return e;
 }
 
@@ -100,17 +109,24 @@ static lf_task *find(void *user, uint64_t id) {
 
 const lf_names lf_nested_names = {name, find};
 
-/* The worker has forgotten it, unless it was named to it meanwhile. */
+/* The worker has forgotten it, unless it was named to it meanwhile: then it is
+ * new to the worker, who has to be told again. */
 static void receive_release(lf_proc *c) {
   lf_export *e = find_export(c, c->end.msg.id);
-  if (!e || e->names > c->end.msg.a) {
-    if (e)
-      e->names -= c->end.msg.a;
+  if (!e)
+    return;
+  bool told = e->told;
+  if (e->names > c->end.msg.a) {
+    e->names -= c->end.msg.a;
+    if (told) {
+      e->told = false;
+      c->untold += is_its_own(e);
+      push_ended(e);
+    }
     return;
   }
-  bool told = e->told;
   if (!told)
-    c->untold--;
+    c->untold -= is_its_own(e);
   export_forget(e);
   if (told)
     export_free(e); /* else when it has ended */
@@ -203,7 +219,7 @@ static void receive_submit(lf_proc *c) {
   const char *why = accept(c, t);
   if (why) {
     refuse(c, id, why);
-    c->untold--;
+    c->untold -= is_its_own(e);
     export_forget(e);
     export_free(e);
   } else if (!t->job) {
@@ -244,7 +260,9 @@ static int tell_task(lf_export *e) {
   lf_task *t = e->task;
   lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .error = t->error};
   msg.state = (uint8_t)lf_task_state(t);
-  lf_load load = lf_load_task(t);
+  lf_load load = {0}; /* who cancels a task drops its data */
+  if (msg.state != LF_CANCELLED)
+    load = lf_load_task(t);
   load.owner = lf_task_ref(t);
   load.drop = lf_task_unref;
   int err = lf_end_send(&e->proc->end, &msg, &load);
@@ -259,7 +277,7 @@ static void tell(lf_export *e) {
   if (err)
     refuse(e->proc, e->id, "not enough memory");
   e->told = true;
-  e->proc->untold--;
+  e->proc->untold -= is_its_own(e);
 }
 
 void lf_nested_tell(lf_pool *p) {
@@ -283,10 +301,15 @@ void lf_nested_forget(lf_proc *c) {
   for (size_t i = 0; i < c->exports.cap; i++) {
     lf_export *e =
         c->exports.entries[i].id ? c->exports.entries[i].value : NULL;
-    if (e && e->told)
-      export_free(e);
-    else if (e)
-      e->proc = NULL; /* goes when its task has ended */
+    if (!e)
+      continue;
+    e->proc = NULL;
+    if (!e->told && e->task->job)
+      continue; /* goes when the part has ended, in this pool */
+    if (!e->told)
+      lf_waiter_remove(&e->waiter); /* from here on it does not fire */
+    if (e->told || !atomic_load(&e->ended))
+      export_free(e); /* else by lf_nested_tell */
   }
   lf_table_fini(&c->exports);
   lf_table_fini(&c->numbers);
@@ -294,6 +317,7 @@ void lf_nested_forget(lf_proc *c) {
     lf_task_unref(lf_container_of(l, lf_task, link));
   if (c->lent)
     lf_job_unref(c->lent);
+  c->lent = NULL;
   for (uint32_t i = 0; i < c->nflights; i++)
     if (c->flights[i].task && c->flights[i].wait)
       lf_nested_end_wait(&c->flights[i]);

@@ -113,8 +113,12 @@ void lf_pool_unhandle(void *pool) {
   if (lf_pool_is_foreign(p))
     return; /* its locks may be held by threads that are not here */
   if (atomic_fetch_sub(&p->handles, 1) == 1) {
-    pthread_mutex_lock(&p->lock);
-    settle(p);
+    if (p->fleet) { /* whose lock the caller may hold */
+      lf_fleet_kick(p);
+    } else {
+      pthread_mutex_lock(&p->lock);
+      settle(p);
+    }
   }
   lf_pool_unref(p);
 }
@@ -456,6 +460,10 @@ bool lf_pool_cancel(lf_task *t) {
   bool cancelled = lf_task_cancel(t);
   lf_task_unref(t);
   return cancelled;
+}
+
+void lf_pool_listen(lf_pool *p) {
+  lf_remote_receive(p->remote);
 }
 
 lf_state lf_pool_look(lf_task *t) {

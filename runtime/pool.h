@@ -107,6 +107,9 @@ void lf_pool_kill(lf_pool *pool, int sig);
 /* Cancels a task of any pool that has not begun; as lf_task_cancel. */
 bool lf_pool_cancel(lf_task *task);
 
+/* In a worker process, on its thread: receives what its program has sent. */
+void lf_pool_listen(lf_pool *pool);
+
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
 

@@ -298,6 +298,31 @@ int lf_remote_broadcast(lf_remote *r, lf_task **tasks) {
 
 /* --- Receiving --- */
 
+/* True if the task in the slot is the worker's from now on, and not taken back.
+ */
+static bool begin(lf_remote *r, uint32_t i) {
+  _Atomic uint32_t *slot = &r->region->slots[i % LF_SLOTS];
+  uint32_t word = atomic_load(slot);
+  atomic_store(&r->region->busy, 1);
+  bool begun =
+      (word & 3) == LF_SLOT_SENT &&
+      atomic_compare_exchange_strong(slot, &word, (word & ~3u) | LF_SLOT_BEGUN);
+  if (!begun) /* it was taken back: the slot can be used again */
+    atomic_store(slot, word & ~3u);
+  atomic_fetch_add(&r->region->begun, 1);
+  return begun;
+}
+
+/* The task in hand cannot be kept for lack of memory: it ends with that. */
+static void refuse_task(lf_remote *r) {
+  lf_msg msg = {.id = r->end.msg.id};
+  if (!begin(r, (uint32_t)r->end.msg.slot))
+    return;
+  pthread_mutex_lock(&r->pool->lock);
+  tell_lack(r, &msg);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
 /* A task to be run here. */
 static void receive_task(lf_remote *r) {
   lf_end *end = &r->end;
@@ -314,9 +339,11 @@ static void receive_task(lf_remote *r) {
   } else if (fine) {
     fine = lf_buf_move(&t->data, &end->body) == 0;
   }
-  if (!fine) { /* nothing can be kept here any more: the program sees it end */
-    fprintf(stderr, "lfut: a worker process has no memory left\n");
-    lf_fork_exit(EXIT_FAILURE);
+  if (!fine) {
+    refuse_task(r);
+    if (t)
+      lf_task_unref(t);
+    return;
   }
   t->flight = end->msg.id;
   t->slot = (uint8_t)end->msg.slot;
@@ -378,7 +405,7 @@ static void receive_stuck(lf_remote *r) {
 }
 
 void lf_remote_receive(lf_remote *r) {
-  while (!r->stop && lf_end_receive(&r->end)) {
+  while (lf_end_receive(&r->end)) {
     if (atomic_load_explicit(&r->end.in->want, memory_order_relaxed)) {
       atomic_store(&r->region->armed, 1);
       ring_bell(r);
@@ -423,25 +450,12 @@ void lf_remote_receive(lf_remote *r) {
 
 /* --- Running --- */
 
-static bool begin(lf_remote *r, lf_task *t) {
-  _Atomic uint32_t *slot = &r->region->slots[t->slot];
-  uint32_t word = atomic_load(slot);
-  atomic_store(&r->region->busy, 1);
-  bool begun =
-      (word & 3) == LF_SLOT_SENT &&
-      atomic_compare_exchange_strong(slot, &word, (word & ~3u) | LF_SLOT_BEGUN);
-  if (!begun) /* it was taken back: the slot can be used again */
-    atomic_store(slot, word & ~3u);
-  atomic_fetch_add(&r->region->begun, 1);
-  return begun;
-}
-
 lf_task *lf_remote_take(lf_remote *r, bool pinned) {
   lf_link *l;
   lf_link *from = pinned ? &r->worker->pinned : &r->pool->queue;
   while ((l = lf_list_pop(from))) {
     lf_task *t = lf_container_of(l, lf_task, link);
-    if (begin(r, t))
+    if (begin(r, t->slot))
       return t;
     if (t->chunk) {
       lf_chunk_free(t->chunk);

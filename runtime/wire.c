@@ -192,20 +192,11 @@ static int send_whole(lf_end *end, const lf_msg *msg, const reloc *relocs,
 static int send_code(lf_end *end, lf_code *code) {
   if (lf_table_find(&end->known, code->id))
     return 0;
-  static const lf_load none;
   lf_buf both;
   lf_buf_init(&both, NULL, 0);
-  lf_msg msg = {.kind = LF_MSG_FORGET};
-  int err = 0;
-  if (end->known.n >= CODES) {
-    err = send_whole(end, &msg, NULL, &none);
-    if (err == 0)
-      clear(&end->known);
-  }
-  msg = (lf_msg){.kind = LF_MSG_CODE, .id = code->id};
+  lf_msg msg = {.kind = LF_MSG_CODE, .id = code->id};
   msg.size = sizeof code->label + code->len;
-  if (err == 0)
-    err = lf_buf_put(&both, code->label, sizeof code->label);
+  int err = lf_buf_put(&both, code->label, sizeof code->label);
   if (err == 0)
     err = lf_buf_put(&both, code->bytes, code->len);
   if (err == 0)
@@ -214,6 +205,18 @@ static int send_code(lf_end *end, lf_code *code) {
   if (err == 0)
     err = send_whole(end, &msg, NULL, &load);
   lf_buf_fini(&both);
+  return err;
+}
+
+/* Between two messages: neither side remembers code without bound. */
+static int forget_code(lf_end *end) {
+  static const lf_load none;
+  const lf_msg msg = {.kind = LF_MSG_FORGET};
+  if (end->known.n < CODES)
+    return 0;
+  int err = send_whole(end, &msg, NULL, &none);
+  if (err == 0)
+    clear(&end->known);
   return err;
 }
 
@@ -256,14 +259,10 @@ int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load) {
     if (!relocs)
       return LF_ENOMEM;
   }
-  /* Once more if the other side was told to forget what came before. */
-  size_t known = SIZE_MAX;
-  while (err == 0 && end->known.n < known) {
-    known = end->known.n;
-    for (size_t i = 0; i < n && err == 0; i++) {
-      relocs[i].at = refs[i].at - load->from;
-      err = name_object(end, &refs[i], &relocs[i]);
-    }
+  err = forget_code(end);
+  for (size_t i = 0; i < n && err == 0; i++) {
+    relocs[i].at = refs[i].at - load->from;
+    err = name_object(end, &refs[i], &relocs[i]);
   }
   msg->nrelocs = (uint32_t)n;
   msg->size = load->body ? load->to - load->from : 0;

@@ -1,13 +1,37 @@
 # SPDX-License-Identifier: MIT
-# The programs in scripts/examples do what they say.
+# The programs in scripts/examples do what they say. Those with a pool of
+# threads do the same with processes: each test is run for every kind of pool.
 
 source "$srcdir/tests/helpers.sh"
+
+pools='threads fork spawn'
+processes='fork spawn'
+
+# Calls of ThreadPoolExecutor as calls of ProcessPoolExecutor.
+to_fork='s/lfut\.ThreadPoolExecutor/lfut.ProcessPoolExecutor/'
+# Calls of that with a start method: f{...}, f(), f(5).
+to_spawn='s/\(ProcessPoolExecutor\){/\1{ start_method = "spawn", /
+  s/\(ProcessPoolExecutor\)(\([0-9]*\))/\1{ start_method = "spawn", max_workers = tonumber("\2") }/'
+
+# program NAME: prints the path of the example, made to use a $pool of that
+# kind. Lines keep their numbers.
+program() {
+  local source=$srcdir/scripts/examples/$1.lua
+  mkdir -p "$pool"
+  case $pool in
+    threads) cp "$source" "$pool" ;;
+    fork) sed "$to_fork" "$source" > "$pool/$1.lua" ;;
+    spawn) sed "$to_fork; $to_spawn" "$source" > "$pool/$1.lua" ;;
+  esac
+  echo "$PWD/$pool/$1.lua"
+}
 
 # example NAME ARG...: runs it; its output is in $output, messages in $stderr.
 example() {
   local name=$1
   shift
-  run --separate-stderr lfut "$srcdir/scripts/examples/$name.lua" "$@"
+  echo "$name with ${pool:=threads}" # shown if the test fails
+  run --separate-stderr lfut "$(program "$name")" "$@"
 }
 
 # prints LINE...: the example has succeeded, with these lines.
@@ -26,75 +50,94 @@ prints() {
 }
 
 @test "sleep: a pool waits for several tasks at once" {
-  example sleep 0.01
-  [ "$status" = 0 ] || complain "$stderr"
-  [ "${#lines[@]}" = 3 ]
-  [[ ${lines[0]} =~ ^'one after the other:'\ +[0-9.]+' units'$ ]]
-  [[ ${lines[1]} =~ ^[0-9]+' workers:'\ +[0-9.]+' units'$ ]]
-  [ "${lines[2]}" = 'sum of the results: 55' ]
+  for pool in $pools; do
+    example sleep 0.01
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "${#lines[@]}" = 3 ]
+    [[ ${lines[0]} =~ ^'one after the other:'\ +[0-9.]+' units'$ ]]
+    [[ ${lines[1]} =~ ^[0-9]+' workers:'\ +[0-9.]+' units'$ ]]
+    [ "${lines[2]}" = 'sum of the results: 55' ]
+  done
 }
 
 @test "letters: three workers, three tasks" {
-  example letters
-  [ "$status" = 0 ] || complain "$stderr"
-  [ "$(cut -f 1 <<< "$output")" = $'A\nB\nC' ] || complain "$output"
-  [ "$(grep -c $'\tletters_[123]$' <<< "$output")" = 3 ] || complain "$output"
+  for pool in $pools; do
+    example letters
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "$(cut -f 1 <<< "$output")" = $'A\nB\nC' ] || complain "$output"
+    [ "$(grep -c $'\tletters_[123]$' <<< "$output")" = 3 ] || complain "$output"
+  done
 }
 
 @test "named: arguments by name" {
-  example named
-  prints 'Hello, Ada!' $'1\tHello, Grace.' $'2\tGood evening, Alan.' \
-    $'3\tHello, Edsger?'
+  for pool in $pools; do
+    example named
+    prints 'Hello, Ada!' $'1\tHello, Grace.' $'2\tGood evening, Alan.' \
+      $'3\tHello, Edsger?'
+  done
 }
 
 @test "two_args: submit, zip, starmap" {
-  example two_args
-  prints $'submit\t42' $'zip\t1\t10\t10' $'zip\t2\t20\t40' $'zip\t3\t30\t90' \
-    $'starmap\t1\t20' $'starmap\t2\t72'
+  for pool in $pools; do
+    example two_args
+    prints $'submit\t42' $'zip\t1\t10\t10' $'zip\t2\t20\t40' $'zip\t3\t30\t90' \
+      $'starmap\t1\t20' $'starmap\t2\t72'
+  done
 }
 
 @test "futures: results in the order of the list" {
-  example futures
-  prints 'submitted 10' $'1\t1' $'2\t4' $'3\t9' $'4\t16' $'5\t25' $'6\t36' \
-    $'7\t49' $'8\t64' $'9\t81' $'10\t100' 'Future(finished: number)'
+  for pool in $pools; do
+    example futures
+    prints 'submitted 10' $'1\t1' $'2\t4' $'3\t9' $'4\t16' $'5\t25' $'6\t36' \
+      $'7\t49' $'8\t64' $'9\t81' $'10\t100' 'Future(finished: number)'
+  done
 }
 
 @test "completed: every future once, the error at its result" {
-  example completed 0.01
-  [ "$status" = 0 ] || complain "$stderr"
-  [ "${#lines[@]}" = 3 ] || complain "$output"
-  contains "$output" $'1\t1.0'
-  contains "$output" $'4\t0.25'
-  [[ $output =~ $'2\tfailed: '[^$'\n']*'completed.lua:15: no 2, please' ]] ||
-    complain "$output"
+  for pool in $pools; do
+    example completed 0.01
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "${#lines[@]}" = 3 ] || complain "$output"
+    contains "$output" $'1\t1.0'
+    contains "$output" $'4\t0.25'
+    [[ $output =~ $'2\tfailed: '[^$'\n']*'completed.lua:15: no 2, please' ]] ||
+      complain "$output"
+  done
 }
 
 @test "map: the order of the items, or of completion" {
-  example map 0.01
-  [ "$status" = 0 ] || complain "$stderr"
   local in_order=$'1\tslept 5\n2\tslept 4\n3\tslept 3\n4\tslept 2\n5\tslept 1'
-  [[ $output == $'in order\n'"$in_order"$'\nas they are done\n'* ]] ||
-    complain "$output"
-  [ "$(tail -n 5 <<< "$output" | sort)" = "$in_order" ] || complain "$output"
+  for pool in $pools; do
+    example map 0.01
+    [ "$status" = 0 ] || complain "$stderr"
+    [[ $output == $'in order\n'"$in_order"$'\nas they are done\n'* ]] ||
+      complain "$output"
+    [ "$(tail -n 5 <<< "$output" | sort)" = "$in_order" ] || complain "$output"
+  done
 }
 
 @test "loops: map and reduce agree with the plain loop" {
   want=$(awk 'BEGIN { for (i = 1; i <= 5000; i++) s += i * i % 7; print s }')
-  example loops 5000
-  [ "$status" = 0 ] || complain "$stderr"
-  [ "$(head -n 3 <<< "$output")" = \
-    $'for\t'"$want"$'\nmap\t'"$want"$'\nreduce\t'"$want" ] || complain "$output"
-  for i in 1000 2000 3000 4000 5000; do
-    contains "$output" $'multiple of 1000\t'"$i"
+  for pool in $pools; do
+    example loops 5000
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "$(head -n 3 <<< "$output")" = \
+      $'for\t'"$want"$'\nmap\t'"$want"$'\nreduce\t'"$want" ] ||
+      complain "$output"
+    for i in 1000 2000 3000 4000 5000; do
+      contains "$output" $'multiple of 1000\t'"$i"
+    done
+    [ "${lines[-1]}" = $'for_each\t5' ]
   done
-  [ "${lines[-1]}" = $'for_each\t5' ]
 }
 
 @test "primes: known counts, at the edges of the blocks, too" {
-  for known in 0:0 1:0 2:1 3:2 10:4 100:25 1000:168 100000:9592 \
-    100003:9593 1000000:78498; do
-    example primes "${known%:*}"
-    prints "${known#*:}"
+  for pool in $pools; do
+    for known in 0:0 1:0 2:1 3:2 10:4 100:25 1000:168 100000:9592 \
+      100003:9593 1000000:78498; do
+      example primes "${known%:*}"
+      prints "${known#*:}"
+    done
   done
 }
 
@@ -103,53 +146,57 @@ prints() {
   [[ $output =~ ^[0-9]+' of 200000 darts hit, pi is about '3\.1[0-9]+$ ]] ||
     complain "$output" "$stderr"
   local want=$output
-  for workers in 1 2 4; do
-    run lfut -w $workers "$srcdir/scripts/examples/montecarlo.lua" 7 20
-    prints "$want"
+  for pool in $pools; do
+    for workers in 1 2 4; do
+      LFUT_WORKERS=$workers example montecarlo 7 20
+      prints "$want"
+    done
   done
   example montecarlo 8 20
   [ "$output" != "$want" ]
 }
 
 @test "nqueens: known counts, with one worker and tasks at every depth" {
-  for known in 1:1 2:0 3:0 4:2 5:10 6:4 7:40 8:92; do
-    example nqueens "${known%:*}"
-    prints "${known%:*}"$'\t'"${known#*:}"
-  done
-  for depth in 0 1 6 9; do
-    run lfut -w 1 "$srcdir/scripts/examples/nqueens.lua" 6 $depth
-    prints $'6\t4'
+  for pool in $pools; do
+    for known in 1:1 2:0 3:0 4:2 5:10 6:4 7:40 8:92; do
+      example nqueens "${known%:*}"
+      prints "${known%:*}"$'\t'"${known#*:}"
+    done
+    for depth in 0 1 6 9; do
+      LFUT_WORKERS=1 example nqueens 6 $depth
+      prints $'6\t4'
+    done
   done
 }
 
 @test "mandelbrot: an image of the right size, to a file and to a pipe" {
-  example mandelbrot 40 image.pgm
-  [ "$status" = 0 ] || complain "$stderr"
-  [ "$(head -n 3 image.pgm)" = $'P5\n40 40\n255' ]
-  [ "$(wc -c < image.pgm)" = $((13 + 40 * 40)) ]
-  lfut -w 3 "$srcdir/scripts/examples/mandelbrot.lua" 40 > piped.pgm
-  cmp image.pgm piped.pgm
   # Inside the set (-0.25, 0) black, the corner white or nearly so.
   pixel() {
     od -An -tu1 -j $((13 + $2 * 40 + $1)) -N 1 image.pgm | tr -d ' '
   }
-  [ "$(pixel 28 20)" = 0 ]
-  [ "$(pixel 0 0)" -gt 250 ]
+  for pool in $pools; do
+    example mandelbrot 40 image.pgm
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "$(head -n 3 image.pgm)" = $'P5\n40 40\n255' ]
+    [ "$(wc -c < image.pgm)" = $((13 + 40 * 40)) ]
+    lfut -w 3 "$(program mandelbrot)" 40 > piped.pgm
+    cmp image.pgm piped.pgm
+    [ "$(pixel 28 20)" = 0 ]
+    [ "$(pixel 0 0)" -gt 250 ]
+  done
 }
 
 @test "checksums: CRC-32, in the order given" {
   printf 123456789 > check # whose sum is in every description of CRC-32
   : > empty
   head -c 200000 /dev/zero > "$(printf 'zeros \n')"
-  example checksums check empty zeros* check
-  prints 'cbf43926         9 check' '00000000         0 empty' \
-    "$(printf '%08x %9d %s' $((0x$(zeros_crc))) 200000 zeros*)" \
-    'cbf43926         9 check'
-  local want=$output
-  for workers in 1 4; do
-    run lfut -w $workers "$srcdir/scripts/examples/checksums.lua" check empty \
-      zeros* check
-    prints "$want"
+  for pool in $pools; do
+    for workers in 1 4; do
+      LFUT_WORKERS=$workers example checksums check empty zeros* check
+      prints 'cbf43926         9 check' '00000000         0 empty' \
+        "$(printf '%08x %9d %s' $((0x$(zeros_crc))) 200000 zeros*)" \
+        'cbf43926         9 check'
+    done
   done
 }
 
@@ -162,11 +209,13 @@ zeros_crc() {
 @test "checksums: what cannot be read has its message, the others their line" {
   printf 123456789 > check
   mkdir directory
-  example checksums absent check directory
-  [ "$status" = 1 ]
-  [ "$output" = 'cbf43926         9 check' ]
-  contains "$stderr" 'checksums: absent: No such file or directory'
-  contains "$stderr" 'checksums: directory: Is a directory'
+  for pool in $pools; do
+    example checksums absent check directory
+    [ "$status" = 1 ]
+    [ "$output" = 'cbf43926         9 check' ]
+    contains "$stderr" 'checksums: absent: No such file or directory'
+    contains "$stderr" 'checksums: directory: Is a directory'
+  done
 }
 
 # A small tree with names that need care, and a file that nobody can read.
@@ -202,14 +251,13 @@ count_words() {
     echo >> "$file"
   done
   want=$(count_words tree)
-  for options in '' --serial; do
-    example wordcount $options tree
-    prints "$want"
-  done
-  for workers in 1 4; do
-    run --separate-stderr lfut -w $workers \
-      "$srcdir/scripts/examples/wordcount.lua" tree
-    prints "$want"
+  example wordcount --serial tree
+  prints "$want"
+  for pool in $pools; do
+    for workers in 1 4; do
+      LFUT_WORKERS=$workers example wordcount tree
+      prints "$want"
+    done
   done
 }
 
@@ -232,9 +280,83 @@ count_words() {
   [ "$(id -u)" != 0 ] || skip 'nothing is unreadable to root'
   make_tree
   chmod 0 "tree/a b/one"
-  example wordcount tree
+  for pool in $pools; do
+    example wordcount tree
+    [ "$status" = 0 ] || complain "$stderr"
+    contains "${lines[-1]}" 'in 4 files (1 unreadable)'
+  done
+}
+
+@test "threads: two, started and joined by hand" {
+  example threads
+  prints $'false\tfalse' $'false\tfalse' $'square\t100' $'cube\t1000'
+}
+
+@test "process: two, started and joined by hand" {
+  example process 0.02
   [ "$status" = 0 ] || complain "$stderr"
-  contains "${lines[-1]}" 'in 4 files (1 unreadable)'
+  [ "${#lines[@]}" = 6 ] || complain "$output"
+  [ "$(head -n 4 <<< "$output" | sort)" = \
+    $'a is awake\na sleeps\nb is awake\nb sleeps' ] || complain "$output"
+  [[ ${lines[4]} =~ ^'finished in '[0-9.]+' units'$ ]] || complain "$output"
+  [ "${lines[5]}" = 'exit codes 0 and 0' ]
+}
+
+@test "processes: ten, joined in their order" {
+  example processes 0.01
+  want=()
+  for n in 1 2 3 4 5 6 7 8 9 10; do
+    want+=("$n"$'\t'"Process-$n"$'\t'"$((n % 3))")
+  done
+  prints "${want[@]}"
+}
+
+@test "pids: workers are other processes, at most three" {
+  for pool in $processes; do
+    example pids
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "${#lines[@]}" = 6 ] || complain "$output"
+    [[ ${lines[0]} =~ ^'script: process '([0-9]+)$ ]] || complain "$output"
+    local script=${BASH_REMATCH[1]}
+    for n in 1 2 3 4 5; do
+      [[ ${lines[n]} =~ ^"task $n: process "([0-9]+)$ ]] || complain "$output"
+      [ "${BASH_REMATCH[1]}" != "$script" ] || complain "$output"
+    done
+    [ "$(sed 1d <<< "$output" | cut -d ' ' -f 4 | sort -u | wc -l)" -le 3 ] ||
+      complain "$output"
+  done
+}
+
+@test "powers: two arguments, in processes" {
+  for pool in $processes; do
+    example powers
+    prints '2 ^ 64 ends in 551616' '2 ^ 100 ends in 205376' \
+      '3 ^ 200 ends in 044001' '7 ^ 300 ends in 180001' '13 ^ 400 ends in 376001'
+  done
+}
+
+@test "preloaded: a large table, and one too small to be left out" {
+  for pool in $processes; do
+    example preloaded
+    prints $'999996\t2 * 2 * 3 * 167 * 499' $'999997\t757 * 1321' \
+      $'999998\t2 * 31 * 127 * 127' $'999999\t3 * 3 * 3 * 7 * 11 * 13 * 37' \
+      $'1000000\t2 * 2 * 2 * 2 * 2 * 2 * 5 * 5 * 5 * 5 * 5 * 5'
+    example preloaded 100
+    prints $'96\t2 * 2 * 2 * 2 * 2 * 3' $'97\t97' $'98\t2 * 7 * 7' \
+      $'99\t3 * 3 * 11' $'100\t2 * 2 * 5 * 5'
+  done
+}
+
+@test "crash: one task is lost, the others are not" {
+  for pool in $processes; do
+    example crash
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "${#lines[@]}" = 6 ] || complain "$output"
+    [[ ${lines[2]} =~ ^$'3\tlost: SIGKILL in function <'.*'crash.lua:8>'$ ]] ||
+      complain "$output"
+    [ "$(sed 3d <<< "$output")" = $'1\t1\n2\t4\n4\t16\n5\t25\n6\t36' ] ||
+      complain "$output"
+  done
 }
 
 # The examples in the manual: each block of Lua is a script whose output is what
