@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "forked.h"
 #include "wait.h"
 
 struct lfb_callback {
@@ -34,6 +35,7 @@ int lfb_add_done_callback(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lf_task **future = lfb_check(L, 1, LFB_FUTURE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  lfb_refuse_foreign(L, *future);
   lfb_push_ref(L, LFB_REF_CALLBACKS);
   lfb_callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);
   for (int i = 1; i <= 2; i++) {
@@ -122,4 +124,10 @@ void lfb_callbacks_drop(lfb_state *S) {
   lf_link *l;
   while ((l = lf_list_pop(&S->callbacks)))
     lf_waiter_remove(&lf_container_of(l, lfb_callback, link)->waiter);
+}
+
+void lfb_callbacks_forget(lfb_state *S) {
+  lfb_callbacks_drop(S);
+  atomic_store(&S->due, NULL);
+  S->taken = NULL;
 }

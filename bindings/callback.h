@@ -27,4 +27,7 @@ bool lfb_callbacks_left(lfb_state *S);
 /* Forgets all; when the interpreter closes. */
 void lfb_callbacks_drop(lfb_state *S);
 
+/* The same in a forked process; those that were due, too. */
+void lfb_callbacks_forget(lfb_state *S);
+
 #endif

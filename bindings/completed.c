@@ -6,8 +6,10 @@
 
 #include <string.h>
 
+#include "../runtime/fork.h"
 #include "../runtime/mem.h"
 #include "error.h"
+#include "forked.h"
 #include "future.h"
 #include "options.h"
 #include "wait.h"
@@ -30,7 +32,8 @@ typedef struct {
   lf_waits waits;
   member **members; /* one block each, so that they never move */
   size_t n, cap;
-  size_t done; /* taken */
+  size_t done;         /* taken */
+  uint32_t generation; /* whose process (fork.h) */
   int64_t deadline;
   condition when;
 } futures;
@@ -43,6 +46,9 @@ static lf_task *awaited(lf_waits *waits, size_t i) {
 static int futures_gc(lua_State *L) {
   futures *f = lfb_check(L, 1, LFB_COMPLETED);
   for (size_t i = 0; i < f->n; i++) {
+    if (lf_is_foreign(f->generation) &&
+        !lf_task_done(f->members[i]->base.waiter.task))
+      continue; /* among others that wait, on stacks that are not here */
     lf_waitset_forget(&f->members[i]->base);
     lf_free(f->members[i]);
   }
@@ -59,6 +65,7 @@ static futures *push_new(lua_State *L, int64_t deadline, condition when) {
   f->waits = (lf_waits){.awaited = awaited, .any = when == FIRST_COMPLETED};
   f->deadline = deadline;
   f->when = when;
+  f->generation = lf_generation;
   lfb_set_class(L, LFB_COMPLETED);
   for (int i = 1; i <= 2; i++) {
     lua_newtable(L);
@@ -88,6 +95,7 @@ static void add(lua_State *L, futures *f, int self, lf_task *task) {
   bool known = lua_rawgetp(L, -1, task) != LUA_TNIL;
   lua_pop(L, 1);
   if (!known) {
+    lfb_refuse_foreign(L, task);
     lua_pushboolean(L, 1);
     lua_rawsetp(L, -2, task);
     lua_getiuservalue(L, self, 1);
@@ -238,15 +246,22 @@ static int completed_k(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
+static futures *check_completed(lua_State *L) {
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
+  if (lf_is_foreign(f->generation))
+    luaL_error(L, "iterator belongs to another process");
+  return f;
+}
+
 static int completed_call(lua_State *L) {
-  lfb_check(L, 1, LFB_COMPLETED);
+  check_completed(L);
   lua_settop(L, 1);
   return completed_k(L, LUA_OK, 0);
 }
 
 /* it:add(future) */
 static int completed_add(lua_State *L) {
-  futures *f = lfb_check(L, 1, LFB_COMPLETED);
+  futures *f = check_completed(L);
   lf_task *task = lfb_check_future(L, 2);
   lua_settop(L, 2);
   add(L, f, 1, task);

@@ -16,6 +16,8 @@ static lua_State *check_co(lua_State *L) {
  * signals. */
 static int enter(lua_State *L, struct lf_vm *vm, lua_State *co, int nargs,
                  int *nresults) {
+  if (!vm) /* the interpreter has been forked */
+    return lua_resume(co, L, nargs, nresults);
   lua_State *outer = vm->running;
   bool yielded = vm->yields;
   vm->running = co;
@@ -28,7 +30,7 @@ static int enter(lua_State *L, struct lf_vm *vm, lua_State *co, int nargs,
 
 /* Has the coroutine yielded for lfut's sake: to park the task, or to end it? */
 static bool is_parking(struct lf_vm *vm) {
-  return vm->current && (vm->current->waiting || vm->current->doom[0]);
+  return vm && vm->current && (vm->current->waiting || vm->current->doom[0]);
 }
 
 /* What 'run' returns instead of the number of results (moved to L): the caller
@@ -42,7 +44,8 @@ static int run(lua_State *L, struct lf_vm *vm, lua_State *co, int nargs) {
     return PARK;
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
-    lfb_doom_again(L, vm);
+    if (vm)
+      lfb_doom_again(L, vm);
     return FAILED;
   }
   if (!lua_checkstack(L, n + 1)) {
@@ -149,10 +152,10 @@ static int coro_wrap(lua_State *L) {
   return 1;
 }
 
-/* Is this lfut's coroutine, or the initializer's? */
+/* Is this lfut's coroutine, the initializer's, or a forked program's? */
 static bool is_outermost(lua_State *L) {
-  struct lf_vm *vm = lfb_self(L)->vm;
-  return vm->current ? L == vm->current->co : L == vm->L;
+  lfb_state *S = lfb_self(L);
+  return S->vm && S->vm->current ? L == S->vm->current->co : L == S->L;
 }
 
 static int coro_yield(lua_State *L) {
@@ -164,7 +167,7 @@ static int coro_yield(lua_State *L) {
 static int coro_isyieldable(lua_State *L) {
   lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
   struct lf_vm *vm = lfb_self(L)->vm;
-  bool outermost = vm->current && co == vm->current->co;
+  bool outermost = vm && vm->current && co == vm->current->co;
   lua_pushboolean(L, !outermost && lua_isyieldable(co));
   return 1;
 }

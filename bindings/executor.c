@@ -21,6 +21,8 @@
 lfb_executor *lfb_check_executor(lua_State *L, int idx) {
   lfb_executor *exe = lfb_check(L, idx, LFB_EXECUTOR);
   luaL_argcheck(L, exe->pool, idx, "executor is closed");
+  if (lf_pool_is_foreign(exe->pool))
+    luaL_error(L, "executor belongs to another process");
   return exe;
 }
 
@@ -247,7 +249,7 @@ static int executor_gc(lua_State *L) {
   struct lf_vm *vm = exe->inside ? NULL : exe->vm;
   exe->pool = NULL;
   exe->vm = NULL;
-  if (vm)
+  if (vm && !lf_pool_is_foreign(pool))
     lfb_vmops.close(vm);
   if (pool && exe->inside)
     lf_pool_unref(pool);
@@ -507,11 +509,5 @@ void lfb_executor_open(lua_State *L, lfb_state *S) {
                                          {"__tostring", executor_tostring},
                                          {NULL, NULL}};
   lfb_newclass(L, S, LFB_EXECUTOR, "lfut.Executor", NULL, metamethods);
-  lfb_push_class(L, LFB_EXECUTOR);
-  lua_pushlightuserdata(L, S);
-  lua_newtable(L);
-  lfb_setfuncs(L, S, methods);
-  lua_pushcclosure(L, executor_index, 2);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  lfb_set_index(L, S, LFB_EXECUTOR, executor_index, methods);
 }

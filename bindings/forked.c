@@ -1,25 +1,88 @@
 /* SPDX-License-Identifier: MIT
  *
- * Temporary. */
+ * See forked.h. */
 #include "forked.h"
+
 #include "../runtime/fork.h"
-#include "../runtime/mem.h"
+#include "callback.h"
+#include "loan.h"
+#include "luavm.h"
+#include "output.h"
+#include "program.h"
+
+static const char main_thread, inherited; /* in the registry */
+
+static void empty_ref(lua_State *L, lfb_ref ref, const char *mode) {
+  lua_newtable(L);
+  if (mode) {
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+  }
+  lfb_set_ref(L, ref);
+}
+
+/* The parent's executors are never collected here: some would close what they
+ * have, others leave behind what nobody can free. */
+static void keep_executors(lua_State *L) {
+  lua_newtable(L);
+  lfb_push_ref(L, LFB_REF_HANDLES);
+  lua_Integer n = 0;
+  for (lua_pushnil(L); lua_next(L, -2);)
+    lua_rawseti(L, -4, ++n);
+  lua_pushliteral(L, "before"); /* of a process further up */
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &inherited);
+  lua_rawset(L, -4);
+  lua_pop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited);
+  empty_ref(L, LFB_REF_HANDLES, "v");
+}
+
+/* Else all children of one program would draw the same random numbers. */
+static void reseed(lua_State *L) {
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushliteral(L, "math");
+  if (lua_rawget(L, -2) == LUA_TTABLE) {
+    lua_pushliteral(L, "randomseed");
+    lua_rawget(L, -2);
+    lua_pushinteger(L, (lua_Integer)lf_unique());
+    lua_pushinteger(L, (lua_Integer)lf_unique());
+    lua_pcall(L, 2, 0, 0); /* a script may have put anything there */
+  }
+  lua_settop(L, top);
+}
+
 void lfb_forked(lua_State *L, lfb_state *S) {
-  (void)L;
+  luaL_checkstack(L, 10, "forking");
+  if (S->vm)
+    S->output = S->vm->output;
   S->vm = NULL;
-  S->id = lf_unique();
-  lf_list_init(&S->callbacks);
-  lf_list_init(&S->lent);
-  lf_list_init(&S->returned);
-  S->in_callback = S->interrupted = false;
-  lfb_home *old = S->home, *home = lf_zalloc(sizeof *home);
-  atomic_init(&home->refs, 1);
-  lf_parker_init(&home->parker);
-  lf_host_init(&home->host, &home->parker);
-  lf_count_awake(-1);
-  pthread_mutex_init(&home->lock, NULL);
-  home->workers = old->workers;
-  home->warns = old->warns;
-  home->is_lfut = old->is_lfut;
-  S->home = home;
+  S->wire = NULL;
+  S->in_callback = false;
+  S->interrupted = false;
+  lfb_callbacks_forget(S);
+  lfb_loans_forget(S);
+  lua_pushthread(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &main_thread);
+  S->L = L;
+  if (!lfb_state_renew(S))
+    luaL_error(L, "not enough memory");
+  lfb_program_adopt(S);
+  empty_ref(L, LFB_REF_CALLBACKS, NULL);
+  empty_ref(L, LFB_REF_LOANS, NULL);
+  empty_ref(L, LFB_REF_LAST_ERROR, NULL);
+  keep_executors(L);
+  reseed(L);
+}
+
+void lfb_forked_exit(lfb_state *S, int status) {
+  lfb_output_flush(S->output);
+  lf_fork_exit(status);
+}
+
+void lfb_refuse_foreign(lua_State *L, lf_task *task) {
+  if (task->pool && lf_pool_is_foreign(task->pool) && !lf_task_done(task))
+    luaL_error(L, "future belongs to another process");
 }

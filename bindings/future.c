@@ -5,6 +5,7 @@
 
 #include "callback.h"
 #include "error.h"
+#include "forked.h"
 #include "options.h"
 #include "pack.h"
 #include "wait.h"
@@ -53,7 +54,7 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
 }
 
 /* Pushes the error value of a failed task. */
-static void push_failure(lua_State *L, lfb_state *S, lf_task *task) {
+void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
   const unsigned char *at = task->data.data;
   if (task->error == LF_RAISED) {
     lfb_unpack(L, S, &at, NULL);
@@ -86,13 +87,13 @@ static int result_k(lua_State *L, int status, lua_KContext deadline) {
   case LF_CANCELLED:
     return raise_cancelled(L);
   default:
-    push_failure(L, S, task);
+    lfb_push_failure(L, S, task);
     return lfb_raise(L, task->trace);
   }
 }
 
 /* f:result([timeout]) */
-static int future_result(lua_State *L) {
+int lfb_future_result(lua_State *L) {
   lfb_check_future(L, 1);
   return result_k(L, LUA_OK, lfb_check_deadline(L, 2));
 }
@@ -110,7 +111,7 @@ static int exception_k(lua_State *L, int status, lua_KContext deadline) {
   case LF_CANCELLED:
     return raise_cancelled(L);
   default:
-    push_failure(L, S, task);
+    lfb_push_failure(L, S, task);
     lua_pushboolean(L, 1);
     return 2;
   }
@@ -137,6 +138,7 @@ static int future_traceback(lua_State *L) {
 /* f:cancel() */
 static int future_cancel(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
+  lfb_refuse_foreign(L, task);
   bool cancelled = lf_pool_cancel(task) || lf_task_state(task) == LF_CANCELLED;
   lfb_poll(L, lfb_self(L));
   lua_pushboolean(L, cancelled);
@@ -184,7 +186,7 @@ static int push_summary(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lf_task *task = *(lf_task **)lua_touserdata(L, 1);
   if (lf_task_state(task) == LF_FAILED) {
-    push_failure(L, S, task);
+    lfb_push_failure(L, S, task);
     luaL_tolstring(L, -1, NULL);
     return 1;
   }
@@ -224,7 +226,7 @@ static int future_eq(lua_State *L) {
 
 void lfb_future_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {
-      {"result", future_result},
+      {"result", lfb_future_result},
       {"exception", future_exception},
       {"traceback", future_traceback},
       {"cancel", future_cancel},

@@ -17,6 +17,12 @@ void lfb_push_future(lua_State *L, lfb_state *S, void *task);
 
 lf_task *lfb_check_future(lua_State *L, int idx);
 
+/* f:result([timeout]), with the future at 1. */
+int lfb_future_result(lua_State *L);
+
+/* Pushes the error value of a failed task. */
+void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task);
+
 /* Waits until the task is done: true if the caller has to yield. Raises
  * TimeoutError. */
 bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline);

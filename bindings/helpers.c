@@ -38,7 +38,10 @@ static int worker(lua_State *L) {
   lua_setfield(L, -2, "kind");
   lua_pushinteger(L, id);
   lua_setfield(L, -2, "id");
-  lua_pushfstring(L, "%s_%d", lf_pool_name(pool), id);
+  if (setup->single)
+    lua_pushstring(L, lf_pool_name(pool));
+  else
+    lua_pushfstring(L, "%s_%d", lf_pool_name(pool), id);
   lua_setfield(L, -2, "name");
   lua_pushinteger(L, getpid());
   lua_setfield(L, -2, "pid");

@@ -10,7 +10,9 @@
 #include "helpers.h"
 #include "map.h"
 #include "pack.h"
+#include "process.h"
 #include "source.h"
+#include "threading.h"
 
 static void ref_task(void *task) {
   lf_task_ref(task);
@@ -23,6 +25,7 @@ static void ref_pool(void *pool) {
 const lfb_handle_class lfb_handles[] = {
     {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
     {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
+    {LFB_THREAD, lfb_thread_ref, lfb_thread_unref, lfb_push_thread},
     {0, NULL, NULL, NULL}};
 
 /* Shuts the executor at 1 down after fn: raises its error, or returns its
@@ -63,6 +66,8 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
       {"ThreadPoolExecutor", lfb_thread_pool_executor},
       {"ProcessPoolExecutor", lfb_process_pool_executor},
       {"InlineExecutor", lfb_inline_executor},
+      {"Process", lfb_process},
+      {"Thread", lfb_thread},
       {"wait", lfb_wait_futures},
       {"as_completed", lfb_as_completed},
       {"is_error", lfb_is_error},
@@ -74,6 +79,8 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_executor_open(L, S);
   lfb_map_open(L, S);
   lfb_completed_open(L, S);
+  lfb_process_open(L, S);
+  lfb_thread_open(L, S);
   lua_newtable(L);
   lfb_setfuncs(L, S, functions);
   lfb_error_open(L, S);

@@ -141,3 +141,17 @@ void lfb_loans_close(lfb_state *S) {
     free_loan(lf_container_of(l, lfb_loan, link));
   pthread_mutex_unlock(&lock);
 }
+
+void lfb_loans_forget(lfb_state *S) {
+  lf_link *l;
+  pthread_mutex_lock(&lock);
+  while ((l = lf_list_pop(&S->lent))) {
+    lfb_loan *loan = lf_container_of(l, lfb_loan, link);
+    loan->sender = NULL;
+    loan->readers = 0;
+  }
+  while ((l = lf_list_pop(&S->returned)))
+    free_loan(lf_container_of(l, lfb_loan, link));
+  atomic_store(&S->any_returned, false);
+  pthread_mutex_unlock(&lock);
+}

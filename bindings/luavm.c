@@ -6,7 +6,6 @@
 #include "luavm.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../runtime/mem.h"
@@ -19,6 +18,7 @@
 #include "pack.h"
 #include "part.h"
 #include "process_worker.h"
+#include "program.h"
 #include "setup.h"
 #include "wait.h"
 
@@ -65,16 +65,15 @@ void lfb_doom_again(lua_State *L, struct lf_vm *vm) {
     set_doom_hook(L);
 }
 
-/* os.exit([code [, close]]) in a task. */
-static int task_exit(lua_State *L) {
+int lfb_task_exit(lua_State *L, struct lf_vm *vm, int status) {
   char message[64];
-  int code = EXIT_SUCCESS;
-  if (lua_isboolean(L, 1))
-    code = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
-  else
-    code = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
-  snprintf(message, sizeof message, "os.exit(%d) called in a task", code);
-  return lfb_doom(L, lfb_self(L)->vm, message);
+  snprintf(message, sizeof message, "os.exit(%d) called in a task", status);
+  return lfb_doom(L, vm, message);
+}
+
+/* os.exit([code [, close]]) in a worker. */
+static int task_exit(lua_State *L) {
+  return lfb_program_leave(L, lfb_program_status(L));
 }
 
 /* An interpreter that runs a task on this thread, and below it the one that had

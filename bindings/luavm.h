@@ -76,6 +76,9 @@ bool lfb_run_part(struct lf_vm *vm, lf_job *job);
  * 'return' it. */
 int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message);
 
+/* os.exit in a task: its end. 'return' it. */
+int lfb_task_exit(lua_State *L, struct lf_vm *vm, int status);
+
 /* Async-signal-safe, on the thread concerned: the tasks that run there end with
  * "interrupted!". */
 void lfb_interrupt_here(void);

@@ -7,6 +7,7 @@
 #include "process_worker.h"
 #include "program.h"
 #include "repl.h"
+#include "report.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -296,11 +297,10 @@ static _Noreturn void leave(int status) {
 
 /* os.exit([code [, close]]) */
 static int os_exit(lua_State *L) {
-  int status = EXIT_SUCCESS;
-  if (lua_isboolean(L, 1))
-    status = lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
-  else
-    status = (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  int status = lfb_program_status(L);
+  int n = lfb_program_leave(L, status);
+  if (n >= 0)
+    return n;
   if (!closing) { /* a finalizer may call this from within lua_close */
     bool close = lua_toboolean(L, 2);
     lfb_program_abandon(L);
@@ -318,51 +318,11 @@ static bool ends_with(const char *text, const char *end) {
   return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-static int call_tostring(lua_State *L) {
-  luaL_tolstring(L, 1, NULL);
-  return 1;
-}
-
-/* Pushes the error value at index 1 as text. True if a traceback belongs to it:
- * an object that tells about itself in words needs none. */
-static bool push_message(lua_State *L) {
-  if (lua_type(L, 1) == LUA_TSTRING || lua_type(L, 1) == LUA_TNUMBER) {
-    lua_pushvalue(L, 1);
-    lua_tostring(L, -1);
-    return true;
-  }
-  if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_pushcfunction(L, call_tostring);
-    lua_pushvalue(L, 1);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK)
-      return false;
-    lua_pop(L, 1);
-  }
-  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  return true;
-}
-
-/* Message handler: the error as text, with the tracebacks of the caller and, if
- * it came from there, of the worker. */
+/* Message handler. */
 static int with_traceback(lua_State *L) {
-  bool traced = push_message(L);
-  int message = lua_gettop(L);
-  bool from_worker = lfb_program_traceback(L, 1);
-  uncaught = raised && ends_with(lua_tostring(L, message), "interrupted!");
-  if (traced || from_worker)
-    luaL_traceback(L, L, lua_tostring(L, message), 1);
-  else
-    lua_pushvalue(L, message);
-  if (from_worker) {
-    const char *trace = lua_tostring(L, message + 1);
-    const char *title = "stack traceback:\n";
-    if (strncmp(trace, title, strlen(title)) == 0)
-      trace += strlen(title);
-    lua_pushfstring(L, "\nworker's %s%s", title, trace);
-    lua_concat(L, 2);
-  }
-  return 1;
+  int n = lfb_with_traceback(L);
+  uncaught = raised && ends_with(lua_tostring(L, 2), "interrupted!");
+  return n;
 }
 
 /* Calls the function below its 'nargs' arguments. */
@@ -585,7 +545,10 @@ static void run(lua_State *L, struct program *p) {
     leave(uncaught ? STATUS_INTERRUPTED : EXIT_FAILURE);
   }
   closing = 1;
+  bool busy = lfb_program_busy(L);
   lua_close(L);
+  if (busy) /* daemons */
+    leave(EXIT_SUCCESS);
 }
 
 int main(int argc, char **argv) {

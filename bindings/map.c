@@ -73,8 +73,15 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
   return deliver(L, l);
 }
 
+static lfb_loop *check_loop(lua_State *L) {
+  lfb_loop *l = lfb_check(L, 1, LFB_MAP);
+  if (l->job && lf_pool_is_foreign(lf_job_pool(l->job)))
+    luaL_error(L, "iterator belongs to another process");
+  return l;
+}
+
 static int loop_call(lua_State *L) {
-  lfb_check(L, 1, LFB_MAP);
+  check_loop(L);
   lfb_poll(L, lfb_self(L));
   return next_k(L, LUA_OK, 0);
 }
@@ -123,7 +130,7 @@ static int list_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* it:list() */
 static int loop_list(lua_State *L) {
-  lfb_loop *l = lfb_check(L, 1, LFB_MAP);
+  lfb_loop *l = check_loop(L);
   lfb_poll(L, lfb_self(L));
   lua_settop(L, 1);
   uint64_t n =
@@ -136,7 +143,7 @@ static int loop_list(lua_State *L) {
 /* it:close() */
 static int loop_close(lua_State *L) {
   lfb_loop *l = lfb_check(L, 1, LFB_MAP);
-  if (l->job)
+  if (l->job && !lf_pool_is_foreign(lf_job_pool(l->job)))
     lf_job_close(l->job);
   if (l->chunk)
     lfb_loop_drop_chunk(l);

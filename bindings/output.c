@@ -76,10 +76,16 @@ void lfb_output_close(lfb_output *out) {
   free(out);
 }
 
+/* The interpreter's standard output: a worker's, or one's that was a worker's
+ * before a fork, or the program's. */
+static FILE *stream_of(lfb_state *S) {
+  struct lfb_output *out = S->vm ? S->vm->output : S->output;
+  return out ? out->stream : stdout;
+}
+
 /* print(...), in one piece. */
 static int output_print(lua_State *L) {
-  struct lf_vm *vm = lfb_self(L)->vm;
-  FILE *stream = vm ? vm->output->stream : stdout;
+  FILE *stream = stream_of(lfb_self(L));
   int n = lua_gettop(L);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
@@ -138,7 +144,6 @@ int lfb_stdio_index(lua_State *L, int idx) {
   luaL_Stream *p = luaL_testudata(L, idx, LUA_FILEHANDLE);
   if (!p || !p->closef)
     return -1;
-  lfb_state *S = lfb_state_find(L);
-  FILE *out = S->vm && S->vm->output ? S->vm->output->stream : stdout;
+  FILE *out = stream_of(lfb_state_find(L));
   return p->f == stdin ? 0 : p->f == out ? 1 : p->f == stderr ? 2 : -1;
 }

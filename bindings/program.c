@@ -4,9 +4,12 @@
  * its end, whether lfut or another program has made it. */
 #include "program.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
-#include "error.h"
+#include "../runtime/child.h"
+#include "../runtime/fork.h"
+#include "forked.h"
 #include "future.h"
 #include "lib.h"
 #include "luavm.h"
@@ -14,6 +17,8 @@
 #include "output.h"
 #include "state.h"
 #include "wait.h"
+
+enum { PATIENCE = 2 }; /* seconds: what daemons have for their end */
 
 /* The program's thread, for its signal handler. */
 static lf_parker *volatile program_parker;
@@ -23,12 +28,18 @@ static void wake_program(lf_waker *waker) {
   lf_unpark(&S->home->parker);
 }
 
+void lfb_program_adopt(lfb_state *S) {
+  S->home_waker.wake = wake_program;
+  S->waker = &S->home_waker;
+  if (program_parker)
+    program_parker = &S->home->parker;
+}
+
 static lfb_state *open_state(lua_State *L, bool own) {
   lfb_state *S = lfb_state_new(L, NULL, NULL);
   if (own)
     lfb_print_open(L, S);
-  S->home_waker.wake = wake_program;
-  S->waker = &S->home_waker;
+  lfb_program_adopt(S);
   lfb_names_open(L);
   lfb_lib_open(L, S);
   return S;
@@ -66,23 +77,38 @@ static int workers_from_environment(lua_State *L) {
   return (int)n;
 }
 
-/* Pools that outlive the interpreter of another program than lfut finish their
- * work at the end of a successful process; after an error they do not. */
+/* Waits, with nothing of Lua left. */
+static void await_end(lfb_home *home, lf_task *over) {
+  while (!lf_task_done(over))
+    lf_park(&home->parker, lf_after(0.001));
+}
+
+/* Pools and processes that outlive the interpreter of another program than lfut
+ * finish their work at the end of a successful process; after an error they do
+ * not. Daemons die with it. */
 static void finish_at_exit(int status, void *home) {
   lf_pool *p;
+  lf_child *c;
   lfb_home *h = home;
-  while (status == EXIT_SUCCESS && !h->abandoned &&
-         (p = lf_host_pool(&h->host, 0))) {
+  if (status != EXIT_SUCCESS || lf_is_foreign(h->generation))
+    return;
+  while (!h->abandoned && (p = lf_host_unfinished(&h->host))) {
     lf_pool_finish(p);
-    while (!lf_task_done(lf_pool_over(p)))
-      lf_park(&h->parker, lf_after(0.001));
+    await_end(h, lf_pool_over(p));
     lf_pool_unref(p);
+  }
+  while (!h->abandoned && (c = lf_child_running(h, false, 0))) {
+    await_end(h, lf_child_over(c));
+    lf_child_unref(c);
   }
 }
 
 /* os.exit of another program: work is not waited for. */
 static int foreign_exit(lua_State *L) {
   lfb_state *S = lfb_self(L);
+  int n = lfb_program_leave(L, lfb_program_status(L));
+  if (n >= 0)
+    return n;
   S->home->abandoned = true;
   lfb_interrupt(S);
   lua_pushvalue(L, lua_upvalueindex(2));
@@ -119,30 +145,71 @@ int luaopen_lfut(lua_State *L) {
   return 1;
 }
 
-/* Waits for the task at the top, a future; callbacks run meanwhile. */
-static void finish_future(lua_State *L, lfb_state *S) {
-  lf_task *task = *(lf_task **)lua_touserdata(L, -1);
-  lfb_wait_for what = {.task = task, .deadline = LF_FOREVER};
-  while (!lf_task_done(task))
+/* Waits for the task, of which 'drop' gives back what holds it; callbacks run
+ * meanwhile. False if the deadline has come first. */
+static bool finish_task(lua_State *L, lfb_state *S, lf_task *task, void *holder,
+                        void (*drop)(void *holder), int64_t deadline) {
+  lfb_push_future(L, S, task); /* outlives the holder */
+  drop(holder);
+  lfb_wait_for what = {.task = task, .deadline = deadline};
+  while (!lf_task_done(task) && lf_now() < deadline)
     lfb_wait(L, S, &what);
+  bool done = lf_task_done(task);
   lua_pop(L, 1);
+  return done;
+}
+
+/* Finishes a pool or waits for a process that is no daemon; false: there are
+ * none. */
+static bool finish_one(lua_State *L, lfb_state *S) {
+  lf_pool *p = lf_host_unfinished(&S->home->host);
+  if (p) {
+    lf_pool_finish(p);
+    return finish_task(L, S, lf_pool_over(p), p, lf_pool_unref, LF_FOREVER);
+  }
+  lf_child *c = lf_child_running(S->home, false, 0);
+  if (c)
+    return finish_task(L, S, lf_child_over(c), c, lf_child_unref, LF_FOREVER);
+  return false;
+}
+
+static void signal_daemons(lfb_state *S, int sig) {
+  lf_child *c;
+  for (size_t i = 0; (c = lf_child_running(S->home, true, i)); i++) {
+    lf_child_signal(c, sig);
+    lf_child_unref(c);
+  }
+}
+
+/* Processes that are daemons are asked to end, then made to. */
+static void end_daemons(lua_State *L, lfb_state *S) {
+  lf_child *c;
+  int64_t deadline = lf_after(PATIENCE);
+  signal_daemons(S, SIGTERM);
+  while ((c = lf_child_running(S->home, true, 0)))
+    if (!finish_task(L, S, lf_child_over(c), c, lf_child_unref, deadline)) {
+      signal_daemons(S, SIGKILL);
+      deadline = LF_FOREVER;
+    }
 }
 
 int lfb_program_finish(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
-  lf_pool *p;
   if (!S)
     return 0;
   lfb_wait_callbacks(L, S);
-  while ((p = lf_host_pool(&S->home->host, 0))) {
-    lf_pool_finish(p);
-    lfb_push_future(L, S, lf_pool_over(p)); /* outlives the pool */
-    lf_pool_unref(p);
-    finish_future(L, S);
-  }
+  while (finish_one(L, S))
+    continue;
   lfb_wait_callbacks(L, S);
-  lf_threads_settle();
+  end_daemons(L, S);
+  if (!lfb_program_busy(L))
+    lf_threads_settle();
   return 0;
+}
+
+bool lfb_program_busy(lua_State *L) {
+  lfb_state *S = lfb_state_find(L);
+  return S && lf_host_count(&S->home->host) > 0;
 }
 
 void lfb_program_abandon(lua_State *L) {
@@ -163,6 +230,17 @@ void lfb_program_interrupt(lua_State *L) {
   lfb_interrupt(S);
 }
 
-int lfb_program_traceback(lua_State *L, int idx) {
-  return lfb_last_trace(L, idx);
+int lfb_program_status(lua_State *L) {
+  if (lua_isboolean(L, 1))
+    return lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  return (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+}
+
+int lfb_program_leave(lua_State *L, int status) {
+  lfb_state *S = lfb_state_find(L);
+  if (S && S->vm)
+    return lfb_task_exit(L, S->vm, status);
+  if (S && lf_generation)
+    lfb_forked_exit(S, status);
+  return -1;
 }

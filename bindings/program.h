@@ -7,6 +7,7 @@
 #define LFB_PROGRAM_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* Opens the module; all that lfut.so shows to the outside. */
 __attribute__((visibility("default"))) int luaopen_lfut(lua_State *L);
@@ -34,8 +35,19 @@ void lfb_program_signal(void);
  * tasks. */
 void lfb_program_interrupt(lua_State *L);
 
-/* If the error value at 'idx' came from a worker: pushes the worker's
- * traceback, a string, and returns 1. Else 0, and pushes nothing. */
-int lfb_program_traceback(lua_State *L, int idx);
+/* Are there threads that the program has not waited for at its end? */
+bool lfb_program_busy(lua_State *L);
+
+/* What the arguments of os.exit say: an exit status. */
+int lfb_program_status(lua_State *L);
+
+/* os.exit in a forked process: ends it here. In a worker: ends the task, so
+ * 'return' it. In the program: -1. */
+int lfb_program_leave(lua_State *L, int status);
+
+/* A worker's interpreter, or the program's, is the program of a forked process
+ * now; for forked.c. */
+struct lfb_state;
+void lfb_program_adopt(struct lfb_state *S);
 
 #endif

@@ -15,6 +15,7 @@ typedef struct {
   const unsigned char *initializer_at; /* the same, where it begins */
   bool has_initializer;
   const char *kind; /* "thread", "inline", "process" */
+  bool single;      /* the pool's name is that of its one worker */
   /* For processes. */
   lfb_picture *picture; /* what these have already; or NULL */
   lfb_state *image;     /* whose interpreter forked workers go on with */

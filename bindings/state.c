@@ -3,6 +3,7 @@
  * See state.h. */
 #include "state.h"
 
+#include "../runtime/fork.h"
 #include "../runtime/mem.h"
 #include "callback.h"
 #include "loan.h"
@@ -46,6 +47,7 @@ static lfb_home *home_new(void) {
   if (!home)
     return NULL;
   atomic_init(&home->refs, 1);
+  home->generation = lf_generation;
   lf_parker_init(&home->parker);
   lf_host_init(&home->host, &home->parker);
   pthread_mutex_init(&home->lock, NULL);
@@ -116,6 +118,21 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
   return S;
 }
 
+bool lfb_state_renew(lfb_state *S) {
+  lfb_home *home = home_new();
+  if (!home)
+    return false;
+  lf_count_awake(-1); /* the thread has been counted */
+  home->workers = S->home->workers;
+  home->warns = S->home->warns;
+  home->is_lfut = S->home->is_lfut;
+  home->former = S->home;
+  S->home = home;
+  atomic_store(&last_id, lf_unique());
+  S->id = atomic_fetch_add(&last_id, 1) + 1;
+  return true;
+}
+
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
   lua_pushlightuserdata(L, S);
   luaL_setfuncs(L, funcs, 1);
@@ -148,6 +165,17 @@ void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
   S->classes[class] = lua_topointer(L, -1);
   S->class_names[class] = name;
   lua_rawsetp(L, LUA_REGISTRYINDEX, &class_keys[class]);
+}
+
+void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
+                   lua_CFunction index, const luaL_Reg *methods) {
+  lfb_push_class(L, class);
+  lua_pushlightuserdata(L, S);
+  lua_newtable(L);
+  lfb_setfuncs(L, S, methods);
+  lua_pushcclosure(L, index, 2);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
 }
 
 void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {

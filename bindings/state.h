@@ -17,6 +17,8 @@ typedef enum {
   LFB_EXECUTOR,
   LFB_MAP,
   LFB_COMPLETED,
+  LFB_PROCESS,
+  LFB_THREAD,
   LFB_CLASSES
 } lfb_class;
 
@@ -32,8 +34,9 @@ typedef struct {
 
 /* What the program and all the interpreters started from it share. Lives as
  * long as any of them. */
-typedef struct {
+typedef struct lfb_home {
   _Atomic size_t refs;
+  uint32_t generation; /* whose process (fork.h) */
   lf_host host;
   lf_parker parker;      /* of the program's thread */
   int workers;           /* default number, 0: none was given */
@@ -41,7 +44,8 @@ typedef struct {
   bool is_lfut;          /* the program is lfut, not one that uses the module */
   atomic_bool abandoned; /* no work is to be finished at the end */
   pthread_mutex_t lock;
-  lfb_start *start; /* the latest; under the lock */
+  lfb_start *start;        /* the latest; under the lock */
+  struct lfb_home *former; /* in a forked process: the parent's */
 } lfb_home;
 
 lfb_home *lfb_home_ref(lfb_home *home);
@@ -60,10 +64,11 @@ typedef struct lfb_state {
   lua_State *L;                     /* the interpreter's main thread */
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const char *class_names[LFB_CLASSES];
-  uint64_t id;      /* never used again */
-  lfb_home *home;   /* a reference */
-  struct lf_vm *vm; /* NULL in the program */
-  lf_pool *wire;    /* in a worker process, its pool; else NULL */
+  uint64_t id;               /* never used again */
+  lfb_home *home;            /* a reference */
+  struct lf_vm *vm;          /* NULL in the program */
+  struct lfb_output *output; /* of the worker that this was before a fork */
+  lf_pool *wire;             /* in a worker process, its pool; else NULL */
 
   /* Done-callbacks (callback.c). */
   lf_link callbacks;           /* all that have not run */
@@ -120,6 +125,10 @@ lfb_state *lfb_state_find(lua_State *L);
  * a program, which gets a home of its own. Raises on lack of memory. */
 lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm);
 
+/* In a forked process, for forked.c: an identity and a home of its own; what
+ * belongs to the parent's home is left as it is. False: no memory. */
+bool lfb_state_renew(lfb_state *S);
+
 /* Registers 'funcs' in the table at the top, each with the record. */
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 
@@ -127,6 +136,11 @@ void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
  * literal, is what messages call it. */
 void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
                   const luaL_Reg *methods, const luaL_Reg *metamethods);
+
+/* Gives it a function as __index, whose second upvalue is a table of the
+ * methods. */
+void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
+                   lua_CFunction index, const luaL_Reg *methods);
 
 /* Pushes the metatable; makes it that of the userdata at the top. */
 void lfb_push_class(lua_State *L, lfb_class class);

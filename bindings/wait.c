@@ -6,6 +6,7 @@
 #include "../runtime/mem.h"
 #include "../runtime/remote.h"
 #include "error.h"
+#include "forked.h"
 #include "luavm.h"
 
 /* How long the program sleeps before it looks for a hook that a signal may have
@@ -318,6 +319,8 @@ bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   if (S->vm && S->vm->closing)
     luaL_error(L, "cannot wait in a worker that closes");
   lfb_poll(L, S);
+  if (what->task)
+    lfb_refuse_foreign(L, what->task);
   if (can_park(L, S->vm)) {
     park(L, S->vm->current, what);
     return true;

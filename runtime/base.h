@@ -18,6 +18,7 @@ enum {
   LF_ETIMEOUT = -5,  /* the deadline has passed */
   LF_EINTR = -6,     /* a signal arrived meanwhile */
   LF_ECYCLE = -7,    /* waiting would never end */
+  LF_EFORK = -8,     /* the system refuses another process */
 };
 
 /* A condition that only a mistake in lfut can break: ends the program. */

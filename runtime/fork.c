@@ -146,11 +146,11 @@ bool lf_fork_was_clean(void) {
 }
 
 void lf_fork_exit(int status) {
-  if (clean) {
+  if (clean && !lf_threads_others()) {
     fflush(NULL);
   } else {
-    fflush(stdout);
-    fflush(stderr);
+    flush(stdout);
+    flush(stderr);
   }
   _exit(status);
 }

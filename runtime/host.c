@@ -36,6 +36,16 @@ lf_pool *lf_host_pool(lf_host *host, size_t i) {
   return found;
 }
 
+lf_pool *lf_host_unfinished(lf_host *host) {
+  lf_pool *found = NULL;
+  pthread_mutex_lock(&host->lock);
+  for (lf_link *l = host->pools.next; l != &host->pools && !found; l = l->next)
+    if (!lf_container_of(l, lf_pool, hosted)->o.daemon)
+      found = lf_pool_ref(lf_container_of(l, lf_pool, hosted));
+  pthread_mutex_unlock(&host->lock);
+  return found;
+}
+
 void lf_host_add(lf_pool *p) {
   lf_pool_ref(p);
   pthread_mutex_lock(&p->o.host->lock);

@@ -448,6 +448,8 @@ void lf_pool_kill(lf_pool *p, int sig) {
 
 bool lf_pool_cancel(lf_task *t) {
   lf_pool *p = t->pool;
+  if (p && lf_pool_is_foreign(p))
+    return false;
   if (p && p->remote)
     return lf_remote_cancel(p->remote, t);
   if (!p || !p->fleet)
@@ -468,10 +470,11 @@ void lf_pool_listen(lf_pool *p) {
 
 lf_state lf_pool_look(lf_task *t) {
   lf_pool *p = t->pool;
-  if (p && p->remote)
+  if (!p || lf_pool_is_foreign(p))
+    return lf_task_state(t);
+  if (p->remote)
     return lf_remote_look(p->remote, t);
-  if (!p || !p->fleet || lf_task_state(t) != LF_PENDING ||
-      lf_pool_is_foreign(p))
+  if (!p->fleet || lf_task_state(t) != LF_PENDING)
     return lf_task_state(t);
   lf_fleet_pump(p);
   pthread_mutex_lock(&p->lock);
@@ -482,7 +485,7 @@ lf_state lf_pool_look(lf_task *t) {
 }
 
 bool lf_pool_release(lf_task *t) {
-  return lf_remote_release(t->pool->remote, t);
+  return lf_pool_is_foreign(t->pool) || lf_remote_release(t->pool->remote, t);
 }
 
 void lf_pool_recall(lf_pool *p, lf_job *job) {

@@ -33,6 +33,9 @@ void lf_host_fini(lf_host *host);
 /* How many pools there are. */
 size_t lf_host_count(lf_host *host);
 
+/* One that the program waits for at its end: none of the daemons; as below. */
+lf_pool *lf_host_unfinished(lf_host *host);
+
 /* The i-th pool that has not ended, with a reference for the caller; NULL
  * after the last. */
 lf_pool *lf_host_pool(lf_host *host, size_t i);
@@ -44,6 +47,7 @@ typedef struct {
   void *setup; /* for ops->open; owned by the pool */
   void (*setup_free)(void *setup);
   lf_host *host;
+  bool daemon;    /* the program does not wait for it at its end */
   bool in_caller; /* no threads: the caller runs each task (InlineExecutor) */
   /* For lf_pool_processes; 0 and NULL else. */
   uint64_t max_tasks;     /* after which a worker is replaced; 0: never */

@@ -27,7 +27,8 @@ enum {
 };
 
 static _Atomic int awake, threads;
-static _Thread_local bool own; /* the calling thread is one of 'threads' */
+static _Atomic int loud;       /* those of 'threads' that are not silent */
+static _Thread_local bool own; /* the calling thread is one of 'loud' */
 
 static int64_t clock_ns(clockid_t clock) {
   struct timespec ts;
@@ -126,6 +127,7 @@ static void *thread_main(void *p) {
   lf_count_awake(1);
   s.entry(s.arg);
   lf_count_awake(-1);
+  lf_thread_silent();
   atomic_fetch_sub(&threads, 1);
   return NULL;
 }
@@ -152,6 +154,7 @@ int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attr, STACK);
   atomic_fetch_add(&threads, 1);
+  atomic_fetch_add(&loud, 1);
   sigset_t set, old;
   worker_signals(&set);
   pthread_sigmask(SIG_SETMASK, &set, &old);
@@ -161,6 +164,7 @@ int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
   pthread_attr_destroy(&attr);
   if (err == 0)
     return 0;
+  atomic_fetch_sub(&loud, 1);
   atomic_fetch_sub(&threads, 1);
   lf_free(s);
   return LF_ETHREAD;
@@ -173,12 +177,19 @@ void lf_threads_settle(void) {
 }
 
 bool lf_threads_others(void) {
-  return atomic_load(&threads) > own;
+  return atomic_load(&loud) > own;
+}
+
+void lf_thread_silent(void) {
+  if (own)
+    atomic_fetch_sub(&loud, 1);
+  own = false;
 }
 
 void lf_threads_forked(void) {
   own = false;
   atomic_store(&threads, 0);
+  atomic_store(&loud, 0);
   atomic_store(&awake, 1);
 }
 

@@ -32,8 +32,12 @@ int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg);
 /* Waits a moment for threads that are about to end to be gone. */
 void lf_threads_settle(void);
 
-/* Are there threads of lf_thread_start other than the caller? */
+/* Are there threads of lf_thread_start other than the caller? Silent ones do
+ * not count. */
 bool lf_threads_others(void);
+
+/* The calling thread uses no stream of stdio, from now to its end. */
+void lf_thread_silent(void);
 
 /* In a forked child, which has one thread. */
 void lf_threads_forked(void);

@@ -470,7 +470,7 @@ local function memory_after(exe, rounds, round)
     end):result()
   end
   for i = 1, rounds do
-    round(i)
+    round(exe, i)
   end
   collectgarbage()
   collectgarbage()
@@ -478,8 +478,9 @@ local function memory_after(exe, rounds, round)
 end
 
 -- Tables that are cleaned from time to time may hold as much as 'limit' KB.
-local function assert_no_growth(exe, rounds, limit, round)
+local function assert_no_growth(rounds, limit, round)
   support.relaxed()
+  local exe <close> = support.Executor(1)
   local here, there = memory_after(exe, 1000, round)
   local here2, there2 = memory_after(exe, rounds, round)
   lu.assertTrue(here2 - here < limit, ("grown by %.0f KB here"):format(here2 - here))
@@ -487,22 +488,19 @@ local function assert_no_growth(exe, rounds, limit, round)
 end
 
 function TestFunctions.test_fresh_closures_are_collected()
-  local exe <close> = support.Executor(1)
-  assert_no_growth(exe, 5000, 150, function(i)
+  assert_no_growth(5000, 150, function(exe, i)
     exe:submit(function() return i end):result()
   end)
 end
 
 function TestFunctions.test_fresh_chunks_are_collected()
-  local exe <close> = support.Executor(1)
-  assert_no_growth(exe, 30000, 1000, function(i)
+  assert_no_growth(30000, 1000, function(exe, i)
     exe:submit(load("return " .. i)):result()
   end)
 end
 
 function TestFunctions.test_fresh_classes_are_collected()
-  local exe <close> = support.Executor(1)
-  assert_no_growth(exe, 5000, 150, function(i)
+  assert_no_growth(5000, 150, function(exe, i)
     local Class = { __name = "class" .. i, f = function() return i end }
     Class.__index = Class
     exe:submit(function(o) return o.f() end, setmetatable({}, Class)):result()

@@ -11,7 +11,7 @@ function TestHelpers.test_the_module()
   lu.assertTrue(rawequal(require "lfut", lfut))
   lu.assertIsString(lfut._VERSION)
   lu.assertNil(_G.lfut)
-  for _, name in ipairs { "ThreadPoolExecutor", "InlineExecutor", "with", "wait", "as_completed", "is_error",
+  for _, name in ipairs { "ThreadPoolExecutor", "InlineExecutor", "Process", "Thread", "with", "wait", "as_completed", "is_error",
     "cpu_count", "getpid", "worker", "sleep", "perf_counter", "time", "range", "zip", "poll" } do
     lu.assertIsFunction(lfut[name], name)
   end
