@@ -95,6 +95,7 @@ static int make_setup(lua_State *L) {
   int top = lua_gettop(L);
   lfb_unpack(L, S, &at, NULL);
   setup->home = lfb_home_ref(S->home);
+  setup->home->is_lfut = true;
   setup->home->warns = lua_toboolean(L, top + 1);
   setup->home->workers = (int)lua_tointeger(L, top + 2);
   setup->has_initializer = lua_toboolean(L, top + 3);

@@ -246,7 +246,7 @@ static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
 
 static void warm_replacement(lf_pool *p) {
   if (!p->shutdown && !p->finish && atomic_load(&p->handles) > 0)
-    lf_keeper_start_worker(p);
+    lf_keeper_start_worker(p, NULL);
 }
 
 /* Sends the task, whose reference goes along. It fails if there is no memory
@@ -329,10 +329,16 @@ static lf_worker *find_free(lf_pool *p) {
   return asleep;
 }
 
+/* Can it take a task, without more workers running than may? */
+static bool may_have(const lf_pool *p, const lf_proc *c, int occupied) {
+  return can_take(c) && (occupied < p->o.max_workers || is_occupied(c));
+}
+
 /* One that will be through with what it has before another could be woken. */
-static lf_worker *find_quick(lf_pool *p) {
+static lf_worker *find_quick(lf_pool *p, int occupied) {
   for (lf_worker *w = p->workers; w; w = w->next) {
-    if (!can_take(w->proc) || lf_parker_sleeps(&w->proc->region->parker))
+    if (!may_have(p, w->proc, occupied) ||
+        lf_parker_sleeps(&w->proc->region->parker))
       continue;
     uint64_t ns = atomic_load(&w->proc->region->task_ns);
     if (ns > 0 && (ahead(w->proc) + 1) * ns < QUICK_NS)
@@ -343,11 +349,11 @@ static lf_worker *find_quick(lf_pool *p) {
 
 /* Of the busy ones, the one with the least to do, if that is little. What takes
  * long is not sent ahead: it would begin out of turn. */
-static lf_worker *find_busy(lf_pool *p) {
+static lf_worker *find_busy(lf_pool *p, int occupied) {
   lf_worker *best = NULL;
   uint64_t least = UINT64_MAX;
   for (lf_worker *w = p->workers; w; w = w->next) {
-    if (!can_take(w->proc))
+    if (!may_have(p, w->proc, occupied))
       continue;
     uint64_t n = ahead(w->proc), ns = atomic_load(&w->proc->region->task_ns);
     if (ns == 0 || ns > LONG_NS)
@@ -398,10 +404,12 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
 
 /* Are there tasks that no worker is being started for? */
 static bool wants_hands(lf_pool *p) {
-  size_t waiting = p->queued;
+  if (p->queued > (size_t)p->fleet->starting)
+    return true;
   for (lf_worker *w = p->workers; w; w = w->next)
-    waiting += w->mode == GONE ? w->npinned : 0;
-  return waiting > (size_t)p->fleet->starting;
+    if (w->mode == GONE && w->npinned > 0)
+      return true;
+  return false;
 }
 
 /* The keeper is to look again soon. */
@@ -448,29 +456,50 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
     after->broken = lf_strndup(f->trouble, strlen(f->trouble));
   if (p->broken || f->no_template || lf_now() < f->rest_until)
     return false;
-  while (wants_hands(p) && hands < p->o.max_workers) {
-    lf_keeper_start_worker(p);
-    hands++;
-  }
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->mode == GONE && w->npinned > 0) {
+      lf_keeper_start_worker(p, w);
+      hands++;
+    }
+  for (; wants_hands(p) && hands < p->o.max_workers; hands++)
+    lf_keeper_start_worker(p, NULL);
   return hands < p->o.max_workers;
+}
+
+/* What a worker has not begun when it blocks goes to others, also what was in
+ * the middle of being written then. */
+static void recall_from_blocked(lf_pool *p) {
+  lf_link back;
+  lf_list_init(&back);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && w->proc->blocked && ahead(w->proc) > 0)
+      lf_fleet_recall(w->proc, LF_MOVABLE, NULL, &back);
+  lf_fleet_requeue(p, &back);
+}
+
+/* Sends the next of the queue to a worker. */
+static void send_to(lf_pool *p, lf_worker *w, lf_outcome *after,
+                    int *occupied) {
+  *occupied += !is_occupied(w->proc);
+  send_next(p, w, after);
 }
 
 static void dispatch(lf_pool *p, lf_outcome *after) {
   lf_worker *w;
   bool again = true;
+  recall_from_blocked(p);
   for (int round = 0; again && round < 2; round++) {
     int occupied = count_occupied(p);
     let_go_on(p, &occupied);
     send_pinned(p, after);
-    while (p->queued > 0 && (w = find_quick(p)))
-      send_next(p, w, after);
-    while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p))) {
-      send_next(p, w, after);
-      occupied++;
-    }
+    while (p->queued > 0 && (w = find_quick(p, occupied)))
+      send_to(p, w, after, &occupied);
+    while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p)))
+      send_to(p, w, after, &occupied);
     bool may_start = start_workers(p, after);
-    while (p->queued > 0 && p->fleet->starting == 0 && (w = find_busy(p)))
-      send_next(p, w, after);
+    while (p->queued > 0 && p->fleet->starting == 0 &&
+           (w = find_busy(p, occupied)))
+      send_to(p, w, after, &occupied);
     again = p->queued == 0 && rebalance(p, may_start);
   }
 }
@@ -519,7 +548,8 @@ static void take_part(lf_task *t, lf_end *end) {
   c->finished = end->msg.a;
   c->failed = end->msg.flag;
   c->error = end->msg.error;
-  if (end->no_memory || lf_buf_move(&c->out, &end->body) != 0 ||
+  if (end->no_memory || c->finished > c->count ||
+      lf_buf_move(&c->out, &end->body) != 0 ||
       lf_buf_move(&c->why, &end->tail) != 0)
     refuse_part(t);
 }
@@ -577,6 +607,16 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
 
 /* --- Looking and closing --- */
 
+bool lf_fleet_is_quiet(lf_pool *p) {
+  lf_outcome *o = &p->fleet->after;
+  bool quiet = !p->fleet->ending && !o->broken && !o->cancel_all &&
+               lf_list_empty(&o->done) && lf_list_empty(&o->cancelled) &&
+               lf_list_empty(&o->claims);
+  for (lf_worker *w = p->workers; w && quiet; w = w->next)
+    quiet = w->npinned == 0;
+  return quiet;
+}
+
 void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
   *s = (lf_pool_stats){.queued = p->queued};
   for (lf_worker *w = p->workers; w; w = w->next) {
@@ -611,13 +651,14 @@ int lf_fleet_broadcast(lf_pool *p, lf_task **tasks) {
   if (p->broken)
     return LF_EBROKEN;
   for (int n = count_hands(p); n < p->o.max_workers; n++)
-    lf_keeper_start_worker(p);
+    lf_keeper_start_worker(p, NULL);
   int i = 0;
   for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next) {
     bool fit = w->mode == STARTING || (w->mode == ACTIVE && w->proc->left > 0);
     if (!fit)
       continue;
     tasks[i]->pinned = (uint32_t)w->id;
+    tasks[i]->ending = LF_PENDING;
     lf_list_add(&w->pinned, &lf_task_ref(tasks[i++])->link);
     w->npinned++;
   }
@@ -690,14 +731,14 @@ static void end_claimed(lf_pool *p, lf_task *t) {
   }
   t->chunk = chunk;
   pthread_mutex_lock(&p->lock);
-  bool cancelled = lf_pool_epoch(p) != epoch;
+  bool cancelled = p->broken || lf_pool_epoch(p) != epoch;
   if (!cancelled) {
     lf_list_add(p->queue.next, &t->link);
     p->queued++;
   }
   pthread_mutex_unlock(&p->lock);
   if (cancelled) {
-    lf_task_cancel(t);
+    p->broken ? lf_task_fail(t, LF_BROKEN, p->broken) : lf_task_cancel(t);
     lf_task_unref(t);
   }
 }
@@ -798,9 +839,12 @@ void lf_fleet_pump(lf_pool *p) {
   pumping = outer;
 }
 
-bool lf_fleet_has_news(lf_pool *p) {
-  if (pthread_mutex_trylock(&p->lock) != 0)
+bool lf_fleet_has_news(lf_pool *p, bool wait) {
+  if (wait)
+    pthread_mutex_lock(&p->lock);
+  else if (pthread_mutex_trylock(&p->lock) != 0)
     return false;
+  atomic_thread_fence(memory_order_seq_cst); /* after lf_fleet_arm */
   bool news = atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
   for (lf_worker *w = p->workers; w && !news; w = w->next)
     news = w->proc && (lf_ring_filled(w->proc->end.in) > 0 ||

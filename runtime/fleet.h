@@ -71,7 +71,8 @@ struct lf_proc {
   bool ready;          /* it has said so */
   bool stopping;       /* it was told */
   bool blocked, wants; /* in the middle of a task; wants to go on */
-  int signal;          /* to be sent once the pid is known, or 0 */
+  int signal;          /* that is to end it, or 0 */
+  bool interrupt;      /* SIGURG was to be sent */
 };
 
 /* What is to be done once the lock is given back, by one thread at a time, so
@@ -109,8 +110,9 @@ typedef struct lf_fleet {
 /* One round without the lock: receives, sends, ends. */
 void lf_fleet_pump(lf_pool *pool);
 
-/* Is there something to receive? Without the lock. */
-bool lf_fleet_has_news(lf_pool *pool);
+/* Is there something to receive? Without the lock: who finds it taken may be
+ * told no ('wait' false). */
+bool lf_fleet_has_news(lf_pool *pool, bool wait);
 
 /* All workers are to ring the bell at their next news. */
 void lf_fleet_arm(lf_pool *pool);
@@ -147,6 +149,9 @@ bool lf_fleet_is_pumping(const lf_pool *pool);
 /* Under the lock: pins tasks[i] to the i-th worker, starting missing ones. */
 int lf_fleet_broadcast(lf_pool *pool, lf_task **tasks);
 
+/* Under the lock: is nothing on its way? */
+bool lf_fleet_is_quiet(lf_pool *pool);
+
 /* Under the lock: no more tasks are taken. */
 void lf_fleet_close(lf_pool *pool);
 
@@ -173,7 +178,12 @@ void lf_nested_end_wait(lf_flight *flight);
 
 /* --- keeper.c: starting, ending --- */
 
-/* Under the lock: asks for one more worker. */
-void lf_keeper_start_worker(lf_pool *pool);
+/* Under the lock: sends the process a signal, now or once it is there. One that
+ * is to end it (not SIGURG) means that it gets no more tasks. */
+void lf_keeper_signal(lf_proc *proc, int sig);
+
+/* Under the lock: asks for one more worker, or (not NULL) for this one, which
+ * is not running. */
+void lf_keeper_start_worker(lf_pool *pool, lf_worker *worker);
 
 #endif

@@ -84,7 +84,7 @@ static int get_fleets(lf_host *host, lf_pool **fleets) {
 static bool look_after(lf_pool **fleets, int n) {
   bool some = false;
   for (int i = 0; i < n; i++)
-    if (lf_fleet_has_news(fleets[i])) {
+    if (lf_fleet_has_news(fleets[i], false)) {
       fleets[i]->fleet->visits++;
       lf_fleet_pump(fleets[i]);
       some = true;

@@ -29,20 +29,24 @@ enum {
 
 /* --- Starting --- */
 
-/* Under the lock: this one, which is not running. */
-static void start_again(lf_pool *p, lf_worker *w) {
+void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
+  w = w ? w : lf_pool_spare_worker(p);
+  if (!w)
+    return; /* tried again at the next round */
   w->mode = STARTING;
   p->threads++;
   p->live++;
   p->fleet->starting++;
+  lf_fleet_kick(p);
 }
 
-void lf_keeper_start_worker(lf_pool *p) {
-  lf_worker *w = lf_pool_spare_worker(p);
-  if (!w)
-    return; /* tried again at the next round */
-  start_again(p, w);
-  lf_fleet_kick(p);
+void lf_keeper_signal(lf_proc *c, int sig) {
+  if (sig == SIGURG)
+    c->interrupt = true;
+  else
+    c->signal = sig;
+  if (c->pidfd >= 0)
+    syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
 }
 
 /* Under the lock: the worker is not running any more, or never was. */
@@ -138,8 +142,10 @@ static void note_started(lf_worker *w, pid_t pid) {
   watch(p->fleet, c->pidfd, w);
   lf_fd_close(c->fd);
   c->fd = -1;
+  if (c->interrupt)
+    lf_keeper_signal(c, SIGURG);
   if (c->signal)
-    kill(pid, c->signal);
+    lf_keeper_signal(c, c->signal);
   pthread_mutex_unlock(&p->lock);
 }
 
@@ -230,7 +236,9 @@ static char *died_starting(lf_pool *p, const lf_lost *lost) {
   char text[200];
   lf_buf words;
   lf_buf_init(&words, NULL, 0);
-  bool by_hand = lost->signal == SIGKILL || lost->signal == SIGTERM;
+  bool by_hand = lost->signal == SIGKILL || lost->signal == SIGTERM ||
+                 lost->signal == SIGINT || lost->signal == SIGHUP ||
+                 lost->signal == SIGQUIT;
   if (by_hand && ++p->fleet->failures < FAILURES && !p->fleet->no_template)
     return NULL;
   text[0] = '\0';
@@ -261,6 +269,7 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
     if (begun) {
       c->worker->started++;
       c->worker->failed++;
+      t->ending = LF_FAILED;
       lf_list_add(lost, &t->link);
     } else {
       lf_list_add(&c->worker->pinned, &t->link);
@@ -321,7 +330,7 @@ static void bury(lf_worker *w) {
   forget_worker(p, w);
   w->proc = NULL;
   if (w->npinned > 0 && !p->broken && !broken && !p->fleet->no_template)
-    start_again(p, w); /* a broadcast still wants this very worker */
+    lf_keeper_start_worker(p, w); /* a broadcast still wants this very one */
   pthread_mutex_unlock(&p->lock);
   proc_free(c);
   while ((l = lf_list_pop(&tasks)))
@@ -363,10 +372,11 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
   *visits = now;
   if (!napping) {
     lf_fleet_arm(p);
-    if (lf_fleet_has_news(p))
+    if (lf_fleet_has_news(p, true))
       return;
   }
-  bool brief = napping || atomic_load(&f->unbalanced);
+  bool brief =
+      napping || atomic_load(&f->unbalanced) || f->rest_until > lf_now();
   lf_count_awake(-1);
   int n = (int)syscall(SYS_epoll_pwait2, f->epoll, events, EVENTS,
                        brief ? &nap : NULL, NULL, (size_t)8);
@@ -432,8 +442,11 @@ static void keeper_main(void *pool) {
   p->fleet->failures = good ? 0 : -1;
   lf_unpark(p->fleet->opening);
   while (good && !p->ended) {
-    while ((w = wanted(p)))
+    while ((w = wanted(p))) {
       start(w);
+      if (p->fleet->control >= 0)
+        read_template(p); /* so that it can go on answering */
+    }
     atomic_store(&p->fleet->unbalanced, false);
     lf_fleet_pump(p);
     if (!wanted(p) && !is_over(p))
@@ -469,6 +482,8 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
       return LF_EBROKEN;
     }
     lf_pool_unref(p); /* not the last */
+    p->fleet = NULL;
+    lf_free(f);
   }
   snprintf(why, size, "cannot start worker processes: no thread for them");
   return LF_EBROKEN;

@@ -121,6 +121,7 @@ static int spawn(lf_pool *p, int id, int fd) {
   sigset_t none;
   pid_t pid;
   sigemptyset(&none);
+  sigaddset(&none, SIGINT); /* until it ignores that */
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attr);
   posix_spawnattr_setsigmask(&attr, &none);

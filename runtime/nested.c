@@ -188,6 +188,7 @@ static const char *accept(lf_proc *c, lf_task *t) {
     queue_task(p, t, c->end.msg.flag);
     return NULL;
   }
+  t->ending = LF_RUNNING; /* in no queue yet */
   lf_list_add(&c->gathering, &lf_task_ref(t)->link);
   if (c->end.msg.a > 1)
     return NULL;

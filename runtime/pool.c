@@ -5,6 +5,7 @@
 #include "mem.h"
 #include "remote.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,7 +75,8 @@ void lf_pool_unref(void *pool) {
 /* Under the lock: true once, when nothing can happen in the pool any more. */
 bool lf_pool_try_end(lf_pool *p) {
   bool wanted = atomic_load(&p->handles) > 0 && !p->shutdown && !p->finish;
-  if (p->ended || wanted || p->threads > 0 || p->queued > 0)
+  if (p->ended || wanted || p->threads > 0 || p->queued > 0 ||
+      (p->fleet && !lf_fleet_is_quiet(p)))
     return false;
   p->ended = true;
   p->shutdown = true;
@@ -327,6 +329,12 @@ int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
 
 /* --- Ending work early --- */
 
+/* Under the lock: they are in no queue any more, and about to end. */
+static void mark_taken(lf_link *tasks) {
+  for (lf_link *l = tasks->next; l != tasks; l = l->next)
+    lf_container_of(l, lf_task, link)->ending = LF_CANCELLED;
+}
+
 /* Takes every queued task out of the pool. */
 void lf_pool_drain(lf_pool *p, lf_link *out) {
   lf_list_init(out);
@@ -339,6 +347,7 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
     if (w->proc)
       lf_fleet_recall(w->proc, LF_ALL, NULL, out);
   }
+  mark_taken(out);
   pthread_mutex_unlock(&p->lock);
   for (lf_worker *w = p->workers; w; w = w->next) {
     while (atomic_load(&w->moving))
@@ -423,8 +432,8 @@ void lf_pool_interrupt(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next) {
     if ((w->mode == ACTIVE || w->mode == BLOCKED) && w->thread)
       pthread_kill(w->thread, SIGURG);
-    if (w->proc && w->proc->ready)
-      kill(w->proc->pid, SIGURG);
+    if (w->proc && w->proc->ready && w->proc->aloft > 0)
+      lf_keeper_signal(w->proc, SIGURG);
   }
   pthread_mutex_unlock(&p->lock);
 }
@@ -437,11 +446,8 @@ void lf_pool_kill(lf_pool *p, int sig) {
   lf_pool_shutdown(p, true);
   pthread_mutex_lock(&p->lock);
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->mode != GONE) {
-      w->proc->signal = sig; /* also when the pid is not known yet */
-      if (w->proc->pid)
-        kill(w->proc->pid, sig);
-    }
+    if (w->proc && w->mode != GONE)
+      lf_keeper_signal(w->proc, sig);
   pthread_mutex_unlock(&p->lock);
   lf_fleet_kick(p);
 }
@@ -456,7 +462,10 @@ bool lf_pool_cancel(lf_task *t) {
     return lf_task_cancel(t);
   pthread_mutex_lock(&p->lock);
   bool out = lf_fleet_withdraw(t);
+  bool ending = t->ending == LF_CANCELLED;
   pthread_mutex_unlock(&p->lock);
+  while (!out && ending && !lf_task_done(t))
+    sched_yield(); /* another thread is about to end it */
   if (!out)
     return false;
   bool cancelled = lf_task_cancel(t);
@@ -497,6 +506,7 @@ void lf_pool_recall(lf_pool *p, lf_job *job) {
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc)
       lf_fleet_recall(w->proc, LF_OF_JOB, job, &back);
+  mark_taken(&back);
   pthread_mutex_unlock(&p->lock);
   lf_pool_fail_all(&back, NULL);
 }

@@ -43,6 +43,7 @@ struct lf_remote {
 
 static void ring_bell(lf_remote *r) {
   uint64_t one = 1;
+  atomic_thread_fence(memory_order_seq_cst); /* after what was published */
   if (atomic_load(&r->region->armed) && atomic_exchange(&r->region->armed, 0)) {
     ssize_t n = write(r->bell, &one, sizeof one);
     (void)n;
@@ -95,11 +96,17 @@ static void tell_lack(lf_remote *r, lf_msg *msg) {
   (void)post(r, msg, &load);
 }
 
+/* What is sent stays where it is until it has been written: post waits. */
+static void nothing(void *owner) {
+  (void)owner;
+}
+
 void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
   if (!t->job) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->flight, .error = t->error};
     msg.state = (uint8_t)state;
     lf_load load = lf_load_task(t);
+    load.drop = nothing;
     pthread_mutex_lock(&r->pool->lock);
     if (post(r, &msg, &load) != 0)
       tell_lack(r, &msg);
@@ -119,6 +126,7 @@ static void part_done(lf_job *job, lf_task *t, lf_chunk *c, int64_t ns) {
   lf_load load = {.body = &c->out, .to = c->out.len};
   load.tail = c->why.data;
   load.tail_len = c->why.len;
+  load.drop = nothing;
   pthread_mutex_lock(&r->pool->lock);
   if (post(r, &msg, &load) != 0)
     tell_lack(r, &msg);
@@ -246,30 +254,51 @@ static int post_part(lf_remote *r, lf_task *t, const lf_chunk *c) {
   return err;
 }
 
-/* Sends parts of loops, a few at a time, so that their sizes can adapt. */
+/* The part could not be sent for lack of memory. */
+static void fail_part(lf_task *t, lf_chunk *c) {
+  static const char text[] = "not enough memory";
+  t->chunk = NULL;
+  c->failed = true;
+  (void)lf_buf_put(&c->why, text, sizeof text - 1);
+  lf_job_done(t->job, c, 0);
+  lf_task_end(t, LF_FINISHED);
+}
+
+/* A runner gets its chunk and is sent with it. */
+static void send_runner(lf_remote *r, lf_task *t) {
+  lf_chunk *c = lf_task_start(t) ? lf_job_claim(t->job, t) : NULL;
+  if (!c) {
+    if (lf_task_state(t) == LF_RUNNING)
+      lf_task_end(t, LF_FINISHED);
+    return;
+  }
+  t->chunk = c;
+  pthread_mutex_lock(&r->pool->lock);
+  int err = post_part(r, t, c);
+  r->parts += err == 0;
+  pthread_mutex_unlock(&r->pool->lock);
+  if (err)
+    fail_part(t, c);
+}
+
+/* Sends parts of loops, a few at a time, so that their sizes can adapt. One
+ * thread does, for all. */
 static void send_runners(lf_remote *r) {
   lf_link *l;
-  if (r->sending_runners)
-    return;
+  pthread_mutex_t *lock = &r->pool->lock;
+  pthread_mutex_lock(lock);
+  bool mine = !r->sending_runners;
   r->sending_runners = true;
-  while (r->parts <= r->pool->o.max_workers && (l = lf_list_pop(&r->runners))) {
+  while (mine && r->parts <= r->pool->o.max_workers &&
+         (l = lf_list_pop(&r->runners))) {
     lf_task *t = lf_container_of(l, lf_task, link);
-    lf_chunk *c = lf_task_start(t) ? lf_job_claim(t->job, t) : NULL;
-    if (!c) {
-      if (lf_task_state(t) == LF_RUNNING)
-        lf_task_end(t, LF_FINISHED);
-      lf_task_unref(t);
-      continue;
-    }
-    t->chunk = c;
-    r->parts++;
-    pthread_mutex_lock(&r->pool->lock);
-    int err = post_part(r, t, c);
-    pthread_mutex_unlock(&r->pool->lock);
-    lf_check(err == 0);
+    pthread_mutex_unlock(lock);
+    send_runner(r, t);
     lf_task_unref(t);
+    pthread_mutex_lock(lock);
   }
-  r->sending_runners = false;
+  r->sending_runners = !mine;
+  pthread_mutex_unlock(lock);
 }
 
 int lf_remote_submit(lf_remote *r, lf_task *t) {
@@ -277,7 +306,9 @@ int lf_remote_submit(lf_remote *r, lf_task *t) {
     return LF_ESHUTDOWN;
   if (!t->job)
     return submit_call(r, t);
+  pthread_mutex_lock(&r->pool->lock);
   lf_list_add(&r->runners, &lf_task_ref(t)->link);
+  pthread_mutex_unlock(&r->pool->lock);
   send_runners(r);
   return 0;
 }
@@ -351,42 +382,66 @@ static void receive_task(lf_remote *r) {
   lf_list_add(end->msg.flag ? &r->worker->pinned : &p->queue, &t->link);
 }
 
-/* A task that was submitted from here has ended. */
-static void receive_done(lf_remote *r) {
+static char no_memory[] = "not enough memory";
+
+/* What has become of a part of a loop that was submitted from here. */
+static void receive_part(lf_remote *r, lf_task *t) {
   lf_end *end = &r->end;
+  lf_chunk *c = t->chunk;
+  bool refused = end->msg.state == LF_FAILED; /* the body is why */
+  t->chunk = NULL;
   pthread_mutex_lock(&r->pool->lock);
-  lf_entry *e = lf_table_find(&r->tasks, end->msg.id);
+  r->parts--;
+  pthread_mutex_unlock(&r->pool->lock);
+  c->finished = end->msg.a;
+  c->failed = end->msg.flag & 1 || refused;
+  c->dropped = end->msg.flag & 2;
+  c->error = end->msg.error;
+  bool fine = !end->no_memory && c->finished <= c->count &&
+              lf_buf_move(refused ? &c->why : &c->out, &end->body) == 0 &&
+              (refused || lf_buf_move(&c->why, &end->tail) == 0);
+  if (!fine) {
+    c->finished = 0;
+    c->failed = true;
+    c->error = LF_RAISED;
+    lf_buf_reset(&c->why);
+    (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
+  }
+  if (c->dropped)
+    lf_job_drop(t->job, c);
+  else
+    lf_job_done(t->job, c, (int64_t)end->msg.b);
+  lf_task_end(t, LF_FINISHED);
+}
+
+static void receive_result(lf_remote *r, lf_task *t) {
+  lf_end *end = &r->end;
+  lf_state state = end->msg.state;
+  t->error = end->msg.error;
+  if (end->msg.tail && !end->no_memory)
+    t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
+  if (end->no_memory || lf_buf_move(&t->data, &end->body) != 0) {
+    state = LF_FAILED;
+    t->error = LF_BROKEN;
+    (void)lf_buf_put(&t->data, no_memory, sizeof no_memory - 1);
+  }
+  bool known = state == LF_FINISHED || state == LF_FAILED;
+  lf_task_end(t, known ? state : LF_CANCELLED);
+}
+
+/* A task that was submitted from here, or is known here, has ended. */
+static void receive_done(lf_remote *r) {
+  pthread_mutex_lock(&r->pool->lock);
+  lf_entry *e = lf_table_find(&r->tasks, r->end.msg.id);
   lf_task *t = e ? e->value : NULL;
   pthread_mutex_unlock(&r->pool->lock);
   if (!t || lf_task_done(t))
     return;
-  lf_state state = end->msg.state;
-  lf_chunk *c = t->chunk;
-  t->chunk = NULL;
-  if (c) {
-    r->parts--;
-    c->finished = end->msg.a;
-    c->failed = end->msg.flag & 1 || end->no_memory || state == LF_FAILED;
-    c->dropped = end->msg.flag & 2;
-    c->error = end->msg.error;
-    bool refused = state == LF_FAILED; /* the body is why */
-    (void)lf_buf_move(refused ? &c->why : &c->out, &end->body);
-    if (!refused)
-      (void)lf_buf_move(&c->why, &end->tail);
-    if (c->dropped)
-      lf_job_drop(t->job, c);
-    else
-      lf_job_done(t->job, c, (int64_t)end->msg.b);
-    state = LF_FINISHED;
-  } else {
-    t->error = end->msg.error;
-    if (end->msg.tail)
-      t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
-    if (lf_buf_move(&t->data, &end->body) != 0 || end->no_memory)
-      state = LF_FAILED;
-  }
-  lf_task_end(t, state);
-  lf_task_unref(t);
+  if (t->chunk)
+    receive_part(r, t);
+  else
+    receive_result(r, t);
+  lf_task_unref(t); /* the table's */
   send_runners(r);
 }
 
@@ -404,12 +459,17 @@ static void receive_stuck(lf_remote *r) {
   }
 }
 
+/* The program waits for room in the ring, of which there is more now. */
+static void make_room_known(lf_remote *r) {
+  atomic_thread_fence(memory_order_seq_cst); /* after what was taken */
+  if (atomic_load(&r->end.in->want)) {
+    atomic_store(&r->region->armed, 1);
+    ring_bell(r);
+  }
+}
+
 void lf_remote_receive(lf_remote *r) {
   while (lf_end_receive(&r->end)) {
-    if (atomic_load_explicit(&r->end.in->want, memory_order_relaxed)) {
-      atomic_store(&r->region->armed, 1);
-      ring_bell(r);
-    }
     switch (r->end.msg.kind) {
     case LF_MSG_TASK:
     case LF_MSG_CHUNK:
@@ -442,10 +502,7 @@ void lf_remote_receive(lf_remote *r) {
       break;
     }
   }
-  if (atomic_load_explicit(&r->end.in->want, memory_order_relaxed)) {
-    atomic_store(&r->region->armed, 1);
-    ring_bell(r);
-  }
+  make_room_known(r);
 }
 
 /* --- Running --- */
@@ -584,15 +641,16 @@ void lf_remote_unwait(lf_task *t) {
 
 /* Asks the program and waits for its answer. */
 static uint64_t ask(lf_remote *r, lf_msg_kind kind, uint64_t id) {
+  if (lf_self != r->worker)
+    return 0; /* another thread has no ear for the answer */
   r->answered = false;
   tell(r, kind, id, 0);
-  while (lf_self == r->worker) {
+  for (;;) {
     lf_remote_receive(r);
     if (r->answered)
       return r->answer.a;
     lf_doze(r->worker->parker_at, LF_FOREVER);
   }
-  return 0; /* another thread has no ear for it */
 }
 
 /* It has ended, as the program has said; what has become of it is on its way.
@@ -730,6 +788,9 @@ void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
   close(LF_REMOTE_REGION);
   lf_fd_own(LF_REMOTE_BELL);
   signal(SIGINT, SIG_IGN);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
   lf_remote *r = remote_new(&o, id, region, LF_REMOTE_BELL);
   while (!lf_end_receive(&r->end))
     lf_doze(r->worker->parker_at, LF_FOREVER);

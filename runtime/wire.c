@@ -119,6 +119,7 @@ bool lf_end_flush(lf_end *end) {
     lf_parcel *p = lf_container_of(end->parcels.next, lf_parcel, link);
     if (!write_parcel(end, p)) {
       atomic_store(&end->out->want, 1);
+      atomic_thread_fence(memory_order_seq_cst);
       if (!write_parcel(end, p)) /* room may have come meanwhile */
         return false;
     }

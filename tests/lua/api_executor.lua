@@ -563,6 +563,7 @@ function TestExecutor.test_dropped_without_futures_too()
 end
 
 function TestExecutor.test_many_executors()
+  support.relaxed()
   for i = 1, 50 do
     local exe <close> = support.Executor(2)
     lu.assertEquals(exe:submit(echo, i):result(), i)

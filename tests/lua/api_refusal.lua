@@ -2,6 +2,7 @@
 --
 -- What is refused, and the words (API §5). Nothing is lost by it.
 local lu = require "luaunit"
+local lfut = require "lfut"
 local support = require "support"
 local echo = support.echo
 
@@ -53,6 +54,29 @@ function TestRefusal.test_paths_in_tables()
   refused("argument 1[1.5] (thread)", echo, { [1.5] = co })
   refused("argument 1[true] (thread)", echo, { [true] = co })
   refused('argument 1.a[2]["b c"].d (thread)', echo, { a = { 0, { ["b c"] = { d = co } } } })
+end
+
+function TestRefusal.test_what_belongs_to_another_process()
+  local other <close> = lfut.ThreadPoolExecutor(1)
+  local map = other:map(echo, { 1 })
+  local words = "(userdata lfut.Executor, which cannot cross into another process)"
+  if support.is_process then
+    refused("argument 1 " .. words, echo, other)
+    refused("argument 2.pool[1] " .. words, echo, 1, { pool = { other } })
+    refused(("upvalue 'other' of function <%s:%d> %s"):format(arg[0], debug.getinfo(1, "l").currentline + 1, words),
+      function() return other end)
+    local exe <close> = support.Executor(1)
+    support.fails_as("TransferError", "cannot send result 1.x " .. words .. " back", function()
+      exe:submit(function()
+        return { x = require "lfut".ThreadPoolExecutor(1) }
+      end):result()
+    end)
+    support.works(exe)
+  else
+    local exe <close> = support.Executor(1)
+    lu.assertTrue(exe:submit(echo, other):result() == other)
+  end
+  lu.assertEquals({ map() }, { 1, 1 })
 end
 
 function TestRefusal.test_keys()

@@ -160,8 +160,8 @@ function TestValues.test_holes()
 end
 
 function TestValues.test_a_table_larger_than_any_stack()
-  local exe <close> = support.Executor(1)
   support.relaxed()
+  local exe <close> = support.Executor(1)
   local t, h = {}, {}
   for i = 1, 300000 do
     t[i] = i
