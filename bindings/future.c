@@ -39,6 +39,7 @@ static int future_gc(lua_State *L) {
 /* --- Waiting for the outcome --- */
 
 bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
+  lfb_refuse_foreign(L, task);
   while (!lf_task_done(task)) {
     if (deadline != LF_FOREVER && lf_now() >= deadline) {
       lfb_push_error(L, "TimeoutError", "the future is not done in time");

@@ -5,6 +5,7 @@
 
 #include "../../runtime/wire.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
