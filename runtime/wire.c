@@ -80,19 +80,8 @@ void lf_parcel_withdraw(lf_parcel *p) {
 
 /* --- Sending --- */
 
-/* One piece, as far as it fits behind 'used' bytes that are not published. */
-static size_t put_piece(lf_ring *out, size_t used, const void *bytes, size_t n,
-                        size_t skip) {
-  size_t room = lf_ring_room(out) - used;
-  if (skip >= n)
-    return 0;
-  n -= skip;
-  n = n < room ? n : room;
-  lf_ring_put(out, used, (const char *)bytes + skip, n);
-  return n;
-}
-
-/* Writes more of the parcel; true when that was all. */
+/* Writes more of the parcel, piece after piece, into the room that there is now
+ * (it may grow meanwhile); true when that was all. */
 static bool write_parcel(lf_end *end, lf_parcel *p) {
   const struct {
     const unsigned char *bytes;
@@ -100,12 +89,15 @@ static bool write_parcel(lf_end *end, lf_parcel *p) {
   } pieces[] = {{p->head.data, p->head.len},
                 {p->body, p->body_len},
                 {p->tail, p->tail_len}};
-  size_t start = 0, used = 0;
+  size_t room = lf_ring_room(end->out), start = 0, used = 0;
   for (int i = 0; i < 3; i++) {
     size_t done = p->written + used;
     size_t skip = done > start ? done - start : 0;
-    if (pieces[i].n > 0)
-      used += put_piece(end->out, used, pieces[i].bytes, pieces[i].n, skip);
+    size_t left = skip < pieces[i].n ? pieces[i].n - skip : 0;
+    size_t n = left < room - used ? left : room - used;
+    if (n > 0)
+      lf_ring_put(end->out, used, pieces[i].bytes + skip, n);
+    used += n;
     start += pieces[i].n;
   }
   p->written += used;

@@ -149,9 +149,9 @@ function TestProcesses.test_futures_and_executors_of_the_picture()
     local p, words = _G["Picture"], {}
     for i, call in ipairs {
       function() return p.exe:submit(print) end,
-      function() return p.held:result(0) end,
-      function() return p.held:exception(0) end,
-      function() return require "lfut".wait({ p.held }, 0) end,
+      function() return p.held:result(0.01) end,
+      function() return p.held:exception(0.01) end,
+      function() return require "lfut".wait({ p.held }, 0.01) end,
       function() return p.exe:map(print, { 1 }) end,
       function() return p.exe:broadcast(print) end,
     } do
