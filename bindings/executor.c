@@ -249,6 +249,8 @@ static int executor_gc(lua_State *L) {
   struct lf_vm *vm = exe->inside ? NULL : exe->vm;
   exe->pool = NULL;
   exe->vm = NULL;
+  if (pool && !exe->inside && !lf_pool_is_foreign(pool))
+    lfb_picture_forget(L, ((lfb_setup *)lf_pool_setup(pool))->picture);
   if (vm && !lf_pool_is_foreign(pool))
     lfb_vmops.close(vm);
   if (pool && exe->inside)

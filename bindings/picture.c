@@ -138,7 +138,14 @@ lfb_picture *lfb_picture_take(lua_State *L, lfb_state *S) {
 }
 
 void lfb_picture_free(lfb_picture *p) {
-  lf_free(p); /* the registry's table is weak, and small */
+  lf_free(p);
+}
+
+void lfb_picture_forget(lua_State *L, lfb_picture *p) {
+  if (!p)
+    return;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, p); /* removing needs no memory */
 }
 
 /* --- Using it --- */

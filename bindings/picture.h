@@ -17,6 +17,10 @@ typedef struct lfb_picture lfb_picture;
 lfb_picture *lfb_picture_take(lua_State *L, lfb_state *S);
 void lfb_picture_free(lfb_picture *picture); /* NULL is allowed */
 
+/* In the program, when the script has let go of the pool: nothing will be sent
+ * any more. NULL is allowed. */
+void lfb_picture_forget(lua_State *L, lfb_picture *picture);
+
 /* In a forked worker: its tables stay, whatever becomes of the variables. */
 void lfb_picture_keep(lua_State *L, lfb_picture *picture);
 

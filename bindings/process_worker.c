@@ -135,13 +135,11 @@ static char *if_program(const char *folder, const char *name) {
   return lf_strndup(path, strlen(path));
 }
 
-/* This program, if it is lfut. */
+/* This program, if it is lfut; also if its file has been replaced meanwhile. */
 static char *own_program(lua_State *L) {
-  char path[PATH_MAX];
-  ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-  if (n <= 0 || !lfb_state_find(L)->home->is_lfut)
-    return NULL;
-  return lf_strndup(path, (size_t)n);
+  static const char self[] = "/proc/self/exe";
+  return lfb_state_find(L)->home->is_lfut ? lf_strndup(self, sizeof self - 1)
+                                          : NULL;
 }
 
 /* Beside the module, where it was built: .libs/lfut.so. */

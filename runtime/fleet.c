@@ -91,13 +91,14 @@ void lf_fleet_finish_flight(lf_proc *c, uint32_t i) {
   c->aloft--;
 }
 
-/* A task that is still being written is not taken back in the middle; 'wanted':
- * nobody needs its data any more, so it may. */
-static bool take_back(lf_proc *c, lf_flight *f, bool wanted) {
+/* A task of which a part has been written is not taken back if others are to
+ * run it ('again'): they need its data. If nobody is, the data is left to the
+ * parcel. */
+static bool take_back(lf_proc *c, lf_flight *f, bool again) {
   uint32_t word = f->word;
   uint32_t slot = (uint32_t)f->task->slot;
   lf_parcel *parcel = lf_end_parcel(&c->end, f->task);
-  if (f->begun || (parcel && parcel->written > 0 && wanted))
+  if (f->begun || (parcel && parcel->written > 0 && again))
     return false;
   if (parcel && parcel->written == 0) { /* it was the last */
     lf_parcel_withdraw(parcel);
@@ -110,7 +111,7 @@ static bool take_back(lf_proc *c, lf_flight *f, bool wanted) {
     return false;
   if (atomic_compare_exchange_strong(&c->region->slots[slot], &word,
                                      (f->word & ~3u) | LF_SLOT_BACK))
-    return true;
+    return c->left += c->left < UINT64_MAX, true;
   f->begun = true;
   return false;
 }
@@ -161,16 +162,19 @@ static uint64_t order_of(const lf_proc *c, const lf_task *t) {
 }
 
 void lf_fleet_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
+  lf_link *before = out->prev; /* other workers' */
   for (uint32_t i = 0; i < c->nflights && ahead(c) > 0; i++) {
     lf_task *t = c->flights[i].task;
     bool wanted = t && (what == LF_ALL || (what == LF_MOVABLE && !t->pinned) ||
                         (what == LF_OF_JOB && t->job == job));
+    uint64_t order = wanted ? order_of(c, t) : 0;
     if (!wanted || !take_back(c, &c->flights[i], what == LF_MOVABLE))
       continue;
     lf_fleet_finish_flight(c, i);
+    t->part_order = order;
     lf_link *at = out->prev; /* nearly sorted: from the end */
-    while (at != out &&
-           order_of(c, lf_container_of(at, lf_task, link)) > order_of(c, t))
+    while (at != before &&
+           lf_container_of(at, lf_task, link)->part_order > order)
       at = at->prev;
     lf_list_add(at->next, &t->link);
   }
@@ -278,7 +282,7 @@ static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
     atomic_store(&c->region->slots[slot], f->word ^ LF_SLOT_SENT);
     lf_fleet_finish_flight(c, i);
   }
-  t->ending = LF_CANCELLED; /* marks: it could not be sent */
+  t->ending = LF_UNSENT;
   lf_list_add(&after->done, &t->link);
 }
 
@@ -412,6 +416,17 @@ static bool wants_hands(lf_pool *p) {
   return false;
 }
 
+/* Has it tasks that it has not begun and that others may run? */
+static bool has_movable(const lf_proc *c) {
+  for (uint32_t i = 0; i < c->nflights; i++) {
+    const lf_flight *f = &c->flights[i];
+    if (f->task && !f->task->pinned && !f->begun &&
+        atomic_load(&c->region->slots[f->task->slot]) == f->word)
+      return true;
+  }
+  return false;
+}
+
 /* The keeper is to look again soon. */
 static void look_again(lf_pool *p) {
   lf_fleet *f = p->fleet;
@@ -427,7 +442,7 @@ static bool rebalance(lf_pool *p, bool may_start) {
   int64_t now = lf_now(), patience = idle ? STUCK_NS : START_NS;
   for (lf_worker *w = p->workers; (idle || may_start) && w; w = w->next) {
     lf_proc *c = w->proc;
-    if (!c || !c->ready || ahead(c) == 0)
+    if (!c || !c->ready || ahead(c) == 0 || !has_movable(c))
       continue;
     look_again(p);
     if (c->seen != begun(c)) {
@@ -744,7 +759,7 @@ static void end_claimed(lf_pool *p, lf_task *t) {
 }
 
 static void end_task(lf_task *t) {
-  if (t->ending == LF_CANCELLED) {
+  if (t->ending == LF_UNSENT) {
     lf_task_fail(t, LF_BROKEN, no_memory);
   } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
     lf_chunk *c = t->chunk;

@@ -28,6 +28,9 @@ typedef struct {
   struct lf_far_wait *wait; /* what it waits for, or NULL (nested.c) */
 } lf_flight;
 
+/* A task->ending: it could not be sent for lack of memory. */
+enum { LF_UNSENT = LF_CANCELLED + 1 };
+
 typedef struct lf_proc lf_proc;
 
 /* A task that a worker has submitted or was told about, as a future: it is to
@@ -62,9 +65,8 @@ struct lf_proc {
   lf_table exports;  /* number -> lf_export * */
   lf_table numbers;  /* task's address -> lf_export * */
   uint64_t last_number;
-  size_t untold; /* exports of which it has to be told */
-  lf_job *lent;  /* the job that it has sent last, imported; a reference */
-  uint64_t lent_id;
+  size_t untold;     /* exports of which it has to be told */
+  lf_job *lent;      /* the job that it has sent last, imported; a reference */
   lf_link gathering; /* tasks of a broadcast that is not complete */
   uint64_t seen;     /* begun, when it was looked at ... */
   int64_t seen_at;

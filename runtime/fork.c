@@ -36,8 +36,14 @@ static void give_lock(void) {
   pthread_mutex_unlock(&lock);
 }
 
+/* However the process has been forked. */
+static void in_any_child(void) {
+  lf_generation++;
+  give_lock();
+}
+
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, give_lock);
+  pthread_atfork(take_lock, give_lock, in_any_child);
 }
 
 /* --- Descriptors --- */
@@ -110,7 +116,6 @@ static bool flush_output(void) {
 
 static void in_child(pid_t parent, int keep) {
   sigset_t none;
-  lf_generation++;
   origin = parent;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) /* it has died already */
@@ -136,8 +141,10 @@ pid_t lf_fork(int keep) {
 pid_t lf_fork_sibling(int keep) {
   pid_t parent = origin; /* not getppid(), which is another once it has died */
   pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-  if (pid == 0)
+  if (pid == 0) { /* no handlers have run: there are no locks to care for */
+    lf_generation++;
     in_child(parent, keep);
+  }
   return pid;
 }
 

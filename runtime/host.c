@@ -28,7 +28,7 @@ lf_pool *lf_host_pool(lf_host *host, size_t i) {
   lf_pool *found = NULL;
   pthread_mutex_lock(&host->lock);
   for (lf_link *l = host->pools.next; l != &host->pools; l = l->next)
-    if (i-- == 0) {
+    if (!lf_pool_is_foreign(lf_container_of(l, lf_pool, hosted)) && i-- == 0) {
       found = lf_pool_ref(lf_container_of(l, lf_pool, hosted));
       break;
     }
@@ -73,7 +73,7 @@ static int get_fleets(lf_host *host, lf_pool **fleets) {
   for (lf_link *l = host->pools.next; l != &host->pools && n < SOME;
        l = l->next) {
     lf_pool *p = lf_container_of(l, lf_pool, hosted);
-    if (p->fleet)
+    if (p->fleet && !lf_pool_is_foreign(p))
       fleets[n++] = lf_pool_ref(p);
   }
   pthread_mutex_unlock(&host->lock);

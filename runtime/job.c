@@ -467,7 +467,8 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   }
   pthread_mutex_lock(&j->lock);
   uint64_t item = (uint64_t)ns / c->count + 1;
-  j->item_ns = j->item_ns ? (j->item_ns + item) / 2 : item;
+  if (ns > 0) /* else it was lost */
+    j->item_ns = j->item_ns ? (j->item_ns + item) / 2 : item;
   j->open--;
   c->done = true;
   if (j->order == LF_UNORDERED)

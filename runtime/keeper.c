@@ -380,6 +380,8 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
   lf_count_awake(-1);
   int n = (int)syscall(SYS_epoll_pwait2, f->epoll, events, EVENTS,
                        brief ? &nap : NULL, NULL, (size_t)8);
+  if (n < 0 && errno != EINTR) /* an old system */
+    n = epoll_wait(f->epoll, events, EVENTS, brief ? 1 : -1);
   lf_count_awake(1);
   look_at_events(p, events, n);
 }
@@ -422,8 +424,10 @@ static void close_all(lf_pool *p) {
   f->counted = 0;
   pthread_mutex_unlock(&p->lock);
   lf_fd_close(control);
-  if (f->template > 0)
+  if (f->template > 0) {
+    kill(f->template, SIGKILL); /* it may not see that its socket is closed */
     waitpid(f->template, NULL, 0);
+  }
   lf_fd_close(epoll);
   while (atomic_load(&f->ringing) > 0)
     lf_relax();

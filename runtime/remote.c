@@ -478,7 +478,9 @@ void lf_remote_receive(lf_remote *r) {
     case LF_MSG_JOB:
       if (r->job)
         lf_job_unref(r->job);
-      r->job = lf_job_import(r->pool, &r->end.body, part_done);
+      r->job = r->end.no_memory
+                   ? NULL
+                   : lf_job_import(r->pool, &r->end.body, part_done);
       break;
     case LF_MSG_DONE:
       receive_done(r);

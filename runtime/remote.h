@@ -15,9 +15,9 @@
 
 #include <sys/types.h>
 
-/* How a spawned worker is called: lfut --worker=process ID PARENT, with the
+/* How a spawned worker is called: lfut --worker=VERSION ID PARENT, with the
  * region and the bell as these descriptors. */
-#define LF_REMOTE_OPTION "--worker=process"
+#define LF_REMOTE_OPTION "--worker=" PACKAGE_VERSION
 enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL = 4 };
 
 typedef struct lf_remote lf_remote;

@@ -79,6 +79,7 @@ struct lf_task {
   uintptr_t part_of;    /* whose part it is, in nested.c */
   uint32_t names;       /* remote.c: the program knows it as 'flight', and has
                            named it so often; 0: it does not */
+  uint64_t part_order;  /* of being sent, while tasks are taken back */
   uint32_t revived;     /* the same; the pool's lock */
   lf_buf data;
   uint32_t mark;   /* of a search; its lock (cycle.c) */
