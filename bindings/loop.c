@@ -347,7 +347,10 @@ static void push_chunk_error(lua_State *L, const lfb_loop *l) {
     lfb_push_lost(L, c->why.data, c->why.len, lf_job_label(l->job));
     return;
   }
-  lua_pushlstring(L, (const char *)c->why.data, c->why.len);
+  if (c->why.len > 0)
+    lua_pushlstring(L, (const char *)c->why.data, c->why.len);
+  else /* there was none for the words, either */
+    lua_pushliteral(L, "not enough memory");
   if (c->error == LF_BROKEN) {
     lfb_push_error(L, lfb_broken_kind(lf_job_pool(l->job)), "%s",
                    lua_tostring(L, -1));

@@ -130,7 +130,8 @@ static void in_child(pid_t parent, int keep) {
 pid_t lf_fork(int keep) {
   pid_t parent = getpid();
   bool flushed = flush_output();
-  pid_t pid = fork();
+  errno = ENOMEM;
+  pid_t pid = lf_mem_refuse() ? -1 : fork();
   if (pid == 0) {
     clean = clean && flushed;
     in_child(parent, keep);
@@ -140,7 +141,11 @@ pid_t lf_fork(int keep) {
 
 pid_t lf_fork_sibling(int keep) {
   pid_t parent = origin; /* not getppid(), which is another once it has died */
-  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  errno = ENOMEM;
+  pid_t pid =
+      lf_mem_refuse()
+          ? -1
+          : (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
   if (pid == 0) { /* no handlers have run: there are no locks to care for */
     lf_generation++;
     in_child(parent, keep);

@@ -3,6 +3,9 @@
  * See mem.h. The counters are the only state: atomics, any thread. */
 #include "mem.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <pthread.h>
+#endif
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,8 +65,47 @@ size_t lf_mem_count(void) {
 
 #endif
 
+#ifdef __SANITIZE_ADDRESS__
+
+/* The sanitizer's allocator does not survive a fork in the middle of another
+ * thread's call, as malloc does: there is none then. */
+static pthread_rwlock_t forking = PTHREAD_RWLOCK_INITIALIZER;
+
+static void begin_fork(void) {
+  pthread_rwlock_wrlock(&forking);
+}
+
+static void end_fork(void) {
+  pthread_rwlock_unlock(&forking);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  pthread_atfork(begin_fork, end_fork, end_fork);
+}
+
+static void begin_call(void) {
+  pthread_rwlock_rdlock(&forking);
+}
+
+static void end_call(void) {
+  pthread_rwlock_unlock(&forking);
+}
+
+#else
+
+#define begin_call() ((void)0)
+#define end_call() ((void)0)
+
+#endif
+
+bool lf_mem_refuse(void) {
+  return must_fail();
+}
+
 void *lf_malloc(size_t size) {
+  begin_call();
   void *block = must_fail() ? NULL : malloc(size ? size : 1);
+  end_call();
   if (block)
     count_block(1);
   return block;
@@ -79,14 +121,19 @@ void *lf_zalloc(size_t size) {
 void *lf_realloc(void *block, size_t size) {
   if (!block)
     return lf_malloc(size);
-  return must_fail() ? NULL : realloc(block, size ? size : 1);
+  begin_call();
+  void *larger = must_fail() ? NULL : realloc(block, size ? size : 1);
+  end_call();
+  return larger;
 }
 
 void lf_free(void *block) {
   if (!block)
     return;
   count_block(-1);
+  begin_call();
   free(block);
+  end_call();
 }
 
 char *lf_strndup(const char *text, size_t len) {

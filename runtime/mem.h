@@ -17,6 +17,10 @@ void lf_free(void *block);
 /* A copy of 'len' bytes with a zero behind; NULL when there is no memory. */
 char *lf_strndup(const char *text, size_t len);
 
+/* For other things that the system may refuse: true when this one is to be. It
+ * counts as an allocation. */
+bool lf_mem_refuse(void);
+
 /* Blocks alive and allocations made so far; 0 in builds without debug. */
 size_t lf_mem_blocks(void);
 size_t lf_mem_count(void);

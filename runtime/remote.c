@@ -516,10 +516,6 @@ lf_task *lf_remote_take(lf_remote *r, bool pinned) {
     lf_task *t = lf_container_of(l, lf_task, link);
     if (begin(r, t->slot))
       return t;
-    if (t->chunk) {
-      lf_chunk_free(t->chunk);
-      t->chunk = NULL;
-    }
     lf_task_unref(t);
   }
   return NULL;

@@ -3,18 +3,22 @@
  * See ring.h. */
 #include "ring.h"
 
+#include "mem.h"
+
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 lf_region *lf_region_map(int fd) {
+  if (lf_mem_refuse())
+    return NULL;
   void *p =
       mmap(NULL, sizeof(lf_region), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   return p == MAP_FAILED ? NULL : p;
 }
 
 lf_region *lf_region_new(int *fd) {
-  *fd = memfd_create("lfut", MFD_CLOEXEC);
+  *fd = lf_mem_refuse() ? -1 : memfd_create("lfut", MFD_CLOEXEC);
   if (*fd < 0)
     return NULL;
   lf_region *region =

@@ -73,6 +73,8 @@ void lf_task_unref(void *task) {
   if (t->code)
     lf_code_unref(t->code);
   lf_free(t->trace);
+  if (t->chunk)
+    lf_chunk_free(t->chunk);
   if (t->job)
     lf_job_unref(t->job);
   if (t->pool)

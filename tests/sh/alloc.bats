@@ -137,8 +137,9 @@ local function use(exe)
   try(function() check(exe:stats().queued >= 0, "stats") end)
 end
 
+local Executor = lfut[arg[1]]
 try(function()
-  local exe <close> = lfut.ThreadPoolExecutor {
+  local exe <close> = Executor {
     max_workers = 2,
     initializer = function(x) G = x end,
     initargs = { 1 },
@@ -146,11 +147,13 @@ try(function()
   use(exe)
 end)
 try(function()
-  local exe = lfut.ThreadPoolExecutor(2)
+  local exe = Executor(2)
   exe:submit(double, 1)
   exe:shutdown(false, true)
 end)
-try(function() use(lfut.InlineExecutor()) end)
+if Executor == lfut.ThreadPoolExecutor then
+  try(function() use(lfut.InlineExecutor()) end)
+end
 if wrong then
   io.stderr:write("wrong: ", wrong, "\n")
   os.exit(3)
@@ -163,31 +166,42 @@ needs_debug() {
   skip 'not a debug build'
 }
 
-# run_with N: the script with the N-th allocation failing; its messages are in
-# the file err, the number of allocations in $allocations, and how many blocks
-# were not freed in $left.
+# run_with N EXECUTOR: the script with the N-th allocation failing; its messages
+# are in the file err, the number of allocations in $allocations, and how many
+# blocks were not freed in $left.
 run_with() {
   status=0
-  LFUT_FAIL_ALLOC=$1 LFUT_SHOW_ALLOC=1 timeout -k 5 30 "$LFUT" script.lua \
+  LFUT_FAIL_ALLOC=$1 LFUT_SHOW_ALLOC=1 timeout -k 5 30 "$LFUT" script.lua "$2" \
     > out 2> err < /dev/null || status=$?
   read -r allocations left <<< "$(sed -n \
     's/^lfut: \([0-9]*\) allocations, \([0-9]*\) blocks left$/\1 \2/p' err)"
 }
 
-@test "whichever allocation fails, the program goes on or says why not" {
+# fail_each EXECUTOR FIRST: one by one up to the FIRST, then with larger steps.
+fail_each() {
   needs_debug
   write_script
-  run_with 0
+  run_with 0 "$1"
   [ "$status" = 0 ] || complain "$(cat err)"
   [ -n "$allocations" ] || complain 'the allocations are not counted'
   local n=1 last=$((allocations + 50)) # the number varies a little
   while [ $n -le $last ]; do
-    run_with $n
+    run_with $n "$1"
     [ "$status" -le 1 ] || complain "allocation $n: status $status" "$(cat err)"
     [ "$status" = 0 ] || grep -q 'not enough memory' err ||
       complain "allocation $n: no reason is given" "$(cat err)"
     [ "$status" = 1 ] || [ "$left" = 0 ] ||
       complain "allocation $n: $left blocks are not freed" "$(cat err)"
-    n=$((n + (${LFUT_ALLOC_ALL:-0} || n < 300 ? 1 : n / 100)))
+    n=$((n + (${LFUT_ALLOC_ALL:-0} || n < $2 ? 1 : n / 100 + 1)))
   done
+}
+
+@test "whichever allocation fails, the program goes on or says why not" {
+  fail_each ThreadPoolExecutor 300
+}
+
+# In the template and the workers, too, which count on from where they begin;
+# forking and mapping count as allocations.
+@test "the same with processes" {
+  fail_each ProcessPoolExecutor 100
 }
