@@ -9,6 +9,8 @@
 
 enum { CODES = LF_LIMIT(4096, 8) }; /* remembered by each end */
 
+#define MOST ((uint64_t)1 << 39) /* bytes; more is damage */
+
 /* Where the body names an object, and which: code or a future by its number, or
  * the pool. */
 typedef struct {
@@ -274,7 +276,7 @@ static bool fill(lf_end *end, lf_buf *buf, uint64_t size) {
   if (end->got == size)
     return true;
   if (end->got == 0 && size > buf->cap - buf->len &&
-      lf_buf_grow(buf, size) != 0)
+      (size > MOST || lf_buf_grow(buf, size) != 0))
     end->no_memory = true;
   size_t n = lf_ring_filled(end->in);
   n = n < size - end->got ? n : (size_t)(size - end->got);
