@@ -325,6 +325,8 @@ static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {
   lfb_label label = lfb_arguments;
   label.wire = lfb_wire(pool);
   lfb_pack(L, S, &task->data, 2, n, &label, &task->code);
+  if (label.wire)
+    lfb_start_tell(S, pool);
   return task;
 }
 

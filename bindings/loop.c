@@ -12,6 +12,7 @@
 #include "executor.h"
 #include "options.h"
 #include "pack.h"
+#include "setup.h"
 #include "wait.h"
 
 enum {
@@ -147,6 +148,8 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   lfb_label label = lfb_arguments;
   label.wire = lfb_wire(exe->pool);
   lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &label, NULL);
+  if (label.wire)
+    lfb_start_tell(lfb_self(L), label.wire);
   if (lua_isfunction(L, fn) && !lua_iscfunction(L, fn))
     code = lfb_code_of(L, lfb_self(L), fn);
   lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
@@ -268,6 +271,8 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
     l->source.known = true, l->source.total = block->first + block->count;
   box->content = NULL;
   l->pulled += block->count;
+  if (l->wire)
+    lfb_start_tell(lfb_self(L), l->wire);
   if (lf_job_supply(l->job, block, l->pulled) != 0)
     luaL_error(L, "not enough memory");
   lua_pop(L, 1);

@@ -620,6 +620,10 @@ static void vm_stuck(struct lf_vm *vm, lf_task *task) {
   }
 }
 
+static void vm_notice(struct lf_vm *vm, lf_buf *bytes) {
+  lfb_start_receive(vm->S->home, bytes);
+}
+
 const lf_vmops lfb_vmops = {
     .open = vm_open,
     .run = vm_run,
@@ -628,5 +632,6 @@ const lf_vmops lfb_vmops = {
     .interrupt = vm_interrupt,
     .close = vm_close,
     .stuck = vm_stuck,
+    .notice = vm_notice,
     .annotate = lfb_bytecode_globals,
 };

@@ -47,6 +47,15 @@ void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
   lua_settop(L, top);
 }
 
+static lfb_start *latest(lfb_home *home) {
+  pthread_mutex_lock(&home->lock);
+  lfb_start *start = home->start;
+  if (start)
+    atomic_fetch_add(&start->refs, 1);
+  pthread_mutex_unlock(&home->lock);
+  return start;
+}
+
 lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
                          lf_pool *wire) {
   int top = lua_gettop(L);
@@ -58,6 +67,9 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
     luaL_error(L, "not enough memory");
   setup->home = lfb_home_ref(S->home);
   setup->kind = kind;
+  lfb_start *start = latest(S->home);
+  atomic_init(&setup->start, start ? start->version : 0);
+  lfb_start_unref(start);
   setup->has_initializer = !lua_isnil(L, idx);
   if (setup->has_initializer)
     lfb_initializer_pack(L, S, &setup->initializer, idx, wire);
@@ -181,15 +193,6 @@ void lfb_start_note(lua_State *L, lfb_state *S) {
   lua_settop(L, top);
 }
 
-static lfb_start *latest(lfb_home *home) {
-  pthread_mutex_lock(&home->lock);
-  lfb_start *start = home->start;
-  if (start)
-    atomic_fetch_add(&start->refs, 1);
-  pthread_mutex_unlock(&home->lock);
-  return start;
-}
-
 /* Sets a field of package to the value at 'idx'. */
 static void set_package(lua_State *L, const char *field, int idx) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -228,4 +231,30 @@ bool lfb_start_apply(lua_State *L, lfb_state *S) {
   lfb_start_unref(start);
   lua_pop(L, 1);
   return new;
+}
+
+static void hold_start(void *start) {
+  atomic_fetch_add(&((lfb_start *)start)->refs, 1);
+}
+
+void lfb_start_tell(lfb_state *S, lf_pool *pool) {
+  lfb_setup *setup = lf_pool_setup(pool);
+  lfb_start *start = latest(S->home);
+  if (start && start->version != atomic_load(&setup->start)) {
+    const lf_notice notice = {&start->packed, start, hold_start, free_start};
+    atomic_store(&setup->start, start->version);
+    lf_pool_tell(pool, &notice);
+  }
+  lfb_start_unref(start);
+}
+
+void lfb_start_receive(lfb_home *home, lf_buf *bytes) {
+  lfb_start *start = lf_zalloc(sizeof *start);
+  if (!start)
+    return;
+  atomic_init(&start->refs, 1);
+  if (lf_buf_move(&start->packed, bytes) == 0)
+    publish(home, start);
+  else
+    lf_free(start);
 }

@@ -17,9 +17,10 @@ typedef struct {
   const char *kind; /* "thread", "inline", "process" */
   bool single;      /* the pool's name is that of its one worker */
   /* For processes. */
-  lfb_picture *picture; /* what these have already; or NULL */
-  lfb_state *image;     /* whose interpreter forked workers go on with */
-  lf_buf greeting;      /* what spawned workers are told */
+  lfb_picture *picture;   /* what these have already; or NULL */
+  lfb_state *image;       /* whose interpreter forked workers go on with */
+  lf_buf greeting;        /* what spawned workers are told */
+  _Atomic uint64_t start; /* the version of lfb_start that the workers know */
 } lfb_setup;
 
 /* The initializer is at 'idx', with its list of arguments behind it; nil for
@@ -42,6 +43,13 @@ void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out);
 
 /* In the program: notes how interpreters are to start from now on. Raises. */
 void lfb_start_note(lua_State *L, lfb_state *S);
+
+/* In the program, before something is submitted: lets the pool's worker
+ * processes know how interpreters start, if that has changed. */
+void lfb_start_tell(lfb_state *S, lf_pool *pool);
+
+/* In a worker process: takes that over; without memory for it, nothing. */
+void lfb_start_receive(lfb_home *home, lf_buf *bytes);
 
 /* In a worker: starts as the program says, if it says something new; true
  * then. Raises. */

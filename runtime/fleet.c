@@ -253,11 +253,26 @@ static void warm_replacement(lf_pool *p) {
     lf_keeper_start_worker(p, NULL);
 }
 
+/* Before anything that was submitted later. */
+static void send_notice(lf_fleet *f, lf_proc *c) {
+  lf_msg msg = {.kind = LF_MSG_NOTICE};
+  lf_load load = {.body = f->notice.bytes, .to = f->notice.bytes->len};
+  load.owner = f->notice.owner;
+  load.drop = f->notice.drop;
+  f->notice.hold(f->notice.owner);
+  if (lf_end_send(&c->end, &msg, &load) == 0)
+    c->notices = f->notices;
+  else /* a module may not be found then, which is said */
+    f->notice.drop(f->notice.owner);
+}
+
 /* Sends the task, whose reference goes along. It fails if there is no memory
  * for that. */
 static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
   uint32_t i;
   lf_proc *c = w->proc;
+  if (c->notices != w->pool->fleet->notices)
+    send_notice(w->pool->fleet, c);
   lf_flight *f = flight_new(c, &i);
   if (ahead(c) == 0) { /* from now on it could begin something */
     c->seen = begun(c);
@@ -849,6 +864,8 @@ void lf_fleet_pump(lf_pool *p) {
     pthread_mutex_lock(&p->lock);
     p->fleet->ending = false;
     move_messages(p);
+    if (p->threads == 0) /* it may be over, but the keeper saw us at work */
+      lf_fleet_kick(p);
   }
   pthread_mutex_unlock(&p->lock);
   pumping = outer;

@@ -62,6 +62,7 @@ struct lf_proc {
   uint64_t reserved; /* tasks about to be sent; while the lock is held */
   uint64_t left;     /* how many more it is to be sent, of max_tasks */
   uint64_t job;      /* sent last */
+  uint64_t notices;  /* the one that was sent last */
   lf_table exports;  /* number -> lf_export * */
   lf_table numbers;  /* task's address -> lf_export * */
   uint64_t last_number;
@@ -102,6 +103,8 @@ typedef struct lf_fleet {
   bool ending;            /* a thread sees to that */
   atomic_bool unbalanced; /* look again soon; the keeper resets it */
   pthread_t keeper;
+  lf_notice notice;   /* the latest */
+  uint64_t notices;   /* how many there were */
   int64_t rest_until; /* no starts before; the system has refused one */
   lf_parker *opening; /* who waits for the keeper to be ready, or NULL */
   char trouble[300];  /* why workers cannot start */

@@ -79,8 +79,13 @@ static void end_fork(void) {
   pthread_rwlock_unlock(&forking);
 }
 
+/* It would not know its writer again, whose number is another now. */
+static void begin_anew(void) {
+  pthread_rwlock_init(&forking, NULL);
+}
+
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(begin_fork, end_fork, end_fork);
+  pthread_atfork(begin_fork, end_fork, begin_anew);
 }
 
 static void begin_call(void) {

@@ -63,6 +63,8 @@ void lf_pool_unref(void *pool) {
   if (p->o.setup_free)
     p->o.setup_free(p->o.setup);
   lf_free(p->o.program);
+  if (p->fleet && p->fleet->notice.drop)
+    p->fleet->notice.drop(p->fleet->notice.owner);
   lf_free(p->fleet);
   lf_free((char *)p->o.name);
   if (p->broken != no_memory)
@@ -509,6 +511,19 @@ void lf_pool_recall(lf_pool *p, lf_job *job) {
   mark_taken(&back);
   pthread_mutex_unlock(&p->lock);
   lf_pool_fail_all(&back, NULL);
+}
+
+void lf_pool_tell(lf_pool *p, const lf_notice *notice) {
+  if (!p->fleet)
+    return;
+  notice->hold(notice->owner);
+  pthread_mutex_lock(&p->lock);
+  lf_notice old = p->fleet->notice;
+  p->fleet->notice = *notice;
+  p->fleet->notices++;
+  pthread_mutex_unlock(&p->lock);
+  if (old.drop)
+    old.drop(old.owner);
 }
 
 bool lf_pool_can_name(const lf_pool *p, const lf_task *t) {

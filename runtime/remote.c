@@ -485,6 +485,10 @@ void lf_remote_receive(lf_remote *r) {
     case LF_MSG_DONE:
       receive_done(r);
       break;
+    case LF_MSG_NOTICE:
+      if (!r->end.no_memory)
+        r->pool->o.ops->notice(r->worker->vm, &r->end.body);
+      break;
     case LF_MSG_STUCK:
       receive_stuck(r);
       break;

@@ -49,6 +49,10 @@ typedef struct lf_vmops {
    * says why. Wakes it. */
   void (*stuck)(lf_vm *vm, lf_task *task);
 
+  /* In a worker process: how interpreters start has changed (lf_pool_tell); may
+   * take the bytes. */
+  void (*notice)(lf_vm *vm, lf_buf *bytes);
+
   /* For lf_code_get. */
   void *(*annotate)(const void *bytes, size_t len);
 } lf_vmops;

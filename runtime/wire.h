@@ -18,17 +18,18 @@ typedef enum {
   LF_MSG_CODE = 1, /* id: the code's; body: label, bytes */
   LF_MSG_FORGET,   /* all code that was sent so far */
   /* From the program. */
-  LF_MSG_SETUP, /* body: for a worker that was not forked: see remote.h */
-  LF_MSG_TASK,  /* id, slot; body: arguments */
-  LF_MSG_JOB,   /* id: the job's; body: its setup */
-  LF_MSG_CHUNK, /* id, slot, a: first item, b: count; body: items; tail: where
-                   each starts in the block, a size_t each, c: and the block's
-                   slice. Of the job that was sent last */
-  LF_MSG_DONE,  /* id: of a task submitted by the worker: as RESULT */
-  LF_MSG_STUCK, /* id: its wait would never end; body: why */
-  LF_MSG_GO,    /* the blocked worker may go on */
-  LF_MSG_REPLY, /* a: the answer to CANCEL, LOOK, STATS, BROADCAST */
-  LF_MSG_STOP,  /* nothing more will come */
+  LF_MSG_SETUP,  /* body: for a worker that was not forked: see remote.h */
+  LF_MSG_TASK,   /* id, slot; body: arguments */
+  LF_MSG_JOB,    /* id: the job's; body: its setup */
+  LF_MSG_CHUNK,  /* id, slot, a: first item, b: count; body: items; tail: where
+                    each starts in the block, a size_t each, c: and the block's
+                    slice. Of the job that was sent last */
+  LF_MSG_DONE,   /* id: of a task submitted by the worker: as RESULT */
+  LF_MSG_STUCK,  /* id: its wait would never end; body: why */
+  LF_MSG_GO,     /* the blocked worker may go on */
+  LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS, BROADCAST */
+  LF_MSG_NOTICE, /* body: how interpreters start from now on */
+  LF_MSG_STOP,   /* nothing more will come */
   /* From the worker. */
   LF_MSG_READY,
   LF_MSG_BROKEN, /* it cannot run; body: why */

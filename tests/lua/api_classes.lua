@@ -388,7 +388,6 @@ function TestClasses.test_a_module_that_fails_there()
 end
 
 function TestClasses.test_a_module_loaded_after_the_workers_started()
-  lu.skipIf(support.is_process, "processes: package.preload is as it was when they started")
   local exe <close> = support.Executor(1)
   support.works(exe)
   package.preload["lfut_test_late"] = function() return { answer = 42 } end
