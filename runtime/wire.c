@@ -197,8 +197,8 @@ static int send_code(lf_end *end, lf_code *code) {
   if (err == 0)
     err = lf_table_add(&end->known, code->id, NULL);
   lf_load load = {.body = &both, .to = both.len};
-  if (err == 0)
-    err = send_whole(end, &msg, NULL, &load);
+  if (err == 0 && (err = send_whole(end, &msg, NULL, &load)) != 0)
+    lf_table_del(&end->known, code->id);
   lf_buf_fini(&both);
   return err;
 }

@@ -511,6 +511,9 @@ function TestExecutor.test_workers_leave()
     end
     return n
   end
+  while threads() > 1 do -- those of other tests
+    collectgarbage()
+  end
   local before = threads()
   local extra = ({ thread = 0, fork = 2, spawn = 1 })[support.kind] -- the keeper, the template
   local exe = support.Executor(5)

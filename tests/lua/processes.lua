@@ -505,7 +505,8 @@ with_both("nothing_is_left", function(method)
   local unused = new(method)
   unused:shutdown()
   lu.assertEquals(children(), {})
-  lu.assertEquals(#descriptors(lfut.getpid()), fds)
+  -- The program's side may take a moment more to close.
+  while #descriptors(lfut.getpid()) > fds do end
   lu.assertEquals(shared_memory(), shm)
 end)
 
