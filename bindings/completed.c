@@ -139,8 +139,11 @@ static member *take(futures *f) {
   return lf_container_of(m, member, base);
 }
 
-static bool is_past(int64_t deadline) {
-  return deadline != LF_FOREVER && lf_now() >= deadline;
+static bool is_past(lfb_state *S, int64_t deadline) {
+  if (deadline == LF_FOREVER || lf_now() < deadline)
+    return false;
+  lfb_catch_up(S);
+  return true;
 }
 
 /* Waits for another to be done: true if the caller has to yield. */
@@ -185,9 +188,10 @@ static int wait_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   futures *f = lua_touserdata(L, 1);
-  while (!is_enough(f) && !is_past(f->deadline))
+  while (!is_enough(f) && !is_past(lfb_self(L), f->deadline))
     if (await_more(L, f))
       return lua_yieldk(L, 0, 0, wait_k);
+  is_enough(f); /* with what has come by now */
   lfb_poll(L, lfb_self(L));
   return push_lists(L, f, 1);
 }
@@ -234,8 +238,11 @@ static int completed_k(lua_State *L, int status, lua_KContext ctx) {
       lua_pushnil(L);
       return 1;
     }
-    if (is_past(f->deadline))
+    if (is_past(lfb_self(L), f->deadline)) {
+      if ((m = take(f)))
+        break;
       return raise_unfinished(L, f);
+    }
     if (await_more(L, f))
       return lua_yieldk(L, 0, 0, completed_k);
   }

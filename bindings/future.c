@@ -42,6 +42,9 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
   lfb_refuse_foreign(L, task);
   while (!lf_task_done(task)) {
     if (deadline != LF_FOREVER && lf_now() >= deadline) {
+      lfb_catch_up(S);
+      if (lf_task_done(task))
+        break;
       lfb_push_error(L, "TimeoutError", "the future is not done in time");
       lua_error(L);
     }

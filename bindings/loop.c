@@ -405,8 +405,12 @@ bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self) {
   return lfb_run_part(vm, l->job);
 }
 
+static bool is_late(const lfb_loop *l) {
+  return l->deadline != LF_FOREVER && lf_now() >= l->deadline;
+}
+
 static void check_timeout(lua_State *L, lfb_loop *l) {
-  if (l->deadline == LF_FOREVER || lf_now() < l->deadline)
+  if (!is_late(l))
     return;
   lf_job_close(l->job);
   l->ended = true;
@@ -431,6 +435,11 @@ lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why) {
       return LFB_END;
     if (lfb_loop_run_part(L, l, self))
       continue;
+    if (is_late(l) && !l->caught_up) {
+      l->caught_up = true; /* once more, with what has come by now */
+      lfb_catch_up(lfb_self(L));
+      continue;
+    }
     check_timeout(L, l);
     if (next == LF_END) /* the source has more, but nothing may be pulled */
       continue;

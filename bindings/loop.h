@@ -30,6 +30,7 @@ typedef struct {
   uint64_t pulled;     /* items given to the job */
   uint64_t consumed;   /* items whose results have been taken */
   int64_t deadline;
+  bool caught_up;          /* past it, all that had come has been taken */
   lf_chunk *chunk;         /* being read, or NULL */
   const unsigned char *at; /* its next entry */
   uint64_t read;           /* entries read */

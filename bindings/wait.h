@@ -56,6 +56,13 @@ bool lfb_must_stop(lfb_state *S);
 /* Cancels all queued work of the program and stops what runs. */
 void lfb_interrupt(lfb_state *S);
 
+/* Before a wait is said to have been in vain: results that are there are taken.
+ */
+static inline void lfb_catch_up(lfb_state *S) {
+  if (!S->vm)
+    lf_host_catch_up(&S->home->host);
+}
+
 #include "callback.h"
 #include "loan.h"
 

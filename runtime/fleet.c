@@ -5,6 +5,7 @@
 
 #include "mem.h"
 
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -869,6 +870,17 @@ void lf_fleet_pump(lf_pool *p) {
   }
   pthread_mutex_unlock(&p->lock);
   pumping = outer;
+}
+
+void lf_fleet_settle(lf_pool *p) {
+  bool ending = true;
+  while (ending && !lf_fleet_is_pumping(p)) {
+    pthread_mutex_lock(&p->lock);
+    ending = p->fleet->ending;
+    pthread_mutex_unlock(&p->lock);
+    if (ending)
+      sched_yield();
+  }
 }
 
 bool lf_fleet_has_news(lf_pool *p, bool wait) {

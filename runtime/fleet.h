@@ -147,6 +147,9 @@ void lf_fleet_finish_flight(lf_proc *proc, uint32_t i);
 
 void lf_outcome_init(lf_outcome *after);
 
+/* Waits until what was received has been seen to, by whichever thread. */
+void lf_fleet_settle(lf_pool *pool);
+
 /* Is the calling thread in lf_fleet_pump of the pool? It goes on then until
  * there is nothing to do. */
 bool lf_fleet_is_pumping(const lf_pool *pool);

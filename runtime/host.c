@@ -127,3 +127,13 @@ int lf_host_park(lf_host *host, int64_t deadline) {
     lf_pool_unref(fleets[i]);
   return r;
 }
+
+void lf_host_catch_up(lf_host *host) {
+  lf_pool *fleets[SOME];
+  int n = get_fleets(host, fleets);
+  for (int i = 0; i < n; i++) {
+    lf_fleet_pump(fleets[i]);
+    lf_fleet_settle(fleets[i]);
+    lf_pool_unref(fleets[i]);
+  }
+}

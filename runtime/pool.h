@@ -139,6 +139,10 @@ void lf_pool_recall(lf_pool *pool, struct lf_job *job);
  * host's own thread. */
 int lf_host_park(lf_host *host, int64_t deadline);
 
+/* What worker processes have sent so far has been received, and the tasks that
+ * have ended by that have ended; before a wait is said to have been in vain. */
+void lf_host_catch_up(lf_host *host);
+
 /* How often all that was queued has been cancelled. */
 uint64_t lf_pool_epoch(lf_pool *pool);
 
