@@ -12,8 +12,9 @@
 enum {
   AHEAD_NS = 100000, /* how much work is sent ahead to a busy worker */
   AHEAD = LF_SLOTS / 2,
-  LONG_NS = 2000000,
-  QUICK_NS = 10000, /* about what waking a worker takes */
+  LONG_NS = 2000000,       /* what takes longer is not sent ahead, */
+  LONG_PART_NS = 10000000, /* also of a loop, whose parts are alike */
+  QUICK_NS = 10000,        /* about what waking a worker takes */
   STUCK_NS = 20000, /* a worker that begins nothing for so long gives back */
   WAKING_NS = 100000000, /* the same, while it is waking up */
   START_NS = 1000000,    /* the same, if another has to be started first */
@@ -372,11 +373,13 @@ static lf_worker *find_quick(lf_pool *p, int occupied) {
 static lf_worker *find_busy(lf_pool *p, int occupied) {
   lf_worker *best = NULL;
   uint64_t least = UINT64_MAX;
+  const lf_task *next = lf_container_of(p->queue.next, lf_task, link);
+  uint64_t longest = next->job ? LONG_PART_NS : LONG_NS;
   for (lf_worker *w = p->workers; w; w = w->next) {
     if (!may_have(p, w->proc, occupied))
       continue;
     uint64_t n = ahead(w->proc), ns = atomic_load(&w->proc->region->task_ns);
-    if (ns == 0 || ns > LONG_NS)
+    if (ns == 0 || ns > longest)
       continue;
     uint64_t depth = AHEAD_NS / ns + 1;
     depth = depth > AHEAD ? AHEAD : depth;

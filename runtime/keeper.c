@@ -413,6 +413,17 @@ static bool is_over(lf_pool *p) {
   return over;
 }
 
+/* When all workers are leaving: it is gone then about when they are. */
+static void end_template(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  pthread_mutex_lock(&p->lock);
+  bool closing = p->shutdown || p->finish || atomic_load(&p->handles) == 0;
+  bool over = closing && p->live == 0 && p->queued == 0 && lf_fleet_is_quiet(p);
+  pthread_mutex_unlock(&p->lock);
+  if (over && f->template > 0)
+    kill(f->template, SIGKILL);
+}
+
 static void close_all(lf_pool *p) {
   lf_fleet *f = p->fleet;
   pthread_mutex_lock(&p->lock);
@@ -453,6 +464,7 @@ static void keeper_main(void *pool) {
     }
     atomic_store(&p->fleet->unbalanced, false);
     lf_fleet_pump(p);
+    end_template(p);
     if (!wanted(p) && !is_over(p))
       sleep_on(p, &visits);
   }
