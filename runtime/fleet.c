@@ -622,6 +622,7 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
     switch (c->end.msg.kind) {
     case LF_MSG_READY:
       c->ready = true;
+      c->own_pid = (pid_t)c->end.msg.id;
       c->worker->mode = ACTIVE;
       p->fleet->starting--;
       p->fleet->failures = 0;

@@ -52,6 +52,7 @@ typedef struct lf_export {
 struct lf_proc {
   lf_worker *worker;
   pid_t pid;
+  pid_t own_pid; /* as it says itself, when it is ready */
   int pidfd, fd; /* -1: none; fd: the region's, until the process has started */
   lf_region *region;
   lf_end end;

@@ -123,15 +123,16 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   lf_free(broken);
 }
 
+static void bury(lf_worker *w, lf_lost lost);
+
 /* The process is there: it can be waited for. */
 static void note_started(lf_worker *w, pid_t pid) {
   lf_pool *p = w->pool;
   int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
   if (pidfd < 0) { /* its end could not be seen */
-    int err = errno;
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    note_not_started(w, "pidfd_open", err);
+    bury(w, (lf_lost){.pid = pid, .signal = SIGKILL});
     return;
   }
   pthread_mutex_lock(&p->lock);
@@ -310,12 +311,12 @@ static lf_lost status_of(const lf_proc *c) {
 }
 
 /* The process has ended. */
-static void bury(lf_worker *w) {
+static void bury(lf_worker *w, lf_lost lost) {
   lf_pool *p = w->pool;
   lf_link tasks, *l;
   lf_list_init(&tasks);
-  lf_lost lost = status_of(w->proc);
-  unwatch(p->fleet, w->proc->pidfd);
+  if (w->proc->pidfd >= 0)
+    unwatch(p->fleet, w->proc->pidfd);
   lf_fleet_pump(p); /* what it has said */
   pthread_mutex_lock(&p->lock);
   lf_proc *c = w->proc;
@@ -343,6 +344,13 @@ static void bury(lf_worker *w) {
 
 /* --- The thread --- */
 
+/* Workers whose pids the template could not tell any more. */
+static void find_pids(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && w->proc->pidfd < 0 && w->proc->own_pid > 0)
+      note_started(w, w->proc->own_pid);
+}
+
 static void drain_bell(lf_fleet *f) {
   uint64_t n;
   while (read(f->bell, &n, sizeof n) > 0)
@@ -357,7 +365,7 @@ static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
     else if (what == &p->fleet->control)
       read_template(p);
     else
-      bury(what);
+      bury(what, status_of(((lf_worker *)what)->proc));
   }
 }
 
@@ -419,6 +427,8 @@ static void end_template(lf_pool *p) {
   pthread_mutex_lock(&p->lock);
   bool closing = p->shutdown || p->finish || atomic_load(&p->handles) == 0;
   bool over = closing && p->live == 0 && p->queued == 0 && lf_fleet_is_quiet(p);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    over = over && (!w->proc || w->proc->pidfd >= 0); /* it has told all pids */
   pthread_mutex_unlock(&p->lock);
   if (over && f->template > 0)
     kill(f->template, SIGKILL);
@@ -464,6 +474,8 @@ static void keeper_main(void *pool) {
     }
     atomic_store(&p->fleet->unbalanced, false);
     lf_fleet_pump(p);
+    if (p->fleet->no_template && !p->o.program)
+      find_pids(p);
     end_template(p);
     if (!wanted(p) && !is_over(p))
       sleep_on(p, &visits);

@@ -759,7 +759,7 @@ static _Noreturn void live(lf_remote *r) {
     send_broken(r, err, &why);
     lf_fork_exit(EXIT_FAILURE);
   }
-  tell(r, LF_MSG_READY, 0, 0);
+  tell(r, LF_MSG_READY, (uint64_t)getpid(), 0);
   while (step(r))
     continue;
   r->pool->o.ops->close(w->vm);

@@ -31,7 +31,7 @@ typedef enum {
   LF_MSG_NOTICE, /* body: how interpreters start from now on */
   LF_MSG_STOP,   /* nothing more will come */
   /* From the worker. */
-  LF_MSG_READY,
+  LF_MSG_READY,  /* id: its pid */
   LF_MSG_BROKEN, /* it cannot run; body: why */
   LF_MSG_RESULT, /* id, state, error; body: as the task's data; tail: trace */
   LF_MSG_PART,   /* id, a: items finished, b: ns, flag, error; body: results;
