@@ -332,7 +332,11 @@ function TestExit.test_the_program_waits()
 end
 
 function TestExit.test_not_for_a_daemon()
-  for _, body in ipairs { "lfut.sleep(1e6)", "while true do end", "while true do print 'daemon' end" } do
+  local bodies = { "lfut.sleep(1e6)", "while true do end", "while true do print 'daemon' end" }
+  if os.getenv "LFUT_SANITIZER" == "thread" then
+    bodies[3] = nil -- the C library flushes all streams at exit, without their locks
+  end
+  for _, body in ipairs(bodies) do
     local out, err, status = support.program(([[
       local lfut = require "lfut"
       lfut.Thread{ target = function() %s end, daemon = true }:start()
