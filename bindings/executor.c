@@ -14,6 +14,7 @@
 #include "options.h"
 #include "output.h"
 #include "pack.h"
+#include "part.h"
 #include "process_worker.h"
 #include "setup.h"
 #include "wait.h"
@@ -166,6 +167,7 @@ static void take_process_options(lua_State *L, lfb_state *S, lfb_setup *setup,
   options->max_tasks = (uint64_t)luaL_optinteger(L, MAX_TASKS, 0);
   if (strcmp(luaL_optstring(L, START_METHOD, "fork"), "fork") == 0) {
     setup->image = S;
+    lfb_part_open(L); /* once, not in each worker */
     setup->picture = lfb_picture_take(L, S);
     return;
   }

@@ -303,6 +303,11 @@ bool lfb_part_more(lfb_run *r) {
 }
 
 void lfb_part_open(lua_State *L) {
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  bool there = lua_istable(L, -1); /* a forked worker's program has them */
+  lua_pop(L, 1);
+  if (there)
+    return;
   if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
                        "=lfut", "t") != LUA_OK)
     lua_error(L);

@@ -27,7 +27,7 @@ enum {
   LFB_SETUP_COUNT = LFB_SETUP_COMBINE
 };
 
-/* Loads the drivers. */
+/* Loads the drivers, unless they are there. */
 void lfb_part_open(lua_State *L);
 
 /* A runner: claims a chunk and runs it; ends the task. */
