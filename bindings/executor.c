@@ -28,14 +28,8 @@ lfb_executor *lfb_check_executor(lua_State *L, int idx) {
 }
 
 void lfb_check_callable(lua_State *L, int idx) {
-  if (lua_isfunction(L, idx))
-    return;
-  if ((lua_istable(L, idx) || lua_isuserdata(L, idx)) &&
-      luaL_getmetafield(L, idx, "__call") != LUA_TNIL) {
-    lua_pop(L, 1);
-    return;
-  }
-  luaL_typeerror(L, idx, "function");
+  if (!lfb_is_callable(L, idx))
+    luaL_typeerror(L, idx, "function");
 }
 
 void lfb_check_accepts(lua_State *L, lf_pool *pool) {

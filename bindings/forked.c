@@ -12,17 +12,6 @@
 
 static const char main_thread, inherited; /* in the registry */
 
-static void empty_ref(lua_State *L, lfb_ref ref, const char *mode) {
-  lua_newtable(L);
-  if (mode) {
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-  }
-  lfb_set_ref(L, ref);
-}
-
 /* The parent's executors are never collected here: some would close what they
  * have, others leave behind what nobody can free. */
 static void keep_executors(lua_State *L) {
@@ -36,7 +25,7 @@ static void keep_executors(lua_State *L) {
   lua_rawset(L, -4);
   lua_pop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &inherited);
-  empty_ref(L, LFB_REF_HANDLES, "v");
+  lfb_new_ref(L, LFB_REF_HANDLES, "v");
 }
 
 /* Else all children of one program would draw the same random numbers. */
@@ -70,9 +59,9 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   if (!lfb_state_renew(S))
     luaL_error(L, "not enough memory");
   lfb_program_adopt(S);
-  empty_ref(L, LFB_REF_CALLBACKS, NULL);
-  empty_ref(L, LFB_REF_LOANS, NULL);
-  empty_ref(L, LFB_REF_LAST_ERROR, NULL);
+  lfb_new_ref(L, LFB_REF_CALLBACKS, NULL);
+  lfb_new_ref(L, LFB_REF_LOANS, NULL);
+  lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
   keep_executors(L);
   reseed(L);
 }

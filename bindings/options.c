@@ -22,6 +22,16 @@ int lfb_option_error(lua_State *L, const char *name, const char *expected) {
                     luaL_typename(L, -1));
 }
 
+bool lfb_is_callable(lua_State *L, int idx) {
+  if (lua_isfunction(L, idx))
+    return true;
+  if (!lua_istable(L, idx) && !lua_isuserdata(L, idx))
+    return false;
+  bool callable = luaL_getmetafield(L, idx, "__call") != LUA_TNIL;
+  lua_pop(L, callable);
+  return callable;
+}
+
 int lfb_list_length(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
   lua_pushliteral(L, "n");

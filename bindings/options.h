@@ -14,6 +14,9 @@ void lfb_check_option_names(lua_State *L, int idx, const char *const names[]);
 /* Raises: the option's value, at the top, is not what is expected. */
 int lfb_option_error(lua_State *L, const char *name, const char *expected);
 
+/* Is it a function, or has it a metamethod __call? */
+bool lfb_is_callable(lua_State *L, int idx);
+
 /* How many values the list at 'idx' has: its field n, if that is an integer
  * >= 0, else its length. They fit on the stack then; raises if they cannot. */
 int lfb_list_length(lua_State *L, int idx);

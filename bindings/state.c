@@ -68,7 +68,7 @@ static int state_gc(lua_State *L) {
   return 0;
 }
 
-static void new_ref(lua_State *L, lfb_ref ref, const char *mode) {
+void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode) {
   lua_newtable(L);
   if (mode) {
     lua_createtable(L, 0, 1);
@@ -80,19 +80,19 @@ static void new_ref(lua_State *L, lfb_ref ref, const char *mode) {
 }
 
 static void new_refs(lua_State *L) {
-  new_ref(L, LFB_REF_SLOTS, "v");
-  new_ref(L, LFB_REF_CODES, NULL);
-  new_ref(L, LFB_REF_NAMES, "k");
-  new_ref(L, LFB_REF_NAMED, NULL);
-  new_ref(L, LFB_REF_STANDARD, NULL);
-  new_ref(L, LFB_REF_IDS, "k");
-  new_ref(L, LFB_REF_BY_ID, "v");
-  new_ref(L, LFB_REF_VERSIONS, "k");
-  new_ref(L, LFB_REF_HANDLES, "v");
-  new_ref(L, LFB_REF_CALLBACKS, NULL);
-  new_ref(L, LFB_REF_JOB, NULL);
-  new_ref(L, LFB_REF_LOANS, NULL);
-  new_ref(L, LFB_REF_LAST_ERROR, NULL);
+  lfb_new_ref(L, LFB_REF_SLOTS, "v");
+  lfb_new_ref(L, LFB_REF_CODES, NULL);
+  lfb_new_ref(L, LFB_REF_NAMES, "k");
+  lfb_new_ref(L, LFB_REF_NAMED, NULL);
+  lfb_new_ref(L, LFB_REF_STANDARD, NULL);
+  lfb_new_ref(L, LFB_REF_IDS, "k");
+  lfb_new_ref(L, LFB_REF_BY_ID, "v");
+  lfb_new_ref(L, LFB_REF_VERSIONS, "k");
+  lfb_new_ref(L, LFB_REF_HANDLES, "v");
+  lfb_new_ref(L, LFB_REF_CALLBACKS, NULL);
+  lfb_new_ref(L, LFB_REF_JOB, NULL);
+  lfb_new_ref(L, LFB_REF_LOANS, NULL);
+  lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
 }
 
 lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {

@@ -113,6 +113,10 @@ typedef enum {
 void lfb_push_ref(lua_State *L, lfb_ref ref);
 void lfb_set_ref(lua_State *L, lfb_ref ref); /* pops it */
 
+/* Makes it an empty one, weak in its keys ("k"), its values ("v") or not
+ * (NULL). */
+void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode);
+
 /* The record of the interpreter whose C function runs. */
 static inline lfb_state *lfb_self(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));

@@ -8,16 +8,6 @@
 static const char *const option_names[] = {"target", "args", "name", "daemon",
                                            NULL};
 
-static bool is_callable(lua_State *L, int idx) {
-  if (lua_isfunction(L, idx))
-    return true;
-  if (!lua_istable(L, idx) && !lua_isuserdata(L, idx))
-    return false;
-  bool callable = luaL_getmetafield(L, idx, "__call") != LUA_TNIL;
-  lua_pop(L, callable);
-  return callable;
-}
-
 /* Pushes an option, nil or of the type. */
 static void push_option(lua_State *L, const char *name, int type,
                         const char *expected) {
@@ -31,7 +21,7 @@ bool lfb_check_target(lua_State *L) {
   lua_settop(L, 1);
   lfb_check_option_names(L, 1, option_names);
   lua_getfield(L, 1, "target");
-  if (!is_callable(L, 2))
+  if (!lfb_is_callable(L, 2))
     lfb_option_error(L, "target", "function");
   push_option(L, "args", LUA_TTABLE, "table");
   push_option(L, "name", LUA_TSTRING, "string");

@@ -235,8 +235,10 @@ static void run_on_top(lf_worker *w, lfb_run *blocked, lf_run *ready,
                        lf_task *task) {
   covered c = {.waits = {.awaited = covered_awaited}, .top = task};
   bool record = blocked && blocked->task && task;
-  if (record)
+  if (record) {
     c.own = lf_cycle_swap(blocked->task, &c.waits);
+    lf_remote_cover(blocked->task, &c.waits, task);
+  }
   lf_worker_unblock(w);
   if (ready) {
     lfb_vmops.resume(lf_worker_vm(w), ready);
@@ -245,8 +247,10 @@ static void run_on_top(lf_worker *w, lfb_run *blocked, lf_run *ready,
     lfb_vmops.run(lf_worker_vm(w), task);
   }
   lf_worker_block(w);
-  if (record)
+  if (record) {
     lf_cycle_swap(blocked->task, c.own);
+    lf_remote_cover(blocked->task, c.own, NULL);
+  }
 }
 
 /* Runs a task of this worker that was parked and became ready, or that is for

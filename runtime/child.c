@@ -150,19 +150,11 @@ static void child_thread(void *child) {
   lf_child_unref(c);
 }
 
-/* Some programs are started with their children's ends ignored: then they
- * could not be waited for. */
-static void want_ends(void) {
-  struct sigaction action;
-  if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-    signal(SIGCHLD, SIG_DFL);
-}
-
 int lf_child_start(lf_child *c, const char *name, void (*body)(void *arg),
                    void *arg) {
   c->body = body;
   c->arg = arg;
-  want_ends();
+  lf_fork_want_ends();
   lf_child_ref(c);
   int err = lf_thread_start(name, child_thread, c);
   if (err) {

@@ -98,6 +98,11 @@ void lf_host_del(lf_pool *pool);
 /* For a worker process: the signal that lf_pool_interrupt sends. */
 void lf_pool_catch_interrupts(void);
 
+/* Under the lock: can more work come from outside? */
+static inline bool lf_pool_is_open(const lf_pool *p) {
+  return !p->shutdown && !p->finish && atomic_load(&p->handles) > 0;
+}
+
 /* Under the lock: true once, when nothing can happen in the pool any more;
  * then lf_pool_end has to follow, without the lock. */
 bool lf_pool_try_end(lf_pool *pool);

@@ -251,7 +251,7 @@ static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
 }
 
 static void warm_replacement(lf_pool *p) {
-  if (!p->shutdown && !p->finish && atomic_load(&p->handles) > 0)
+  if (lf_pool_is_open(p))
     lf_keeper_start_worker(p, NULL);
 }
 
@@ -540,7 +540,7 @@ static void dispatch(lf_pool *p, lf_outcome *after) {
 
 /* --- Receiving --- */
 
-static lf_flight *find_flight(lf_proc *c, uint64_t id) {
+lf_flight *lf_fleet_find_flight(lf_proc *c, uint64_t id) {
   uint32_t i = (uint32_t)id;
   if (i >= c->nflights || !c->flights[i].task ||
       c->flights[i].number != (uint32_t)(id >> 32))
@@ -589,7 +589,7 @@ static void take_part(lf_task *t, lf_end *end) {
 }
 
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
-  lf_flight *f = find_flight(c, c->end.msg.id);
+  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
   if (!f)
     return;
   lf_task *t = f->task;
@@ -642,11 +642,13 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
 
 /* --- Looking and closing --- */
 
+static bool is_empty(const lf_outcome *o) {
+  return lf_list_empty(&o->done) && lf_list_empty(&o->cancelled) &&
+         lf_list_empty(&o->claims) && !o->cancel_all && !o->broken;
+}
+
 bool lf_fleet_is_quiet(lf_pool *p) {
-  lf_outcome *o = &p->fleet->after;
-  bool quiet = !p->fleet->ending && !o->broken && !o->cancel_all &&
-               lf_list_empty(&o->done) && lf_list_empty(&o->cancelled) &&
-               lf_list_empty(&o->claims);
+  bool quiet = !p->fleet->ending && is_empty(&p->fleet->after);
   for (lf_worker *w = p->workers; w && quiet; w = w->next)
     quiet = w->npinned == 0;
   return quiet;
@@ -715,8 +717,7 @@ static void stop_worker(lf_pool *p, lf_worker *w) {
 }
 
 static void stop_idle(lf_pool *p) {
-  bool closing =
-      p->shutdown || p->finish || atomic_load(&p->handles) == 0 || p->broken;
+  bool closing = !lf_pool_is_open(p) || p->broken;
   int hands = count_hands(p);
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = w->proc;
@@ -822,9 +823,7 @@ void lf_outcome_init(lf_outcome *after) {
  * at it. */
 static bool take_after(lf_fleet *f, lf_outcome *out) {
   lf_outcome *in = &f->after;
-  if (f->ending ||
-      (lf_list_empty(&in->done) && lf_list_empty(&in->cancelled) &&
-       lf_list_empty(&in->claims) && !in->cancel_all && !in->broken))
+  if (f->ending || is_empty(in))
     return false;
   lf_outcome_init(out);
   out->cancel_all = in->cancel_all;

@@ -146,6 +146,9 @@ bool lf_fleet_has_begun(lf_task *task);
 
 void lf_fleet_finish_flight(lf_proc *proc, uint32_t i);
 
+/* The flight a message is about, or NULL: it has ended. */
+lf_flight *lf_fleet_find_flight(lf_proc *proc, uint64_t id);
+
 void lf_outcome_init(lf_outcome *after);
 
 /* Waits until what was received has been seen to, by whichever thread. */

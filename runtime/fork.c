@@ -153,6 +153,12 @@ pid_t lf_fork_sibling(int keep) {
   return pid;
 }
 
+void lf_fork_want_ends(void) {
+  struct sigaction action;
+  if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+    signal(SIGCHLD, SIG_DFL);
+}
+
 bool lf_fork_was_clean(void) {
   return clean;
 }

@@ -16,6 +16,10 @@
 void lf_fd_own(int fd);
 void lf_fd_close(int fd); /* -1 is allowed */
 
+/* Some programs are started with their children's ends ignored: then they could
+ * not be waited for. Undoes that. */
+void lf_fork_want_ends(void);
+
 /* Forks. Output that waits in stdio is written first, so that it appears once.
  * In the child (0): only the calling thread; all signals unblocked, SIGINT
  * ignored; it is killed when the thread that called dies; of the runtime's

@@ -425,8 +425,8 @@ static bool is_over(lf_pool *p) {
 static void end_template(lf_pool *p) {
   lf_fleet *f = p->fleet;
   pthread_mutex_lock(&p->lock);
-  bool closing = p->shutdown || p->finish || atomic_load(&p->handles) == 0;
-  bool over = closing && p->live == 0 && p->queued == 0 && lf_fleet_is_quiet(p);
+  bool over = !lf_pool_is_open(p) && p->live == 0 && p->queued == 0 &&
+              lf_fleet_is_quiet(p);
   for (lf_worker *w = p->workers; w; w = w->next)
     over = over && (!w->proc || w->proc->pidfd >= 0); /* it has told all pids */
   pthread_mutex_unlock(&p->lock);

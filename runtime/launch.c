@@ -80,9 +80,7 @@ static _Noreturn void template_main(lf_pool *p, int control) {
 
 bool lf_launch_open(lf_pool *p) {
   int ends[2];
-  struct sigaction old;
-  if (sigaction(SIGCHLD, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
-    signal(SIGCHLD, SIG_DFL); /* else nobody learns how a worker ended */
+  lf_fork_want_ends();
   if (p->o.program)
     return true;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)

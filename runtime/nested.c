@@ -348,16 +348,9 @@ void lf_nested_end_wait(lf_flight *f) {
   lf_free(w);
 }
 
-static lf_flight *find_flight(lf_proc *c, uint64_t id) {
-  uint32_t i = (uint32_t)id;
-  bool there = i < c->nflights && c->flights[i].task &&
-               c->flights[i].number == (uint32_t)(id >> 32);
-  return there ? &c->flights[i] : NULL;
-}
-
 static far_wait *read_wait(lf_proc *c, lf_task *t) {
   size_t n = c->end.body.len / sizeof(uint64_t);
-  far_wait *w = lf_zalloc(sizeof *w + n * sizeof w->awaited[0]);
+  far_wait *w = lf_zalloc(sizeof *w + (n + 1) * sizeof w->awaited[0]);
   if (!w)
     return NULL;
   w->waits = (lf_waits){.awaited = far_awaited, .any = c->end.msg.flag};
@@ -369,12 +362,15 @@ static far_wait *read_wait(lf_proc *c, lf_task *t) {
     if (e)
       w->awaited[w->n++] = lf_task_ref(e->task);
   }
+  lf_flight *top = lf_fleet_find_flight(c, c->end.msg.a);
+  if (top)
+    w->awaited[w->n++] = lf_task_ref(top->task);
   return w;
 }
 
 static void receive_wait(lf_proc *c) {
   char path[1000];
-  lf_flight *f = find_flight(c, c->end.msg.id);
+  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
   far_wait *w =
       f && !f->wait && !c->end.no_memory ? read_wait(c, f->task) : NULL;
   if (!w)
@@ -382,6 +378,10 @@ static void receive_wait(lf_proc *c) {
   f->wait = w;
   if (lf_task_state(f->task) == LF_PENDING)
     lf_task_start(f->task);
+  if (!c->end.msg.b) {
+    lf_cycle_swap(f->task, &w->waits);
+    return;
+  }
   if (lf_cycle_begin(f->task, &w->waits, path, sizeof path) == 0)
     return;
   lf_buf text;
@@ -439,7 +439,6 @@ static void answer(lf_proc *c, lf_outcome *after) {
 void lf_nested_receive(lf_proc *c, lf_outcome *after) {
   lf_pool *p = c->worker->pool;
   lf_flight *f;
-  lf_link back;
   switch (c->end.msg.kind) {
   case LF_MSG_SUBMIT:
   case LF_MSG_SUBMIT_CHUNK:
@@ -454,9 +453,6 @@ void lf_nested_receive(lf_proc *c, lf_outcome *after) {
     break;
   case LF_MSG_BLOCK:
     c->blocked = true;
-    lf_list_init(&back);
-    lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
-    lf_fleet_requeue(p, &back);
     break;
   case LF_MSG_UNBLOCK:
     c->wants = true;
@@ -465,7 +461,7 @@ void lf_nested_receive(lf_proc *c, lf_outcome *after) {
     receive_wait(c);
     break;
   case LF_MSG_UNWAIT:
-    f = find_flight(c, c->end.msg.id);
+    f = lf_fleet_find_flight(c, c->end.msg.id);
     if (f && f->wait)
       lf_nested_end_wait(f);
     break;

@@ -76,8 +76,7 @@ void lf_pool_unref(void *pool) {
 
 /* Under the lock: true once, when nothing can happen in the pool any more. */
 bool lf_pool_try_end(lf_pool *p) {
-  bool wanted = atomic_load(&p->handles) > 0 && !p->shutdown && !p->finish;
-  if (p->ended || wanted || p->threads > 0 || p->queued > 0 ||
+  if (p->ended || lf_pool_is_open(p) || p->threads > 0 || p->queued > 0 ||
       (p->fleet && !lf_fleet_is_quiet(p)))
     return false;
   p->ended = true;

@@ -608,20 +608,25 @@ void lf_remote_unblock(lf_remote *r) {
   }
 }
 
-void lf_remote_wait(lf_task *t, lf_waits *waits) {
-  lf_remote *r = t->pool ? t->pool->remote : NULL;
+static lf_remote *remote_of(const lf_task *t) {
+  return t->pool ? t->pool->remote : NULL;
+}
+
+/* Tells what the task waits for, and which one runs on top of it, or NULL. */
+static void tell_wait(lf_remote *r, lf_task *t, lf_waits *waits,
+                      const lf_task *top, bool look) {
   lf_buf ids;
   lf_task *a;
-  if (!r)
-    return;
   lf_buf_init(&ids, NULL, 0);
-  for (size_t i = 0; (a = waits->awaited(waits, i)); i++)
+  for (size_t i = 0; waits && (a = waits->awaited(waits, i)); i++)
     if (a->names > 0 && lf_task_state(a) == LF_RUNNING)
       (void)lf_buf_put(&ids, &a->flight, sizeof a->flight);
-  lf_list_add(&r->waiting, &t->link);
-  if (ids.len > 0) {
-    lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->flight, .flag = waits->any};
+  if (ids.len > 0 || top) {
+    lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->flight};
     lf_load load = {.body = &ids, .to = ids.len};
+    msg.flag = waits && waits->any;
+    msg.a = top ? top->flight : 0;
+    msg.b = look;
     pthread_mutex_lock(&r->pool->lock);
     t->told = post(r, &msg, &load) == 0;
     pthread_mutex_unlock(&r->pool->lock);
@@ -629,14 +634,34 @@ void lf_remote_wait(lf_task *t, lf_waits *waits) {
   lf_buf_fini(&ids);
 }
 
-void lf_remote_unwait(lf_task *t) {
-  lf_remote *r = t->pool ? t->pool->remote : NULL;
-  if (!r)
-    return;
-  lf_list_del(&t->link);
+static void tell_unwait(lf_remote *r, lf_task *t) {
   if (t->told)
     tell(r, LF_MSG_UNWAIT, t->flight, 0);
   t->told = false;
+}
+
+void lf_remote_wait(lf_task *t, lf_waits *waits) {
+  lf_remote *r = remote_of(t);
+  if (!r)
+    return;
+  lf_list_add(&r->waiting, &t->link);
+  tell_wait(r, t, waits, NULL, true);
+}
+
+void lf_remote_cover(lf_task *t, lf_waits *waits, const lf_task *top) {
+  lf_remote *r = remote_of(t);
+  if (!r)
+    return;
+  tell_unwait(r, t);
+  tell_wait(r, t, waits, top, false);
+}
+
+void lf_remote_unwait(lf_task *t) {
+  lf_remote *r = remote_of(t);
+  if (!r)
+    return;
+  lf_list_del(&t->link);
+  tell_unwait(r, t);
 }
 
 /* --- Questions --- */

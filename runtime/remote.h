@@ -60,6 +60,11 @@ lf_task *lf_remote_take(lf_remote *remote, bool pinned);
 /* For bindings: a task that runs here waits, and does so no more. The program
  * looks whether that can ever end. */
 void lf_remote_wait(lf_task *task, lf_waits *waits);
+
+/* A task that waits needs the end of 'top', too, which runs on top of it; NULL:
+ * not any more. 'waits' is what it waits for then (may be NULL). */
+void lf_remote_cover(lf_task *task, lf_waits *waits, const lf_task *top);
+
 void lf_remote_unwait(lf_task *task);
 
 #endif

@@ -41,7 +41,8 @@ typedef enum {
   LF_MSG_BROADCAST,    /* as SUBMIT; a: how many are to come with this one */
   LF_MSG_BLOCK,
   LF_MSG_UNBLOCK,
-  LF_MSG_WAIT,   /* id, flag: any; body: ids of tasks submitted */
+  LF_MSG_WAIT,   /* id, flag: any; body: ids of tasks submitted; a: id of the
+                    task on top of it, or 0; b: look whether it can end */
   LF_MSG_UNWAIT, /* id */
   LF_MSG_CANCEL, /* id of a task submitted */
   LF_MSG_LOOK,   /* the same */

@@ -189,7 +189,7 @@ static bool may_leave(lf_worker *w) {
   lf_pool *p = w->pool;
   if (w->parked > 0)
     return false;
-  if (p->shutdown || p->finish || atomic_load(&p->handles) == 0)
+  if (!lf_pool_is_open(p))
     return true;
   return p->live > p->o.max_workers; /* it stood in for a blocked one */
 }

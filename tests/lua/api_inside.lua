@@ -840,6 +840,33 @@ function TestInside.test_a_task_on_top_of_another_that_it_needs()
   support.works(exe)
 end
 
+-- The same, B certainly last.
+function TestInside.test_waiting_for_a_task_that_one_runs_on_top_of()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local ox <close> = support.Executor(1)
+  local oy <close> = support.Executor(1)
+  local gx <close> = support.held(ox)
+  local gy <close> = support.held(oy)
+  local g <close> = gate.new()
+  local x, y = ox:submit(tostring, 1), oy:submit(tostring, 2)
+  local b = exe:submit(function()
+    local gate = require "gate"
+    local a = exe:submit(function()
+      gate.ring(g)
+      table.sort({ 1, 2 }, function(p, q) x:result() return p < q end)
+      return "A"
+    end)
+    y:result()
+    table.sort({ 1, 2 }, function(p, q) a:result() return p < q end)
+  end)
+  gate.arrived(g)
+  gate.open(gy)
+  support.fails_as("DeadlockError", nil, b.result, b)
+  gate.open(gx)
+  support.works(exe)
+end
+
 local rc = support.run(TestInside)
 if rc ~= 0 then
   os.exit(rc)
