@@ -48,9 +48,13 @@ static bool has_slot(const lf_proc *c) {
          (s == LF_SLOT_FREE || s == LF_SLOT_BEGUN);
 }
 
-static bool can_receive(const lf_proc *c) {
-  return c && c->ready && !c->stopping && !c->signal && c->left > c->reserved &&
+static bool has_room(const lf_proc *c) {
+  return !c->stopping && !c->signal && c->left > c->reserved &&
          lf_list_empty(&c->end.parcels) && has_slot(c);
+}
+
+static bool can_receive(const lf_proc *c) {
+  return c && c->ready && has_room(c);
 }
 
 static bool can_take(const lf_proc *c) {
@@ -333,7 +337,7 @@ static void send_next(lf_pool *p, lf_worker *w, lf_outcome *after) {
 static int count_occupied(lf_pool *p) {
   int n = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
-    n += w->proc && w->proc->ready && !w->proc->blocked && is_occupied(w->proc);
+    n += w->proc && !w->proc->blocked && is_occupied(w->proc);
   return n;
 }
 
@@ -348,6 +352,15 @@ static lf_worker *find_free(lf_pool *p) {
     asleep = w;
   }
   return asleep;
+}
+
+/* One that is starting and has no task yet: it finds it there. */
+static lf_worker *find_starting(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->mode == STARTING && w->proc && !w->proc->ready &&
+        ahead(w->proc) == 0 && has_room(w->proc))
+      return w;
+  return NULL;
 }
 
 /* Can it take a task, without more workers running than may? */
@@ -427,12 +440,13 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
 
 /* Are there tasks that no worker is being started for? */
 static bool wants_hands(lf_pool *p) {
-  if (p->queued > (size_t)p->fleet->starting)
-    return true;
-  for (lf_worker *w = p->workers; w; w = w->next)
+  size_t coming = 0;
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    coming += w->mode == STARTING && (!w->proc || ahead(w->proc) == 0);
     if (w->mode == GONE && w->npinned > 0)
       return true;
-  return false;
+  }
+  return p->queued > coming;
 }
 
 /* Has it tasks that it has not begun and that others may run? */
@@ -461,14 +475,15 @@ static bool rebalance(lf_pool *p, bool may_start) {
   int64_t now = lf_now(), patience = idle ? STUCK_NS : START_NS;
   for (lf_worker *w = p->workers; (idle || may_start) && w; w = w->next) {
     lf_proc *c = w->proc;
-    if (!c || !c->ready || ahead(c) == 0 || !has_movable(c))
+    if (!c || ahead(c) == 0 || !has_movable(c) || (!c->ready && !idle))
       continue;
     look_again(p);
     if (c->seen != begun(c)) {
       c->seen = begun(c);
       c->seen_at = now;
-    } else if (now - c->seen_at >
-               (atomic_load(&c->region->busy) ? patience : WAKING_NS)) {
+    } else if (!c->ready ||
+               now - c->seen_at >
+                   (atomic_load(&c->region->busy) ? patience : WAKING_NS)) {
       lf_link back;
       lf_list_init(&back);
       lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
@@ -529,6 +544,9 @@ static void dispatch(lf_pool *p, lf_outcome *after) {
     while (p->queued > 0 && (w = find_quick(p, occupied)))
       send_to(p, w, after, &occupied);
     while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p)))
+      send_to(p, w, after, &occupied);
+    while (p->queued > 0 && occupied < p->o.max_workers &&
+           (w = find_starting(p)))
       send_to(p, w, after, &occupied);
     bool may_start = start_workers(p, after);
     while (p->queued > 0 && p->fleet->starting == 0 &&

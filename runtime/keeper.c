@@ -17,9 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REST                                                                   \
-  0.1 /* seconds before the next try, when the system has refused              \
-       */
+/* Seconds before the next try, when the system has refused. */
+#define REST 0.1
 
 enum {
   NAP_NS = 200000, /* between two looks while others look, too */
@@ -103,6 +102,15 @@ static void watch(lf_fleet *f, int fd, lf_worker *w) {
   epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
+/* Under the lock: what the process was sent and has not begun goes back. */
+static void take_all_back(lf_pool *p, lf_proc *c) {
+  lf_link back;
+  lf_list_init(&back);
+  lf_end_drop_parcels(&c->end);
+  lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
+  lf_fleet_requeue(p, &back);
+}
+
 static void note_not_started(lf_worker *w, const char *why, int err) {
   lf_pool *p = w->pool;
   char text[300];
@@ -110,6 +118,10 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
            err ? ": " : "", err ? strerror(err) : "");
   pthread_mutex_lock(&p->lock);
   lf_proc *c = w->proc;
+  if (c) {
+    take_all_back(p, c);
+    lf_nested_forget(c);
+  }
   w->proc = NULL;
   p->fleet->starting--;
   p->fleet->rest_until = lf_after(REST);
@@ -255,19 +267,13 @@ static char *died_starting(lf_pool *p, const lf_lost *lost) {
 
 /* Under the lock: what it had begun is lost, the rest goes back. */
 static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
-  lf_link back;
-  lf_list_init(&back);
-  lf_end_drop_parcels(&c->end);
-  lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
-  lf_fleet_requeue(p, &back);
+  take_all_back(p, c);
   for (uint32_t i = 0; i < c->nflights; i++) {
     lf_task *t = c->flights[i].task;
     if (!t)
       continue;
-    bool begun = !t->pinned || !lf_fleet_take_back(t);
-    if (begun)
+    if (!t->pinned || !lf_fleet_take_back(t)) { /* begun */
       lf_fleet_finish_flight(c, i);
-    if (begun) {
       c->worker->started++;
       c->worker->failed++;
       t->ending = LF_FAILED;

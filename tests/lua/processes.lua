@@ -170,6 +170,30 @@ end
 
 -- Executors of others and in others
 
+-- What waits for a worker that is still starting need not wait for it when
+-- another is free.
+with_both("a_task_for_a_worker_that_starts_slowly", function(method)
+  local busy <close> = gate.new()
+  local slow <close> = gate.new()
+  local marker = gate.filename()
+  local function initialize(marker, slow)
+    if io.open(marker) then
+      require "gate".hold(slow)
+    end
+    assert(io.open(marker, "w")):close()
+  end
+  local exe <close> = new(method, { max_workers = 2, initializer = initialize, initargs = { marker, slow } })
+  local first = exe:submit(gate.hold, busy, "first")
+  gate.arrived(busy)
+  local second = exe:submit(echo, first, "second")
+  gate.arrived(slow)
+  gate.open(busy)
+  lu.assertEquals(select(2, second:result()), "second")
+  lu.assertEquals(first:result(), "first")
+  gate.open(slow)
+  support.works(exe)
+end)
+
 with_both("beside_busy_threads", function(method)
   local threads <close> = lfut.ThreadPoolExecutor(3)
   local g <close> = gate.new()
