@@ -618,9 +618,11 @@ static void tell_wait(lf_remote *r, lf_task *t, lf_waits *waits,
   lf_buf ids;
   lf_task *a;
   lf_buf_init(&ids, NULL, 0);
+  lf_cycle_lock(); /* threads of other pools may change the list */
   for (size_t i = 0; waits && (a = waits->awaited(waits, i)); i++)
     if (a->names > 0 && lf_task_state(a) == LF_RUNNING)
       (void)lf_buf_put(&ids, &a->flight, sizeof a->flight);
+  lf_cycle_unlock();
   if (ids.len > 0 || top) {
     lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->flight};
     lf_load load = {.body = &ids, .to = ids.len};
