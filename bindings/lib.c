@@ -3,6 +3,7 @@
  * See lib.h. */
 #include "lib.h"
 
+#include "array.h"
 #include "completed.h"
 #include "error.h"
 #include "executor.h"
@@ -22,10 +23,15 @@ static void ref_pool(void *pool) {
   lf_pool_handle(pool);
 }
 
+static void ref_array(void *array) {
+  lf_array_ref(array);
+}
+
 const lfb_handle_class lfb_handles[] = {
     {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
     {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
     {LFB_THREAD, lfb_thread_ref, lfb_thread_unref, lfb_push_thread},
+    {LFB_ARRAY, ref_array, lf_array_unref, lfb_push_array},
     {0, NULL, NULL, NULL}};
 
 /* Shuts the executor at 1 down after fn: raises its error, or returns its
@@ -68,6 +74,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
       {"InlineExecutor", lfb_inline_executor},
       {"Process", lfb_process},
       {"Thread", lfb_thread},
+      {"Array", lfb_array_make},
       {"wait", lfb_wait_futures},
       {"as_completed", lfb_as_completed},
       {"is_error", lfb_is_error},
@@ -81,6 +88,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_completed_open(L, S);
   lfb_process_open(L, S);
   lfb_thread_open(L, S);
+  lfb_array_open(L, S);
   lua_newtable(L);
   lfb_setfuncs(L, S, functions);
   lfb_error_open(L, S);

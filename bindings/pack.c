@@ -216,10 +216,10 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
 
 /* --- Userdata --- */
 
-/* Of executors, a worker process knows its own; of futures, those that its
- * program knows. */
+/* Arrays are everywhere. Of executors, a worker process knows its own; of
+ * futures, those that its program knows. */
 static bool can_cross(packer *P, int which, const void *object) {
-  if (!P->wire)
+  if (!P->wire || lfb_handles[which].class == LFB_ARRAY)
     return true;
   if (lfb_handles[which].class == LFB_FUTURE)
     return P->wire != LFB_SOME_PROCESS && lf_pool_can_name(P->wire, object);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "array.h"
 #include "error.h"
 
 #define RANGE "lfut.Range"
@@ -183,8 +184,9 @@ int lfb_zip(lua_State *L) {
   int n = lua_gettop(L);
   luaL_argcheck(L, n > 0, 1, "items expected");
   for (int i = 1; i <= n; i++)
-    if (!lua_istable(L, i) && !is_callable(L, i))
-      luaL_typeerror(L, i, "table, range, zip or iterator function");
+    if (!lua_istable(L, i) && !is_callable(L, i) &&
+        !lfb_test_array(L, lfb_self(L), i))
+      luaL_typeerror(L, i, "table, array, range, zip or iterator function");
   lua_createtable(L, n, 1);
   lua_insert(L, 1);
   for (int i = n; i >= 1; i--)
@@ -256,6 +258,14 @@ static void open_table(lua_State *L, int idx, lfb_source *s) {
   lua_pushvalue(L, idx);
 }
 
+/* Its elements, which are read as a table's are. */
+static void open_array(lua_State *L, int idx, lfb_source *s) {
+  s->kind = LFB_TABLE;
+  s->known = s->at_call = true;
+  s->total = lfb_test_array(L, lfb_self(L), idx)->length;
+  lua_pushvalue(L, idx);
+}
+
 void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
   *s = (lfb_source){.total = UINT64_MAX};
   if (has_metatable(L, idx, RANGE)) {
@@ -267,8 +277,10 @@ void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
     lua_pushvalue(L, idx);
   } else if (lua_istable(L, idx)) {
     open_table(L, idx, s);
+  } else if (lfb_test_array(L, lfb_self(L), idx)) {
+    open_array(L, idx, s);
   } else {
-    luaL_typeerror(L, idx, "table, range, zip or iterator function");
+    luaL_typeerror(L, idx, "table, array, range, zip or iterator function");
   }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the items of a parallel loop come from: a table, a range, a zip of
- * several, an iterator function. */
+ * Where the items of a parallel loop come from: a table, an array, a range, a
+ * zip of several, an iterator function. */
 #ifndef LFB_SOURCE_H
 #define LFB_SOURCE_H
 

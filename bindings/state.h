@@ -19,6 +19,7 @@ typedef enum {
   LFB_COMPLETED,
   LFB_PROCESS,
   LFB_THREAD,
+  LFB_ARRAY,
   LFB_CLASSES
 } lfb_class;
 
@@ -88,6 +89,7 @@ typedef struct lfb_state {
   size_t codes;        /* entries in LFB_REF_CODES */
   size_t modules;      /* what package.loaded looked like (names.c) */
   uint64_t start;      /* version of the lfb_start that was applied */
+  size_t array_debt;   /* bytes of arrays the collector was not told of */
 } lfb_state;
 
 /* Tables in the registry, at the address of these. */

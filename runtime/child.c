@@ -5,6 +5,8 @@
  * given to another process since. */
 #include "child.h"
 
+#include "arena.h"
+#include "array.h"
 #include "fork.h"
 #include "mem.h"
 #include "thread.h"
@@ -130,23 +132,32 @@ static void reap(lf_child *c) {
   c->exitcode = pid == c->pid ? exitcode_of(status) : UNKNOWN;
   c->reaped = true;
   give_lock();
-  lf_task_end(c->over, LF_FINISHED);
 }
 
 static void child_thread(void *child) {
   lf_child *c = child;
   lf_thread_silent();
   c->generation = lf_generation;
+  uint32_t owner = lf_owner_new();
+  lf_hold hold;
+  lf_hold_begin(&hold);
   pid_t pid = lf_fork(-1);
   if (pid == 0) {
+    lf_owner_be(owner);
     c->pid = getpid();
     c->here = true;
     c->body(c->arg);
     lf_panic(__FILE__, __LINE__, "a forked process went on");
   }
-  tell_starter(c, pid, pid < 0 ? errno : 0);
+  int err = pid < 0 ? errno : 0;
+  lf_hold_since(&hold);
+  tell_starter(c, pid, err);
   if (pid > 0)
     reap(c);
+  lf_array_bury(NULL, owner);
+  lf_hold_end(&hold);
+  if (pid > 0)
+    lf_task_end(c->over, LF_FINISHED);
   lf_child_unref(c);
 }
 

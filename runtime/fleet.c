@@ -107,7 +107,7 @@ static bool take_back(lf_proc *c, lf_flight *f, bool again) {
   if (f->begun || (parcel && parcel->written > 0 && again))
     return false;
   if (parcel && parcel->written == 0) { /* it was the last */
-    lf_parcel_withdraw(parcel);
+    lf_parcel_withdraw(&c->end, parcel);
     atomic_store(&c->region->slots[slot], f->word ^ LF_SLOT_SENT);
     c->sent--;
     c->left++;
@@ -867,6 +867,7 @@ static void move_messages(lf_pool *p) {
     if (w->proc) {
       w->proc->reserved = 0;
       receive_all(w->proc, after);
+      lf_end_tell_dropped(&w->proc->end);
     }
   lf_nested_tell(p);
   dispatch(p, after);

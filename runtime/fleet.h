@@ -94,6 +94,7 @@ typedef struct lf_fleet {
   _Atomic int bell;           /* any thread may ring it; -1: it is closed */
   _Atomic int ringing;        /* threads that are about to */
   pid_t template;             /* or 0 */
+  lf_hold hold;               /* of arrays, for what is forked from it */
   bool no_template;           /* it has died, or none is needed */
   int starting;               /* workers asked for and not ready */
   int failures;               /* starts in a row that came to nothing */

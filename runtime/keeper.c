@@ -2,6 +2,7 @@
  *
  * The keeper of a pool's worker processes: a thread that starts them, sees them
  * end, and moves messages when nobody else does. See fleet.h. */
+#include "arena.h"
 #include "fleet.h"
 #include "fork.h"
 #include "launch.h"
@@ -66,6 +67,12 @@ static char *note_trouble(lf_pool *p, const char *text) {
   return lf_strndup(text, strlen(text));
 }
 
+/* Arrays that the worker has given are gone: it is to be told. */
+static void rouse(lf_giver *giver) {
+  lf_proc *c = lf_container_of(giver, lf_proc, end.peer.giver);
+  lf_fleet_kick(c->worker->pool);
+}
+
 static lf_proc *proc_new(lf_worker *w) {
   lf_pool *p = w->pool;
   lf_proc *c = lf_zalloc(sizeof *c);
@@ -84,6 +91,8 @@ static lf_proc *proc_new(lf_worker *w) {
   lf_parker_init(&c->region->parker);
   atomic_store(&c->region->closed, p->shutdown);
   lf_end_init(&c->end, &c->region->out, &c->region->in, p, &lf_nested_names, c);
+  lf_peer_init(&c->end.peer, false, rouse);
+  c->end.owner = c->region->owner = lf_owner_new();
   return c;
 }
 
@@ -455,6 +464,7 @@ static void close_all(lf_pool *p) {
     kill(f->template, SIGKILL); /* it may not see that its socket is closed */
     waitpid(f->template, NULL, 0);
   }
+  lf_hold_end(&f->hold);
   lf_fd_close(epoll);
   while (atomic_load(&f->ringing) > 0)
     lf_relax();
@@ -503,6 +513,7 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
     f->epoll = f->control = -1;
     atomic_init(&f->bell, -1);
     f->opening = &here;
+    lf_list_init(&f->hold.link);
     lf_outcome_init(&f->after);
     p->fleet = f;
     snprintf(name, sizeof name, "%.10s_keeper", p->o.name);

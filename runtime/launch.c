@@ -4,6 +4,7 @@
  * descriptors of the region and of the bell. The worker is no child of the
  * template, but its sibling: the program waits for it. */
 #include "launch.h"
+#include "arena.h"
 #include "fleet.h"
 #include "remote.h"
 
@@ -81,16 +82,19 @@ static _Noreturn void template_main(lf_pool *p, int control) {
 bool lf_launch_open(lf_pool *p) {
   int ends[2];
   lf_fork_want_ends();
+  (void)lf_arena_open(); /* else no arrays can be made from now on */
   if (p->o.program)
     return true;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return false;
   lf_fd_own(ends[0]);
   lf_fd_own(ends[1]);
+  lf_hold_begin(&p->fleet->hold);
   pid_t pid = lf_fork(ends[1]);
   if (pid == 0)
     template_main(p, ends[1]);
   int err = errno;
+  lf_hold_since(&p->fleet->hold);
   lf_fd_close(ends[1]);
   if (pid < 0) {
     lf_fd_close(ends[0]);
@@ -132,6 +136,8 @@ static int spawn(lf_pool *p, int id, int fd) {
                  fcntl(p->fleet->bell, F_DUPFD_CLOEXEC, 10)};
   posix_spawn_file_actions_adddup2(&actions, high[0], LF_REMOTE_REGION);
   posix_spawn_file_actions_adddup2(&actions, high[1], LF_REMOTE_BELL);
+  if (lf_arena_fd() >= 0) /* high, too */
+    posix_spawn_file_actions_adddup2(&actions, lf_arena_fd(), LF_REMOTE_ARENA);
   int err =
       high[0] < 0 || high[1] < 0
           ? errno

@@ -84,7 +84,9 @@ static void begin_anew(void) {
   pthread_rwlock_init(&forking, NULL);
 }
 
-__attribute__((constructor)) static void survive_fork(void) {
+/* Before all others, so that a fork takes it last: who holds their locks may be
+ * about to allocate. */
+__attribute__((constructor(101))) static void survive_fork(void) {
   pthread_atfork(begin_fork, end_fork, begin_anew);
 }
 

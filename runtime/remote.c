@@ -3,6 +3,7 @@
  * See remote.h. */
 #include "remote.h"
 
+#include "arena.h"
 #include "fleet.h"
 #include "mem.h"
 
@@ -468,6 +469,15 @@ static void make_room_known(lf_remote *r) {
   }
 }
 
+static void tell_dropped(lf_remote *r) {
+  if (!lf_peer_has_dropped(&r->end.peer))
+    return;
+  pthread_mutex_lock(&r->pool->lock);
+  lf_end_tell_dropped(&r->end);
+  flush(r);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
 void lf_remote_receive(lf_remote *r) {
   while (lf_end_receive(&r->end)) {
     switch (r->end.msg.kind) {
@@ -509,6 +519,7 @@ void lf_remote_receive(lf_remote *r) {
     }
   }
   make_room_known(r);
+  tell_dropped(r);
 }
 
 /* --- Running --- */
@@ -732,6 +743,14 @@ static _Noreturn void die(const char *why) {
   lf_fork_exit(EXIT_FAILURE);
 }
 
+/* Arrays that the program has given are gone: it is to be told, by the worker's
+ * thread, which does that before it sleeps. */
+static void rouse(lf_giver *giver) {
+  lf_remote *r = lf_container_of(giver, lf_remote, end.peer.giver);
+  if (lf_self != r->worker)
+    lf_unpark(r->worker->parker_at);
+}
+
 /* The program's pool, as it is seen from here. */
 static lf_remote *remote_new(const lf_pool_options *options, int id,
                              lf_region *region, int bell) {
@@ -752,6 +771,8 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
   w->next_deadline = LF_FOREVER;
   w->parker_at = &region->parker;
   lf_end_init(&r->end, &region->in, &region->out, p, &names, r);
+  lf_peer_init(&r->end.peer, true, rouse);
+  lf_owner_be(region->owner);
   r->last_number = 1; /* odd */
   return r;
 }
@@ -815,6 +836,8 @@ void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
   if (!region || getppid() != parent)
     die("no shared memory");
   close(LF_REMOTE_REGION);
+  if (region->owner && lf_arena_adopt(LF_REMOTE_ARENA) != 0)
+    die("no shared memory for arrays");
   lf_fd_own(LF_REMOTE_BELL);
   signal(SIGINT, SIG_IGN);
   sigset_t none;

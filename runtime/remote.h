@@ -16,9 +16,10 @@
 #include <sys/types.h>
 
 /* How a spawned worker is called: lfut --worker=VERSION ID PARENT, with the
- * region and the bell as these descriptors. */
+ * region, the bell and the arena as these descriptors; the last one if the
+ * region has an owner's number. */
 #define LF_REMOTE_OPTION "--worker=" PACKAGE_VERSION
-enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL = 4 };
+enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL, LF_REMOTE_ARENA };
 
 typedef struct lf_remote lf_remote;
 

@@ -44,7 +44,8 @@ typedef struct {
   _Atomic uint32_t load;    /* threads and processes awake, by the program */
   _Atomic uint64_t begun;   /* tasks begun or found taken back, by the worker */
   _Atomic uint64_t task_ns; /* what a task takes, smoothed, by the worker */
-  char pad[16];
+  uint32_t owner; /* of the worker's zones (arena.h), or 0; since it was made */
+  char pad[12];
   _Atomic uint32_t slots[LF_SLOTS];
   lf_ring in, out; /* as the worker sees it */
 } lf_region;

@@ -11,11 +11,12 @@ enum { CODES = LF_LIMIT(4096, 8) }; /* remembered by each end */
 
 #define MOST ((uint64_t)1 << 39) /* bytes; more is damage */
 
-/* Where the body names an object, and which: code or a future by its number, or
+/* Where the body names an object, and which: code or a future by its number, an
+ * array by the position of its name among those that follow the relocations, or
  * the pool. */
 typedef struct {
   uint64_t at;
-  enum { POOL, CODE, FUTURE } what;
+  enum { POOL, CODE, FUTURE, ARRAY } what;
   uint64_t id;
 } reloc;
 
@@ -34,6 +35,10 @@ lf_code *lf_end_code(const lf_end *end, uint64_t id) {
 
 /* --- Ends --- */
 
+static void never_mind(lf_giver *giver) {
+  (void)giver;
+}
+
 void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, lf_pool *pool,
                  const lf_names *names, void *user) {
   *end = (lf_end){.in = in, .out = out, .pool = pool, .names = names};
@@ -41,6 +46,7 @@ void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, lf_pool *pool,
   end->annotate = lf_pool_ops(pool)->annotate;
   lf_list_init(&end->parcels);
   lf_buf_init(&end->body, end->small, sizeof end->small);
+  lf_peer_init(&end->peer, false, never_mind);
 }
 
 static void parcel_free(lf_parcel *p) {
@@ -64,6 +70,8 @@ void lf_end_fini(lf_end *end) {
   lf_buf_fini(&end->relocs);
   lf_buf_fini(&end->body);
   lf_buf_fini(&end->tail);
+  lf_buf_fini(&end->gone);
+  lf_peer_fini(&end->peer, end->owner);
 }
 
 lf_parcel *lf_end_parcel(lf_end *end, const void *owner) {
@@ -75,8 +83,21 @@ lf_parcel *lf_end_parcel(lf_end *end, const void *owner) {
   return NULL;
 }
 
-void lf_parcel_withdraw(lf_parcel *p) {
+/* Names of arrays that do not reach the other side. */
+static void unname(lf_end *end, const unsigned char *names, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    lf_array_name name;
+    memcpy(&name, names + i * sizeof name, sizeof name);
+    lf_peer_unname(&end->peer, &name);
+  }
+}
+
+void lf_parcel_withdraw(lf_end *end, lf_parcel *p) {
+  lf_msg msg;
   lf_assert(p->written == 0);
+  memcpy(&msg, p->head.data, sizeof msg);
+  unname(end, p->head.data + sizeof msg + msg.nrelocs * sizeof(reloc),
+         msg.narrays);
   parcel_free(p);
 }
 
@@ -123,18 +144,23 @@ bool lf_end_flush(lf_end *end) {
   return true;
 }
 
-static int put_head(lf_buf *head, const lf_msg *msg, const reloc *relocs) {
-  int err = lf_buf_put(head, msg, sizeof *msg);
-  return err ? err : lf_buf_put(head, relocs, msg->nrelocs * sizeof *relocs);
+static size_t size_of_names(const lf_msg *msg) {
+  return msg->nrelocs * sizeof(reloc) + msg->narrays * sizeof(lf_array_name);
 }
 
-static lf_parcel *parcel_new(const lf_msg *msg, const reloc *relocs,
+static int put_head(lf_buf *head, const lf_msg *msg,
+                    const unsigned char *names) {
+  int err = lf_buf_put(head, msg, sizeof *msg);
+  return err ? err : lf_buf_put(head, names, size_of_names(msg));
+}
+
+static lf_parcel *parcel_new(const lf_msg *msg, const unsigned char *names,
                              const lf_load *load) {
   lf_parcel *p = lf_zalloc(sizeof *p);
   if (!p)
     return NULL;
   lf_list_init(&p->link);
-  int err = put_head(&p->head, msg, relocs);
+  int err = put_head(&p->head, msg, names);
   if (err == 0 && !load->drop) { /* copied behind the head */
     err = msg->size
               ? lf_buf_put(&p->head, load->body->data + load->from, msg->size)
@@ -157,14 +183,14 @@ static lf_parcel *parcel_new(const lf_msg *msg, const reloc *relocs,
   return p;
 }
 
-/* Sends a message whose relocations are known. */
-static int send_whole(lf_end *end, const lf_msg *msg, const reloc *relocs,
-                      const lf_load *load) {
-  size_t n = sizeof *msg + msg->nrelocs * sizeof *relocs;
+/* Sends a message whose relocations, with the names of arrays, are known. */
+static int send_whole(lf_end *end, const lf_msg *msg,
+                      const unsigned char *names, const lf_load *load) {
+  size_t n = sizeof *msg + size_of_names(msg);
   if (lf_list_empty(&end->parcels) &&
       n + msg->size + msg->tail <= lf_ring_room(end->out)) {
     lf_ring_put(end->out, 0, msg, sizeof *msg);
-    lf_ring_put(end->out, sizeof *msg, relocs, n - sizeof *msg);
+    lf_ring_put(end->out, sizeof *msg, names, n - sizeof *msg);
     if (msg->size)
       lf_ring_put(end->out, n, load->body->data + load->from, msg->size);
     if (msg->tail)
@@ -175,7 +201,7 @@ static int send_whole(lf_end *end, const lf_msg *msg, const reloc *relocs,
       load->drop(load->owner);
     return 0;
   }
-  lf_parcel *p = parcel_new(msg, relocs, load);
+  lf_parcel *p = parcel_new(msg, names, load);
   if (!p)
     return LF_ENOMEM;
   lf_list_add(&end->parcels, &p->link);
@@ -233,40 +259,80 @@ static size_t named_between(const lf_load *load, const struct lf_ref **first) {
   return n;
 }
 
-static int name_object(lf_end *end, const struct lf_ref *ref, reloc *r) {
+/* What a message's body refers to, as it is called on the other side. Few names
+ * need no memory. */
+typedef struct {
+  lf_buf relocs, arrays;
+  reloc few[8];
+  lf_array_name one;
+} naming;
+
+static int name_array(lf_end *end, naming *n, lf_array *array,
+                      uint64_t *place) {
+  lf_array_name name;
+  *place = n->arrays.len / sizeof name;
+  int err = lf_peer_name(&end->peer, array, &name);
+  if (err == 0 && (err = lf_buf_put(&n->arrays, &name, sizeof name)) != 0)
+    lf_peer_unname(&end->peer, &name);
+  return err;
+}
+
+static int name_object(lf_end *end, naming *n, const struct lf_ref *ref,
+                       reloc *r) {
   if (ref->drop == lf_code_unref) {
     r->what = CODE;
     r->id = ((lf_code *)ref->object)->id;
     return send_code(end, ref->object);
+  }
+  if (ref->drop == lf_array_unref) {
+    r->what = ARRAY;
+    return name_array(end, n, ref->object, &r->id);
   }
   r->what = ref->drop == lf_task_unref ? FUTURE : POOL;
   r->id = r->what == FUTURE ? end->names->name(end->user, ref->object) : 0;
   return r->what == FUTURE && r->id == 0 ? LF_ENOMEM : 0;
 }
 
-int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load) {
-  reloc few[8], *relocs = few;
+/* Names what the part of the body refers to; arrays behind all others. */
+static int name_all(lf_end *end, naming *n, lf_msg *msg, const lf_load *load) {
   const struct lf_ref *refs;
-  size_t n = named_between(load, &refs);
+  size_t count = named_between(load, &refs);
   int err = 0;
-  if (n > sizeof few / sizeof few[0]) {
-    relocs = lf_malloc(n * sizeof *relocs);
-    if (!relocs)
-      return LF_ENOMEM;
+  for (size_t i = 0; i < count && err == 0; i++) {
+    reloc r = {.at = refs[i].at - load->from};
+    err = name_object(end, n, &refs[i], &r);
+    err = err ? err : lf_buf_put(&n->relocs, &r, sizeof r);
   }
-  err = forget_code(end);
-  for (size_t i = 0; i < n && err == 0; i++) {
-    relocs[i].at = refs[i].at - load->from;
-    err = name_object(end, &refs[i], &relocs[i]);
-  }
-  msg->nrelocs = (uint32_t)n;
+  msg->nrelocs = (uint32_t)count;
+  msg->narrays = (uint32_t)(n->arrays.len / sizeof(lf_array_name));
+  return err ? err : lf_buf_put(&n->relocs, n->arrays.data, n->arrays.len);
+}
+
+int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load) {
+  naming n;
+  lf_buf_init(&n.relocs, n.few, sizeof n.few);
+  lf_buf_init(&n.arrays, &n.one, sizeof n.one);
+  int err = forget_code(end);
+  err = err ? err : name_all(end, &n, msg, load);
   msg->size = load->body ? load->to - load->from : 0;
   msg->tail = load->tail_len;
   if (err == 0)
-    err = send_whole(end, msg, relocs, load);
-  if (relocs != few)
-    lf_free(relocs);
+    err = send_whole(end, msg, n.relocs.data, load);
+  if (err)
+    unname(end, n.arrays.data, n.arrays.len / sizeof(lf_array_name));
+  lf_buf_fini(&n.relocs);
+  lf_buf_fini(&n.arrays);
   return err;
+}
+
+void lf_end_tell_dropped(lf_end *end) {
+  if (!lf_peer_has_dropped(&end->peer) && end->gone.len == 0)
+    return;
+  lf_peer_put_dropped(&end->peer, &end->gone);
+  lf_msg msg = {.kind = LF_MSG_DROP};
+  lf_load load = {.body = &end->gone, .to = end->gone.len};
+  if (lf_end_send(end, &msg, &load) == 0) /* else later */
+    lf_buf_reset(&end->gone);
 }
 
 /* --- Receiving --- */
@@ -292,6 +358,27 @@ static bool fill(lf_end *end, lf_buf *buf, uint64_t size) {
   return end->got == size;
 }
 
+static lf_array *find_array(lf_end *end, uint64_t place) {
+  lf_array_name name;
+  if (place >= end->msg.narrays)
+    return NULL;
+  size_t at = end->msg.nrelocs * sizeof(reloc) + place * sizeof name;
+  memcpy(&name, end->relocs.data + at, sizeof name);
+  return lf_array_find(&end->peer.giver, &name);
+}
+
+/* What is named by the relocations from 'i' on is not wanted. */
+static void refuse_arrays(lf_end *end, uint32_t i) {
+  for (; i < end->msg.nrelocs && end->relocs.len >= size_of_names(&end->msg);
+       i++) {
+    reloc r;
+    memcpy(&r, end->relocs.data + i * sizeof r, sizeof r);
+    lf_array *a = r.what == ARRAY ? find_array(end, r.id) : NULL;
+    if (a)
+      lf_array_unref(a);
+  }
+}
+
 /* The object that is meant here, with a reference; NULL: there is none. */
 static void *meaning_of(lf_end *end, const reloc *r, void (**drop)(void *)) {
   lf_code *code;
@@ -303,10 +390,27 @@ static void *meaning_of(lf_end *end, const reloc *r, void (**drop)(void *)) {
   case FUTURE:
     *drop = lf_task_unref;
     return end->names->find(end->user, r->id);
+  case ARRAY:
+    *drop = lf_array_unref;
+    return find_array(end, r->id);
   default:
     *drop = lf_pool_unhandle;
     return lf_pool_handle(end->pool);
   }
+}
+
+static bool relocate_one(lf_end *end, const reloc *r) {
+  void (*drop)(void *);
+  if (r->at > end->body.len || end->body.len - r->at < sizeof(void *))
+    return false;
+  void *object = meaning_of(end, r, &drop);
+  if (!object)
+    return false;
+  memcpy(end->body.data + r->at, &object, sizeof object);
+  if (lf_buf_ref(&end->body, (size_t)r->at, object, drop) == 0)
+    return true;
+  drop(object);
+  return false;
 }
 
 /* Gives the body's names the meaning that they have here. False: damaged, or no
@@ -314,16 +418,9 @@ static void *meaning_of(lf_end *end, const reloc *r, void (**drop)(void *)) {
 static bool relocate(lf_end *end) {
   for (uint32_t i = 0; i < end->msg.nrelocs; i++) {
     reloc r;
-    void (*drop)(void *);
     memcpy(&r, end->relocs.data + i * sizeof r, sizeof r);
-    if (r.at > end->body.len || end->body.len - r.at < sizeof(void *))
-      return false;
-    void *object = meaning_of(end, &r, &drop);
-    if (!object)
-      return false;
-    memcpy(end->body.data + r.at, &object, sizeof object);
-    if (lf_buf_ref(&end->body, (size_t)r.at, object, drop) != 0) {
-      drop(object);
+    if (!relocate_one(end, &r)) {
+      refuse_arrays(end, i + 1);
       return false;
     }
   }
@@ -345,7 +442,7 @@ static void learn(lf_end *end) {
 
 /* Where the reading of a message stands: which of its four pieces is next. */
 static bool read_pieces(lf_end *end) {
-  const uint64_t sizes[] = {sizeof end->msg, end->msg.nrelocs * sizeof(reloc),
+  const uint64_t sizes[] = {sizeof end->msg, size_of_names(&end->msg),
                             end->msg.size, end->msg.tail};
   lf_buf *const bufs[] = {NULL, &end->relocs, &end->body, &end->tail};
   for (; end->piece < 4; end->piece++, end->got = 0) {
@@ -380,10 +477,14 @@ bool lf_end_receive(lf_end *end) {
       learn(end);
     else if (end->msg.kind == LF_MSG_FORGET)
       clear(&end->learned);
+    else if (end->msg.kind == LF_MSG_DROP)
+      lf_peer_take_dropped(&end->peer, &end->body);
     else
       break;
   }
-  if (!end->no_memory && !relocate(end))
+  if (end->no_memory)
+    refuse_arrays(end, 0);
+  else if (!relocate(end))
     end->no_memory = true;
   return true;
 }

@@ -10,6 +10,7 @@
 #ifndef LF_WIRE_H
 #define LF_WIRE_H
 
+#include "peer.h"
 #include "pool.h"
 #include "ring.h"
 #include "table.h"
@@ -17,6 +18,7 @@
 typedef enum {
   LF_MSG_CODE = 1, /* id: the code's; body: label, bytes */
   LF_MSG_FORGET,   /* all code that was sent so far */
+  LF_MSG_DROP,     /* body: arrays of which nothing is left (peer.h) */
   /* From the program. */
   LF_MSG_SETUP,  /* body: for a worker that was not forked: see remote.h */
   LF_MSG_TASK,   /* id, slot; body: arguments */
@@ -54,7 +56,7 @@ typedef enum {
 
 typedef struct {
   uint8_t kind, state, error, flag;
-  uint32_t nrelocs;
+  uint32_t nrelocs, narrays;
   uint64_t id;
   uint64_t size, tail; /* bytes of body and tail */
   uint64_t slot, a, b, c;
@@ -87,10 +89,13 @@ typedef struct {
   const lf_names *names;
   void *user;                                       /* theirs */
   void *(*annotate)(const void *bytes, size_t len); /* for lf_code_get */
+  lf_peer peer;   /* which arrays each has of the other */
+  uint32_t owner; /* of the zones of a worker process (arena.h), or 0 */
   lf_link parcels;
   bool posted;      /* something was published; the user resets it */
   lf_table known;   /* code that the other side has */
   lf_table learned; /* code that it has sent: id -> lf_code *, a reference */
+  lf_buf gone;      /* arrays that it is still to be told of */
   /* The message that is being read. */
   int piece;      /* which of head, relocations, body, tail; 4: it is whole */
   size_t got;     /* of that piece */
@@ -102,6 +107,8 @@ typedef struct {
 
 void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, lf_pool *pool,
                  const lf_names *names, void *user);
+
+/* The other process, if it is a worker, has ended. */
 void lf_end_fini(lf_end *end);
 
 /* Sends the message with the bytes from 'from' to 'to' of 'body' (may be NULL)
@@ -130,7 +137,10 @@ lf_parcel *lf_end_parcel(lf_end *end, const void *owner);
 void lf_end_drop_parcels(lf_end *end);
 
 /* Throws away a parcel of which nothing has been written. */
-void lf_parcel_withdraw(lf_parcel *parcel);
+void lf_parcel_withdraw(lf_end *end, lf_parcel *parcel);
+
+/* Tells the other side of which of its arrays nothing is left here. */
+void lf_end_tell_dropped(lf_end *end);
 
 /* Reads the next whole message: true when it is in end->msg, body (with its
  * references) and tail, until the next call. */

@@ -265,7 +265,7 @@ static void takes_parcels_back(void **state) {
   assert_non_null(parcel);
   assert_int_equal(parcel->written, 0);
   assert_true(lf_end_parcel(&a, &first)->written > 0);
-  lf_parcel_withdraw(parcel);
+  lf_parcel_withdraw(&a, parcel);
   assert_int_equal(dropped, 1);
   while (!lf_end_receive(&b))
     lf_end_flush(&a);

@@ -133,6 +133,14 @@ local function use(exe)
       future:result()
     end
   end)
+  try(function()
+    local a = lfut.Array("int32", { 1, 2, 3 })
+    local b, c = exe:submit(function(a)
+      a[1] = 5
+      return a:slice(2), require "lfut".Array("int8", 10)
+    end, a):result()
+    check(a[1] == 5 and b == a:slice(2) and #c == 10, "an array")
+  end)
   try(function() exe:submit(double, 1):cancel() end)
   try(function() check(exe:stats().queued >= 0, "stats") end)
 end

@@ -287,6 +287,35 @@ count_words() {
   done
 }
 
+# The same, slowly.
+histogram() {
+  awk -v n="$1" 'BEGIN {
+    for (i = 1; i <= n; i++) {
+      steps = 0
+      for (x = i; x != 1; steps++)
+        x = x % 2 ? 3 * x + 1 : x / 2
+      hits[int(steps / 50)]++
+      if (steps > most) {
+        most = steps
+        longest = i
+      }
+    }
+    for (i = 0; i <= int(most / 50); i++)
+      print i * 50, "...", i * 50 + 49, hits[i] + 0
+    print longest, "takes longest:", most, "steps"
+  }'
+}
+
+@test "array: a histogram that all workers write to" {
+  want=$(histogram 25000)
+  for pool in $pools; do
+    example array 25000
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "$(tr -d '*' <<< "$output" | tr -s ' ' | sed 's/^ //; s/ $//')" = "$want" ] ||
+      complain "$output" "not:" "$want"
+  done
+}
+
 @test "threads: two, started and joined by hand" {
   example threads
   prints $'false\tfalse' $'false\tfalse' $'square\t100' $'cube\t1000'

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See element.h. Bits are read and written by their size, and get a meaning
+ * by the type. */
+#include "element.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef uint8_t __attribute__((may_alias)) bits8;
+typedef uint16_t __attribute__((may_alias)) bits16;
+typedef uint32_t __attribute__((may_alias)) bits32;
+typedef uint64_t __attribute__((may_alias)) bits64;
+
+static uint64_t load(const lf_array *a, size_t i) {
+  switch (lf_element_size(a->type)) {
+  case 1:
+    return __atomic_load_n((bits8 *)a->data + i, __ATOMIC_RELAXED);
+  case 2:
+    return __atomic_load_n((bits16 *)a->data + i, __ATOMIC_RELAXED);
+  case 4:
+    return __atomic_load_n((bits32 *)a->data + i, __ATOMIC_RELAXED);
+  default:
+    return __atomic_load_n((bits64 *)a->data + i, __ATOMIC_RELAXED);
+  }
+}
+
+static float float_of(uint64_t bits) {
+  float f;
+  uint32_t low = (uint32_t)bits;
+  memcpy(&f, &low, sizeof f);
+  return f;
+}
+
+static double double_of(uint64_t bits) {
+  double d;
+  memcpy(&d, &bits, sizeof d);
+  return d;
+}
+
+static void push_bits(lua_State *L, lf_element type, uint64_t bits) {
+  switch (type) {
+  case LF_A_INT8:
+    lua_pushinteger(L, (int8_t)bits);
+    break;
+  case LF_A_INT16:
+    lua_pushinteger(L, (int16_t)bits);
+    break;
+  case LF_A_INT32:
+    lua_pushinteger(L, (int32_t)bits);
+    break;
+  case LF_A_FLOAT:
+    lua_pushnumber(L, float_of(bits));
+    break;
+  case LF_A_DOUBLE:
+    lua_pushnumber(L, double_of(bits));
+    break;
+  default: /* unsigned ones are loaded so */
+    lua_pushinteger(L, (lua_Integer)bits);
+  }
+}
+
+void lfb_push_element(lua_State *L, const lf_array *a, size_t i) {
+  push_bits(L, a->type, load(a, i));
+}
+
+/* --- Taking --- */
+
+static bool misfit(lua_State *L, int idx, lf_element type) {
+  const char *name = lf_element_name(type);
+  if (lua_type(L, idx) == LUA_TNUMBER)
+    lua_pushfstring(L, "%s does not fit %s", luaL_tolstring(L, idx, NULL),
+                    name);
+  else
+    lua_pushfstring(L, "%s expected, got %s", name, luaL_typename(L, idx));
+  return false;
+}
+
+static bool in_range(lf_element type, lua_Integer n) {
+  switch (type) {
+  case LF_A_INT8:
+    return n == (int8_t)n;
+  case LF_A_UINT8:
+    return n == (uint8_t)n;
+  case LF_A_INT16:
+    return n == (int16_t)n;
+  case LF_A_UINT16:
+    return n == (uint16_t)n;
+  case LF_A_INT32:
+    return n == (int32_t)n;
+  case LF_A_UINT32:
+    return n == (uint32_t)n;
+  default: /* a negative one for uint64 stands for its bits */
+    return true;
+  }
+}
+
+static bool take_integer(lua_State *L, int idx, lf_element type,
+                         uint64_t *bits) {
+  int exact = lua_type(L, idx) == LUA_TNUMBER;
+  lua_Integer n = exact ? lua_tointegerx(L, idx, &exact) : 0;
+  lua_Number x = exact ? 0 : lua_tonumber(L, idx);
+  if (exact && in_range(type, n)) {
+    *bits = (uint64_t)n;
+    return true;
+  }
+  if (type == LF_A_UINT64 && lua_type(L, idx) == LUA_TNUMBER && x >= 0x1p63 &&
+      x < 0x1p64) { /* an integer, too */
+    *bits = (uint64_t)x;
+    return true;
+  }
+  return misfit(L, idx, type);
+}
+
+static bool take_float(lua_State *L, int idx, lf_element type, uint64_t *bits) {
+  if (lua_type(L, idx) != LUA_TNUMBER)
+    return misfit(L, idx, type);
+  double d = lua_tonumber(L, idx);
+  *bits = 0;
+  if (type == LF_A_DOUBLE) {
+    memcpy(bits, &d, sizeof d);
+  } else {
+    float f = (float)d;
+    uint32_t low;
+    memcpy(&low, &f, sizeof low);
+    *bits = low;
+  }
+  return true;
+}
+
+bool lfb_take_element(lua_State *L, int idx, lf_element type, uint64_t *bits) {
+  if (type == LF_A_FLOAT || type == LF_A_DOUBLE)
+    return take_float(L, idx, type, bits);
+  return take_integer(L, idx, type, bits);
+}
+
+/* --- Storing --- */
+
+void lfb_store_element(lf_array *a, size_t i, uint64_t bits) {
+  switch (lf_element_size(a->type)) {
+  case 1:
+    __atomic_store_n((bits8 *)a->data + i, (uint8_t)bits, __ATOMIC_RELAXED);
+    break;
+  case 2:
+    __atomic_store_n((bits16 *)a->data + i, (uint16_t)bits, __ATOMIC_RELAXED);
+    break;
+  case 4:
+    __atomic_store_n((bits32 *)a->data + i, (uint32_t)bits, __ATOMIC_RELAXED);
+    break;
+  default:
+    __atomic_store_n((bits64 *)a->data + i, bits, __ATOMIC_RELAXED);
+  }
+}
+
+void lfb_fill_elements(lf_array *a, size_t i, size_t n, uint64_t bits) {
+  size_t end = i + n;
+  switch (lf_element_size(a->type)) {
+  case 1:
+    memset((char *)a->data + i, (int)(bits & 0xff), n);
+    break;
+  case 2:
+    for (bits16 *p = a->data; i < end; i++)
+      p[i] = (uint16_t)bits;
+    break;
+  case 4:
+    for (bits32 *p = a->data; i < end; i++)
+      p[i] = (uint32_t)bits;
+    break;
+  default:
+    for (bits64 *p = a->data; i < end; i++)
+      p[i] = bits;
+  }
+}
+
+void lfb_add_element(lua_State *L, lf_array *a, size_t i, uint64_t bits) {
+  uint64_t old;
+  switch (lf_element_size(a->type)) {
+  case 1:
+    old = __atomic_fetch_add((bits8 *)a->data + i, (uint8_t)bits,
+                             __ATOMIC_SEQ_CST);
+    break;
+  case 2:
+    old = __atomic_fetch_add((bits16 *)a->data + i, (uint16_t)bits,
+                             __ATOMIC_SEQ_CST);
+    break;
+  case 4:
+    old = __atomic_fetch_add((bits32 *)a->data + i, (uint32_t)bits,
+                             __ATOMIC_SEQ_CST);
+    break;
+  default:
+    old = __atomic_fetch_add((bits64 *)a->data + i, bits, __ATOMIC_SEQ_CST);
+  }
+  push_bits(L, a->type, old);
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See array.h. All roots are found by the offset of their memory. The last
+ * reference is given up under the lock, so that nobody finds one that is about
+ * to go. */
+#include "array.h"
+
+#include "arena.h"
+#include "fork.h"
+#include "heap.h"
+#include "mem.h"
+#include "table.h"
+
+#include <pthread.h>
+
+#define GOING UINT32_MAX /* a ward: whoever sees it first frees the zone */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
+static uint32_t generation;
+static bool ready;
+static lf_table roots; /* offset -> lf_array * */
+static lf_link holds, limbo;
+static _Atomic uint64_t epochs; /* forks so far */
+
+/* Zones inherited from dead processes, by number: how many roots lie there. */
+static _Atomic uint32_t wards[LF_ZONES];
+
+static const struct {
+  const char *name;
+  size_t size;
+} elements[LF_A_TYPES] = {
+    [LF_A_INT8] = {"int8", 1},   [LF_A_UINT8] = {"uint8", 1},
+    [LF_A_INT16] = {"int16", 2}, [LF_A_UINT16] = {"uint16", 2},
+    [LF_A_INT32] = {"int32", 4}, [LF_A_UINT32] = {"uint32", 4},
+    [LF_A_INT64] = {"int64", 8}, [LF_A_UINT64] = {"uint64", 8},
+    [LF_A_FLOAT] = {"float", 4}, [LF_A_DOUBLE] = {"double", 8},
+};
+
+size_t lf_element_size(lf_element type) {
+  return elements[type].size;
+}
+
+const char *lf_element_name(lf_element type) {
+  return elements[type].name;
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+static void only_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  pthread_atfork(only_lock, give_lock, give_lock);
+}
+
+/* In a forked process the roots are there, and foreign; the parent's children
+ * and dead are not its own. */
+static void take_lock(void) {
+  only_lock();
+  if (ready && !lf_is_foreign(generation))
+    return;
+  while (ready && lf_list_pop(&limbo))
+    continue;
+  lf_list_init(&holds);
+  lf_list_init(&limbo);
+  for (int i = 0; i < LF_ZONES; i++)
+    if (ready)
+      atomic_store_explicit(&wards[i], 0, memory_order_relaxed);
+  generation = lf_generation;
+  ready = true;
+}
+
+/* --- Making --- */
+
+static lf_array *object_new(lf_element type, size_t length) {
+  lf_array *a = lf_zalloc(sizeof *a);
+  if (!a)
+    return NULL;
+  atomic_init(&a->refs, 1);
+  a->type = type;
+  a->length = length;
+  a->bytes = length * lf_element_size(type);
+  a->generation = lf_generation;
+  a->birth = atomic_load(&epochs);
+  lf_list_init(&a->limbo);
+  lf_list_init(&a->taken);
+  return a;
+}
+
+/* Under the lock: a root of which the memory is known. */
+static int add_root(lf_array *a, uint64_t at) {
+  a->at = at;
+  a->data = lf_arena_at(at);
+  return lf_table_add(&roots, at, a);
+}
+
+static void del_root(lf_array *a) {
+  lf_table_del(&roots, a->at);
+  if (roots.n == 0)
+    lf_table_fini(&roots);
+}
+
+lf_array *lf_array_new(lf_element type, size_t length) {
+  if (length > SIZE_MAX / 2 / lf_element_size(type) || lf_arena_open() != 0)
+    return NULL;
+  lf_array *a = object_new(type, length);
+  lf_extent *x = a ? lf_heap_take(a->bytes) : NULL;
+  int err = LF_ENOMEM;
+  if (x) {
+    a->extent = x;
+    take_lock();
+    err = add_root(a, x->at);
+    give_lock();
+  }
+  if (err == 0)
+    return a;
+  if (x)
+    lf_heap_give(x);
+  lf_free(a);
+  return NULL;
+}
+
+lf_array *lf_array_view(lf_array *array, size_t skip, size_t length,
+                        bool readonly) {
+  lf_array *a = object_new(array->type, length);
+  if (!a)
+    return NULL;
+  a->data = (char *)array->data + skip * lf_element_size(array->type);
+  a->readonly = readonly || array->readonly;
+  a->base = lf_array_ref(lf_array_root(array));
+  return a;
+}
+
+/* --- Going --- */
+
+/* Is there a forked child that may see it? */
+static bool is_held(const lf_array *a, uint64_t until) {
+  for (lf_link *l = holds.next; l != &holds; l = l->next) {
+    lf_hold *h = lf_container_of(l, lf_hold, link);
+    if (h->epoch > a->birth && h->epoch <= until)
+      return true;
+  }
+  return false;
+}
+
+/* The first and last zone of an orphan. */
+static uint32_t first_zone(const lf_array *a) {
+  return (uint32_t)(a->at / lf_zone_size());
+}
+
+static uint32_t last_zone(const lf_array *a) {
+  uint64_t n = a->bytes ? a->bytes : 1;
+  return (uint32_t)((a->at + n - 1) / lf_zone_size());
+}
+
+/* Under the lock: nobody refers to it, here or in a fork. What is left to be
+ * done without the lock is finish's. */
+static void forget(lf_array *a) {
+  if (a->base)
+    return;
+  del_root(a);
+  lf_list_del(&a->taken);
+  if (lf_is_foreign(a->generation))
+    return;
+  if (a->orphan)
+    for (uint32_t z = first_zone(a); z <= last_zone(a); z++)
+      if (wards[z] > 0 && --wards[z] == 0)
+        wards[z] = GOING;
+  if (!a->giver)
+    return;
+  a->next = a->giver->dropped;
+  atomic_store(&a->giver->dropped, a);
+  if (!a->next)
+    a->giver->rouse(a->giver);
+}
+
+static void free_wards(const lf_array *a) {
+  for (uint32_t z = first_zone(a); z <= last_zone(a); z++) {
+    uint32_t going = GOING;
+    if (atomic_compare_exchange_strong(&wards[z], &going, 0))
+      lf_zone_free(z);
+  }
+}
+
+/* Without the lock, after forget; 'dropped': the giver is to be told. */
+static void finish(lf_array *a, bool dropped) {
+  if (dropped)
+    return;
+  bool foreign = lf_is_foreign(a->generation);
+  if (a->extent && !foreign)
+    lf_heap_give(a->extent);
+  if (a->orphan && !foreign)
+    free_wards(a);
+  if (a->base)
+    lf_array_unref(a->base);
+  lf_free(a);
+}
+
+/* The last reference, as it seems. */
+static void unref_last(lf_array *a) {
+  take_lock();
+  bool last = atomic_fetch_sub(&a->refs, 1) == 1;
+  bool foreign = lf_is_foreign(a->generation);
+  if (last && !foreign && is_held(a, UINT64_MAX)) {
+    a->death = epochs;
+    lf_list_add(&limbo, &a->limbo);
+    last = false;
+  }
+  bool dropped = a->giver && !foreign;
+  if (last)
+    forget(a);
+  give_lock();
+  if (last)
+    finish(a, dropped);
+}
+
+void lf_array_unref(void *array) {
+  lf_array *a = array;
+  size_t n = atomic_load_explicit(&a->refs, memory_order_relaxed);
+  while (n > 1)
+    if (atomic_compare_exchange_weak_explicit(
+            &a->refs, &n, n - 1, memory_order_release, memory_order_relaxed))
+      return;
+  unref_last(a);
+}
+
+lf_array_stats lf_array_stat(void) {
+  take_lock();
+  size_t n = roots.n;
+  give_lock();
+  return (lf_array_stats){n, lf_heap_used()};
+}
+
+/* --- Forks --- */
+
+/* Frees what was kept for forks that are over. */
+static void sweep_limbo(void) {
+  lf_link gone, *l, *next;
+  lf_list_init(&gone);
+  take_lock();
+  for (l = limbo.next; l != &limbo; l = next) {
+    lf_array *a = lf_container_of(l, lf_array, limbo);
+    next = l->next;
+    if (is_held(a, a->death))
+      continue;
+    lf_list_del(l);
+    lf_list_add(&gone, l);
+  }
+  while ((l = lf_list_pop(&gone))) {
+    lf_array *a = lf_container_of(l, lf_array, limbo);
+    bool dropped = a->giver != NULL;
+    forget(a);
+    give_lock();
+    finish(a, dropped);
+    take_lock();
+  }
+  give_lock();
+}
+
+void lf_hold_begin(lf_hold *hold) {
+  lf_list_init(&hold->link);
+  hold->epoch = UINT64_MAX; /* whatever is made until it forks */
+  take_lock();
+  lf_list_add(&holds, &hold->link);
+  give_lock();
+}
+
+void lf_hold_since(lf_hold *hold) {
+  take_lock();
+  hold->epoch = ++epochs;
+  give_lock();
+}
+
+void lf_hold_end(lf_hold *hold) {
+  take_lock();
+  lf_list_del(&hold->link);
+  give_lock();
+  sweep_limbo();
+}
+
+/* --- From and to others --- */
+
+bool lf_array_is_from(lf_array *root, const lf_giver *giver) {
+  take_lock();
+  bool from = root->giver == giver && !lf_is_foreign(root->generation);
+  give_lock();
+  return from;
+}
+
+bool lf_array_is_inherited(const lf_array *root) {
+  return lf_is_foreign(root->generation);
+}
+
+/* Can it be, by its numbers? */
+static bool is_sane(const lf_array_name *n) {
+  uint64_t end = lf_arena_size();
+  if (n->type >= LF_A_TYPES || n->at == 0 || n->at % LF_HEAP_ALIGN != 0 ||
+      n->at >= end || n->size > end - n->at)
+    return false;
+  uint64_t length = n->size / lf_element_size((lf_element)n->type);
+  return n->skip <= length && n->length <= length - n->skip;
+}
+
+/* Under the lock: it is the giver's from now on. */
+static void note_taken(lf_array *a, lf_giver *giver) {
+  a->generation = lf_generation;
+  a->giver = giver;
+  a->names = 1;
+  lf_list_del(&a->taken);
+  lf_list_add(&giver->taken, &a->taken);
+}
+
+/* Under the lock: a root that was not known yet, without a reference. */
+static lf_array *import(lf_giver *giver, const lf_array_name *n) {
+  lf_element type = (lf_element)n->type;
+  lf_array *a = object_new(type, n->size / lf_element_size(type));
+  if (!a)
+    return NULL;
+  if (add_root(a, n->at) != 0) {
+    lf_free(a);
+    return NULL;
+  }
+  atomic_store(&a->refs, 0);
+  note_taken(a, giver);
+  return a;
+}
+
+/* Under the lock: the root, perhaps without a reference yet. */
+static lf_array *find_root(lf_giver *giver, const lf_array_name *n) {
+  lf_entry *e = lf_table_find(&roots, n->at);
+  lf_array *a = e ? e->value : NULL;
+  bool foreign = a && lf_is_foreign(a->generation);
+  if (!n->given)
+    return a;
+  if (foreign && atomic_load(&a->refs) == 0) { /* it was about to go */
+    del_root(a);
+    lf_list_del(&a->taken);
+    lf_free(a);
+    a = NULL;
+  }
+  if (!a)
+    return import(giver, n);
+  if (foreign)
+    note_taken(a, giver);
+  else if (a->giver == giver)
+    a->names++;
+  else
+    return NULL;
+  return a;
+}
+
+/* All of the root, or a view of it. Takes over the reference. */
+static lf_array *view_of(lf_array *root, const lf_array_name *n) {
+  if (n->type != root->type || n->skip + n->length > root->length) {
+    lf_array_unref(root);
+    return NULL;
+  }
+  if (n->length == root->length && n->readonly == root->readonly)
+    return root;
+  lf_array *a = lf_array_view(root, n->skip, n->length, n->readonly);
+  lf_array_unref(root);
+  return a;
+}
+
+lf_array *lf_array_find(lf_giver *giver, const lf_array_name *n) {
+  if (!is_sane(n) || !lf_arena_touch(n->at, n->size))
+    return NULL;
+  take_lock();
+  lf_array *root = find_root(giver, n);
+  if (root && atomic_fetch_add(&root->refs, 1) == 0)
+    lf_list_del(&root->limbo);
+  give_lock();
+  return root ? view_of(root, n) : NULL;
+}
+
+lf_array *lf_array_take_dropped(lf_giver *giver) {
+  take_lock();
+  lf_array *chain = giver->dropped;
+  atomic_store(&giver->dropped, NULL);
+  give_lock();
+  return chain;
+}
+
+void lf_array_put_dropped(lf_giver *giver, lf_array *chain) {
+  lf_array *last = chain;
+  while (last->next)
+    last = last->next;
+  take_lock();
+  last->next = giver->dropped;
+  atomic_store(&giver->dropped, chain);
+  give_lock();
+}
+
+/* Under the lock: what the dead have given stays for now. */
+static void orphan_all(lf_giver *giver) {
+  lf_link *l;
+  while ((l = lf_list_pop(&giver->taken))) {
+    lf_array *a = lf_container_of(l, lf_array, taken);
+    a->giver = NULL;
+    a->orphan = true;
+    for (uint32_t z = first_zone(a); z <= last_zone(a); z++)
+      wards[z]++;
+  }
+}
+
+void lf_array_bury(lf_giver *giver, uint32_t owner) {
+  uint16_t zones[LF_ZONES];
+  uint32_t n = 0, empty = 0;
+  take_lock();
+  if (giver)
+    orphan_all(giver);
+  if (owner)
+    n = lf_owner_bury(owner, zones);
+  for (uint32_t i = 0; i < n; i++)
+    if (wards[zones[i]] == 0)
+      zones[empty++] = zones[i];
+  give_lock();
+  for (uint32_t i = 0; i < empty; i++)
+    lf_zone_free(zones[i]);
+}
