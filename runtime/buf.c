@@ -5,6 +5,9 @@
 
 #include "mem.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 enum { KEEP = LF_LIMIT(4096, 256) }; /* bytes that reset does not give back */
 
 void lf_buf_init(lf_buf *buf, void *storage, size_t size) {
@@ -137,4 +140,16 @@ uint64_t lf_hash(const void *p, size_t len) {
   for (; len > 0; bytes++, len--)
     h = (h ^ *bytes) * 0x100000001b3u;
   return h ^ (h >> 32);
+}
+
+int lf_buf_print(lf_buf *buf, const char *format, ...) {
+  char text[1024];
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  size_t len = n < 0                     ? 0
+               : (size_t)n < sizeof text ? (size_t)n
+                                         : sizeof text - 1;
+  return lf_buf_put(buf, text, len);
 }

@@ -56,6 +56,11 @@ int lf_buf_append(lf_buf *to, lf_buf *from);
 /* Forgets what is behind the first 'len' bytes. */
 void lf_buf_cut(lf_buf *buf, size_t len);
 
+/* Appends formatted text without its zero, cut at 1023 bytes. 0 or LF_ENOMEM.
+ */
+int lf_buf_print(lf_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* A hash of the bytes: FNV-1a, 64 bit (Fowler, Noll, Vo), a word at a time. */
 uint64_t lf_hash(const void *bytes, size_t len);
 

@@ -28,7 +28,8 @@ included() {
 
 # A file includes only what stands to its left; task.c needs to know how what
 # a task refers to is given back, and pool.c is one of those that crew.h is for.
-runtime_order=(base mem buf table code thread fork arena heap array peer ring
+runtime_order=(base mem buf table similar clex ctype cexpr cwords cnames cread
+  cspec cform cdecl code thread fork arena heap array peer ring
   task waitset cycle vm pool wire
   job crew fleet nested remote launch keeper host take worker child)
 runtime_exceptions='task.c:pool.h task.c:job.h pool.c:crew.h pool.c:fleet.h pool.c:remote.h'
