@@ -129,6 +129,7 @@ local function build_helpers(cc)
   return output("mkdir -p " .. BUILD)
     and compile("-shared -fPIC", "clock.c", "benchclock.so", "")
     and compile("", "baseline.c", "baseline", libs)
+    and compile("", "native.c", "native", "-lffi -lm -pthread")
 end
 
 -- The interpreter itself, not a wrapper that a version manager put there.
@@ -143,6 +144,7 @@ end
 -- was found. A tool that is missing is said once and has no entry.
 local function find_tools()
   local tools, versions = { dir = quote(dir) }, {}
+  tools.plugins = quote(os.getenv("LFUT_PLUGINS") or "./.libs")
   local function offer(name, what, command, probe)
     local version = output(probe .. " 2>&1")
     if version then
@@ -162,6 +164,7 @@ local function find_tools()
   offer("python", "python3", python, python .. " --version")
   if build_helpers(cc) then
     offer("c", "C", "./" .. BUILD .. "/baseline", cc .. " --version")
+    tools.cnative = "./" .. BUILD .. "/native"
   else
     say("C is missing (the helpers did not compile): its column stays empty")
   end

@@ -225,6 +225,57 @@ figure {
   },
 }
 
+-- Native tasks --------------------------------------------------------------
+
+figure {
+  name = "native-submit", unit = "tasks/s", size = 100000,
+  about = "submit + result of 100 000 calls of a C function, 2 workers",
+  lfut = "$lfut $dir/lfut/native_submit.lua $size ThreadPoolExecutor native",
+  against = {
+    { "lua tasks",
+      "$lfut $dir/lfut/native_submit.lua $size ThreadPoolExecutor lua",
+      at_least = 1 },
+  },
+}
+
+figure {
+  name = "native-map", unit = "items/s", size = 1000000,
+  about = "map of libm's fabs over an array of 10^6, to a list",
+  lfut = "$lfut $dir/lfut/native_map.lua $size map",
+  against = {
+    { "calls in a loop", "$lfut $dir/lfut/native_map.lua $size loop",
+      at_least = 5 },
+    { "C, ffi_call", "$cnative ffi $size", at_least = 0.5 },
+  },
+}
+
+figure {
+  name = "array-sum", unit = "B/s", size = 10000000, quick = 10000000,
+  about = "the sum of an array of 10^7 doubles by the plugin vec, 2 workers",
+  lfut = "$lfut $dir/lfut/array_sum.lua $size $plugins",
+  against = {
+    { "C, 2 threads", "$cnative sum $size", at_least = 0.8 },
+  },
+}
+
+figure {
+  name = "array-pass", unit = "s", size = 800000000, quick = 800000000,
+  about = "an array of 800 MB to a worker process, its length back",
+  lfut = "$lfut $dir/lfut/array_pass.lua $size",
+  against = {
+    { "8 bytes", "$lfut $dir/lfut/array_pass.lua 8", at_most = 1.1 },
+  },
+}
+
+figure {
+  name = "native-mandelbrot", unit = "s", size = 1000, quick = 500,
+  about = "the Mandelbrot set by the plugin, 2 workers",
+  lfut = "$lfut $dir/lfut/native_mandelbrot.lua $size $plugins",
+  against = {
+    { "C, 2 threads", "$cnative mandelbrot $size", at_most = 1.1 },
+  },
+}
+
 -- What it costs to be there -------------------------------------------------
 
 figure {

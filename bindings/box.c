@@ -3,6 +3,8 @@
  * See box.h. */
 #include "box.h"
 
+#include "../runtime/mem.h"
+
 static int box_gc(lua_State *L) {
   lfb_box *b = lua_touserdata(L, 1);
   if (b->content)
@@ -20,4 +22,17 @@ lfb_box *lfb_push_box(lua_State *L, void (*free_content)(void *content)) {
   }
   lua_setmetatable(L, -2);
   return b;
+}
+
+static void free_buf(void *buf) {
+  lf_buf_fini(buf);
+  lf_free(buf);
+}
+
+lf_buf *lfb_push_buf(lua_State *L) {
+  lfb_box *box = lfb_push_box(L, free_buf);
+  box->content = lf_zalloc(sizeof(lf_buf));
+  if (!box->content)
+    luaL_error(L, "not enough memory");
+  return box->content;
 }

@@ -7,6 +7,8 @@
 
 #include "compat.h"
 
+#include "../runtime/buf.h"
+
 typedef struct {
   void *content; /* NULL: nothing to free */
   void (*free)(void *content);
@@ -14,5 +16,8 @@ typedef struct {
 
 /* Pushes an empty box. */
 lfb_box *lfb_push_box(lua_State *L, void (*free_content)(void *content));
+
+/* Pushes a box with an empty buffer. Raises on lack of memory. */
+lf_buf *lfb_push_buf(lua_State *L);
 
 #endif

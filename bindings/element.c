@@ -38,30 +38,33 @@ static double double_of(uint64_t bits) {
   return d;
 }
 
-static void push_bits(lua_State *L, lf_element type, uint64_t bits) {
+static lua_Integer integer_of(lf_element type, uint64_t bits) {
   switch (type) {
   case LF_A_INT8:
-    lua_pushinteger(L, (int8_t)bits);
-    break;
+    return (int8_t)bits;
   case LF_A_INT16:
-    lua_pushinteger(L, (int16_t)bits);
-    break;
+    return (int16_t)bits;
   case LF_A_INT32:
-    lua_pushinteger(L, (int32_t)bits);
-    break;
-  case LF_A_FLOAT:
-    lua_pushnumber(L, float_of(bits));
-    break;
-  case LF_A_DOUBLE:
-    lua_pushnumber(L, double_of(bits));
-    break;
+    return (int32_t)bits;
   default: /* unsigned ones are loaded so */
-    lua_pushinteger(L, (lua_Integer)bits);
+    return (lua_Integer)bits;
   }
 }
 
+lua_Integer lfb_integer_element(const lf_array *a, size_t i) {
+  return integer_of(a->type, load(a, i));
+}
+
+lua_Number lfb_float_element(const lf_array *a, size_t i) {
+  uint64_t bits = load(a, i);
+  return a->type == LF_A_FLOAT ? (lua_Number)float_of(bits) : double_of(bits);
+}
+
 void lfb_push_element(lua_State *L, const lf_array *a, size_t i) {
-  push_bits(L, a->type, load(a, i));
+  if (a->type == LF_A_FLOAT || a->type == LF_A_DOUBLE)
+    lua_pushnumber(L, lfb_float_element(a, i));
+  else
+    lua_pushinteger(L, lfb_integer_element(a, i));
 }
 
 /* --- Taking --- */
@@ -190,5 +193,5 @@ void lfb_add_element(lua_State *L, lf_array *a, size_t i, uint64_t bits) {
   default:
     old = __atomic_fetch_add((bits64 *)a->data + i, bits, __ATOMIC_SEQ_CST);
   }
-  push_bits(L, a->type, old);
+  lua_pushinteger(L, integer_of(a->type, old));
 }

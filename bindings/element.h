@@ -12,6 +12,10 @@
 /* The i-th element, counted from 0. */
 void lfb_push_element(lua_State *L, const lf_array *array, size_t i);
 
+/* The same as a number in C: of the integer types, of the others. */
+lua_Integer lfb_integer_element(const lf_array *array, size_t i);
+lua_Number lfb_float_element(const lf_array *array, size_t i);
+
 /* The value at 'idx' as the bits of such an element, in the lowest bytes.
  * False: it does not fit, and why is at the top. */
 bool lfb_take_element(lua_State *L, int idx, lf_element type, uint64_t *bits);

@@ -6,11 +6,14 @@
 #include <signal.h>
 #include <string.h>
 
+#include "../runtime/gate.h"
 #include "../runtime/mem.h"
 #include "box.h"
 #include "error.h"
 #include "future.h"
 #include "map.h"
+#include "native.h"
+#include "native_task.h"
 #include "options.h"
 #include "output.h"
 #include "pack.h"
@@ -299,7 +302,11 @@ static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_cycle_begin(waiting, &in.waits, path, sizeof path);
   lf_task_start(task);
   lf_worker_count_started(vm->worker);
+  if (task->gate)
+    lf_gate_enter(task->gate);
   lfb_vmops.run(vm, lf_task_ref(task));
+  if (task->gate)
+    lf_gate_leave(task->gate);
   lf_cycle_end(waiting);
 }
 
@@ -312,18 +319,39 @@ lf_pool *lfb_wire(lf_pool *pool) {
   return pool;
 }
 
-/* Pushes a future for the call of what is at 2 with what follows: n values. */
+/* The task is to call the C function with the n values from 3 on. */
+static void pack_native_call(lua_State *L, lfb_state *S, lf_native *native,
+                             lf_task *task, int n) {
+  lf_pool *pool = task->pool;
+  lfb_check_threads(L, S, native, pool);
+  lfb_native_pack(L, S, native, 3, n, lfb_wire(pool), &task->data);
+  task->code = lf_code_ref(native->code);
+  task->gate = lfb_native_gate(native, pool);
+}
+
+/* Pushes a future for the call of what is at 2 with what follows: n values with
+ * it. */
 static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {
   lf_task **slot = lfb_new_future(L);
   lf_task *task = *slot = lf_task_new(pool);
   if (!task)
     luaL_error(L, "not enough memory");
+  lf_native *native = lfb_test_native(L, S, 2);
+  if (native) {
+    pack_native_call(L, S, native, task, n - 1);
+    return task;
+  }
   lfb_label label = lfb_arguments;
   label.wire = lfb_wire(pool);
   lfb_pack(L, S, &task->data, 2, n, &label, &task->code);
   if (label.wire)
     lfb_start_tell(S, pool);
   return task;
+}
+
+static lf_place place_of(lua_State *L, lfb_state *S) {
+  lf_native *native = lfb_test_native(L, S, 2);
+  return native ? lfb_native_place(native) : LF_NEAR;
 }
 
 /* exe:submit(fn, ...) */
@@ -338,7 +366,7 @@ static int executor_submit(lua_State *L) {
     run_inline(L, S, exe, task);
     return 1;
   }
-  int err = lf_pool_submit(exe->pool, task, LF_NEAR);
+  int err = lf_pool_submit(exe->pool, task, place_of(L, S));
   if (err)
     return lfb_raise_code(L, err, exe->pool);
   return 1;

@@ -127,6 +127,19 @@ static int future_exception(lua_State *L) {
   return exception_k(L, LUA_OK, lfb_check_deadline(L, 2));
 }
 
+/* f:progress(): how much is done, of how much; nil if nothing was said. */
+static int future_progress(lua_State *L) {
+  double done, total;
+  lf_task_progress(lfb_check_future(L, 1), &done, &total);
+  if (total == 0) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_pushnumber(L, done);
+  lua_pushnumber(L, total);
+  return 2;
+}
+
 /* --- Looking, cancelling --- */
 
 /* f:traceback() */
@@ -232,6 +245,7 @@ void lfb_future_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {
       {"result", lfb_future_result},
       {"exception", future_exception},
+      {"progress", future_progress},
       {"traceback", future_traceback},
       {"cancel", future_cancel},
       {"cancelled", future_cancelled},

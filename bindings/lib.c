@@ -5,11 +5,13 @@
 
 #include "array.h"
 #include "completed.h"
+#include "convert.h"
 #include "error.h"
 #include "executor.h"
 #include "future.h"
 #include "helpers.h"
 #include "map.h"
+#include "native.h"
 #include "pack.h"
 #include "process.h"
 #include "source.h"
@@ -31,6 +33,7 @@ const lfb_handle_class lfb_handles[] = {
     {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
     {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
     {LFB_THREAD, lfb_thread_ref, lfb_thread_unref, lfb_push_thread},
+    {LFB_OUT, ref_array, lf_array_unref, lfb_push_out},
     {LFB_ARRAY, ref_array, lf_array_unref, lfb_push_array},
     {0, NULL, NULL, NULL}};
 
@@ -74,6 +77,9 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
       {"InlineExecutor", lfb_inline_executor},
       {"Process", lfb_process},
       {"Thread", lfb_thread},
+      {"load", lfb_load},
+      {"plugin", lfb_plugin},
+      {"Out", lfb_out},
       {"Array", lfb_array_make},
       {"wait", lfb_wait_futures},
       {"as_completed", lfb_as_completed},
@@ -88,6 +94,8 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_completed_open(L, S);
   lfb_process_open(L, S);
   lfb_thread_open(L, S);
+  lfb_convert_open(L, S);
+  lfb_native_open(L, S);
   lfb_array_open(L, S);
   lua_newtable(L);
   lfb_setfuncs(L, S, functions);

@@ -10,6 +10,8 @@
 #include "closure.h"
 #include "error.h"
 #include "executor.h"
+#include "native.h"
+#include "native_task.h"
 #include "options.h"
 #include "pack.h"
 #include "setup.h"
@@ -109,9 +111,17 @@ int lfb_loop_gc(lua_State *L) {
   return 0;
 }
 
-static void free_buf(void *buf) {
-  lf_buf_fini(buf);
-  lf_free(buf);
+/* Pushes where an indexed loop finds its items; else nil. */
+static void push_first(lua_State *L, const lfb_loop *l) {
+  const lfb_source *s = &l->source;
+  if (!lfb_loop_is_indexed(l))
+    lua_pushnil(L);
+  else if (s->kind == LFB_ELEMENTS)
+    lua_pushvalue(L, 3);
+  else if (s->floats)
+    lua_pushnumber(L, s->ffirst);
+  else
+    lua_pushinteger(L, s->first);
 }
 
 /* The job: the function at 'fn', what to do with its results, the range. */
@@ -119,20 +129,12 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
                        int fn, int combine, lfb_sink sink, const options *o) {
   int top = lua_gettop(L);
   const lfb_source *s = &l->source;
-  lfb_box *box = lfb_push_box(L, free_buf);
-  lf_buf *setup = box->content = lf_zalloc(sizeof *setup);
-  if (!setup)
-    luaL_error(L, "not enough memory");
+  lf_buf *setup = lfb_push_buf(L);
   lf_code *code = NULL;
-  bool range = s->kind == LFB_RANGE && !l->star;
+  lf_native *native = lfb_test_native(L, lfb_self(L), fn);
   lua_pushvalue(L, fn);
   lua_pushinteger(L, sink);
-  if (range && s->floats)
-    lua_pushnumber(L, s->ffirst);
-  else if (range)
-    lua_pushinteger(L, s->first);
-  else
-    lua_pushnil(L);
+  push_first(L, l);
   if (s->floats)
     lua_pushnumber(L, s->fstep);
   else
@@ -150,12 +152,17 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &label, NULL);
   if (label.wire)
     lfb_start_tell(lfb_self(L), label.wire);
-  if (lua_isfunction(L, fn) && !lua_iscfunction(L, fn))
+  if (native)
+    code = native->code;
+  else if (lua_isfunction(L, fn) && !lua_iscfunction(L, fn))
     code = lfb_code_of(L, lfb_self(L), fn);
   lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
                            o->unordered ? LF_UNORDERED : LF_ORDERED);
   if (!job)
     luaL_error(L, "not enough memory");
+  if (native)
+    lf_job_restrict(job, lfb_native_gate(native, exe->pool),
+                    lfb_native_place(native) == LF_HOME);
   lua_settop(L, top);
   return job;
 }
@@ -167,6 +174,9 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   options o = check_options(L, opts);
+  lf_native *native = lfb_test_native(L, S, 2);
+  if (native)
+    lfb_check_threads(L, S, native, exe->pool);
   lfb_poll(L, S);
   lfb_check_accepts(L, exe->pool);
   lfb_loop *l = lua_newuserdatauv(L, sizeof *l, LFB_LOOP_VALUES);
@@ -298,7 +308,7 @@ static uint64_t room(lfb_loop *l) {
   uint64_t window = l->buffersize;
   if (!window) {
     window = lf_job_window(l->job);
-    if (l->source.kind != LFB_RANGE && window > WINDOW)
+    if (!lfb_loop_is_indexed(l) && window > WINDOW)
       window = WINDOW;
   }
   uint64_t ahead = l->pulled - l->consumed;
@@ -322,7 +332,7 @@ void lfb_loop_supply(lua_State *L, lfb_loop *l, int self) {
   uint64_t n = room(l);
   if (n == 0)
     return;
-  if (l->source.kind == LFB_RANGE && !l->star) {
+  if (lfb_loop_is_indexed(l)) {
     uint64_t left = l->source.total - l->pulled;
     l->pulled += n < left ? n : left;
     lf_job_supply(l->job, NULL, l->pulled);
@@ -368,6 +378,30 @@ void lfb_loop_drop_chunk(lfb_loop *l) {
   l->chunk = NULL;
 }
 
+/* Pushes the number of an entry of that kind. */
+LF_INLINE void push_number(lua_State *L, lfb_loop *l, lfb_entry kind) {
+  lua_Integer i;
+  lua_Number n;
+  memcpy(&i, l->at, sizeof i);
+  memcpy(&n, l->at, sizeof n);
+  l->at += sizeof n;
+  if (kind == LFB_ITEM_INTEGER)
+    lua_pushinteger(L, i);
+  else
+    lua_pushnumber(L, n);
+}
+
+void lfb_loop_list_numbers(lua_State *L, lfb_loop *l, int list) {
+  const lf_chunk *c = l->chunk;
+  uint64_t before = l->read;
+  while (l->read < c->finished && *l->at >= LFB_ITEM_INTEGER) {
+    lfb_entry kind = (lfb_entry)*l->at++;
+    push_number(L, l, kind);
+    lua_rawseti(L, list, (lua_Integer)(c->first + ++l->read));
+  }
+  l->consumed += l->read - before;
+}
+
 /* Reads the next entry of the chunk. True: its results are pushed, *n of them;
  * false: an error value, and above it its traceback or nil. */
 bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
@@ -378,6 +412,11 @@ bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
     return false;
   }
   uint64_t kind = entry_kind(l);
+  if (kind >= LFB_ITEM_INTEGER) {
+    push_number(L, l, (lfb_entry)kind);
+    *n = 1;
+    return true;
+  }
   *n = lfb_unpack(L, lfb_self(L), &l->at, NULL);
   if (kind == LFB_ITEM_RESULT)
     return true;

@@ -36,6 +36,12 @@ typedef struct {
   uint64_t read;           /* entries read */
 } lfb_loop;
 
+/* Do the workers find their items by their numbers, in a range or an array? */
+static inline bool lfb_loop_is_indexed(const lfb_loop *l) {
+  return !l->star &&
+         (l->source.kind == LFB_RANGE || l->source.kind == LFB_ELEMENTS);
+}
+
 /* Pushes the loop over the items at 3 with the function at 2 of the executor at
  * 1, and lets the workers begin. 'star': each item is a table of arguments;
  * 'combine', 'opts': where these are, 0 for none. Raises. */
@@ -71,6 +77,10 @@ bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, lfb_progress how,
 /* Reads the next entry of the chunk. True: its results are pushed, *n of them;
  * false: an error value, and above it its traceback or nil. */
 bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n);
+
+/* Reads entries that are a number each, as many as follow, into the list at
+ * 'list', at their positions. */
+void lfb_loop_list_numbers(lua_State *L, lfb_loop *l, int list);
 
 /* Raises the error value below the traceback at the top. */
 int lfb_loop_raise(lua_State *L);

@@ -14,6 +14,7 @@
 #include "error.h"
 #include "lib.h"
 #include "names.h"
+#include "native_task.h"
 #include "output.h"
 #include "pack.h"
 #include "part.h"
@@ -80,6 +81,7 @@ static int task_exit(lua_State *L) {
  * it run. */
 typedef struct frame {
   struct lf_vm *vm;
+  bool native; /* no Lua runs */
   struct frame *below;
 } frame;
 
@@ -88,7 +90,8 @@ static _Thread_local frame *volatile frames;
 void lfb_interrupt_here(void) {
   for (frame *f = frames; f; f = f->below) {
     f->vm->interrupted = 1;
-    set_doom_hook(f->vm->running);
+    if (!f->native)
+      set_doom_hook(f->vm->running);
   }
 }
 
@@ -270,8 +273,7 @@ static int pack_refusal(lua_State *L) {
   return 0;
 }
 
-/* What is said when there is no memory to say more: needs none. */
-static void put_memory_error(lf_buf *data) {
+void lfb_put_memory_error(lf_buf *data) {
   static const char text[] = "not enough memory";
   unsigned char head[] = {1, LFB_T_SHORT, sizeof text - 1};
   lf_buf_reset(data);
@@ -287,7 +289,7 @@ void lfb_pack_failure(lfb_run *r, lf_buf *data, char **trace) {
       (lfb_try(r->vm, pack_failure, &f) || lfb_try(r->vm, pack_refusal, &f));
   luaL_unref(r->vm->L, LUA_REGISTRYINDEX, f.value);
   if (!ok)
-    put_memory_error(data);
+    lfb_put_memory_error(data);
   *trace = f.trace;
 }
 
@@ -378,7 +380,7 @@ static void go(lfb_run *r, int nargs) {
   lfb_run *outer = vm->current;
   lua_State *running = vm->running;
   bool yielded = vm->yields;
-  frame here = {vm, frames};
+  frame here = {vm, false, frames};
   vm->running = r->co;
   vm->current = r;
   atomic_signal_fence(memory_order_seq_cst); /* a signal finds it complete */
@@ -398,7 +400,7 @@ static void go(lfb_run *r, int nargs) {
 
 /* The run could not be begun for lack of memory. */
 static void fail_unstarted(struct lf_vm *vm, lf_task *task) {
-  put_memory_error(&task->data);
+  lfb_put_memory_error(&task->data);
   lf_worker_end(vm->worker, task, LF_FAILED);
 }
 
@@ -411,10 +413,24 @@ bool lfb_run_ready(lfb_run *r) {
   return lfb_try(r->vm, ensure_co, r);
 }
 
+void lfb_run_native_part(struct lf_vm *vm, lf_job *job, lf_chunk *chunk) {
+  frame here = {vm, true, frames};
+  frames = &here;
+  lfb_native_part(vm, job, chunk);
+  frames = here.below;
+}
+
 static void vm_run(struct lf_vm *vm, lf_task *task) {
   vm->interrupted = 0;
   if (task->job) {
     lfb_part_run(vm, task);
+    return;
+  }
+  if (lfb_is_native_task(task)) {
+    frame here = {vm, true, frames};
+    frames = &here;
+    lfb_native_run(vm, task);
+    frames = here.below;
     return;
   }
   lfb_run *r = lfb_run_new(vm, task);

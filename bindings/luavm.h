@@ -29,15 +29,16 @@ typedef struct lfb_run {
   void *watched;
   bool waiting;
   /* A part of a parallel loop (part.c). */
-  lf_chunk *chunk;           /* NULL: a task of its own */
-  lf_job *job;               /* a reference */
-  int setup;                 /* registry: the job's function and options */
-  const unsigned char *item; /* the next packed one */
-  lua_Number first, step;    /* else a range of floats */
-  uint64_t position;         /* of the next item */
-  int sink;                  /* lfb_sink */
-  size_t mark;               /* end of the output's last complete entry */
-  int64_t since;             /* when it began */
+  lf_chunk *chunk;              /* NULL: a task of its own */
+  lf_job *job;                  /* a reference */
+  int setup;                    /* registry: the job's function and options */
+  const unsigned char *item;    /* the next packed one */
+  const struct lf_array *array; /* else its elements; borrowed */
+  lua_Number first, step;       /* else a range of floats */
+  uint64_t position;            /* of the next item */
+  int sink;                     /* lfb_sink */
+  size_t mark;                  /* end of the output's last complete entry */
+  int64_t since;                /* when it began */
   /* Not empty: it must end with this error, whatever it does. */
   char doom[64];
 } lfb_run;
@@ -99,6 +100,9 @@ void lfb_replace_functions(lua_State *L, lfb_state *S);
  * memory. */
 lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task);
 
+/* lfb_native_part, so that an interruption reaches it. */
+void lfb_run_native_part(struct lf_vm *vm, lf_job *job, lf_chunk *chunk);
+
 /* Gives it a coroutine; false: no memory. */
 bool lfb_run_ready(lfb_run *run);
 
@@ -108,6 +112,9 @@ void lfb_run_start(lfb_run *run, lua_CFunction body);
 void lfb_run_free(lfb_run *run);
 
 void lfb_exchange_globals(lua_State *L, int ref, bool save);
+
+/* Resets 'data' to the packed error value "not enough memory"; needs none. */
+void lfb_put_memory_error(lf_buf *data);
 
 /* The error value at the top of the run's coroutine, packed into 'data' (empty
  * at first) with its traceback, which the caller owns, in '*trace'. */

@@ -90,6 +90,11 @@ static int loop_call(lua_State *L) {
 static void list_chunk(lua_State *L, lfb_loop *l) {
   while (l->chunk) {
     int n = 0;
+    lfb_loop_list_numbers(L, l, 2);
+    if (l->read == l->chunk->count) {
+      lfb_loop_drop_chunk(l);
+      return;
+    }
     lua_Integer i = (lua_Integer)(l->chunk->first + l->read + 1);
     bool ok = lfb_loop_read(L, l, &n);
     l->consumed++;
@@ -233,7 +238,7 @@ static int for_each_k(lua_State *L, int status, lua_KContext ctx) {
  * results to be kept. */
 static void supply_all(lua_State *L, lfb_loop *l) {
   (void)L;
-  if (l->source.kind != LFB_RANGE || l->star || l->buffersize)
+  if (!lfb_loop_is_indexed(l) || l->buffersize)
     return;
   l->pulled = l->source.total;
   lf_job_supply(l->job, NULL, l->pulled);

@@ -4,8 +4,10 @@
  * __lfut_pack. */
 #include "pack.h"
 
+#include "convert.h"
 #include "loan.h"
 #include "names.h"
+#include "native.h"
 #include "output.h"
 #include "packer.h"
 #include "setup.h"
@@ -219,9 +221,10 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
 /* Arrays are everywhere. Of executors, a worker process knows its own; of
  * futures, those that its program knows. */
 static bool can_cross(packer *P, int which, const void *object) {
-  if (!P->wire || lfb_handles[which].class == LFB_ARRAY)
+  lfb_class class = lfb_handles[which].class;
+  if (!P->wire || class == LFB_ARRAY || class == LFB_OUT)
     return true;
-  if (lfb_handles[which].class == LFB_FUTURE)
+  if (class == LFB_FUTURE)
     return P->wire != LFB_SOME_PROCESS && lf_pool_can_name(P->wire, object);
   return object == P->wire;
 }
@@ -283,9 +286,33 @@ static bool pack_by_metamethod(packer *P) {
   return true;
 }
 
+/* Libraries stay; other processes load what is named so. */
+static void put_code(packer *P, lfb_tag tag, lf_code *code) {
+  put(P, tag, &code, sizeof code);
+  if (P->wire)
+    put_ref(P, P->out->len - sizeof code, lf_code_ref(code), lf_code_unref);
+}
+
+/* A library, one of its functions, a pointer of C's? */
+static bool pack_native(packer *P) {
+  lua_State *L = P->L;
+  lf_library **library = lfb_test(L, P->S, -1, LFB_LIBRARY);
+  lf_native *n = lfb_test_native(L, P->S, -1);
+  lfb_pointer *pointer = lfb_test(L, P->S, -1, LFB_POINTER);
+  if (library)
+    put_code(P, LFB_T_LIBRARY, (*library)->code);
+  if (pointer)
+    put(P, LFB_T_POINTER, pointer, sizeof *pointer);
+  if (n) {
+    put_code(P, LFB_T_NATIVE, n->library->code);
+    put_u32(P, n->index);
+  }
+  return library || n || pointer;
+}
+
 static void pack_userdata(packer *P) {
   lua_State *L = P->L;
-  if (lfb_pack_seen(P))
+  if (pack_native(P) || lfb_pack_seen(P))
     return;
   luaL_checkstack(L, 10, "too many values to send");
   int standard = lfb_stdio_index(L, -1);

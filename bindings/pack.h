@@ -27,6 +27,9 @@ typedef enum {
   LFB_T_STDIO,   /* uint8: 0 stdin, 1 stdout, 2 stderr */
   LFB_T_LOAN,    /* pointer to a loan: a long string (loan.h) */
   LFB_T_SHARED,  /* pointer to code: a closure without upvalues */
+  LFB_T_LIBRARY, /* pointer to code */
+  LFB_T_NATIVE,  /* the same; uint32: a C function of that library */
+  LFB_T_POINTER, /* lfb_pointer */
   LFB_T_OBJECT,  /* uint32: one that occurred before */
   /* First occurrences; the object's number is the next one. */
   LFB_T_TABLE,      /* has a body */

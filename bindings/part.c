@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "../runtime/mem.h"
+#include "array.h"
 #include "drivers.lua.h"
+#include "element.h"
+#include "native_task.h"
 #include "pack.h"
 
 /* --- The job's function and options --- */
@@ -64,21 +67,35 @@ static int fetch_packed(lua_State *L) {
   return lfb_unpack(L, r->vm->S, &r->item, NULL);
 }
 
+static int fetch_element(lua_State *L) {
+  lfb_run *r = run_of(L);
+  lfb_push_element(L, r->array, (size_t)r->position++);
+  return 1;
+}
+
 static int fetch_number(lua_State *L) {
   lfb_run *r = run_of(L);
   lua_pushnumber(L, r->first + (lua_Number)r->position++ * r->step);
   return 1;
 }
 
+static int put_number(lua_State *L, lf_buf *out) {
+  lua_Number n = lua_tonumber(L, 1);
+  lua_Integer i = lua_tointeger(L, 1);
+  return lua_isinteger(L, 1) ? lfb_put_number(out, LFB_ITEM_INTEGER, &i)
+                             : lfb_put_number(out, LFB_ITEM_FLOAT, &n);
+}
+
 /* emit(...): an item's results */
 static int emit(lua_State *L) {
+  static const unsigned char kind = LFB_ITEM_RESULT;
   lfb_run *r = run_of(L);
   lf_buf *out = &r->chunk->out;
-  unsigned char *kind = lf_buf_room(out, 1);
-  if (!kind)
+  bool number = lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TNUMBER;
+  if ((number ? put_number(L, out) : lf_buf_put(out, &kind, 1)) != 0)
     return luaL_error(L, "not enough memory");
-  *kind = LFB_ITEM_RESULT;
-  lfb_pack(L, r->vm->S, out, 1, lua_gettop(L), &lfb_results, NULL);
+  if (!number)
+    lfb_pack(L, r->vm->S, out, 1, lua_gettop(L), &lfb_results, NULL);
   r->mark = out->len;
   r->chunk->finished++;
   return 0;
@@ -147,11 +164,12 @@ static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   }
   push_setup_value(L, setup, LFB_SETUP_FIRST);
   push_setup_value(L, setup, LFB_SETUP_STEP);
+  r->array = lfb_test_array(L, r->vm->S, -2); /* the setup keeps it */
   r->first = lua_tonumber(L, -2);
   r->step = lua_tonumber(L, -1);
   r->position = position;
   lua_pop(L, 2);
-  push_helper(L, r, fetch_number);
+  push_helper(L, r, r->array ? fetch_element : fetch_number);
 }
 
 static int part_done(lua_State *L, int status, lua_KContext ctx) {
@@ -192,8 +210,31 @@ int lfb_part_body(lua_State *L) {
   return 0;
 }
 
+static void give_up(lf_chunk *c, const char *why) {
+  c->failed = true;
+  (void)lf_buf_put(&c->why, why, strlen(why));
+}
+
+/* The chunk was run without the interpreter. */
+static void end_native(struct lf_vm *vm, lf_task *task, lf_job *job,
+                       lf_chunk *chunk, int64_t since) {
+  lf_job_done(job, chunk, lf_now() - since);
+  if (task)
+    lf_worker_end(vm->worker, task, LF_FINISHED);
+  else
+    lf_worker_count_finished(vm->worker);
+}
+
 static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
                   lf_chunk *chunk) {
+  int64_t since = lf_now();
+  lfb_run_native_part(vm, job, chunk);
+  if (vm->interrupted)
+    give_up(chunk, "interrupted!");
+  if (chunk->finished == chunk->count || chunk->failed) {
+    end_native(vm, task, job, chunk, since);
+    return;
+  }
   lfb_run *r = lfb_run_new(vm, task);
   if (!r || !lfb_run_ready(r)) {
     static const char text[] = "not enough memory";
@@ -209,8 +250,8 @@ static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
   r->chunk = chunk;
   r->job = lf_job_ref(job);
   r->setup = LUA_NOREF;
-  r->mark = 0;
-  r->since = lf_now();
+  r->mark = chunk->out.len;
+  r->since = since;
   lfb_run_start(r, lfb_part_body);
 }
 
@@ -252,11 +293,6 @@ static bool put_error(lfb_run *r) {
   lf_buf_fini(&value);
   lf_free(trace);
   return ok;
-}
-
-static void give_up(lf_chunk *c, const char *why) {
-  c->failed = true;
-  (void)lf_buf_put(&c->why, why, strlen(why));
 }
 
 void lfb_part_note(lfb_run *r, bool ok) {

@@ -218,7 +218,10 @@ void lfb_program_abandon(lua_State *L) {
     lfb_interrupt(S);
 }
 
+volatile int lfb_signalled;
+
 void lfb_program_signal(void) {
+  lfb_signalled = 1;
   lfb_interrupt_here(); /* tasks of an InlineExecutor */
   if (program_parker)
     lf_unpark(program_parker);

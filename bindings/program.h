@@ -35,6 +35,9 @@ void lfb_program_signal(void);
  * tasks. */
 void lfb_program_interrupt(lua_State *L);
 
+/* Ctrl-C has come; set in the signal's handler, reset by who looks at it. */
+extern volatile int lfb_signalled;
+
 /* Are there threads that the program has not waited for at its end? */
 bool lfb_program_busy(lua_State *L);
 

@@ -11,6 +11,7 @@
 
 #define RANGE "lfut.Range"
 #define ZIP "lfut.Zip"
+#define EXPECTED "table, array, range, zip or iterator function"
 
 static bool has_metatable(lua_State *L, int idx, const char *name) {
   if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
@@ -186,7 +187,7 @@ int lfb_zip(lua_State *L) {
   for (int i = 1; i <= n; i++)
     if (!lua_istable(L, i) && !is_callable(L, i) &&
         !lfb_test_array(L, lfb_self(L), i))
-      luaL_typeerror(L, i, "table, array, range, zip or iterator function");
+      luaL_typeerror(L, i, EXPECTED);
   lua_createtable(L, n, 1);
   lua_insert(L, 1);
   for (int i = n; i >= 1; i--)
@@ -258,10 +259,10 @@ static void open_table(lua_State *L, int idx, lfb_source *s) {
   lua_pushvalue(L, idx);
 }
 
-/* Its elements, which are read as a table's are. */
-static void open_array(lua_State *L, int idx, lfb_source *s) {
-  s->kind = LFB_TABLE;
-  s->known = s->at_call = true;
+/* Elements are read when their turn comes: others see the memory, too. */
+static void open_elements(lua_State *L, int idx, lfb_source *s) {
+  s->kind = LFB_ELEMENTS;
+  s->known = true;
   s->total = lfb_test_array(L, lfb_self(L), idx)->length;
   lua_pushvalue(L, idx);
 }
@@ -272,15 +273,15 @@ void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
     open_range(L, idx, s);
   } else if (has_metatable(L, idx, ZIP)) {
     open_zip(L, idx, s);
+  } else if (lfb_test_array(L, lfb_self(L), idx)) {
+    open_elements(L, idx, s);
   } else if (is_callable(L, idx)) {
     s->kind = LFB_FUNCTION;
     lua_pushvalue(L, idx);
   } else if (lua_istable(L, idx)) {
     open_table(L, idx, s);
-  } else if (lfb_test_array(L, lfb_self(L), idx)) {
-    open_array(L, idx, s);
   } else {
-    luaL_typeerror(L, idx, "table, array, range, zip or iterator function");
+    luaL_typeerror(L, idx, EXPECTED);
   }
 }
 
@@ -300,6 +301,7 @@ int lfb_source_next(lua_State *L, lfb_source *s, int kept) {
   uint64_t i = s->next++;
   switch (s->kind) {
   case LFB_TABLE:
+  case LFB_ELEMENTS:
     lua_geti(L, kept, (lua_Integer)i + 1);
     return 1;
   case LFB_RANGE:

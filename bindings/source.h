@@ -7,7 +7,13 @@
 
 #include "state.h"
 
-typedef enum { LFB_TABLE, LFB_RANGE, LFB_ZIP, LFB_FUNCTION } lfb_source_kind;
+typedef enum {
+  LFB_TABLE,
+  LFB_RANGE,
+  LFB_ELEMENTS, /* of an lfut.Array */
+  LFB_ZIP,
+  LFB_FUNCTION,
+} lfb_source_kind;
 
 typedef struct {
   lfb_source_kind kind;

@@ -19,6 +19,10 @@ typedef enum {
   LFB_COMPLETED,
   LFB_PROCESS,
   LFB_THREAD,
+  LFB_LIBRARY,
+  LFB_NATIVE,
+  LFB_POINTER,
+  LFB_OUT,
   LFB_ARRAY,
   LFB_CLASSES
 } lfb_class;
@@ -102,7 +106,8 @@ typedef enum {
   LFB_REF_IDS,        /* table -> identity, weak keys */
   LFB_REF_BY_ID,      /* identity -> table, weak values */
   LFB_REF_VERSIONS,   /* class -> hash of its description, weak keys */
-  LFB_REF_HANDLES,    /* pool -> its executor object, weak values */
+  LFB_REF_HANDLES,    /* pool -> its executor object, weak values; library and
+                         C function the same */
   LFB_REF_CALLBACKS,  /* callback -> {future, function} */
   LFB_REF_JOB,        /* a parallel loop's function and options (part.c) */
   LFB_REF_DRIVERS,    /* scripts/drivers.lua */

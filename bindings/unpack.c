@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "closure.h"
+#include "convert.h"
 #include "identity.h"
 #include "loan.h"
 #include "names.h"
+#include "native.h"
 #include "pack.h"
 #include "setup.h"
 
@@ -319,6 +321,21 @@ static void unpack_tagged(unpacker *U, unsigned tag) {
   case LFB_T_LOAN:
     lfb_push_loan(L, get_pointer(U));
     break;
+  case LFB_T_LIBRARY:
+    lfb_push_library(L, lfb_open_library(L, get_pointer(U)));
+    break;
+  case LFB_T_NATIVE: {
+    lf_library *l = lfb_open_library(L, get_pointer(U));
+    lfb_push_native(L, l->functions[get_u32(U)]);
+    break;
+  }
+  case LFB_T_POINTER: {
+    lfb_pointer p;
+    memcpy(&p, U->at, sizeof p);
+    U->at += sizeof p;
+    lfb_push_pointer(L, &p);
+    break;
+  }
   case LFB_T_SHARED:
     lfb_push_shared(L, U->S, get_pointer(U));
     break;

@@ -3,6 +3,7 @@
  * See wait.h. */
 #include "wait.h"
 
+#include "../runtime/gate.h"
 #include "../runtime/mem.h"
 #include "../runtime/remote.h"
 #include "error.h"
@@ -205,7 +206,7 @@ static void unwatch_asleep(sleeper *s, const lfb_wait_for *what) {
  * is pending and its turn would come on this worker anyway. */
 static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
-  if (!w || !t || t->pool != lf_worker_pool(w) || t->job ||
+  if (!w || !t || t->pool != lf_worker_pool(w) || t->job || t->gate ||
       (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
       lf_pool_in_caller(t->pool) || lf_stack_left() < LFB_STACK ||
       !lf_task_start(t))
@@ -261,6 +262,9 @@ static bool run_ready(lfb_state *S, lf_worker *w) {
   lfb_run *blocked = S->vm ? S->vm->current : NULL;
   lf_run *ready = lf_worker_ready(w);
   lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
+  struct lf_gate *gate = pinned ? pinned->gate : NULL;
+  if (gate && !lf_gate_admit(pinned))
+    return true;
   if (ready) {
     lf_task *task = lfb_run_task(lf_worker_vm(w), ready);
     run_on_top(w, blocked, ready, task ? lf_task_ref(task) : NULL);
@@ -273,6 +277,8 @@ static bool run_ready(lfb_state *S, lf_worker *w) {
   } else if (pinned) {
     lf_task_unref(pinned);
   }
+  if (gate)
+    lf_gate_leave(gate);
   return ready || pinned;
 }
 

@@ -37,6 +37,7 @@ struct lf_worker {
   int64_t batch_time;   /* when it last took from the common queue */
   size_t batch;         /* and how many; its thread */
   unsigned taken_tasks; /* its thread */
+  bool stays;           /* it is the pool's home; the pool's lock */
   bool swept;           /* ops->idle since the last task; its thread */
 
   pthread_mutex_t lock; /* the next three */
@@ -72,6 +73,8 @@ struct lf_pool {
   _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
   _Atomic int spinning;         /* active workers that only look for work */
   _Atomic uint64_t cancelled, unstarted; /* done without being started */
+  _Atomic size_t aside;                  /* tasks that wait at gates */
+  lf_worker *home; /* that runs what one worker has to; the lock */
 
   pthread_mutex_t lock; /* all below */
   lf_link queue;
@@ -117,6 +120,10 @@ lf_worker *lf_pool_pass_place(lf_pool *pool);
 /* Under the lock, after a task has come: who is to be unparked, or NULL. A
  * worker is started if none is idle; '*err' tells if that failed. */
 lf_worker *lf_pool_rouse(lf_pool *pool, int *err);
+
+/* A task that was put aside at its gate comes back to the front of the queue,
+ * or goes: it has been cancelled. */
+void lf_pool_take_in(lf_task *task);
 
 /* Brings one more worker if there is work that nobody looks for. */
 void lf_pool_rouse_more(lf_pool *pool);

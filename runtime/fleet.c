@@ -321,16 +321,21 @@ static lf_task *next_task(lf_pool *p, lf_link *queue) {
   return NULL;
 }
 
-/* The next task of the queue to this worker; a runner has to get its chunk
- * first. */
-static void send_next(lf_pool *p, lf_worker *w, lf_outcome *after) {
-  lf_task *t = next_task(p, &p->queue);
-  if (t && t->job && !t->chunk) {
+/* A runner has to get its chunk first. */
+static void send(lf_worker *w, lf_task *t, lf_outcome *after) {
+  if (t->job && !t->chunk) {
     w->proc->reserved++;
     lf_list_add(&after->claims, &t->link);
-  } else if (t) {
+  } else {
     launch(w, t, after);
   }
+}
+
+/* The next task of the queue to this worker. */
+static void send_next(lf_pool *p, lf_worker *w, lf_outcome *after) {
+  lf_task *t = next_task(p, &p->queue);
+  if (t)
+    send(w, t, after);
 }
 
 /* Under the lock: workers that run something, or will. */
@@ -434,7 +439,7 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
       lf_task *t = next_task(p, &w->pinned);
       w->npinned = lf_list_empty(&w->pinned) ? 0 : w->npinned - 1;
       if (t)
-        launch(w, t, after);
+        send(w, t, after);
     }
 }
 
@@ -700,6 +705,37 @@ void lf_fleet_close(lf_pool *p) {
       atomic_store(&w->proc->region->closed, 1);
 }
 
+void lf_fleet_add(lf_pool *p, lf_task *t, lf_link *at) {
+  lf_list_add(at, &lf_task_ref(t)->link);
+  p->queued++;
+  p->submitted++;
+}
+
+static bool is_fit(const lf_worker *w) {
+  return w->mode == STARTING || (w->mode == ACTIVE && w->proc->left > 0);
+}
+
+static void pin(lf_worker *w, lf_task *t) {
+  t->pinned = (uint32_t)w->id;
+  t->ending = LF_PENDING;
+  lf_list_add(&w->pinned, &lf_task_ref(t)->link);
+  w->npinned++;
+}
+
+int lf_fleet_add_home(lf_pool *p, lf_task *t) {
+  lf_worker *w = p->home && is_fit(p->home) ? p->home : p->workers;
+  while (w && !is_fit(w))
+    w = w->next;
+  if (!w && !(w = lf_pool_spare_worker(p)))
+    return LF_ENOMEM;
+  if (!is_fit(w))
+    lf_keeper_start_worker(p, w);
+  p->home = w;
+  p->submitted++;
+  pin(w, t);
+  return 0;
+}
+
 int lf_fleet_broadcast(lf_pool *p, lf_task **tasks) {
   if (p->shutdown)
     return LF_ESHUTDOWN;
@@ -709,13 +745,8 @@ int lf_fleet_broadcast(lf_pool *p, lf_task **tasks) {
     lf_keeper_start_worker(p, NULL);
   int i = 0;
   for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next) {
-    bool fit = w->mode == STARTING || (w->mode == ACTIVE && w->proc->left > 0);
-    if (!fit)
-      continue;
-    tasks[i]->pinned = (uint32_t)w->id;
-    tasks[i]->ending = LF_PENDING;
-    lf_list_add(&w->pinned, &lf_task_ref(tasks[i++])->link);
-    w->npinned++;
+    if (is_fit(w))
+      pin(w, tasks[i++]);
   }
   return i < p->o.max_workers ? LF_ENOMEM : 0;
 }
@@ -772,6 +803,18 @@ static void count_awake(lf_pool *p) {
   }
 }
 
+/* Under the lock: the task is the next for its worker, or for any. */
+static void put_first(lf_pool *p, lf_task *t) {
+  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
+    if ((uint32_t)w->id == t->pinned) {
+      lf_list_add(w->pinned.next, &t->link);
+      w->npinned++;
+      return;
+    }
+  lf_list_add(p->queue.next, &t->link);
+  p->queued++;
+}
+
 /* A runner gets its chunk, and goes back to be sent. Meanwhile it was in no
  * queue: if all that was queued has been cancelled, so is this. */
 static void end_claimed(lf_pool *p, lf_task *t) {
@@ -786,10 +829,8 @@ static void end_claimed(lf_pool *p, lf_task *t) {
   t->chunk = chunk;
   pthread_mutex_lock(&p->lock);
   bool cancelled = p->broken || lf_pool_epoch(p) != epoch;
-  if (!cancelled) {
-    lf_list_add(p->queue.next, &t->link);
-    p->queued++;
-  }
+  if (!cancelled)
+    put_first(p, t);
   pthread_mutex_unlock(&p->lock);
   if (cancelled) {
     p->broken ? lf_task_fail(t, LF_BROKEN, p->broken) : lf_task_cancel(t);

@@ -162,6 +162,12 @@ bool lf_fleet_is_pumping(const lf_pool *pool);
 /* Under the lock: pins tasks[i] to the i-th worker, starting missing ones. */
 int lf_fleet_broadcast(lf_pool *pool, lf_task **tasks);
 
+/* Under the lock: queues a task before 'at' in the common queue; for the one
+ * worker that runs what one worker has to run, starting it if it is not there.
+ */
+void lf_fleet_add(lf_pool *pool, lf_task *task, lf_link *at);
+int lf_fleet_add_home(lf_pool *pool, lf_task *task);
+
 /* Under the lock: is nothing on its way? */
 bool lf_fleet_is_quiet(lf_pool *pool);
 

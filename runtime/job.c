@@ -15,10 +15,12 @@ enum {
 struct lf_job {
   _Atomic size_t refs;
   uint64_t id;
-  uint64_t epoch; /* of the pool when the job began */
-  lf_pool *pool;  /* a reference */
-  lf_code *code;  /* a reference, or NULL */
-  lf_buf setup;   /* read-only */
+  uint64_t epoch;       /* of the pool when the job began */
+  lf_pool *pool;        /* a reference */
+  lf_code *code;        /* a reference, or NULL */
+  struct lf_gate *gate; /* of its runners, or NULL */
+  lf_place place;       /* where they go */
+  lf_buf setup;         /* read-only */
   uint64_t chunksize;
   lf_order order;
   lf_waits waits;
@@ -133,8 +135,14 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   lf_list_init(&j->running);
   lf_list_init(&j->blocks);
   lf_list_init(&j->ready);
+  j->place = LF_TAIL;
   pthread_mutex_init(&j->lock, NULL);
   return j;
+}
+
+void lf_job_restrict(lf_job *job, struct lf_gate *gate, bool home) {
+  job->gate = gate;
+  job->place = home ? LF_HOME : LF_TAIL;
 }
 
 lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
@@ -277,7 +285,8 @@ static int submit_runner(lf_job *j) {
     return LF_ENOMEM;
   t->job = lf_job_ref(j);
   t->code = j->code ? lf_code_ref(j->code) : NULL;
-  int err = lf_pool_submit(j->pool, t, LF_TAIL);
+  t->gate = j->gate;
+  int err = lf_pool_submit(j->pool, t, j->place);
   if (err) { /* so that its end means nothing */
     lf_job_unref(j);
     t->job = NULL;

@@ -55,6 +55,10 @@ typedef enum { LF_ORDERED, LF_UNORDERED } lf_order;
 lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
                    uint64_t chunksize, lf_order order);
 
+/* Before anything is supplied: its runners pass the gate (gate.h; NULL: none),
+ * or all run in the pool's home worker. */
+void lf_job_restrict(lf_job *job, struct lf_gate *gate, bool home);
+
 /* The same loop in another process than its consumer's: its runners come with
  * their chunk (task->chunk), whose end is told by 'done', which owns it then.
  * 'setup' is moved from. NULL: no memory. */

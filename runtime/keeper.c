@@ -409,8 +409,21 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
   look_at_events(p, events, n);
 }
 
+/* Without descriptors of processes nobody would see their ends. */
+static bool can_watch(lf_fleet *f) {
+  int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+  if (fd >= 0) {
+    close(fd);
+    return true;
+  }
+  snprintf(f->trouble, sizeof f->trouble, "pidfd_open: %s", strerror(errno));
+  return false;
+}
+
 static bool open_all(lf_pool *p) {
   lf_fleet *f = p->fleet;
+  if (!can_watch(f))
+    return false;
   f->epoll = epoll_create1(EPOLL_CLOEXEC);
   f->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (f->epoll < 0 || f->bell < 0)

@@ -26,8 +26,8 @@ __attribute__((constructor)) static void read_environment(void) {
   fail_at = n ? strtoul(n, NULL, 10) : 0;
 }
 
-/* With LFUT_SHOW_ALLOC set: what there was, for tests. */
-__attribute__((destructor)) static void show(void) {
+/* With LFUT_SHOW_ALLOC set: what there was, for tests; after all others. */
+__attribute__((destructor(101))) static void show(void) {
   if (getenv("LFUT_SHOW_ALLOC"))
     fprintf(stderr, "lfut: %zu allocations, %zu blocks left\n", lf_mem_count(),
             lf_mem_blocks());

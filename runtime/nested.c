@@ -171,12 +171,6 @@ static void refuse(lf_proc *c, uint64_t id, const char *why) {
   lf_buf_fini(&text);
 }
 
-static void queue_task(lf_pool *p, lf_task *t, bool near) {
-  lf_list_add(near ? p->queue.next : &p->queue, &lf_task_ref(t)->link);
-  p->queued++;
-  p->submitted++;
-}
-
 /* The last of a broadcast has come, or one that is no broadcast. */
 static const char *accept(lf_proc *c, lf_task *t) {
   lf_pool *p = c->worker->pool;
@@ -185,7 +179,10 @@ static const char *accept(lf_proc *c, lf_task *t) {
   if (p->shutdown && !t->job)
     return "cannot schedule new futures after shutdown";
   if (c->end.msg.kind != LF_MSG_BROADCAST) {
-    queue_task(p, t, c->end.msg.flag);
+    if (c->end.msg.flag == LF_HOME && lf_fleet_add_home(p, t) != 0)
+      return "not enough memory";
+    if (c->end.msg.flag != LF_HOME)
+      lf_fleet_add(p, t, t->job ? &p->queue : p->queue.next);
     return NULL;
   }
   t->ending = LF_RUNNING; /* in no queue yet */
@@ -464,6 +461,11 @@ void lf_nested_receive(lf_proc *c, lf_outcome *after) {
     f = lf_fleet_find_flight(c, c->end.msg.id);
     if (f && f->wait)
       lf_nested_end_wait(f);
+    break;
+  case LF_MSG_PROGRESS:
+    f = lf_fleet_find_flight(c, c->end.msg.id);
+    if (f)
+      atomic_store(&f->task->progress, c->end.msg.a);
     break;
   case LF_MSG_SHUTDOWN:
     lf_fleet_close(p);

@@ -2,6 +2,7 @@
  *
  * See pool.h, crew.h: the life of a pool, submitting, ending work early. */
 #include "fleet.h"
+#include "gate.h"
 #include "mem.h"
 #include "remote.h"
 
@@ -77,7 +78,7 @@ void lf_pool_unref(void *pool) {
 /* Under the lock: true once, when nothing can happen in the pool any more. */
 bool lf_pool_try_end(lf_pool *p) {
   if (p->ended || lf_pool_is_open(p) || p->threads > 0 || p->queued > 0 ||
-      (p->fleet && !lf_fleet_is_quiet(p)))
+      p->aside > 0 || (p->fleet && !lf_fleet_is_quiet(p)))
     return false;
   p->ended = true;
   p->shutdown = true;
@@ -219,6 +220,46 @@ void lf_pool_rouse_more(lf_pool *p) {
     lf_unpark(&w->parker);
 }
 
+static bool is_there(const lf_worker *w) {
+  return w->mode != GONE && w->mode != LEAVING;
+}
+
+/* Under the lock: queues the task first, for the worker that has to run it if
+ * that is one; who is to be unparked, or NULL. */
+static lf_worker *take_back(lf_pool *p, lf_task *t) {
+  int err;
+  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
+    if ((uint32_t)w->id == t->pinned && is_there(w)) {
+      lf_list_add(w->pinned.next, &t->link);
+      w->npinned++;
+      return w;
+    }
+  lf_list_add(p->queue.next, &t->link);
+  p->queued++;
+  return lf_pool_rouse(p, &err);
+}
+
+void lf_pool_take_in(lf_task *t) {
+  lf_pool *p = lf_pool_ref(t->pool);
+  pthread_mutex_lock(&p->lock);
+  bool wanted = !lf_task_done(t) && !p->broken;
+  lf_worker *w = wanted ? take_back(p, t) : NULL;
+  p->aside--;
+  bool ended = lf_pool_try_end(p);
+  pthread_mutex_unlock(&p->lock);
+  if (w)
+    lf_unpark(&w->parker);
+  if (!wanted) {
+    lf_link one;
+    lf_list_init(&one);
+    lf_list_add(&one, &t->link);
+    lf_pool_fail_all(&one, p->broken);
+  }
+  if (ended)
+    lf_pool_end(p);
+  lf_pool_unref(p);
+}
+
 /* --- Submitting --- */
 
 static int submit_near(lf_worker *w, lf_task *task) {
@@ -236,52 +277,34 @@ static int submit_near(lf_worker *w, lf_task *task) {
 /* To workers that are processes. */
 static int submit_far(lf_pool *p, lf_task *task, lf_place place) {
   pthread_mutex_lock(&p->lock);
-  bool closed = p->ended || (p->shutdown && place != LF_TAIL);
+  bool closed = p->ended || (p->shutdown && place != LF_TAIL && !task->job);
   int err = closed ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
-  if (err == 0) {
-    lf_list_add(&p->queue, &lf_task_ref(task)->link);
-    p->queued++;
-    p->submitted++;
+  if (err == 0 && place == LF_HOME)
+    err = lf_fleet_add_home(p, task);
+  else if (err == 0)
+    lf_fleet_add(p, task, &p->queue);
+  if (err == 0)
     p->fleet->visits++;
-  }
   pthread_mutex_unlock(&p->lock);
   if (err == 0 && !lf_fleet_is_pumping(p))
     lf_fleet_pump(p);
   return err;
 }
 
-int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
-  if (p->remote)
-    return lf_remote_submit(p->remote, task);
-  if (p->fleet)
-    return submit_far(p, task, place);
-  if (place == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
-    return submit_near(lf_self, task);
-  int err = 0;
-  pthread_mutex_lock(&p->lock);
-  if (p->ended || (p->shutdown && place != LF_TAIL)) {
-    pthread_mutex_unlock(&p->lock);
-    return LF_ESHUTDOWN;
-  }
-  if (p->broken) {
-    pthread_mutex_unlock(&p->lock);
-    return LF_EBROKEN;
-  }
+/* Under the lock: queues it; '*w' is to be unparked then. */
+static int add(lf_pool *p, lf_task *task, lf_worker **w) {
+  int err;
   lf_list_add(&p->queue, &lf_task_ref(task)->link);
   p->queued++;
-  lf_worker *w = lf_pool_rouse(p, &err);
+  *w = lf_pool_rouse(p, &err);
   if (err && p->live == 0) { /* nobody would ever run it */
     lf_list_del(&task->link);
     p->queued--;
     lf_task_unref(task); /* not the last: the caller has one */
-  } else {
-    p->submitted++;
-    err = 0;
+    return err;
   }
-  pthread_mutex_unlock(&p->lock);
-  if (w)
-    lf_unpark(&w->parker);
-  return err;
+  p->submitted++;
+  return 0;
 }
 
 /* Under the lock. */
@@ -290,6 +313,51 @@ static void pin(lf_worker *w, lf_task *task) {
   lf_list_add(&w->pinned, &lf_task_ref(task)->link);
   w->npinned++;
   lf_unpark(&w->parker);
+}
+
+/* Under the lock: queues it for the worker that all such tasks are for. */
+static int add_home(lf_pool *p, lf_task *task) {
+  lf_worker *w = p->home && is_there(p->home) ? p->home : p->workers;
+  while (w && !is_there(w))
+    w = w->next;
+  int err = w ? 0 : start_worker(p);
+  for (w = w ? w : p->workers; !err && !is_there(w);)
+    w = w->next;
+  if (err)
+    return err;
+  p->home = w;
+  w->stays = true;
+  p->submitted++;
+  pin(w, task);
+  return 0;
+}
+
+int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
+  if (p->remote)
+    return lf_remote_submit(p->remote, task, place);
+  if (p->fleet)
+    return submit_far(p, task, place);
+  if (place == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
+    return submit_near(lf_self, task);
+  int err = 0;
+  pthread_mutex_lock(&p->lock);
+  if (p->ended || (p->shutdown && place != LF_TAIL && !task->job)) {
+    pthread_mutex_unlock(&p->lock);
+    return LF_ESHUTDOWN;
+  }
+  if (p->broken) {
+    pthread_mutex_unlock(&p->lock);
+    return LF_EBROKEN;
+  }
+  lf_worker *w = NULL;
+  if (place == LF_HOME)
+    err = add_home(p, task);
+  else
+    err = add(p, task, &w);
+  pthread_mutex_unlock(&p->lock);
+  if (w)
+    lf_unpark(&w->parker);
+  return err;
 }
 
 /* Under the lock: starts workers until there are max_workers, apart from those
@@ -322,7 +390,7 @@ int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
     p->submitted += (uint64_t)p->o.max_workers;
   int i = 0;
   for (lf_worker *w = p->workers; err == 0 && w; w = w->next)
-    if (w->mode != GONE && w->mode != LEAVING && i < p->o.max_workers)
+    if (is_there(w) && i < p->o.max_workers)
       pin(w, tasks[i++]);
   pthread_mutex_unlock(&p->lock);
   return err;
@@ -350,6 +418,7 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
   }
   mark_taken(out);
   pthread_mutex_unlock(&p->lock);
+  lf_gate_drain(p, out);
   for (lf_worker *w = p->workers; w; w = w->next) {
     while (atomic_load(&w->moving))
       lf_relax();
@@ -365,6 +434,8 @@ void lf_pool_fail_all(lf_link *tasks, const char *why) {
   lf_link *l;
   while ((l = lf_list_pop(tasks))) {
     lf_task *t = lf_container_of(l, lf_task, link);
+    if (t->called)
+      lf_gate_dismiss(t);
     if (why)
       lf_task_fail(t, LF_BROKEN, why);
     else

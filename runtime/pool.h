@@ -93,10 +93,12 @@ void lf_pool_unhandle(void *pool);
 /* Where a submitted task goes. */
 typedef enum {
   LF_NEAR, /* the submitting worker's own queue, if it is the pool's */
-  LF_TAIL, /* the end of the common queue, also after shutdown */
+  LF_TAIL, /* the end of the common queue */
+  LF_HOME, /* the worker that runs all tasks which one worker has to run */
 } lf_place;
 
-/* Queues a pending task (the pool takes a reference). LF_ESHUTDOWN, LF_EBROKEN,
+/* Queues a pending task (the pool takes a reference); parts of loops also after
+ * shutdown. LF_ESHUTDOWN, LF_EBROKEN,
  * or LF_ETHREAD when no worker could be started at all: nothing is queued. */
 int lf_pool_submit(lf_pool *pool, lf_task *task, lf_place place);
 
@@ -190,6 +192,11 @@ lf_parker *lf_worker_parker(lf_worker *worker);
 /* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
  * the run's reference. */
 void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
+
+/* As lf_task_report, of a task that the worker runs; who has submitted it sees
+ * it. */
+void lf_worker_report(lf_worker *worker, lf_task *task, double done,
+                      double total);
 
 /* A worker that is no thread: for a pool with in_caller, whose interpreter the
  * caller opens and enters. Lives as long as the pool. NULL: no memory. */

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "fleet.h"
 #include "mem.h"
+#include "native.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -117,6 +118,15 @@ void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
   lf_task_unref(t);
 }
 
+void lf_remote_report(lf_remote *r, lf_task *t) {
+  static const lf_load none;
+  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->flight};
+  msg.a = atomic_load(&t->progress);
+  pthread_mutex_lock(&r->pool->lock);
+  (void)post(r, &msg, &none);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
 /* A part of a loop that was received has ended. */
 static void part_done(lf_job *job, lf_task *t, lf_chunk *c, int64_t ns) {
   lf_remote *r = lf_job_pool(job)->remote;
@@ -220,8 +230,8 @@ static int post_task(lf_remote *r, lf_task *t, lf_msg *msg) {
   return err;
 }
 
-static int submit_call(lf_remote *r, lf_task *t) {
-  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = 1};
+static int submit_call(lf_remote *r, lf_task *t, lf_place place) {
+  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)place};
   lf_task_start(t);
   pthread_mutex_lock(&r->pool->lock);
   int err = post_task(r, t, &msg);
@@ -302,11 +312,11 @@ static void send_runners(lf_remote *r) {
   pthread_mutex_unlock(lock);
 }
 
-int lf_remote_submit(lf_remote *r, lf_task *t) {
+int lf_remote_submit(lf_remote *r, lf_task *t, lf_place place) {
   if (lf_remote_is_closed(r) && !t->job)
     return LF_ESHUTDOWN;
   if (!t->job)
-    return submit_call(r, t);
+    return submit_call(r, t, place);
   pthread_mutex_lock(&r->pool->lock);
   lf_list_add(&r->runners, &lf_task_ref(t)->link);
   pthread_mutex_unlock(&r->pool->lock);
@@ -800,6 +810,7 @@ static _Noreturn void live(lf_remote *r) {
   prctl(PR_SET_NAME, name);
   lf_count_outside(&r->region->load);
   lf_pool_catch_interrupts();
+  lf_native_crash_quietly();
   lf_self = w;
   w->thread = pthread_self();
   int err = r->pool->o.ops->open(w, &w->vm, &why);

@@ -36,7 +36,7 @@ _Noreturn void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
 /* --- For pool.c, worker.c: what these do in a worker process ---------------
  */
 
-int lf_remote_submit(lf_remote *remote, lf_task *task);
+int lf_remote_submit(lf_remote *remote, lf_task *task, lf_place place);
 int lf_remote_broadcast(lf_remote *remote, lf_task **tasks);
 bool lf_remote_cancel(lf_remote *remote, lf_task *task);
 lf_state lf_remote_look(lf_remote *remote, lf_task *task);
@@ -47,6 +47,9 @@ bool lf_remote_is_closed(lf_remote *remote);
 
 /* The task, run here, has ended as its fields say. */
 void lf_remote_end(lf_remote *remote, lf_task *task, lf_state state);
+
+/* Its task->progress has changed. */
+void lf_remote_report(lf_remote *remote, lf_task *task);
 
 void lf_remote_block(lf_remote *remote);
 void lf_remote_unblock(lf_remote *remote);

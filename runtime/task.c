@@ -51,8 +51,10 @@ lf_task *lf_task_new(lf_pool *pool) {
   t->job = NULL;
   t->chunk = NULL;
   t->at = NULL;
+  t->gate = NULL;
   t->flight = 0;
-  t->stuck = t->told = false;
+  atomic_init(&t->progress, 0);
+  t->stuck = t->told = t->called = false;
   t->names = t->revived = 0;
   t->ending = LF_PENDING;
   t->error = LF_RAISED;
@@ -146,6 +148,21 @@ bool lf_task_cancel(lf_task *task) {
     lf_pool_count_cancelled(task->pool);
   now_done(task);
   return true;
+}
+
+void lf_task_report(lf_task *t, double done, double total) {
+  float pair[2] = {(float)done, (float)total};
+  uint64_t bits;
+  memcpy(&bits, pair, sizeof bits);
+  atomic_store_explicit(&t->progress, bits, memory_order_relaxed);
+}
+
+void lf_task_progress(lf_task *t, double *done, double *total) {
+  float pair[2];
+  uint64_t bits = atomic_load_explicit(&t->progress, memory_order_relaxed);
+  memcpy(pair, &bits, sizeof pair);
+  *done = (double)pair[0];
+  *total = (double)pair[1];
 }
 
 bool lf_task_fail(lf_task *task, lf_error error, const char *text) {

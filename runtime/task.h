@@ -43,6 +43,7 @@ struct lf_pool;
 struct lf_job;
 struct lf_chunk;
 struct lf_worker;
+struct lf_gate;
 typedef struct lf_task lf_task;
 
 /* Told that something has happened. 'wake' may be called by any thread at any
@@ -74,6 +75,7 @@ struct lf_task {
   lf_waits *waits;      /* what it waits for now, or NULL */
   struct lf_job *job;   /* the parallel loop of which it runs a part, or NULL */
   struct lf_chunk *chunk; /* that part, once it has been claimed */
+  struct lf_gate *gate;   /* that its run passes alone, or NULL (gate.h) */
   struct lf_worker *at; /* the process to which it was sent; the pool's lock */
   uint64_t flight;      /* what it is called there; the same */
   uintptr_t part_of;    /* whose part it is, in nested.c */
@@ -84,12 +86,14 @@ struct lf_task {
   lf_buf data;
   uint32_t mark;   /* of a search; its lock (cycle.c) */
   uint32_t pinned; /* number of the one worker that may run it, or 0 */
-  uint8_t error;   /* lf_error */
-  uint8_t ending;  /* the lf_state it is about to have; the pool's lock */
-  uint8_t slot;    /* in the program's region (ring.h), for a worker process */
-  bool told;       /* remote.c: the program knows that it waits */
-  bool stuck;      /* its wait would never end: 'trace' is why */
-  unsigned char small[71];
+  _Atomic uint64_t progress; /* lf_task_report; two floats */
+  uint8_t error;             /* lf_error */
+  uint8_t ending; /* the lf_state it is about to have; the pool's lock */
+  uint8_t slot;   /* in the program's region (ring.h), for a worker process */
+  bool told;      /* remote.c: the program knows that it waits */
+  bool called;    /* back from its gate, where it is its turn; the queue's */
+  bool stuck;     /* its wait would never end: 'trace' is why */
+  unsigned char small[62];
 };
 
 /* A PENDING task with one reference, or NULL. 'pool' may be NULL. */
@@ -120,6 +124,11 @@ bool lf_task_cancel(lf_task *task);
 
 /* RUNNING -> 'state'; wakes who waits. Only by the one who started it. */
 void lf_task_end(lf_task *task, lf_state state);
+
+/* How much of a running task is done; and what was said last, 0 and 0 if
+ * nothing was. Any thread. */
+void lf_task_report(lf_task *task, double done, double total);
+void lf_task_progress(lf_task *task, double *done, double *total);
 
 /* Starts and fails a pending task with a text; false if it was not pending. */
 bool lf_task_fail(lf_task *task, lf_error error, const char *text);

@@ -38,16 +38,18 @@ typedef enum {
   LF_MSG_RESULT, /* id, state, error; body: as the task's data; tail: trace */
   LF_MSG_PART,   /* id, a: items finished, b: ns, flag, error; body: results;
                     tail: why the rest has none */
-  LF_MSG_SUBMIT, /* id, flag: near; a task of its own, as TASK; c: its code */
+  LF_MSG_SUBMIT, /* id, flag: lf_place; a task of its own, as TASK; c: its code
+                  */
   LF_MSG_SUBMIT_CHUNK, /* as CHUNK */
   LF_MSG_BROADCAST,    /* as SUBMIT; a: how many are to come with this one */
   LF_MSG_BLOCK,
   LF_MSG_UNBLOCK,
-  LF_MSG_WAIT,   /* id, flag: any; body: ids of tasks submitted; a: id of the
-                    task on top of it, or 0; b: look whether it can end */
-  LF_MSG_UNWAIT, /* id */
-  LF_MSG_CANCEL, /* id of a task submitted */
-  LF_MSG_LOOK,   /* the same */
+  LF_MSG_WAIT,     /* id, flag: any; body: ids of tasks submitted; a: id of the
+                      task on top of it, or 0; b: look whether it can end */
+  LF_MSG_UNWAIT,   /* id */
+  LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
+  LF_MSG_CANCEL,   /* id of a task submitted */
+  LF_MSG_LOOK,     /* the same */
   LF_MSG_STATS,
   LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
                       was named to it */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The life of a worker. See crew.h. */
+#include "gate.h"
 #include "mem.h"
 #include "remote.h"
 
@@ -191,7 +192,8 @@ static bool may_leave(lf_worker *w) {
     return false;
   if (!lf_pool_is_open(p))
     return true;
-  return p->live > p->o.max_workers; /* it stood in for a blocked one */
+  return !w->stays &&
+         p->live > p->o.max_workers; /* it stood in for a blocked one */
 }
 
 /* Under the lock: sleeps until there is something to do. */
@@ -261,13 +263,18 @@ void lf_worker_count_finished(lf_worker *w) {
 }
 
 static void run_task(lf_worker *w, lf_task *task) {
-  if (!lf_task_start(task)) { /* it was cancelled */
-    lf_task_unref(task);
+  lf_gate *gate = task->gate;
+  if (gate && !lf_gate_admit(task))
     return;
+  if (lf_task_start(task)) {
+    lf_worker_count_started(w);
+    w->swept = false;
+    w->pool->o.ops->run(w->vm, task);
+  } else { /* it was cancelled */
+    lf_task_unref(task);
   }
-  lf_worker_count_started(w);
-  w->swept = false;
-  w->pool->o.ops->run(w->vm, task);
+  if (gate) /* the task may be gone */
+    lf_gate_leave(gate);
 }
 
 /* One step of a worker's life; false when it is to leave. */
@@ -365,6 +372,12 @@ void lf_worker_end(lf_worker *w, lf_task *task, lf_state state) {
   atomic_store_explicit(count, *count + 1, memory_order_relaxed);
   lf_task_end(task, state);
   lf_task_unref(task);
+}
+
+void lf_worker_report(lf_worker *w, lf_task *task, double done, double total) {
+  lf_task_report(task, done, total);
+  if (w->pool->remote)
+    lf_remote_report(w->pool->remote, task);
 }
 
 lf_worker *lf_worker_in_caller(lf_pool *p) {

@@ -83,9 +83,6 @@ void fake_close(lf_pool *pool);
 /* Gives the handle back and waits for the end. */
 void fake_drop(lf_pool *pool);
 
-/* The task after which a pool has ended, with a reference to the pool. */
-lf_task *fake_over(lf_pool *pool);
-
 lf_pool_stats stat_of(lf_pool *pool);
 
 /* --- Tasks --------------------------------------------------------------- */

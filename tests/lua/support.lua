@@ -68,6 +68,12 @@ support.Executor = assert(({
   inline = lfut.InlineExecutor,
 })[support.kind], "unknown LFUT_TEST_EXECUTOR")
 
+-- The path of a library that make check has built, such as "plugins/vec".
+function support.library(name)
+  local builddir = (os.getenv "LFUT" or "./lfut"):match "^(.*)/"
+  return ("%s/%s.so"):format(builddir, (name:gsub("[^/]*$", ".libs/%0", 1)))
+end
+
 -- For tests of what is the same object in two interpreters of one process.
 function support.needs_threads()
   lu.skipIf(support.is_process, "processes: the thing cannot cross")

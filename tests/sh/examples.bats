@@ -388,6 +388,81 @@ histogram() {
   done
 }
 
+# An example that uses a library has succeeded, or has said that there is none.
+has_library() {
+  [[ $output != 'skipped: '*"cannot load '"* ]] || skip "${output#skipped: }"
+}
+
+@test "native_libm: the gamma function of C" {
+  for pool in $pools; do
+    example native_libm
+    prints 'gamma(5) = 24' 'gamma(10) = 362880' 'gamma(15) = 87178291200' \
+      'gamma(20) = 121645100408832016' 'tgamma and Lua agree'
+  done
+}
+
+@test "native_gzip: gunzip gives the file back, also an empty one" {
+  seq 200000 > large
+  : > empty
+  printf 'short' > short
+  for pool in $pools; do
+    for file in large empty short; do
+      example native_gzip $file
+      has_library
+      size=$(wc -c < $file)
+      prints "$size bytes in $((size / 262144 + 1)) members: $(wc -c < $file.gz)"
+      gunzip -c $file.gz | cmp - $file
+    done
+    [ "$(wc -c < large.gz)" -lt "$(wc -c < large)" ]
+    LFUT_WORKERS=1 example native_gzip large other.gz
+    cmp large.gz other.gz
+  done
+}
+
+@test "native_gzip: without a file" {
+  example native_gzip
+  has_library
+  [ "$status" = 1 ]
+  contains "$stderr" usage
+}
+
+@test "native_pbkdf2: the keys that are known" {
+  example native_pbkdf2 # a handle is good in threads only
+  has_library
+  prints $'passwd\t55ac046e56e3089f...\tas known' \
+    $'Password\t4ddcd8f60b98be21...\tas known' \
+    $'password\tc5e478d59288c841...\tas known'
+}
+
+@test "native_matmul: blocks of rows, the last one smaller" {
+  for pool in $pools; do
+    for size in 1 16 17 100; do
+      example native_matmul $size
+      has_library
+      prints "$(((size + 15) / 16)) tasks" 'BLAS and Lua agree'
+    done
+  done
+}
+
+@test "native_spectra: two peaks each" {
+  example native_spectra # as above
+  has_library
+  want=()
+  for s in 1 2 3 4 5 6 7 8; do
+    want+=("$s"$'\t'"1.0 at $s, 0.5 at $((10 * s))")
+  done
+  prints "${want[@]}"
+}
+
+@test "native_sqlite: each worker with a database of its own" {
+  for pool in $pools; do
+    example native_sqlite
+    has_library
+    prints $'1\t1000\t1000000\tabout 1000' $'2\t100\t40000\tabout 200' \
+      $'3\t11\t1000000\tabout 1000'
+  done
+}
+
 # The examples in the manual: each block of Lua is a script whose output is what
 # follows its "-->". One that does not require the module has the two lines in
 # front that the manual says, here on its first line. "sleeps" behind the name
@@ -442,4 +517,8 @@ check_manual() {
 
 @test "the examples of what travels" {
   check_manual docs/transfer.md
+}
+
+@test "the examples of native tasks" {
+  check_manual docs/native.md
 }

@@ -6,7 +6,7 @@ source "$srcdir/tests/helpers.sh"
 setup() {
   cd "$srcdir" || return
   shopt -s nullglob
-  sources=(runtime/*.[ch] bindings/*.[ch] plugins/*.[ch] tests/c/*.[ch])
+  sources=(runtime/*.[ch] bindings/*.[ch] plugins/*.[ch] tests/{c,plugins}/*.[ch])
 }
 
 # included FILE: what it includes of ours, without the folder.
@@ -29,10 +29,10 @@ included() {
 # A file includes only what stands to its left; task.c needs to know how what
 # a task refers to is given back, and pool.c is one of those that crew.h is for.
 runtime_order=(base mem buf table similar clex ctype cexpr cwords cnames cread
-  cspec cform cdecl code thread fork arena heap array peer ring
-  task waitset cycle vm pool wire
-  job crew fleet nested remote launch keeper host take worker child)
-runtime_exceptions='task.c:pool.h task.c:job.h pool.c:crew.h pool.c:fleet.h pool.c:remote.h'
+  cspec cform cdecl code dso thread plugin fork arena heap array peer ring task
+  waitset cycle vm pool wire job crew gate native fleet nested remote launch keeper
+  host take worker child)
+runtime_exceptions='task.c:pool.h task.c:job.h pool.c:crew.h pool.c:fleet.h pool.c:remote.h pool.c:gate.h plugin.h:lfut_plugin.h'
 
 @test "the runtime's files include what is to their left" {
   for file in runtime/*.[ch]; do

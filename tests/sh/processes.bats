@@ -281,3 +281,30 @@ interrupted() {
     [ "$status:$stderr" = '0:Lua warning: hello' ] || complain "$method: $stderr"
   done
 }
+
+# As in systems before Linux 5.3, and in valgrind.
+@test "without descriptors of processes there is no pool of them" {
+  [ "${LFUT_SANITIZER:-no}" = no ] || skip 'a sanitizer wants to be loaded first'
+  cat > refuse.c << 'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+long syscall(long number, ...) {
+  long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+  long x[6];
+  va_list args;
+  va_start(args, number);
+  for (int i = 0; i < 6; i++)
+    x[i] = va_arg(args, long);
+  va_end(args);
+  errno = ENOSYS;
+  return number == SYS_pidfd_open ? -1 : next(number, x[0], x[1], x[2], x[3], x[4], x[5]);
+}
+END
+  "${CC:-cc}" -shared -fPIC -o refuse.so refuse.c
+  LD_PRELOAD=./refuse.so run lfut -e 'print(pcall(require "lfut".ProcessPoolExecutor, 1))'
+  [ "$output" = $'false\tcannot start worker processes: pidfd_open: Function not implemented' ] ||
+    complain "$output"
+}

@@ -15,6 +15,6 @@ listed() {
 }
 
 @test "Makefile.am knows every source and every test" {
-  listed "$srcdir"/{runtime,bindings}/*.[ch] "$srcdir"/tests/c/*.[ch] \
+  listed "$srcdir"/{runtime,bindings,plugins}/*.[ch] "$srcdir"/tests/{c,plugins}/*.[ch] \
     "$srcdir"/tests/{lua/*.lua,sh/*.bats,*.sh} "$srcdir"/scripts/*.lua
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Arithmetic on arrays of doubles: a plugin at its simplest. Plain C functions
+ * that know nothing of lfut, and a table that describes them.
+ *
+ *   local vec = lfut.plugin("./vec.so")
+ *   local x = lfut.Array("double", { 3, 4 })
+ *   print(vec.norm(x, #x))                     --> 5.0
+ *   print(exe:submit(vec.norm, x, #x):result()) --> 5.0 */
+#include "lfut_plugin.h"
+
+#include <math.h>
+
+static double sum(const double *x, size_t n) {
+  double s = 0;
+  for (size_t i = 0; i < n; i++)
+    s += x[i];
+  return s;
+}
+
+static double dot(const double *x, const double *y, size_t n) {
+  double s = 0;
+  for (size_t i = 0; i < n; i++)
+    s += x[i] * y[i];
+  return s;
+}
+
+static double norm(const double *x, size_t n) {
+  return sqrt(dot(x, x, n));
+}
+
+/* y = a * x + y */
+static void axpy(double a, const double *x, double *y, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    y[i] += a * x[i];
+}
+
+/* The prototypes are text: lfut reads them as it reads those that scripts pass
+ * to lfut.load. 'args' says how long the arrays have to be; lfut looks before
+ * it calls, so that a wrong n is an error and not a crash. Nothing is shared
+ * here but what the caller passes, hence LFUT_THREADSAFE. */
+static const lfut_function functions[] = {
+    {.prototype = "double sum(const double *x, size_t n)",
+     .entry = (lfut_entry)sum,
+     .flags = LFUT_THREADSAFE | LFUT_IDEMPOTENT,
+     .args = "x:in[n]",
+     .doc = "the sum of the first n elements"},
+    {.prototype = "double dot(const double *x, const double *y, size_t n)",
+     .entry = (lfut_entry)dot,
+     .flags = LFUT_THREADSAFE | LFUT_IDEMPOTENT,
+     .args = "x:in[n] y:in[n]",
+     .doc = "the scalar product"},
+    {.prototype = "double norm(const double *x, size_t n)",
+     .entry = (lfut_entry)norm,
+     .flags = LFUT_THREADSAFE | LFUT_IDEMPOTENT,
+     .args = "x:in[n]",
+     .doc = "the length of a vector"},
+    {.prototype = "void axpy(double a, const double *x, double *y, size_t n)",
+     .entry = (lfut_entry)axpy,
+     .flags = LFUT_THREADSAFE,
+     .args = "x:in[n] y:inout[n]",
+     .doc = "adds a * x to y"},
+};
+
+LFUT_PLUGIN(.name = "vec", .version = "1.0", .functions = functions,
+            .nfunctions = sizeof functions / sizeof functions[0])
