@@ -4,11 +4,13 @@
 #include "convert.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "../runtime/buf.h"
 #include "array.h"
+#include "box.h"
 #include "error.h"
 #include "native.h"
 
@@ -58,6 +60,8 @@ bool lfb_fit_number(lua_Number n, lf_ckind kind, lf_cvalue *out) {
   }
   if (n != floor(n))
     return false;
+  if (n < 0 && kind == LF_C_UINT64)
+    return false; /* only integers stand for their bits */
   if (lua_numbertointeger(n, &i))
     return lfb_fit_integer(i, kind, out);
   out->bits = n >= 0 && n < 0x1p64 ? (uint64_t)n : 0;
@@ -82,12 +86,36 @@ static bool to_cvalue(lua_State *L, int idx, lf_ckind kind, lf_cvalue *out) {
 /* --- Errors in words --------------------------------------------------------
  */
 
+/* As luaL_error, but the loops' driver is not a place to point to. */
+static int fail(lua_State *L, const char *format, ...) {
+  va_list args;
+  lua_Debug ar;
+  bool driver = lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) &&
+                strcmp(ar.source, "=lfut") == 0;
+  if (driver)
+    lua_pushliteral(L, "");
+  else
+    luaL_where(L, 1);
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
 static const char *param_name(lua_State *L, const lf_native *n, int i) {
   const char *name = n->proto->params[i].name;
   if (!name[0])
     return lua_pushfstring(L, "%s: argument %d", n->proto->name, i + 1);
   return lua_pushfstring(L, "%s: argument %d '%s'", n->proto->name, i + 1,
                          name);
+}
+
+void lfb_print_param(lf_buf *out, const lf_native *n, int i) {
+  const char *name = n->proto->params[i].name;
+  lf_buf_print(out, "%s: argument %d", n->proto->name, i + 1);
+  if (name[0])
+    lf_buf_print(out, " '%s'", name);
 }
 
 static const char *type_name(lua_State *L, lfb_state *S, int idx) {
@@ -101,8 +129,8 @@ static const char *type_name(lua_State *L, lfb_state *S, int idx) {
 
 static int wrong_type(lua_State *L, lfb_state *S, const lf_native *n, int i,
                       int idx, const char *expected) {
-  return luaL_error(L, "%s: %s expected, got %s", param_name(L, n, i), expected,
-                    type_name(L, S, idx));
+  return fail(L, "%s: %s expected, got %s", param_name(L, n, i), expected,
+              type_name(L, S, idx));
 }
 
 /* "compress2: 5 arguments expected, got 4 (dest, destLen, src, n, level)" */
@@ -118,19 +146,20 @@ static int wrong_count(lua_State *L, const lf_native *n, int count) {
   if (f->nparams > 0)
     luaL_addchar(&names, ')');
   luaL_pushresult(&names);
-  return luaL_error(L, "%s: %d argument%s expected, got %d%s", f->name,
-                    f->nparams, f->nparams == 1 ? "" : "s", count,
-                    lua_tostring(L, -1));
+  return fail(L, "%s: %d argument%s expected, got %d%s", f->name, f->nparams,
+              f->nparams == 1 ? "" : "s", count, lua_tostring(L, -1));
 }
 
 /* --- Pointers ---------------------------------------------------------------
  */
 
-bool lfb_pointer_fits(const lfb_pointer *p, const lf_native *n, lf_buf *why) {
-  if (p->pid != getpid())
-    lf_buf_print(why, "handle belongs to process %d", (int)p->pid);
-  else if (p->library != n->library->identity)
+bool lfb_pointer_fits(const lfb_pointer *p, const lf_native *n, lfb_target to,
+                      lf_buf *why) {
+  bool own = p->pid == getpid();
+  if (p->library != n->library->identity)
     lf_buf_print(why, "handle belongs to another library");
+  else if (to == LFB_HERE ? !own : to == LFB_THERE && own)
+    lf_buf_print(why, "handle belongs to process %d", (int)p->pid);
   else
     return true;
   return false;
@@ -194,10 +223,10 @@ static void convert_string(lua_State *L, const lf_native *n, int i, int idx,
   size_t len;
   const char *s = lua_tolstring(L, idx, &len);
   if (is_text && strlen(s) != len)
-    luaL_error(L,
-               "%s: string contains '\\0'; pass a length and use const "
-               "uint8_t *",
-               param_name(L, n, i));
+    fail(L,
+         "%s: string contains '\\0'; pass a length and use const "
+         "uint8_t *",
+         param_name(L, n, i));
   out->values[i].p = (void *)(uintptr_t)s;
   out->lengths[i] = len;
 }
@@ -218,7 +247,7 @@ static void convert_array(lua_State *L, lfb_state *S, const lf_native *n, int i,
   const lf_ctype *type = n->proto->params[i].type;
   if (!lfb_takes_array(type, array)) {
     if (accepted_by(type).write && array->readonly)
-      luaL_error(L, "%s: the array is read-only", param_name(L, n, i));
+      fail(L, "%s: the array is read-only", param_name(L, n, i));
     wrong_type(L, S, n, i, idx, expected_by(L, type));
   }
   out->values[i].p = array->data;
@@ -226,25 +255,27 @@ static void convert_array(lua_State *L, lfb_state *S, const lf_native *n, int i,
 }
 
 static void convert_pointer(lua_State *L, const lf_native *n, int i,
-                            const lfb_pointer *p, lfb_cargs *out) {
+                            const lfb_pointer *p, lfb_target to,
+                            lfb_cargs *out) {
   char text[100];
   lf_buf why;
   lf_buf_init(&why, text, sizeof text);
-  if (!lfb_pointer_fits(p, n, &why)) {
+  if (!lfb_pointer_fits(p, n, to, &why)) {
     lua_pushlstring(L, (char *)why.data, why.len);
-    luaL_error(L, "%s: %s", param_name(L, n, i), lua_tostring(L, -1));
+    fail(L, "%s: %s", param_name(L, n, i), lua_tostring(L, -1));
   }
   out->values[i].p = p->pointer;
 }
 
 static void refuse_callback(lua_State *L, const lf_native *n, int i) {
-  luaL_error(L, "%s: Lua callbacks cannot be passed to native tasks",
-             param_name(L, n, i));
+  fail(L, "%s: Lua callbacks cannot be passed to native tasks",
+       param_name(L, n, i));
 }
 
 /* The value at 'idx' as the i-th argument, which is a pointer. */
 static void convert_reference(lua_State *L, lfb_state *S, const lf_native *n,
-                              int i, int idx, lfb_cargs *out) {
+                              int i, int idx, lfb_target target,
+                              lfb_cargs *out) {
   const lf_ctype *type = n->proto->params[i].type;
   const lf_ckind to = type->to->kind;
   accepted a = accepted_by(type);
@@ -258,7 +289,7 @@ static void convert_reference(lua_State *L, lfb_state *S, const lf_native *n,
   else if (to == LF_C_POINTER && (object = lfb_test(L, S, idx, LFB_OUT)))
     out->values[i].p = (*(lf_array **)object)->data;
   else if (a.handles && (object = lfb_test(L, S, idx, LFB_POINTER)))
-    convert_pointer(L, n, i, object, out);
+    convert_pointer(L, n, i, object, target, out);
   else if (to == LF_C_FUNCTION && (object = lfb_test(L, S, idx, LFB_NATIVE)))
     out->values[i].p = lf_native_entry(*(lf_native **)object);
   else if (to == LF_C_FUNCTION && lua_isfunction(L, idx))
@@ -276,45 +307,53 @@ static void convert_number(lua_State *L, lfb_state *S, const lf_native *n,
   if (to_cvalue(L, idx, type->kind, out))
     return;
   if (lua_type(L, idx) == LUA_TNUMBER && type->kind != LF_C_BOOL)
-    luaL_error(L, "%s: %s does not fit %s", param_name(L, n, i),
-               luaL_tolstring(L, idx, NULL), type->name);
+    fail(L, "%s: %s does not fit %s", param_name(L, n, i),
+         luaL_tolstring(L, idx, NULL), type->name);
   wrong_type(L, S, n, i, idx, type->kind == LF_C_BOOL ? "boolean" : type->name);
 }
 
 void lfb_convert(lua_State *L, lfb_state *S, const lf_native *n, int first,
-                 int count, lfb_cargs *out) {
+                 int count, lfb_target target, lfb_cargs *out) {
   const lf_cfunc *f = n->proto;
-  char text[300];
+  char text[1024]; /* as much as lf_buf_print appends: nothing to free */
   lf_buf why;
   if (f->variadic)
-    luaL_error(L,
-               "%s: give the types of its further arguments first, as in "
-               "lib.%s:types('int, double')",
-               f->name, f->name);
+    fail(L,
+         "%s: give the types of its further arguments first, as in "
+         "lib.%s:types('int, double')",
+         f->name, f->name);
   if (count != f->nparams)
     wrong_count(L, n, count);
   for (int i = 0; i < count; i++)
     if (f->params[i].type->kind == LF_C_POINTER)
-      convert_reference(L, S, n, i, first + i, out);
+      convert_reference(L, S, n, i, first + i, target, out);
     else
       convert_number(L, S, n, i, first + i, &out->values[i]);
   lf_buf_init(&why, text, sizeof text);
   if (lf_native_check(n, out->values, out->lengths, &why))
     return;
   lua_pushlstring(L, (char *)why.data, why.len);
-  lf_buf_fini(&why);
-  luaL_error(L, "%s: %s", f->name, lua_tostring(L, -1));
+  fail(L, "%s: %s", f->name, lua_tostring(L, -1));
 }
 
 /* --- Results ----------------------------------------------------------------
  */
 
-void lfb_push_native_error(lua_State *L, const char *message, const char *func,
-                           const lf_native_error *e) {
+/* What it has returned, if that is a number. */
+static void push_code(lua_State *L, const lf_native *n, const lf_cvalue *v) {
+  lf_ckind kind = n->proto->result->kind;
+  if (kind == LF_C_POINTER || kind == LF_C_VOID)
+    lua_pushnil(L);
+  else
+    lfb_push_cvalue(L, n, v);
+}
+
+void lfb_push_native_error(lua_State *L, const lf_native *n,
+                           const char *message, const lf_native_error *e) {
   lfb_push_error(L, "NativeError", "%s", message);
-  lua_pushstring(L, func);
+  lua_pushfstring(L, "function %s of %s", n->proto->name, n->library->name);
   lua_setfield(L, -2, "func");
-  lua_pushinteger(L, (lua_Integer)e->code);
+  push_code(L, n, &e->value);
   lua_setfield(L, -2, "code");
   if (e->error_number) {
     lua_pushinteger(L, e->error_number);
@@ -324,24 +363,22 @@ void lfb_push_native_error(lua_State *L, const char *message, const char *func,
 
 void lfb_explain(const lf_native *n, const lfut_task *task,
                  const lf_native_error *e, lf_buf *out) {
-  if (task->error)
-    lf_buf_print(out, "%s of %s: %s", n->proto->name, n->library->name,
-                 task->error);
-  else if (task->no_memory)
+  if (task->error) {
+    lf_buf_print(out, "%s of %s: ", n->proto->name, n->library->name);
+    (void)lf_buf_put(out, task->error, strlen(task->error));
+  } else if (task->no_memory) {
     lf_buf_print(out, "not enough memory");
-  else
+  } else {
     lf_native_explain(n, e, out);
+  }
 }
 
 int lfb_raise_native(lua_State *L, const lf_native *n, const lfut_task *task,
                      const lf_native_error *e) {
-  char text[300];
-  lf_buf out;
-  lf_buf_init(&out, text, sizeof text);
-  lfb_explain(n, task, e, &out);
-  lua_pushlstring(L, (char *)out.data, out.len);
-  lf_buf_fini(&out);
-  lfb_push_native_error(L, lua_tostring(L, -1), n->code->label, e);
+  lf_buf *out = lfb_push_buf(L);
+  lfb_explain(n, task, e, out);
+  lua_pushlstring(L, (char *)out->data, out->len);
+  lfb_push_native_error(L, n, lua_tostring(L, -1), e);
   return lua_error(L);
 }
 

@@ -33,15 +33,21 @@ enum { LFB_OUT_POINTER, LFB_OUT_LIBRARY, LFB_OUT_PID, LFB_OUT_WORDS };
 bool lfb_fit_integer(lua_Integer i, lf_ckind kind, lf_cvalue *out);
 bool lfb_fit_number(lua_Number n, lf_ckind kind, lf_cvalue *out);
 
+/* Where a function will run: in this process; in another; who knows. */
+typedef enum { LFB_HERE, LFB_THERE, LFB_ANYWHERE } lfb_target;
+
 /* Converts the 'count' values from 'first' on; the function's arguments.
  * Raises. */
 void lfb_convert(lua_State *L, lfb_state *S, const lf_native *native, int first,
-                 int count, lfb_cargs *out);
+                 int count, lfb_target target, lfb_cargs *out);
 
-/* Is this pointer, as an argument of that function, one of this process, and of
- * the function's library? False: 'why' has the message. */
+/* Appends "compress2: argument 5 'level'" for the i-th parameter, from 0. */
+void lfb_print_param(lf_buf *out, const lf_native *native, int i);
+
+/* Can this pointer be an argument of the function where that runs? False: 'why'
+ * has the message. */
 bool lfb_pointer_fits(const lfb_pointer *pointer, const lf_native *native,
-                      lf_buf *why);
+                      lfb_target target, lf_buf *why);
 
 /* Does a parameter of that type, a pointer, take the array? */
 bool lfb_takes_array(const lf_ctype *type, const lf_array *array);
@@ -57,9 +63,9 @@ void lfb_explain(const lf_native *native, const lfut_task *task,
 int lfb_raise_native(lua_State *L, const lf_native *native,
                      const lfut_task *task, const lf_native_error *error);
 
-/* Pushes a NativeError; 'func' is "compress2 of libz.so.1". */
-void lfb_push_native_error(lua_State *L, const char *message, const char *func,
-                           const lf_native_error *error);
+/* Pushes a NativeError. */
+void lfb_push_native_error(lua_State *L, const lf_native *native,
+                           const char *message, const lf_native_error *error);
 
 /* Pushes what the function has returned: one value, or none (void). */
 int lfb_push_cvalue(lua_State *L, const lf_native *native, const lf_cvalue *v);

@@ -299,11 +299,10 @@ static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
   inner in = {.task = task, .waits = {.awaited = inner_task}};
   lfb_run *outer = S->vm ? S->vm->current : NULL;
   lf_task *waiting = outer ? outer->task : NULL;
+  lfb_enter(L, S, task->gate);
   lf_cycle_begin(waiting, &in.waits, path, sizeof path);
   lf_task_start(task);
   lf_worker_count_started(vm->worker);
-  if (task->gate)
-    lf_gate_enter(task->gate);
   lfb_vmops.run(vm, lf_task_ref(task));
   if (task->gate)
     lf_gate_leave(task->gate);
@@ -377,6 +376,10 @@ static int executor_broadcast(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   lfb_check_callable(L, 2);
+  lf_native *native = lfb_test_native(L, S, 2);
+  if (native && native->threads == LF_AFFINE)
+    return luaL_error(L, "%s may only run in one worker (threads = 'affine')",
+                      native->proto->name);
   lfb_poll(L, S);
   lfb_check_accepts(L, exe->pool);
   int n = lua_gettop(L) - 1;

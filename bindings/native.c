@@ -14,6 +14,7 @@
 #include "luavm.h"
 #include "options.h"
 #include "program.h"
+#include "wait.h"
 
 lf_native *lfb_test_native(lua_State *L, lfb_state *S, int idx) {
   lf_native **slot = lfb_test(L, S, idx, LFB_NATIVE);
@@ -110,6 +111,30 @@ static lf_threads threads_option(lua_State *L, int opts) {
   return (lf_threads)i;
 }
 
+/* Pushes the least key of the table that is greater than the one at the top
+ * (nil: the least of all), which it replaces; false: there is none. */
+static bool next_key(lua_State *L, int table) {
+  int last = lua_gettop(L), best = last + 1;
+  lua_pushnil(L);
+  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+    bool later = lua_isnil(L, last) || lua_compare(L, last, -2, LUA_OPLT);
+    if (!later || (!lua_isnil(L, best) && lua_compare(L, best, -2, LUA_OPLT)))
+      continue;
+    lua_pushvalue(L, -2);
+    lua_replace(L, best);
+  }
+  lua_replace(L, last);
+  return !lua_isnil(L, last);
+}
+
+static const char *option_text(lua_State *L, const char *option, int idx) {
+  size_t len;
+  const char *s = lua_tolstring(L, idx, &len);
+  if (strlen(s) != len)
+    luaL_error(L, "bad option '%s' (string contains '\\0')", option);
+  return s;
+}
+
 /* Adds an option that is a table of strings by functions' names; in their
  * order, so that the same options give the same bytes. */
 static void put_option(lua_State *L, int opts, const char *name,
@@ -119,28 +144,18 @@ static void put_option(lua_State *L, int opts, const char *name,
   if (!lua_istable(L, -1))
     lfb_option_error(L, name, "table");
   int table = lua_gettop(L);
-  lua_getglobal(L, "table");
-  lua_getfield(L, -1, "sort");
-  lua_newtable(L);
-  int keys = lua_gettop(L), n = 0;
-  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
       luaL_error(L, "bad option '%s' (strings by functions' names expected)",
                  name);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, keys, ++n);
-  }
-  lua_pushvalue(L, keys - 1);
-  lua_pushvalue(L, keys);
-  lua_call(L, 1, 0);
-  for (int i = 1; i <= n; i++) {
-    lua_rawgeti(L, keys, i);
+  lua_pushnil(L);
+  while (next_key(L, table)) {
     lua_pushvalue(L, -1);
     lua_rawget(L, table);
-    if (lf_library_option_put(out, what, check_text(L, -2),
-                              check_text(L, -1)) != 0)
+    if (lf_library_option_put(out, what, option_text(L, name, -2),
+                              option_text(L, name, -1)) != 0)
       luaL_error(L, "not enough memory");
-    lua_pop(L, 2);
+    lua_pop(L, 1);
   }
   lua_settop(L, table - 1);
 }
@@ -240,11 +255,10 @@ static int native_call(lua_State *L) {
   lf_native_error error;
   lfut_task none = {0};
   lfb_check_threads(L, S, n, NULL);
-  lfb_convert(L, S, n, 2, nargs, &args);
+  lfb_convert(L, S, n, 2, nargs, LFB_HERE, &args);
   lfut_task *task = push_task(L, S, n);
   task = task ? task : &none;
-  if (n->gate)
-    lf_gate_enter(n->gate);
+  lfb_enter(L, S, n->gate);
   bool ok = lf_native_call(n, args.values, task, &result, &error);
   if (n->gate)
     lf_gate_leave(n->gate);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "../runtime/gate.h"
 #include "convert.h"
 #include "element.h"
 #include "native.h"
@@ -232,7 +233,16 @@ static void clear_task(loop *l) {
   l->task.no_memory = false;
 }
 
-/* Runs one item; false: it is the driver's. */
+/* The function has been called, but what it has returned cannot be kept: it
+ * must not be called again. */
+static bool give_up(lf_chunk *c) {
+  static const char text[] = "not enough memory";
+  c->failed = true;
+  (void)lf_buf_put(&c->why, text, sizeof text - 1);
+  return false;
+}
+
+/* Runs one item; false: it is the driver's, or the chunk is given up. */
 static bool run_item(struct lf_vm *vm, loop *l) {
   lfb_cargs args;
   lf_cvalue result;
@@ -246,8 +256,19 @@ static bool run_item(struct lf_vm *vm, loop *l) {
           ? emit(l, &result)
           : lfb_put_item_failure(vm, l->native, &l->task, &error, &c->out);
   clear_task(l);
-  c->finished += ok;
-  return ok;
+  if (!ok)
+    return give_up(c);
+  c->finished++;
+  return true;
+}
+
+static void run_items(struct lf_vm *vm, loop *l) {
+  lf_chunk *c = l->chunk;
+  bool process = vm->S->wire != NULL;
+  lf_native_crash_quietly(process); /* the program knows what is run here */
+  while (c->finished < c->count && !vm->interrupted && run_item(vm, l))
+    continue;
+  lf_native_crash_quietly(false);
 }
 
 void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk) {
@@ -257,6 +278,10 @@ void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk) {
   if (chunk->block)
     l.at =
         chunk->block->bytes.data + lf_block_start(chunk->block, chunk->first);
-  while (chunk->finished < chunk->count && !vm->interrupted && run_item(vm, &l))
-    continue;
+  bool inside = lf_worker_is_inside(vm->worker);
+  struct lf_gate *gate = inside ? NULL : lfb_pass(vm, l.native->gate);
+  if (gate || inside || !l.native->gate) /* else interrupted */
+    run_items(vm, &l);
+  if (gate)
+    lf_gate_leave(gate);
 }

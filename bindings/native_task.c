@@ -6,6 +6,7 @@
  * other: scalars as 8 bytes, pointers as what they point to. */
 #include "native_task.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@
 #include "pack.h"
 #include "part.h"
 
+#define LOOK_AGAIN 0.05 /* for an interruption, in seconds */
+
 typedef enum {
   TO_NOTHING,
   TO_BYTES,    /* uint64 length, bytes, a zero */
@@ -25,6 +28,11 @@ typedef enum {
   TO_HANDLE,   /* lfb_pointer */
   TO_FUNCTION, /* address of the library's code, uint32 number */
 } target;
+
+/* The next multiple of 8. */
+static size_t align(size_t offset) {
+  return (offset + 7) & ~(size_t)7;
+}
 
 /* --- Packing ----------------------------------------------------------------
  */
@@ -69,10 +77,13 @@ static void put_function(writer *w, const lf_native *n) {
   put(w, &n->index, sizeof n->index);
 }
 
+/* The bytes are where words of 8 bytes could be, as in a Lua string. */
 static void put_string(writer *w, const char *s, size_t len) {
+  static const char padding[8];
   uint64_t n = len;
   put_byte(w, TO_BYTES);
   put(w, &n, sizeof n);
+  put(w, padding, align(w->out->len) - w->out->len);
   put(w, s, len + 1);
 }
 
@@ -105,7 +116,11 @@ void lfb_native_pack(lua_State *L, lfb_state *S, lf_native *n, int first,
                      int count, lf_pool *wire, lf_buf *out) {
   lfb_cargs args;
   writer w = {L, out, wire != NULL};
-  lfb_convert(L, S, n, first, count, &args);
+  lfb_convert(L, S, n, first, count,
+              !wire     ? LFB_HERE
+              : S->wire ? LFB_ANYWHERE
+                        : LFB_THERE,
+              &args);
   put_byte(&w, 0);
   put_byte(&w, w.wire);
   put_function(&w, n);
@@ -135,6 +150,7 @@ struct lf_gate *lfb_native_gate(const lf_native *n, lf_pool *pool) {
 
 /* A call in this process. */
 typedef struct {
+  const unsigned char *begin;
   lf_native *native;
   lfb_cargs args;
   lf_array *outs[LF_C_PARAMS];
@@ -168,6 +184,7 @@ static void get_bytes(call *c, int i, const unsigned char **at) {
   uint64_t len;
   memcpy(&len, *at, sizeof len);
   *at += sizeof len;
+  *at = c->begin + align((size_t)(*at - c->begin));
   c->args.values[i].p = (void *)(uintptr_t)*at;
   c->args.lengths[i] = (size_t)len;
   *at += len + 1;
@@ -178,8 +195,9 @@ static void get_handle(call *c, int i, const unsigned char **at) {
   memcpy(&p, *at, sizeof p);
   *at += sizeof p;
   c->args.values[i].p = p.pointer;
-  lf_buf_print(&c->why, "%s: argument %d: ", c->native->proto->name, i + 1);
-  if (lfb_pointer_fits(&p, c->native, &c->why))
+  lfb_print_param(&c->why, c->native, i);
+  lf_buf_print(&c->why, ": ");
+  if (lfb_pointer_fits(&p, c->native, LFB_HERE, &c->why))
     lf_buf_cut(&c->why, 0);
 }
 
@@ -217,6 +235,7 @@ static void get_target(call *c, int i, const unsigned char **at) {
 }
 
 static void read_call(call *c, const unsigned char *at) {
+  c->begin = at;
   c->nouts = 0;
   lf_buf_init(&c->why, c->text, sizeof c->text);
   bool wire = at[1];
@@ -337,8 +356,7 @@ static int pack_failure(lua_State *L) {
     lfb_explain(f->native, f->task, f->error, f->why);
   lua_pushlstring(L, (char *)f->why->data, f->why->len);
   if (f->error)
-    lfb_push_native_error(L, lua_tostring(L, -1), f->native->code->label,
-                          f->error);
+    lfb_push_native_error(L, f->native, lua_tostring(L, -1), f->error);
   lfb_pack(L, f->vm->S, f->out, lua_gettop(L), 1, &lfb_error_value, NULL);
   return 0;
 }
@@ -375,14 +393,29 @@ bool lfb_put_item_failure(struct lf_vm *vm, lf_native *n, const lfut_task *task,
 /* --- Running ----------------------------------------------------------------
  */
 
+struct lf_gate *lfb_pass(struct lf_vm *vm, struct lf_gate *gate) {
+  while (gate && !vm->interrupted)
+    if (lf_gate_enter(gate, lf_after(LOOK_AGAIN)))
+      return gate;
+  return NULL;
+}
+
 /* Makes the call. False: 'error' tells of its failure. In a worker process the
- * task has passed no gate, but it may have threads. */
+ * task has passed no gate, but there may be threads; and the program knows what
+ * it runs, should it crash. */
 static bool make(struct lf_vm *vm, call *c, lfut_task *task, lf_cvalue *result,
                  lf_native_error *error) {
-  struct lf_gate *gate = vm->S->wire ? c->native->gate : NULL;
-  if (gate)
-    lf_gate_enter(gate);
+  bool process = vm->S->wire != NULL;
+  struct lf_gate *gate = process ? lfb_pass(vm, c->native->gate) : NULL;
+  if (process && c->native->gate && !gate) { /* interrupted, as will be said */
+    *error = (lf_native_error){.error_number = EINTR};
+    return false;
+  }
+  if (process)
+    lf_native_crash_quietly(true);
   bool ok = lf_native_call(c->native, c->args.values, task, result, error);
+  if (process)
+    lf_native_crash_quietly(false);
   if (gate)
     lf_gate_leave(gate);
   for (int i = 0; i < c->nouts; i++)
@@ -440,7 +473,7 @@ void lfb_native_run(struct lf_vm *vm, lf_task *t) {
   lf_call_fini(&task);
   lf_buf_fini(&c.why);
   lf_buf_reset(&t->data); /* arguments, to which a result may have pointed */
-  if (lf_buf_put(&t->data, out.data, out.len) != 0) {
+  if (lf_buf_append(&t->data, &out) != 0) {
     lf_buf_reset(&t->data); /* what it has had of its own is enough */
     lfb_put_memory_error(&t->data);
     ok = false;

@@ -34,6 +34,10 @@ void lfb_native_run(struct lf_vm *vm, lf_task *task);
 lf_place lfb_native_place(const lf_native *native);
 struct lf_gate *lfb_native_gate(const lf_native *native, lf_pool *pool);
 
+/* Waits to enter a gate (NULL: none), which is to be left then; NULL: there is
+ * none, or the wait was interrupted. */
+struct lf_gate *lfb_pass(struct lf_vm *vm, struct lf_gate *gate);
+
 /* A chunk of a loop over a C function: runs its items, or the first of them,
  * until one needs an interpreter. */
 void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk);

@@ -228,9 +228,12 @@ static void end_native(struct lf_vm *vm, lf_task *task, lf_job *job,
 static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
                   lf_chunk *chunk) {
   int64_t since = lf_now();
+  vm->interrupted = 0;
   lfb_run_native_part(vm, job, chunk);
+  lf_worker_leave_gate(vm->worker); /* the rest passes it call by call */
   if (vm->interrupted)
     give_up(chunk, "interrupted!");
+  vm->interrupted = 0;
   if (chunk->finished == chunk->count || chunk->failed) {
     end_native(vm, task, job, chunk, since);
     return;

@@ -254,6 +254,20 @@ static void run_on_top(lf_worker *w, lfb_run *blocked, lf_run *ready,
   }
 }
 
+/* A task for this worker alone that has to pass a gate. */
+static bool run_at_gate(lf_worker *w, lfb_run *blocked, lf_task *task) {
+  struct lf_gate *gate = task->gate;
+  if (!lf_gate_admit(task))
+    return true;
+  if (lf_task_start(task)) {
+    lf_task_ref(task);
+    run_on_top(w, blocked, NULL, task);
+  }
+  lf_task_unref(task);
+  lf_gate_leave(gate);
+  return true;
+}
+
 /* Runs a task of this worker that was parked and became ready, or that is for
  * this worker alone: it may be what this one waits for, and nobody else can. */
 static bool run_ready(lfb_state *S, lf_worker *w) {
@@ -262,9 +276,8 @@ static bool run_ready(lfb_state *S, lf_worker *w) {
   lfb_run *blocked = S->vm ? S->vm->current : NULL;
   lf_run *ready = lf_worker_ready(w);
   lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
-  struct lf_gate *gate = pinned ? pinned->gate : NULL;
-  if (gate && !lf_gate_admit(pinned))
-    return true;
+  if (pinned && pinned->gate)
+    return run_at_gate(w, blocked, pinned);
   if (ready) {
     lf_task *task = lfb_run_task(lf_worker_vm(w), ready);
     run_on_top(w, blocked, ready, task ? lf_task_ref(task) : NULL);
@@ -277,8 +290,6 @@ static bool run_ready(lfb_state *S, lf_worker *w) {
   } else if (pinned) {
     lf_task_unref(pinned);
   }
-  if (gate)
-    lf_gate_leave(gate);
   return ready || pinned;
 }
 
@@ -338,6 +349,12 @@ bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   block(L, S, what);
   lfb_poll(L, S);
   return false;
+}
+
+void lfb_enter(lua_State *L, lfb_state *S, struct lf_gate *gate) {
+  while (gate && !lf_gate_enter(gate, lf_after(LOOK_AGAIN)))
+    if (is_interrupted(L, S))
+      raise_interrupted(L, S);
 }
 
 void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {

@@ -57,7 +57,8 @@ typedef struct lfut_host {
    * function returns. */
   void (*set_error)(lfut_task *task, const char *message);
   /* One more result, a string of 'size' bytes, which are copied, behind what
-   * the function returns. Not 0: there is no memory. */
+   * the function returns. At most 250 of them; not 0:
+   * that was one too many, or there is no memory. */
   int (*return_bytes)(lfut_task *task, const void *bytes, size_t size);
   /* A line for standard error, in one piece. */
   void (*log)(const char *message);
@@ -110,7 +111,8 @@ typedef struct lfut_plugin {
   int (*init)(const lfut_host *host) LFUT_OR_NULL;
   /* In a process that was forked from one where it is loaded. */
   void (*after_fork)(void) LFUT_OR_NULL;
-  /* When the program ends, unless it ends by _exit as forked workers do. */
+  /* When the program ends, unless it ends by _exit as forked workers do, or
+   * while functions are running. */
   void (*fini)(void) LFUT_OR_NULL;
 } lfut_plugin;
 

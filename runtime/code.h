@@ -16,7 +16,8 @@ typedef struct lf_code {
   uint64_t id;          /* never used again, so that a cache may keep it */
   size_t hash, len;
   char label[64]; /* "function <script.lua:12>" */
-  void *notes;    /* what bindings found in the bytes; freed with them */
+  void *notes;    /* what bindings found in the bytes, freed with them; of a
+                     library's description the library (native.h) */
   unsigned char bytes[];
 } lf_code;
 

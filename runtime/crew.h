@@ -34,11 +34,12 @@ struct lf_worker {
   int64_t next_deadline;   /* not after the first of them; its thread */
   size_t parked;           /* its thread */
 
-  int64_t batch_time;   /* when it last took from the common queue */
-  size_t batch;         /* and how many; its thread */
-  unsigned taken_tasks; /* its thread */
-  bool stays;           /* it is the pool's home; the pool's lock */
-  bool swept;           /* ops->idle since the last task; its thread */
+  int64_t batch_time;     /* when it last took from the common queue */
+  size_t batch;           /* and how many; its thread */
+  unsigned taken_tasks;   /* its thread */
+  struct lf_gate *inside; /* that the running task has passed; its thread */
+  bool stays;             /* it is the pool's home; the pool's lock */
+  bool swept;             /* ops->idle since the last task; its thread */
 
   pthread_mutex_t lock; /* the next three */
   lf_link queue;        /* tasks submitted here; it takes the newest */

@@ -723,7 +723,13 @@ static void pin(lf_worker *w, lf_task *t) {
 }
 
 int lf_fleet_add_home(lf_pool *p, lf_task *t) {
-  lf_worker *w = p->home && is_fit(p->home) ? p->home : p->workers;
+  bool stays = p->home && (is_fit(p->home) || p->home->npinned > 0);
+  if (stays) {
+    p->submitted++;
+    pin(p->home, t);
+    return 0;
+  }
+  lf_worker *w = p->workers;
   while (w && !is_fit(w))
     w = w->next;
   if (!w && !(w = lf_pool_spare_worker(p)))
@@ -774,7 +780,7 @@ static void stop_idle(lf_pool *p) {
         is_occupied(c) || c->blocked || (w->npinned > 0 && c->left > 0))
       continue;
     bool over = c->left == 0;
-    bool extra = !over && hands > p->o.max_workers;
+    bool extra = !over && hands > p->o.max_workers && w != p->home;
     if (over || extra || (closing && p->queued == 0))
       stop_worker(p, w);
     if (extra)

@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * See gate.h. */
+ * See gate.h. Tasks wait in a lane for each pool. When nobody is inside, the
+ * oldest of each lane is called back to its pool, and the first to come is let
+ * in: a pool whose workers are busy holds up nobody. A task that is on its way
+ * does not hold the gate, as its worker may be one that waits to enter. */
 #include "gate.h"
 
 #include "crew.h"
 #include "mem.h"
+
+typedef struct {
+  lf_link link;
+  lf_pool *pool;   /* the tasks' */
+  lf_link tasks;   /* put aside, oldest first, a reference each */
+  lf_task *called; /* on its way back, or NULL; not counted */
+} lane;
 
 struct lf_gate {
   lf_gate *next; /* all gates; the list's lock */
@@ -12,7 +22,7 @@ struct lf_gate {
   pthread_cond_t left; /* nobody is inside */
   bool taken;          /* all below under the lock */
   int threads;         /* that wait to enter; they come first */
-  lf_link waiting;     /* tasks put aside, oldest first, a reference each */
+  lf_link lanes;       /* none is empty without having called */
 };
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,14 +36,23 @@ static void give_lock(void) {
   pthread_mutex_unlock(&list_lock);
 }
 
-/* In a forked process nobody else is at a gate, or ever leaves it. */
+static void init_locks(lf_gate *g) {
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_mutex_init(&g->lock, NULL);
+  pthread_cond_init(&g->left, &attr);
+  pthread_condattr_destroy(&attr);
+}
+
+/* In a forked process nobody else is at a gate, or ever leaves it; who waits is
+ * the parent's. */
 static void begin_anew(void) {
   for (lf_gate *g = gates; g; g = g->next) {
-    pthread_mutex_init(&g->lock, NULL);
-    pthread_cond_init(&g->left, NULL);
+    init_locks(g);
     g->taken = false;
     g->threads = 0;
-    lf_list_init(&g->waiting); /* they are the parent's */
+    lf_list_init(&g->lanes);
   }
   pthread_mutex_unlock(&list_lock);
 }
@@ -46,9 +65,8 @@ lf_gate *lf_gate_new(void) {
   lf_gate *g = lf_zalloc(sizeof *g);
   if (!g)
     return NULL;
-  pthread_mutex_init(&g->lock, NULL);
-  pthread_cond_init(&g->left, NULL);
-  lf_list_init(&g->waiting);
+  init_locks(g);
+  lf_list_init(&g->lanes);
   pthread_mutex_lock(&list_lock);
   g->next = gates;
   gates = g;
@@ -68,93 +86,166 @@ void lf_gate_free(lf_gate *g) {
   lf_free(g);
 }
 
-/* One that was called back and finds it taken again is still the first. */
-bool lf_gate_admit(lf_task *t) {
-  lf_gate *g = t->gate;
-  lf_pool *p = t->pool;
-  p->aside++; /* before another thread can take it back in */
-  pthread_mutex_lock(&g->lock);
-  bool in = !g->taken;
-  g->taken = true;
-  if (!in)
-    lf_list_add(t->called ? g->waiting.next : &g->waiting, &t->link);
-  t->called = false;
-  pthread_mutex_unlock(&g->lock);
-  if (in)
-    p->aside--; /* the caller's run keeps the pool from ending */
-  return in;
-}
+/* --- Lanes: under the gate's lock --- */
 
-/* Under the lock: the oldest that is still wanted, or NULL; others to 'over'.
- */
-static lf_task *next_waiting(lf_gate *g, lf_link *over) {
-  lf_link *l;
-  while ((l = lf_list_pop(&g->waiting))) {
-    lf_task *t = lf_container_of(l, lf_task, link);
-    if (!lf_task_done(t))
-      return t;
-    lf_list_add(over, l);
-  }
+static lane *find_lane(lf_gate *g, const lf_pool *p) {
+  for (lf_link *l = g->lanes.next; l != &g->lanes; l = l->next)
+    if (lf_container_of(l, lane, link)->pool == p)
+      return lf_container_of(l, lane, link);
   return NULL;
 }
 
-/* Under the lock, which it gives back: if nobody is inside, calls the next. It
- * does not hold the gate while it waits for a worker: the worker may be one
- * that waits to enter. */
-static void call_next(lf_gate *g) {
-  lf_task *t = NULL;
-  lf_link over, *l;
-  lf_list_init(&over);
+/* NULL: no memory. */
+static lane *need_lane(lf_gate *g, lf_pool *p) {
+  lane *n = find_lane(g, p);
+  if (n || !(n = lf_zalloc(sizeof *n)))
+    return n;
+  n->pool = p;
+  lf_list_init(&n->tasks);
+  lf_list_add(&g->lanes, &n->link);
+  return n;
+}
+
+static void drop_if_empty(lane *n) {
+  if (!n || n->called || !lf_list_empty(&n->tasks))
+    return;
+  lf_list_del(&n->link);
+  lf_free(n);
+}
+
+/* The task that was called has come, or will not. True if it was. */
+static bool is_called(lf_gate *g, const lf_task *t) {
+  lane *n = find_lane(g, t->pool);
+  bool was = n && n->called == t;
+  if (was)
+    n->called = NULL;
+  return was;
+}
+
+/* Calls the oldest of each lane that is still wanted, and those that are not
+ * before it: they are at 'out', to be taken in. */
+static void call_all(lf_gate *g, lf_link *out) {
+  for (lf_link *l = g->lanes.next, *after; l != &g->lanes; l = after) {
+    lane *n = lf_container_of(l, lane, link);
+    after = l->next;
+    while (!n->called && !lf_list_empty(&n->tasks)) {
+      lf_link *first = lf_list_pop(&n->tasks);
+      lf_task *t = lf_container_of(first, lf_task, link);
+      t->aside = false;
+      n->called = lf_task_done(t) ? NULL : t;
+      lf_list_add(out, first);
+    }
+    drop_if_empty(n);
+  }
+}
+
+/* Under the lock, which it gives back: if nobody is inside, lets others come.
+ */
+static void give_back(lf_gate *g) {
+  lf_link out, *l;
+  lf_list_init(&out);
   if (!g->taken && g->threads > 0)
     pthread_cond_signal(&g->left);
   else if (!g->taken)
-    t = next_waiting(g, &over);
-  if (t)
-    t->called = true;
+    call_all(g, &out);
   pthread_mutex_unlock(&g->lock);
-  if (t)
-    lf_pool_take_in(t);
-  while ((l = lf_list_pop(&over)))
+  while ((l = lf_list_pop(&out)))
     lf_pool_take_in(lf_container_of(l, lf_task, link));
+}
+
+/* --- Passing --- */
+
+/* Under the lock. False: no memory. */
+static bool put_aside(lf_gate *g, lf_task *t, bool first) {
+  lane *n = need_lane(g, t->pool);
+  if (!n)
+    return false;
+  t->aside = true;
+  t->epoch = (uint32_t)lf_pool_epoch(t->pool);
+  t->pool->aside++; /* before another thread can take it back in */
+  lf_list_add(first ? n->tasks.next : &n->tasks, &t->link);
+  return true;
+}
+
+bool lf_gate_admit(lf_task *t) {
+  lf_gate *g = t->gate;
+  pthread_mutex_lock(&g->lock);
+  bool called = is_called(g, t), in = !g->taken;
+  bool stays = !in && put_aside(g, t, called);
+  g->taken = true;
+  drop_if_empty(find_lane(g, t->pool));
+  pthread_mutex_unlock(&g->lock);
+  if (!in && !stays) {
+    lf_task_fail(t, LF_BROKEN, "not enough memory");
+    lf_task_unref(t);
+  }
+  return in;
 }
 
 void lf_gate_leave(lf_gate *g) {
   pthread_mutex_lock(&g->lock);
   g->taken = false;
-  call_next(g);
+  give_back(g);
 }
 
 void lf_gate_dismiss(lf_task *t) {
-  if (!t->called)
-    return;
-  pthread_mutex_lock(&t->gate->lock);
-  t->called = false;
-  call_next(t->gate);
+  lf_gate *g = t->gate;
+  pthread_mutex_lock(&g->lock);
+  if (is_called(g, t))
+    give_back(g);
+  else
+    pthread_mutex_unlock(&g->lock);
 }
 
-void lf_gate_enter(lf_gate *g) {
+void lf_gate_forget(lf_task *t) {
+  lf_gate *g = t->gate;
+  pthread_mutex_lock(&g->lock);
+  bool found = t->aside;
+  if (found) {
+    lf_list_del(&t->link);
+    t->aside = false;
+    drop_if_empty(find_lane(g, t->pool));
+  }
+  pthread_mutex_unlock(&g->lock);
+  if (found)
+    lf_pool_take_in(t);
+}
+
+bool lf_gate_enter(lf_gate *g, int64_t deadline) {
+  struct timespec until = {.tv_sec = deadline / 1000000000,
+                           .tv_nsec = deadline % 1000000000};
+  int err = 0;
   pthread_mutex_lock(&g->lock);
   g->threads++;
-  while (g->taken)
-    pthread_cond_wait(&g->left, &g->lock);
+  while (g->taken && err == 0)
+    err = deadline == LF_FOREVER
+              ? pthread_cond_wait(&g->left, &g->lock)
+              : pthread_cond_timedwait(&g->left, &g->lock, &until);
   g->threads--;
+  bool in = !g->taken;
   g->taken = true;
+  pthread_mutex_unlock(&g->lock);
+  return in;
+}
+
+/* --- Draining --- */
+
+static void drain_gate(lf_gate *g, lf_pool *p, lf_link *out) {
+  pthread_mutex_lock(&g->lock);
+  lane *n = find_lane(g, p);
+  lf_link *l;
+  while (n && (l = lf_list_pop(&n->tasks))) {
+    lf_container_of(l, lf_task, link)->aside = false;
+    lf_list_add(out, l);
+    p->aside--;
+  }
+  drop_if_empty(n);
   pthread_mutex_unlock(&g->lock);
 }
 
 void lf_gate_drain(lf_pool *p, lf_link *out) {
   pthread_mutex_lock(&list_lock);
-  for (lf_gate *g = gates; g; g = g->next) {
-    pthread_mutex_lock(&g->lock);
-    for (lf_link *l = g->waiting.next, *after; l != &g->waiting; l = after) {
-      after = l->next;
-      if (lf_container_of(l, lf_task, link)->pool != p)
-        continue;
-      lf_list_del(l);
-      lf_list_add(out, l);
-      p->aside--;
-    }
-    pthread_mutex_unlock(&g->lock);
-  }
+  for (lf_gate *g = gates; g; g = g->next)
+    drain_gate(g, p, out);
   pthread_mutex_unlock(&list_lock);
 }

@@ -3,7 +3,8 @@
  * A gate that one at a time may pass: a task at its start, or a thread in the
  * middle of one. A task that finds it taken is put aside, so that its worker
  * can run others, and comes back to its pool when it is let in; it is pending
- * meanwhile and can be cancelled. First come, first served among tasks. */
+ * meanwhile and can be cancelled. First come, first served among the tasks of a
+ * pool. */
 #ifndef LF_GATE_H
 #define LF_GATE_H
 
@@ -22,8 +23,11 @@ bool lf_gate_admit(lf_task *task);
  * was this one's turn. */
 void lf_gate_dismiss(lf_task *task);
 
-/* By any thread: waits until it can pass. */
-void lf_gate_enter(lf_gate *gate);
+/* A task that was cancelled does not wait there any longer. */
+void lf_gate_forget(lf_task *task);
+
+/* By any thread: waits until it can pass; false: not before the deadline. */
+bool lf_gate_enter(lf_gate *gate, int64_t deadline);
 
 /* After either. */
 void lf_gate_leave(lf_gate *gate);

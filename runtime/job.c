@@ -145,6 +145,10 @@ void lf_job_restrict(lf_job *job, struct lf_gate *gate, bool home) {
   job->place = home ? LF_HOME : LF_TAIL;
 }
 
+lf_place lf_job_place(const lf_job *job) {
+  return job->place;
+}
+
 lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
   lf_job *j = lf_job_new(pool, setup, NULL, 1, LF_ORDERED);
   if (j)

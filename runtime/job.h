@@ -59,6 +59,9 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
  * or all run in the pool's home worker. */
 void lf_job_restrict(lf_job *job, struct lf_gate *gate, bool home);
 
+/* Where its runners go. */
+lf_place lf_job_place(const lf_job *job);
+
 /* The same loop in another process than its consumer's: its runners come with
  * their chunk (task->chunk), whose end is told by 'done', which owns it then.
  * 'setup' is moved from. NULL: no memory. */

@@ -62,12 +62,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lf_library *libraries; /* under the lock, as the next */
 static mapped *mappings;
 
+/* The thread holds the lock while a library is initialised, which may fork. */
+static _Thread_local bool loading;
+
 static void take_lock(void) {
-  pthread_mutex_lock(&lock);
+  if (!loading)
+    pthread_mutex_lock(&lock);
 }
 
 static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
+  if (!loading)
+    pthread_mutex_unlock(&lock);
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
@@ -106,10 +111,6 @@ int lf_library_option_put(lf_buf *out, lf_library_option what,
   int err = lf_buf_put(out, &kind, 1);
   err = err ? err : put_text(out, function);
   return err ? err : put_text(out, value);
-}
-
-bool lf_library_is_description(const void *bytes, size_t len) {
-  return len >= sizeof MAGIC && memcmp(bytes, MAGIC, sizeof MAGIC) == 0;
 }
 
 /* The text at '*at', which is moved behind it. */
@@ -190,8 +191,9 @@ static bool is_task(const lf_ctype *t) {
 
 /* The prototype's text without that parameter. NULL: no memory. */
 static char *without_task(const lf_cfunc *f, const lf_ctype *task) {
-  char *text = lf_strndup(f->text, strlen(f->text) + 4); /* room for "void" */
-  char *at = text ? strstr(text, task->name) : NULL;
+  char *text = lf_strndup(f->text, strlen(f->text));
+  char *at = text ? strchr(text, '(') : NULL;
+  at = at ? strstr(at, task->name) : NULL;
   if (!at)
     return text;
   char *end = at + strcspn(at, ",)");
@@ -244,6 +246,11 @@ static int prepare(bound *b, const lf_cfunc *f, int nfixed) {
   return s == FFI_OK ? 0 : LF_EBROKEN;
 }
 
+/* Other executors' workers and direct calls may not overlap either. */
+static bool passes_gate(lf_threads threads) {
+  return threads == LF_SERIAL || threads == LF_AFFINE;
+}
+
 /* One more function of the library. NULL: no memory. */
 static bound *bind(lf_library *l, const lf_cfunc *f, int nfixed,
                    lf_function *entry) {
@@ -261,7 +268,7 @@ static bound *bind(lf_library *l, const lf_cfunc *f, int nfixed,
     return NULL;
   b->native = (lf_native){.library = l, .threads = l->threads};
   b->native.index = b->native.base = (uint32_t)n;
-  b->native.gate = l->threads == LF_SERIAL ? l->gate : NULL;
+  b->native.gate = passes_gate(l->threads) ? l->gate : NULL;
   b->entry = entry;
   b->native.code = make_label(l, f);
   if (!b->native.code || take_proto(b, f, plugin) != 0 ||
@@ -283,15 +290,23 @@ lf_native *lf_library_find(const lf_library *l, const char *name) {
 /* --- Options ----------------------------------------------------------------
  */
 
+static bool can_mean(lf_ckind kind, lf_failure failure) {
+  bool is_unsigned = kind == LF_C_BOOL || kind == LF_C_UINT8 ||
+                     kind == LF_C_UINT16 || kind == LF_C_UINT32 ||
+                     kind == LF_C_UINT64;
+  if (kind == LF_C_POINTER || failure == LF_NULL)
+    return kind == LF_C_POINTER && failure == LF_NULL;
+  return kind != LF_C_VOID && !(failure == LF_NEGATIVE && is_unsigned);
+}
+
 static int read_failure(bound *b, const char *value, lf_buf *why) {
   static const char *const names[] = {"nonzero", "negative", "null", "zero"};
   const lf_ctype *result = b->native.proto->result;
   for (int i = 0; i < 4; i++) {
     if (strcmp(value, names[i]) != 0)
       continue;
-    bool pointer = result->kind == LF_C_POINTER;
     b->native.failure = (lf_failure)(LF_NONZERO + i);
-    if (result->kind != LF_C_VOID && pointer == (i == 2))
+    if (can_mean(result->kind, b->native.failure))
       return 0;
     lf_buf_print(why, "option 'error': %s returns %s, which is never %s",
                  b->native.proto->name, result->name, value);
@@ -387,6 +402,20 @@ static int read_checks(bound *b, const char *value, lf_buf *why) {
   return 0;
 }
 
+/* The parameters that they speak of are the same. */
+static int copy_checks(bound *b, const check *from) {
+  for (; from; from = from->next) {
+    check *c = lf_malloc(sizeof *c);
+    if (!c)
+      return LF_ENOMEM;
+    *c = *from;
+    c->next = b->checks;
+    b->checks = c;
+    b->native.checks = true;
+  }
+  return 0;
+}
+
 /* A variadic function with these types. */
 static int read_types(lf_library *l, const lf_native *n, const char *types,
                       lf_buf *why) {
@@ -399,7 +428,7 @@ static int read_types(lf_library *l, const lf_native *n, const char *types,
     return LF_ENOMEM;
   b->native.base = n->index;
   b->native.failure = n->failure;
-  return 0;
+  return copy_checks(b, bound_of(n)->checks);
 }
 
 static int read_option(lf_library *l, lf_library_option what,
@@ -494,7 +523,7 @@ static int take_flags(lf_native *n, uint32_t flags) {
   static const lf_threads threads[] = {LF_SERIAL, LF_SAFE, LF_SERIAL, LF_AFFINE,
                                        LF_BY_PROCESS};
   n->threads = threads[flags & LFUT_THREADING];
-  n->gate = n->threads == LF_SERIAL ? n->library->gate : NULL;
+  n->gate = passes_gate(n->threads) ? n->library->gate : NULL;
   n->flags = flags & ~LFUT_THREADING;
   if ((flags & LFUT_THREADING) != LFUT_SERIAL_FN)
     return 0;
@@ -612,7 +641,9 @@ int lf_library_open(lf_code *code, lf_library **out, lf_buf *why) {
   if (*out)
     return 0;
   pthread_mutex_lock(&lock);
+  loading = true;
   int err = load(code, out, why);
+  loading = false;
   pthread_mutex_unlock(&lock);
   return err;
 }
@@ -646,16 +677,18 @@ static uint64_t stored_at(const lf_ctype *t, const void *p) {
 }
 
 /* How many elements there have to be; UINT64_MAX: more than there can be. */
-static uint64_t needed(const lf_cfunc *f, const check *c,
-                       const lf_cvalue *args) {
+static uint64_t needed(const lf_cfunc *f, const check *c, const lf_cvalue *args,
+                       const size_t *lengths) {
   uint64_t product = 1;
   for (int i = 0; i < c->nfactors; i++) {
     const factor *k = &c->factors[i];
     uint64_t x = (uint64_t)k->number;
     if (k->kind == VALUE)
       x = args[k->number].bits;
-    else if (k->kind == STORED)
+    else if (k->kind == STORED && lengths[k->number] > 0)
       x = stored_at(f->params[k->number].type->to, args[k->number].p);
+    else if (k->kind == STORED)
+      x = UINT64_MAX; /* nothing is stored there */
     if (x > INT64_MAX || __builtin_mul_overflow(product, x, &product))
       return UINT64_MAX;
   }
@@ -665,7 +698,7 @@ static uint64_t needed(const lf_cfunc *f, const check *c,
 bool lf_native_check(const lf_native *n, const lf_cvalue *args,
                      const size_t *lengths, lf_buf *why) {
   for (const check *c = bound_of(n)->checks; c; c = c->next) {
-    uint64_t need = needed(n->proto, c, args);
+    uint64_t need = needed(n->proto, c, args, lengths);
     size_t has = args[c->param].p ? lengths[c->param] : 0;
     if (has >= need)
       continue;
@@ -684,7 +717,9 @@ bool lf_native_check(const lf_native *n, const lf_cvalue *args,
 /* --- Calling ----------------------------------------------------------------
  */
 
-static _Thread_local const lf_native *volatile calling;
+/* Read by a signal's handler, which must not be the first to touch it. */
+static _Thread_local const lf_native *volatile calling
+    __attribute__((tls_model("initial-exec")));
 static _Thread_local bool has_stack; /* to tell of a crash on */
 static void give_stack(void);
 
@@ -780,26 +815,33 @@ bool lf_native_call(const lf_native *n, const lf_cvalue *args, lfut_task *task,
   calling = n;
   if (n->failure != LF_NEVER)
     errno = 0;
+  if (n->library->version)
+    lf_plugin_count(1);
   ffi_call(&b->cif, b->entry, &r, at);
+  if (n->library->version)
+    lf_plugin_count(-1);
   int number = n->failure != LF_NEVER ? errno : 0;
   calling = outer;
   take_result(n->proto->result, &r, result);
   bool failed = n->failure != LF_NEVER && has_failed(n, result);
   if (!failed && !task->error && !task->no_memory)
     return true;
-  bool pointer = n->proto->result->kind == LF_C_POINTER;
-  *error = (lf_native_error){.code = pointer ? 0 : result->i};
+  *error = (lf_native_error){.value = *result};
   error->error_number = failed ? number : 0;
   return false;
 }
 
 void lf_native_explain(const lf_native *n, const lf_native_error *e,
                        lf_buf *out) {
+  const lf_ckind kind = n->proto->result->kind;
   lf_buf_print(out, "%s of %s returned ", n->proto->name, n->library->name);
   if (n->failure == LF_NULL)
     lf_buf_print(out, "NULL");
+  else if (kind == LF_C_DOUBLE || kind == LF_C_FLOAT)
+    lf_buf_print(out, "%.14g",
+                 kind == LF_C_FLOAT ? (double)e->value.f : e->value.d);
   else
-    lf_buf_print(out, "%lld", (long long)e->code);
+    lf_buf_print(out, "%lld", (long long)e->value.i);
   if (e->error_number)
     lf_buf_print(out, " (%s)", strerror(e->error_number));
 }
@@ -810,10 +852,10 @@ void lf_native_explain(const lf_native *n, const lf_native_error *e,
 static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { DEADLY = sizeof deadly / sizeof deadly[0] };
 static struct sigaction former[DEADLY];
-static bool quiet;
+static volatile bool quiet;
 
-void lf_native_crash_quietly(void) {
-  quiet = true;
+void lf_native_crash_quietly(bool quietly) {
+  quiet = quietly;
 }
 
 static void say(const char *text) {

@@ -44,7 +44,7 @@ typedef enum {
 
 /* What messages say: "compress2 of libz.so.1 returned -5". */
 typedef struct {
-  int64_t code;         /* what it returned */
+  lf_cvalue value;      /* what it returned */
   int32_t error_number; /* errno, or 0 */
 } lf_native_error;
 
@@ -98,9 +98,6 @@ typedef enum {
 int lf_library_option_put(lf_buf *out, lf_library_option what,
                           const char *function, const char *value);
 
-/* Are these bytes of code such a description? */
-bool lf_library_is_description(const void *bytes, size_t len);
-
 /* --- Loading ----------------------------------------------------------------
  */
 
@@ -134,7 +131,8 @@ bool lf_native_call(const lf_native *native, const lf_cvalue *args,
 void lf_native_explain(const lf_native *native, const lf_native_error *error,
                        lf_buf *out);
 
-/* In a worker process: crashes in functions are the program's to report. */
-void lf_native_crash_quietly(void);
+/* From now on the process says nothing of a crash in a function, or again; as a
+ * worker process that runs a task of which its program knows the function. */
+void lf_native_crash_quietly(bool quietly);
 
 #endif

@@ -9,12 +9,16 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PROGRESS_NS = 100000000 }; /* between two reports that are passed on */
+enum {
+  PROGRESS_NS = 100000000, /* between two reports that are passed on */
+  MOST_RESULTS = 250,
+};
 
 /* A plugin that has been initialised in this process or one further up. */
 typedef struct known {
@@ -57,12 +61,14 @@ static void set_error(lfut_task *t, const char *message) {
 
 static int return_bytes(lfut_task *t, const void *bytes, size_t size) {
   uint64_t n = size;
-  if (!t)
+  if (!t || t->nextra == MOST_RESULTS)
     return -1;
   size_t before = t->extra.len;
   if (lf_buf_put(&t->extra, &n, sizeof n) == 0 &&
-      lf_buf_put(&t->extra, bytes, size) == 0)
+      lf_buf_put(&t->extra, bytes, size) == 0) {
+    t->nextra++;
     return 0;
+  }
   lf_buf_cut(&t->extra, before);
   return -1;
 }
@@ -193,7 +199,17 @@ static void tell_of_fork(void) {
   }
 }
 
+/* How many calls are running: a program that ends by an error waits for none.
+ */
+static _Atomic int running;
+
+void lf_plugin_count(int by) {
+  atomic_fetch_add(&running, by);
+}
+
 static void end_all(void) {
+  if (running > 0)
+    return;
   for (known *k = plugins; k; k = k->next) {
     lfut_plugin p = whole(k->plugin);
     if (p.fini)

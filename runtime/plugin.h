@@ -22,6 +22,9 @@ lfut_function lf_plugin_function(const lfut_plugin *plugin, size_t i);
 /* All prototypes as one text of declarations. 0 or LF_ENOMEM. */
 int lf_plugin_declare(const lfut_plugin *plugin, lf_buf *text);
 
+/* Around calls: while there are any, the plugins' fini is not called. */
+void lf_plugin_count(int by);
+
 /* What a function of a plugin leaves besides what it returns. Zeroed before a
  * call; freed by lf_call_fini. One thread's. */
 struct lfut_task {
@@ -31,6 +34,7 @@ struct lfut_task {
   int64_t told; /* when progress was passed on last */
   char *error;  /* its text, or NULL */
   lf_buf extra; /* uint64 size and bytes of each further result */
+  int nextra;
   bool no_memory;
 };
 

@@ -225,8 +225,8 @@ static bool is_there(const lf_worker *w) {
 }
 
 /* Under the lock: queues the task first, for the worker that has to run it if
- * that is one; who is to be unparked, or NULL. */
-static lf_worker *take_back(lf_pool *p, lf_task *t) {
+ * that is one; who is to be unparked, or NULL. '*lost': nobody would run it. */
+static lf_worker *take_back(lf_pool *p, lf_task *t, bool *lost) {
   int err;
   for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
     if ((uint32_t)w->id == t->pinned && is_there(w)) {
@@ -236,25 +236,41 @@ static lf_worker *take_back(lf_pool *p, lf_task *t) {
     }
   lf_list_add(p->queue.next, &t->link);
   p->queued++;
-  return lf_pool_rouse(p, &err);
+  lf_worker *w = lf_pool_rouse(p, &err);
+  *lost = err && p->live == 0;
+  if (*lost) {
+    lf_list_del(&t->link);
+    p->queued--;
+  }
+  return w;
+}
+
+/* A task that was put aside will not be run. */
+static void end_aside(lf_pool *p, lf_task *t, bool lost) {
+  lf_link one;
+  lf_list_init(&one);
+  lf_list_add(&one, &t->link);
+  lf_pool_fail_all(&one, p->broken ? p->broken
+                         : lost    ? "cannot start a worker thread"
+                                   : NULL);
 }
 
 void lf_pool_take_in(lf_task *t) {
   lf_pool *p = lf_pool_ref(t->pool);
+  bool lost = false;
   pthread_mutex_lock(&p->lock);
-  bool wanted = !lf_task_done(t) && !p->broken;
-  lf_worker *w = wanted ? take_back(p, t) : NULL;
+  bool wanted =
+      !lf_task_done(t) && !p->broken && t->epoch == (uint32_t)lf_pool_epoch(p);
+  lf_worker *w = wanted ? take_back(p, t, &lost) : NULL;
   p->aside--;
+  for (lf_link *l = p->idle.next; p->aside == 0 && l != &p->idle; l = l->next)
+    lf_unpark(&lf_container_of(l, lf_worker, standby)->parker); /* may leave */
   bool ended = lf_pool_try_end(p);
   pthread_mutex_unlock(&p->lock);
   if (w)
     lf_unpark(&w->parker);
-  if (!wanted) {
-    lf_link one;
-    lf_list_init(&one);
-    lf_list_add(&one, &t->link);
-    lf_pool_fail_all(&one, p->broken);
-  }
+  if (!wanted || lost)
+    end_aside(p, t, lost);
   if (ended)
     lf_pool_end(p);
   lf_pool_unref(p);
@@ -434,7 +450,7 @@ void lf_pool_fail_all(lf_link *tasks, const char *why) {
   lf_link *l;
   while ((l = lf_list_pop(tasks))) {
     lf_task *t = lf_container_of(l, lf_task, link);
-    if (t->called)
+    if (t->gate)
       lf_gate_dismiss(t);
     if (why)
       lf_task_fail(t, LF_BROKEN, why);
@@ -530,8 +546,12 @@ bool lf_pool_cancel(lf_task *t) {
     return false;
   if (p && p->remote)
     return lf_remote_cancel(p->remote, t);
-  if (!p || !p->fleet)
-    return lf_task_cancel(t);
+  if (!p || !p->fleet) {
+    bool cancelled = lf_task_cancel(t);
+    if (cancelled && t->gate)
+      lf_gate_forget(t);
+    return cancelled;
+  }
   pthread_mutex_lock(&p->lock);
   bool out = lf_fleet_withdraw(t);
   bool ending = t->ending == LF_CANCELLED;

@@ -93,7 +93,7 @@ void lf_pool_unhandle(void *pool);
 /* Where a submitted task goes. */
 typedef enum {
   LF_NEAR, /* the submitting worker's own queue, if it is the pool's */
-  LF_TAIL, /* the end of the common queue */
+  LF_TAIL, /* the end of the common queue, also after shutdown */
   LF_HOME, /* the worker that runs all tasks which one worker has to run */
 } lf_place;
 
@@ -188,6 +188,13 @@ lf_pool *lf_worker_pool(lf_worker *worker);
 int lf_worker_id(lf_worker *worker);
 lf_vm *lf_worker_vm(lf_worker *worker);
 lf_parker *lf_worker_parker(lf_worker *worker);
+
+/* For interpreters: the task that runs goes on as one that need not be alone:
+ * leaves the gate that it has passed (gate.h), if it has. */
+void lf_worker_leave_gate(lf_worker *worker);
+
+/* Is it inside of a gate? */
+bool lf_worker_is_inside(const lf_worker *worker);
 
 /* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
  * the run's reference. */

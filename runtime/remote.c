@@ -6,7 +6,6 @@
 #include "arena.h"
 #include "fleet.h"
 #include "mem.h"
-#include "native.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -256,6 +255,7 @@ static int post_job(lf_remote *r, lf_job *job) {
 
 static int post_part(lf_remote *r, lf_task *t, const lf_chunk *c) {
   lf_msg msg = {.kind = LF_MSG_SUBMIT_CHUNK};
+  msg.flag = (uint8_t)lf_job_place(t->job);
   int err = post_job(r, t->job);
   if (err || !note_sent(r, t, &msg.id))
     return LF_ENOMEM;
@@ -810,7 +810,6 @@ static _Noreturn void live(lf_remote *r) {
   prctl(PR_SET_NAME, name);
   lf_count_outside(&r->region->load);
   lf_pool_catch_interrupts();
-  lf_native_crash_quietly();
   lf_self = w;
   w->thread = pthread_self();
   int err = r->pool->o.ops->open(w, &w->vm, &why);

@@ -54,7 +54,7 @@ lf_task *lf_task_new(lf_pool *pool) {
   t->gate = NULL;
   t->flight = 0;
   atomic_init(&t->progress, 0);
-  t->stuck = t->told = t->called = false;
+  t->stuck = t->told = t->aside = false;
   t->names = t->revived = 0;
   t->ending = LF_PENDING;
   t->error = LF_RAISED;

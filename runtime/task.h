@@ -85,15 +85,16 @@ struct lf_task {
   uint32_t revived;     /* the same; the pool's lock */
   lf_buf data;
   uint32_t mark;   /* of a search; its lock (cycle.c) */
+  uint32_t epoch;  /* of the pool, when it was put aside at its gate */
   uint32_t pinned; /* number of the one worker that may run it, or 0 */
   _Atomic uint64_t progress; /* lf_task_report; two floats */
   uint8_t error;             /* lf_error */
   uint8_t ending; /* the lf_state it is about to have; the pool's lock */
   uint8_t slot;   /* in the program's region (ring.h), for a worker process */
   bool told;      /* remote.c: the program knows that it waits */
-  bool called;    /* back from its gate, where it is its turn; the queue's */
+  bool aside;     /* it waits at its gate; the gate's lock */
   bool stuck;     /* its wait would never end: 'trace' is why */
-  unsigned char small[62];
+  _Alignas(8) unsigned char small[56];
 };
 
 /* A PENDING task with one reference, or NULL. 'pool' may be NULL. */

@@ -188,8 +188,8 @@ static void spin(lf_worker *w) {
 /* Under the lock: may this worker go for good? */
 static bool may_leave(lf_worker *w) {
   lf_pool *p = w->pool;
-  if (w->parked > 0)
-    return false;
+  if (w->parked > 0 || (p->aside > 0 && p->live == 1))
+    return false; /* somebody has to be there for what waits at gates */
   if (!lf_pool_is_open(p))
     return true;
   return !w->stays &&
@@ -266,6 +266,7 @@ static void run_task(lf_worker *w, lf_task *task) {
   lf_gate *gate = task->gate;
   if (gate && !lf_gate_admit(task))
     return;
+  w->inside = gate;
   if (lf_task_start(task)) {
     lf_worker_count_started(w);
     w->swept = false;
@@ -273,8 +274,18 @@ static void run_task(lf_worker *w, lf_task *task) {
   } else { /* it was cancelled */
     lf_task_unref(task);
   }
-  if (gate) /* the task may be gone */
+  lf_worker_leave_gate(w);
+}
+
+void lf_worker_leave_gate(lf_worker *w) {
+  lf_gate *gate = w->inside;
+  w->inside = NULL;
+  if (gate)
     lf_gate_leave(gate);
+}
+
+bool lf_worker_is_inside(const lf_worker *w) {
+  return w->inside;
 }
 
 /* One step of a worker's life; false when it is to leave. */

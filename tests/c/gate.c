@@ -162,7 +162,7 @@ static bool step_enter(fake_run *run, void *arg) {
   (void)run;
   gate_add(&gates[0]);
   gate_await(&gates[1], 1);
-  lf_gate_enter(shared);
+  lf_gate_enter(shared, LF_FOREVER);
   log_add(1);
   lf_gate_leave(shared);
   return true;
@@ -174,7 +174,7 @@ static void a_worker_that_enters_itself(void **state) {
   gate gates[2] = {GATE, GATE};
   lf_pool *pool = fake_pool(&setup, 1);
   shared = lf_gate_new();
-  lf_gate_enter(shared);
+  lf_gate_enter(shared, LF_FOREVER);
   lf_task *aside = submit_to(pool, shared, step_log, NUMBER(2));
   lf_task *enters = submit(pool, step_enter, gates);
   gate_await(&gates[0], 1); /* so the first has been put aside */
@@ -195,7 +195,7 @@ static void turns_are_passed_on(void **state) {
   gate hold = GATE;
   lf_pool *pool = fake_pool(&setup, 1), *next = fake_pool(&setup, 1);
   lf_gate *g = lf_gate_new();
-  lf_gate_enter(g);
+  lf_gate_enter(g, LF_FOREVER);
   lf_task *second = submit_to(pool, g, step_log, NUMBER(2));
   lf_task *busy = submit(pool, step_await, &hold);
   until(lf_task_state(busy) == LF_RUNNING);
@@ -220,7 +220,7 @@ static void turns_are_passed_on(void **state) {
 static void *enter_often(void *arg) {
   (void)arg;
   for (int i = 0; i < 2000; i++) {
-    lf_gate_enter(shared);
+    lf_gate_enter(shared, LF_FOREVER);
     step_pass(NULL, NULL);
     lf_gate_leave(shared);
   }
