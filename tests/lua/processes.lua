@@ -490,18 +490,6 @@ local function children()
   return list
 end
 
-local function descriptors(pid)
-  local list = {}
-  local pipe <close> = io.popen(("ls -l /proc/%d/fd"):format(pid))
-  for line in pipe:lines() do
-    local number, target = line:match "(%d+) %-> (.*)$"
-    if number then
-      list[#list + 1] = target
-    end
-  end
-  return list
-end
-
 local function shared_memory()
   local pipe <close> = io.popen "ls -A /dev/shm"
   return pipe:read "a"
@@ -511,7 +499,7 @@ with_both("nothing_is_left", function(method)
   collectgarbage()
   collectgarbage()
   lu.assertEquals(children(), {})
-  local shm, fds = shared_memory(), #descriptors(lfut.getpid())
+  local shm, fds = shared_memory(), #support.descriptors(lfut.getpid())
   for round = 1, 5 do
     local exe = new(method, { max_workers = 3 })
     support.works(exe)
@@ -530,13 +518,13 @@ with_both("nothing_is_left", function(method)
   unused:shutdown()
   lu.assertEquals(children(), {})
   -- The program's side may take a moment more to close.
-  while #descriptors(lfut.getpid()) > fds do end
+  while #support.descriptors(lfut.getpid()) > fds do end
   lu.assertEquals(shared_memory(), shm)
 end)
 
 with_both("nothing_is_left_of_a_dropped_one", function(method)
   lu.assertEquals(children(), {})
-  local fds = #descriptors(lfut.getpid())
+  local fds = #support.descriptors(lfut.getpid())
   for _ = 1, 5 do
     local f = new(method, { max_workers = 2 }):submit(echo, 1)
     lu.assertEquals(f:result(), 1)
@@ -544,7 +532,7 @@ with_both("nothing_is_left_of_a_dropped_one", function(method)
     collectgarbage()
   end
   lu.assertEquals(children(), {})
-  while #descriptors(lfut.getpid()) > fds do end
+  while #support.descriptors(lfut.getpid()) > fds do end
 end)
 
 with_both("a_worker_has_no_descriptors_of_others", function(method)
@@ -556,7 +544,7 @@ with_both("a_worker_has_no_descriptors_of_others", function(method)
   for _, pool in ipairs { first, exe } do
     for _, f in ipairs(pool:broadcast(lfut.getpid)) do
       local kinds = {}
-      for _, target in ipairs(descriptors(f:result())) do
+      for _, target in ipairs(support.descriptors(f:result())) do
         local kind = target:match "^/memfd" or target:match "^anon_inode:%[?(%a+)" or target:match "^socket"
         if kind then
           kinds[kind] = (kinds[kind] or 0) + 1

@@ -172,6 +172,21 @@ function support.held(exe)
   return g, f
 end
 
+-- What a process's descriptors stand for, by the system; but for the pipe to who
+-- asks, of which the C library may not have closed the other end yet.
+function support.descriptors(pid)
+  local list = {}
+  local pipe <close> = assert(io.popen(([[
+    own=$(readlink /proc/$$/fd/1)
+    for f in /proc/%d/fd/*; do
+      what=$(readlink "$f") && [ "$what" != "$own" ] && echo "$what"
+    done]]):format(pid)))
+  for what in pipe:lines() do
+    list[#list + 1] = what
+  end
+  return list
+end
+
 -- What /proc says of a process's children: lists of name, state, threads and
 -- ticks of CPU time, by pid.
 function support.children(pid)
