@@ -144,7 +144,7 @@ end
 -- was found. A tool that is missing is said once and has no entry.
 local function find_tools()
   local tools, versions = { dir = quote(dir) }, {}
-  tools.plugins = quote(os.getenv("LFUT_PLUGINS") or "./.libs")
+  tools.plugins = quote(os.getenv("LFUT_PLUGINS") or "./plugins/.libs")
   local function offer(name, what, command, probe)
     local version = output(probe .. " 2>&1")
     if version then
