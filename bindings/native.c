@@ -240,8 +240,9 @@ static lfut_task *push_task(lua_State *L, lfb_state *S, const lf_native *n) {
   lfut_task *task = box->content = lf_zalloc(sizeof *task);
   if (!task)
     luaL_error(L, "not enough memory");
-  lfb_signalled = 0; /* a Ctrl-C before has its hook */
   task->stop = S->vm ? &S->vm->interrupted : &lfb_signalled;
+  if (!S->vm)
+    lfb_signalled = 0; /* a Ctrl-C before has its hook */
   return task;
 }
 

@@ -850,10 +850,8 @@ static void end_task(lf_task *t) {
   } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
     lf_chunk *c = t->chunk;
     t->chunk = NULL;
-    if (c) {
-      c->task = t;
+    if (c)
       lf_job_done(t->job, c, c->ns);
-    }
     lf_task_end(t, t->ending);
   }
   lf_task_unref(t);

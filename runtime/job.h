@@ -37,7 +37,7 @@ typedef struct lf_chunk {
   lf_link link; /* in item order, or in order of completion */
   uint64_t first, count;
   lf_block *block;   /* where the items are, or NULL; a reference */
-  lf_task *task;     /* its runner, while it runs; not counted */
+  lf_task *task;     /* its runner, once it has one; not counted */
   lf_link running;   /* in the job's list; the graph's lock */
   uint64_t finished; /* how many items have their result in 'out' */
   lf_buf out;

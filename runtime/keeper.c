@@ -299,7 +299,6 @@ static void lose(lf_task *t, const lf_lost *lost) {
   lf_chunk *c = t->chunk;
   if (c) {
     t->chunk = NULL;
-    c->task = t;
     c->failed = true;
     c->finished = 0;
     c->error = LF_LOST;

@@ -660,6 +660,8 @@ int lf_library_open(lf_code *code, lf_library **out, lf_buf *why) {
 #ifdef LF_DEBUG
 /* So that what is left is a leak. */
 __attribute__((destructor)) static void close_all(void) {
+  if (!getenv("LFUT_SHOW_ALLOC"))
+    return; /* threads may still be calling */
   while (libraries) {
     lf_library *l = libraries;
     libraries = l->next;
@@ -882,7 +884,8 @@ void lf_native_explain(const lf_native *n, const lf_native_error *e,
 static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { DEADLY = sizeof deadly / sizeof deadly[0] };
 static struct sigaction former[DEADLY];
-static volatile bool quiet;
+static _Thread_local volatile bool quiet
+    __attribute__((tls_model("initial-exec")));
 
 void lf_native_crash_quietly(bool quietly) {
   quiet = quietly;

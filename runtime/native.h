@@ -131,8 +131,9 @@ bool lf_native_call(const lf_native *native, const lf_cvalue *args,
 void lf_native_explain(const lf_native *native, const lf_native_error *error,
                        lf_buf *out);
 
-/* From now on the process says nothing of a crash in a function, or again; as a
- * worker process that runs a task of which its program knows the function. */
+/* From now on nothing is said of a crash in a function in this thread, or
+ * again; as in a worker process that runs a task of which its program knows the
+ * function. */
 void lf_native_crash_quietly(bool quietly);
 
 #endif

@@ -147,8 +147,10 @@ static lf_task *read_task(lf_proc *c) {
       t->chunk =
           lf_chunk_import(end->msg.a, end->msg.b, items ? &end->body : NULL,
                           end->tail.data, (size_t)end->msg.c);
-    if (t->chunk)
+    if (t->chunk) {
+      t->chunk->task = t;
       t->job = lf_job_ref(c->lent);
+    }
   }
   bool fine = end->msg.kind == LF_MSG_SUBMIT_CHUNK
                   ? t->chunk != NULL
