@@ -520,5 +520,6 @@ check_manual() {
 }
 
 @test "the examples of native tasks" {
+  [ "${LFUT_SANITIZER:-no}" != address ] || skip "a sanitizer's malloc is not free's"
   check_manual docs/native.md
 }
