@@ -440,6 +440,7 @@ function TestWait.test_in_coroutines_of_the_script()
 end
 
 function TestWait.test_futures_of_several_executors()
+  support.needs_processes()
   local a <close> = support.Executor(1)
   local b <close> = lfut.ThreadPoolExecutor(1)
   local c <close> = lfut.InlineExecutor()

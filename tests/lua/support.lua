@@ -89,6 +89,11 @@ function support.receive_executor(exe, max_workers)
   return exe or lfut.ThreadPoolExecutor(max_workers or 1)
 end
 
+-- For tests that make processes on every kind of executor.
+function support.needs_processes()
+  lu.skipIf((os.getenv "LFUT_WRAPPER" or "") ~= "", "valgrind does not know pidfd_open")
+end
+
 -- For tests that need tasks that are not over when submit returns.
 function support.needs_workers()
   lu.skipIf(support.is_inline, "inline: tasks are over when submit returns")
