@@ -23,7 +23,8 @@ LFUT_EXPORT int threads(void);
 LFUT_EXPORT void forget(void);
 
 static const lfut_host *host;
-static int inits, forks; /* calls of init and of after_fork */
+static int inits, forks;  /* calls of init and of after_fork */
+static _Atomic int pours; /* calls of pour */
 static char epitaph[4096];
 
 /* --- Ends ------------------------------------------------------------------
@@ -62,6 +63,24 @@ static int give(lfut_task *task, const uint8_t *bytes, size_t n, int times) {
     if (host->return_bytes(task, bytes, n) != 0)
       return -1;
   return times;
+}
+
+/* The same, whatever it is told of that; returns how often it was fine. */
+static int pour(int times, lfut_task *task) {
+  int taken = 0;
+  pours++;
+  for (int i = 0; i < times; i++)
+    taken += host->return_bytes(task, "drop", 4) == 0;
+  return taken;
+}
+
+static int count_pours(void) {
+  return pours;
+}
+
+/* What nobody can use. */
+static lfut_task *itself(lfut_task *task) {
+  return task;
 }
 
 /* --- Returning late ---------------------------------------------------------
@@ -228,7 +247,10 @@ static const lfut_function functions[] = {
     SAFE_ONE("double deadline(lfut_task *task)", deadline),
     SAFE_ONE("void say(const char *line)", say),
     SAFE_ONE("void set_epitaph(const char *file)", set_epitaph),
-    {"int spin(lfut_task *task, const char *bell, const char *file)",
+    SAFE_ONE("int pour(int times, lfut_task *task)", pour),
+    SAFE_ONE("int count_pours(void)", count_pours),
+    SAFE_ONE("lfut_task *itself(lfut_task *task)", itself),
+    {"int spin(lfut_task *task, const uint8_t *bell, const uint8_t *file)",
      (lfut_entry)spin, LFUT_THREADSAFE | LFUT_CANCELLABLE, NULL, NULL, NULL},
     {"int give(lfut_task *task, const uint8_t *bytes, size_t n, int times)",
      (lfut_entry)give, LFUT_THREADSAFE, "bytes:in[n]", "negative", NULL},

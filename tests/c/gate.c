@@ -153,6 +153,63 @@ static void the_pool_waits_for_them(void **state) {
   lf_gate_free(g);
 }
 
+/* A pool that was shut down keeps a worker for them. */
+static void the_last_worker_stays(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  gate hold = GATE;
+  lf_pool *pool = fake_pool(&setup, 1);
+  lf_gate *g = lf_gate_new();
+  lf_gate_enter(g, LF_FOREVER);
+  lf_task *aside = submit_to(pool, g, step_log, NUMBER(1));
+  lf_task *busy = submit(pool, step_await, &hold);
+  until(lf_task_state(busy) == LF_RUNNING);
+  lf_pool_shutdown(pool, false);
+  gate_add(&hold);
+  await(busy);
+  until(stat_of(pool).idle == 1 || stat_of(pool).workers == 0);
+  lf_gate_leave(g);
+  await(aside);
+  assert_int_equal(lf_task_state(aside), LF_FINISHED);
+  assert_log(1);
+  assert_int_equal(setup.opened, 1);
+  lf_task_unref(aside);
+  lf_task_unref(busy);
+  fake_close(pool);
+  lf_gate_free(g);
+}
+
+/* The pool's end does not wait for whoever is inside. */
+static void cancelled_ones_are_forgotten(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 1);
+  lf_gate *g = lf_gate_new();
+  lf_gate_enter(g, LF_FOREVER);
+  lf_task *aside = submit_to(pool, g, step_log, NUMBER(2));
+  lf_task *other = submit(pool, step_log, NUMBER(1));
+  await(other);
+  assert_true(lf_pool_cancel(aside));
+  fake_close(pool);
+  assert_int_equal(lf_task_state(aside), LF_CANCELLED);
+  lf_gate_leave(g);
+  assert_log(1);
+  lf_task_unref(aside);
+  lf_task_unref(other);
+  lf_gate_free(g);
+}
+
+static void threads_wait_until_a_deadline(void **state) {
+  (void)state;
+  lf_gate *g = lf_gate_new();
+  assert_true(lf_gate_enter(g, lf_now()));
+  assert_false(lf_gate_enter(g, lf_now()));
+  lf_gate_leave(g);
+  assert_true(lf_gate_enter(g, LF_FOREVER));
+  lf_gate_leave(g);
+  lf_gate_free(g);
+}
+
 static lf_gate *shared;
 
 /* A worker that waits to enter is not waited for by a task that is to be run by
@@ -217,6 +274,35 @@ static void turns_are_passed_on(void **state) {
   lf_gate_free(g);
 }
 
+/* The one that came first has a busy pool. */
+static void idle_pools_come_first(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  gate hold = GATE;
+  lf_pool *pool = fake_pool(&setup, 1), *next = fake_pool(&setup, 1);
+  lf_gate *g = lf_gate_new();
+  lf_gate_enter(g, LF_FOREVER);
+  lf_task *second = submit_to(pool, g, step_log, NUMBER(3));
+  lf_task *busy = submit(pool, step_await, &hold);
+  until(lf_task_state(busy) == LF_RUNNING);
+  lf_task *third = submit_to(next, g, step_log, NUMBER(2));
+  lf_task *other = submit(next, step_log, NUMBER(1));
+  await(other);
+  lf_gate_leave(g);
+  await(third);
+  assert_int_equal(lf_task_state(second), LF_PENDING);
+  gate_add(&hold);
+  await(second);
+  assert_log(1, 2, 3);
+  lf_task_unref(second);
+  lf_task_unref(busy);
+  lf_task_unref(third);
+  lf_task_unref(other);
+  fake_close(pool);
+  fake_close(next);
+  lf_gate_free(g);
+}
+
 static void *enter_often(void *arg) {
   (void)arg;
   for (int i = 0; i < 2000; i++) {
@@ -258,8 +344,12 @@ int main(void) {
       TEST(waiting_ones_are_cancelled),
       TEST(shutdown_takes_them_along),
       TEST(the_pool_waits_for_them),
+      TEST(the_last_worker_stays),
+      TEST(cancelled_ones_are_forgotten),
+      TEST(threads_wait_until_a_deadline),
       TEST(a_worker_that_enters_itself),
       TEST(turns_are_passed_on),
+      TEST(idle_pools_come_first),
       TEST(threads_and_tasks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,13 @@ function TestArguments.test_large_unsigned_integers_are_their_bits()
     takes(exe, fn, 2.0 ^ 63 + 2048, math.mininteger + 2048)
     takes(exe, fn, math.maxinteger, math.maxinteger)
   end
+  for _, fn in ipairs { v.same_uint64_t, v.same_size_t } do
+    for _, x in ipairs { -1.0, -2.0 ^ 63 } do
+      local name = fn == v.same_size_t and "size_t" or "uint64_t"
+      refuses(exe, ("same_%s: argument 1 'x': %s does not fit %s"):format(name, x, name), fn, x)
+    end
+    takes(exe, fn, -0.0, 0)
+  end
   refuses(exe, ("same_uint64_t: argument 1 'x': %s does not fit uint64_t"):format(2.0 ^ 64), v.same_uint64_t, 2.0 ^ 64)
   refuses(exe, "same_uint64_t: argument 1 'x': 1.5 does not fit uint64_t", v.same_uint64_t, 1.5)
   refuses(exe, "same_size_t: argument 1 'x': size_t expected, got string", v.same_size_t, "1")
@@ -194,6 +201,17 @@ function TestArguments.test_bytes()
   refuses(exe, "sum_bytes: argument 1 's': string or array expected, got number", v.sum_bytes, 1, 1)
   refuses(exe, "sum_bytes: argument 1 's': string or array expected, got function", v.sum_bytes, print, 1)
   refuses(exe, "sum_bytes: argument 1 's': string or array expected, got lfut.Out", v.sum_bytes, lfut.Out(), 1)
+end
+
+function TestArguments.test_bytes_are_where_words_could_be()
+  local exe <close> = support.Executor(2)
+  for n = 0, 16 do
+    local before, s = ("x"):rep(n), ("y"):rep(17 - n)
+    for _, way in ipairs(each_way(exe, v.misaligned, before, s)) do
+      lu.assertEquals(way[2][1], 0, way[1])
+    end
+    lu.assertEquals(exe:submit(v.misaligned, nil, s):result(), 0)
+  end
 end
 
 function TestArguments.test_arrays_are_written_by_the_task()
@@ -418,6 +436,17 @@ function TestHandles.test_from_elsewhere()
   support.works(exe)
 end
 
+function TestHandles.test_back_where_they_were_made()
+  local exe <close> = support.Executor(1)
+  local t = exe:submit(v.get_thing, 1):result()
+  lu.assertEquals(exe:submit(v.get_number, t):result(), 1)
+  lu.assertTrue(exe:submit(v.same_pointer, t):result() == t)
+  lu.assertEquals(exe:map(v.get_number, { t, t }):list(), { 1, 1, n = 2 })
+  lu.assertEquals(exe:submit(function(exe, v, t)
+    return exe:submit(v.get_number, t):result() + exe:submit(v.get_number, v.get_thing(2)):result()
+  end, exe, v, t):result(), 3)
+end
+
 function TestHandles.test_of_another_library()
   local exe <close> = support.Executor(1)
   local crypto = lfut.load("crypto", "typedef struct evp_md_st EVP_MD; const EVP_MD *EVP_sha256(void);")
@@ -559,6 +588,23 @@ function TestFailures.test_which_results_mean_it()
   lu.assertEquals(exe:submit(v.fail_with, 2, -5):result(), -5)
 end
 
+function TestFailures.test_results_that_are_no_integers()
+  local exe <close> = support.Executor(1)
+  local lib = lfut.load(path, "double same_double(double x); float same_float(float x);",
+    { threads = "safe", error = { same_double = "negative", same_float = "negative" } })
+  for name, fn in pairs { same_double = lib.same_double, same_float = lib.same_float } do
+    for _, x in ipairs { -1.5, -2.0 ^ 70 } do
+      local _, _, of_item = exe:map(fn, { x }, { protected = true })()
+      for _, e in ipairs { support.raised(fn, x), exe:submit(fn, x):exception(), of_item } do
+        support.is_error(e, "NativeError", ("%s of values.so returned %.14g"):format(name, x))
+        lu.assertEquals(e.code, x)
+        lu.assertEquals(math.type(e.code), "float")
+      end
+    end
+    takes(exe, fn, 0.5, 0.5)
+  end
+end
+
 function TestFailures.test_lengths()
   local exe <close> = support.Executor(1)
   refuses(exe, "sum_bytes: argument 's': needs 100 elements, has 64", checked.sum_bytes, ("x"):rep(64), 100)
@@ -570,7 +616,7 @@ function TestFailures.test_lengths()
   lu.assertEquals(exe:submit(checked.sum_bytes, nil, 0):result(), 0)
   lu.assertEquals(exe:submit(checked.sum_bytes, Array("int32", 2), 8):result(), 0)
   -- As a size_t that is a large number.
-  lu.assertStrContains(support.raised(checked.sum_bytes, "ab", -1), "argument 's': its length is negative or too large")
+  refuses(exe, "sum_bytes: argument 's': its length is negative or too large", checked.sum_bytes, "ab", -1)
 end
 
 function TestFailures.test_stored_lengths()
@@ -582,6 +628,11 @@ function TestFailures.test_stored_lengths()
   refuses(exe, "compress2: argument 'dest': needs 100 elements, has 99", lib.compress2, Array("uint8", 99), length,
     "x", 1, 6)
   lu.assertEquals(exe:submit(lib.compress2, Array("uint8", 100), length, "x", 1, 6):result(), 0)
+  -- Where nothing is stored.
+  for _, none in ipairs { Array("uint64", 0), length:slice(2) } do
+    refuses(exe, "compress2: argument 'dest': its length is negative or too large", lib.compress2,
+      Array("uint8", 100), none, "x", 1, 6)
+  end
 end
 
 -- Libraries and functions as values
@@ -670,6 +721,17 @@ function TestLibraries.test_variadic_functions()
   support.fails("abs is not variadic", function() c.abs:types("int") end)
   lu.assertStrContains(support.raised(function() c.snprintf:types("itn") end), "unknown type name 'itn'")
   lu.assertTrue(c.snprintf:types("int, double") == two)
+end
+
+function TestLibraries.test_variadic_functions_are_checked()
+  local exe <close> = support.Executor(2)
+  local c = lfut.load("c", "int snprintf(char *s, size_t n, const char *format, ...);",
+    { threads = "safe", error = { snprintf = "nonzero" }, args = { snprintf = "s:out[n]" } })
+  local one = c.snprintf:types("int")
+  refuses(exe, "snprintf: argument 's': needs 100 elements, has 4", one, Array("uint8", 4), 100, "%d", 12345)
+  local e = exe:submit(one, Array("uint8", 8), 8, "%d", 12345):exception()
+  support.is_error(e, "NativeError")
+  lu.assertEquals(e.code, 5)
 end
 
 local rc = support.run(TestArguments, TestResults, TestHandles, TestFailures, TestLibraries)

@@ -131,6 +131,71 @@ function TestThreads.test_serial_is_for_each_process_by_itself()
   end
 end
 
+-- In a task: while a call is held at the gate, does another executor of this
+-- process begin one? Opens the gate.
+local function look_inside(fn, g)
+  local bell <close> = assert(io.open(g.bell))
+  bell:read "l"
+  local exe <close> = require "lfut".ThreadPoolExecutor(1)
+  local f = exe:submit(fn, nil, nil)
+  exe:submit(echo):result()
+  local state = f:state()
+  gate.open(g)
+  f:result()
+  return state
+end
+
+-- A path as what loops pass without an interpreter.
+local function in_array(name)
+  return Array("uint8", { (name .. "\0"):byte(1, -1) })
+end
+
+function TestThreads.test_calls_tasks_and_loops_keep_threads_of_their_process_out()
+  local calls = {
+    call = function(exe, fn, g) exe:submit(function(fn, g) fn(g.bell, g.way) end, fn, g):result() end,
+    task = function(exe, fn, g) hold(exe, g, fn):result() end,
+    loop = function(exe, fn, g) exe:starmap(fn, { { in_array(g.bell), in_array(g.way) } }):list() end,
+  }
+  local exe <close> = support.Executor(1)
+  for _, threads in ipairs { "serial", "affine" } do
+    local lib = lfut.load(misbehave_path, "int hold_safe(const uint8_t *bell, const uint8_t *way);",
+      { threads = threads })
+    for name, call in pairs(calls) do
+      local g <close> = gate.new()
+      exe:submit(function(fn, g)
+        G_seen = require "lfut".ThreadPoolExecutor(1):submit(look_inside, fn, g)
+      end, lib.hold_safe, g):result()
+      call(exe, lib.hold_safe, g)
+      local state = exe:submit(function() return G_seen:result() end):result()
+      lu.assertEquals(state, "pending", threads .. ", " .. name)
+    end
+  end
+end
+
+-- The older task is of a pool whose worker is busy.
+function TestThreads.test_serial_tasks_of_an_idle_pool_come_first()
+  support.needs_workers()
+  support.needs_threads()
+  local lib = misbehave "serial"
+  local a <close> = support.Executor(1)
+  local b <close> = support.Executor(1)
+  local c <close> = support.Executor(1)
+  local inside <close> = gate.new()
+  local first = hold(c, inside, lib.hold_serial)
+  gate.arrived(inside)
+  local older = a:submit(lib.hold_serial, nil, nil)
+  lu.assertEquals(a:submit(echo, 1):result(), 1)
+  local g <close>, busy = support.held(a)
+  local newer = b:submit(lib.hold_serial, nil, nil)
+  lu.assertEquals(b:submit(echo, 1):result(), 1)
+  gate.open(inside)
+  lu.assertEquals({ first:result(), newer:result() }, { 0, 0 })
+  lu.assertEquals(older:state(), "pending")
+  gate.open(g)
+  lu.assertEquals(older:result(), 0)
+  busy:result()
+end
+
 function TestThreads.test_safe_calls_overlap()
   support.needs_workers()
   local lib = misbehave "safe"
@@ -181,6 +246,42 @@ function TestThreads.test_affine_leaves_the_others_alone()
   lu.assertEquals(held[2]:state(), "pending")
   gate.open(g)
   held[2]:result()
+end
+
+function TestThreads.test_affine_loops_of_a_task()
+  support.needs_workers()
+  local lib, held = lfut.load("c", "int gettid(void);", { threads = "affine" }), misbehave "affine"
+  local exe <close> = support.Executor(2)
+  local home = exe:submit(lib.gettid):result()
+  local g <close> = gate.new()
+  local busy = hold(exe, g, held.hold_safe)
+  gate.arrived(g)
+  local f = exe:submit(function(exe, fn, g)
+    local calls = {}
+    for i = 1, 20 do
+      calls[i] = {}
+    end
+    local it = exe:starmap(fn, calls, { chunksize = 1 })
+    gate.ring(g)
+    return it:list()
+  end, exe, lib.gettid, g)
+  gate.arrived(g)
+  -- The other worker has nothing else to do.
+  for i = 1, 10 do
+    lu.assertEquals(exe:submit(echo, i):result(), i)
+  end
+  gate.open(g)
+  for _, id in ipairs(f:result()) do
+    lu.assertEquals(id, home)
+  end
+  busy:result()
+end
+
+function TestThreads.test_affine_is_not_for_broadcast()
+  local lib = lfut.load("c", "int gettid(void);", { threads = "affine" })
+  local exe <close> = support.Executor(2)
+  support.fails("gettid may only run in one worker (threads = 'affine')", function() exe:broadcast(lib.gettid) end)
+  support.works(exe)
 end
 
 function TestThreads.test_for_processes_only()
@@ -386,6 +487,51 @@ function TestLoops.test_items_that_are_refused()
   lu.assertStrContains(support.raised(it), "256 does not fit uint8_t")
   it:close()
   lu.assertStrContains(support.raised(exe.for_each, exe, v.sum_bytes, { "x" }), "2 arguments expected, got 1 (s, n)")
+end
+
+-- The library is locked for what needs no interpreter, and for each other item.
+function TestLoops.test_items_of_serial_functions_that_need_an_interpreter()
+  local s = libraries.values "serial"
+  local exe <close> = support.Executor(2)
+  local function add(a, b) return a + b end
+  for _, chunksize in ipairs { 1, 3 } do
+    local o = { chunksize = chunksize, protected = true }
+    lu.assertEquals(exe:map(s.measure, { nil, "a", "bc", nil, n = 4 }, { chunksize = chunksize }):list(),
+      { -1, 1, 2, -1, n = 4 })
+    local results = {}
+    for i, ok, r in exe:map(s.same_int8_t, { 1, "x", 3 }, o) do
+      results[i] = ok and r or "refused"
+    end
+    lu.assertEquals(results, { 1, "refused", 3 })
+    lu.assertEquals(exe:reduce(s.same_int32_t, lfut.range(10), add, nil, { chunksize = chunksize }), 55)
+    lu.assertEquals(exe:for_each(s.measure, { "a", "b" }, { chunksize = chunksize }), 2)
+    lu.assertStrContains(support.raised(exe.for_each, exe, s.same_int8_t, { 1, "x" }), "int8_t expected, got string")
+  end
+  support.works(exe)
+end
+
+function TestLoops.test_handles_as_items()
+  for _, threads in ipairs { "serial", "safe" } do
+    local s = libraries.values(threads)
+    local exe <close> = support.Executor(1) -- whose they are
+    local things = exe:map(s.get_thing, { 0, 1, 2, 3 }):list()
+    lu.assertEquals(exe:map(s.get_number, things):list(), { 0, 1, 2, -1, n = 4 })
+  end
+end
+
+function TestLoops.test_messages_of_items_are_those_of_calls()
+  local exe <close> = support.Executor(1)
+  for text, call in pairs {
+    ["same_int8_t: argument 1 'x': 200 does not fit int8_t"] = { v.same_int8_t, 200 },
+    ["same_int8_t: argument 1 'x': int8_t expected, got string"] = { v.same_int8_t, "200" },
+    ["sum_bytes: 2 arguments expected, got 1 (s, n)"] = { v.sum_bytes, "x" },
+    ["raise_int8_t: argument 1 'x': the array is read-only"] = { v.raise_int8_t, Array("int8", 1):readonly(), 1 },
+    ["measure: argument 1 's': string contains '\\0'; pass a length and use const uint8_t *"] = { v.measure, "\0" },
+    ["apply: argument 1 'f': Lua callbacks cannot be passed to native tasks"] = { v.apply, echo, 1 },
+  } do
+    local _, ok, e = exe:starmap(call[1], { { table.unpack(call, 2) } }, { protected = true })()
+    lu.assertEquals({ ok, e }, { false, text })
+  end
 end
 
 function TestLoops.test_broadcast()

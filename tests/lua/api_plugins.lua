@@ -169,6 +169,32 @@ function TestMisbehaving.test_set_error()
   support.works(exe)
 end
 
+function TestMisbehaving.test_set_error_with_a_long_text()
+  local exe <close> = support.Executor(1)
+  for _, n in ipairs { 900, 1023, 1024, 100000 } do
+    local text = ("x"):rep(n)
+    local _, _, of_item = exe:map(bad.fail, { text }, { protected = true })()
+    for _, e in ipairs { support.raised(bad.fail, text), exe:submit(bad.fail, text):exception(), of_item } do
+      support.is_error(e, "NativeError")
+      lu.assertTrue(e.message == "fail of misbehave.so: " .. text, #e.message)
+    end
+  end
+end
+
+function TestMisbehaving.test_prototypes_do_not_have_the_task()
+  local functions = bad:info().functions
+  for name, prototype in pairs {
+    forget = "void forget(void)",
+    deadline = "double deadline(void)",
+    itself = "lfut_task *itself(void)",
+    fail = "int fail(const char *message)",
+    pour = "int pour(int times)",
+    spin = "int spin(const uint8_t *bell, const uint8_t *file)",
+  } do
+    lu.assertEquals(functions[name].prototype, prototype)
+  end
+end
+
 function TestMisbehaving.test_return_bytes()
   local exe <close> = support.Executor(2)
   for _, bytes in ipairs { "", "a\0b", ("x"):rep(100000) } do
@@ -179,6 +205,29 @@ function TestMisbehaving.test_return_bytes()
       end
       lu.assertEquals(each_way(exe, bad.give, bytes, #bytes, times), { want, want, want, want })
     end
+  end
+end
+
+function TestMisbehaving.test_return_bytes_has_a_limit()
+  local exe <close> = support.Executor(1)
+  for times, taken in pairs { [249] = 249, [250] = 250, [251] = 250, [1000] = 250 } do
+    local want = { taken }
+    for i = 1, taken do
+      want[i + 1] = "drop"
+    end
+    for _, results in ipairs(each_way(exe, bad.pour, times)) do
+      lu.assertEquals(results, want)
+    end
+  end
+end
+
+-- Even if their results could not be kept, whatever the loop makes of that.
+function TestMisbehaving.test_items_are_called_once()
+  local exe <close> = support.Executor(1)
+  for _, protected in ipairs { false, true } do
+    local before = exe:submit(bad.count_pours):result()
+    pcall(function() exe:map(bad.pour, { 3, 1000, 1000, 3 }, { chunksize = 4, protected = protected }):list() end)
+    lu.assertEquals(exe:submit(bad.count_pours):result(), before + 4)
   end
 end
 

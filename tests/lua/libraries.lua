@@ -29,6 +29,7 @@ libraries.values_text = all("TYPE same_TYPE(TYPE x);",
   int fail_with(int number, int result);
   const char *null_with(int number);
   double mix(int8_t a, double b, float c, uint64_t d, bool e, int16_t f, float g, int64_t h, uint8_t i, double j);
+  size_t misaligned(const void *before, const void *p);
   void nothing(void);
 ]]
 

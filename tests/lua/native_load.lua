@@ -91,6 +91,8 @@ function TestLoading.test_what_load_is_given()
     { threads = "odd" })
   no_load("bad option 'error' (table expected, got string)", "c", "", { error = "nonzero" })
   no_load("bad option 'args' (strings by functions' names expected)", "c", "", { args = { "x" } })
+  no_load("bad option 'error' (string contains '\\0')", "c", "", { error = { ["f\0"] = "zero" } })
+  no_load("bad option 'error' (string contains '\\0')", "c", "", { error = { f = "zero\0" } })
 end
 
 function TestLoading.test_options_of_functions()
@@ -102,11 +104,22 @@ function TestLoading.test_options_of_functions()
     { error = { fail_with = "odd" } })
   refused("option 'error': fail_with returns int, which is never null", { error = { fail_with = "null" } })
   refused("option 'error': nothing returns void, which is never zero", { error = { nothing = "zero" } })
+  for _, name in ipairs { "bool", "uint8_t", "uint16_t", "uint32_t", "uint64_t", "size_t" } do
+    refused(("option 'error': same_%s returns %s, which is never negative"):format(name, name),
+      { error = { ["same_" .. name] = "negative" } })
+  end
   refused("option 'args': 'no_such' is not declared", { args = { no_such = "" } })
   for text in ("s:in[q] s:in[n s:at[n] q:in[n] n:in[n] s:in[*n] s:in[] s s:in[n]n"):gmatch "%S+" do
     refused(("option 'args': sum_bytes: '%s' is not understood ('name:in[n]', 'name:out[*m]' expected, " ..
       "by the names of its parameters)"):format(text), { args = { sum_bytes = text } })
   end
+end
+
+function TestLoading.test_options_need_no_library_of_lua()
+  local library <close> = setmetatable({ table }, { __close = function(t) table = t[1] end })
+  table = nil
+  local lib = lfut.load(path, "int fail_with(int number, int result);", { error = { fail_with = "zero" } })
+  lu.assertEquals(lib.fail_with(0, 1), 1)
 end
 
 function TestLoading.test_nothing_is_left_of_a_failure()
@@ -194,6 +207,12 @@ end
 
 function TestPlugins.test_init()
   refused("init_failed", "plugin broken 2.3: its init has failed (3)")
+end
+
+function TestPlugins.test_init_that_forks()
+  for _ = 1, 2 do
+    lu.assertEquals(lfut.plugin((broken "init_forks")).good(2), 4)
+  end
 end
 
 local rc = support.run(TestLoading, TestPlugins)

@@ -4,6 +4,9 @@
  * them: compiled once with each of the macros BROKEN_... */
 #include "../../plugins/lfut_plugin.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 /* BROKEN_PLUGIN and BROKEN_FUNCTION: fields that take the place of right ones.
  */
 #if defined BROKEN_bad_magic
@@ -22,7 +25,7 @@
 #define BROKEN_PLUGIN .name = NULL
 #elif defined BROKEN_no_functions
 #define BROKEN_PLUGIN .functions = NULL
-#elif defined BROKEN_init_failed
+#elif defined BROKEN_init_failed || defined BROKEN_init_forks
 #define BROKEN_PLUGIN .init = init
 #elif defined BROKEN_bad_prototype
 #define BROKEN_FUNCTION .prototype = "itn twice(int x)"
@@ -95,6 +98,19 @@ LFUT_EXPORT const lfut_plugin *lfut_plugin_v1(void) {
 }
 #else
 static const lfut_function functions[] = {GOOD, TWICE};
+
+/* Not wrong either. */
+#ifdef BROKEN_init_forks
+static int init(const lfut_host *host) {
+  pid_t child = fork();
+  (void)host;
+  if (child == 0) {
+    execl("/bin/true", "true", (char *)NULL);
+    _exit(127);
+  }
+  return child < 0 || waitpid(child, NULL, 0) != child;
+}
+#endif
 
 #ifdef BROKEN_init_failed
 static int init(const lfut_host *host) {

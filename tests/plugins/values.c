@@ -69,6 +69,7 @@ EXPORT int fail_with(int number, int result);
 EXPORT const char *null_with(int number);
 EXPORT double mix(int8_t a, double b, float c, uint64_t d, bool e, int16_t f,
                   float g, int64_t h, uint8_t i, double j);
+EXPORT size_t misaligned(const void *before, const void *p);
 EXPORT void nothing(void);
 
 thing *get_thing(int i) {
@@ -128,6 +129,12 @@ double mix(int8_t a, double b, float c, uint64_t d, bool e, int16_t f, float g,
            int64_t h, uint8_t i, double j) {
   return a + 10 * b + 100 * (double)c + 1e3 * (double)d + 1e4 * e + 1e5 * f +
          1e6 * (double)g + 1e7 * (double)h + 1e8 * i + 1e9 * j;
+}
+
+/* By how much is the second beyond a multiple of 8? */
+size_t misaligned(const void *before, const void *p) {
+  (void)before;
+  return (uintptr_t)p % 8;
 }
 
 void nothing(void) {

@@ -88,6 +88,21 @@ END
   [ "$stderr" = '' ] || complain "$stderr"
 }
 
+@test "a crash in a Lua task's own call, in a worker process" {
+  needs_no_sanitizer
+  run --separate-stderr lfut -e "local lfut = require 'lfut'
+    local bad = lfut.plugin '$misbehave'
+    local exe <close> = lfut.ProcessPoolExecutor(1)
+    exe:submit(bad.overlap, 0):result()
+    exe:map(bad.overlap, { 0, 0 }):list()
+    local e = exe:submit(function(bad) bad.crash 'SIGSEGV' end, bad):exception()
+    print(e.kind, e.signal)"
+  [ "$status" = 0 ] || complain "status $status" "$stderr"
+  [ "$output" = $'WorkerLost\tSIGSEGV' ] || complain "$output"
+  [ "$stderr" = 'lfut: SIGSEGV in function crash of misbehave.so' ] ||
+    complain "$stderr"
+}
+
 @test "an uncaught NativeError ends the script like any error" {
   run --separate-stderr lfut -e "local lfut = require 'lfut'
     local c = lfut.load('c', 'int chdir(const char *path);', { error = { chdir = 'nonzero' } })
@@ -139,6 +154,60 @@ END
   finish
   [ "$status" = 130 ] || complain "status $status" "$(cat err)"
   [ -e cancelled ]
+}
+
+@test "Ctrl-C in a loop of an inline executor, which goes on" {
+  needs_signals
+  mkfifo bell
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local bad = lfut.plugin(arg[1])
+local exe = lfut.InlineExecutor()
+local function in_array(name) -- which needs no interpreter
+  return lfut.Array("uint8", { (name .. "\0"):byte(1, -1) })
+end
+local calls = { { in_array "bell", in_array "cancelled" } }
+print(pcall(function() exe:starmap(bad.spin, calls):list() end))
+print(exe:starmap(bad.count_inits, { {}, {} }):list().n)
+print(exe:map(function(x) return x end, { 1, 7 }):list()[2])
+print(exe:submit(bad.count_inits):result())
+END
+  start script.lua "$misbehave"
+  meet bell
+  kill -INT "$pid"
+  finish
+  [ "$status" = 0 ] || complain "status $status" "$(cat out err)"
+  contains "$(head -n 1 out)" 'interrupted!'
+  [ "$(tail -n +2 out)" = $'2\n7\n1' ] || complain "$(cat out err)"
+  [ -e cancelled ]
+}
+
+@test "Ctrl-C in a call that waits for the end of another" {
+  mkfifo bell way ready
+  for call in 'bad.hold_serial(nil, nil)' \
+    'inline:submit(bad.hold_serial, nil, nil)' \
+    'inline:starmap(bad.hold_serial, { { n = 2 } }):list()'; do
+    cat > script.lua << END
+local lfut = require "lfut"
+local bad = lfut.plugin(arg[1])
+local threads, inline = lfut.ThreadPoolExecutor(1), lfut.InlineExecutor()
+local bell = assert(io.open("bell", "r+"))
+threads:submit(bad.hold_serial, "bell", "way")
+bell:read "l"
+do
+  local ready <close> = assert(io.open("ready", "w"))
+  ready:write "here\n"
+end
+$call
+END
+    start script.lua "$misbehave"
+    meet ready
+    await_sleep
+    kill -INT "$pid"
+    finish
+    [ "$status" = 130 ] || complain "$call: status $status" "$(cat err)"
+    contains "$(cat err)" 'interrupted!'
+  done
 }
 
 @test "the end of the program does not wait for a native task that blocks" {
