@@ -29,6 +29,8 @@ typedef struct {
   lf_native *native;
   lfb_sink sink;
   plain first, step;       /* of a range; first: or the array */
+  const double *doubles;   /* of the array, if they are just what the function
+                              takes; else NULL */
   const unsigned char *at; /* the next packed item */
   lf_chunk *chunk;
   lfut_task task; /* empty between items */
@@ -95,6 +97,13 @@ static bool read_plain(const unsigned char **at, plain *v) {
   }
 }
 
+static void find_doubles(loop *l) {
+  const lf_cfunc *f = l->native->proto;
+  if (l->first.kind == ARRAY && l->first.array->type == LF_A_DOUBLE &&
+      f->nparams == 1 && f->params[0].type->kind == LF_C_DOUBLE)
+    l->doubles = l->first.array->data;
+}
+
 /* The function and the options of the loop; false: there is another function,
  * or a sink that needs Lua. */
 static bool read_setup(loop *l, const lf_job *job) {
@@ -116,6 +125,7 @@ static bool read_setup(loop *l, const lf_job *job) {
     return false;
   l->native = library->functions[index];
   l->sink = (lfb_sink)sink.i;
+  find_doubles(l);
   return l->sink != LFB_FOLD && !l->native->proto->variadic;
 }
 
@@ -173,11 +183,15 @@ static bool take_packed(loop *l, lfb_cargs *args) {
 }
 
 static bool take_item(loop *l, uint64_t position, lfb_cargs *args) {
-  plain v = l->first;
+  if (l->doubles) {
+    __atomic_load(l->doubles + position, &args->values[0].d, __ATOMIC_RELAXED);
+    return true;
+  }
   if (l->chunk->block)
     return take_packed(l, args);
   if (l->native->proto->nparams != 1)
     return false;
+  plain v = l->first;
   if (v.kind == ARRAY)
     v = element(v.array, position);
   else if (v.kind == INTEGER)
