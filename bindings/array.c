@@ -97,19 +97,6 @@ static int push_view(lua_State *L, lf_array *a, size_t skip, size_t length,
   return b->array ? 1 : raise_memory(L);
 }
 
-static lf_element check_type(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  for (int i = 0; i < LF_A_TYPES; i++)
-    if (strcmp(name, lf_element_name((lf_element)i)) == 0)
-      return (lf_element)i;
-  luaL_argerror(L, 1,
-                lua_pushfstring(L,
-                                "unknown type '%s' (int8 ... int64, uint8 ... "
-                                "uint64, float, double)",
-                                name));
-  return LF_A_TYPES; /* not reached */
-}
-
 static size_t check_length(lua_State *L) {
   int exact = lua_type(L, 2) == LUA_TNUMBER;
   lua_Integer n = exact ? lua_tointegerx(L, 2, &exact) : 0;
@@ -134,7 +121,7 @@ static void set_all(lua_State *L, lf_array *a, size_t skip, int idx, size_t n) {
 }
 
 int lfb_array_make(lua_State *L) {
-  lf_element type = check_type(L);
+  lf_element type = lfb_check_element_type(L, 1);
   if (!lua_istable(L, 2)) {
     push_new(L, type, check_length(L));
     return 1;

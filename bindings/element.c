@@ -12,6 +12,19 @@ typedef uint16_t __attribute__((may_alias)) bits16;
 typedef uint32_t __attribute__((may_alias)) bits32;
 typedef uint64_t __attribute__((may_alias)) bits64;
 
+lf_element lfb_check_element_type(lua_State *L, int idx) {
+  const char *name = luaL_checkstring(L, idx);
+  for (int i = 0; i < LF_A_TYPES; i++)
+    if (strcmp(name, lf_element_name((lf_element)i)) == 0)
+      return (lf_element)i;
+  luaL_argerror(L, idx,
+                lua_pushfstring(L,
+                                "unknown type '%s' (int8 ... int64, uint8 ... "
+                                "uint64, float, double)",
+                                name));
+  return LF_A_TYPES; /* not reached */
+}
+
 static uint64_t load(const lf_array *a, size_t i) {
   switch (lf_element_size(a->type)) {
   case 1:
@@ -172,6 +185,46 @@ void lfb_fill_elements(lf_array *a, size_t i, size_t n, uint64_t bits) {
   default:
     for (bits64 *p = a->data; i < end; i++)
       p[i] = bits;
+  }
+}
+
+static bool are_equal(lf_element type, uint64_t a, uint64_t b) {
+  if (type == LF_A_FLOAT)
+    return float_of(a) == float_of(b);
+  if (type == LF_A_DOUBLE)
+    return double_of(a) == double_of(b);
+  return integer_of(type, a) == integer_of(type, b);
+}
+
+/* The bits of the element become 'new' if they are 'old'. */
+static bool exchange(lf_array *a, size_t i, uint64_t old, uint64_t new) {
+  const int order = __ATOMIC_SEQ_CST;
+  uint8_t old8 = (uint8_t)old;
+  uint16_t old16 = (uint16_t)old;
+  uint32_t old32 = (uint32_t)old;
+  switch (lf_element_size(a->type)) {
+  case 1:
+    return __atomic_compare_exchange_n((bits8 *)a->data + i, &old8,
+                                       (uint8_t) new, false, order, order);
+  case 2:
+    return __atomic_compare_exchange_n((bits16 *)a->data + i, &old16,
+                                       (uint16_t) new, false, order, order);
+  case 4:
+    return __atomic_compare_exchange_n((bits32 *)a->data + i, &old32,
+                                       (uint32_t) new, false, order, order);
+  default:
+    return __atomic_compare_exchange_n((bits64 *)a->data + i, &old, new, false,
+                                       order, order);
+  }
+}
+
+bool lfb_exchange_element(lf_array *a, size_t i, uint64_t old, uint64_t new) {
+  for (;;) {
+    uint64_t now = load(a, i);
+    if (!are_equal(a->type, now, old)) /* floats may be so by other bits */
+      return false;
+    if (exchange(a, i, now, new))
+      return true;
   }
 }
 

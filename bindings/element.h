@@ -9,6 +9,9 @@
 
 #include "../runtime/array.h"
 
+/* The type whose name is at 'idx', or an argument error. */
+lf_element lfb_check_element_type(lua_State *L, int idx);
+
 /* The i-th element, counted from 0. */
 void lfb_push_element(lua_State *L, const lf_array *array, size_t i);
 
@@ -24,6 +27,10 @@ void lfb_store_element(lf_array *array, size_t i, uint64_t bits);
 
 /* Sets 'n' elements from the i-th on. */
 void lfb_fill_elements(lf_array *array, size_t i, size_t n, uint64_t bits);
+
+/* Stores 'new' if the element is equal to 'old', in one step. */
+bool lfb_exchange_element(lf_array *array, size_t i, uint64_t old,
+                          uint64_t new);
 
 /* Adds to an integer in one step, and pushes what it was. */
 void lfb_add_element(lua_State *L, lf_array *array, size_t i, uint64_t bits);

@@ -30,11 +30,6 @@ lfb_executor *lfb_check_executor(lua_State *L, int idx) {
   return exe;
 }
 
-void lfb_check_callable(lua_State *L, int idx) {
-  if (!lfb_is_callable(L, idx))
-    luaL_typeerror(L, idx, "function");
-}
-
 void lfb_check_accepts(lua_State *L, lf_pool *pool) {
   if (lf_pool_is_shutdown(pool))
     lfb_raise_code(L, LF_ESHUTDOWN, pool);

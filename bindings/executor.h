@@ -26,9 +26,6 @@ lf_pool *lfb_wire(lf_pool *pool);
 /* Pushes the interpreter's executor object for the pool. */
 void lfb_push_executor(lua_State *L, lfb_state *S, void *pool);
 
-/* What is at 'idx' can be called in a worker, or an argument error. */
-void lfb_check_callable(lua_State *L, int idx);
-
 lfb_executor *lfb_check_executor(lua_State *L, int idx);
 
 /* Raises if the pool takes no more tasks. */

@@ -14,6 +14,7 @@
 #include "native.h"
 #include "pack.h"
 #include "process.h"
+#include "shared.h"
 #include "source.h"
 #include "threading.h"
 
@@ -29,12 +30,25 @@ static void ref_array(void *array) {
   lf_array_ref(array);
 }
 
+#define SHARED(class)                                                          \
+  { class, ref_array, lf_array_unref, lfb_push_object }
+
 const lfb_handle_class lfb_handles[] = {
     {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
     {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
     {LFB_THREAD, lfb_thread_ref, lfb_thread_unref, lfb_push_thread},
     {LFB_OUT, ref_array, lf_array_unref, lfb_push_out},
     {LFB_ARRAY, ref_array, lf_array_unref, lfb_push_array},
+    SHARED(LFB_QUEUE),
+    SHARED(LFB_LOCK),
+    SHARED(LFB_RLOCK),
+    SHARED(LFB_SEMAPHORE),
+    SHARED(LFB_BOUNDED_SEMAPHORE),
+    SHARED(LFB_EVENT),
+    SHARED(LFB_CONDITION),
+    SHARED(LFB_BARRIER),
+    SHARED(LFB_VALUE),
+    SHARED(LFB_DICT),
     {0, NULL, NULL, NULL}};
 
 /* Shuts the executor at 1 down after fn: raises its error, or returns its
@@ -81,6 +95,16 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
       {"plugin", lfb_plugin},
       {"Out", lfb_out},
       {"Array", lfb_array_make},
+      {"Queue", lfb_queue},
+      {"Lock", lfb_lock},
+      {"RLock", lfb_rlock},
+      {"Semaphore", lfb_semaphore},
+      {"BoundedSemaphore", lfb_bounded_semaphore},
+      {"Event", lfb_event},
+      {"Condition", lfb_condition},
+      {"Barrier", lfb_barrier},
+      {"Value", lfb_value},
+      {"Dict", lfb_dict},
       {"wait", lfb_wait_futures},
       {"as_completed", lfb_as_completed},
       {"is_error", lfb_is_error},
@@ -97,6 +121,12 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_convert_open(L, S);
   lfb_native_open(L, S);
   lfb_array_open(L, S);
+  lfb_queue_open(L, S);
+  lfb_lock_open(L, S);
+  lfb_event_open(L, S);
+  lfb_barrier_open(L, S);
+  lfb_value_open(L, S);
+  lfb_dict_open(L, S);
   lua_newtable(L);
   lfb_setfuncs(L, S, functions);
   lfb_error_open(L, S);

@@ -166,6 +166,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->globals = LUA_NOREF;
   r->chunk = NULL;
   r->waiting = false;
+  r->holder.id = 0;
   r->doom[0] = '\0';
   return r;
 }

@@ -28,6 +28,7 @@ typedef struct lfb_run {
   void (*unwatch)(struct lfb_run *run); /* takes the registration back */
   void *watched;
   bool waiting;
+  lfb_holder holder; /* the task, as one that has locks */
   /* A part of a parallel loop (part.c). */
   lf_chunk *chunk;              /* NULL: a task of its own */
   lf_job *job;                  /* a reference */

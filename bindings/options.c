@@ -32,6 +32,11 @@ bool lfb_is_callable(lua_State *L, int idx) {
   return callable;
 }
 
+void lfb_check_callable(lua_State *L, int idx) {
+  if (!lfb_is_callable(L, idx))
+    luaL_typeerror(L, idx, "function");
+}
+
 int lfb_list_length(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
   lua_pushliteral(L, "n");

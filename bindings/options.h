@@ -17,6 +17,9 @@ int lfb_option_error(lua_State *L, const char *name, const char *expected);
 /* Is it a function, or has it a metamethod __call? */
 bool lfb_is_callable(lua_State *L, int idx);
 
+/* Or an argument error. */
+void lfb_check_callable(lua_State *L, int idx);
+
 /* How many values the list at 'idx' has: its field n, if that is an integer
  * >= 0, else its length. They fit on the stack then; raises if they cannot. */
 int lfb_list_length(lua_State *L, int idx);

@@ -11,6 +11,7 @@
 #include "output.h"
 #include "packer.h"
 #include "setup.h"
+#include "shared.h"
 
 enum { NESTING = 150 }; /* streams within streams */
 
@@ -222,11 +223,19 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
  * futures, those that its program knows. */
 static bool can_cross(packer *P, int which, const void *object) {
   lfb_class class = lfb_handles[which].class;
-  if (!P->wire || class == LFB_ARRAY || class == LFB_OUT)
+  if (!P->wire || P->wire == LFB_THIS_PROCESS)
     return true;
+  if (class == LFB_ARRAY || class == LFB_OUT || class >= LFB_QUEUE)
+    return P->wire != LFB_ANY_PROCESS;
   if (class == LFB_FUTURE)
-    return P->wire != LFB_SOME_PROCESS && lf_pool_can_name(P->wire, object);
+    return lfb_is_pool(P->wire) && lf_pool_can_name(P->wire, object);
   return object == P->wire;
+}
+
+/* A condition's lock. */
+static void put_partner(packer *P, lf_array *lock) {
+  memcpy(room(P, sizeof lock), &lock, sizeof lock);
+  put_ref(P, P->out->len - sizeof lock, lf_array_ref(lock), lf_array_unref);
 }
 
 /* One of lfut's own objects? */
@@ -243,6 +252,8 @@ static bool pack_handle(packer *P) {
     memcpy(room(P, sizeof *u), u, sizeof *u);
     lfb_handles[i].ref(*u);
     put_ref(P, P->out->len - sizeof *u, *u, lfb_handles[i].drop);
+    if (lfb_handles[i].class == LFB_CONDITION)
+      put_partner(P, lfb_shared_at(L, -1)->partner);
     lfb_packer_object(P, false);
     return true;
   }

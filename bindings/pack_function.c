@@ -81,7 +81,7 @@ void lfb_pack_function(packer *P) {
 
 /* A large table that the workers have already, as it is? */
 static bool pack_pictured(packer *P) {
-  if (!P->wire || P->wire == LFB_SOME_PROCESS || P->S->wire == P->wire ||
+  if (!lfb_is_pool(P->wire) || P->S->wire == P->wire ||
       lfb_packer_find(P, lua_topointer(P->L, -1)))
     return false;
   const lfb_setup *setup = lf_pool_setup(P->wire);

@@ -7,6 +7,7 @@
 #include "closure.h"
 #include "error.h"
 #include "packer.h"
+#include "setup.h"
 
 /* All of these push a string. */
 
@@ -139,7 +140,8 @@ static void push_kind(lua_State *L, int idx) {
 
 /* Handles travel, but not everywhere. */
 static const char *why_not(packer *P, int value) {
-  for (int i = 0; P->wire && lfb_handles[i].push; i++)
+  bool crosses = P->wire && P->wire != LFB_THIS_PROCESS;
+  for (int i = 0; crosses && lfb_handles[i].push; i++)
     if (lfb_test(P->L, P->S, value, lfb_handles[i].class))
       return ", which cannot cross into another process";
   return "";

@@ -22,8 +22,10 @@ static lfb_label start_label(void) {
                      .wire = LFB_SOME_PROCESS};
 }
 
-static char nobody;
-lf_pool *const LFB_SOME_PROCESS = (lf_pool *)&nobody;
+static char nobody[3];
+lf_pool *const LFB_SOME_PROCESS = (lf_pool *)&nobody[0];
+lf_pool *const LFB_ANY_PROCESS = (lf_pool *)&nobody[1];
+lf_pool *const LFB_THIS_PROCESS = (lf_pool *)&nobody[2];
 
 void lfb_setup_free(void *p) {
   lfb_setup *setup = p;

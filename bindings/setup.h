@@ -29,8 +29,16 @@ typedef struct {
 lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
                          lf_pool *wire);
 
-/* For a label's 'wire' before there is a pool. */
-extern lf_pool *const LFB_SOME_PROCESS;
+/* For a label's 'wire': a process before there is a pool; what any process can
+ * take, by no message of ours; what stays in this process, but for longer than
+ * a call. */
+extern lf_pool *const LFB_SOME_PROCESS, *const LFB_ANY_PROCESS,
+                                            *const LFB_THIS_PROCESS;
+
+static inline bool lfb_is_pool(const lf_pool *wire) {
+  return wire && wire != LFB_SOME_PROCESS && wire != LFB_ANY_PROCESS &&
+         wire != LFB_THIS_PROCESS;
+}
 void lfb_setup_free(void *setup);
 
 /* Appends the initializer at 'idx' with its arguments, as a stream of its own,

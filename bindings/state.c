@@ -62,6 +62,7 @@ static int state_gc(lua_State *L) {
     if (S->slots[i].code)
       lf_code_unref(S->slots[i].code);
   lf_buf_fini(&S->scratch);
+  lf_buf_fini(&S->plain);
   if (S->home)
     lfb_home_unref(S->home);
   S->home = NULL;

@@ -24,6 +24,17 @@ typedef enum {
   LFB_POINTER,
   LFB_OUT,
   LFB_ARRAY,
+  /* Shared objects (shared.h), in the order of their types. */
+  LFB_QUEUE,
+  LFB_LOCK,
+  LFB_RLOCK,
+  LFB_SEMAPHORE,
+  LFB_BOUNDED_SEMAPHORE,
+  LFB_EVENT,
+  LFB_CONDITION,
+  LFB_BARRIER,
+  LFB_VALUE,
+  LFB_DICT,
   LFB_CLASSES
 } lfb_class;
 
@@ -57,6 +68,13 @@ lfb_home *lfb_home_ref(lfb_home *home);
 void lfb_home_unref(lfb_home *home);
 
 typedef struct lfb_callback lfb_callback;
+
+/* By what name a task, or an interpreter outside of one, holds locks (arena.h):
+ * given when it is first needed, anew in a forked process. */
+typedef struct {
+  uint64_t id; /* 0: none yet */
+  uint32_t generation;
+} lfb_holder;
 
 /* Functions whose bytecode is known; the closure itself is in the table
  * LFB_REF_SLOTS (weak) at the same index. */
@@ -94,6 +112,8 @@ typedef struct lfb_state {
   size_t modules;      /* what package.loaded looked like (names.c) */
   uint64_t start;      /* version of the lfb_start that was applied */
   size_t array_debt;   /* bytes of arrays the collector was not told of */
+  lfb_holder holder;   /* of what runs outside of tasks */
+  lf_buf plain;        /* for packing what needs no packer (shared.c) */
 } lfb_state;
 
 /* Tables in the registry, at the address of these. */

@@ -12,6 +12,7 @@
 #include "native.h"
 #include "pack.h"
 #include "setup.h"
+#include "shared.h"
 
 /* Stack slots from U->base: the objects by number, their metatables, and what a
  * stream within a stream describes. */
@@ -130,6 +131,8 @@ static void push_stdio(unpacker *U) {
 static void push_handle(unpacker *U) {
   const lfb_handle_class *class = &lfb_handles[get_byte(U)];
   class->push(U->L, U->S, get_pointer(U));
+  if (class->class == LFB_CONDITION)
+    lfb_set_partner(U->L, get_pointer(U));
   new_object(U, false);
 }
 

@@ -369,6 +369,84 @@ void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
   }
 }
 
+static int run_callbacks(lua_State *L) {
+  lfb_callbacks_run(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+/* What may not be left to an error while a place is held: false if there is one
+ * at the top. */
+static bool callbacks_are_run(lua_State *L, lfb_state *S) {
+  luaL_checkstack(L, 5, "callbacks");
+  if (!lfb_callbacks_due(S))
+    return true;
+  lua_pushcfunction(L, run_callbacks);
+  lua_pushlightuserdata(L, S);
+  return lua_pcall(L, 1, 0, 0) == LUA_OK;
+}
+
+/* Looks and sleeps; LF_EINTR: interrupted, LF_EBROKEN: an error is at the top.
+ */
+static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
+                          const lfb_shared_wait *what) {
+  lf_worker *w = lf_worker_self();
+  lf_parker *parker = w ? lf_worker_parker(w) : &S->home->parker;
+  for (;;) {
+    if (what->once && lf_sleeper_called(s))
+      return 0;
+    if (!what->once)
+      lf_sleeper_rearm(s);
+    int err = what->look(what->arg);
+    if (err != LF_EAGAIN)
+      return err;
+    if (is_interrupted(L, S))
+      return LF_EINTR;
+    if (!callbacks_are_run(L, S))
+      return LF_EBROKEN;
+    int64_t until = w ? LF_FOREVER : lf_after(LOOK_AGAIN);
+    until = until < what->deadline ? until : what->deadline;
+    if (lf_sleep(s, parker, until) == LF_ETIMEOUT && until == what->deadline)
+      return what->look(what->arg) == 0 ? 0 : LF_ETIMEOUT;
+  }
+}
+
+/* The stay at the object. */
+static int stay(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
+  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
+  if (!s)
+    return LF_ENOMEM;
+  int err = look_and_sleep(L, S, s, what);
+  bool called = lf_sleeper_end(s);
+  if (called && what->once && err == LF_ETIMEOUT)
+    return 0;
+  if (called && err != 0) /* it was for one who takes it */
+    lf_call(what->object, what->kind, 1);
+  return err;
+}
+
+int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
+                    void (*broken_off)(void *arg)) {
+  lfb_poll(L, S);
+  bool at_once = !what->once && !what->first;
+  int err = at_once ? what->look(what->arg) : LF_EAGAIN;
+  if (err == LF_EAGAIN && what->deadline <= 0 && at_once)
+    err = LF_ETIMEOUT;
+  if (err != LF_EAGAIN)
+    return err;
+  if (S->vm && S->vm->closing)
+    luaL_error(L, "cannot wait in a worker that closes");
+  err = stay(L, S, what);
+  if (err == LF_ENOMEM)
+    luaL_error(L, "too many threads wait");
+  if ((err == LF_EINTR || err == LF_EBROKEN) && broken_off)
+    broken_off(what->arg);
+  if (err == LF_EINTR)
+    raise_interrupted(L, S);
+  if (err == LF_EBROKEN)
+    lua_error(L);
+  return err;
+}
+
 void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
   for (;;) {
     lfb_poll(L, S);

@@ -19,6 +19,7 @@
 #include "state.h"
 
 #include "../runtime/job.h"
+#include "../runtime/sleeper.h"
 #include "../runtime/waitset.h"
 
 /* What is waited for: one of the first three. */
@@ -48,6 +49,24 @@ void lfb_enter(lua_State *L, lfb_state *S, struct lf_gate *gate);
 
 /* Sleeps, occupying the worker. Raises "interrupted!". */
 void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
+
+/* A wait for something shared (runtime/sleeper.h). */
+typedef struct {
+  lf_shared *object;
+  uint32_t kind;
+  bool once;  /* being called is what is waited for: the wait ends with it */
+  bool first; /* to be known to wait before the first look; implied by 'once' */
+  int64_t deadline;
+  /* Looks for it: 0, LF_EAGAIN, or an error. */
+  int (*look)(void *arg);
+  void *arg;
+} lfb_shared_wait;
+
+/* Waits, occupying the worker, while 'look' says LF_EAGAIN; returns what it
+ * says then, 0 also when called once, or LF_ETIMEOUT. Raises "interrupted!",
+ * after having called 'broken_off' (may be NULL) with the same argument. */
+int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
+                    void (*broken_off)(void *arg));
 
 /* Waits until no done-callback is left; for the end of the program. */
 void lfb_wait_callbacks(lua_State *L, lfb_state *S);

@@ -5,6 +5,7 @@
 
 #include "fork.h"
 #include "mem.h"
+#include "thread.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -22,6 +23,7 @@ enum {
   OWNERS = 1 << 17,
   NOBODY = OWNERS, /* a parent: there is none to inherit */
   HEAD = OWNERS,   /* an owner of zones: the table has them */
+  COMMON,          /* another: nobody's */
   FREE_FD = 10,    /* below are those that spawned processes get */
   PATIENCE = 4,    /* rounds, while others claim, too */
 };
@@ -32,6 +34,8 @@ typedef struct {
   _Atomic uint32_t zones[LF_ZONES]; /* owner, or 0 */
   _Atomic uint32_t top;             /* no owner above has been in use */
   _Atomic uint32_t parents[OWNERS]; /* by whom it was started; 0: unused */
+  _Atomic uint16_t lives[OWNERS];   /* how often the number was given */
+  _Alignas(64) unsigned char board[LF_BOARD];
 } head;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
@@ -94,6 +98,7 @@ static bool map(int fd, uint64_t bytes) {
   size = bytes;
   zone_size = bytes / LF_ZONES;
   page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+  lf_parkers_from(p);
   atomic_store_explicit(&base, p, memory_order_release);
   return true;
 }
@@ -163,6 +168,10 @@ void *lf_arena_at(uint64_t offset) {
   return (unsigned char *)table() + offset;
 }
 
+void *lf_arena_board(void) {
+  return table()->board;
+}
+
 /* Zones from 'first' to 'last'. */
 static bool touch(uint32_t first, uint32_t last) {
   while (first <= last && touchable[first])
@@ -209,6 +218,7 @@ static uint32_t new_owner(uint32_t parent) {
     if (atomic_load_explicit(&t->parents[i], memory_order_relaxed) != 0 ||
         !atomic_compare_exchange_strong(&t->parents[i], &unused, parent))
       continue;
+    atomic_fetch_add(&t->lives[i], 1);
     uint32_t top = atomic_load(&t->top);
     while (top < i && !atomic_compare_exchange_weak(&t->top, &top, i))
       continue;
@@ -217,8 +227,7 @@ static uint32_t new_owner(uint32_t parent) {
   return 0;
 }
 
-/* This process's number. */
-static uint32_t self(void) {
+uint32_t lf_owner_self(void) {
   uint64_t now = atomic_load(&own);
   if (now >> 32 == lf_generation && (uint32_t)now)
     return (uint32_t)now;
@@ -231,7 +240,7 @@ static uint32_t self(void) {
 }
 
 uint32_t lf_owner_new(void) {
-  uint32_t me = table() ? self() : 0;
+  uint32_t me = table() ? lf_owner_self() : 0;
   return me ? new_owner(me) : 0;
 }
 
@@ -239,7 +248,28 @@ void lf_owner_be(uint32_t owner) {
   atomic_store(&own, (uint64_t)lf_generation << 32 | owner);
 }
 
-static bool descends(uint32_t owner, uint32_t from) {
+/* 17 bits of the number as an owner, 15 of how often that was given before. */
+uint32_t lf_process(void) {
+  uint32_t owner = table() ? lf_owner_self() : 0;
+  if (!owner)
+    return 0;
+  return owner << 15 | (atomic_load(&table()->lives[owner]) & 0x7fff);
+}
+
+uint64_t lf_holder_new(void) {
+  static _Atomic uint32_t last;
+  uint64_t process = lf_process();
+  return process ? process << 32 | (atomic_fetch_add(&last, 1) + 1) : 0;
+}
+
+bool lf_holder_lives(uint64_t holder) {
+  head *t = table();
+  uint64_t owner = holder >> 47, life = holder >> 32 & 0x7fff;
+  return owner < OWNERS && atomic_load(&t->parents[owner]) != 0 &&
+         (atomic_load(&t->lives[owner]) & 0x7fff) == life;
+}
+
+bool lf_owner_descends(uint32_t owner, uint32_t from) {
   head *t = table();
   for (int depth = 0; depth < 100 && owner > 0 && owner < OWNERS; depth++) {
     if (owner == from)
@@ -255,7 +285,7 @@ static void forget_owners(uint32_t dead) {
   head *t = table();
   uint32_t top = atomic_load(&t->top);
   for (uint32_t i = 1; i <= top; i++)
-    if (i != dead && descends(i, dead))
+    if (i != dead && lf_owner_descends(i, dead))
       atomic_store(&t->parents[i], dead); /* so that none loses its line */
   for (uint32_t i = 1; i <= top; i++)
     if (atomic_load(&t->parents[i]) == dead)
@@ -265,10 +295,10 @@ static void forget_owners(uint32_t dead) {
 
 uint32_t lf_owner_bury(uint32_t dead, uint16_t zones[LF_ZONES]) {
   head *t = table();
-  uint32_t me = self(), n = 0;
+  uint32_t me = lf_owner_self(), n = 0;
   for (uint32_t i = 0; i < LF_ZONES; i++) {
     uint32_t owner = atomic_load(&t->zones[i]);
-    if (!descends(owner, dead))
+    if (!lf_owner_descends(owner, dead))
       continue;
     atomic_store(&t->zones[i], me);
     zones[n++] = (uint16_t)i;
@@ -294,9 +324,8 @@ static bool claim(uint32_t first, uint32_t n, uint32_t me) {
   return true;
 }
 
-int lf_zones_claim(uint32_t n) {
+static int claim_row(uint32_t n, uint32_t me) {
   head *t = table();
-  uint32_t me = self();
   for (int round = 0; me && n <= LF_ZONES && round < PATIENCE; round++) {
     uint32_t run = 0;
     bool collided = false;
@@ -315,6 +344,19 @@ int lf_zones_claim(uint32_t n) {
   return -1;
 }
 
+int lf_zones_claim(uint32_t n) {
+  return claim_row(n, lf_owner_self());
+}
+
+int lf_zone_claim_common(void) {
+  return claim_row(1, COMMON);
+}
+
+bool lf_zone_is_common(uint32_t zone) {
+  return atomic_load_explicit(&table()->zones[zone], memory_order_acquire) ==
+         COMMON;
+}
+
 void lf_zones_release(uint32_t first, uint32_t n) {
   head *t = table();
   for (uint32_t i = 0; i < n; i++)
@@ -323,14 +365,14 @@ void lf_zones_release(uint32_t first, uint32_t n) {
 
 void lf_zone_free(uint32_t zone) {
   head *t = table();
-  if (atomic_load(&t->zones[zone]) != self())
+  if (atomic_load(&t->zones[zone]) != lf_owner_self())
     return; /* what has been damaged */
   lf_arena_clear(zone * zone_size, zone_size);
   lf_zones_release(zone, 1);
 }
 
 uint32_t lf_zones_owned(void) {
-  uint32_t n = 0, me = table() ? self() : 0;
+  uint32_t n = 0, me = table() ? lf_owner_self() : 0;
   for (uint32_t i = 0; me && i < LF_ZONES; i++)
     n += atomic_load(&table()->zones[i]) == me;
   return n;

@@ -19,7 +19,10 @@
 
 #include "base.h"
 
-enum { LF_ZONES = 4096 };
+enum {
+  LF_ZONES = 4096,
+  LF_BOARD = 1 << 21, /* bytes of the board */
+};
 
 /* Makes it, if there is none. 0 or LF_ENOMEM; once that was the answer, it
  * stays so: there may be processes that would not share it. */
@@ -37,6 +40,10 @@ uint64_t lf_zone_size(void);
 
 /* The memory at an offset. */
 void *lf_arena_at(uint64_t offset);
+
+/* LF_BOARD bytes, zero at first, that every process may always touch
+ * (sleeper.h). */
+void *lf_arena_board(void);
 
 /* Lets this process touch the zones in which the bytes lie. False: the system
  * refuses. */
@@ -60,6 +67,11 @@ void lf_zone_free(uint32_t zone);
 /* How many are this process's. */
 uint32_t lf_zones_owned(void);
 
+/* A zone that belongs to no process and outlives them (slab.h), reading zero;
+ * -1: there is none. */
+int lf_zone_claim_common(void);
+bool lf_zone_is_common(uint32_t zone);
+
 /* --- Owners --- */
 
 /* A number for a process that this one is about to start; 0: it can own
@@ -68,6 +80,23 @@ uint32_t lf_owner_new(void);
 
 /* The calling process is the one with the number. */
 void lf_owner_be(uint32_t owner);
+
+/* Is the process the one with the number (not 0), or come from it? */
+bool lf_owner_descends(uint32_t owner, uint32_t from);
+
+/* This process's number; 0: there are too many. */
+uint32_t lf_owner_self(void);
+
+/* A number for this process that no other has had which shares the arena (in
+ * 32768 lives of its number as an owner). 0: there are too many. */
+uint32_t lf_process(void);
+
+/* A number, not 0, for something in this process that may hold something that
+ * is shared: no two are the same in all processes. 0: there are too many. */
+uint64_t lf_holder_new(void);
+
+/* Is the holder's process known not to have ended? */
+bool lf_holder_lives(uint64_t holder);
 
 /* The process with the number (not 0) has ended, and so have those that it had
  * started: their zones are the caller's now. Returns how many, and which. */

@@ -9,6 +9,7 @@
 #include "fork.h"
 #include "heap.h"
 #include "mem.h"
+#include "slab.h"
 #include "table.h"
 
 #include <pthread.h>
@@ -28,12 +29,13 @@ static _Atomic uint32_t wards[LF_ZONES];
 static const struct {
   const char *name;
   size_t size;
-} elements[LF_A_TYPES] = {
-    [LF_A_INT8] = {"int8", 1},   [LF_A_UINT8] = {"uint8", 1},
-    [LF_A_INT16] = {"int16", 2}, [LF_A_UINT16] = {"uint16", 2},
-    [LF_A_INT32] = {"int32", 4}, [LF_A_UINT32] = {"uint32", 4},
-    [LF_A_INT64] = {"int64", 8}, [LF_A_UINT64] = {"uint64", 8},
-    [LF_A_FLOAT] = {"float", 4}, [LF_A_DOUBLE] = {"double", 8},
+} elements[LF_A_KINDS] = {
+    [LF_A_INT8] = {"int8", 1},     [LF_A_UINT8] = {"uint8", 1},
+    [LF_A_INT16] = {"int16", 2},   [LF_A_UINT16] = {"uint16", 2},
+    [LF_A_INT32] = {"int32", 4},   [LF_A_UINT32] = {"uint32", 4},
+    [LF_A_INT64] = {"int64", 8},   [LF_A_UINT64] = {"uint64", 8},
+    [LF_A_FLOAT] = {"float", 4},   [LF_A_DOUBLE] = {"double", 8},
+    [LF_A_OBJECT] = {"object", 1},
 };
 
 size_t lf_element_size(lf_element type) {
@@ -74,6 +76,16 @@ static void take_lock(void) {
 }
 
 /* --- Making --- */
+
+/* Is there a forked child that may see it? */
+static bool is_held(const lf_array *a, uint64_t until) {
+  for (lf_link *l = holds.next; l != &holds; l = l->next) {
+    lf_hold *h = lf_container_of(l, lf_hold, link);
+    if (h->epoch > a->birth && h->epoch <= until)
+      return true;
+  }
+  return false;
+}
 
 static lf_array *object_new(lf_element type, size_t length) {
   lf_array *a = lf_zalloc(sizeof *a);
@@ -123,6 +135,23 @@ lf_array *lf_array_new(lf_element type, size_t length) {
   return NULL;
 }
 
+lf_array *lf_object_new(uint32_t type, size_t size, void (*fini)(void *data)) {
+  lf_array *a = lf_array_new(LF_A_OBJECT, size);
+  if (!a)
+    return NULL;
+  ((lf_shared *)a->data)->type = type;
+  a->fini = fini;
+  return a;
+}
+
+bool lf_array_is_shared(lf_array *a) {
+  take_lock();
+  bool shared = a->named || a->giver || a->orphan ||
+                lf_is_foreign(a->generation) || is_held(a, UINT64_MAX);
+  give_lock();
+  return shared;
+}
+
 lf_array *lf_array_view(lf_array *array, size_t skip, size_t length,
                         bool readonly) {
   lf_array *a = object_new(array->type, length);
@@ -135,16 +164,6 @@ lf_array *lf_array_view(lf_array *array, size_t skip, size_t length,
 }
 
 /* --- Going --- */
-
-/* Is there a forked child that may see it? */
-static bool is_held(const lf_array *a, uint64_t until) {
-  for (lf_link *l = holds.next; l != &holds; l = l->next) {
-    lf_hold *h = lf_container_of(l, lf_hold, link);
-    if (h->epoch > a->birth && h->epoch <= until)
-      return true;
-  }
-  return false;
-}
 
 /* The first and last zone of an orphan. */
 static uint32_t first_zone(const lf_array *a) {
@@ -177,12 +196,26 @@ static void forget(lf_array *a) {
     a->giver->rouse(a->giver);
 }
 
+static void free_zone(uint32_t zone) {
+  uint64_t at = zone * lf_zone_size();
+  lf_slabs_free_of(at, at + lf_zone_size());
+  lf_zone_free(zone);
+}
+
 static void free_wards(const lf_array *a) {
   for (uint32_t z = first_zone(a); z <= last_zone(a); z++) {
     uint32_t going = GOING;
     if (atomic_compare_exchange_strong(&wards[z], &going, 0))
-      lf_zone_free(z);
+      free_zone(z);
   }
+}
+
+/* The object's memory is this process's to free: what belongs to it, too. */
+static void end_object(lf_array *a) {
+  if (a->fini)
+    a->fini(a->data);
+  if (((lf_shared *)a->data)->slabs)
+    lf_slabs_free_of(a->at, a->at + a->bytes);
 }
 
 /* Without the lock, after forget; 'dropped': the giver is to be told. */
@@ -190,6 +223,8 @@ static void finish(lf_array *a, bool dropped) {
   if (dropped)
     return;
   bool foreign = lf_is_foreign(a->generation);
+  if (a->type == LF_A_OBJECT && !a->base && !foreign)
+    end_object(a);
   if (a->extent && !foreign)
     lf_heap_give(a->extent);
   if (a->orphan && !foreign)
@@ -297,7 +332,7 @@ bool lf_array_is_inherited(const lf_array *root) {
 /* Can it be, by its numbers? */
 static bool is_sane(const lf_array_name *n) {
   uint64_t end = lf_arena_size();
-  if (n->type >= LF_A_TYPES || n->at == 0 || n->at % LF_HEAP_ALIGN != 0 ||
+  if (n->type >= LF_A_KINDS || n->at == 0 || n->at % LF_HEAP_ALIGN != 0 ||
       n->at >= end || n->size > end - n->at)
     return false;
   uint64_t length = n->size / lf_element_size((lf_element)n->type);
@@ -409,6 +444,8 @@ static void orphan_all(lf_giver *giver) {
 void lf_array_bury(lf_giver *giver, uint32_t owner) {
   uint16_t zones[LF_ZONES];
   uint32_t n = 0, empty = 0;
+  if (owner)
+    lf_sleepers_bury(owner);
   take_lock();
   if (giver)
     orphan_all(giver);
@@ -418,6 +455,8 @@ void lf_array_bury(lf_giver *giver, uint32_t owner) {
     if (wards[zones[i]] == 0)
       zones[empty++] = zones[i];
   give_lock();
+  if (owner)
+    lf_sleepers_look_again();
   for (uint32_t i = 0; i < empty; i++)
-    lf_zone_free(zones[i]);
+    free_zone(zones[i]);
 }

@@ -11,13 +11,13 @@
  * until the last reference here is gone.
  *
  * What forked children may see in their copy of the interpreter is kept for as
- * long as they live (lf_hold). Any thread. */
+ * long as they live (lf_hold). The same goes for what else is shared: an
+ * *object* (a queue, a lock) is an array of the type LF_A_OBJECT, whose
+ * elements are bytes and begin with an lf_shared. Any thread. */
 #ifndef LF_ARRAY_H
 #define LF_ARRAY_H
 
-#include "base.h"
-
-#include <stdatomic.h>
+#include "sleeper.h"
 
 typedef enum {
   LF_A_INT8,
@@ -30,7 +30,9 @@ typedef enum {
   LF_A_UINT64,
   LF_A_FLOAT,
   LF_A_DOUBLE,
-  LF_A_TYPES
+  LF_A_TYPES,
+  LF_A_OBJECT = LF_A_TYPES, /* no numbers */
+  LF_A_KINDS
 } lf_element;
 
 struct lf_extent;
@@ -65,6 +67,8 @@ typedef struct lf_array {
   lf_link taken;            /* among those from that one */
   struct lf_array *next;    /* among those to be told as gone */
   bool orphan;              /* who has given it has died */
+  atomic_bool named;        /* another process has been told of it */
+  void (*fini)(void *data); /* own objects: what is to be done at their end */
 } lf_array;
 
 /* Bytes of an element; "int8", ... */
@@ -73,6 +77,14 @@ const char *lf_element_name(lf_element type);
 
 /* 'length' zeroes, with one reference; NULL: no memory. */
 lf_array *lf_array_new(lf_element type, size_t length);
+
+/* An object of that type (lf_shared), zeroes behind it, with one reference;
+ * NULL: no memory. 'fini' (may be NULL) is called by who drops the last
+ * reference, in this process only. */
+lf_array *lf_object_new(uint32_t type, size_t size, void (*fini)(void *data));
+
+/* May other processes have it, now or later, but by a message? */
+bool lf_array_is_shared(lf_array *root);
 
 /* 'length' elements behind the first 'skip' ones (they are there), or all of
  * them without the permission to write. NULL: no memory. */

@@ -19,6 +19,10 @@ enum {
   LF_EINTR = -6,     /* a signal arrived meanwhile */
   LF_ECYCLE = -7,    /* waiting would never end */
   LF_EFORK = -8,     /* the system refuses another process */
+  LF_EAGAIN = -9,    /* not now: the caller may wait */
+  LF_ECLOSED = -10,  /* no more of it, ever */
+  LF_EFOREIGN = -11, /* it belongs to another process */
+  LF_EPERM = -12,    /* the caller may not */
 };
 
 /* A condition that only a mistake in lfut can break: ends the program. */

@@ -78,6 +78,7 @@ int lf_peer_name(lf_peer *peer, lf_array *a, lf_array_name *name) {
   name->length = a->length;
   name->type = (uint8_t)a->type;
   name->readonly = a->readonly;
+  atomic_store(&root->named, true);
   name->given = !(peer->up && lf_array_is_inherited(root)) &&
                 !lf_array_is_from(root, &peer->giver);
   return name->given ? note_given(peer, root) : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See thread.h. A parker is a futex word: 0, WOKEN, or SLEEPING. */
+ * See thread.h. A parker is a futex word: 0, WOKEN, SLEEPING, or AWAY. */
 #include "thread.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 enum {
   WOKEN = 1,
   SLEEPING = 2,
+  AWAY = 3,
   SPIN_MAX = 50000, /* about what a futex round trip costs */
   SPIN_MIN = 2000,
   WORTH = 100000,  /* a wait with a sleep that spinning could have saved */
@@ -280,7 +281,30 @@ int lf_park(lf_parker *parker, int64_t deadline) {
   return r;
 }
 
+static char *_Atomic shared_base;
+
+void lf_parkers_from(void *base) {
+  atomic_store(&shared_base, base);
+}
+
+int lf_doze_at(lf_parker *at, lf_parker *parker, int64_t deadline) {
+  uint32_t idle = 0, away = AWAY;
+  atomic_store(&parker->away, (uint64_t)((char *)at - shared_base));
+  if (!atomic_compare_exchange_strong(&parker->word, &idle, AWAY))
+    return take_wakeup(parker) ? 0 : LF_EINTR;
+  int r = lf_doze(at, deadline);
+  if (atomic_compare_exchange_strong(&parker->word, &away, 0))
+    return r;
+  atomic_store(&parker->word, 0); /* it was WOKEN: ours */
+  return 0;
+}
+
 void lf_unpark(lf_parker *parker) {
-  if (atomic_exchange(&parker->word, WOKEN) == SLEEPING)
+  uint32_t before = atomic_exchange(&parker->word, WOKEN);
+  if (before == AWAY) {
+    char *at = shared_base + atomic_load(&parker->away);
+    lf_unpark((lf_parker *)at);
+  } else if (before == SLEEPING) {
     futex(&parker->word, FUTEX_WAKE, 1, NULL);
+  }
 }

@@ -49,10 +49,12 @@ size_t lf_stack_left(void);
  * first is kept (one, not a count). */
 typedef struct {
   _Atomic uint32_t word;
+  _Atomic uint64_t away; /* where its thread sleeps instead: see lf_doze_at */
 } lf_parker;
 
 static inline void lf_parker_init(lf_parker *parker) {
   atomic_init(&parker->word, 0);
+  atomic_init(&parker->away, 0);
 }
 
 /* Sleeps until woken (0), the deadline (LF_ETIMEOUT), a signal (LF_EINTR).
@@ -61,6 +63,15 @@ int lf_park(lf_parker *parker, int64_t deadline);
 
 /* The same without spinning first. */
 int lf_doze(lf_parker *parker, int64_t deadline);
+
+/* The same for a thread that is to be woken by other processes, too, through
+ * 'at', which lies in what they share: who wakes 'own' meanwhile wakes it
+ * there.
+ */
+int lf_doze_at(lf_parker *at, lf_parker *own, int64_t deadline);
+
+/* Where what the processes share begins in this one; set once. */
+void lf_parkers_from(void *base);
 
 /* Wakes the parked thread, or lets its next park return at once. May be
  * called from a signal handler. */
@@ -73,7 +84,7 @@ static inline bool lf_parker_woken(lf_parker *parker) {
 
 /* True when someone sleeps on it, or is about to. */
 static inline bool lf_parker_sleeps(const lf_parker *parker) {
-  return atomic_load_explicit(&parker->word, memory_order_relaxed) == 2;
+  return atomic_load_explicit(&parker->word, memory_order_relaxed) >= 2;
 }
 
 /* Threads that are awake: those of lf_thread_start count themselves, a

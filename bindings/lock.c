@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lfut.Lock, RLock, Semaphore, BoundedSemaphore, Condition: what is acquired
+ * and released. Who holds a lock is a task, or the interpreter outside of one.
+ */
+#include <limits.h>
+
+#include "error.h"
+#include "options.h"
+#include "shared.h"
+#include "wait.h"
+
+#include "../runtime/sync.h"
+
+/* --- Locks --- */
+
+/* A wait for a lock. */
+typedef struct {
+  lf_lock *lock;
+  uint64_t me;
+  uint64_t depth; /* to be had with it */
+  bool abandoned;
+} locking;
+
+static int look_at_lock(void *arg) {
+  locking *l = arg;
+  int err = lf_lock_try(l->lock, l->me, &l->abandoned);
+  if (err == 0 && l->depth > 0)
+    l->lock->depth = l->depth;
+  return err;
+}
+
+/* True: it is ours. */
+static bool await_lock(lua_State *L, locking *l, int64_t deadline) {
+  lfb_shared_wait what = {.object = &l->lock->shared,
+                          .kind = LF_WAITER,
+                          .deadline = deadline,
+                          .look = look_at_lock,
+                          .arg = l};
+  return lfb_wait_shared(L, lfb_self(L), &what, NULL) == 0;
+}
+
+static int raise_own(lua_State *L) {
+  lfb_push_error(L, "DeadlockError",
+                 "waiting would never end: the caller has the lock");
+  return lua_error(L);
+}
+
+/* acquire([timeout]) -> true [, "abandoned"]; false: not in time. */
+static int acquire_lock(lua_State *L, lf_lock *lock) {
+  locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
+  if (lf_lock_try(lock, l.me, &l.abandoned) != 0) {
+    int64_t deadline = lfb_check_deadline(L, 2);
+    if (deadline == LF_FOREVER && lf_lock_is_mine(lock, l.me))
+      return raise_own(L);
+    if (!await_lock(L, &l, deadline)) {
+      lua_pushboolean(L, 0);
+      return 1;
+    }
+  }
+  lua_pushboolean(L, 1);
+  if (!l.abandoned)
+    return 1;
+  lua_pushliteral(L, "abandoned");
+  return 2;
+}
+
+static int release_lock(lua_State *L, lf_lock *lock) {
+  if (lf_lock_release(lock, lfb_self_holder(L, lfb_self(L))) != 0)
+    return luaL_error(L, "cannot release a lock that the caller does not hold");
+  return 0;
+}
+
+static lf_lock *check_lock(lua_State *L, lfb_class class) {
+  lf_lock *lock = lfb_check_shared(L, 1, class);
+  if (!lua_isnone(L, 2))
+    lfb_check_deadline(L, 2);
+  return lock;
+}
+
+static int lock_acquire(lua_State *L) {
+  return acquire_lock(L, check_lock(L, LFB_LOCK));
+}
+
+static int rlock_acquire(lua_State *L) {
+  return acquire_lock(L, check_lock(L, LFB_RLOCK));
+}
+
+static int lock_release(lua_State *L) {
+  return release_lock(L, lfb_check_shared(L, 1, LFB_LOCK));
+}
+
+static int rlock_release(lua_State *L) {
+  return release_lock(L, lfb_check_shared(L, 1, LFB_RLOCK));
+}
+
+/* Is it held, by whomever? */
+static int push_locked(lua_State *L, const lf_lock *lock) {
+  uint64_t holder = atomic_load(&lock->holder);
+  lua_pushboolean(L, holder && lf_holder_lives(holder));
+  return 1;
+}
+
+static int lock_locked(lua_State *L) {
+  return push_locked(L, lfb_check_shared(L, 1, LFB_LOCK));
+}
+
+static int rlock_locked(lua_State *L) {
+  return push_locked(L, lfb_check_shared(L, 1, LFB_RLOCK));
+}
+
+static void leave_lock(lua_State *L) {
+  lf_lock_release(lfb_shared_at(L, 1)->object, lfb_self_holder(L, lfb_self(L)));
+}
+
+/* lock:with(fn, ...) -> fn's results */
+static int with_lock(lua_State *L, lf_lock *lock) {
+  lfb_check_callable(L, 2);
+  locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
+  if (!lock->recursive && lf_lock_is_mine(lock, l.me))
+    return raise_own(L);
+  if (lf_lock_try(lock, l.me, &l.abandoned) != 0)
+    await_lock(L, &l, LF_FOREVER);
+  return lfb_call_with(L, leave_lock);
+}
+
+static int lock_with(lua_State *L) {
+  return with_lock(L, lfb_check_shared(L, 1, LFB_LOCK));
+}
+
+static int rlock_with(lua_State *L) {
+  return with_lock(L, lfb_check_shared(L, 1, LFB_RLOCK));
+}
+
+static lfb_shared *push_lock(lua_State *L, lfb_class class) {
+  lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_lock), NULL);
+  ((lf_lock *)b->object)->recursive = class == LFB_RLOCK;
+  return b;
+}
+
+int lfb_lock(lua_State *L) {
+  push_lock(L, LFB_LOCK);
+  return 1;
+}
+
+int lfb_rlock(lua_State *L) {
+  push_lock(L, LFB_RLOCK);
+  return 1;
+}
+
+/* --- Semaphores --- */
+
+static int look_at_semaphore(void *arg) {
+  return lf_semaphore_try(arg);
+}
+
+static bool await_semaphore(lua_State *L, lf_semaphore *s, int64_t deadline) {
+  lfb_shared_wait what = {.object = &s->shared,
+                          .kind = LF_WAITER,
+                          .deadline = deadline,
+                          .look = look_at_semaphore,
+                          .arg = s};
+  return lfb_wait_shared(L, lfb_self(L), &what, NULL) == 0;
+}
+
+/* Either kind. */
+static lf_semaphore *check_semaphore(lua_State *L) {
+  lfb_shared *b = lfb_shared_at(L, 1);
+  if (b && b->class == &lfb_shared_marks[LFB_BOUNDED_SEMAPHORE])
+    return b->object;
+  return lfb_check_shared(L, 1, LFB_SEMAPHORE);
+}
+
+/* acquire([timeout]) -> boolean */
+static int semaphore_acquire(lua_State *L) {
+  lf_semaphore *s = check_semaphore(L);
+  int64_t deadline = lfb_check_deadline(L, 2);
+  bool got = lf_semaphore_try(s) == 0 || await_semaphore(L, s, deadline);
+  lua_pushboolean(L, got);
+  return 1;
+}
+
+/* release([n]) */
+static int semaphore_release(lua_State *L) {
+  lf_semaphore *s = check_semaphore(L);
+  lua_Integer n = luaL_optinteger(L, 2, 1);
+  luaL_argcheck(L, n >= 1, 2, "must be at least 1");
+  if (lf_semaphore_release(s, n) != 0)
+    return luaL_error(L, "semaphore released too many times");
+  return 0;
+}
+
+/* value() -> how often it can be acquired now */
+static int semaphore_value(lua_State *L) {
+  lua_pushinteger(L, atomic_load(&check_semaphore(L)->value));
+  return 1;
+}
+
+static void leave_semaphore(lua_State *L) {
+  lf_semaphore_release(lfb_shared_at(L, 1)->object, 1);
+}
+
+static int semaphore_with(lua_State *L) {
+  lf_semaphore *s = check_semaphore(L);
+  lfb_check_callable(L, 2);
+  if (lf_semaphore_try(s) != 0)
+    await_semaphore(L, s, LF_FOREVER);
+  return lfb_call_with(L, leave_semaphore);
+}
+
+static int push_semaphore(lua_State *L, lfb_class class) {
+  lua_Integer n = luaL_optinteger(L, 1, 1);
+  luaL_argcheck(L, n >= 0, 1, "must be at least 0");
+  lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_semaphore), NULL);
+  lf_semaphore *s = b->object;
+  s->most = class == LFB_BOUNDED_SEMAPHORE ? n : INT64_MAX;
+  atomic_store(&s->value, n);
+  return 1;
+}
+
+int lfb_semaphore(lua_State *L) {
+  return push_semaphore(L, LFB_SEMAPHORE);
+}
+
+int lfb_bounded_semaphore(lua_State *L) {
+  return push_semaphore(L, LFB_BOUNDED_SEMAPHORE);
+}
+
+/* --- Conditions --- */
+
+/* A wait at a condition, which gives its lock away when it has a place there.
+ */
+typedef struct {
+  locking lock;
+  bool released;
+} conditional;
+
+static lf_lock *lock_of(lua_State *L) {
+  lfb_check_shared(L, 1, LFB_CONDITION);
+  return lfb_shared_at(L, 1)->partner->data;
+}
+
+static int condition_acquire(lua_State *L) {
+  check_lock(L, LFB_CONDITION);
+  return acquire_lock(L, lock_of(L));
+}
+
+static int condition_release(lua_State *L) {
+  return release_lock(L, lock_of(L));
+}
+
+static int condition_locked(lua_State *L) {
+  return push_locked(L, lock_of(L));
+}
+
+static void leave_condition(lua_State *L) {
+  lf_lock_release(lfb_shared_at(L, 1)->partner->data,
+                  lfb_self_holder(L, lfb_self(L)));
+}
+
+static int condition_with(lua_State *L) {
+  lf_lock *lock = lock_of(L);
+  lfb_check_callable(L, 2);
+  locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
+  if (!lock->recursive && lf_lock_is_mine(lock, l.me))
+    return raise_own(L);
+  if (lf_lock_try(lock, l.me, &l.abandoned) != 0)
+    await_lock(L, &l, LF_FOREVER);
+  return lfb_call_with(L, leave_condition);
+}
+
+static int give_lock_away(void *arg) {
+  conditional *c = arg;
+  if (!c->released) {
+    c->released = true;
+    c->lock.lock->depth = 0;
+    lf_lock_release(c->lock.lock, c->lock.me);
+  }
+  return LF_EAGAIN;
+}
+
+/* Interrupted: has the lock, as who catches the error expects, if it is free.
+ */
+static void take_lock_back(void *arg) {
+  conditional *c = arg;
+  if (c->released)
+    look_at_lock(&c->lock);
+}
+
+/* The lock, which the caller must have. */
+static lf_lock *check_held(lua_State *L, uint64_t *me) {
+  lf_lock *lock = lock_of(L);
+  *me = lfb_self_holder(L, lfb_self(L));
+  if (!lf_lock_is_mine(lock, *me))
+    luaL_error(L, "the caller does not hold the condition's lock");
+  return lock;
+}
+
+/* True: it was notified. */
+static bool await_notice(lua_State *L, int64_t deadline) {
+  conditional c = {.released = false};
+  c.lock.lock = check_held(L, &c.lock.me);
+  c.lock.depth = c.lock.lock->depth;
+  lfb_shared_wait what = {.object = lfb_shared_at(L, 1)->object,
+                          .kind = LF_WAITER,
+                          .once = true,
+                          .deadline = deadline,
+                          .look = give_lock_away,
+                          .arg = &c};
+  int err = lfb_wait_shared(L, lfb_self(L), &what, take_lock_back);
+  await_lock(L, &c.lock, LF_FOREVER);
+  return err == 0;
+}
+
+/* wait([timeout]) -> was it notified? */
+static int condition_wait(lua_State *L) {
+  lfb_check_shared(L, 1, LFB_CONDITION);
+  lua_pushboolean(L, await_notice(L, lfb_check_deadline(L, 2)));
+  return 1;
+}
+
+/* wait_for(predicate [, timeout]) -> what the predicate has returned last */
+static int condition_wait_for(lua_State *L) {
+  lfb_check_shared(L, 1, LFB_CONDITION);
+  lfb_check_callable(L, 2);
+  int64_t deadline = lfb_check_deadline(L, 3);
+  uint64_t me;
+  check_held(L, &me);
+  for (bool more = true;;) {
+    lua_settop(L, 3);
+    lua_pushvalue(L, 2);
+    lua_call(L, 0, 1);
+    if (lua_toboolean(L, -1) || !more)
+      return 1;
+    more = await_notice(L, deadline);
+  }
+}
+
+static int notify(lua_State *L, uint32_t n) {
+  uint64_t me;
+  check_held(L, &me);
+  lf_call(lfb_shared_at(L, 1)->object, LF_WAITER, n);
+  return 0;
+}
+
+/* notify([n]) */
+static int condition_notify(lua_State *L) {
+  lfb_check_shared(L, 1, LFB_CONDITION);
+  lua_Integer n = luaL_optinteger(L, 2, 1);
+  luaL_argcheck(L, n >= 0, 2, "must be at least 0");
+  return notify(L, n < UINT32_MAX ? (uint32_t)n : UINT32_MAX);
+}
+
+static int condition_notify_all(lua_State *L) {
+  lfb_check_shared(L, 1, LFB_CONDITION);
+  return notify(L, UINT32_MAX);
+}
+
+/* lfut.Condition([lock]) */
+int lfb_condition(lua_State *L) {
+  lua_settop(L, 1);
+  if (lua_isnil(L, 1)) {
+    push_lock(L, LFB_RLOCK);
+    lua_replace(L, 1);
+  }
+  lfb_shared *lock = lfb_shared_at(L, 1);
+  if (!lock || (lock->class != &lfb_shared_marks[LFB_LOCK] &&
+                lock->class != &lfb_shared_marks[LFB_RLOCK]))
+    luaL_typeerror(L, 1, "lfut.Lock or lfut.RLock");
+  lfb_shared_new(L, LFB_CONDITION, sizeof(lf_shared), NULL);
+  lfb_set_partner(L, lock->root);
+  return 1;
+}
+
+void lfb_lock_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg lock[] = {{"acquire", lock_acquire},
+                                  {"release", lock_release},
+                                  {"locked", lock_locked},
+                                  {"with", lock_with},
+                                  {NULL, NULL}};
+  static const luaL_Reg rlock[] = {{"acquire", rlock_acquire},
+                                   {"release", rlock_release},
+                                   {"locked", rlock_locked},
+                                   {"with", rlock_with},
+                                   {NULL, NULL}};
+  static const luaL_Reg semaphore[] = {{"acquire", semaphore_acquire},
+                                       {"release", semaphore_release},
+                                       {"value", semaphore_value},
+                                       {"with", semaphore_with},
+                                       {NULL, NULL}};
+  static const luaL_Reg condition[] = {{"acquire", condition_acquire},
+                                       {"release", condition_release},
+                                       {"locked", condition_locked},
+                                       {"with", condition_with},
+                                       {"wait", condition_wait},
+                                       {"wait_for", condition_wait_for},
+                                       {"notify", condition_notify},
+                                       {"notify_all", condition_notify_all},
+                                       {NULL, NULL}};
+  lfb_shared_class(L, S, LFB_LOCK, "lfut.Lock", lock, NULL);
+  lfb_shared_class(L, S, LFB_RLOCK, "lfut.RLock", rlock, NULL);
+  lfb_shared_class(L, S, LFB_SEMAPHORE, "lfut.Semaphore", semaphore, NULL);
+  lfb_shared_class(L, S, LFB_BOUNDED_SEMAPHORE, "lfut.BoundedSemaphore",
+                   semaphore, NULL);
+  lfb_shared_class(L, S, LFB_CONDITION, "lfut.Condition", condition, NULL);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lfut.Queue: values from thread to thread and process to process, first in,
+ * first out. */
+#include "queue.h"
+
+#include <string.h>
+
+#include "box.h"
+#include "bytecode.h"
+#include "error.h"
+#include "options.h"
+#include "pack.h"
+#include "setup.h"
+#include "shared.h"
+#include "wait.h"
+
+#include "../runtime/queue.h"
+
+enum { SMALL = 256 }; /* bytes of an item that needs no buffer of its own */
+
+static const lfb_label put_label = {
+    .what = "argument", .first = 1, .where = "to a queue"};
+
+static lf_queue *check_queue(lua_State *L) {
+  return lfb_check_shared(L, 1, LFB_QUEUE);
+}
+
+static void queue_fini(void *object) {
+  lf_queue_fini(object);
+}
+
+/* lfut.Queue([maxsize]) */
+int lfb_queue(lua_State *L) {
+  lua_Integer n = luaL_optinteger(L, 1, 0);
+  lf_queue *q =
+      lfb_shared_new(L, LFB_QUEUE, sizeof(lf_queue), queue_fini)->object;
+  lf_queue_init(q, n > 0 ? (uint64_t)n : 0);
+  return 1;
+}
+
+static int raise_kind(lua_State *L, const char *kind, const char *message) {
+  lfb_push_error(L, kind, "%s", message);
+  return lua_error(L);
+}
+
+/* What a wait that was in vain has come to. */
+static int raise_queue(lua_State *L, int err, const char *kind) {
+  switch (err) {
+  case LF_ETIMEOUT:
+    return raise_kind(
+        L, kind, *kind == 'F' ? "the queue is full" : "the queue is empty");
+  case LF_ECLOSED:
+    return raise_kind(L, "Closed", "the queue is closed");
+  case LF_EFOREIGN:
+    return raise_kind(L, "TransferError",
+                      "cannot take the next item of the queue here: it refers "
+                      "to objects of another process");
+  default:
+    return luaL_error(L, "not enough memory");
+  }
+}
+
+/* --- Putting --- */
+
+/* A wait for an item, or for room. */
+typedef struct {
+  lf_queue *queue;
+  lf_buf *values;
+} transfer;
+
+static int try_put(void *arg) {
+  transfer *t = arg;
+  return lf_queue_put(t->queue, t->values);
+}
+
+/* The value at 2, packed; in a buffer that may be used again at once if no code
+ * of the script's can run meanwhile. */
+static lf_buf *pack_value(lua_State *L, lfb_state *S, lf_array *root) {
+  int type = lua_type(L, 2);
+  bool plain =
+      type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN;
+  lfb_label label = put_label;
+  label.wire = LFB_THIS_PROCESS;
+  if (!plain && lf_array_is_shared(root))
+    label.wire = LFB_ANY_PROCESS;
+  lf_buf *out = plain ? &S->plain : lfb_push_buf(L);
+  lf_buf_reset(out);
+  lfb_pack(L, S, out, 2, 1, &label, NULL);
+  return out;
+}
+
+static int put(lua_State *L, int64_t deadline) {
+  lfb_state *S = lfb_self(L);
+  transfer t = {.queue = check_queue(L)};
+  luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "nil cannot be put into a queue");
+  t.values = pack_value(L, S, lfb_shared_at(L, 1)->root);
+  int err = try_put(&t);
+  if (err == 0)
+    return 0;
+  if (t.values == &S->plain) { /* callbacks may put, too */
+    lf_buf *own = lfb_push_buf(L);
+    if (lf_buf_move(own, t.values) != 0)
+      return raise_queue(L, LF_ENOMEM, "");
+    t.values = own;
+  }
+  lfb_shared_wait what = {.object = &t.queue->shared,
+                          .kind = LF_PUTTER,
+                          .deadline = deadline,
+                          .look = try_put,
+                          .arg = &t};
+  err = err == LF_EAGAIN ? lfb_wait_shared(L, S, &what, NULL) : err;
+  return err ? raise_queue(L, err, "Full") : 0;
+}
+
+/* put(v [, timeout]) */
+static int queue_put(lua_State *L) {
+  check_queue(L);
+  return put(L, lfb_check_deadline(L, 3));
+}
+
+static int queue_put_nowait(lua_State *L) {
+  return put(L, 0);
+}
+
+/* --- Taking --- */
+
+static int try_get(void *arg) {
+  transfer *t = arg;
+  return lf_queue_get(t->queue, t->values, lfb_bytecode_globals);
+}
+
+/* Pushes the value. The buffer is done with before code of the script's can run
+ * or an error can be raised. */
+static int push_value(lua_State *L, lfb_state *S, lf_buf *values) {
+  unsigned char small[SMALL];
+  const unsigned char *at = small;
+  if (values->len <= SMALL && !values->refs) {
+    memcpy(small, values->data, values->len);
+    lf_buf_reset(values);
+  } else {
+    lf_buf *own = lfb_push_buf(L);
+    if (lf_buf_move(own, values) != 0)
+      return luaL_error(L, "not enough memory");
+    at = own->data;
+  }
+  return lfb_unpack(L, S, &at, NULL);
+}
+
+/* Takes the first item: 0, and it is pushed, or an error of the runtime's. */
+int lfb_queue_take(lua_State *L, void *queue, int64_t deadline) {
+  lfb_state *S = lfb_self(L);
+  lf_queue *q = queue;
+  lf_buf *values = lfb_push_buf(L);
+  transfer t = {q, values};
+  lfb_shared_wait what = {.object = &q->shared,
+                          .kind = LF_GETTER,
+                          .deadline = deadline,
+                          .look = try_get,
+                          .arg = &t};
+  int err = lfb_wait_shared(L, S, &what, NULL);
+  if (err == 0)
+    push_value(L, S, values);
+  return err;
+}
+
+static int get(lua_State *L, int64_t deadline) {
+  lf_queue *q = check_queue(L);
+  lfb_state *S = lfb_self(L);
+  transfer t = {q, &S->plain};
+  lf_buf_reset(&S->plain);
+  int err = try_get(&t);
+  if (err == 0)
+    return push_value(L, S, &S->plain);
+  if (err == LF_EAGAIN)
+    err = lfb_queue_take(L, q, deadline);
+  return err ? raise_queue(L, err, "Empty") : 1;
+}
+
+/* get([timeout]) -> v */
+static int queue_get(lua_State *L) {
+  check_queue(L);
+  return get(L, lfb_check_deadline(L, 2));
+}
+
+static int queue_get_nowait(lua_State *L) {
+  return get(L, 0);
+}
+
+/* Of iter: the queue is upvalue 2. */
+static int iter_next(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  int err = lfb_queue_take(L, check_queue(L), LF_FOREVER);
+  if (err == LF_ECLOSED)
+    lua_pushnil(L);
+  else if (err)
+    return raise_queue(L, err, "Empty");
+  return 1;
+}
+
+/* iter() -> iterator of the items until it is closed and drained */
+static int queue_iter(lua_State *L) {
+  check_queue(L);
+  lua_pushlightuserdata(L, lfb_self(L));
+  lua_pushvalue(L, 1);
+  lua_pushcclosure(L, iter_next, 2);
+  return 1;
+}
+
+/* --- The rest --- */
+
+static int queue_close(lua_State *L) {
+  lf_queue_close(check_queue(L));
+  return 0;
+}
+
+static int queue_qsize(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)lf_queue_look(check_queue(L)).count);
+  return 1;
+}
+
+static int queue_empty(lua_State *L) {
+  lua_pushboolean(L, lf_queue_look(check_queue(L)).count == 0);
+  return 1;
+}
+
+static int queue_full(lua_State *L) {
+  lf_queue *q = check_queue(L);
+  lua_pushboolean(L, q->maxsize > 0 && lf_queue_look(q).count >= q->maxsize);
+  return 1;
+}
+
+static int queue_task_done(lua_State *L) {
+  if (lf_queue_done(check_queue(L)) != 0)
+    return luaL_error(L, "task_done() called too many times");
+  return 0;
+}
+
+static int look_for_rest(void *arg) {
+  return lf_queue_look(arg).unfinished == 0 ? 0 : LF_EAGAIN;
+}
+
+/* join([timeout]) -> true: task_done has been called for every item; false: not
+ * in time */
+static int queue_join(lua_State *L) {
+  lf_queue *q = check_queue(L);
+  lfb_shared_wait what = {.object = &q->shared,
+                          .kind = LF_JOINER,
+                          .deadline = lfb_check_deadline(L, 2),
+                          .look = look_for_rest,
+                          .arg = q};
+  int err = lfb_wait_shared(L, lfb_self(L), &what, NULL);
+  lua_pushboolean(L, err == 0);
+  return 1;
+}
+
+static int queue_tostring(lua_State *L) {
+  lf_queue *q = check_queue(L);
+  lf_queue_state s = lf_queue_look(q);
+  lua_pushfstring(L, "lfut.Queue(%I%s", (LUAI_UACINT)s.count,
+                  s.count == 1 ? " item" : " items");
+  if (q->maxsize)
+    lua_pushfstring(L, " of %I", (LUAI_UACINT)q->maxsize);
+  else
+    lua_pushliteral(L, "");
+  lua_pushstring(L, s.closed ? ", closed)" : ")");
+  lua_concat(L, 3);
+  return 1;
+}
+
+/* maxsize, closed; upvalue 2: the methods. */
+static int queue_index(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+    return 1;
+  lf_queue *q = check_queue(L);
+  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  if (strcmp(key, "maxsize") == 0)
+    lua_pushinteger(L, (lua_Integer)q->maxsize);
+  else if (strcmp(key, "closed") == 0)
+    lua_pushboolean(L, lf_queue_look(q).closed);
+  return 1;
+}
+
+void lfb_queue_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {{"put", queue_put},
+                                     {"get", queue_get},
+                                     {"put_nowait", queue_put_nowait},
+                                     {"get_nowait", queue_get_nowait},
+                                     {"qsize", queue_qsize},
+                                     {"empty", queue_empty},
+                                     {"full", queue_full},
+                                     {"close", queue_close},
+                                     {"task_done", queue_task_done},
+                                     {"join", queue_join},
+                                     {"iter", queue_iter},
+                                     {NULL, NULL}};
+  static const luaL_Reg extra[] = {{"__tostring", queue_tostring},
+                                   {NULL, NULL}};
+  lfb_shared_class(L, S, LFB_QUEUE, "lfut.Queue", NULL, extra);
+  lfb_set_index(L, S, LFB_QUEUE, queue_index, methods);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See shared.h. */
+#include "shared.h"
+
+#include "../runtime/arena.h"
+#include "luavm.h"
+
+const char lfb_shared_marks[LFB_CLASSES];
+
+static lfb_shared *push_empty(lua_State *L, lfb_class class) {
+  lfb_shared *b = lua_newuserdatauv(L, sizeof *b, 1);
+  *b = (lfb_shared){.class = &lfb_shared_marks[class]};
+  lfb_set_class(L, class);
+  return b;
+}
+
+static uint32_t type_of(lfb_class class) {
+  return (uint32_t)(class - LFB_QUEUE) + 1;
+}
+
+lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size,
+                           void (*fini)(void *object)) {
+  lfb_state *S = lfb_self(L);
+  lfb_shared *b = push_empty(L, class);
+  b->root = lf_object_new(type_of(class), size, fini);
+  if (!b->root)
+    luaL_error(L, "not enough memory");
+  b->object = b->root->data;
+  if (S->vm)
+    S->vm->idle_garbage = true;
+  return b;
+}
+
+void lfb_push_object(lua_State *L, lfb_state *S, void *array) {
+  lf_array *a = array;
+  const lf_shared *object = a->data;
+  lf_check(a->type == LF_A_OBJECT && object->type >= 1 &&
+           object->type <= type_of(LFB_CLASSES - 1));
+  lfb_shared *b = push_empty(L, LFB_QUEUE + (lfb_class)object->type - 1);
+  b->root = lf_array_ref(a);
+  b->object = a->data;
+  if (S->vm)
+    S->vm->idle_garbage = true;
+}
+
+void lfb_set_partner(lua_State *L, void *lock) {
+  lfb_shared_at(L, -1)->partner = lf_array_ref(lock);
+}
+
+void *lfb_shared_error(lua_State *L, int idx, lfb_class class) {
+  luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
+  return NULL;
+}
+
+static int shared_gc(lua_State *L) {
+  lfb_shared *b = lfb_shared_at(L, 1);
+  if (!b)
+    return 0;
+  b->class = NULL;
+  if (b->root)
+    lf_array_unref(b->root);
+  if (b->partner)
+    lf_array_unref(b->partner);
+  return 0;
+}
+
+static int shared_eq(lua_State *L) {
+  lfb_shared *a = lfb_shared_at(L, 1), *b = lfb_shared_at(L, 2);
+  lua_pushboolean(L, a && b && a->object == b->object);
+  return 1;
+}
+
+/* The name of the class, of which its own __tostring tells more. */
+static int shared_tostring(lua_State *L) {
+  luaL_getmetafield(L, 1, "__name");
+  lua_pushfstring(L, "%s: %p", lua_tostring(L, -1), lua_touserdata(L, 1));
+  return 1;
+}
+
+void lfb_shared_class(lua_State *L, lfb_state *S, lfb_class class,
+                      const char *name, const luaL_Reg *methods,
+                      const luaL_Reg *extra) {
+  static const luaL_Reg metamethods[] = {{"__eq", shared_eq},
+                                         {"__gc", shared_gc},
+                                         {"__tostring", shared_tostring},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, class, name, methods, metamethods);
+  lfb_push_class(L, class);
+  if (extra)
+    lfb_setfuncs(L, S, extra);
+  lua_pop(L, 1);
+}
+
+/* --- Holders --- */
+
+lfb_holder *lfb_holder_of(lfb_state *S) {
+  lfb_run *r = S->vm ? S->vm->current : NULL;
+  return r ? &r->holder : &S->holder;
+}
+
+uint64_t lfb_new_holder(lua_State *L, lfb_holder *h) {
+  h->generation = lf_generation;
+  h->id = lf_holder_new();
+  if (!h->id)
+    luaL_error(L, "too many processes for locks");
+  return h->id;
+}
+
+/* --- with --- */
+
+/* The results of fn stand behind slot 1; the context is what leaves. */
+static int after_call(lua_State *L, int status, lua_KContext leave) {
+  ((void (*)(lua_State *))leave)(L);
+  if (status != LUA_OK && status != LUA_YIELD)
+    return lua_error(L);
+  return lua_gettop(L) - 1;
+}
+
+int lfb_call_with(lua_State *L, void (*leave)(lua_State *L)) {
+  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0,
+                          (lua_KContext)leave, after_call);
+  return after_call(L, status, (lua_KContext)leave);
+}

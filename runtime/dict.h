@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A dictionary in shared memory: packed keys with packed values, for threads
+ * and processes. Entries are written one behind the other (stream.h) and never
+ * changed, but for numbers, which are one word; a table finds them by the hash
+ * of their key. When more of what is written is stale than not, it is written
+ * anew. The state is kept twice, as a queue's; what a killed process may leave
+ * is a wrong count, which the next one sets right. Any thread; nothing waits
+ * but for the latch. */
+#ifndef LF_DICT_H
+#define LF_DICT_H
+
+#include "latch.h"
+#include "record.h"
+
+typedef struct {
+  lf_position log, tail; /* 0: nothing has been written yet */
+  uint64_t table;        /* a slab of the offsets of slabs of slots */
+  uint64_t slots;        /* a power of two */
+  uint64_t used;         /* slots that are not empty, stale ones included */
+  uint64_t count;        /* entries */
+  uint64_t live, stale;  /* bytes */
+} lf_dict_state;
+
+/* In the arena. */
+typedef struct {
+  lf_shared shared;
+  lf_latch latch; /* the next ones */
+  _Atomic uint32_t current;
+  lf_dict_state states[2];
+} lf_dict;
+
+typedef enum { LF_D_INTEGER, LF_D_FLOAT, LF_D_PACKED } lf_dict_kind;
+
+/* What stands under a key. */
+typedef struct {
+  lf_dict_kind kind;
+  uint64_t bits;  /* of a number */
+  lf_buf *values; /* else; without references but to code */
+} lf_dict_value;
+
+/* In memory that reads zero. */
+void lf_dict_init(lf_dict *d);
+
+/* Sets '*value', whose buffer is empty at first; 'annotate': see code.h.
+ * LF_EAGAIN: there is no such key; LF_ENOMEM. */
+int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *value,
+                void *(*annotate)(const void *bytes, size_t len));
+
+/* NULL: removes it. 0, LF_ENOMEM. */
+int lf_dict_set(lf_dict *d, const lf_buf *key, const lf_dict_value *value);
+
+/* Adds a number to the one under the key, which is 0 if there is none, in one
+ * step; '*value' becomes the sum. LF_EPERM: it is not a number. */
+int lf_dict_add(lf_dict *d, const lf_buf *key, lf_dict_value *value);
+
+uint64_t lf_dict_count(lf_dict *d);
+
+/* Appends all entries as they are at one moment; to be read with
+ * lf_dict_next. */
+int lf_dict_copy(lf_dict *d, lf_buf *out);
+
+/* The entry at '*at', which is moved behind it; the key's bytes are in 'copy'.
+ * LF_EAGAIN: it was the last one; LF_ENOMEM. */
+int lf_dict_next(const lf_buf *copy, size_t *at, const unsigned char **key,
+                 lf_dict_value *value,
+                 void *(*annotate)(const void *bytes, size_t len));
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See queue.h. */
+#include "queue.h"
+
+void lf_queue_init(lf_queue *q, uint64_t maxsize) {
+  q->maxsize = maxsize;
+  lf_latch_init(&q->latch);
+}
+
+/* --- The state, under the latch --- */
+
+static lf_queue_state begin(lf_queue *q) {
+  lf_latch_take(&q->latch); /* a dead one leaves no state in between */
+  return q->states[atomic_load_explicit(&q->current, memory_order_relaxed)];
+}
+
+static void commit(lf_queue *q, const lf_queue_state *s) {
+  uint32_t other = !atomic_load_explicit(&q->current, memory_order_relaxed);
+  q->states[other] = *s;
+  atomic_store_explicit(&q->current, other, memory_order_release);
+}
+
+static void end(lf_queue *q) {
+  lf_latch_give(&q->latch);
+}
+
+lf_queue_state lf_queue_look(lf_queue *q) {
+  lf_queue_state s = begin(q);
+  end(q);
+  return s;
+}
+
+/* --- Putting --- */
+
+/* Writes behind the last item. */
+static int write_item(lf_queue *q, lf_queue_state *s, const lf_record *r,
+                      const lf_buf *values, const lf_buf *tail) {
+  if (!s->tail)
+    s->head = s->tail = lf_stream_begin(&q->shared);
+  lf_position before = s->tail;
+  if (before && lf_stream_write(&q->shared, &s->tail, r, sizeof *r) &&
+      lf_stream_write(&q->shared, &s->tail, values->data, r->body) &&
+      lf_stream_write(&q->shared, &s->tail, tail->data, r->tail))
+    return 0;
+  if (before)
+    lf_stream_cut(before);
+  return LF_ENOMEM;
+}
+
+static int put(lf_queue *q, const lf_record *r, const lf_buf *values,
+               const lf_buf *tail) {
+  lf_queue_state s = begin(q);
+  int err = s.closed ? LF_ECLOSED : 0;
+  if (err == 0 && q->maxsize && s.count >= q->maxsize)
+    err = LF_EAGAIN;
+  if (err == 0)
+    err = write_item(q, &s, r, values, tail);
+  if (err == 0) {
+    s.count++;
+    s.unfinished++;
+    commit(q, &s);
+  }
+  end(q);
+  return err;
+}
+
+int lf_queue_put(lf_queue *q, lf_buf *values) {
+  lf_record r;
+  lf_buf tail = {0};
+  int err = lf_record_make(&r, values, &tail);
+  err = err ? err : put(q, &r, values, &tail);
+  lf_buf_fini(&tail);
+  if (err)
+    return err;
+  lf_record_keep(values);
+  lf_call(&q->shared, LF_GETTER, 1);
+  return 0;
+}
+
+/* --- Taking --- */
+
+/* Reads the item at the head, which is moved behind it. */
+static int read_item(lf_queue_state *s, lf_record *r, lf_buf *values,
+                     lf_buf *tail) {
+  lf_stream_read(&s->head, r, sizeof *r);
+  if (!lf_record_is_ours(r))
+    return LF_EFOREIGN;
+  if (lf_buf_grow(values, r->body) != 0 ||
+      (r->tail > 0 && lf_buf_grow(tail, r->tail) != 0))
+    return LF_ENOMEM;
+  lf_stream_read(&s->head, lf_buf_room(values, r->body), r->body);
+  if (r->tail > 0)
+    lf_stream_read(&s->head, lf_buf_room(tail, r->tail), r->tail);
+  s->count--;
+  return 0;
+}
+
+/* An empty queue begins anew in the slab where it ends, which is warm. */
+static int take(lf_queue *q, lf_record *r, lf_buf *values, lf_buf *tail) {
+  lf_queue_state s = begin(q);
+  lf_position from = s.head;
+  int err = s.count > 0 ? 0 : s.closed ? LF_ECLOSED : LF_EAGAIN;
+  if (err == 0)
+    err = read_item(&s, r, values, tail);
+  if (err == 0) {
+    lf_position to = s.head;
+    if (s.count == 0)
+      s.head = s.tail = lf_stream_rewind(s.tail);
+    commit(q, &s);
+    lf_stream_leave(from, to, s.tail);
+  }
+  end(q);
+  return err;
+}
+
+int lf_queue_get(lf_queue *q, lf_buf *values,
+                 void *(*annotate)(const void *bytes, size_t len)) {
+  lf_record r;
+  lf_buf tail = {0};
+  int err = take(q, &r, values, &tail);
+  if (err == 0) {
+    if (q->maxsize)
+      lf_call(&q->shared, LF_PUTTER, 1);
+    err = lf_record_open(&r, values, &tail, annotate);
+  }
+  lf_buf_fini(&tail);
+  return err;
+}
+
+/* --- The rest --- */
+
+void lf_queue_close(lf_queue *q) {
+  lf_queue_state s = begin(q);
+  s.closed = true;
+  commit(q, &s);
+  end(q);
+  lf_call(&q->shared, LF_GETTER | LF_PUTTER, UINT32_MAX);
+}
+
+int lf_queue_done(lf_queue *q) {
+  lf_queue_state s = begin(q);
+  int err = s.unfinished > 0 ? 0 : LF_EPERM;
+  if (err == 0) {
+    s.unfinished--;
+    commit(q, &s);
+  }
+  end(q);
+  if (err == 0 && s.unfinished == 0)
+    lf_call(&q->shared, LF_JOINER, UINT32_MAX);
+  return err;
+}
+
+/* Nobody else has the queue any more. */
+void lf_queue_fini(lf_queue *q) {
+  lf_queue_state s = lf_queue_look(q);
+  for (; s.count > 0; s.count--) {
+    lf_record r;
+    lf_buf tail = {0};
+    lf_stream_read(&s.head, &r, sizeof r);
+    lf_stream_read(&s.head, NULL, r.body);
+    if (r.process && lf_record_is_ours(&r) && lf_buf_grow(&tail, r.tail) == 0) {
+      lf_stream_read(&s.head, lf_buf_room(&tail, r.tail), r.tail);
+      lf_record_drop(&r, &tail);
+    } else {
+      lf_stream_read(&s.head, NULL, r.tail);
+    }
+    lf_buf_fini(&tail);
+  }
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who waits for what is shared: threads of all processes that sleep until
+ * something has become of an object in the arena. Each has a place on the
+ * arena's board while it waits, with the object, the kind of wait, a ticket
+ * that says who came first, and a parker of its own. Whoever changes an object
+ * calls those that it concerns; they look again, and go on sleeping if it was
+ * not for them. So nothing is handed over that could be lost on the way, and no
+ * list lies in shared memory that a killed process could leave half-linked: the
+ * board is looked through. Who buries a process empties its places and has
+ * everybody look again.
+ *
+ * The wait for an object:
+ *
+ *   lf_sleeper *s = lf_sleeper_new(object, kind);
+ *   do
+ *     lf_sleeper_rearm(s);
+ *   while (!(done = try(object)) && (err = lf_sleep(s, parker, deadline)) ==
+ * 0); if (lf_sleeper_end(s) && !done) lf_call(object, kind, 1);           it
+ * was meant for one who takes it
+ *
+ * and the change: change(object); lf_call(object, kind, 1). Any thread. */
+#ifndef LF_SLEEPER_H
+#define LF_SLEEPER_H
+
+#include "thread.h"
+
+/* How every object begins that may be waited for. All of it is shared by the
+ * processes that have the object. */
+typedef struct {
+  uint32_t type;             /* immutable: what it is (object.h) */
+  _Atomic uint32_t sleeping; /* places that name it; perhaps too many */
+  _Atomic uint32_t deaths;   /* how many of these have been killed */
+  _Atomic uint32_t slabs;    /* it has, or has had, some (slab.h) */
+} lf_shared;
+
+typedef struct lf_sleeper lf_sleeper;
+
+/* The calling thread is about to wait for the object (in the arena) for a
+ * reason (a bit). NULL: too many do. */
+lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind);
+
+/* Frees the place; true if it is called. */
+bool lf_sleeper_end(lf_sleeper *sleeper);
+
+/* Has somebody called it? Stays so until it is rearmed, which lets it be called
+ * again. */
+bool lf_sleeper_called(const lf_sleeper *sleeper);
+void lf_sleeper_rearm(lf_sleeper *sleeper);
+
+/* Sleeps until it is called or has to look again (0), the deadline
+ * (LF_ETIMEOUT), or a signal (LF_EINTR); also when the thread's own parker is
+ * woken (0). Not at all if it is called. May spin first. */
+int lf_sleep(lf_sleeper *sleeper, lf_parker *own, int64_t deadline);
+
+/* Calls up to 'n' of those that wait for one of the reasons, the longest
+ * waiting first, and have not been called yet. Returns how many. */
+uint32_t lf_call_slowly(lf_shared *object, uint32_t kinds, uint32_t n);
+
+/* After a change of the object. */
+static inline uint32_t lf_call(lf_shared *object, uint32_t kinds, uint32_t n) {
+  atomic_thread_fence(memory_order_seq_cst);
+  if (atomic_load_explicit(&object->sleeping, memory_order_relaxed) == 0)
+    return 0;
+  return lf_call_slowly(object, kinds, n);
+}
+
+/* The process with the number, and those come from it, have ended: to be called
+ * before their zones and numbers are taken over, and afterwards that everybody
+ * has to look again. */
+void lf_sleepers_bury(uint32_t owner);
+void lf_sleepers_look_again(void);
+
+/* How many wait, in all processes. */
+uint32_t lf_sleepers(void);
+
+#endif
