@@ -46,12 +46,25 @@ static void keep_action(lua_State *L, barrier *b) {
   lf_buf *values = lfb_push_buf(L), *tail = lfb_push_buf(L);
   lfb_pack(L, lfb_self(L), values, 2, 1, &label, NULL);
   lf_position at = lf_stream_begin(&b->b.shared), first = at;
-  if (lf_record_make(&r, values, tail) != 0 || !at ||
-      !lf_stream_write(&b->b.shared, &at, &r, sizeof r) ||
-      !lf_stream_write(&b->b.shared, &at, values->data, r.body) ||
-      !lf_stream_write(&b->b.shared, &at, tail->data, r.tail))
+  if (!at || lf_record_make(&r, values, tail) != 0)
     raise_memory(L);
+  if (!lf_record_write(&b->b.shared, &at, &r, values, tail)) {
+    lf_record_undo(tail);
+    raise_memory(L);
+  }
+  lf_record_keep(values);
   b->action = first;
+}
+
+/* Nobody has the barrier any more. */
+static void barrier_fini(void *object) {
+  lf_record r;
+  lf_buf values = {0}, tail = {0};
+  lf_position at = ((barrier *)object)->action;
+  if (at && lf_record_read(&at, &r, &values, &tail) == 0)
+    lf_record_drop(&r, &tail, false);
+  lf_buf_fini(&values);
+  lf_buf_fini(&tail);
 }
 
 /* lfut.Barrier(parties [, action]) */
@@ -62,7 +75,7 @@ int lfb_barrier(lua_State *L) {
   lua_settop(L, 2);
   if (!lua_isnil(L, 2))
     lfb_check_callable(L, 2);
-  barrier *b = lfb_shared_new(L, LFB_BARRIER, sizeof(barrier), NULL)->object;
+  barrier *b = lfb_shared_new(L, LFB_BARRIER, sizeof(barrier))->object;
   b->b.parties = (uint32_t)n;
   if (lua_isnil(L, 2))
     return 1;
@@ -80,13 +93,9 @@ static void push_action(lua_State *L, barrier *b) {
   lua_pop(L, 1);
   lf_record r;
   lf_position at = b->action;
-  lf_stream_read(&at, &r, sizeof r);
   lf_buf *values = lfb_push_buf(L), *tail = lfb_push_buf(L);
-  if (lf_buf_grow(values, r.body) != 0 || lf_buf_grow(tail, r.tail) != 0)
-    raise_memory(L);
-  lf_stream_read(&at, lf_buf_room(values, r.body), r.body);
-  lf_stream_read(&at, lf_buf_room(tail, r.tail), r.tail);
-  if (lf_record_open(&r, values, tail, lfb_bytecode_globals) != 0)
+  if (lf_record_read(&at, &r, values, tail) != 0 ||
+      lf_record_open(values, tail, lfb_bytecode_globals) != 0)
     raise_memory(L);
   const unsigned char *bytes = values->data;
   lfb_unpack(L, lfb_self(L), &bytes, NULL);
@@ -208,4 +217,5 @@ void lfb_barrier_open(lua_State *L, lfb_state *S) {
                                      {NULL, NULL}};
   lfb_shared_class(L, S, LFB_BARRIER, "lfut.Barrier", NULL, NULL);
   lfb_set_index(L, S, LFB_BARRIER, barrier_index, methods);
+  lfb_shared_fini(LFB_BARRIER, barrier_fini);
 }

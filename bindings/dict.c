@@ -21,8 +21,12 @@ static lf_dict *check_dict(lua_State *L) {
   return lfb_check_shared(L, 1, LFB_DICT);
 }
 
+static void dict_fini(void *object) {
+  lf_dict_fini(object);
+}
+
 int lfb_dict(lua_State *L) {
-  lf_dict_init(lfb_shared_new(L, LFB_DICT, sizeof(lf_dict), NULL)->object);
+  lf_dict_init(lfb_shared_new(L, LFB_DICT, sizeof(lf_dict))->object);
   return 1;
 }
 
@@ -188,4 +192,5 @@ void lfb_dict_open(lua_State *L, lfb_state *S) {
                                    {"__tostring", dict_tostring},
                                    {NULL, NULL}};
   lfb_shared_class(L, S, LFB_DICT, "lfut.Dict", methods, extra);
+  lfb_shared_fini(LFB_DICT, dict_fini);
 }

@@ -46,7 +46,7 @@ static int event_wait(lua_State *L) {
 }
 
 int lfb_event(lua_State *L) {
-  lfb_shared_new(L, LFB_EVENT, sizeof(lf_event), NULL);
+  lfb_shared_new(L, LFB_EVENT, sizeof(lf_event));
   return 1;
 }
 

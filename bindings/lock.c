@@ -133,7 +133,7 @@ static int rlock_with(lua_State *L) {
 }
 
 static lfb_shared *push_lock(lua_State *L, lfb_class class) {
-  lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_lock), NULL);
+  lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_lock));
   ((lf_lock *)b->object)->recursive = class == LFB_RLOCK;
   return b;
 }
@@ -211,7 +211,7 @@ static int semaphore_with(lua_State *L) {
 static int push_semaphore(lua_State *L, lfb_class class) {
   lua_Integer n = luaL_optinteger(L, 1, 1);
   luaL_argcheck(L, n >= 0, 1, "must be at least 0");
-  lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_semaphore), NULL);
+  lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_semaphore));
   lf_semaphore *s = b->object;
   s->most = class == LFB_BOUNDED_SEMAPHORE ? n : INT64_MAX;
   atomic_store(&s->value, n);
@@ -367,7 +367,7 @@ int lfb_condition(lua_State *L) {
   if (!lock || (lock->class != &lfb_shared_marks[LFB_LOCK] &&
                 lock->class != &lfb_shared_marks[LFB_RLOCK]))
     luaL_typeerror(L, 1, "lfut.Lock or lfut.RLock");
-  lfb_shared_new(L, LFB_CONDITION, sizeof(lf_shared), NULL);
+  lfb_shared_new(L, LFB_CONDITION, sizeof(lf_shared));
   lfb_set_partner(L, lock->root);
   return 1;
 }

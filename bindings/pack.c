@@ -226,7 +226,7 @@ static bool can_cross(packer *P, int which, const void *object) {
   if (!P->wire || P->wire == LFB_THIS_PROCESS)
     return true;
   if (class == LFB_ARRAY || class == LFB_OUT || class >= LFB_QUEUE)
-    return P->wire != LFB_ANY_PROCESS;
+    return true;
   if (class == LFB_FUTURE)
     return lfb_is_pool(P->wire) && lf_pool_can_name(P->wire, object);
   return object == P->wire;

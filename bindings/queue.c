@@ -33,8 +33,7 @@ static void queue_fini(void *object) {
 /* lfut.Queue([maxsize]) */
 int lfb_queue(lua_State *L) {
   lua_Integer n = luaL_optinteger(L, 1, 0);
-  lf_queue *q =
-      lfb_shared_new(L, LFB_QUEUE, sizeof(lf_queue), queue_fini)->object;
+  lf_queue *q = lfb_shared_new(L, LFB_QUEUE, sizeof(lf_queue))->object;
   lf_queue_init(q, n > 0 ? (uint64_t)n : 0);
   return 1;
 }
@@ -301,4 +300,5 @@ void lfb_queue_open(lua_State *L, lfb_state *S) {
                                    {NULL, NULL}};
   lfb_shared_class(L, S, LFB_QUEUE, "lfut.Queue", NULL, extra);
   lfb_set_index(L, S, LFB_QUEUE, queue_index, methods);
+  lfb_shared_fini(LFB_QUEUE, queue_fini);
 }

@@ -19,11 +19,14 @@ static uint32_t type_of(lfb_class class) {
   return (uint32_t)(class - LFB_QUEUE) + 1;
 }
 
-lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size,
-                           void (*fini)(void *object)) {
+void lfb_shared_fini(lfb_class class, void (*fini)(void *object)) {
+  lf_object_fini(type_of(class), fini);
+}
+
+lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size) {
   lfb_state *S = lfb_self(L);
   lfb_shared *b = push_empty(L, class);
-  b->root = lf_object_new(type_of(class), size, fini);
+  b->root = lf_object_new(type_of(class), size);
   if (!b->root)
     luaL_error(L, "not enough memory");
   b->object = b->root->data;

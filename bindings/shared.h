@@ -28,8 +28,10 @@ void lfb_shared_class(lua_State *L, lfb_state *S, lfb_class class,
                       const luaL_Reg *extra);
 
 /* Pushes a new object of the size. Raises. */
-lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size,
-                           void (*fini)(void *object));
+lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size);
+
+/* What is to be done with the class's objects when nobody has them any more. */
+void lfb_shared_fini(lfb_class class, void (*fini)(void *object));
 
 /* Pushes a handle to the object, with a reference of its own. */
 void lfb_push_object(lua_State *L, lfb_state *S, void *array);

@@ -82,7 +82,7 @@ int lfb_value(lua_State *L) {
     lua_pushinteger(L, 0);
   }
   uint64_t bits = check_bits(L, 2, type);
-  value *v = lfb_shared_new(L, LFB_VALUE, sizeof *v, NULL)->object;
+  value *v = lfb_shared_new(L, LFB_VALUE, sizeof *v)->object;
   v->type = (uint32_t)type;
   lf_array a = as_array(v);
   lfb_store_element(&a, 0, bits);

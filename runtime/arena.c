@@ -36,6 +36,8 @@ typedef struct {
   _Atomic uint32_t parents[OWNERS]; /* by whom it was started; 0: unused */
   _Atomic uint16_t lives[OWNERS];   /* how often the number was given */
   _Alignas(64) unsigned char board[LF_BOARD];
+  _Alignas(64) unsigned char ledger[LF_LEDGER];
+  lf_latch latch; /* the ledger */
 } head;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
@@ -103,8 +105,9 @@ static bool map(int fd, uint64_t bytes) {
   return true;
 }
 
-static void reserve_head(void) {
+static void make_head(void) {
   head *t = table();
+  lf_latch_init(&t->latch);
   for (uint32_t i = 0; i * zone_size < sizeof *t; i++)
     atomic_store(&t->zones[i], HEAD);
 }
@@ -124,7 +127,7 @@ static bool create(void) {
            map(fd, bytes);
   if (made) {
     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    reserve_head();
+    make_head();
   } else if (fd >= 0) {
     close(fd);
   }
@@ -170,6 +173,11 @@ void *lf_arena_at(uint64_t offset) {
 
 void *lf_arena_board(void) {
   return table()->board;
+}
+
+void *lf_arena_ledger(lf_latch **latch) {
+  *latch = &table()->latch;
+  return table()->ledger;
 }
 
 /* Zones from 'first' to 'last'. */

@@ -17,11 +17,12 @@
 #ifndef LF_ARENA_H
 #define LF_ARENA_H
 
-#include "base.h"
+#include "latch.h"
 
 enum {
   LF_ZONES = 4096,
-  LF_BOARD = 1 << 21, /* bytes of the board */
+  LF_BOARD = 1 << 21,           /* bytes of the board */
+  LF_LEDGER = (1 << 20) + 4096, /* bytes of the ledger */
 };
 
 /* Makes it, if there is none. 0 or LF_ENOMEM; once that was the answer, it
@@ -41,9 +42,10 @@ uint64_t lf_zone_size(void);
 /* The memory at an offset. */
 void *lf_arena_at(uint64_t offset);
 
-/* LF_BOARD bytes, zero at first, that every process may always touch
- * (sleeper.h). */
+/* LF_BOARD bytes (sleeper.h) and LF_LEDGER bytes with a latch (guest.h), zero
+ * at first, that every process may always touch. */
 void *lf_arena_board(void);
+void *lf_arena_ledger(lf_latch **latch);
 
 /* Lets this process touch the zones in which the bytes lie. False: the system
  * refuses. */

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "fork.h"
+#include "guest.h"
 #include "heap.h"
 #include "mem.h"
 #include "slab.h"
@@ -23,8 +24,17 @@ static lf_table roots; /* offset -> lf_array * */
 static lf_link holds, limbo;
 static _Atomic uint64_t epochs; /* forks so far */
 
-/* Zones inherited from dead processes, by number: how many roots lie there. */
+/* Zones inherited from dead processes, by number: how many roots lie there; is
+ * there one of which only the ledger knows? */
 static _Atomic uint32_t wards[LF_ZONES];
+static _Atomic bool haunted[LF_ZONES];
+static _Atomic uint32_t ghosts; /* how many zones are */
+
+/* Under the lock: what has come into limbo, or gone otherwise, since it was
+ * swept; and what it had then. */
+static size_t unswept, swept;
+
+static void (*finis[LF_TYPES])(void *data); /* set before there are objects */
 
 static const struct {
   const char *name;
@@ -68,14 +78,21 @@ static void take_lock(void) {
     continue;
   lf_list_init(&holds);
   lf_list_init(&limbo);
-  for (int i = 0; i < LF_ZONES; i++)
-    if (ready)
-      atomic_store_explicit(&wards[i], 0, memory_order_relaxed);
+  for (int i = 0; ready && i < LF_ZONES; i++) {
+    atomic_store_explicit(&wards[i], 0, memory_order_relaxed);
+    atomic_store_explicit(&haunted[i], false, memory_order_relaxed);
+  }
+  atomic_store(&ghosts, 0);
   generation = lf_generation;
   ready = true;
 }
 
 /* --- Making --- */
+
+/* May it be in the ledger: has another process seen it, or an item? */
+static bool is_known(const lf_array *a) {
+  return a->named || a->birth < atomic_load(&epochs);
+}
 
 /* Is there a forked child that may see it? */
 static bool is_held(const lf_array *a, uint64_t until) {
@@ -135,13 +152,16 @@ lf_array *lf_array_new(lf_element type, size_t length) {
   return NULL;
 }
 
-lf_array *lf_object_new(uint32_t type, size_t size, void (*fini)(void *data)) {
+lf_array *lf_object_new(uint32_t type, size_t size) {
   lf_array *a = lf_array_new(LF_A_OBJECT, size);
-  if (!a)
-    return NULL;
-  ((lf_shared *)a->data)->type = type;
-  a->fini = fini;
+  if (a)
+    ((lf_shared *)a->data)->type = type;
   return a;
+}
+
+void lf_object_fini(uint32_t type, void (*fini)(void *data)) {
+  lf_check(type < LF_TYPES);
+  finis[type] = fini;
 }
 
 bool lf_array_is_shared(lf_array *a) {
@@ -164,6 +184,8 @@ lf_array *lf_array_view(lf_array *array, size_t skip, size_t length,
 }
 
 /* --- Going --- */
+
+static void sweep(void);
 
 /* The first and last zone of an orphan. */
 static uint32_t first_zone(const lf_array *a) {
@@ -196,8 +218,14 @@ static void forget(lf_array *a) {
     a->giver->rouse(a->giver);
 }
 
+/* Unless something in it is still in the ledger: then it is looked at again. */
 static void free_zone(uint32_t zone) {
   uint64_t at = zone * lf_zone_size();
+  if (lf_guest_in(zone)) {
+    if (!atomic_exchange(&haunted[zone], true))
+      atomic_fetch_add(&ghosts, 1);
+    return;
+  }
   lf_slabs_free_of(at, at + lf_zone_size());
   lf_zone_free(zone);
 }
@@ -212,9 +240,10 @@ static void free_wards(const lf_array *a) {
 
 /* The object's memory is this process's to free: what belongs to it, too. */
 static void end_object(lf_array *a) {
-  if (a->fini)
-    a->fini(a->data);
-  if (((lf_shared *)a->data)->slabs)
+  lf_shared *object = a->data;
+  if (object->type < LF_TYPES && finis[object->type])
+    finis[object->type](object);
+  if (object->slabs)
     lf_slabs_free_of(a->at, a->at + a->bytes);
 }
 
@@ -223,15 +252,25 @@ static void finish(lf_array *a, bool dropped) {
   if (dropped)
     return;
   bool foreign = lf_is_foreign(a->generation);
-  if (a->type == LF_A_OBJECT && !a->base && !foreign)
+  if (a->type == LF_A_OBJECT && !a->base && !foreign && !a->guest)
     end_object(a);
   if (a->extent && !foreign)
     lf_heap_give(a->extent);
   if (a->orphan && !foreign)
     free_wards(a);
+  if (a->guest && !foreign)
+    lf_guest_del(a->at, LF_GUEST_HERE);
   if (a->base)
     lf_array_unref(a->base);
   lf_free(a);
+}
+
+/* Under the lock: a forked child may see it that was forked until then, or an
+ * item refers to it. */
+static bool must_stay(const lf_array *a, uint64_t until) {
+  if (a->base)
+    return false;
+  return is_held(a, until) || (a->extent && is_known(a) && lf_guest_at(a->at));
 }
 
 /* The last reference, as it seems. */
@@ -239,7 +278,7 @@ static void unref_last(lf_array *a) {
   take_lock();
   bool last = atomic_fetch_sub(&a->refs, 1) == 1;
   bool foreign = lf_is_foreign(a->generation);
-  if (last && !foreign && is_held(a, UINT64_MAX)) {
+  if (last && !foreign && must_stay(a, UINT64_MAX)) {
     a->death = epochs;
     lf_list_add(&limbo, &a->limbo);
     last = false;
@@ -247,9 +286,13 @@ static void unref_last(lf_array *a) {
   bool dropped = a->giver && !foreign;
   if (last)
     forget(a);
+  bool some = !lf_list_empty(&limbo) || atomic_load(&ghosts) > 0;
+  bool due = some && ++unswept > swept;
   give_lock();
   if (last)
     finish(a, dropped);
+  if (due)
+    sweep();
 }
 
 void lf_array_unref(void *array) {
@@ -271,15 +314,27 @@ lf_array_stats lf_array_stat(void) {
 
 /* --- Forks --- */
 
-/* Frees what was kept for forks that are over. */
+/* Zones that nothing refers to any more. */
+static void sweep_ghosts(void) {
+  for (uint32_t z = 0; atomic_load(&ghosts) > 0 && z < LF_ZONES; z++)
+    if (atomic_load(&haunted[z]) && !lf_guest_in(z) &&
+        atomic_exchange(&haunted[z], false)) {
+      atomic_fetch_sub(&ghosts, 1);
+      free_zone(z);
+    }
+}
+
+/* Frees what was kept for forks that are over, and for items that are gone. */
 static void sweep_limbo(void) {
   lf_link gone, *l, *next;
   lf_list_init(&gone);
   take_lock();
+  unswept = swept = 0;
   for (l = limbo.next; l != &limbo; l = next) {
     lf_array *a = lf_container_of(l, lf_array, limbo);
     next = l->next;
-    if (is_held(a, a->death))
+    swept++;
+    if (must_stay(a, a->death))
       continue;
     lf_list_del(l);
     lf_list_add(&gone, l);
@@ -293,6 +348,20 @@ static void sweep_limbo(void) {
     take_lock();
   }
   give_lock();
+}
+
+void lf_array_sweep(void) {
+  take_lock();
+  bool some = !lf_list_empty(&limbo) || atomic_load(&ghosts) > 0;
+  give_lock();
+  if (some)
+    sweep();
+}
+
+static void sweep(void) {
+  sweep_limbo();
+  if (atomic_load(&ghosts) > 0)
+    sweep_ghosts();
 }
 
 void lf_hold_begin(lf_hold *hold) {
@@ -313,7 +382,7 @@ void lf_hold_end(lf_hold *hold) {
   take_lock();
   lf_list_del(&hold->link);
   give_lock();
-  sweep_limbo();
+  sweep();
 }
 
 /* --- From and to others --- */
@@ -348,7 +417,8 @@ static void note_taken(lf_array *a, lf_giver *giver) {
   lf_list_add(&giver->taken, &a->taken);
 }
 
-/* Under the lock: a root that was not known yet, without a reference. */
+/* Under the lock: a root that was not known yet, without a reference; 'giver':
+ * from a process, or NULL: by the ledger. */
 static lf_array *import(lf_giver *giver, const lf_array_name *n) {
   lf_element type = (lf_element)n->type;
   lf_array *a = object_new(type, n->size / lf_element_size(type));
@@ -359,30 +429,54 @@ static lf_array *import(lf_giver *giver, const lf_array_name *n) {
     return NULL;
   }
   atomic_store(&a->refs, 0);
-  note_taken(a, giver);
+  a->guest = !giver;
+  if (giver)
+    note_taken(a, giver);
   return a;
+}
+
+/* Under the lock: the giver names what is known here from elsewhere, and is
+ * told that it need not keep it for that. */
+static bool decline(lf_giver *giver, const lf_array_name *n) {
+  lf_array *stub = lf_zalloc(sizeof *stub);
+  if (!stub)
+    return false;
+  stub->at = n->at;
+  stub->names = 1;
+  stub->next = giver->dropped;
+  atomic_store(&giver->dropped, stub);
+  if (!stub->next)
+    giver->rouse(giver);
+  return true;
+}
+
+/* Under the lock: the root, unless it is one of a parent's that is about to go.
+ */
+static lf_array *find_known(const lf_array_name *n) {
+  lf_entry *e = lf_table_find(&roots, n->at);
+  lf_array *a = e ? e->value : NULL;
+  if (!a || !lf_is_foreign(a->generation) || atomic_load(&a->refs) > 0)
+    return a;
+  del_root(a);
+  lf_list_del(&a->taken);
+  lf_free(a);
+  return NULL;
 }
 
 /* Under the lock: the root, perhaps without a reference yet. */
 static lf_array *find_root(lf_giver *giver, const lf_array_name *n) {
-  lf_entry *e = lf_table_find(&roots, n->at);
-  lf_array *a = e ? e->value : NULL;
-  bool foreign = a && lf_is_foreign(a->generation);
-  if (!n->given)
-    return a;
-  if (foreign && atomic_load(&a->refs) == 0) { /* it was about to go */
-    del_root(a);
-    lf_list_del(&a->taken);
-    lf_free(a);
-    a = NULL;
+  if (!n->given) {
+    lf_entry *e = lf_table_find(&roots, n->at);
+    return e ? e->value : NULL;
   }
+  lf_array *a = find_known(n);
   if (!a)
     return import(giver, n);
-  if (foreign)
+  if (lf_is_foreign(a->generation))
     note_taken(a, giver);
   else if (a->giver == giver)
     a->names++;
-  else
+  else if (!decline(giver, n))
     return NULL;
   return a;
 }
@@ -409,6 +503,49 @@ lf_array *lf_array_find(lf_giver *giver, const lf_array_name *n) {
     lf_list_del(&root->limbo);
   give_lock();
   return root ? view_of(root, n) : NULL;
+}
+
+lf_array_name lf_array_describe(lf_array *a) {
+  lf_array *root = lf_array_root(a);
+  size_t before = (size_t)((char *)a->data - (char *)root->data);
+  return (lf_array_name){.at = root->at,
+                         .size = root->bytes,
+                         .skip = before / lf_element_size(a->type),
+                         .length = a->length,
+                         .type = (uint8_t)a->type,
+                         .readonly = a->readonly};
+}
+
+bool lf_array_deposit(lf_array *a, lf_array_name *name) {
+  *name = lf_array_describe(a);
+  atomic_store(&lf_array_root(a)->named, true);
+  return lf_guest_add(name->at, LF_GUEST_ITEM);
+}
+
+/* Under the lock: the root, which the ledger has. */
+static lf_array *collect_root(const lf_array_name *n) {
+  lf_array *a = find_known(n);
+  if (a || !lf_guest_add(n->at, LF_GUEST_HERE))
+    return a;
+  a = import(NULL, n);
+  if (!a)
+    lf_guest_del(n->at, LF_GUEST_HERE);
+  return a;
+}
+
+lf_array *lf_array_collect(const lf_array_name *n) {
+  if (!is_sane(n) || !lf_arena_touch(n->at, n->size))
+    return NULL;
+  take_lock();
+  lf_array *root = collect_root(n);
+  if (root && atomic_fetch_add(&root->refs, 1) == 0)
+    lf_list_del(&root->limbo);
+  give_lock();
+  return root ? view_of(root, n) : NULL;
+}
+
+void lf_array_discard(const lf_array_name *n) {
+  lf_guest_del(n->at, LF_GUEST_ITEM);
 }
 
 lf_array *lf_array_take_dropped(lf_giver *giver) {
@@ -444,8 +581,10 @@ static void orphan_all(lf_giver *giver) {
 void lf_array_bury(lf_giver *giver, uint32_t owner) {
   uint16_t zones[LF_ZONES];
   uint32_t n = 0, empty = 0;
-  if (owner)
+  if (owner) {
     lf_sleepers_bury(owner);
+    lf_guests_bury(owner);
+  }
   take_lock();
   if (giver)
     orphan_all(giver);

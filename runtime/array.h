@@ -67,8 +67,8 @@ typedef struct lf_array {
   lf_link taken;            /* among those from that one */
   struct lf_array *next;    /* among those to be told as gone */
   bool orphan;              /* who has given it has died */
+  bool guest;               /* it is here by an item that was taken (guest.h) */
   atomic_bool named;        /* another process has been told of it */
-  void (*fini)(void *data); /* own objects: what is to be done at their end */
 } lf_array;
 
 /* Bytes of an element; "int8", ... */
@@ -78,10 +78,13 @@ const char *lf_element_name(lf_element type);
 /* 'length' zeroes, with one reference; NULL: no memory. */
 lf_array *lf_array_new(lf_element type, size_t length);
 
-/* An object of that type (lf_shared), zeroes behind it, with one reference;
- * NULL: no memory. 'fini' (may be NULL) is called by who drops the last
- * reference, in this process only. */
-lf_array *lf_object_new(uint32_t type, size_t size, void (*fini)(void *data));
+/* An object of that type (lf_shared; less than LF_TYPES), zeroes behind it, with
+ * one reference; NULL: no memory. */
+lf_array *lf_object_new(uint32_t type, size_t size);
+
+/* What is to be done with objects of the type when nobody has them any more. */
+enum { LF_TYPES = 16 };
+void lf_object_fini(uint32_t type, void (*fini)(void *data));
 
 /* May other processes have it, now or later, but by a message? */
 bool lf_array_is_shared(lf_array *root);
@@ -101,6 +104,10 @@ void lf_array_unref(void *array);
 static inline lf_array *lf_array_root(lf_array *array) {
   return array->base ? array->base : array;
 }
+
+/* Frees what was kept for forks that are over and items that are gone. (Also
+ * done now and then when arrays go.) */
+void lf_array_sweep(void);
 
 /* Roots that this process knows, and bytes of its own that are in use. */
 typedef struct {
@@ -138,8 +145,26 @@ typedef struct {
  * such, or no memory. */
 lf_array *lf_array_find(lf_giver *giver, const lf_array_name *name);
 
+/* --- For record.c: items in shared memory that refer to an array --- */
+
+/* What an item is to say of it, which has a reference from now on. False: there
+ * are too many. */
+bool lf_array_deposit(lf_array *array, lf_array_name *name);
+
+/* The array of an item, with a reference, or NULL: no memory. The item keeps
+ * its own. */
+lf_array *lf_array_collect(const lf_array_name *name);
+
+/* The item has none any more. */
+void lf_array_discard(const lf_array_name *name);
+
+/* --- The rest of what peer.c needs --- */
+
 /* Has this process given it? */
 bool lf_array_is_from(lf_array *root, const lf_giver *giver);
+
+/* Where it lies, and how much of it is meant. */
+lf_array_name lf_array_describe(lf_array *array);
 
 /* It is the memory of a process of which this one is a fork. */
 bool lf_array_is_inherited(const lf_array *root);

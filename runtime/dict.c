@@ -8,8 +8,9 @@
 
 enum { TAG = 48, STALE = 1, FIRST = LF_LIMIT(256, 8) };
 
-#define SLACK ((uint64_t)LF_LIMIT(64 << 10, 1 << 10)) /* stale bytes allowed   \
-                                                       */
+#define SLACK                                                                  \
+  ((uint64_t)LF_LIMIT(64 << 10, 1 << 10)) /* stale bytes allowed               \
+                                           */
 
 /* In front of an entry, at a multiple of 8; behind it the key, then the values
  * and what they refer to. */
@@ -116,6 +117,17 @@ static entry read_entry(uint64_t slot) {
   lf_position at = position_of(slot);
   lf_stream_read(&at, &e, sizeof e);
   return e;
+}
+
+/* Reads 'n' bytes to the end of the buffer. */
+static int read_to(lf_position *at, lf_buf *out, size_t n) {
+  if (n == 0)
+    return 0;
+  unsigned char *to = lf_buf_room(out, n);
+  if (!to)
+    return LF_ENOMEM;
+  lf_stream_read(at, to, n);
+  return 0;
 }
 
 /* --- The state, under the latch --- */
@@ -272,6 +284,19 @@ static bool prepare(lf_dict *d, lf_dict_state *s) {
          (s->log && s->used + 1 < s->slots);
 }
 
+/* What the entry refers to has its reference no more. */
+static void drop_entry(uint64_t slot) {
+  lf_buf tail = {0};
+  entry e = read_entry(slot);
+  lf_position at = position_of(slot);
+  if (e.record.tail == 0)
+    return;
+  lf_stream_read(&at, NULL, sizeof e + e.key + e.record.body);
+  if (read_to(&at, &tail, e.record.tail) == 0)
+    lf_record_drop(&e.record, &tail, false);
+  lf_buf_fini(&tail);
+}
+
 /* Writes the value under the key, whose slot is known. */
 static int store(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
                  const lf_buf *key, const lf_dict_value *v, uint64_t hash) {
@@ -283,6 +308,8 @@ static int store(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
   if (err == 0 && !write_entry(d, s, &e, key->data,
                                packed ? v->values->data : NULL, tail.data))
     err = LF_ENOMEM;
+  if (err)
+    lf_record_undo(&tail);
   lf_buf_fini(&tail);
   if (err) {
     s->tail = before;
@@ -299,16 +326,20 @@ static int store(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
   s->stale += old ? size_of(&replaced) : 0;
   commit(d, s);
   *slot = hash >> TAG << TAG | at;
+  if (old)
+    drop_entry(old);
   return 0;
 }
 
 static void remove_at(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot) {
-  entry e = read_entry(*slot);
+  uint64_t was = *slot;
+  entry e = read_entry(was);
   *slot = STALE;
   s->count--;
   s->live -= size_of(&e);
   s->stale += size_of(&e);
   commit(d, s);
+  drop_entry(was);
 }
 
 /* The word of a number's entry. */
@@ -390,17 +421,6 @@ int lf_dict_add(lf_dict *d, const lf_buf *key, lf_dict_value *v) {
 
 /* --- Reading --- */
 
-/* Reads 'n' bytes to the end of the buffer. */
-static int read_to(lf_position *at, lf_buf *out, size_t n) {
-  if (n == 0)
-    return 0;
-  unsigned char *to = lf_buf_room(out, n);
-  if (!to)
-    return LF_ENOMEM;
-  lf_stream_read(at, to, n);
-  return 0;
-}
-
 int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *v,
                 void *(*annotate)(const void *bytes, size_t len)) {
   uint64_t hash = hash_of(key->data, key->len);
@@ -420,7 +440,7 @@ int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *v,
   v->kind = (lf_dict_kind)e.kind;
   v->bits = e.bits;
   if (err == 0)
-    err = lf_record_open(&e.record, v->values, &tail, annotate);
+    err = lf_record_open(v->values, &tail, annotate);
   lf_buf_fini(&tail);
   return err;
 }
@@ -461,5 +481,13 @@ int lf_dict_next(const lf_buf *copy, size_t *at, const unsigned char **key,
     return LF_ENOMEM;
   lf_buf tail = {.data = (unsigned char *)*key + e.key + e.record.body,
                  .len = e.record.tail};
-  return lf_record_open(&e.record, v->values, &tail, annotate);
+  return lf_record_open(v->values, &tail, annotate);
+}
+
+void lf_dict_fini(lf_dict *d) {
+  lf_dict_state s = begin(d);
+  end(d);
+  for (uint64_t i = 0; i < s.slots; i++)
+    if (position_of(*slot_at(&s, i)) > STALE)
+      drop_entry(*slot_at(&s, i));
 }

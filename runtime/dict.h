@@ -36,11 +36,15 @@ typedef enum { LF_D_INTEGER, LF_D_FLOAT, LF_D_PACKED } lf_dict_kind;
 typedef struct {
   lf_dict_kind kind;
   uint64_t bits;  /* of a number */
-  lf_buf *values; /* else; without references but to code */
+  lf_buf *values; /* else; without references to objects of one process */
 } lf_dict_value;
 
 /* In memory that reads zero. */
 void lf_dict_init(lf_dict *d);
+
+/* What its entries refer to has their references no more. Its slabs are freed
+ * with the object (array.h). */
+void lf_dict_fini(lf_dict *d);
 
 /* Sets '*value', whose buffer is empty at first; 'annotate': see code.h.
  * LF_EAGAIN: there is no such key; LF_ENOMEM. */

@@ -72,12 +72,7 @@ static void take_back(lf_peer *peer, uint64_t at, uint64_t names) {
 
 int lf_peer_name(lf_peer *peer, lf_array *a, lf_array_name *name) {
   lf_array *root = lf_array_root(a);
-  *name = (lf_array_name){.at = root->at, .size = root->bytes};
-  name->skip = (uint64_t)((char *)a->data - (char *)root->data) /
-               lf_element_size(a->type);
-  name->length = a->length;
-  name->type = (uint8_t)a->type;
-  name->readonly = a->readonly;
+  *name = lf_array_describe(a);
   atomic_store(&root->named, true);
   name->given = !(peer->up && lf_array_is_inherited(root)) &&
                 !lf_array_is_from(root, &peer->giver);

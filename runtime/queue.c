@@ -39,9 +39,7 @@ static int write_item(lf_queue *q, lf_queue_state *s, const lf_record *r,
   if (!s->tail)
     s->head = s->tail = lf_stream_begin(&q->shared);
   lf_position before = s->tail;
-  if (before && lf_stream_write(&q->shared, &s->tail, r, sizeof *r) &&
-      lf_stream_write(&q->shared, &s->tail, values->data, r->body) &&
-      lf_stream_write(&q->shared, &s->tail, tail->data, r->tail))
+  if (before && lf_record_write(&q->shared, &s->tail, r, values, tail))
     return 0;
   if (before)
     lf_stream_cut(before);
@@ -69,7 +67,8 @@ int lf_queue_put(lf_queue *q, lf_buf *values) {
   lf_record r;
   lf_buf tail = {0};
   int err = lf_record_make(&r, values, &tail);
-  err = err ? err : put(q, &r, values, &tail);
+  if (err == 0 && (err = put(q, &r, values, &tail)) != 0)
+    lf_record_undo(&tail);
   lf_buf_fini(&tail);
   if (err)
     return err;
@@ -80,32 +79,16 @@ int lf_queue_put(lf_queue *q, lf_buf *values) {
 
 /* --- Taking --- */
 
-/* Reads the item at the head, which is moved behind it. */
-static int read_item(lf_queue_state *s, lf_record *r, lf_buf *values,
-                     lf_buf *tail) {
-  lf_stream_read(&s->head, r, sizeof *r);
-  if (!lf_record_is_ours(r))
-    return LF_EFOREIGN;
-  if (lf_buf_grow(values, r->body) != 0 ||
-      (r->tail > 0 && lf_buf_grow(tail, r->tail) != 0))
-    return LF_ENOMEM;
-  lf_stream_read(&s->head, lf_buf_room(values, r->body), r->body);
-  if (r->tail > 0)
-    lf_stream_read(&s->head, lf_buf_room(tail, r->tail), r->tail);
-  s->count--;
-  return 0;
-}
-
 /* An empty queue begins anew in the slab where it ends, which is warm. */
 static int take(lf_queue *q, lf_record *r, lf_buf *values, lf_buf *tail) {
   lf_queue_state s = begin(q);
   lf_position from = s.head;
   int err = s.count > 0 ? 0 : s.closed ? LF_ECLOSED : LF_EAGAIN;
   if (err == 0)
-    err = read_item(&s, r, values, tail);
+    err = lf_record_read(&s.head, r, values, tail);
   if (err == 0) {
     lf_position to = s.head;
-    if (s.count == 0)
+    if (--s.count == 0)
       s.head = s.tail = lf_stream_rewind(s.tail);
     commit(q, &s);
     lf_stream_leave(from, to, s.tail);
@@ -122,7 +105,8 @@ int lf_queue_get(lf_queue *q, lf_buf *values,
   if (err == 0) {
     if (q->maxsize)
       lf_call(&q->shared, LF_PUTTER, 1);
-    err = lf_record_open(&r, values, &tail, annotate);
+    err = lf_record_open(values, &tail, annotate);
+    lf_record_drop(&r, &tail, true);
   }
   lf_buf_fini(&tail);
   return err;
@@ -159,9 +143,9 @@ void lf_queue_fini(lf_queue *q) {
     lf_buf tail = {0};
     lf_stream_read(&s.head, &r, sizeof r);
     lf_stream_read(&s.head, NULL, r.body);
-    if (r.process && lf_record_is_ours(&r) && lf_buf_grow(&tail, r.tail) == 0) {
+    if (r.tail > 0 && lf_buf_grow(&tail, r.tail) == 0) {
       lf_stream_read(&s.head, lf_buf_room(&tail, r.tail), r.tail);
-      lf_record_drop(&r, &tail);
+      lf_record_drop(&r, &tail, false);
     } else {
       lf_stream_read(&s.head, NULL, r.tail);
     }

@@ -6,50 +6,100 @@
 #include "arena.h"
 #include "code.h"
 
-/* One reference, in the tail; code has its label and bytes behind it. */
+/* One reference, in the tail. */
 typedef struct {
-  uint64_t at; /* in the values, or LF_NOWHERE */
-  uint64_t len;
-  void *object; /* of this process; NULL: code */
+  enum { CODE, ARRAY, LOCAL } what;
+  uint64_t at;   /* in the values, or LF_NOWHERE */
+  uint64_t code; /* bytes of code, behind this with their label */
+  void *object;  /* a local one */
   void (*drop)(void *object);
+  lf_array_name array;
 } entry;
 
-static bool is_code(const struct lf_ref *ref) {
-  return ref->drop == lf_code_unref;
+typedef void *annotate_fn(const void *bytes, size_t len);
+
+enum { LABEL = sizeof((lf_code *)0)->label };
+
+/* --- Making --- */
+
+static int put_code(lf_buf *tail, entry *e, const lf_code *c) {
+  e->code = c->len;
+  int err = lf_buf_put(tail, e, sizeof *e);
+  err = err ? err : lf_buf_put(tail, c->label, LABEL);
+  return err ? err : lf_buf_put(tail, c->bytes, c->len);
 }
 
-static int put_code(lf_buf *tail, const struct lf_ref *ref) {
-  const lf_code *c = ref->object;
-  entry e = {ref->at, c->len, NULL, NULL};
-  int err = lf_buf_put(tail, &e, sizeof e);
-  err = err ? err : lf_buf_put(tail, c->label, sizeof c->label);
-  return err ? err : lf_buf_put(tail, c->bytes, c->len);
+static int put_entry(lf_record *r, lf_buf *tail, const struct lf_ref *ref) {
+  entry e = {.what = LOCAL, .at = ref->at};
+  if (ref->drop == lf_code_unref) {
+    e.what = CODE;
+    return put_code(tail, &e, ref->object);
+  }
+  if (ref->drop == lf_array_unref) {
+    e.what = ARRAY;
+    if (!lf_array_deposit(ref->object, &e.array))
+      return LF_ENOMEM;
+    int err = lf_buf_put(tail, &e, sizeof e);
+    if (err)
+      lf_array_discard(&e.array);
+    return err;
+  }
+  e.object = ref->object;
+  e.drop = ref->drop;
+  r->process = lf_process();
+  return lf_buf_put(tail, &e, sizeof e);
 }
 
 int lf_record_make(lf_record *r, const lf_buf *values, lf_buf *tail) {
   *r = (lf_record){.body = values->len};
-  int err = 0;
-  for (size_t i = 0; values->refs && i < values->refs->n && err == 0; i++) {
-    const struct lf_ref *ref = &values->refs->v[i];
-    entry e = {ref->at, 0, ref->object, ref->drop};
-    err = is_code(ref) ? put_code(tail, ref) : lf_buf_put(tail, &e, sizeof e);
-    if (!is_code(ref))
-      r->process = lf_process();
+  size_t n = values->refs ? values->refs->n : 0;
+  for (size_t i = 0; i < n; i++) {
+    size_t before = tail->len;
+    if (put_entry(r, tail, &values->refs->v[i]) != 0) {
+      lf_buf_cut(tail, before);
+      lf_record_undo(tail);
+      return LF_ENOMEM;
+    }
   }
   r->tail = tail->len;
-  return err;
+  return 0;
 }
 
 void lf_record_keep(lf_buf *values) {
-  for (size_t i = 0; values->refs && i < values->refs->n; i++)
-    if (is_code(&values->refs->v[i]))
-      lf_code_unref(values->refs->v[i].object);
+  for (size_t i = 0; values->refs && i < values->refs->n; i++) {
+    const struct lf_ref *ref = &values->refs->v[i];
+    if (ref->drop == lf_code_unref || ref->drop == lf_array_unref)
+      ref->drop(ref->object);
+  }
   if (values->refs)
     values->refs->n = 0;
 }
 
-bool lf_record_is_ours(const lf_record *r) {
-  return r->process == 0 || r->process == lf_process();
+bool lf_record_write(lf_shared *object, lf_position *at, const lf_record *r,
+                     const lf_buf *values, const lf_buf *tail) {
+  return lf_stream_write(object, at, r, sizeof *r) &&
+         lf_stream_write(object, at, values->data, r->body) &&
+         lf_stream_write(object, at, tail->data, r->tail);
+}
+
+/* --- Reading --- */
+
+static int read_part(lf_position *at, lf_buf *to, uint64_t n) {
+  unsigned char *bytes = n > 0 ? lf_buf_room(to, n) : NULL;
+  if (n > 0 && !bytes)
+    return LF_ENOMEM;
+  if (n > 0)
+    lf_stream_read(at, bytes, n);
+  return 0;
+}
+
+int lf_record_read(lf_position *at, lf_record *r, lf_buf *values,
+                   lf_buf *tail) {
+  lf_stream_read(at, r, sizeof *r);
+  if (!lf_record_is_ours(r))
+    return LF_EFOREIGN;
+  int err = read_part(at, values, r->body);
+  return err ? err : read_part(at, tail, r->tail);
 }
 
 /* The entry at '*at', which is moved behind it with its bytes. */
@@ -58,45 +108,67 @@ static entry next_entry(const lf_buf *tail, size_t *at,
   entry e;
   memcpy(&e, tail->data + *at, sizeof e);
   *bytes = tail->data + *at + sizeof e;
-  *at += sizeof e + (e.object ? 0 : sizeof((lf_code *)0)->label + e.len);
+  *at += sizeof e + (e.what == CODE ? LABEL + e.code : 0);
   return e;
+}
+
+void lf_record_undo(const lf_buf *tail) {
+  const unsigned char *bytes;
+  for (size_t at = 0; at < tail->len;) {
+    entry e = next_entry(tail, &at, &bytes);
+    if (e.what == ARRAY)
+      lf_array_discard(&e.array);
+  }
+}
+
+bool lf_record_is_ours(const lf_record *r) {
+  return r->process == 0 || r->process == lf_process();
 }
 
 /* The code with the label and bytes, with a reference. */
 static lf_code *get_code(const entry *e, const unsigned char *bytes,
-                         void *(*annotate)(const void *bytes, size_t len)) {
-  char label[sizeof((lf_code *)0)->label];
+                         annotate_fn *annotate) {
+  char label[LABEL];
   memcpy(label, bytes, sizeof label);
   label[sizeof label - 1] = '\0';
-  return lf_code_get(bytes + sizeof label, e->len, label, annotate);
+  return lf_code_get(bytes + LABEL, e->code, label, annotate);
 }
 
-int lf_record_open(const lf_record *r, lf_buf *values, const lf_buf *tail,
-                   void *(*annotate)(const void *bytes, size_t len)) {
+/* What the entry refers to, with a reference, and how to drop that. */
+static void *open_entry(entry *e, const unsigned char *bytes,
+                        annotate_fn *annotate) {
+  if (e->what == LOCAL)
+    return e->object;
+  e->drop = e->what == CODE ? lf_code_unref : lf_array_unref;
+  if (e->what == CODE)
+    return get_code(e, bytes, annotate);
+  return lf_array_collect(&e->array);
+}
+
+int lf_record_open(lf_buf *values, const lf_buf *tail, annotate_fn *annotate) {
   const unsigned char *bytes;
   int err = 0;
-  for (size_t at = 0; at < r->tail;) {
+  for (size_t at = 0; at < tail->len;) {
     entry e = next_entry(tail, &at, &bytes);
-    void (*drop)(void *) = e.object ? e.drop : lf_code_unref;
-    void *object = e.object;
-    if (!object && err == 0)
-      object = get_code(&e, bytes, annotate);
+    void *object = open_entry(&e, bytes, annotate);
     if (object && e.at != LF_NOWHERE)
       memcpy(values->data + e.at, &object, sizeof object);
-    if (!object || lf_buf_ref(values, (size_t)e.at, object, drop) != 0) {
-      if (object)
-        drop(object);
-      err = LF_ENOMEM;
-    }
+    if (object && lf_buf_ref(values, (size_t)e.at, object, e.drop) == 0)
+      continue;
+    if (object)
+      e.drop(object);
+    err = LF_ENOMEM;
   }
   return err;
 }
 
-void lf_record_drop(const lf_record *r, const lf_buf *tail) {
+void lf_record_drop(const lf_record *r, const lf_buf *tail, bool taken) {
   const unsigned char *bytes;
-  for (size_t at = 0; at < r->tail;) {
+  for (size_t at = 0; at < tail->len;) {
     entry e = next_entry(tail, &at, &bytes);
-    if (e.object)
+    if (e.what == ARRAY)
+      lf_array_discard(&e.array);
+    else if (e.what == LOCAL && !taken && lf_record_is_ours(r))
       e.drop(e.object);
   }
 }

@@ -7,6 +7,7 @@
 #ifndef LF_RECORD_H
 #define LF_RECORD_H
 
+#include "array.h"
 #include "buf.h"
 #include "stream.h"
 
@@ -17,26 +18,33 @@ typedef struct {
 } lf_record;
 
 /* Puts into 'tail' what the values refer to, and says in 'record' what is to be
- * written: itself, the values, the tail. 0 or LF_ENOMEM. */
+ * written: itself, the values, the tail. 0 or LF_ENOMEM. Then it is either
+ * kept, having been written: its references to objects of this process are no
+ * more those of 'values'. Or it is undone. */
 int lf_record_make(lf_record *record, const lf_buf *values, lf_buf *tail);
-
-/* It has been written: the references to objects of this process are the
- * record's now, and no more those of 'values'. */
 void lf_record_keep(lf_buf *values);
+void lf_record_undo(const lf_buf *tail);
 
-static inline size_t lf_record_size(const lf_record *r) {
-  return sizeof *r + r->body + r->tail;
-}
+/* Writes it for the object, and moves the position behind it. False: no memory.
+ */
+bool lf_record_write(lf_shared *object, lf_position *at, const lf_record *r,
+                     const lf_buf *values, const lf_buf *tail);
+
+/* Reads it into the buffers, which are empty, and moves the position behind it.
+ * LF_EFOREIGN: this process cannot take it; LF_ENOMEM. */
+int lf_record_read(lf_position *at, lf_record *r, lf_buf *values, lf_buf *tail);
 
 /* Can this process take it? */
 bool lf_record_is_ours(const lf_record *record);
 
-/* Gives the values the meaning that they have here. 'annotate': see code.h. 0,
- * LF_ENOMEM. */
-int lf_record_open(const lf_record *record, lf_buf *values, const lf_buf *tail,
+/* Gives the values the meaning that they have here, in a copy of the record.
+ * 'annotate': see code.h. 0, LF_ENOMEM. */
+int lf_record_open(lf_buf *values, const lf_buf *tail,
                    void *(*annotate)(const void *bytes, size_t len));
 
-/* Drops the references that the record of this process has. */
-void lf_record_drop(const lf_record *record, const lf_buf *tail);
+/* The record is no more, of which 'tail' is a copy. 'taken': the references to
+ * objects of this process are now those of the opened values; else they are
+ * dropped, if it is this process's. */
+void lf_record_drop(const lf_record *record, const lf_buf *tail, bool taken);
 
 #endif

@@ -29,8 +29,8 @@ included() {
 # A file includes only what stands to its left; task.c needs to know how what
 # a task refers to is given back, and pool.c is one of those that crew.h is for.
 runtime_order=(base mem buf table similar clex ctype cexpr cwords cnames cread
-  cspec cform cdecl code dso thread plugin fork arena sleeper latch slab stream record
-  sync queue dict heap array peer ring task
+  cspec cform cdecl code dso thread plugin fork latch arena sleeper slab stream
+  guest heap array record sync queue dict peer ring task
   waitset cycle vm pool wire job crew gate native fleet nested remote launch keeper
   host take worker child)
 runtime_exceptions='task.c:pool.h task.c:job.h pool.c:crew.h pool.c:fleet.h pool.c:remote.h pool.c:gate.h plugin.h:lfut_plugin.h'
