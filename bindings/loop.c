@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../runtime/mem.h"
+#include "../runtime/queue.h"
 #include "box.h"
 #include "closure.h"
 #include "error.h"
@@ -14,6 +15,7 @@
 #include "native_task.h"
 #include "options.h"
 #include "pack.h"
+#include "queue.h"
 #include "setup.h"
 #include "wait.h"
 
@@ -215,12 +217,12 @@ static int spread(lua_State *L, uint64_t i) {
   return n;
 }
 
-/* Pulls one item into the block; false at the source's end. */
-static bool pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
+/* Pulls one item into the block: 1, or what lfb_source_next says of none. */
+static int pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   int top = lua_gettop(L);
   int n = lfb_source_next(L, &l->source, kept);
-  if (n == 0)
-    return false;
+  if (n <= 0)
+    return n;
   uint64_t i = block->first + block->count + 1;
   if (l->star)
     n = spread(L, i);
@@ -231,7 +233,7 @@ static bool pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   if (lf_block_item(block, start) != 0)
     luaL_error(L, "not enough memory");
   lua_settop(L, top);
-  return true;
+  return 1;
 }
 
 static void free_block(void *block) {
@@ -243,13 +245,13 @@ typedef struct {
   lfb_loop *loop;
   lf_block *block;
   uint64_t most;
-  bool end;
+  int got; /* of the last item */
 } pulling;
 
 static int pull_items(lua_State *L) {
   pulling *p = lua_touserdata(L, 1);
-  while (!p->end && p->block->count < p->most)
-    p->end = !pull_item(L, p->loop, p->block, 2);
+  while (p->got > 0 && p->block->count < p->most)
+    p->got = pull_item(L, p->loop, p->block, 2);
   return 0;
 }
 
@@ -262,7 +264,7 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   if (!block)
     luaL_error(L, "not enough memory");
   block->first = l->pulled;
-  pulling p = {.loop = l, .block = block, .most = most};
+  pulling p = {.loop = l, .block = block, .most = most, .got = 1};
   lua_pushlightuserdata(L, lfb_self(L));
   lua_pushcclosure(L, pull_items, 1);
   lua_pushlightuserdata(L, &p);
@@ -277,8 +279,12 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
     lua_setiuservalue(L, self, LFB_LOOP_SOURCE_ERROR);
     l->failed_source = true;
   }
-  if (failed || p.end)
+  if (failed || p.got == 0)
     l->source.known = true, l->source.total = block->first + block->count;
+  if (p.got < 0 && block->count == 0) {
+    lua_pop(L, 1);
+    return;
+  }
   box->content = NULL;
   l->pulled += block->count;
   if (l->wire)
@@ -458,6 +464,34 @@ static void check_timeout(lua_State *L, lfb_loop *l) {
   lua_error(L);
 }
 
+/* Is there an item in the queue, or never again? */
+static int look_for_item(void *queue) {
+  lf_queue_state s = lf_queue_look(queue);
+  return s.count > 0 || s.closed ? 0 : LF_EAGAIN;
+}
+
+/* Waits for the job or, if the items are a queue's, for one of them, whichever
+ * comes first. A task waits for the queue only when there is nothing else:
+ * while it does, it occupies its worker. True: the caller has to yield. */
+static bool wait_for_news(lua_State *L, lfb_loop *l, int self) {
+  lfb_state *S = lfb_self(L);
+  lfb_wait_for job = {.job = l->job, .deadline = l->deadline};
+  bool idle = l->pulled == l->consumed, queue = l->source.kind == LFB_ITEMS;
+  if (!queue || all_pulled(l) || room(l) == 0 || (S->vm && !idle))
+    return lfb_wait(L, S, &job);
+  lua_getiuservalue(L, self, LFB_LOOP_SOURCE);
+  lf_queue *q = lfb_test_queue(L, -1);
+  lua_pop(L, 1); /* the loop keeps it */
+  lfb_shared_wait what = {.object = &q->shared,
+                          .kind = LF_GETTER,
+                          .job = l->job,
+                          .deadline = l->deadline,
+                          .look = look_for_item,
+                          .arg = q};
+  lfb_wait_shared(L, S, &what, NULL);
+  return false;
+}
+
 /* Gets the next chunk into l->chunk, waiting for it. */
 lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why) {
   for (;;) {
@@ -480,10 +514,9 @@ lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why) {
       continue;
     }
     check_timeout(L, l);
-    if (next == LF_END) /* the source has more, but nothing may be pulled */
-      continue;
-    lfb_wait_for what = {.job = l->job, .deadline = l->deadline};
-    if (lfb_wait(L, lfb_self(L), &what))
+    if (next == LF_END && l->source.kind != LFB_ITEMS)
+      continue; /* the source has more, but nothing may be pulled */
+    if (wait_for_news(L, l, self))
       return LFB_YIELD;
   }
 }

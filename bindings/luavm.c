@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../runtime/array.h"
 #include "../runtime/mem.h"
 #include "bytecode.h"
 #include "coro.h"
@@ -623,8 +624,10 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
 
 /* Handles that lie about as garbage keep their executors alive. */
 static void vm_idle(struct lf_vm *vm) {
-  if (vm->idle_garbage)
+  if (vm->idle_garbage) {
     lua_gc(vm->L, LUA_GCCOLLECT);
+    lf_array_sweep();
+  }
   vm->idle_garbage = false;
 }
 

@@ -179,7 +179,7 @@ static void check_call(lua_State *L) {
   lfb_check_executor(L, 1);
   lfb_check_callable(L, 2);
   if (lua_isnone(L, 3))
-    luaL_typeerror(L, 3, "table, array, range, zip or iterator function");
+    luaL_typeerror(L, 3, LFB_SOURCES);
 }
 
 int lfb_map(lua_State *L) {

@@ -26,6 +26,11 @@ static lf_queue *check_queue(lua_State *L) {
   return lfb_check_shared(L, 1, LFB_QUEUE);
 }
 
+lf_queue *lfb_test_queue(lua_State *L, int idx) {
+  lfb_shared *b = lfb_shared_at(L, idx);
+  return b && b->class == &lfb_shared_marks[LFB_QUEUE] ? b->object : NULL;
+}
+
 static void queue_fini(void *object) {
   lf_queue_fini(object);
 }
@@ -44,7 +49,7 @@ static int raise_kind(lua_State *L, const char *kind, const char *message) {
 }
 
 /* What a wait that was in vain has come to. */
-static int raise_queue(lua_State *L, int err, const char *kind) {
+int lfb_queue_raise(lua_State *L, int err, const char *kind) {
   switch (err) {
   case LF_ETIMEOUT:
     return raise_kind(
@@ -100,7 +105,7 @@ static int put(lua_State *L, int64_t deadline) {
   if (t.values == &S->plain) { /* callbacks may put, too */
     lf_buf *own = lfb_push_buf(L);
     if (lf_buf_move(own, t.values) != 0)
-      return raise_queue(L, LF_ENOMEM, "");
+      return lfb_queue_raise(L, LF_ENOMEM, "");
     t.values = own;
   }
   lfb_shared_wait what = {.object = &t.queue->shared,
@@ -109,7 +114,7 @@ static int put(lua_State *L, int64_t deadline) {
                           .look = try_put,
                           .arg = &t};
   err = err == LF_EAGAIN ? lfb_wait_shared(L, S, &what, NULL) : err;
-  return err ? raise_queue(L, err, "Full") : 0;
+  return err ? lfb_queue_raise(L, err, "Full") : 0;
 }
 
 /* put(v [, timeout]) */
@@ -146,10 +151,8 @@ static int push_value(lua_State *L, lfb_state *S, lf_buf *values) {
   return lfb_unpack(L, S, &at, NULL);
 }
 
-/* Takes the first item: 0, and it is pushed, or an error of the runtime's. */
-int lfb_queue_take(lua_State *L, void *queue, int64_t deadline) {
+int lfb_queue_take(lua_State *L, lf_queue *q, int64_t deadline) {
   lfb_state *S = lfb_self(L);
-  lf_queue *q = queue;
   lf_buf *values = lfb_push_buf(L);
   transfer t = {q, values};
   lfb_shared_wait what = {.object = &q->shared,
@@ -160,6 +163,7 @@ int lfb_queue_take(lua_State *L, void *queue, int64_t deadline) {
   int err = lfb_wait_shared(L, S, &what, NULL);
   if (err == 0)
     push_value(L, S, values);
+  lua_remove(L, err ? -1 : -2);
   return err;
 }
 
@@ -173,7 +177,7 @@ static int get(lua_State *L, int64_t deadline) {
     return push_value(L, S, &S->plain);
   if (err == LF_EAGAIN)
     err = lfb_queue_take(L, q, deadline);
-  return err ? raise_queue(L, err, "Empty") : 1;
+  return err ? lfb_queue_raise(L, err, "Empty") : 1;
 }
 
 /* get([timeout]) -> v */
@@ -194,7 +198,7 @@ static int iter_next(lua_State *L) {
   if (err == LF_ECLOSED)
     lua_pushnil(L);
   else if (err)
-    return raise_queue(L, err, "Empty");
+    return lfb_queue_raise(L, err, "Empty");
   return 1;
 }
 

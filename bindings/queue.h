@@ -6,9 +6,15 @@
 
 #include "compat.h"
 
+/* The queue at 'idx' (runtime/queue.h), or NULL. */
+struct lf_queue *lfb_test_queue(lua_State *L, int idx);
+
 /* Takes the first item of the queue (runtime/queue.h), waiting for it until the
  * deadline: 0, and it is pushed; LF_ETIMEOUT, LF_ECLOSED, LF_EFOREIGN,
- * LF_ENOMEM. Leaves other values below. Raises "interrupted!". */
-int lfb_queue_take(lua_State *L, void *queue, int64_t deadline);
+ * LF_ENOMEM. Raises "interrupted!". */
+int lfb_queue_take(lua_State *L, struct lf_queue *queue, int64_t deadline);
+
+/* Raises what such an error means; 'kind': of a timeout. */
+int lfb_queue_raise(lua_State *L, int err, const char *kind);
 
 #endif

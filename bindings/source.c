@@ -8,10 +8,11 @@
 
 #include "array.h"
 #include "error.h"
+#include "queue.h"
+#include "shared.h"
 
 #define RANGE "lfut.Range"
 #define ZIP "lfut.Zip"
-#define EXPECTED "table, array, range, zip or iterator function"
 
 static bool has_metatable(lua_State *L, int idx, const char *name) {
   if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
@@ -186,8 +187,8 @@ int lfb_zip(lua_State *L) {
   luaL_argcheck(L, n > 0, 1, "items expected");
   for (int i = 1; i <= n; i++)
     if (!lua_istable(L, i) && !is_callable(L, i) &&
-        !lfb_test_array(L, lfb_self(L), i))
-      luaL_typeerror(L, i, EXPECTED);
+        !lfb_test_array(L, lfb_self(L), i) && !lfb_test_queue(L, i))
+      luaL_typeerror(L, i, LFB_SOURCES);
   lua_createtable(L, n, 1);
   lua_insert(L, 1);
   for (int i = n; i >= 1; i--)
@@ -215,6 +216,7 @@ static void open_zip(lua_State *L, int idx, lfb_source *s) {
     lfb_source_open(L, lua_gettop(L), &parts[i]);
     lua_rawseti(L, -3, i + 2);
     lua_pop(L, 1);
+    parts[i].waits = true;
     tables = tables || parts[i].at_call;
     s->known = s->known && parts[i].known;
     s->total = parts[i].total < s->total ? parts[i].total : s->total;
@@ -275,13 +277,16 @@ void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
     open_zip(L, idx, s);
   } else if (lfb_test_array(L, lfb_self(L), idx)) {
     open_elements(L, idx, s);
+  } else if (lfb_test_queue(L, idx)) {
+    s->kind = LFB_ITEMS;
+    lua_pushvalue(L, idx);
   } else if (is_callable(L, idx)) {
     s->kind = LFB_FUNCTION;
     lua_pushvalue(L, idx);
   } else if (lua_istable(L, idx)) {
     open_table(L, idx, s);
   } else {
-    luaL_typeerror(L, idx, EXPECTED);
+    luaL_typeerror(L, idx, LFB_SOURCES);
   }
 }
 
@@ -293,6 +298,15 @@ static int function_next(lua_State *L, int kept) {
     return lua_gettop(L) - top;
   lua_settop(L, top);
   return 0;
+}
+
+static int queue_next(lua_State *L, bool waits, int kept) {
+  int err = lfb_queue_take(L, lfb_test_queue(L, kept), waits ? LF_FOREVER : 0);
+  if (err == LF_ETIMEOUT)
+    return -1;
+  if (err == LF_ECLOSED)
+    return 0;
+  return err ? lfb_queue_raise(L, err, "Empty") : 1;
 }
 
 int lfb_source_next(lua_State *L, lfb_source *s, int kept) {
@@ -311,6 +325,8 @@ int lfb_source_next(lua_State *L, lfb_source *s, int kept) {
     return zip_next(L, kept);
   case LFB_FUNCTION:
     return function_next(L, kept);
+  case LFB_ITEMS:
+    return queue_next(L, s->waits, kept);
   }
   return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the items of a parallel loop come from: a table, an array, a range, a
- * zip of several, an iterator function. */
+ * Where the items of a parallel loop come from: a table, an array, a queue, a
+ * range, a zip of several, an iterator function. */
 #ifndef LFB_SOURCE_H
 #define LFB_SOURCE_H
 
@@ -13,7 +13,11 @@ typedef enum {
   LFB_ELEMENTS, /* of an lfut.Array */
   LFB_ZIP,
   LFB_FUNCTION,
+  LFB_ITEMS, /* of an lfut.Queue, until it is closed and drained */
 } lfb_source_kind;
+
+/* For messages. */
+#define LFB_SOURCES "table, array, queue, range, zip or iterator function"
 
 typedef struct {
   lfb_source_kind kind;
@@ -22,6 +26,7 @@ typedef struct {
   uint64_t total;
   uint64_t next; /* items read */
   bool floats;   /* a range of floats */
+  bool waits;    /* a queue: for the next item, as it is part of a zip */
   lua_Integer first, step;
   lua_Number ffirst, fstep;
 } lfb_source;
@@ -41,7 +46,8 @@ int lfb_zip(lua_State *L);
 void lfb_source_open(lua_State *L, int idx, lfb_source *source);
 
 /* Pushes the next item's values, for the source kept at 'kept'; returns how
- * many, 0 at the end. Raises what an iterator function raises. */
+ * many, 0 at the end, -1 if a queue has none now. Raises what an iterator
+ * function raises. */
 int lfb_source_next(lua_State *L, lfb_source *source, int kept);
 
 #endif

@@ -388,11 +388,11 @@ static bool callbacks_are_run(lua_State *L, lfb_state *S) {
 /* Looks and sleeps; LF_EINTR: interrupted, LF_EBROKEN: an error is at the top.
  */
 static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
-                          const lfb_shared_wait *what) {
-  lf_worker *w = lf_worker_self();
-  lf_parker *parker = w ? lf_worker_parker(w) : &S->home->parker;
+                          const lfb_shared_wait *what, sleeper *job) {
   for (;;) {
     if (what->once && lf_sleeper_called(s))
+      return 0;
+    if (atomic_load(&job->fired))
       return 0;
     if (!what->once)
       lf_sleeper_rearm(s);
@@ -403,9 +403,10 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
       return LF_EINTR;
     if (!callbacks_are_run(L, S))
       return LF_EBROKEN;
-    int64_t until = w ? LF_FOREVER : lf_after(LOOK_AGAIN);
+    int64_t until = S->vm ? LF_FOREVER : lf_after(LOOK_AGAIN);
     until = until < what->deadline ? until : what->deadline;
-    if (lf_sleep(s, parker, until) == LF_ETIMEOUT && until == what->deadline)
+    if (lf_sleep(s, job->parker, until) == LF_ETIMEOUT &&
+        until == what->deadline)
       return what->look(what->arg) == 0 ? 0 : LF_ETIMEOUT;
   }
 }
@@ -415,7 +416,15 @@ static int stay(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
   if (!s)
     return LF_ENOMEM;
-  int err = look_and_sleep(L, S, s, what);
+  lf_worker *w = lf_worker_self();
+  sleeper job = {.waker = {sleeper_wake}};
+  job.parker = w ? lf_worker_parker(w) : &S->home->parker;
+  lfb_wait_for news = {.job = what->job};
+  if (what->job)
+    watch_asleep(&job, &news);
+  int err = look_and_sleep(L, S, s, what, &job);
+  if (what->job)
+    unwatch_asleep(&job, &news);
   bool called = lf_sleeper_end(s);
   if (called && what->once && err == LF_ETIMEOUT)
     return 0;

@@ -56,6 +56,7 @@ typedef struct {
   uint32_t kind;
   bool once;  /* being called is what is waited for: the wait ends with it */
   bool first; /* to be known to wait before the first look; implied by 'once' */
+  lf_job *job; /* not NULL: news of this loop end the wait, too (0) */
   int64_t deadline;
   /* Looks for it: 0, LF_EAGAIN, or an error. */
   int (*look)(void *arg);

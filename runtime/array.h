@@ -78,8 +78,8 @@ const char *lf_element_name(lf_element type);
 /* 'length' zeroes, with one reference; NULL: no memory. */
 lf_array *lf_array_new(lf_element type, size_t length);
 
-/* An object of that type (lf_shared; less than LF_TYPES), zeroes behind it, with
- * one reference; NULL: no memory. */
+/* An object of that type (lf_shared; less than LF_TYPES), zeroes behind it,
+ * with one reference; NULL: no memory. */
 lf_array *lf_object_new(uint32_t type, size_t size);
 
 /* What is to be done with objects of the type when nobody has them any more. */

@@ -22,7 +22,7 @@ typedef struct {
 } lf_queue_state;
 
 /* In the arena. */
-typedef struct {
+typedef struct lf_queue {
   lf_shared shared;
   uint64_t maxsize; /* immutable; 0: any number */
   lf_latch latch;   /* the next ones */
