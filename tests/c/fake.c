@@ -3,7 +3,13 @@
  * See fake.h. */
 #include "fake.h"
 
+#include "../../runtime/arena.h"
+#include "../../runtime/fork.h"
+#include "../../runtime/slab.h"
+
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* --- Gates and the log ---------------------------------------------------- */
@@ -233,6 +239,46 @@ static const lf_vmops ops = {
     .interrupt = vm_interrupt,
     .close = vm_close,
 };
+
+/* --- Processes --- */
+
+int fake_share(void **state) {
+  return fake_begin(state) || lf_arena_open();
+}
+
+int fake_unshare(void **state) {
+  lf_array_sweep();
+  assert_int_equal(lf_array_stat().arrays, 0);
+  assert_int_equal(lf_slabs(), 0);
+  assert_int_equal(lf_sleepers(), 0);
+  return fake_end(state);
+}
+
+void fake_start(fake_child *child, void (*body)(void *arg), void *arg) {
+  child->owner = lf_owner_new();
+  lf_hold_begin(&child->hold);
+  child->pid = lf_fork(-1);
+  if (child->pid == 0) {
+    lf_owner_be(child->owner);
+    body(arg);
+    _exit(0);
+  }
+  assert_true(child->pid > 0);
+  lf_hold_since(&child->hold);
+}
+
+int fake_join(fake_child *child) {
+  int status;
+  assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+  lf_array_bury(NULL, child->owner);
+  lf_hold_end(&child->hold);
+  return status;
+}
+
+int fake_kill(fake_child *child) {
+  kill(child->pid, SIGKILL);
+  return fake_join(child);
+}
 
 /* --- Pools ------------------------------------------------------------------
  */

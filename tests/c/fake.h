@@ -13,9 +13,11 @@
 #include <stdint.h>
 
 #include <setjmp.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
+#include "../../runtime/array.h"
 #include "../../runtime/job.h"
 #include "../../runtime/mem.h"
 #include "../../runtime/pool.h"
@@ -61,6 +63,30 @@ void await(lf_task *task);
   do                                                                           \
     sched_yield();                                                             \
   while (!(cond))
+
+/* --- Processes ----------------------------------------------------------- */
+
+/* A forked child that may have what is in the arena. */
+typedef struct {
+  pid_t pid;
+  uint32_t owner;
+  lf_hold hold;
+} fake_child;
+
+/* It runs 'body(arg)', in which it must not assert but may abort, and ends. */
+void fake_start(fake_child *child, void (*body)(void *arg), void *arg);
+
+/* Waits for its end, by itself or by SIGKILL, and buries it. Returns its
+ * status.
+ */
+int fake_join(fake_child *child);
+int fake_kill(fake_child *child);
+
+/* Begins a test in which there is an arena; after which nothing may be left in
+ * it. */
+#define SHARED(f) cmocka_unit_test_setup_teardown(f, fake_share, fake_unshare)
+int fake_share(void **state);
+int fake_unshare(void **state);
 
 /* --- Pools --------------------------------------------------------------- */
 
