@@ -385,8 +385,9 @@ static bool callbacks_are_run(lua_State *L, lfb_state *S) {
   return lua_pcall(L, 1, 0, 0) == LUA_OK;
 }
 
-/* Looks and sleeps; LF_EINTR: interrupted, LF_EBROKEN: an error is at the top.
- */
+enum { ERROR_ON_TOP = -1000 }; /* not one of the runtime's codes */
+
+/* Looks and sleeps; LF_EINTR: interrupted. */
 static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
                           const lfb_shared_wait *what, sleeper *job) {
   for (;;) {
@@ -402,7 +403,7 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
     if (is_interrupted(L, S))
       return LF_EINTR;
     if (!callbacks_are_run(L, S))
-      return LF_EBROKEN;
+      return ERROR_ON_TOP;
     int64_t until = S->vm ? LF_FOREVER : lf_after(LOOK_AGAIN);
     until = until < what->deadline ? until : what->deadline;
     if (lf_sleep(s, job->parker, until) == LF_ETIMEOUT &&
@@ -447,11 +448,11 @@ int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
   err = stay(L, S, what);
   if (err == LF_ENOMEM)
     luaL_error(L, "too many threads wait");
-  if ((err == LF_EINTR || err == LF_EBROKEN) && broken_off)
+  if ((err == LF_EINTR || err == ERROR_ON_TOP) && broken_off)
     broken_off(what->arg);
   if (err == LF_EINTR)
     raise_interrupted(L, S);
-  if (err == LF_EBROKEN)
+  if (err == ERROR_ON_TOP)
     lua_error(L);
   return err;
 }

@@ -412,7 +412,7 @@ static void nonsense_is_refused(void **state) {
   for (int i = 0; i < 9; i++)
     bad[i] = good;
   bad[0].given = true; /* it is ours */
-  bad[1].type = LF_A_TYPES;
+  bad[1].type = LF_A_KINDS;
   bad[2].type = LF_A_INT8;
   bad[3].at = 0;
   bad[4].at += 1;

@@ -69,7 +69,7 @@ static bool has(const char *key, const char *text) {
   lf_dict_value value = {.values = &v};
   int err = lf_dict_get(d, &k, &value, NULL);
   bool same = text ? err == 0 && v.len == strlen(text) &&
-                         memcmp(v.data, text, v.len) == 0
+                         (v.len == 0 || memcmp(v.data, text, v.len) == 0)
                    : err == LF_EAGAIN;
   lf_buf_fini(&v);
   return same;

@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: MIT
+--
+-- For what threads and processes share: tests that are run with several parties
+-- that are threads, that are processes, and with both at once.
+local lu = require "luaunit"
+local lfut = require "lfut"
+
+local parties = {}
+
+-- Starts fn(...) in a thread or a process. The object's join waits, and raises if
+-- it has failed.
+local start = {}
+
+function start.thread(fn, ...)
+  local t = lfut.Thread { target = fn, args = table.pack(...) }
+  t:start()
+  return { join = function() return t:result() end }
+end
+
+function start.process(fn, ...)
+  local p = lfut.Process { target = fn, args = table.pack(...) }
+  p:start()
+  return {
+    process = p,
+    join = function()
+      p:join()
+      lu.assertEquals(p.exitcode, 0)
+    end,
+  }
+end
+
+-- Adds a test for each kind: fn(start, kind), with start(f, ...) as above.
+function parties.add(class, name, fn)
+  local n = 0
+  local function mixed(...)
+    n = n + 1
+    return (n % 2 == 0 and start.thread or start.process)(...)
+  end
+  for kind, starter in pairs { thread = start.thread, process = start.process, mixed = mixed } do
+    class["test_" .. name .. "_" .. kind] = function() fn(starter, kind) end
+  end
+end
+
+function parties.join(list)
+  for _, p in ipairs(list) do
+    p:join()
+  end
+end
+
+-- A process that is killed in the middle of fn(...), when it has called 'ready'.
+function parties.killed(fn, ...)
+  local ready = lfut.Event()
+  local p = lfut.Process { target = fn, args = table.pack(ready, ...) }
+  p:start()
+  ready:wait()
+  p:kill()
+  p:join()
+  lu.assertEquals(p.exitcode, -9)
+end
+
+-- Waits until f() is true.
+function parties.await(f)
+  while not f() do
+    lfut.sleep(0)
+  end
+end
+
+return parties
