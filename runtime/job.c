@@ -36,6 +36,7 @@ struct lf_job {
   uint64_t open;        /* chunks claimed and not done */
   uint64_t item_ns;     /* time of an item, smoothed; 0: not known */
   lf_link ready;        /* chunks: ordered, all claimed; else those done */
+  lf_task *over;        /* to be finished at the end; a reference, or NULL */
   bool stopped;
   lf_stop stop;
 };
@@ -204,11 +205,20 @@ static void drop_blocks(lf_job *j) {
   }
 }
 
+/* Ends what is told of the job's end, if there is something. */
+static void end_over(lf_task *over) {
+  if (!over)
+    return;
+  lf_task_end(over, LF_FINISHED);
+  lf_task_unref(over);
+}
+
 void lf_job_unref(void *job) {
   lf_job *j = job;
   if (atomic_fetch_sub(&j->refs, 1) != 1)
     return;
   lf_link *l;
+  end_over(j->over);
   while ((l = lf_list_pop(&j->ready)))
     lf_chunk_free(lf_container_of(l, lf_chunk, link));
   drop_blocks(j);
@@ -265,11 +275,22 @@ static lf_next what_next(lf_job *j) {
   return j->stopped ? LF_STOPPED : LF_WAIT;
 }
 
+/* Under the lock: what is to be ended now, once, or NULL. */
+static lf_task *over_now(lf_job *j) {
+  if (j->open > 0 || (j->cursor < j->end && !j->stopped))
+    return NULL;
+  lf_task *over = j->over;
+  j->over = NULL;
+  return over;
+}
+
 static void tell(lf_job *j) {
   pthread_mutex_lock(&j->lock);
   if (j->waker)
     j->waker->wake(j->waker);
+  lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
+  end_over(over);
 }
 
 /* Under the lock. The first reason stays. */
@@ -489,7 +510,9 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   if (j->waker && what_next(j) != LF_WAIT)
     j->waker->wake(j->waker);
   bool stalled = j->open == 0 && j->queued == 0;
+  lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
+  end_over(over);
   if (stalled) /* the next runner could not be queued, or there was no need */
     start_runners(j, 1);
 }
@@ -554,6 +577,16 @@ void lf_job_close(lf_job *j) {
   pthread_mutex_lock(&j->lock);
   stop(j, 0, NULL);
   drop_blocks(j);
+  lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
+  end_over(over);
   lf_pool_recall(j->pool, j);
+}
+
+void lf_job_seal(lf_job *j, lf_task *over) {
+  pthread_mutex_lock(&j->lock);
+  j->over = over;
+  over = over_now(j);
+  pthread_mutex_unlock(&j->lock);
+  end_over(over);
 }

@@ -127,6 +127,10 @@ lf_waits *lf_job_waits(lf_job *job);
 /* Nothing more is claimed. */
 void lf_job_close(lf_job *job);
 
+/* After the last supply: the running task 'over' (moved) is finished as soon as
+ * no chunk runs and none will any more. */
+void lf_job_seal(lf_job *job, lf_task *over);
+
 /* --- The workers -------------------------------------------------------- */
 
 /* A chunk for the runner 'task' (NULL: for the caller itself), or NULL. */

@@ -242,6 +242,82 @@ static void it_awaits_its_runners(void **state) {
   fake_close(pool);
 }
 
+/* What tells of the loop's end. */
+static lf_task *seal(lf_job *job) {
+  lf_task *over = lf_task_new(NULL);
+  lf_task_start(over);
+  lf_job_seal(job, lf_task_ref(over));
+  return over;
+}
+
+static void its_end_is_told(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 3);
+  for (int items = 0; items <= MANY; items += MANY / 2) {
+    lf_job *job = fake_job(pool, (fake_body){0}, 7, LF_ORDERED);
+    lf_chunk *chunk;
+    lf_stop why;
+    lf_next next;
+    lf_job_supply(job, NULL, (uint64_t)items);
+    lf_task *over = seal(job);
+    assert_true(items > 0 || lf_task_done(over));
+    await(over);
+    uint64_t n = 0;
+    for (; (next = lf_job_next(job, &chunk, &why)) == LF_CHUNK; n += 7)
+      lf_chunk_free(chunk);
+    assert_int_equal(next, LF_END);
+    assert_int_equal(n, (items + 6) / 7 * 7);
+    lf_task_unref(over);
+    lf_job_unref(job);
+  }
+  fake_close(pool);
+}
+
+static void its_end_is_when_nothing_runs(void **state) {
+  (void)state;
+  for (int closed = 0; closed <= 1; closed++) {
+    fake_setup setup = {0};
+    lf_pool *pool = fake_pool(&setup, 2);
+    gates g = GATES;
+    lf_job *job = running_job(pool, LF_ORDERED, &g);
+    lf_task *over = seal(job);
+    if (closed)
+      lf_job_close(job);
+    else
+      lf_pool_shutdown(pool, true);
+    assert_false(lf_task_done(over));
+    lf_job_unref(job); /* nobody takes the results */
+    gate_add(&g.go);
+    await(over);
+    assert_int_equal(gate_count(&g.begun), 2);
+    lf_task_unref(over);
+    fake_close(pool);
+  }
+}
+
+/* Cancelled at any moment, as above. */
+static void its_end_is_told_at_any_moment(void **state) {
+  (void)state;
+  for (int round = 0; round < 300; round++) {
+    fake_setup setup = {0};
+    lf_pool *pool = fake_pool(&setup, 1 + round % 2);
+    lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+    lf_chunk *chunk;
+    lf_stop why;
+    lf_job_supply(job, NULL, 100000000);
+    lf_task *over = seal(job);
+    assert_int_equal(fake_next(job, &chunk, &why), LF_CHUNK);
+    lf_chunk_free(chunk);
+    lf_pool_shutdown(pool, true);
+    await(over);
+    await(lf_pool_over(pool));
+    lf_task_unref(over);
+    lf_job_unref(job);
+    lf_pool_unhandle(pool);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(close_stops_it),
@@ -254,6 +330,9 @@ int main(void) {
       TEST(a_pool_that_has_ended_stops_it),
       TEST(who_watches_is_woken),
       TEST(it_awaits_its_runners),
+      TEST(its_end_is_told),
+      TEST(its_end_is_when_nothing_runs),
+      TEST(its_end_is_told_at_any_moment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
