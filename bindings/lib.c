@@ -13,6 +13,7 @@
 #include "map.h"
 #include "native.h"
 #include "pack.h"
+#include "pools.h"
 #include "process.h"
 #include "shared.h"
 #include "source.h"
@@ -89,6 +90,8 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
       {"ThreadPoolExecutor", lfb_thread_pool_executor},
       {"ProcessPoolExecutor", lfb_process_pool_executor},
       {"InlineExecutor", lfb_inline_executor},
+      {"Pool", lfb_pool},
+      {"ThreadPool", lfb_thread_pool},
       {"Process", lfb_process},
       {"Thread", lfb_thread},
       {"load", lfb_load},
@@ -132,6 +135,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_error_open(L, S);
   lfb_source_open_types(L, S);
   lfb_helpers_open(L, S);
+  lfb_pools_open(L);
   set_constants(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_insert(L, -2);

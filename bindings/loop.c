@@ -309,6 +309,19 @@ static bool all_pulled(const lfb_loop *l) {
   return l->source.known && l->pulled >= l->source.total;
 }
 
+bool lfb_loop_is_supplied(const lfb_loop *l) {
+  return l->ended || all_pulled(l);
+}
+
+void lfb_loop_supply_rest(lua_State *L, lfb_loop *l, int self) {
+  if (lfb_loop_is_indexed(l) && !all_pulled(l)) {
+    l->pulled = l->source.total;
+    lf_job_supply(l->job, NULL, l->pulled);
+  }
+  while (!lfb_loop_is_supplied(l))
+    pull(L, l, self, BLOCK);
+}
+
 /* How many items may be pulled now. */
 static uint64_t room(lfb_loop *l) {
   uint64_t window = l->buffersize;

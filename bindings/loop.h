@@ -2,7 +2,8 @@
  *
  * What the consumer of a parallel loop knows: the source from which items are
  * pulled, the job (runtime/job.h) that has them run, and the chunk whose
- * results are being read. Private to loop.c and map.c; one interpreter's. */
+ * results are being read. Private to loop.c, map.c and gather.c; one
+ * interpreter's. */
 #ifndef LFB_LOOP_H
 #define LFB_LOOP_H
 
@@ -53,6 +54,12 @@ int lfb_loop_gc(lua_State *L);
 /* Lets the workers have more items, as many as may be pulled now; 'self' is
  * where the loop is on the stack. */
 void lfb_loop_supply(lua_State *L, lfb_loop *l, int self);
+
+/* Lets the workers have all items that are left, whatever there is room for. */
+void lfb_loop_supply_rest(lua_State *L, lfb_loop *l, int self);
+
+/* Has the source nothing more to give? */
+bool lfb_loop_is_supplied(const lfb_loop *l);
 
 /* An InlineExecutor has no workers: runs the next chunk; false if there is
  * none. */
