@@ -340,6 +340,26 @@ histogram() {
   prints "${want[@]}"
 }
 
+@test "pool: apply, map, starmap, imap, a callback" {
+  for start in fork spawn; do
+    mkdir -p "$start"
+    sed "s/lfut\.Pool(4)/lfut.Pool{ processes = 4, start_method = \"$start\" }/" \
+      "$srcdir/scripts/examples/pool.lua" > "$start/pool.lua"
+    run --separate-stderr lfut "$start/pool.lua"
+    prints $'apply\t400' $'map\t1 4 9 16 25' $'starmap\t2 12 30' $'imap\t1\t1' \
+      $'imap\t2\t4' $'imap\t3\t9' $'callback\t42' $'get\t42' \
+      $'error\tcannot do 3'
+  done
+  example pool
+  [ "$status" = 0 ] || complain "$stderr"
+}
+
+@test "thread_pool: two maps at once" {
+  example thread_pool
+  prints 'a bb ccc' '25 primes below 100' $'true\ttrue' \
+    'ThreadPool(processes=2, closed)'
+}
+
 @test "pids: workers are other processes, at most three" {
   for pool in $processes; do
     example pids
