@@ -483,21 +483,22 @@ static int look_for_item(void *queue) {
   return s.count > 0 || s.closed ? 0 : LF_EAGAIN;
 }
 
-/* Waits for the job or, if the items are a queue's, for one of them, whichever
- * comes first. A task waits for the queue only when there is nothing else:
- * while it does, it occupies its worker. True: the caller has to yield. */
-static bool wait_for_news(lua_State *L, lfb_loop *l, int self) {
+/* Waits for the job, unless it has 'nothing' to do, or, if the items are a
+ * queue's, for one of them, whichever comes first. A task waits for the queue
+ * only when there is nothing else: while it does, it occupies its worker. True:
+ * the caller has to yield. */
+static bool wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing) {
   lfb_state *S = lfb_self(L);
   lfb_wait_for job = {.job = l->job, .deadline = l->deadline};
-  bool idle = l->pulled == l->consumed, queue = l->source.kind == LFB_ITEMS;
-  if (!queue || all_pulled(l) || room(l) == 0 || (S->vm && !idle))
+  bool queue = l->source.kind == LFB_ITEMS;
+  if (!queue || all_pulled(l) || room(l) == 0 || (S->vm && !nothing))
     return lfb_wait(L, S, &job);
   lua_getiuservalue(L, self, LFB_LOOP_SOURCE);
   lf_queue *q = lfb_test_queue(L, -1);
   lua_pop(L, 1); /* the loop keeps it */
   lfb_shared_wait what = {.object = &q->shared,
                           .kind = LF_GETTER,
-                          .job = l->job,
+                          .job = nothing ? NULL : l->job,
                           .deadline = l->deadline,
                           .look = look_for_item,
                           .arg = q};
@@ -529,7 +530,7 @@ lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why) {
     check_timeout(L, l);
     if (next == LF_END && l->source.kind != LFB_ITEMS)
       continue; /* the source has more, but nothing may be pulled */
-    if (wait_for_news(L, l, self))
+    if (wait_for_news(L, l, self, next == LF_END))
       return LFB_YIELD;
   }
 }
