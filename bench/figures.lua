@@ -327,6 +327,47 @@ figure {
   },
 }
 
+-- What threads and processes share ------------------------------------------
+
+figure {
+  name = "queue-threads", unit = "items/s", size = 300000,
+  about = "put and get of 300 000 integers, from thread to thread",
+  lfut = "$lfut $dir/lfut/queue.lua $size Thread",
+  against = {
+    { "python queue.Queue", "$python $dir/python/queues.py $size Queue",
+      at_least = 3 },
+  },
+}
+
+figure {
+  name = "queue-processes", unit = "items/s", size = 100000,
+  about = "put and get of 100 000 integers, from process to process",
+  lfut = "$lfut $dir/lfut/queue.lua $size Process",
+  against = {
+    { "python mp.Queue", "$python $dir/python/queues.py $size mp.Queue",
+      at_least = 10 },
+    { "mp.SimpleQueue", "$python $dir/python/queues.py $size mp.SimpleQueue" },
+  },
+}
+
+figure {
+  name = "lock", unit = "s", size = 1000000,
+  about = "acquire and release of a lock nobody else wants",
+  lfut = "$lfut $dir/lfut/lock.lua $size pair",
+  against = {
+    { "empty C call", "$lfut $dir/lfut/lock.lua $size call", at_most = 6 },
+  },
+}
+
+figure {
+  name = "value", unit = "additions/s", size = 200000,
+  about = "two processes add 100 000 times each to one value",
+  lfut = "$lfut $dir/lfut/value.lua $size",
+  against = {
+    { "python mp.Value", "$python $dir/python/value.py $size", at_least = 10 },
+  },
+}
+
 -- Many futures: ten times as many should take ten times as long. The limit
 -- leaves room for data that outgrows the caches, which alone can double a
 -- linear cost; a quadratic one shows 100.

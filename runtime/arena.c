@@ -45,7 +45,8 @@ static int arena_fd = -1;
 static bool refused;
 
 /* Set once, the base last. */
-static uint64_t size, zone_size, page_size;
+static uint64_t size, zone_size, page_size; /* powers of two */
+static int zone_shift;
 static unsigned char *_Atomic base;
 
 static _Atomic bool touchable[LF_ZONES]; /* by this process, for good */
@@ -99,6 +100,7 @@ static bool map(int fd, uint64_t bytes) {
   arena_fd = fd;
   size = bytes;
   zone_size = bytes / LF_ZONES;
+  zone_shift = __builtin_ctzll(zone_size);
   page_size = (uint64_t)sysconf(_SC_PAGESIZE);
   lf_parkers_from(p);
   atomic_store_explicit(&base, p, memory_order_release);
@@ -198,7 +200,9 @@ static bool touch(uint32_t first, uint32_t last) {
 
 bool lf_arena_touch(uint64_t at, uint64_t n) {
   uint64_t end = at + (n ? n : 1);
-  return touch((uint32_t)(at / zone_size), (uint32_t)((end - 1) / zone_size));
+  uint64_t first = at >> zone_shift, last = (end - 1) >> zone_shift;
+  return (first == last && touchable[first]) ||
+         touch((uint32_t)first, (uint32_t)last);
 }
 
 void lf_arena_clear(uint64_t at, uint64_t n) {

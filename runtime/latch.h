@@ -7,7 +7,7 @@
 #ifndef LF_LATCH_H
 #define LF_LATCH_H
 
-#include "base.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +15,8 @@
 typedef struct {
   pthread_mutex_t mutex;
 } lf_latch;
+
+enum { LF_LATCH_SPINS = 100 };
 
 /* In memory that reads zero. It needs no end. */
 static inline void lf_latch_init(lf_latch *latch) {
@@ -26,9 +28,16 @@ static inline void lf_latch_init(lf_latch *latch) {
   pthread_mutexattr_destroy(&a);
 }
 
-/* Waits for it. True: whoever had it has died. */
+/* Waits for it, at first without sleeping, as it is never had for long. True:
+ * whoever had it has died. */
 static inline bool lf_latch_take(lf_latch *latch) {
-  int err = pthread_mutex_lock(&latch->mutex);
+  int err = pthread_mutex_trylock(&latch->mutex);
+  for (int i = 0; err == EBUSY && i < LF_LATCH_SPINS; i++) {
+    lf_relax();
+    err = pthread_mutex_trylock(&latch->mutex);
+  }
+  if (err == EBUSY)
+    err = pthread_mutex_lock(&latch->mutex);
   if (err == EOWNERDEAD)
     pthread_mutex_consistent(&latch->mutex);
   lf_check(err == 0 || err == EOWNERDEAD);
