@@ -182,7 +182,14 @@ static int push_field(lua_State *L, lf_array *a) {
   return 1;
 }
 
-/* a[i]: behind the last one is nil, where ipairs ends. */
+/* Called by a C function, as ipairs, and not by what a script has written? */
+static bool is_from_c(lua_State *L) {
+  lua_Debug ar;
+  return lua_getstack(L, 1, &ar) && lua_getinfo(L, "S", &ar) &&
+         ar.what[0] == 'C';
+}
+
+/* a[i]; for ipairs, which ends there, behind the last one is nil. */
 static int array_index(lua_State *L) {
   lf_array *a = array_at(L, 1);
   if (!a)
@@ -192,8 +199,10 @@ static int array_index(lua_State *L) {
   size_t i = check_index(L, a);
   if (i < a->length)
     lfb_push_element(L, a, i);
-  else
+  else if (is_from_c(L))
     lua_pushnil(L);
+  else
+    raise_range(L, a, (lua_Integer)i + 1);
   return 1;
 }
 
