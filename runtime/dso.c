@@ -315,7 +315,7 @@ lf_function *lf_dso_function(const lf_dso *dso, const char *symbol,
   if (known && found && info.dli_saddr == at &&
       (ELF64_ST_TYPE(found->st_info) == STT_OBJECT ||
        ELF64_ST_TYPE(found->st_info) == STT_TLS)) {
-    lf_buf_print(why, "'%s' of %s is a variable", symbol, dso->name);
+    lf_buf_print(why, "'%s' is a variable of %s", symbol, dso->name);
     return NULL;
   }
   return (lf_function *)at;
