@@ -41,19 +41,31 @@ lf_code *lfb_code_cached(lua_State *L, lfb_state *S, int idx) {
   return same ? S->slots[at].code : NULL;
 }
 
+/* The slot for the closure at 'idx'. May raise: before the code is ours. */
+static lfb_slot *reserve(lua_State *L, lfb_state *S, int idx) {
+  unsigned at = slot_of(lua_topointer(L, idx));
+  lua_pushvalue(L, idx);
+  lfb_push_ref(L, LFB_REF_SLOTS);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, at + 1);
+  lua_pop(L, 1);
+  return &S->slots[at];
+}
+
+static void fill(lfb_slot *slot, const void *closure, lf_code *code) {
+  if (slot->code)
+    lf_code_unref(slot->code);
+  *slot = (lfb_slot){code ? closure : NULL, code};
+}
+
 lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
   lf_code *code = lfb_code_cached(L, S, idx);
   if (code)
     return code;
   idx = lua_absindex(L, idx);
-  char label[LUA_IDSIZE + 32];
+  char label[LF_LABEL];
   label_of(L, idx, label, sizeof label);
-  const void *closure = lua_topointer(L, idx);
-  unsigned at = slot_of(closure);
-  lfb_push_ref(L, LFB_REF_SLOTS);
-  lua_pushvalue(L, idx);
-  lua_rawseti(L, -2, at + 1); /* may raise: before the code is ours */
-  lua_pop(L, 1);
+  lfb_slot *slot = reserve(L, S, idx);
   lf_buf_reset(&S->scratch);
   lua_pushvalue(L, idx);
   int err = lua_dump(L, write_dump, &S->scratch, 0);
@@ -61,12 +73,43 @@ lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
   if (err == 0)
     code = lf_code_get(S->scratch.data, S->scratch.len, label,
                        lfb_bytecode_globals);
-  if (S->slots[at].code)
-    lf_code_unref(S->slots[at].code);
-  S->slots[at] = (lfb_slot){code ? closure : NULL, code};
+  fill(slot, lua_topointer(L, idx), code);
   if (!code)
     luaL_error(L, "not enough memory");
   return code;
+}
+
+/* "function string.rep", of "string\0rep" */
+static void named_label(const char *name, size_t len, char *label,
+                        size_t size) {
+  size_t at = (size_t)snprintf(label, size, "function ");
+  size_t skip = len > 3 && memcmp(name, "_G", 3) == 0 ? 3 : 0;
+  for (size_t i = skip; i < len && at + 1 < size; i++)
+    label[at++] = name[i] ? name[i] : '.';
+  label[at] = '\0';
+}
+
+lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
+                           const char *name, size_t len) {
+  bool is_c = lua_iscfunction(L, idx);
+  lf_code *code = is_c ? lfb_code_cached(L, S, idx) : NULL;
+  if (code)
+    return lf_code_ref(code);
+  char label[LF_LABEL];
+  if (is_c)
+    named_label(name, len, label, sizeof label);
+  else
+    label_of(L, idx, label, sizeof label);
+  lfb_slot *slot = is_c ? reserve(L, S, idx) : NULL;
+  lf_buf_reset(&S->scratch);
+  if (lf_buf_put(&S->scratch, "\0", 1) == 0 && /* no bytecode begins so */
+      lf_buf_put(&S->scratch, label, strlen(label)) == 0)
+    code = lf_code_get(S->scratch.data, S->scratch.len, label, NULL);
+  if (slot)
+    fill(slot, lua_topointer(L, idx), code);
+  if (!code)
+    luaL_error(L, "not enough memory");
+  return slot ? lf_code_ref(code) : code;
 }
 
 void lfb_push_code(lua_State *L, const lf_code *code) {

@@ -12,7 +12,12 @@
  * the next call. Raises when out of memory. */
 lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx);
 
-/* The same if it is in the cache, else NULL. */
+/* What has the label of the function at 'idx', which travels by this name, and
+ * no code. A reference for the caller. Raises when out of memory. */
+lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
+                           const char *name, size_t len);
+
+/* The first one if it is in the cache, else NULL. */
 lf_code *lfb_code_cached(lua_State *L, lfb_state *S, int idx);
 
 /* Pushes a new closure of the code; its upvalues are nil but for _ENV, if it is

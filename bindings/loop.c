@@ -11,6 +11,7 @@
 #include "closure.h"
 #include "error.h"
 #include "executor.h"
+#include "names.h"
 #include "native.h"
 #include "native_task.h"
 #include "options.h"
@@ -126,13 +127,31 @@ static void push_first(lua_State *L, const lfb_loop *l) {
     lua_pushinteger(L, s->first);
 }
 
+/* What the function at 'fn', which has been packed, is called in messages: a
+ * reference, or NULL. */
+static lf_code *label_of(lua_State *L, lfb_state *S, int fn) {
+  lf_native *native = lfb_test_native(L, S, fn);
+  lf_code *code = NULL;
+  if (native)
+    return lf_code_ref(native->code);
+  if (!lua_isfunction(L, fn))
+    return NULL;
+  if (!lua_iscfunction(L, fn))
+    code = lfb_code_cached(L, S, fn);
+  if (!code && lfb_push_name(L, fn)) {
+    size_t len;
+    const char *name = lua_tolstring(L, -1, &len);
+    return lfb_code_of_named(L, S, fn, name, len);
+  }
+  return lf_code_ref(code ? code : lfb_code_of(L, S, fn));
+}
+
 /* The job: the function at 'fn', what to do with its results, the range. */
 static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
                        int fn, int combine, lfb_sink sink, const options *o) {
   int top = lua_gettop(L);
   const lfb_source *s = &l->source;
   lf_buf *setup = lfb_push_buf(L);
-  lf_code *code = NULL;
   lf_native *native = lfb_test_native(L, lfb_self(L), fn);
   lua_pushvalue(L, fn);
   lua_pushinteger(L, sink);
@@ -154,12 +173,11 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &label, NULL);
   if (label.wire)
     lfb_start_tell(lfb_self(L), label.wire);
-  if (native)
-    code = native->code;
-  else if (lua_isfunction(L, fn) && !lua_iscfunction(L, fn))
-    code = lfb_code_of(L, lfb_self(L), fn);
+  lf_code *code = label_of(L, lfb_self(L), fn);
   lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
                            o->unordered ? LF_UNORDERED : LF_ORDERED);
+  if (code)
+    lf_code_unref(code);
   if (!job)
     luaL_error(L, "not enough memory");
   if (native)

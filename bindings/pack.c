@@ -4,6 +4,7 @@
  * __lfut_pack. */
 #include "pack.h"
 
+#include "closure.h"
 #include "convert.h"
 #include "loan.h"
 #include "names.h"
@@ -78,6 +79,8 @@ bool lfb_pack_named(packer *P) {
   uint32_t n = (uint32_t)len;
   put(P, LFB_T_NAMED, &n, sizeof n);
   memcpy(room(P, len), name, len);
+  if (P->code && P->current == LFB_ROOT && lua_isfunction(P->L, -2))
+    *P->code = lfb_code_of_named(P->L, P->S, -2, name, len);
   lua_pop(P->L, 1);
   return true;
 }

@@ -10,14 +10,18 @@
 
 #include <stdatomic.h>
 
+enum {
+  LF_LABEL = 96
+}; /* bytes: the longest name that Lua gives a source fits */
+
 typedef struct lf_code {
   _Atomic size_t refs;
   struct lf_code *next; /* in its hash bucket; under the table's lock */
   uint64_t id;          /* never used again, so that a cache may keep it */
   size_t hash, len;
-  char label[64]; /* "function <script.lua:12>" */
-  void *notes;    /* what bindings found in the bytes, freed with them; of a
-                     library's description the library (native.h) */
+  char label[LF_LABEL]; /* "function <script.lua:12>" */
+  void *notes; /* what bindings found in the bytes, freed with them; of a
+                  library's description the library (native.h) */
   unsigned char bytes[];
 } lf_code;
 

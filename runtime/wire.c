@@ -428,7 +428,7 @@ static bool relocate(lf_end *end) {
 }
 
 static void learn(lf_end *end) {
-  char label[sizeof((lf_code *)0)->label];
+  char label[LF_LABEL];
   if (end->no_memory || end->body.len < sizeof label)
     return;
   memcpy(label, end->body.data, sizeof label);

@@ -507,6 +507,20 @@ function TestFunctions.test_fresh_classes_are_collected()
   end)
 end
 
+-- A loop over it does not change how it travels.
+function TestFunctions.test_a_module_s_function_is_the_worker_s_own()
+  package.preload["lfut_test_counter"] = function()
+    local n = 0
+    return { count = function() n = n + 1 return n end }
+  end
+  local counter = require "lfut_test_counter"
+  local exe <close> = support.Executor(1)
+  lu.assertEquals(exe:map(counter.count, lfut.range(2), { chunksize = 1 }):list(), { 1, 2, n = 2 })
+  lu.assertEquals(exe:submit(counter.count):result(), 3)
+  lu.assertEquals(counter.count(), 1)
+  package.preload["lfut_test_counter"], package.loaded["lfut_test_counter"] = nil, nil
+end
+
 local rc = support.run(TestFunctions)
 if rc ~= 0 then
   os.exit(rc)

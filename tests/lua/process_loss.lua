@@ -123,6 +123,22 @@ with_both("unpacking_a_result", function(method)
   support.works(exe)
 end)
 
+-- What a task is called in messages: a script with a long name, functions that
+-- travel by name.
+with_both("how_the_function_is_named", function(method)
+  local exe <close> = new(method)
+  local path = "/" .. ("long/"):rep(30) .. "script.lua"
+  local far = load("return function(die, way) die(way) end", "@" .. path)()
+  local e = exe:submit(far, die, "SIGKILL"):exception()
+  assert_lost(e, "SIGKILL")
+  lu.assertStrMatches(e.func, "function <%.%.%..*/long/script%.lua:1>")
+  assert_lost(exe:submit(os.execute, "kill -KILL $PPID; sleep 60"):exception(), "SIGKILL", "function os.execute")
+  assert_lost(exe:submit(pcall, die, "SIGKILL"):exception(), "SIGKILL", "function pcall")
+  local ok, lost = pcall(exe.for_each, exe, os.execute, { "kill -KILL $PPID; sleep 60" })
+  lu.assertFalse(ok)
+  assert_lost(lost, "SIGKILL", "function os.execute")
+end)
+
 with_both("an_error_of_a_dead_worker_is_one_s_own", function(method)
   local exe <close> = new(method)
   local f = exe:submit(die, "SIGKILL")
