@@ -278,11 +278,8 @@ static bool run_item(struct lf_vm *vm, loop *l) {
 
 static void run_items(struct lf_vm *vm, loop *l) {
   lf_chunk *c = l->chunk;
-  bool process = vm->S->wire != NULL;
-  lf_native_crash_quietly(process); /* the program knows what is run here */
   while (c->finished < c->count && !vm->interrupted && run_item(vm, l))
     continue;
-  lf_native_crash_quietly(false);
 }
 
 void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk) {

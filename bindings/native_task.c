@@ -401,8 +401,7 @@ struct lf_gate *lfb_pass(struct lf_vm *vm, struct lf_gate *gate) {
 }
 
 /* Makes the call. False: 'error' tells of its failure. In a worker process the
- * task has passed no gate, but there may be threads; and the program knows what
- * it runs, should it crash. */
+ * task has passed no gate, but there may be threads. */
 static bool make(struct lf_vm *vm, call *c, lfut_task *task, lf_cvalue *result,
                  lf_native_error *error) {
   bool process = vm->S->wire != NULL;
@@ -411,11 +410,7 @@ static bool make(struct lf_vm *vm, call *c, lfut_task *task, lf_cvalue *result,
     *error = (lf_native_error){.error_number = EINTR};
     return false;
   }
-  if (process)
-    lf_native_crash_quietly(true);
   bool ok = lf_native_call(c->native, c->args.values, task, result, error);
-  if (process)
-    lf_native_crash_quietly(false);
   if (gate)
     lf_gate_leave(gate);
   for (int i = 0; i < c->nouts; i++)

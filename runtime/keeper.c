@@ -254,24 +254,21 @@ static void read_template(lf_pool *p) {
 /* --- Ending --- */
 
 /* A worker that died before it was ready: what that means for the pool. */
-static char *died_starting(lf_pool *p, const lf_lost *lost) {
-  char text[200];
+static char *died_starting(lf_pool *p, const lf_lost *lost,
+                           const char *within) {
   lf_buf words;
+  char *text = NULL;
   lf_buf_init(&words, NULL, 0);
   bool by_hand = lost->signal == SIGKILL || lost->signal == SIGTERM ||
                  lost->signal == SIGINT || lost->signal == SIGHUP ||
                  lost->signal == SIGQUIT;
   if (by_hand && ++p->fleet->failures < FAILURES && !p->fleet->no_template)
     return NULL;
-  text[0] = '\0';
-  if (lf_lost_put(&words, lost, "starting") == 0)
-    snprintf(text, sizeof text, "%.*s", (int)(words.len - sizeof *lost),
-             (char *)words.data + sizeof *lost);
-  char *end = strstr(text, " while running starting");
-  if (end)
-    strcpy(end, " while starting");
+  if (lf_lost_put(&words, lost, NULL, within) == 0)
+    text =
+        lf_strndup((char *)words.data + sizeof *lost, words.len - sizeof *lost);
   lf_buf_fini(&words);
-  return lf_strndup(text, strlen(text));
+  return text ? text : lf_strndup("", 0);
 }
 
 /* Under the lock: what it had begun is lost, the rest goes back. */
@@ -295,19 +292,19 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
 }
 
 /* A task that was lost: a part of a loop tells it with the items. */
-static void lose(lf_task *t, const lf_lost *lost) {
+static void lose(lf_task *t, const lf_lost *lost, const char *within) {
   lf_chunk *c = t->chunk;
   if (c) {
     t->chunk = NULL;
     c->failed = true;
     c->finished = 0;
     c->error = LF_LOST;
-    (void)lf_lost_put(&c->why, lost, lf_task_label(t));
+    (void)lf_lost_put(&c->why, lost, lf_task_label(t), within);
     lf_job_done(t->job, c, 0);
     if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
       lf_task_end(t, LF_FINISHED);
   } else {
-    lf_task_lose(t, lost);
+    lf_task_lose(t, lost, within);
   }
   lf_task_unref(t);
 }
@@ -328,7 +325,10 @@ static lf_lost status_of(const lf_proc *c) {
 static void bury(lf_worker *w, lf_lost lost) {
   lf_pool *p = w->pool;
   lf_link tasks, *l;
+  char within[sizeof w->proc->region->crash];
   lf_list_init(&tasks);
+  snprintf(within, sizeof within, "%.*s", (int)sizeof within - 1,
+           w->proc->region->crash);
   if (w->proc->pidfd >= 0)
     unwatch(p->fleet, w->proc->pidfd);
   lf_fleet_pump(p); /* what it has said */
@@ -339,7 +339,7 @@ static void bury(lf_worker *w, lf_lost lost) {
   if (!c->ready) {
     p->fleet->starting--;
     if (!c->stopping)
-      broken = died_starting(p, &lost);
+      broken = died_starting(p, &lost, within);
   }
   lf_nested_forget(c);
   forget_worker(p, w);
@@ -349,7 +349,7 @@ static void bury(lf_worker *w, lf_lost lost) {
   pthread_mutex_unlock(&p->lock);
   proc_free(c);
   while ((l = lf_list_pop(&tasks)))
-    lose(lf_container_of(l, lf_task, link), &lost);
+    lose(lf_container_of(l, lf_task, link), &lost, within);
   if (broken)
     lf_pool_break(p, broken);
   lf_free(broken);

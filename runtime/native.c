@@ -76,8 +76,13 @@ static void give_lock(void) {
     pthread_mutex_unlock(&lock);
 }
 
+static void be_forked(void) {
+  lf_native_note_crash(NULL, 0);
+  give_lock();
+}
+
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, give_lock);
+  pthread_atfork(take_lock, give_lock, be_forked);
 }
 
 static bound *bound_of(const lf_native *n) {
@@ -172,10 +177,10 @@ static void bound_free(bound *b) {
 
 /* What stands for it in messages, also of other processes. */
 static lf_code *make_label(const lf_library *l, const lf_cfunc *f) {
-  char label[sizeof l->code->label];
+  char label[LF_LABEL];
   lf_buf bytes;
   lf_buf_init(&bytes, NULL, 0);
-  snprintf(label, sizeof label, "function %.30s of %.20s", f->name, l->name);
+  snprintf(label, sizeof label, "function %.50s of %.31s", f->name, l->name);
   lf_code *code = NULL;
   if (lf_buf_put(&bytes, MAGIC, 2) == 0 &&
       lf_buf_put(&bytes, label, strlen(label)) == 0)
@@ -884,11 +889,15 @@ void lf_native_explain(const lf_native *n, const lf_native_error *e,
 static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { DEADLY = sizeof deadly / sizeof deadly[0] };
 static struct sigaction former[DEADLY];
-static _Thread_local volatile bool quiet
-    __attribute__((tls_model("initial-exec")));
 
-void lf_native_crash_quietly(bool quietly) {
-  quiet = quietly;
+/* Where a worker process tells its program; else NULL. Set before its first
+ * task. */
+static char *crash_note;
+static size_t crash_note_size;
+
+void lf_native_note_crash(char *note, size_t size) {
+  crash_note = note;
+  crash_note_size = size;
 }
 
 static void say(const char *text) {
@@ -922,7 +931,10 @@ static void give_stack(void) {
  * what it would have done. */
 static void crashed(int sig, siginfo_t *info, void *context) {
   (void)context;
-  if (calling && !quiet) {
+  if (calling && crash_note) {
+    for (size_t i = 0; i + 1 < crash_note_size; i++)
+      crash_note[i] = i < LF_LABEL ? calling->code->label[i] : '\0';
+  } else if (calling) {
     say("lfut: SIG");
     say(sigabbrev_np(sig));
     say(" in ");

@@ -131,9 +131,9 @@ bool lf_native_call(const lf_native *native, const lf_cvalue *args,
 void lf_native_explain(const lf_native *native, const lf_native_error *error,
                        lf_buf *out);
 
-/* From now on nothing is said of a crash in a function in this thread, or
- * again; as in a worker process that runs a task of which its program knows the
- * function. */
-void lf_native_crash_quietly(bool quietly);
+/* In a worker process: when it crashes in a function, its label is left in the
+ * 'size' bytes at 'note', where the program finds it, and nothing is said. The
+ * processes forked from this one say it again. */
+void lf_native_note_crash(char *note, size_t size);
 
 #endif

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "fleet.h"
 #include "mem.h"
+#include "native.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -810,6 +811,7 @@ static _Noreturn void live(lf_remote *r) {
   prctl(PR_SET_NAME, name);
   lf_count_outside(&r->region->load);
   lf_pool_catch_interrupts();
+  lf_native_note_crash(r->region->crash, sizeof r->region->crash);
   lf_self = w;
   w->thread = pthread_self();
   int err = r->pool->o.ops->open(w, &w->vm, &why);

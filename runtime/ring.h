@@ -46,6 +46,8 @@ typedef struct {
   _Atomic uint64_t task_ns; /* what a task takes, smoothed, by the worker */
   uint32_t owner; /* of the worker's zones (arena.h), or 0; since it was made */
   char pad[12];
+  char crash[96]; /* the C function in which the worker has crashed, by its
+                     signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];
   lf_ring in, out; /* as the worker sees it */
 } lf_region;

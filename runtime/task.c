@@ -177,32 +177,32 @@ bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
   return true;
 }
 
-int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what) {
-  char text[200];
+int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
+                const char *within) {
+  char how[40], text[400];
   const char *name = lost->signal ? lf_signal_name(lost->signal) : NULL;
-  int n = snprintf(text, sizeof text, "worker %d ", (int)lost->pid);
-  size_t rest = sizeof text - (size_t)n;
-  char *at = text + n;
+  bool known = !within[0] || (what && strcmp(what, within) == 0);
   if (name)
-    snprintf(at, rest, "died of %s while running %s", name, what);
+    snprintf(how, sizeof how, "died of %s", name);
   else if (lost->signal)
-    snprintf(at, rest, "died of signal %d while running %s", (int)lost->signal,
-             what);
+    snprintf(how, sizeof how, "died of signal %d", (int)lost->signal);
   else
-    snprintf(at, rest, "exited with code %d while running %s",
-             (int)lost->exitcode, what);
+    snprintf(how, sizeof how, "exited with code %d", (int)lost->exitcode);
+  snprintf(text, sizeof text, "worker %d %s while %s%s%s%s%s", (int)lost->pid,
+           how, what ? "running " : "starting", what ? what : "",
+           known ? "" : " (in ", known ? "" : within, known ? "" : ")");
   lf_buf_reset(out);
   int err = lf_buf_put(out, lost, sizeof *lost);
   return err ? err : lf_buf_put(out, text, strlen(text));
 }
 
-bool lf_task_lose(lf_task *task, const lf_lost *lost) {
+bool lf_task_lose(lf_task *task, const lf_lost *lost, const char *within) {
   if (lf_task_state(task) == LF_PENDING)
     lf_task_start(task);
   if (lf_task_state(task) != LF_RUNNING)
     return false;
   task->error = LF_LOST;
-  (void)lf_lost_put(&task->data, lost, lf_task_label(task));
+  (void)lf_lost_put(&task->data, lost, lf_task_label(task), within);
   lf_task_end(task, LF_FAILED);
   return true;
 }

@@ -135,12 +135,15 @@ void lf_task_progress(lf_task *task, double *done, double *total);
 bool lf_task_fail(lf_task *task, lf_error error, const char *text);
 
 /* Fails a task that has been started, or starts it, with what has become of its
- * worker: the text is made of that and the task's label. False if it is done
- * already. */
-bool lf_task_lose(lf_task *task, const lf_lost *lost);
+ * worker: the text is made of that, the task's label, and the C function within
+ * which that was ("": none). False if it is done already. */
+bool lf_task_lose(lf_task *task, const lf_lost *lost, const char *within);
 
-/* The same for 'what' in general, as an LF_LOST's bytes. */
-int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what);
+/* The same for 'what' in general (NULL: it was starting), as an LF_LOST's
+ * bytes.
+ */
+int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
+                const char *within);
 
 /* "function <script.lua:12>", or "task". */
 const char *lf_task_label(const lf_task *task);

@@ -96,10 +96,31 @@ END
     exe:submit(bad.overlap, 0):result()
     exe:map(bad.overlap, { 0, 0 }):list()
     local e = exe:submit(function(bad) bad.crash 'SIGSEGV' end, bad):exception()
-    print(e.kind, e.signal)"
+    print(e.kind, e.signal, e.message)"
   [ "$status" = 0 ] || complain "status $status" "$stderr"
-  [ "$output" = $'WorkerLost\tSIGSEGV' ] || complain "$output"
-  [ "$stderr" = 'lfut: SIGSEGV in function crash of misbehave.so' ] ||
+  [[ $output =~ ^$'WorkerLost\tSIGSEGV\tworker '[0-9]+' died of SIGSEGV while running function <'.*'> (in function crash of misbehave.so)'$ ]] ||
+    complain "$output"
+  [ "$stderr" = '' ] || complain "$stderr"
+}
+
+@test "a crash in an initializer, and in a process that a worker has forked" {
+  needs_no_sanitizer
+  run --separate-stderr lfut -e "local lfut = require 'lfut'
+    local bad = lfut.plugin '$misbehave'
+    local exe <close> = lfut.ProcessPoolExecutor{ max_workers = 1,
+      initializer = function() bad.crash 'SIGABRT' end }
+    print(exe:submit(print):exception().message)
+    local other <close> = lfut.ProcessPoolExecutor(1)
+    print(other:submit(function()
+      local p = require 'lfut'.Process{ target = function() bad.crash 'SIGABRT' end }:start()
+      p:join()
+      return p.exitcode
+    end):result())"
+  [ "$status" = 0 ] || complain "status $status" "$stderr"
+  [[ ${lines[0]} =~ ^'worker '[0-9]+' died of SIGABRT while starting (in function crash of misbehave.so)'$ ]] ||
+    complain "$output"
+  [ "${lines[1]}" = -6 ] || complain "$output"
+  [ "$stderr" = 'lfut: SIGABRT in function crash of misbehave.so' ] ||
     complain "$stderr"
 }
 
