@@ -322,13 +322,14 @@ void lfb_convert(lua_State *L, lfb_state *S, const lf_native *n, int first,
          "%s: give the types of its further arguments first, as in "
          "lib.%s:types('int, double')",
          f->name, f->name);
-  if (count != f->nparams)
+  if (count < n->least || count > f->nparams)
     wrong_count(L, n, count);
   for (int i = 0; i < count; i++)
     if (f->params[i].type->kind == LF_C_POINTER)
       convert_reference(L, S, n, i, first + i, target, out);
     else
       convert_number(L, S, n, i, first + i, &out->values[i]);
+  lf_native_fill(n, count, out->values, out->lengths);
   lf_buf_init(&why, text, sizeof text);
   if (lf_native_check(n, out->values, out->lengths, &why))
     return;

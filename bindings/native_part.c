@@ -172,13 +172,14 @@ static bool to_argument(const plain *v, const lf_native *n, int i,
 /* The arguments of the chunk's i-th item. */
 static bool take_packed(loop *l, lfb_cargs *args) {
   int n = *l->at++;
-  if (n != l->native->proto->nparams)
+  if (n < l->native->least || n > l->native->proto->nparams)
     return false;
   for (int i = 0; i < n; i++) {
     plain v;
     if (!read_plain(&l->at, &v) || !to_argument(&v, l->native, i, args))
       return false;
   }
+  lf_native_fill(l->native, n, args->values, args->lengths);
   return true;
 }
 

@@ -92,7 +92,8 @@ typedef struct lfut_function {
   lfut_entry entry;
   uint32_t flags;
   const char *args
-      LFUT_OR_NULL; /* checks of lengths, "x:in[n] out:out[*m]", or NULL */
+      LFUT_OR_NULL; /* checks of lengths, "x:in[n] out:out[*m]", or NULL;
+                        "x:in[n?]" lets scripts leave out a last n */
   const char *error LFUT_OR_NULL; /* "nonzero", "negative", "null", "zero": a
                         return value that means failure; or NULL */
   const char *doc LFUT_OR_NULL;   /* a line for people, or NULL */

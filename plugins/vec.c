@@ -5,8 +5,9 @@
  *
  *   local vec = lfut.plugin("./vec.so")
  *   local x = lfut.Array("double", { 3, 4 })
- *   print(vec.norm(x, #x))                     --> 5.0
- *   print(exe:submit(vec.norm, x, #x):result()) --> 5.0 */
+ *   print(vec.norm(x))                          --> 5.0
+ *   print(exe:submit(vec.norm, x):result())     --> 5.0
+ *   print(vec.norm(x, 1))                       --> 3.0 */
 #include "lfut_plugin.h"
 
 #include <math.h>
@@ -43,28 +44,29 @@ static void axpy(double a, const double *x, double *y, size_t n) {
 
 /* The prototypes are text: lfut reads them as it reads those that scripts pass
  * to lfut.load. 'args' says how long the arrays have to be; lfut looks before
- * it calls, so that a wrong n is an error and not a crash. Nothing is shared
+ * it calls, so that a wrong n is an error and not a crash. With a question mark
+ * n may be left out, and is what x has. Nothing is shared
  * here but what the caller passes, hence LFUT_THREADSAFE. */
 static const lfut_function functions[] = {
     {.prototype = "double sum(const double *x, size_t n)",
      .entry = (lfut_entry)sum,
      .flags = LFUT_THREADSAFE | LFUT_IDEMPOTENT,
-     .args = "x:in[n]",
+     .args = "x:in[n?]",
      .doc = "the sum of the first n elements"},
     {.prototype = "double dot(const double *x, const double *y, size_t n)",
      .entry = (lfut_entry)dot,
      .flags = LFUT_THREADSAFE | LFUT_IDEMPOTENT,
-     .args = "x:in[n] y:in[n]",
+     .args = "x:in[n?] y:in[n]",
      .doc = "the scalar product"},
     {.prototype = "double norm(const double *x, size_t n)",
      .entry = (lfut_entry)norm,
      .flags = LFUT_THREADSAFE | LFUT_IDEMPOTENT,
-     .args = "x:in[n]",
+     .args = "x:in[n?]",
      .doc = "the length of a vector"},
     {.prototype = "void axpy(double a, const double *x, double *y, size_t n)",
      .entry = (lfut_entry)axpy,
      .flags = LFUT_THREADSAFE,
-     .args = "x:in[n] y:inout[n]",
+     .args = "x:in[n?] y:inout[n]",
      .doc = "adds a * x to y"},
 };
 

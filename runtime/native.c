@@ -37,6 +37,7 @@ typedef struct check {
   struct check *next;
   int param, nfactors;
   factor factors[FACTORS];
+  bool fills; /* the one factor, a parameter, may be left out */
 } check;
 
 typedef struct {
@@ -290,6 +291,7 @@ static bound *bind(lf_library *l, const lf_cfunc *f, int nfixed,
     return NULL;
   }
   b->plain = is_plain(f) && nfixed == f->nparams;
+  b->native.least = b->proto.nparams;
   l->functions[l->nfunctions++] = &b->native;
   return b;
 }
@@ -372,6 +374,13 @@ static bool read_factor(const lf_cfunc *f, const char **at, factor *out) {
   return stored ? t->kind == LF_C_POINTER && is_integer(t->to) : is_integer(t);
 }
 
+/* "n?]": such a length has to be able to hold all lengths. */
+static bool can_fill(const lf_cfunc *f, const check *c, const char *at) {
+  const factor *n = &c->factors[0];
+  return c->nfactors == 1 && n->kind == VALUE && strncmp(at, "?]", 2) == 0 &&
+         lf_ctype_size(f->params[n->number].type) == sizeof(size_t);
+}
+
 /* "src:in[n]" at '*at', which is moved behind it. */
 static bool read_check(const lf_cfunc *f, const char **at, check *out) {
   size_t len = span_name(*at);
@@ -387,11 +396,26 @@ static bool read_check(const lf_cfunc *f, const char **at, check *out) {
   bool good = direction > 0;
   while (good && out->nfactors < FACTORS) {
     good = read_factor(f, at, &out->factors[out->nfactors++]);
+    out->fills = good && can_fill(f, out, *at);
+    *at += out->fills;
     if (good && **at == ']')
       return ++*at, true;
     good = good && *(*at)++ == '*';
   }
   return false;
+}
+
+/* The check that says what to fill in for a parameter, or NULL. */
+static const check *filler_of(const bound *b, int param) {
+  const check *c = b->checks;
+  while (c && !(c->fills && c->factors[0].number == param))
+    c = c->next;
+  return c;
+}
+
+static void find_least(bound *b) {
+  while (b->native.least > 0 && filler_of(b, b->native.least - 1))
+    b->native.least--;
 }
 
 static int read_checks(bound *b, const char *value, lf_buf *why) {
@@ -413,6 +437,7 @@ static int read_checks(bound *b, const char *value, lf_buf *why) {
                  f->name, (int)strcspn(begin, " \t\n,"), begin);
     return LF_EBROKEN;
   }
+  find_least(b);
   return 0;
 }
 
@@ -564,21 +589,41 @@ static int bind_plugin_function(lf_library *l, size_t i, lfut_function from,
   return err;
 }
 
+/* The function that the prototype declares, as an earlier one has, or NULL. */
+static const char *declared_before(const lf_cdecl *d, const char *prototype) {
+  size_t head = strcspn(prototype, "(");
+  while (head > 0 && prototype[head - 1] == ' ')
+    head--;
+  for (size_t i = 0; i < d->nfunctions; i++) {
+    const char *name = d->functions[i].name;
+    size_t len = strlen(name);
+    if (len < head && memcmp(prototype + head - len, name, len) == 0 &&
+        span_name(prototype + head - len - 1) == 0)
+      return name;
+  }
+  return NULL;
+}
+
 /* There are not as many functions as prototypes: which is there twice, or is no
  * function? */
 static void explain_count(const lf_cdecl *d, const lfut_plugin *p,
                           lf_buf *why) {
   for (size_t i = 0; i < p->nfunctions; i++) {
     int line = (int)i + 2; /* the first one is not the plugin's */
+    const char *prototype = lf_plugin_function(p, i).prototype;
     size_t k = 0;
     while (k < d->nfunctions && d->functions[k].line != line)
       k++;
     bool last = k + 1 >= d->nfunctions || d->functions[k + 1].line != line;
     if (k < d->nfunctions && last)
       continue;
-    lf_buf_print(why, "'%s' is %s", lf_plugin_function(p, i).prototype,
-                 k < d->nfunctions ? "more than one function"
-                                   : "no function, or there twice");
+    const char *twin = declared_before(d, prototype);
+    if (k < d->nfunctions)
+      lf_buf_print(why, "'%s' is more than one function", prototype);
+    else if (twin)
+      lf_buf_print(why, "function '%s' is there twice", twin);
+    else
+      lf_buf_print(why, "'%s' is no function", prototype);
     return;
   }
 }
@@ -709,6 +754,14 @@ static uint64_t needed(const lf_cfunc *f, const check *c, const lf_cvalue *args,
       return UINT64_MAX;
   }
   return product;
+}
+
+void lf_native_fill(const lf_native *n, int count, lf_cvalue *args,
+                    const size_t *lengths) {
+  for (int i = count; i < n->proto->nparams; i++) {
+    int from = filler_of(bound_of(n), i)->param;
+    args[i].bits = args[from].p ? lengths[from] : 0;
+  }
 }
 
 bool lf_native_check(const lf_native *n, const lf_cvalue *args,

@@ -60,6 +60,7 @@ typedef struct lf_native {
   lf_threads threads;
   struct lf_gate *gate; /* that its calls pass one at a time; or NULL */
   lf_failure failure;
+  int least;       /* arguments; those behind can be filled in */
   bool checks;     /* lf_native_check has something to do */
   uint32_t flags;  /* of a plugin's: LFUT_IDEMPOTENT, ... */
   const char *doc; /* of a plugin's, or NULL */
@@ -113,6 +114,11 @@ lf_native *lf_library_find(const lf_library *library, const char *name);
 
 /* Its address, as an argument for a parameter that points to a function. */
 void *lf_native_entry(const lf_native *native);
+
+/* The arguments from 'count' on, at least native->least, become the lengths of
+ * the arrays that the option 'args' says. 'lengths': as below. */
+void lf_native_fill(const lf_native *native, int count, lf_cvalue *args,
+                    const size_t *lengths);
 
 /* Before a call: are what the pointers in 'args' point to as long as the
  * option 'args' says? 'lengths': of what each points to, in elements; SIZE_MAX:

@@ -41,6 +41,12 @@ function TestExamples.test_vectors()
     support.fails_like("", "argument 'x': needs 3 elements, has 2", function() local _ = fn(x, 3) end)
     support.fails_like("", "argument 'x': needs 3 elements, has 2", function() exe:submit(fn, x, 3) end)
   end
+  lu.assertEquals(each_way(exe, vec.norm, x), { { 5.0 }, { 5.0 }, { 5.0 }, { 5.0 } })
+  lu.assertEquals(each_way(exe, vec.dot, x, y), { { 199.0 }, { 199.0 }, { 199.0 }, { 199.0 } })
+  lu.assertEquals({ vec.sum(nil), vec.sum(Array("double", 0)) }, { 0.0, 0.0 })
+  support.fails("norm: 2 arguments expected, got 0 (x, n)", function() exe:submit(vec.norm) end)
+  support.fails("axpy: 4 arguments expected, got 2 (a, x, y, n)", function() exe:submit(vec.axpy, 1, x) end)
+  support.fails_like("", "argument 'y': needs 2 elements, has 1", function() exe:submit(vec.dot, x, y:slice(2)) end)
   support.fails_like("", "argument 'y': needs 2 elements, has 1", function() exe:submit(vec.dot, x, y:slice(2), 2) end)
   support.fails("axpy: argument 3 'y': the array is read-only",
     function() exe:submit(vec.axpy, 1, x, y:readonly(), 2) end)
@@ -59,6 +65,10 @@ function TestExamples.test_vectors_in_loops()
   end
   want.n = #parts
   lu.assertEquals(exe:map(vec.sum, lfut.zip(parts, lengths)):list(), want)
+  lu.assertEquals(exe:map(vec.sum, parts):list(), want)
+  lu.assertEquals(exe:map(vec.sum, parts, { protected = true, chunksize = 3 }):list().n, #parts)
+  local e = support.raised(function() exe:map(vec.sum, { parts[1], 5 }):list() end)
+  lu.assertEquals(e, "sum: argument 1 'x': double array expected, got number")
   local function add(a, b) return a + b end
   lu.assertEquals(exe:reduce(vec.sum, lfut.zip(parts, lengths), add, 0), 500500.0)
 end

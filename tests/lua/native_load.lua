@@ -108,10 +108,19 @@ function TestLoading.test_options_of_functions()
       { error = { ["same_" .. name] = "negative" } })
   end
   refused("option 'args': 'no_such' is not declared", { args = { no_such = "" } })
-  for text in ("s:in[q] s:in[n s:at[n] q:in[n] n:in[n] s:in[*n] s:in[] s s:in[n]n"):gmatch "%S+" do
+  for text in ("s:in[q] s:in[n s:at[n] q:in[n] n:in[n] s:in[*n] s:in[] s s:in[n]n s:in[2?] s:in[n*2?] s:in[?] s:in[n?"):gmatch "%S+" do
     refused(("option 'args': sum_bytes: '%s' is not understood ('name:in[n]', 'name:out[*m]' expected, " ..
       "by the names of its parameters)"):format(text), { args = { sum_bytes = text } })
   end
+end
+
+function TestLoading.test_lengths_that_may_be_left_out()
+  local lib = lfut.load(path, "int64_t sum_bytes(const uint8_t *s, size_t n);", { args = { sum_bytes = "s:in[n?]" } })
+  lu.assertEquals({ lib.sum_bytes("\1\0\2"), lib.sum_bytes(lfut.Array("int16", { 1, 2, 3 })) }, { 3, 6 })
+  lu.assertEquals({ lib.sum_bytes("\1\0\2", 2), lib.sum_bytes(nil) }, { 1, 0 })
+  support.fails("sum_bytes: argument 's': needs 4 elements, has 3", function() local _ = lib.sum_bytes("abc", 4) end)
+  support.fails("sum_bytes: 2 arguments expected, got 0 (s, n)", function() local _ = lib.sum_bytes() end)
+  support.fails("sum_bytes: 2 arguments expected, got 3 (s, n)", function() local _ = lib.sum_bytes("a", 1, 2) end)
 end
 
 function TestLoading.test_options_need_no_library_of_lua()
@@ -188,11 +197,11 @@ end
 
 function TestPlugins.test_prototypes()
   refused_with("bad_prototype", "plugin broken 2.3: cdef:", "unknown type name 'itn' (did you mean 'int'?)")
-  refused_with("two_prototypes", "plugin broken 2.3: ", "more than one function")
+  refused_with("two_prototypes", "plugin broken 2.3: 'int twice(", "' is more than one function")
 end
 
 function TestPlugins.test_a_function_that_is_there_twice()
-  refused_with("duplicate", "plugin broken 2.3: ", "good", "there twice")
+  refused("duplicate", "plugin broken 2.3: function 'good' is there twice")
 end
 
 -- Their further types could be given by nobody.

@@ -263,7 +263,7 @@ END
   needs_stock_lua
   run stock_lua -e "local lfut = require 'lfut'
     local m = lfut.load('m', 'double floor(double x);')
-    local vec = lfut.plugin '$builddir/plugins/.libs/vec.so'
+    local vec = lfut.plugin '$builddir/plugins/vec.so'
     for _, new in ipairs { lfut.ThreadPoolExecutor, lfut.ProcessPoolExecutor } do
       local exe <close> = new(1)
       print(exe:submit(m.floor, 2.5):result(),
