@@ -323,14 +323,22 @@ static void pack_native_call(lua_State *L, lfb_state *S, lf_native *native,
   task->gate = lfb_native_gate(native, pool);
 }
 
+/* Raises unless what is at 2 can be called. Returns it if it is native. */
+static lf_native *check_function(lua_State *L, lfb_state *S) {
+  lf_native *native = lfb_test_native(L, S, 2);
+  if (!native)
+    lfb_check_callable(L, 2);
+  return native;
+}
+
 /* Pushes a future for the call of what is at 2 with what follows: n values with
  * it. */
-static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {
+static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool,
+                          lf_native *native, int n) {
   lf_task **slot = lfb_new_future(L);
   lf_task *task = *slot = lf_task_new(pool);
   if (!task)
     luaL_error(L, "not enough memory");
-  lf_native *native = lfb_test_native(L, S, 2);
   if (native) {
     pack_native_call(L, S, native, task, n - 1);
     return task;
@@ -343,24 +351,20 @@ static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool, int n) {
   return task;
 }
 
-static lf_place place_of(lua_State *L, lfb_state *S) {
-  lf_native *native = lfb_test_native(L, S, 2);
-  return native ? lfb_native_place(native) : LF_NEAR;
-}
-
 /* exe:submit(fn, ...) */
 static int executor_submit(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
-  lfb_check_callable(L, 2);
+  lf_native *native = check_function(L, S);
   lfb_poll(L, S);
   lfb_check_accepts(L, exe->pool);
-  lf_task *task = push_call(L, S, exe->pool, lua_gettop(L) - 1);
+  lf_task *task = push_call(L, S, exe->pool, native, lua_gettop(L) - 1);
   if (lf_pool_in_caller(exe->pool)) {
     run_inline(L, S, exe, task);
     return 1;
   }
-  int err = lf_pool_submit(exe->pool, task, place_of(L, S));
+  lf_place place = native ? lfb_native_place(native) : LF_NEAR;
+  int err = lf_pool_submit(exe->pool, task, place);
   if (err)
     return lfb_raise_code(L, err, exe->pool);
   return 1;
@@ -370,8 +374,7 @@ static int executor_submit(lua_State *L) {
 static int executor_broadcast(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
-  lfb_check_callable(L, 2);
-  lf_native *native = lfb_test_native(L, S, 2);
+  lf_native *native = check_function(L, S);
   if (native && native->threads == LF_AFFINE)
     return luaL_error(L, "%s may only run in one worker (threads = 'affine')",
                       native->proto->name);
@@ -382,7 +385,7 @@ static int executor_broadcast(lua_State *L) {
   lf_task **tasks = lua_newuserdatauv(L, sizeof *tasks * (size_t)workers, 0);
   lua_createtable(L, workers, 0);
   for (int i = 0; i < workers; i++) {
-    tasks[i] = push_call(L, S, exe->pool, n);
+    tasks[i] = push_call(L, S, exe->pool, native, n);
     lua_rawseti(L, -2, i + 1);
   }
   if (lf_pool_in_caller(exe->pool)) {
