@@ -43,13 +43,18 @@ bool lfb_is_standard(lua_State *L, const char *name) {
   return same;
 }
 
+/* Has the object at the top a name? Stack: names table at 'names'. */
+static bool has_name(lua_State *L, int names) {
+  lua_pushvalue(L, -1);
+  bool has = lua_rawget(L, names) != LUA_TNIL;
+  lua_pop(L, 1);
+  return has;
+}
+
 /* Gives the object at the top the name (its first 'len' bytes) unless it has
  * one; stack: names table at 'names'. True if it had none. */
 static bool give_name(lua_State *L, int names, const char *name, size_t len) {
-  lua_pushvalue(L, -1);
-  bool fresh = lua_rawget(L, names) == LUA_TNIL;
-  lua_pop(L, 1);
-  if (!fresh)
+  if (has_name(L, names))
     return false;
   lua_pushvalue(L, -1);
   lua_pushlstring(L, name, len);
@@ -78,6 +83,8 @@ static void name_fields(lua_State *L, int names, int path, int depth) {
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING)
       continue;
+    if (depth == 1 && (!can_have_name(L, depth) || has_name(L, names)))
+      continue; /* before a name is made: most have one already */
     lua_pushvalue(L, path);
     lua_pushlstring(L, "\0", 1);
     lua_pushvalue(L, -4);
