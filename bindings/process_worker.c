@@ -142,23 +142,32 @@ static char *own_program(lua_State *L) {
                                           : NULL;
 }
 
-/* Beside the module, where it was built: .libs/lfut.so. */
-static char *built_program(void) {
+static bool ends_with(const char *text, const char *end) {
+  size_t n = strlen(text), m = strlen(end);
+  return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* Near the module: where it was built, .libs/lfut.so, or under the prefix with
+ * which both were installed, lib/lua/5.4/lfut.so. */
+static char *near_program(void) {
   Dl_info info;
-  char path[PATH_MAX], folder[PATH_MAX + 8];
+  char path[PATH_MAX], folder[PATH_MAX + 16];
   if (!dladdr((void *)(uintptr_t)luaopen_lfut, &info) ||
       !realpath(info.dli_fname, path))
     return NULL;
-  char *dir = dirname(path);
-  if (strcmp(dir + strlen(dir) - strlen("/.libs"), "/.libs") != 0)
+  const char *dir = dirname(path);
+  if (ends_with(dir, "/.libs"))
+    snprintf(folder, sizeof folder, "%s/..", dir);
+  else if (ends_with(dir, "/lib/lua/5.4"))
+    snprintf(folder, sizeof folder, "%s/../../../bin", dir);
+  else
     return NULL;
-  snprintf(folder, sizeof folder, "%s/..", dir);
   return if_program(folder, "lfut");
 }
 
 char *lfb_program_path(lua_State *L) {
   char *path = own_program(L);
-  path = path ? path : built_program();
+  path = path ? path : near_program();
   path = path ? path : if_program(LF_BINDIR, "lfut");
   if (!path)
     luaL_error(L,
