@@ -749,12 +749,15 @@ int lf_fleet_broadcast(lf_pool *p, lf_task **tasks) {
     return LF_EBROKEN;
   for (int n = count_hands(p); n < p->o.max_workers; n++)
     lf_keeper_start_worker(p, NULL);
-  int i = 0;
-  for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next) {
+  int fit = 0, i = 0;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    fit += is_fit(w);
+  if (fit < p->o.max_workers)
+    return LF_ENOMEM;
+  for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next)
     if (is_fit(w))
       pin(w, tasks[i++]);
-  }
-  return i < p->o.max_workers ? LF_ENOMEM : 0;
+  return 0;
 }
 
 /* --- A round --- */

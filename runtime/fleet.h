@@ -205,4 +205,8 @@ void lf_keeper_signal(lf_proc *proc, int sig);
  * is not running. */
 void lf_keeper_start_worker(lf_pool *pool, lf_worker *worker);
 
+/* Under the lock: none of those that it has not come to start is wanted any
+ * more. */
+void lf_keeper_start_none(lf_pool *pool);
+
 #endif

@@ -40,6 +40,23 @@ void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
   lf_fleet_kick(p);
 }
 
+/* Under the lock: the worker is not running any more, or never was. */
+static void forget_worker(lf_pool *p, lf_worker *w) {
+  if (w->mode != LEAVING)
+    p->live--;
+  w->mode = GONE;
+  p->threads--;
+}
+
+void lf_keeper_start_none(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if (w->mode != STARTING || w->proc)
+      continue;
+    p->fleet->starting--;
+    forget_worker(p, w);
+  }
+}
+
 void lf_keeper_signal(lf_proc *c, int sig) {
   if (sig == SIGURG)
     c->interrupt = true;
@@ -47,14 +64,6 @@ void lf_keeper_signal(lf_proc *c, int sig) {
     c->signal = sig;
   if (c->pidfd >= 0)
     syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
-}
-
-/* Under the lock: the worker is not running any more, or never was. */
-static void forget_worker(lf_pool *p, lf_worker *w) {
-  if (w->mode != LEAVING)
-    p->live--;
-  w->mode = GONE;
-  p->threads--;
 }
 
 /* Under the lock: workers cannot start; those who wait for one are told, unless
@@ -127,6 +136,10 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
            err ? ": " : "", err ? strerror(err) : "");
   pthread_mutex_lock(&p->lock);
   lf_proc *c = w->proc;
+  if (w->mode != STARTING) { /* nobody wants it any more */
+    pthread_mutex_unlock(&p->lock);
+    return;
+  }
   if (c) {
     take_all_back(p, c);
     lf_nested_forget(c);
@@ -190,8 +203,13 @@ static void start(lf_worker *w) {
   }
   int err = p->o.program ? greet(c) : 0;
   pthread_mutex_lock(&p->lock);
-  w->proc = c;
+  bool wanted = w->mode == STARTING; /* nobody has thought better of it */
+  w->proc = wanted ? c : NULL;
   pthread_mutex_unlock(&p->lock);
+  if (!wanted) {
+    proc_free(c);
+    return;
+  }
   err = err ? -ENOMEM : lf_launch(p, w->id, c->fd);
   if (err < 0)
     note_not_started(w, lf_launch_what(p), -err);

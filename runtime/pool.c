@@ -533,6 +533,8 @@ void lf_pool_catch_interrupts(void) {
 void lf_pool_kill(lf_pool *p, int sig) {
   lf_pool_shutdown(p, true);
   pthread_mutex_lock(&p->lock);
+  if (p->fleet)
+    lf_keeper_start_none(p);
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc && w->mode != GONE)
       lf_keeper_signal(w->proc, sig);

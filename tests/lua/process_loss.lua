@@ -633,6 +633,32 @@ end
 
 -- terminate_workers and kill_workers
 
+-- Wherever the workers are on their way: asked for, being forked, ready.
+with_both("killing_workers_that_are_starting", function(method)
+  for round = 1, 20 do
+    local exe = new(method, { max_workers = 4 })
+    local futures = {}
+    for i = 1, 4 do
+      futures[i] = exe:submit(echo, i)
+    end
+    if round % 4 == 0 then
+      futures[1]:result()
+    end
+    if round % 2 == 0 then
+      exe:kill_workers()
+    else
+      exe:terminate_workers()
+    end
+    for _, f in ipairs(futures) do
+      if not f:cancelled() and f:exception() then
+        support.is_error(f:exception(), "WorkerLost")
+      end
+    end
+    exe:shutdown()
+    lu.assertEquals(exe:stats().workers, 0)
+  end
+end)
+
 for name, signal in pairs { terminate_workers = "SIGTERM", kill_workers = "SIGKILL" } do
   with_both(name, function(method)
     local exe <close> = new(method, { max_workers = 2 })
