@@ -71,10 +71,12 @@ static int take_workers(lua_State *L, lfb_state *S, kind what) {
   int isint;
   lua_Integer n = lua_tointegerx(L, -1, &isint);
   if (!isint || lua_type(L, -1) != LUA_TNUMBER) {
-    if (lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) < 1)
-      n = 0;
-    else
-      return lfb_option_error(L, "max_workers", "integer");
+    bool number = lua_type(L, -1) == LUA_TNUMBER;
+    if (!number || !(lua_tonumber(L, -1) < 1))
+      return luaL_error(
+          L, "max_workers must be greater than 0 (integer expected, got %s)",
+          number ? luaL_tolstring(L, -1, NULL) : luaL_typename(L, -1));
+    n = 0;
   }
   if (n < 1)
     return luaL_error(L, "max_workers must be greater than 0");
