@@ -411,7 +411,7 @@ static void nonsense_is_refused(void **state) {
   lf_array_name bad[9];
   for (int i = 0; i < 9; i++)
     bad[i] = good;
-  bad[0].given = true; /* it is ours */
+  bad[0].type = UINT8_MAX;
   bad[1].type = LF_A_KINDS;
   bad[2].type = LF_A_INT8;
   bad[3].at = 0;
@@ -422,6 +422,31 @@ static void nonsense_is_refused(void **state) {
   bad[8].length = UINT64_MAX;
   for (int i = 0; i < 9; i++)
     assert_null(lf_array_find(&peer.giver, &bad[i]));
+  lf_array_unref(a);
+  await_body();
+  kill_child();
+}
+
+/* Who has an array from elsewhere may give it to whom it belongs: it is told at
+ * once that this was not needed. */
+static void what_is_known_is_declined(void **state) {
+  (void)state;
+  start(end_at_once);
+  lf_array *a = lf_array_new(LF_A_INT32, 100);
+  const lf_array_name name = {.at = a->at,
+                              .size = a->bytes,
+                              .length = a->length,
+                              .type = LF_A_INT32,
+                              .given = true};
+  lf_array *found = lf_array_find(&peer.giver, &name);
+  assert_ptr_equal(found, a);
+  lf_array_unref(found);
+  assert_int_equal(roused, 1);
+  lf_array *gone = lf_array_take_dropped(&peer.giver);
+  assert_int_equal(gone->at, a->at);
+  assert_int_equal(gone->names, 1);
+  assert_null(gone->next);
+  lf_array_put_dropped(&peer.giver, gone); /* freed with the peer */
   lf_array_unref(a);
   await_body();
   kill_child();
@@ -547,6 +572,7 @@ int main(void) {
       ARRAY(a_child_does_not_free_its_parent_s),
       ARRAY(names_that_were_not_sent_do_not_count),
       ARRAY(nonsense_is_refused),
+      ARRAY(what_is_known_is_declined),
       ARRAY(two_processes_agree),
       ARRAY(a_death_in_the_middle_loses_nothing),
   };

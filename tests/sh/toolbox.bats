@@ -56,9 +56,10 @@ interrupted() {
   for kind in ThreadPoolExecutor ProcessPoolExecutor; do
     rm -f ready
     start_script "local exe <close> = lfut.$kind(2)
-      local q, l = lfut.Queue(), lfut.Lock()
-      local f = exe:submit(function() l:acquire() ready() q:get() end)
-      exe:submit(function() l:acquire() end)
+      local q, l, here = lfut.Queue(), lfut.Lock(), lfut.Event()
+      local f = exe:submit(function() l:acquire() here:set() q:get() end)
+      here:wait()
+      exe:submit(function() ready() l:acquire() end)
       f:result()"
     interrupted
   done
