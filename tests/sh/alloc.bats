@@ -141,6 +141,29 @@ local function use(exe)
     end, a):result()
     check(a[1] == 5 and b == a:slice(2) and #c == 10, "an array")
   end)
+  try(function()
+    local q, d, l = lfut.Queue(3), lfut.Dict(), lfut.Lock()
+    q:put { 1, { 2 }, lfut.Array("int8", 3), l }
+    q:put(closure)
+    local n = exe:submit(function()
+      local t, f = q:get(60), q:get(60)
+      d:set("k", { t, f })
+      d:set(1, ("v"):rep(500))
+      return t[4]:with(function() return d:incr("n") + t[2][1] end)
+    end):result()
+    check(n == 3, "a queue")
+    check(d:get "k"[1][1] == 1 and #d:get(1) == 500, "a dictionary")
+    for k, v in pairs(d) do
+      check(d:get(k) ~= nil and v ~= nil, "an entry")
+    end
+    d:set("k", nil)
+    check(lfut.Barrier(1, function() factor = 2 end):wait() == 0, "a barrier")
+    for i = 1, 3 do
+      q:put(i)
+    end
+    q:close()
+    each(exe:map(double, q))
+  end)
   try(function() exe:submit(double, 1):cancel() end)
   try(function() check(exe:stats().queued >= 0, "stats") end)
 end
