@@ -3,6 +3,7 @@
  * See state.h. */
 #include "state.h"
 
+#include "../runtime/array.h"
 #include "../runtime/fork.h"
 #include "../runtime/mem.h"
 #include "callback.h"
@@ -66,6 +67,7 @@ static int state_gc(lua_State *L) {
   if (S->home)
     lfb_home_unref(S->home);
   S->home = NULL;
+  lf_array_sweep(); /* the last handles are gone */
   return 0;
 }
 
