@@ -3,6 +3,8 @@
  * See lib.h. */
 #include "lib.h"
 
+#include <string.h>
+
 #include "array.h"
 #include "completed.h"
 #include "convert.h"
@@ -85,6 +87,33 @@ static void set_constants(lua_State *L) {
   lua_setfield(L, -2, "_VERSION");
 }
 
+/* Pushes the methods of the class at the top, or something else. */
+static void push_methods(lua_State *L) {
+  lua_getfield(L, -1, "__index");
+  if (lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 2))
+    lua_remove(L, -2);
+}
+
+/* Methods are found in the module, so that they travel by name: what
+ * exe:submit(queue.put, queue, 1) sends is lfut._methods.Queue.put. */
+static void set_methods(lua_State *L, lfb_state *S) {
+  lua_newtable(L);
+  for (int class = 0; class < LFB_CLASSES; class ++) {
+    const char *name = S->class_names[class];
+    if (!name || strncmp(name, "lfut.", 5) != 0)
+      continue;
+    lfb_push_class(L, (lfb_class) class);
+    push_methods(L);
+    if (lua_istable(L, -1)) {
+      lua_setfield(L, -3, name + 5);
+      lua_pop(L, 1);
+    } else {
+      lua_pop(L, 2);
+    }
+  }
+  lua_setfield(L, -2, "_methods");
+}
+
 void lfb_lib_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg functions[] = {
       {"ThreadPoolExecutor", lfb_thread_pool_executor},
@@ -137,6 +166,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_helpers_open(L, S);
   lfb_pools_open(L);
   set_constants(L);
+  set_methods(L, S);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_insert(L, -2);
   lua_setfield(L, -2, "lfut");

@@ -125,6 +125,19 @@ function TestToolbox.test_an_event_for_all()
   lu.assertTrue(b:result())
 end
 
+-- Methods travel by name.
+function TestToolbox.test_methods_as_tasks()
+  local exe <close> = support.Executor(1)
+  local q = lfut.Queue()
+  exe:submit(q.put, q, { 5 }):result()
+  lu.assertEquals(exe:submit(q.get, q):result(), { 5 })
+  lu.assertEquals(exe:submit(q.qsize, q):result(), 0)
+  local v, a = lfut.Value("int32", 3), lfut.Array("int32", { 1, 2 })
+  lu.assertEquals(exe:submit(v.add, v, 4):result(), 3)
+  lu.assertEquals({ exe:submit(a.get, a):result() }, { 1, 2 })
+  lu.assertEquals(v:get(), 7)
+end
+
 -- --- Queues as sources ---
 
 function TestToolbox.test_map_over_a_queue()
