@@ -34,7 +34,7 @@ static _Atomic uint32_t ghosts; /* how many zones are */
  * swept; and what it had then. */
 static size_t unswept, swept;
 
-static void (*finis[LF_TYPES])(void *data); /* set before there are objects */
+static void (*_Atomic finis[LF_TYPES])(void *data);
 
 static const struct {
   const char *name;
@@ -241,8 +241,9 @@ static void free_wards(const lf_array *a) {
 /* The object's memory is this process's to free: what belongs to it, too. */
 static void end_object(lf_array *a) {
   lf_shared *object = a->data;
-  if (object->type < LF_TYPES && finis[object->type])
-    finis[object->type](object);
+  void (*fini)(void *) = object->type < LF_TYPES ? finis[object->type] : NULL;
+  if (fini)
+    fini(object);
   if (object->slabs)
     lf_slabs_free_of(a->at, a->at + a->bytes);
 }
