@@ -46,10 +46,10 @@ static void keep_action(lua_State *L, barrier *b) {
   lf_buf *values = lfb_push_buf(L), *tail = lfb_push_buf(L);
   lfb_pack(L, lfb_self(L), values, 2, 1, &label, NULL);
   lf_position at = lf_stream_begin(&b->b.shared), first = at;
-  if (!at || lf_record_make(&r, values, tail) != 0)
+  if (!at || lf_record_make(&b->b.shared, &r, values, tail) != 0)
     raise_memory(L);
   if (!lf_record_write(&b->b.shared, &at, &r, values, tail)) {
-    lf_record_undo(tail);
+    lf_record_undo(&b->b.shared, tail);
     raise_memory(L);
   }
   lf_record_keep(values);
@@ -60,9 +60,10 @@ static void keep_action(lua_State *L, barrier *b) {
 static void barrier_fini(void *object) {
   lf_record r;
   lf_buf values = {0}, tail = {0};
-  lf_position at = ((barrier *)object)->action;
+  barrier *b = object;
+  lf_position at = b->action;
   if (at && lf_record_read(&at, &r, &values, &tail) == 0)
-    lf_record_drop(&r, &tail, false);
+    lf_record_drop(&b->b.shared, &r, &tail, false);
   lf_buf_fini(&values);
   lf_buf_fini(&tail);
 }
@@ -105,12 +106,18 @@ static void push_action(lua_State *L, barrier *b) {
 
 /* --- Waiting --- */
 
-/* A party on its way through the barrier. */
+/* A party on its way through the barrier, which has a place at it from before
+ * it comes until it has gone: who is killed meanwhile is noticed. */
 typedef struct {
   lf_barrier *b;
   int index; /* -1: it has not been let in yet */
   uint32_t round;
+  bool acts; /* the last one has something to do before it passes */
 } party;
+
+static bool is_last(const party *p) {
+  return (uint32_t)p->index + 1 == p->b->parties;
+}
 
 static int look_at_barrier(void *arg) {
   party *p = arg;
@@ -119,14 +126,15 @@ static int look_at_barrier(void *arg) {
     if (err < 0)
       return err;
     p->index = err;
-    if ((uint32_t)p->index + 1 == p->b->parties)
-      return 0;
+    if (is_last(p))
+      return p->acts ? 0 : lf_barrier_pass(p->b, p->round);
   }
   return lf_barrier_look(p->b, p->round);
 }
 
-static void leave_barrier(void *arg) {
+static void leave_barrier(void *arg, int err) {
   party *p = arg;
+  (void)err;
   if (p->index >= 0)
     lf_barrier_leave(p->b, p->round);
 }
@@ -142,42 +150,42 @@ static int run_action(lua_State *L) {
   return 0;
 }
 
-/* The last one: runs the action, and lets all pass. */
-static void open_barrier(lua_State *L, const party *p) {
-  barrier *b = check_barrier(L);
-  if (b->action) {
-    lf_sleeper *s = lf_sleeper_new(&b->b.shared, 0); /* should it be killed */
-    lua_pushlightuserdata(L, lfb_self(L));
-    lua_pushcclosure(L, run_action, 1);
-    lua_pushvalue(L, 1);
-    bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
-    if (s)
-      lf_sleeper_end(s);
-    if (!ok) {
-      lf_barrier_leave(p->b, p->round);
-      lua_error(L);
-    }
-  }
-  if (lf_barrier_pass(p->b, p->round) != 0)
-    raise_broken(L);
+/* The last one runs the action, which is at the top with its argument, and lets
+ * all pass: 0, LF_EBROKEN, or LF_EAGAIN with an error at the top. */
+static int act(lua_State *L, party *p, lf_sleeper *place) {
+  bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  int err = ok ? lf_barrier_pass(p->b, p->round) : LF_EAGAIN;
+  if (!ok)
+    leave_barrier(p, err);
+  lf_sleeper_end(place);
+  return err;
 }
 
 /* wait([timeout]) -> 0 ... parties - 1 */
 static int barrier_wait(lua_State *L) {
-  party p = {.b = &check_barrier(L)->b, .index = -1};
+  barrier *b = check_barrier(L);
+  party p = {.b = &b->b, .index = -1, .acts = b->action != 0};
+  lf_sleeper *place = NULL;
   lfb_shared_wait what = {.object = &p.b->shared,
                           .kind = LF_WAITER,
                           .first = true,
                           .deadline = lfb_check_deadline(L, 2),
                           .look = look_at_barrier,
-                          .arg = &p};
-  int err = lfb_wait_shared(L, lfb_self(L), &what, leave_barrier);
-  if (err != 0) {
-    leave_barrier(&p);
+                          .give_up = leave_barrier,
+                          .arg = &p,
+                          .keep = p.acts ? &place : NULL};
+  lua_pushlightuserdata(L, lfb_self(L)); /* while an error harms nobody */
+  lua_pushcclosure(L, run_action, 1);
+  lua_pushvalue(L, 1);
+  int err = lfb_wait_shared(L, lfb_self(L), &what);
+  if (err == 0 && p.acts && is_last(&p))
+    err = act(L, &p, place);
+  else if (place)
+    lf_sleeper_end(place);
+  if (err == LF_EAGAIN)
+    return lua_error(L);
+  if (err)
     return raise_broken(L);
-  }
-  if ((uint32_t)p.index + 1 == p.b->parties)
-    open_barrier(L, &p);
   lua_pushinteger(L, p.index);
   return 1;
 }

@@ -12,6 +12,7 @@
 #include "shared.h"
 
 #include "../runtime/dict.h"
+#include "../runtime/mem.h"
 
 static const lfb_label key_label = {.what = "key", .where = "to a dictionary"};
 static const lfb_label value_label = {.what = "value",
@@ -26,7 +27,7 @@ static void dict_fini(void *object) {
 }
 
 int lfb_dict(lua_State *L) {
-  lf_dict_init(lfb_shared_new(L, LFB_DICT, sizeof(lf_dict))->object);
+  lfb_shared_new(L, LFB_DICT, sizeof(lf_dict));
   return 1;
 }
 
@@ -143,22 +144,24 @@ static int dict_len(lua_State *L) {
   return 1;
 }
 
-/* Upvalues: the state, all entries in a buffer, where the next one begins. */
+static void free_copy(void *copy) {
+  lf_dict_copy_fini(copy);
+  lf_free(copy);
+}
+
+/* Upvalues: the state, a box with all entries, the dictionary. */
 static int next_entry(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_box *box = lua_touserdata(L, lua_upvalueindex(2));
-  size_t at = (size_t)lua_tointeger(L, lua_upvalueindex(3));
   const unsigned char *key;
   lf_dict_value v = {.values = lfb_push_buf(L)};
-  int err = lf_dict_next(box->content, &at, &key, &v, lfb_bytecode_globals);
+  int err = lf_dict_copy_next(box->content, &key, &v, lfb_bytecode_globals);
   if (err == LF_ENOMEM)
     return luaL_error(L, "not enough memory");
   if (err) {
     lua_pushnil(L);
     return 1;
   }
-  lua_pushinteger(L, (lua_Integer)at);
-  lua_replace(L, lua_upvalueindex(3));
   lfb_unpack(L, S, &key, NULL);
   push_value(L, S, &v);
   return 2;
@@ -167,11 +170,13 @@ static int next_entry(lua_State *L) {
 /* pairs() -> iterator of keys and values as they are now, in no order */
 static int dict_pairs(lua_State *L) {
   lf_dict *d = check_dict(L);
+  lua_settop(L, 1);
   lua_pushlightuserdata(L, lfb_self(L));
-  lf_buf *all = lfb_push_buf(L);
-  if (lf_dict_copy(d, all) != 0)
+  lfb_box *box = lfb_push_box(L, free_copy);
+  lf_dict_copy *copy = box->content = lf_zalloc(sizeof *copy);
+  if (!copy || lf_dict_copy_init(copy, d) != 0)
     return luaL_error(L, "not enough memory");
-  lua_pushinteger(L, 0);
+  lua_pushvalue(L, 1);
   lua_pushcclosure(L, next_entry, 3);
   return 1;
 }

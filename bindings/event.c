@@ -39,8 +39,8 @@ static int event_wait(lua_State *L) {
                           .deadline = lfb_check_deadline(L, 2),
                           .look = look_at_event,
                           .arg = e};
-  bool set = look_at_event(e) == 0 ||
-             lfb_wait_shared(L, lfb_self(L), &what, NULL) == 0;
+  bool set =
+      look_at_event(e) == 0 || lfb_wait_shared(L, lfb_self(L), &what) == 0;
   lua_pushboolean(L, set);
   return 1;
 }

@@ -49,6 +49,7 @@ static uint64_t count_items(lua_State *L, bool *star) {
   lfb_source s;
   lfb_source_open(L, 3, &s);
   uint64_t n = s.total;
+  s.waits = true; /* a queue: until it is closed */
   if (!s.known) {
     n = read_items(L, &s, *star);
     *star = true;

@@ -37,7 +37,7 @@ static bool await_lock(lua_State *L, locking *l, int64_t deadline) {
                           .deadline = deadline,
                           .look = look_at_lock,
                           .arg = l};
-  return lfb_wait_shared(L, lfb_self(L), &what, NULL) == 0;
+  return lfb_wait_shared(L, lfb_self(L), &what) == 0;
 }
 
 static int raise_own(lua_State *L) {
@@ -160,7 +160,7 @@ static bool await_semaphore(lua_State *L, lf_semaphore *s, int64_t deadline) {
                           .deadline = deadline,
                           .look = look_at_semaphore,
                           .arg = s};
-  return lfb_wait_shared(L, lfb_self(L), &what, NULL) == 0;
+  return lfb_wait_shared(L, lfb_self(L), &what) == 0;
 }
 
 /* Either kind. */
@@ -281,9 +281,9 @@ static int give_lock_away(void *arg) {
 
 /* Interrupted: has the lock, as who catches the error expects, if it is free.
  */
-static void take_lock_back(void *arg) {
+static void take_lock_back(void *arg, int err) {
   conditional *c = arg;
-  if (c->released)
+  if (err == LF_EINTR && c->released)
     look_at_lock(&c->lock);
 }
 
@@ -306,8 +306,9 @@ static bool await_notice(lua_State *L, int64_t deadline) {
                           .once = true,
                           .deadline = deadline,
                           .look = give_lock_away,
+                          .give_up = take_lock_back,
                           .arg = &c};
-  int err = lfb_wait_shared(L, lfb_self(L), &what, take_lock_back);
+  int err = lfb_wait_shared(L, lfb_self(L), &what);
   await_lock(L, &c.lock, LF_FOREVER);
   return err == 0;
 }

@@ -26,8 +26,6 @@ enum {
                                   who so begin while others are still packed */
 };
 
-/* User values. */
-
 typedef struct {
   uint64_t chunksize, buffersize;
   bool unordered, protected, has_seed;
@@ -336,8 +334,10 @@ void lfb_loop_supply_rest(lua_State *L, lfb_loop *l, int self) {
     l->pulled = l->source.total;
     lf_job_supply(l->job, NULL, l->pulled);
   }
+  bool queue = l->source.kind == LFB_ITEMS;
+  l->source.waits = true;
   while (!lfb_loop_is_supplied(l))
-    pull(L, l, self, BLOCK);
+    pull(L, l, self, queue ? 1 : BLOCK);
 }
 
 /* How many items may be pulled now. */
@@ -356,7 +356,8 @@ static uint64_t room(lfb_loop *l) {
 void lfb_loop_supply(lua_State *L, lfb_loop *l, int self) {
   if (all_pulled(l))
     return;
-  bool first = l->pulled == 0 && l->consumed == 0;
+  bool first = !l->begun;
+  l->begun = true;
   if (l->source.at_call && !l->buffersize && first) {
     while (!all_pulled(l))
       pull(L, l, self, BLOCK);
@@ -520,7 +521,8 @@ static bool wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing) {
                           .deadline = l->deadline,
                           .look = look_for_item,
                           .arg = q};
-  lfb_wait_shared(L, S, &what, NULL);
+  lfb_wait_shared(L, S, &what);
+  lf_call(&q->shared, LF_GETTER, 1); /* the look has taken nothing */
   return false;
 }
 

@@ -113,7 +113,7 @@ static int put(lua_State *L, int64_t deadline) {
                           .deadline = deadline,
                           .look = try_put,
                           .arg = &t};
-  err = err == LF_EAGAIN ? lfb_wait_shared(L, S, &what, NULL) : err;
+  err = err == LF_EAGAIN ? lfb_wait_shared(L, S, &what) : err;
   return err ? lfb_queue_raise(L, err, "Full") : 0;
 }
 
@@ -160,7 +160,7 @@ int lfb_queue_take(lua_State *L, lf_queue *q, int64_t deadline) {
                           .deadline = deadline,
                           .look = try_get,
                           .arg = &t};
-  int err = lfb_wait_shared(L, S, &what, NULL);
+  int err = lfb_wait_shared(L, S, &what);
   if (err == 0)
     push_value(L, S, values);
   lua_remove(L, err ? -1 : -2);
@@ -253,7 +253,7 @@ static int queue_join(lua_State *L) {
                           .deadline = lfb_check_deadline(L, 2),
                           .look = look_for_rest,
                           .arg = q};
-  int err = lfb_wait_shared(L, lfb_self(L), &what, NULL);
+  int err = lfb_wait_shared(L, lfb_self(L), &what);
   lua_pushboolean(L, err == 0);
   return 1;
 }

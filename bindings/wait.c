@@ -3,6 +3,7 @@
  * See wait.h. */
 #include "wait.h"
 
+#include "../runtime/array.h"
 #include "../runtime/gate.h"
 #include "../runtime/mem.h"
 #include "../runtime/remote.h"
@@ -317,6 +318,7 @@ static int sleep_on(lua_State *L, lfb_state *S, sleeper *s, lf_worker *w,
 static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lf_worker *w = lf_worker_self();
   lfb_run *r = S->vm ? S->vm->current : NULL;
+  lf_array_sweep(); /* there is time */
   begin_wait(L, r, what);
   if (run_awaited(w, what)) {
     lfb_end_wait(r);
@@ -385,15 +387,33 @@ static bool callbacks_are_run(lua_State *L, lfb_state *S) {
   return lua_pcall(L, 1, 0, 0) == LUA_OK;
 }
 
-enum { ERROR_ON_TOP = -1000 }; /* not one of the runtime's codes */
+/* Runs a task of this worker that was parked and became ready: it may be the
+ * one that has what is waited for, and nobody else can. */
+static bool resume_ready(lf_worker *w) {
+  if (!w || lf_stack_left() < LFB_STACK)
+    return false;
+  lf_run *ready = lf_worker_ready(w);
+  if (ready)
+    lfb_vmops.resume(lf_worker_vm(w), ready);
+  return ready != NULL;
+}
+
+/* Not of the runtime's codes. */
+enum { ERROR_ON_TOP = -1000, NO_PLACE };
+
+static int sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
+                    int64_t deadline) {
+  if (w)
+    return lf_sleep(s, lf_worker_parker(w), deadline);
+  return lf_host_sleep(&S->home->host, s, deadline);
+}
 
 /* Looks and sleeps; LF_EINTR: interrupted. */
 static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
                           const lfb_shared_wait *what, sleeper *job) {
+  lf_worker *w = lf_worker_self();
   for (;;) {
-    if (what->once && lf_sleeper_called(s))
-      return 0;
-    if (atomic_load(&job->fired))
+    if ((what->once && lf_sleeper_called(s)) || atomic_load(&job->fired))
       return 0;
     if (!what->once)
       lf_sleeper_rearm(s);
@@ -404,19 +424,18 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
       return LF_EINTR;
     if (!callbacks_are_run(L, S))
       return ERROR_ON_TOP;
-    int64_t until = S->vm ? LF_FOREVER : lf_after(LOOK_AGAIN);
+    if (resume_ready(w))
+      continue;
+    int64_t until = w ? lf_worker_deadline(w) : lf_after(LOOK_AGAIN);
     until = until < what->deadline ? until : what->deadline;
-    if (lf_sleep(s, job->parker, until) == LF_ETIMEOUT &&
-        until == what->deadline)
+    if (sleep_at(S, s, w, until) == LF_ETIMEOUT && until == what->deadline)
       return what->look(what->arg) == 0 ? 0 : LF_ETIMEOUT;
   }
 }
 
-/* The stay at the object. */
-static int stay(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
-  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
-  if (!s)
-    return LF_ENOMEM;
+/* The same, being told of the loop's news. */
+static int look_for_both(lua_State *L, lfb_state *S, lf_sleeper *s,
+                         const lfb_shared_wait *what) {
   lf_worker *w = lf_worker_self();
   sleeper job = {.waker = {sleeper_wake}};
   job.parker = w ? lf_worker_parker(w) : &S->home->parker;
@@ -426,16 +445,28 @@ static int stay(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   int err = look_and_sleep(L, S, s, what, &job);
   if (what->job)
     unwatch_asleep(&job, &news);
-  bool called = lf_sleeper_end(s);
-  if (called && what->once && err == LF_ETIMEOUT)
-    return 0;
-  if (called && err != 0) /* it was for one who takes it */
+  return err;
+}
+
+/* The stay at the object. Each look may have been one of several that a call
+ * was for: others are to look, too, so that none is lost. */
+static int stay(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
+  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
+  if (!s)
+    return NO_PLACE;
+  int err = look_for_both(L, S, s, what);
+  if (what->once && err == LF_ETIMEOUT && lf_sleeper_called(s))
+    err = 0;
+  if (err && what->give_up)
+    what->give_up(what->arg, err == ERROR_ON_TOP ? LF_EINTR : err);
+  if (err == 0 && what->keep)
+    *what->keep = s;
+  else if (lf_sleeper_end(s) ? !what->once || err : err == LF_EFOREIGN)
     lf_call(what->object, what->kind, 1);
   return err;
 }
 
-int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
-                    void (*broken_off)(void *arg)) {
+int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   lfb_poll(L, S);
   bool at_once = !what->once && !what->first;
   int err = at_once ? what->look(what->arg) : LF_EAGAIN;
@@ -445,11 +476,10 @@ int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
     return err;
   if (S->vm && S->vm->closing)
     luaL_error(L, "cannot wait in a worker that closes");
+  lf_array_sweep(); /* there is time */
   err = stay(L, S, what);
-  if (err == LF_ENOMEM)
+  if (err == NO_PLACE)
     luaL_error(L, "too many threads wait");
-  if ((err == LF_EINTR || err == ERROR_ON_TOP) && broken_off)
-    broken_off(what->arg);
   if (err == LF_EINTR)
     raise_interrupted(L, S);
   if (err == ERROR_ON_TOP)

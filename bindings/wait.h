@@ -54,20 +54,22 @@ void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
 typedef struct {
   lf_shared *object;
   uint32_t kind;
-  bool once;  /* being called is what is waited for: the wait ends with it */
-  bool first; /* to be known to wait before the first look; implied by 'once' */
+  bool once;   /* being called is what is waited for: the wait ends with it */
+  bool first;  /* to have a place before the first look; implied by 'once' */
   lf_job *job; /* not NULL: news of this loop end the wait, too (0) */
   int64_t deadline;
   /* Looks for it: 0, LF_EAGAIN, or an error. */
   int (*look)(void *arg);
+  /* May be NULL: the wait is in vain, while the place is still held. */
+  void (*give_up)(void *arg, int err);
   void *arg;
+  lf_sleeper **keep; /* not NULL: with 0, the place is left to the caller */
 } lfb_shared_wait;
 
 /* Waits, occupying the worker, while 'look' says LF_EAGAIN; returns what it
- * says then, 0 also when called once, or LF_ETIMEOUT. Raises "interrupted!",
- * after having called 'broken_off' (may be NULL) with the same argument. */
-int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
-                    void (*broken_off)(void *arg));
+ * says then, 0 also when called once, or LF_ETIMEOUT. Raises "interrupted!"
+ * (LF_EINTR for 'give_up'). */
+int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 
 /* Waits until no done-callback is left; for the end of the program. */
 void lfb_wait_callbacks(lua_State *L, lfb_state *S);

@@ -7,9 +7,12 @@
 #include "mem.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -34,10 +37,10 @@ typedef struct {
   _Atomic uint32_t zones[LF_ZONES]; /* owner, or 0 */
   _Atomic uint32_t top;             /* no owner above has been in use */
   _Atomic uint32_t parents[OWNERS]; /* by whom it was started; 0: unused */
-  _Atomic uint16_t lives[OWNERS];   /* how often the number was given */
+  _Atomic uint16_t lives[OWNERS]; /* how often one with the number has ended */
+  _Atomic int pids[OWNERS];
   _Alignas(64) unsigned char board[LF_BOARD];
   _Alignas(64) unsigned char ledger[LF_LEDGER];
-  lf_latch latch; /* the ledger */
 } head;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
@@ -87,8 +90,13 @@ static uint64_t largest(void) {
   return most;
 }
 
-/* Under the lock. */
-static bool map(int fd, uint64_t bytes) {
+static void make_head(head *t, uint64_t zone) {
+  for (uint32_t i = 0; i * zone < sizeof *t; i++)
+    atomic_store(&t->zones[i], HEAD);
+}
+
+/* Under the lock; 'new': its head is to be made. */
+static bool map(int fd, uint64_t bytes, bool new) {
   void *p = mmap(NULL, bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, fd, 0);
   if (p == MAP_FAILED)
     return false;
@@ -102,16 +110,11 @@ static bool map(int fd, uint64_t bytes) {
   zone_size = bytes / LF_ZONES;
   zone_shift = __builtin_ctzll(zone_size);
   page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+  if (new)
+    make_head(p, zone_size);
   lf_parkers_from(p);
   atomic_store_explicit(&base, p, memory_order_release);
   return true;
-}
-
-static void make_head(void) {
-  head *t = table();
-  lf_latch_init(&t->latch);
-  for (uint32_t i = 0; i * zone_size < sizeof *t; i++)
-    atomic_store(&t->zones[i], HEAD);
 }
 
 /* Under the lock: the largest that can be had. */
@@ -126,10 +129,9 @@ static bool create(void) {
   bool made = false;
   for (uint64_t bytes = MOST; fd >= 0 && bytes >= LEAST && !made; bytes /= 2)
     made = bytes <= largest() && ftruncate(fd, (off_t)bytes) == 0 &&
-           map(fd, bytes);
+           map(fd, bytes, true);
   if (made) {
     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    make_head();
   } else if (fd >= 0) {
     close(fd);
   }
@@ -151,7 +153,7 @@ int lf_arena_adopt(int fd) {
   take_lock();
   bool good = fstat(fd, &s) == 0 && (uint64_t)s.st_size >= LEAST &&
               fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
-              map(fd, (uint64_t)s.st_size);
+              map(fd, (uint64_t)s.st_size, false);
   refused = !good;
   give_lock();
   return good ? 0 : LF_ENOMEM;
@@ -177,8 +179,7 @@ void *lf_arena_board(void) {
   return table()->board;
 }
 
-void *lf_arena_ledger(lf_latch **latch) {
-  *latch = &table()->latch;
+void *lf_arena_ledger(void) {
   return table()->ledger;
 }
 
@@ -230,7 +231,6 @@ static uint32_t new_owner(uint32_t parent) {
     if (atomic_load_explicit(&t->parents[i], memory_order_relaxed) != 0 ||
         !atomic_compare_exchange_strong(&t->parents[i], &unused, parent))
       continue;
-    atomic_fetch_add(&t->lives[i], 1);
     uint32_t top = atomic_load(&t->top);
     while (top < i && !atomic_compare_exchange_weak(&t->top, &top, i))
       continue;
@@ -245,6 +245,8 @@ uint32_t lf_owner_self(void) {
     return (uint32_t)now;
   uint32_t new = new_owner(NOBODY);
   uint64_t mine = (uint64_t)lf_generation << 32 | new;
+  if (new)
+    atomic_store(&table()->pids[new], getpid());
   if (atomic_compare_exchange_strong(&own, &now, mine))
     return new;
   atomic_store(&table()->parents[new], 0); /* another thread was faster */
@@ -257,6 +259,8 @@ uint32_t lf_owner_new(void) {
 }
 
 void lf_owner_be(uint32_t owner) {
+  if (owner)
+    atomic_store(&table()->pids[owner], getpid());
   atomic_store(&own, (uint64_t)lf_generation << 32 | owner);
 }
 
@@ -268,6 +272,34 @@ uint32_t lf_process(void) {
   return owner << 15 | (atomic_load(&table()->lives[owner]) & 0x7fff);
 }
 
+/* The owner whose number it is, if that one has not been buried; else 0. */
+static uint32_t owner_of(uint32_t process) {
+  head *t = table();
+  uint32_t owner = process >> 15;
+  bool same = owner < OWNERS && atomic_load(&t->parents[owner]) != 0 &&
+              (atomic_load(&t->lives[owner]) & 0x7fff) == (process & 0x7fff);
+  return same ? owner : 0;
+}
+
+/* By /proc: a process that has ended and not been waited for is there, too. */
+bool lf_process_is_gone(uint32_t process) {
+  char path[40], state = 'X';
+  uint32_t owner = owner_of(process);
+  int pid = owner ? atomic_load(&table()->pids[owner]) : 0;
+  if (!owner || !pid)
+    return !owner;
+  if (kill(pid, 0) != 0 && errno == ESRCH)
+    return true;
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  FILE *f = fopen(path, "re");
+  if (!f)
+    return false;
+  if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+    state = '?';
+  fclose(f);
+  return state == 'Z' || state == 'X';
+}
+
 uint64_t lf_holder_new(void) {
   static _Atomic uint32_t last;
   uint64_t process = lf_process();
@@ -275,10 +307,7 @@ uint64_t lf_holder_new(void) {
 }
 
 bool lf_holder_lives(uint64_t holder) {
-  head *t = table();
-  uint64_t owner = holder >> 47, life = holder >> 32 & 0x7fff;
-  return owner < OWNERS && atomic_load(&t->parents[owner]) != 0 &&
-         (atomic_load(&t->lives[owner]) & 0x7fff) == life;
+  return owner_of((uint32_t)(holder >> 32)) != 0;
 }
 
 bool lf_owner_descends(uint32_t owner, uint32_t from) {
@@ -303,6 +332,14 @@ static void forget_owners(uint32_t dead) {
     if (atomic_load(&t->parents[i]) == dead)
       atomic_store(&t->parents[i], 0);
   atomic_store(&t->parents[dead], 0);
+}
+
+void lf_owner_end(uint32_t dead) {
+  head *t = table();
+  uint32_t top = atomic_load(&t->top);
+  for (uint32_t i = 1; i <= top; i++)
+    if (lf_owner_descends(i, dead))
+      atomic_fetch_add(&t->lives[i], 1);
 }
 
 uint32_t lf_owner_bury(uint32_t dead, uint16_t zones[LF_ZONES]) {

@@ -8,8 +8,8 @@
  * looks through all of its memory (valgrind does) brings a terabyte into being.
  *
  * It is divided into zones. A process owns those that it has claimed, by
- * compare-and-swap in a table at the beginning; no lock lies in the arena, and
- * who is killed leaves it usable. What is in a zone is its owner's business
+ * compare-and-swap in a table at the beginning, so who is killed leaves it
+ * usable. What is in a zone is its owner's business
  * (heap.h). Who starts a process gives it a number under which it owns zones,
  * and inherits them when it has ended.
  *
@@ -17,12 +17,12 @@
 #ifndef LF_ARENA_H
 #define LF_ARENA_H
 
-#include "latch.h"
+#include "base.h"
 
 enum {
   LF_ZONES = 4096,
-  LF_BOARD = 1 << 21,           /* bytes of the board */
-  LF_LEDGER = (1 << 20) + 4096, /* bytes of the ledger */
+  LF_BOARD = 1 << 21,  /* bytes of the board */
+  LF_LEDGER = 1 << 22, /* bytes of the ledger */
 };
 
 /* Makes it, if there is none. 0 or LF_ENOMEM; once that was the answer, it
@@ -42,10 +42,10 @@ uint64_t lf_zone_size(void);
 /* The memory at an offset. */
 void *lf_arena_at(uint64_t offset);
 
-/* LF_BOARD bytes (sleeper.h) and LF_LEDGER bytes with a latch (guest.h), zero
- * at first, that every process may always touch. */
+/* LF_BOARD bytes (sleeper.h) and LF_LEDGER bytes (guest.h), zero at first, that
+ * every process may always touch. */
 void *lf_arena_board(void);
-void *lf_arena_ledger(lf_latch **latch);
+void *lf_arena_ledger(void);
 
 /* Lets this process touch the zones in which the bytes lie. False: the system
  * refuses. */
@@ -93,6 +93,10 @@ uint32_t lf_owner_self(void);
  * 32768 lives of its number as an owner). 0: there are too many. */
 uint32_t lf_process(void);
 
+/* Has the process with such a number ended, whether it has been buried or not?
+ * Asks the system. */
+bool lf_process_is_gone(uint32_t process);
+
 /* A number, not 0, for something in this process that may hold something that
  * is shared: no two are the same in all processes. 0: there are too many. */
 uint64_t lf_holder_new(void);
@@ -100,8 +104,11 @@ uint64_t lf_holder_new(void);
 /* Is the holder's process known not to have ended? */
 bool lf_holder_lives(uint64_t holder);
 
-/* The process with the number (not 0) has ended, and so have those that it had
- * started: their zones are the caller's now. Returns how many, and which. */
+/* The process with the number (not 0), and those come from it, have ended: what
+ * they hold is known as abandoned from now on. */
+void lf_owner_end(uint32_t owner);
+
+/* After that: their zones are the caller's now. Returns how many, and which. */
 uint32_t lf_owner_bury(uint32_t owner, uint16_t zones[LF_ZONES]);
 
 #endif

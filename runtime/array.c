@@ -15,6 +15,8 @@
 
 #include <pthread.h>
 
+enum { LARGE = 64 << 10 }; /* bytes: worth a look at what can go */
+
 #define GOING UINT32_MAX /* a ward: whoever sees it first frees the zone */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
@@ -29,10 +31,12 @@ static _Atomic uint64_t epochs; /* forks so far */
 static _Atomic uint32_t wards[LF_ZONES];
 static _Atomic bool haunted[LF_ZONES];
 static _Atomic uint32_t ghosts; /* how many zones are */
+static atomic_bool kept;        /* a hint: there is something to sweep */
 
 /* Under the lock: what has come into limbo, or gone otherwise, since it was
  * swept; and what it had then. */
 static size_t unswept, swept;
+static uint64_t unswept_bytes, swept_bytes;
 
 static void (*_Atomic finis[LF_TYPES])(void *data);
 
@@ -136,7 +140,13 @@ lf_array *lf_array_new(lf_element type, size_t length) {
   if (length > SIZE_MAX / 2 / lf_element_size(type) || lf_arena_open() != 0)
     return NULL;
   lf_array *a = object_new(type, length);
+  if (a && a->bytes >= LARGE)
+    lf_array_sweep();
   lf_extent *x = a ? lf_heap_take(a->bytes) : NULL;
+  if (a && !x) { /* there may be some that can go */
+    lf_array_sweep();
+    x = lf_heap_take(a->bytes);
+  }
   int err = LF_ENOMEM;
   if (x) {
     a->extent = x;
@@ -224,6 +234,7 @@ static void free_zone(uint32_t zone) {
   if (lf_guest_in(zone)) {
     if (!atomic_exchange(&haunted[zone], true))
       atomic_fetch_add(&ghosts, 1);
+    atomic_store(&kept, true);
     return;
   }
   lf_slabs_free_of(at, at + lf_zone_size());
@@ -282,13 +293,15 @@ static void unref_last(lf_array *a) {
   if (last && !foreign && must_stay(a, UINT64_MAX)) {
     a->death = epochs;
     lf_list_add(&limbo, &a->limbo);
+    atomic_store(&kept, true);
     last = false;
   }
   bool dropped = a->giver && !foreign;
   if (last)
     forget(a);
   bool some = !lf_list_empty(&limbo) || atomic_load(&ghosts) > 0;
-  bool due = some && ++unswept > swept;
+  unswept_bytes += a->extent && !a->base ? a->bytes : 0;
+  bool due = some && (++unswept > swept || unswept_bytes > swept_bytes);
   give_lock();
   if (last)
     finish(a, dropped);
@@ -331,10 +344,12 @@ static void sweep_limbo(void) {
   lf_list_init(&gone);
   take_lock();
   unswept = swept = 0;
+  unswept_bytes = swept_bytes = 0;
   for (l = limbo.next; l != &limbo; l = next) {
     lf_array *a = lf_container_of(l, lf_array, limbo);
     next = l->next;
     swept++;
+    swept_bytes += a->bytes;
     if (must_stay(a, a->death))
       continue;
     lf_list_del(l);
@@ -352,11 +367,13 @@ static void sweep_limbo(void) {
 }
 
 void lf_array_sweep(void) {
+  if (!atomic_load_explicit(&kept, memory_order_relaxed))
+    return;
+  sweep();
   take_lock();
   bool some = !lf_list_empty(&limbo) || atomic_load(&ghosts) > 0;
+  atomic_store(&kept, some);
   give_lock();
-  if (some)
-    sweep();
 }
 
 static void sweep(void) {
@@ -517,10 +534,19 @@ lf_array_name lf_array_describe(lf_array *a) {
                          .readonly = a->readonly};
 }
 
-bool lf_array_deposit(lf_array *a, lf_array_name *name) {
+static uint64_t offset_of(const lf_shared *object) {
+  return (uint64_t)((const char *)object - (const char *)lf_arena_at(0));
+}
+
+bool lf_array_pin(const lf_array_name *name, const lf_shared *object) {
+  return lf_guest_add(name->at, offset_of(object));
+}
+
+bool lf_array_deposit(lf_array *a, const lf_shared *object,
+                      lf_array_name *name) {
   *name = lf_array_describe(a);
   atomic_store(&lf_array_root(a)->named, true);
-  return lf_guest_add(name->at, LF_GUEST_ITEM);
+  return lf_array_pin(name, object);
 }
 
 /* Under the lock: the root, which the ledger has. */
@@ -545,8 +571,8 @@ lf_array *lf_array_collect(const lf_array_name *n) {
   return root ? view_of(root, n) : NULL;
 }
 
-void lf_array_discard(const lf_array_name *n) {
-  lf_guest_del(n->at, LF_GUEST_ITEM);
+void lf_array_discard(const lf_array_name *n, const lf_shared *object) {
+  lf_guest_del(n->at, offset_of(object));
 }
 
 lf_array *lf_array_take_dropped(lf_giver *giver) {
@@ -583,6 +609,7 @@ void lf_array_bury(lf_giver *giver, uint32_t owner) {
   uint16_t zones[LF_ZONES];
   uint32_t n = 0, empty = 0;
   if (owner) {
+    lf_owner_end(owner);
     lf_sleepers_bury(owner);
     lf_guests_bury(owner);
   }

@@ -147,16 +147,20 @@ lf_array *lf_array_find(lf_giver *giver, const lf_array_name *name);
 
 /* --- For record.c: items in shared memory that refer to an array --- */
 
-/* What an item is to say of it, which has a reference from now on. False: there
- * are too many. */
-bool lf_array_deposit(lf_array *array, lf_array_name *name);
+/* What an item of the object is to say of it, which has a reference from now
+ * on. False: there are too many. */
+bool lf_array_deposit(lf_array *array, const lf_shared *object,
+                      lf_array_name *name);
+
+/* The same for a copy of the item. */
+bool lf_array_pin(const lf_array_name *name, const lf_shared *object);
 
 /* The array of an item, with a reference, or NULL: no memory. The item keeps
  * its own. */
 lf_array *lf_array_collect(const lf_array_name *name);
 
 /* The item has none any more. */
-void lf_array_discard(const lf_array_name *name);
+void lf_array_discard(const lf_array_name *name, const lf_shared *object);
 
 /* --- The rest of what peer.c needs --- */
 

@@ -26,10 +26,6 @@ static uint64_t size_of(const entry *e) {
   return (n + 7) / 8 * 8;
 }
 
-void lf_dict_init(lf_dict *d) {
-  lf_latch_init(&d->latch);
-}
-
 /* --- Slots --- */
 
 static uint64_t per_slab(void) {
@@ -285,7 +281,7 @@ static bool prepare(lf_dict *d, lf_dict_state *s) {
 }
 
 /* What the entry refers to has its reference no more. */
-static void drop_entry(uint64_t slot) {
+static void drop_entry(lf_dict *d, uint64_t slot) {
   lf_buf tail = {0};
   entry e = read_entry(slot);
   lf_position at = position_of(slot);
@@ -293,7 +289,7 @@ static void drop_entry(uint64_t slot) {
     return;
   lf_stream_read(&at, NULL, sizeof e + e.key + e.record.body);
   if (read_to(&at, &tail, e.record.tail) == 0)
-    lf_record_drop(&e.record, &tail, false);
+    lf_record_drop(&d->shared, &e.record, &tail, false);
   lf_buf_fini(&tail);
 }
 
@@ -304,12 +300,13 @@ static int store(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
   lf_position at = s->tail, before = s->tail;
   entry e = {.kind = v->kind, .key = (uint32_t)key->len, .bits = v->bits};
   bool packed = v->kind == LF_D_PACKED;
-  int err = packed ? lf_record_make(&e.record, v->values, &tail) : 0;
+  int err =
+      packed ? lf_record_make(&d->shared, &e.record, v->values, &tail) : 0;
   if (err == 0 && !write_entry(d, s, &e, key->data,
                                packed ? v->values->data : NULL, tail.data))
     err = LF_ENOMEM;
   if (err)
-    lf_record_undo(&tail);
+    lf_record_undo(&d->shared, &tail);
   lf_buf_fini(&tail);
   if (err) {
     s->tail = before;
@@ -327,7 +324,7 @@ static int store(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
   commit(d, s);
   *slot = hash >> TAG << TAG | at;
   if (old)
-    drop_entry(old);
+    drop_entry(d, old);
   return 0;
 }
 
@@ -339,7 +336,7 @@ static void remove_at(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot) {
   s->live -= size_of(&e);
   s->stale += size_of(&e);
   commit(d, s);
-  drop_entry(was);
+  drop_entry(d, was);
 }
 
 /* The word of a number's entry. */
@@ -435,12 +432,15 @@ int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *v,
     lf_stream_read(&at, NULL, e.key);
     err = read_to(&at, v->values, e.record.body);
     err = err ? err : read_to(&at, &tail, e.record.tail);
+    err = err ? err : lf_record_pin(&d->shared, &tail);
   }
   end(d);
   v->kind = (lf_dict_kind)e.kind;
   v->bits = e.bits;
-  if (err == 0)
+  if (err == 0) {
     err = lf_record_open(v->values, &tail, annotate);
+    lf_record_undo(&d->shared, &tail);
+  }
   lf_buf_fini(&tail);
   return err;
 }
@@ -451,37 +451,70 @@ uint64_t lf_dict_count(lf_dict *d) {
   return s.count;
 }
 
-int lf_dict_copy(lf_dict *d, lf_buf *out) {
+/* What the entry in the copy refers to, borrowed. */
+static lf_buf tail_of(const unsigned char *from, const entry *e) {
+  size_t at = sizeof *e + e->key + e->record.body;
+  return (lf_buf){.data = (unsigned char *)from + at, .len = e->record.tail};
+}
+
+/* Copies the entry in the slot, and holds what it refers to. */
+static int copy_slot(lf_dict *d, uint64_t slot, lf_buf *out) {
+  size_t before = out->len;
+  lf_position at = position_of(slot);
+  entry e = read_entry(slot);
+  if (read_to(&at, out, size_of(&e)) != 0)
+    return LF_ENOMEM;
+  lf_buf tail = tail_of(out->data + before, &e);
+  int err = lf_record_pin(&d->shared, &tail);
+  if (err)
+    lf_buf_cut(out, before);
+  return err;
+}
+
+int lf_dict_copy_init(lf_dict_copy *c, lf_dict *d) {
   int err = 0;
+  c->dict = d;
   lf_dict_state s = begin(d);
-  for (uint64_t i = 0; i < s.slots && err == 0; i++) {
-    lf_position at = position_of(*slot_at(&s, i));
-    if (at <= STALE)
-      continue;
-    entry e = read_entry(at);
-    err = read_to(&at, out, size_of(&e));
-  }
+  for (uint64_t i = 0; i < s.slots && err == 0; i++)
+    if (position_of(*slot_at(&s, i)) > STALE)
+      err = copy_slot(d, *slot_at(&s, i), &c->bytes);
   end(d);
   return err;
 }
 
-int lf_dict_next(const lf_buf *copy, size_t *at, const unsigned char **key,
-                 lf_dict_value *v,
-                 void *(*annotate)(const void *bytes, size_t len)) {
+/* Moves behind the next entry, and returns where that begins. */
+static const unsigned char *take_entry(lf_dict_copy *c, entry *e) {
+  const unsigned char *from = c->bytes.data + c->at;
+  memcpy(e, from, sizeof *e);
+  c->at += size_of(e);
+  return from;
+}
+
+void lf_dict_copy_fini(lf_dict_copy *c) {
+  while (c->at < c->bytes.len) {
+    entry e;
+    const unsigned char *from = take_entry(c, &e);
+    lf_buf tail = tail_of(from, &e);
+    lf_record_undo(&c->dict->shared, &tail);
+  }
+  lf_buf_fini(&c->bytes);
+}
+
+int lf_dict_copy_next(lf_dict_copy *c, const unsigned char **key,
+                      lf_dict_value *v,
+                      void *(*annotate)(const void *bytes, size_t len)) {
   entry e;
-  if (*at >= copy->len)
+  if (c->at >= c->bytes.len)
     return LF_EAGAIN;
-  const unsigned char *from = copy->data + *at;
-  memcpy(&e, from, sizeof e);
-  *at += size_of(&e);
+  const unsigned char *from = take_entry(c, &e);
+  lf_buf tail = tail_of(from, &e);
   *key = from + sizeof e;
   v->kind = (lf_dict_kind)e.kind;
   v->bits = e.bits;
-  if (lf_buf_put(v->values, *key + e.key, e.record.body) != 0)
-    return LF_ENOMEM;
-  lf_buf tail = {.data = (unsigned char *)*key + e.key + e.record.body,
-                 .len = e.record.tail};
-  return lf_record_open(v->values, &tail, annotate);
+  int err = lf_buf_put(v->values, *key + e.key, e.record.body);
+  err = err ? err : lf_record_open(v->values, &tail, annotate);
+  lf_record_undo(&c->dict->shared, &tail);
+  return err;
 }
 
 void lf_dict_fini(lf_dict *d) {
@@ -489,5 +522,5 @@ void lf_dict_fini(lf_dict *d) {
   end(d);
   for (uint64_t i = 0; i < s.slots; i++)
     if (position_of(*slot_at(&s, i)) > STALE)
-      drop_entry(*slot_at(&s, i));
+      drop_entry(d, *slot_at(&s, i));
 }

@@ -22,7 +22,7 @@ typedef struct {
   uint64_t live, stale;  /* bytes */
 } lf_dict_state;
 
-/* In the arena. */
+/* In the arena; it begins as zeroes. */
 typedef struct {
   lf_shared shared;
   lf_latch latch; /* the next ones */
@@ -38,9 +38,6 @@ typedef struct {
   uint64_t bits;  /* of a number */
   lf_buf *values; /* else; without references to objects of one process */
 } lf_dict_value;
-
-/* In memory that reads zero. */
-void lf_dict_init(lf_dict *d);
 
 /* What its entries refer to has their references no more. Its slabs are freed
  * with the object (array.h). */
@@ -60,14 +57,21 @@ int lf_dict_add(lf_dict *d, const lf_buf *key, lf_dict_value *value);
 
 uint64_t lf_dict_count(lf_dict *d);
 
-/* Appends all entries as they are at one moment; to be read with
- * lf_dict_next. */
-int lf_dict_copy(lf_dict *d, lf_buf *out);
+/* All entries as they are at one moment. */
+typedef struct {
+  lf_dict *dict; /* which has to outlive it */
+  lf_buf bytes;
+  size_t at; /* the next one */
+} lf_dict_copy;
 
-/* The entry at '*at', which is moved behind it; the key's bytes are in 'copy'.
- * LF_EAGAIN: it was the last one; LF_ENOMEM. */
-int lf_dict_next(const lf_buf *copy, size_t *at, const unsigned char **key,
-                 lf_dict_value *value,
-                 void *(*annotate)(const void *bytes, size_t len));
+/* Fills it, which is zero at first; LF_ENOMEM: it is to be ended, too. */
+int lf_dict_copy_init(lf_dict_copy *copy, lf_dict *d);
+void lf_dict_copy_fini(lf_dict_copy *copy);
+
+/* The next entry; the key's bytes are in 'copy'. LF_EAGAIN: there is none;
+ * LF_ENOMEM. */
+int lf_dict_copy_next(lf_dict_copy *copy, const unsigned char **key,
+                      lf_dict_value *value,
+                      void *(*annotate)(const void *bytes, size_t len));
 
 #endif

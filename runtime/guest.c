@@ -1,138 +1,170 @@
 /* SPDX-License-Identifier: MIT
  *
  * See guest.h. The ledger is a hash table with linear probing, of a fixed size,
- * by the root alone: so all entries of a root stand near each other. */
+ * by the root alone: so all entries of a root stand near each other. There are
+ * two, of which one counts: when it is full of what was, what is goes into the
+ * other (in one step, at the end). */
 #include "guest.h"
 
 #include "arena.h"
+#include "latch.h"
 
-#include <stdatomic.h>
+#include <string.h>
 
 typedef struct {
-  _Atomic uint64_t at; /* 0: never used; FORMER: used once */
-  uint32_t owner;      /* a process's number; 0: an item */
-  uint32_t count;
+  uint64_t at; /* 0: never used; FORMER: used once; set last */
+  uint64_t who;
+  uint64_t count;
 } entry;
-
-typedef struct {
-  uint32_t used, live; /* entries that are not empty; that count something */
-  entry entries[];
-} ledger;
 
 enum {
   FORMER = 1,
-  ENTRIES = LF_LIMIT(1 << 16, 1 << 10),
+  ENTRIES = LF_LIMIT(80000, 512),
   MOST = ENTRIES / 4 * 3,
 };
 
-_Static_assert(sizeof(ledger) + ENTRIES * sizeof(entry) <= LF_LEDGER,
-               "the ledger is too large");
+typedef struct {
+  uint64_t used; /* entries that are not empty */
+  entry entries[ENTRIES];
+} table;
 
-static ledger *begin(void) {
-  lf_latch *latch;
-  ledger *l = lf_arena_ledger(&latch);
-  lf_latch_take(latch); /* each change leaves it right */
-  return l;
+typedef struct {
+  lf_latch latch;
+  _Atomic uint32_t current;
+  table tables[2];
+} ledger;
+
+_Static_assert(sizeof(ledger) <= LF_LEDGER, "the ledger is too large");
+
+/* A process's number, so marked, or the offset of an object. */
+#define PROCESS ((uint64_t)1 << 63)
+
+static table *current(ledger *l) {
+  return &l->tables[atomic_load_explicit(&l->current, memory_order_relaxed)];
+}
+
+static table *begin(void) {
+  ledger *l = lf_arena_ledger();
+  lf_latch_take(&l->latch); /* each change leaves it right */
+  return current(l);
 }
 
 static void end(void) {
-  lf_latch *latch;
-  lf_arena_ledger(&latch);
-  lf_latch_give(latch);
+  ledger *l = lf_arena_ledger();
+  lf_latch_give(&l->latch);
+}
+
+static uint64_t who_is(uint64_t whose) {
+  return whose == LF_GUEST_HERE ? PROCESS | lf_owner_self() : whose;
 }
 
 static uint32_t start(uint64_t at) {
   return (uint32_t)((at >> 6) * 0x9e3779b97f4a7c15u >> 40) % ENTRIES;
 }
 
-/* The entry, or NULL; in '*free' the first place where it could be. */
-static entry *find(ledger *l, uint64_t at, uint32_t owner, entry **free) {
-  entry *room = NULL;
-  for (uint32_t i = start(at);; i = (i + 1) % ENTRIES) {
-    entry *e = &l->entries[i];
-    if (e->at == at && e->owner == owner)
+/* The entry, or NULL; in '*room' the first place where it could be. */
+static entry *find(table *t, uint64_t at, uint64_t who, entry **room) {
+  *room = NULL;
+  uint32_t i = start(at);
+  for (uint32_t n = 0; n < ENTRIES; n++, i = (i + 1) % ENTRIES) {
+    entry *e = &t->entries[i];
+    if (e->at == at && e->who == who)
       return e;
-    if (e->at <= FORMER && !room)
-      room = e;
+    if (e->at <= FORMER && !*room)
+      *room = e;
     if (e->at == 0)
       break;
   }
-  if (free)
-    *free = room;
   return NULL;
 }
 
-static uint32_t owner_of(lf_guest whose) {
-  return whose == LF_GUEST_HERE ? lf_owner_self() : 0;
+static void set(table *t, entry *e, uint64_t at, uint64_t who, uint64_t count) {
+  t->used += e->at == 0;
+  e->who = who;
+  e->count = count;
+  atomic_signal_fence(memory_order_seq_cst); /* a death is seen in order */
+  e->at = at;
 }
 
-bool lf_guest_add(uint64_t at, lf_guest whose) {
-  entry *room = NULL;
-  uint32_t owner = owner_of(whose);
-  ledger *l = begin();
-  entry *e = find(l, at, owner, &room);
-  bool fits = e || (room && (room->at == FORMER || l->used < MOST));
-  if (e) {
-    e->count++;
-  } else if (fits) {
-    l->used += room->at == 0;
-    l->live++;
-    room->owner = owner;
-    room->count = 1;
-    room->at = at;
+/* The other table, with all that counts, instead of the full one. */
+static table *renew(void) {
+  ledger *l = lf_arena_ledger();
+  table *old = current(l), *new = &l->tables[old == &l->tables[0]];
+  memset(new, 0, sizeof *new);
+  for (uint32_t i = 0; i < ENTRIES; i++) {
+    const entry *e = &old->entries[i];
+    entry *room;
+    if (e->at > FORMER && !find(new, e->at, e->who, &room))
+      set(new, room, e->at, e->who, e->count);
   }
+  atomic_store(&l->current, (uint32_t)(new - l->tables));
+  return new;
+}
+
+bool lf_guest_add(uint64_t at, uint64_t whose) {
+  uint64_t who = who_is(whose);
+  entry *room;
+  table *t = begin();
+  entry *e = find(t, at, who, &room);
+  if (!e && t->used >= MOST) {
+    t = renew();
+    find(t, at, who, &room);
+  }
+  bool fits = e || (room && t->used < MOST);
+  if (e)
+    e->count++;
+  else if (fits)
+    set(t, room, at, who, 1);
   end();
   return fits;
 }
 
-/* The entry counts nothing any more. */
-static void forget(ledger *l, entry *e) {
-  e->at = FORMER;
-  if (l->live > 0 && --l->live > 0)
-    return;
-  for (uint32_t i = 0; i < ENTRIES; i++) /* all are of the past */
-    if (l->entries[i].at > FORMER)
-      return; /* a killed one has miscounted */
-  for (uint32_t i = 0; i < ENTRIES; i++)
-    l->entries[i].at = 0;
-  l->used = 0;
+void lf_guest_del(uint64_t at, uint64_t whose) {
+  entry *room;
+  table *t = begin();
+  entry *e = find(t, at, who_is(whose), &room);
+  if (e && --e->count == 0)
+    e->at = FORMER;
+  end();
 }
 
-void lf_guest_del(uint64_t at, lf_guest whose) {
-  uint32_t owner = owner_of(whose);
-  ledger *l = begin();
-  entry *e = find(l, at, owner, NULL);
-  if (e && --e->count == 0)
-    forget(l, e);
-  end();
+static bool has_any(const table *t, uint64_t at) {
+  for (uint32_t i = start(at); t->entries[i].at != 0; i = (i + 1) % ENTRIES)
+    if (t->entries[i].at == at)
+      return true;
+  return false;
 }
 
 bool lf_guest_at(uint64_t at) {
-  bool found = false;
-  ledger *l = begin();
-  for (uint32_t i = start(at); l->entries[i].at != 0 && !found;
-       i = (i + 1) % ENTRIES)
-    found = l->entries[i].at == at;
+  table *t = begin();
+  bool any = has_any(t, at);
   end();
-  return found;
+  return any;
 }
 
 bool lf_guest_in(uint32_t zone) {
-  bool found = false;
-  ledger *l = begin();
-  for (uint32_t i = 0; l->used > 0 && i < ENTRIES && !found; i++)
-    found =
-        l->entries[i].at > FORMER && l->entries[i].at / lf_zone_size() == zone;
+  uint64_t from = zone * lf_zone_size(), to = from + lf_zone_size();
+  bool any = false;
+  table *t = begin();
+  for (uint32_t i = 0; t->used > 0 && i < ENTRIES; i++) {
+    entry *e = &t->entries[i];
+    if (e->at > FORMER && e->who >= from && e->who < to && !has_any(t, e->who))
+      e->at = FORMER;
+  }
+  for (uint32_t i = 0; t->used > 0 && i < ENTRIES && !any; i++)
+    any = t->entries[i].at > FORMER && t->entries[i].at >= from &&
+          t->entries[i].at < to;
   end();
-  return found;
+  return any;
 }
 
 void lf_guests_bury(uint32_t dead) {
-  ledger *l = begin();
-  for (uint32_t i = 0; l->used > 0 && i < ENTRIES; i++) {
-    entry *e = &l->entries[i];
-    if (e->at > FORMER && e->owner && lf_owner_descends(e->owner, dead))
-      forget(l, e);
+  table *t = begin();
+  for (uint32_t i = 0; t->used > 0 && i < ENTRIES; i++) {
+    entry *e = &t->entries[i];
+    if (e->at > FORMER && e->who & PROCESS &&
+        lf_owner_descends((uint32_t)e->who, dead))
+      e->at = FORMER;
   }
   end();
 }

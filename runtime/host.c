@@ -2,6 +2,7 @@
  *
  * What a main program has started: its pools. See pool.h. */
 #include "fleet.h"
+#include "sleeper.h"
 
 void lf_host_init(lf_host *host, lf_parker *parker) {
   pthread_mutex_init(&host->lock, NULL);
@@ -92,11 +93,16 @@ static bool look_after(lf_pool **fleets, int n) {
   return some;
 }
 
+static bool is_woken(const lf_host *host, const lf_sleeper *place) {
+  return lf_parker_woken(host->parker) || (place && lf_sleeper_called(place));
+}
+
 /* True if the host was woken. */
-static bool spin(lf_host *host, lf_pool **fleets, int n, int64_t deadline) {
+static bool spin(lf_host *host, lf_pool **fleets, int n,
+                 const lf_sleeper *place, int64_t deadline) {
   int64_t now = lf_now(), end = now + lf_spin_ns(&waiting);
   end = end < deadline ? end : deadline;
-  for (int i = 1; !lf_parker_woken(host->parker); i++) {
+  for (int i = 1; !is_woken(host, place); i++) {
     if (look_after(fleets, n)) {
       end = lf_now() + lf_spin_ns(&waiting);
       continue;
@@ -108,24 +114,35 @@ static bool spin(lf_host *host, lf_pool **fleets, int n, int64_t deadline) {
   return true;
 }
 
-int lf_host_park(lf_host *host, int64_t deadline) {
+/* 'place': where the thread waits for something shared, or NULL. */
+static int park(lf_host *host, lf_sleeper *place, int64_t deadline) {
   lf_pool *fleets[SOME];
   int n = get_fleets(host, fleets);
   if (n == 0)
-    return lf_park(host->parker, deadline);
+    return place ? lf_sleep(place, host->parker, deadline)
+                 : lf_park(host->parker, deadline);
   int64_t since = lf_now();
-  bool woken = deadline > 0 && spin(host, fleets, n, deadline);
+  bool woken = deadline > 0 && spin(host, fleets, n, place, deadline);
   if (!woken && deadline > 0) {
     for (int i = 0; i < n; i++)
       lf_fleet_arm(fleets[i]); /* from here on the keeper is told */
     look_after(fleets, n);
   }
-  int r = lf_doze(host->parker, deadline);
+  int r = place ? lf_sleep(place, host->parker, deadline)
+                : lf_doze(host->parker, deadline);
   if (r == 0)
     lf_spin_learn(&waiting, lf_now() - since);
   for (int i = 0; i < n; i++)
     lf_pool_unref(fleets[i]);
   return r;
+}
+
+int lf_host_park(lf_host *host, int64_t deadline) {
+  return park(host, NULL, deadline);
+}
+
+int lf_host_sleep(lf_host *host, lf_sleeper *place, int64_t deadline) {
+  return park(host, place, deadline);
 }
 
 void lf_host_catch_up(lf_host *host) {

@@ -2,50 +2,37 @@
  *
  * A lock in memory that processes share, held for a moment only. When a process
  * dies that has it, the next one gets it and is told: what it protects must be
- * such that it can go on from any point. (A robust mutex of POSIX, as glibc and
- * the kernel have it.) */
+ * such that it can go on from any point. The holder is a process, by its
+ * number; who waits for long looks whether that is still there. (A robust mutex
+ * of POSIX would be that, but for processes that the C library has not forked:
+ * see fork.h.) It begins as zeroes and needs no end. Any thread. */
 #ifndef LF_LATCH_H
 #define LF_LATCH_H
 
-#include "thread.h"
+#include "arena.h"
 
-#include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
 
 typedef struct {
-  pthread_mutex_t mutex;
+  _Atomic uint32_t holder; /* lf_process(); 0: it is free */
+  _Atomic uint32_t waited; /* somebody may sleep until it is */
 } lf_latch;
 
-enum { LF_LATCH_SPINS = 100 };
+bool lf_latch_take_slowly(lf_latch *latch, uint32_t me);
+void lf_latch_wake(lf_latch *latch);
 
-/* In memory that reads zero. It needs no end. */
-static inline void lf_latch_init(lf_latch *latch) {
-  pthread_mutexattr_t a;
-  pthread_mutexattr_init(&a);
-  pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
-  lf_check(pthread_mutex_init(&latch->mutex, &a) == 0);
-  pthread_mutexattr_destroy(&a);
-}
-
-/* Waits for it, at first without sleeping, as it is never had for long. True:
- * whoever had it has died. */
+/* Waits for it. True: whoever had it has died. */
 static inline bool lf_latch_take(lf_latch *latch) {
-  int err = pthread_mutex_trylock(&latch->mutex);
-  for (int i = 0; err == EBUSY && i < LF_LATCH_SPINS; i++) {
-    lf_relax();
-    err = pthread_mutex_trylock(&latch->mutex);
-  }
-  if (err == EBUSY)
-    err = pthread_mutex_lock(&latch->mutex);
-  if (err == EOWNERDEAD)
-    pthread_mutex_consistent(&latch->mutex);
-  lf_check(err == 0 || err == EOWNERDEAD);
-  return err == EOWNERDEAD;
+  uint32_t nobody = 0, me = lf_process();
+  if (atomic_compare_exchange_strong(&latch->holder, &nobody, me))
+    return false;
+  return lf_latch_take_slowly(latch, me);
 }
 
 static inline void lf_latch_give(lf_latch *latch) {
-  pthread_mutex_unlock(&latch->mutex);
+  atomic_store(&latch->holder, 0);
+  if (atomic_load(&latch->waited))
+    lf_latch_wake(latch);
 }
 
 #endif

@@ -141,6 +141,10 @@ void lf_pool_recall(lf_pool *pool, struct lf_job *job);
  * host's own thread. */
 int lf_host_park(lf_host *host, int64_t deadline);
 
+/* The same at a place of sleeper.h, when looking has been in vain. */
+struct lf_sleeper;
+int lf_host_sleep(lf_host *host, struct lf_sleeper *place, int64_t deadline);
+
 /* What worker processes have sent so far has been received, and the tasks that
  * have ended by that have ended; before a wait is said to have been in vain. */
 void lf_host_catch_up(lf_host *host);

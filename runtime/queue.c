@@ -5,7 +5,6 @@
 
 void lf_queue_init(lf_queue *q, uint64_t maxsize) {
   q->maxsize = maxsize;
-  lf_latch_init(&q->latch);
 }
 
 /* --- The state, under the latch --- */
@@ -36,13 +35,16 @@ lf_queue_state lf_queue_look(lf_queue *q) {
 /* Writes behind the last item. */
 static int write_item(lf_queue *q, lf_queue_state *s, const lf_record *r,
                       const lf_buf *values, const lf_buf *tail) {
-  if (!s->tail)
+  bool first = !s->tail;
+  if (first)
     s->head = s->tail = lf_stream_begin(&q->shared);
   lf_position before = s->tail;
   if (before && lf_record_write(&q->shared, &s->tail, r, values, tail))
     return 0;
   if (before)
     lf_stream_cut(before);
+  if (before && first)
+    lf_slab_free(before & ~(lf_slab_size() - 1));
   return LF_ENOMEM;
 }
 
@@ -66,9 +68,9 @@ static int put(lf_queue *q, const lf_record *r, const lf_buf *values,
 int lf_queue_put(lf_queue *q, lf_buf *values) {
   lf_record r;
   lf_buf tail = {0};
-  int err = lf_record_make(&r, values, &tail);
+  int err = lf_record_make(&q->shared, &r, values, &tail);
   if (err == 0 && (err = put(q, &r, values, &tail)) != 0)
-    lf_record_undo(&tail);
+    lf_record_undo(&q->shared, &tail);
   lf_buf_fini(&tail);
   if (err)
     return err;
@@ -106,7 +108,7 @@ int lf_queue_get(lf_queue *q, lf_buf *values,
     if (q->maxsize)
       lf_call(&q->shared, LF_PUTTER, 1);
     err = lf_record_open(values, &tail, annotate);
-    lf_record_drop(&r, &tail, true);
+    lf_record_drop(&q->shared, &r, &tail, true);
   }
   lf_buf_fini(&tail);
   return err;
@@ -145,7 +147,7 @@ void lf_queue_fini(lf_queue *q) {
     lf_stream_read(&s.head, NULL, r.body);
     if (r.tail > 0 && lf_buf_grow(&tail, r.tail) == 0) {
       lf_stream_read(&s.head, lf_buf_room(&tail, r.tail), r.tail);
-      lf_record_drop(&r, &tail, false);
+      lf_record_drop(&q->shared, &r, &tail, false);
     } else {
       lf_stream_read(&s.head, NULL, r.tail);
     }

@@ -29,7 +29,8 @@ static int put_code(lf_buf *tail, entry *e, const lf_code *c) {
   return err ? err : lf_buf_put(tail, c->bytes, c->len);
 }
 
-static int put_entry(lf_record *r, lf_buf *tail, const struct lf_ref *ref) {
+static int put_entry(lf_shared *object, lf_record *r, lf_buf *tail,
+                     const struct lf_ref *ref) {
   entry e = {.what = LOCAL, .at = ref->at};
   if (ref->drop == lf_code_unref) {
     e.what = CODE;
@@ -37,27 +38,28 @@ static int put_entry(lf_record *r, lf_buf *tail, const struct lf_ref *ref) {
   }
   if (ref->drop == lf_array_unref) {
     e.what = ARRAY;
-    if (!lf_array_deposit(ref->object, &e.array))
+    if (!lf_array_deposit(ref->object, object, &e.array))
       return LF_ENOMEM;
     int err = lf_buf_put(tail, &e, sizeof e);
     if (err)
-      lf_array_discard(&e.array);
+      lf_array_discard(&e.array, object);
     return err;
   }
   e.object = ref->object;
   e.drop = ref->drop;
   r->process = lf_process();
-  return lf_buf_put(tail, &e, sizeof e);
+  return r->process ? lf_buf_put(tail, &e, sizeof e) : LF_ENOMEM;
 }
 
-int lf_record_make(lf_record *r, const lf_buf *values, lf_buf *tail) {
+int lf_record_make(lf_shared *object, lf_record *r, const lf_buf *values,
+                   lf_buf *tail) {
   *r = (lf_record){.body = values->len};
   size_t n = values->refs ? values->refs->n : 0;
   for (size_t i = 0; i < n; i++) {
     size_t before = tail->len;
-    if (put_entry(r, tail, &values->refs->v[i]) != 0) {
+    if (put_entry(object, r, tail, &values->refs->v[i]) != 0) {
       lf_buf_cut(tail, before);
-      lf_record_undo(tail);
+      lf_record_undo(object, tail);
       return LF_ENOMEM;
     }
   }
@@ -112,12 +114,25 @@ static entry next_entry(const lf_buf *tail, size_t *at,
   return e;
 }
 
-void lf_record_undo(const lf_buf *tail) {
+int lf_record_pin(const lf_shared *object, const lf_buf *tail) {
+  const unsigned char *bytes;
+  for (size_t at = 0; at < tail->len;) {
+    lf_buf before = {.data = tail->data, .len = at};
+    entry e = next_entry(tail, &at, &bytes);
+    if (e.what == ARRAY && !lf_array_pin(&e.array, object)) {
+      lf_record_undo(object, &before);
+      return LF_ENOMEM;
+    }
+  }
+  return 0;
+}
+
+void lf_record_undo(const lf_shared *object, const lf_buf *tail) {
   const unsigned char *bytes;
   for (size_t at = 0; at < tail->len;) {
     entry e = next_entry(tail, &at, &bytes);
     if (e.what == ARRAY)
-      lf_array_discard(&e.array);
+      lf_array_discard(&e.array, object);
   }
 }
 
@@ -162,12 +177,13 @@ int lf_record_open(lf_buf *values, const lf_buf *tail, annotate_fn *annotate) {
   return err;
 }
 
-void lf_record_drop(const lf_record *r, const lf_buf *tail, bool taken) {
+void lf_record_drop(const lf_shared *object, const lf_record *r,
+                    const lf_buf *tail, bool taken) {
   const unsigned char *bytes;
   for (size_t at = 0; at < tail->len;) {
     entry e = next_entry(tail, &at, &bytes);
     if (e.what == ARRAY)
-      lf_array_discard(&e.array);
+      lf_array_discard(&e.array, object);
     else if (e.what == LOCAL && !taken && lf_record_is_ours(r))
       e.drop(e.object);
   }

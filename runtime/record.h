@@ -18,12 +18,14 @@ typedef struct {
 } lf_record;
 
 /* Puts into 'tail' what the values refer to, and says in 'record' what is to be
- * written: itself, the values, the tail. 0 or LF_ENOMEM. Then it is either
+ * written: itself, the values, the tail. It is to be the object's. 0 or
+ * LF_ENOMEM. Then it is either
  * kept, having been written: its references to objects of this process are no
  * more those of 'values'. Or it is undone. */
-int lf_record_make(lf_record *record, const lf_buf *values, lf_buf *tail);
+int lf_record_make(lf_shared *object, lf_record *record, const lf_buf *values,
+                   lf_buf *tail);
 void lf_record_keep(lf_buf *values);
-void lf_record_undo(const lf_buf *tail);
+void lf_record_undo(const lf_shared *object, const lf_buf *tail);
 
 /* Writes it for the object, and moves the position behind it. False: no memory.
  */
@@ -42,9 +44,14 @@ bool lf_record_is_ours(const lf_record *record);
 int lf_record_open(lf_buf *values, const lf_buf *tail,
                    void *(*annotate)(const void *bytes, size_t len));
 
+/* A copy of the tail that is to be opened later, when the record may be no
+ * more: holds what it refers to, until it is undone. LF_ENOMEM. */
+int lf_record_pin(const lf_shared *object, const lf_buf *tail);
+
 /* The record is no more, of which 'tail' is a copy. 'taken': the references to
  * objects of this process are now those of the opened values; else they are
  * dropped, if it is this process's. */
-void lf_record_drop(const lf_record *record, const lf_buf *tail, bool taken);
+void lf_record_drop(const lf_shared *object, const lf_record *record,
+                    const lf_buf *tail, bool taken);
 
 #endif

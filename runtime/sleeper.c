@@ -84,19 +84,18 @@ bool lf_sleeper_end(lf_sleeper *s) {
 
 static lf_spin_time sleeping = LF_SPIN_TIME;
 
-/* True: it need not sleep. */
-static bool spin(lf_sleeper *s, lf_parker *own, int64_t now, int64_t deadline) {
+/* Looks for a call or a wake-up for a moment without sleeping. */
+static void spin(lf_sleeper *s, lf_parker *own, int64_t now, int64_t deadline) {
   int64_t end = now + lf_spin_ns(&sleeping);
   end = end < deadline ? end : deadline;
   for (int i = 1; lf_may_spin(); i++) {
     if (lf_sleeper_called(s) || lf_parker_woken(&s->parker) ||
         lf_parker_woken(own))
-      return true;
+      return;
     lf_relax();
     if (i % 64 == 0 && lf_now() >= end)
-      return false;
+      return;
   }
-  return false;
 }
 
 void lf_sleeper_rearm(lf_sleeper *s) {

@@ -10,16 +10,10 @@
  * board is looked through. Who buries a process empties its places and has
  * everybody look again.
  *
- * The wait for an object:
- *
- *   lf_sleeper *s = lf_sleeper_new(object, kind);
- *   do
- *     lf_sleeper_rearm(s);
- *   while (!(done = try(object)) && (err = lf_sleep(s, parker, deadline)) ==
- * 0); if (lf_sleeper_end(s) && !done) lf_call(object, kind, 1);           it
- * was meant for one who takes it
- *
- * and the change: change(object); lf_call(object, kind, 1). Any thread. */
+ * A wait for an object: take a place; then rearm it, look, sleep, again and
+ * again until there is what is waited for; give the place up. If it was called
+ * at the end, call another: one look may have answered several calls. A change
+ * of an object: change it, then call. Any thread. */
 #ifndef LF_SLEEPER_H
 #define LF_SLEEPER_H
 

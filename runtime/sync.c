@@ -86,9 +86,13 @@ static void call_all(lf_barrier *b) {
 /* Somebody who had come was killed: nobody can take its place. */
 static void mourn(lf_barrier *b) {
   uint32_t deaths = atomic_load(&b->shared.deaths);
-  if (atomic_exchange(&b->mourned, deaths) != deaths &&
-      count_of(atomic_load(&b->word)) > 0)
-    lf_barrier_abort(b);
+  uint32_t mourned = atomic_load(&b->mourned);
+  while ((int32_t)(deaths - mourned) > 0)
+    if (atomic_compare_exchange_weak(&b->mourned, &mourned, deaths)) {
+      if (count_of(atomic_load(&b->word)) > 0)
+        lf_barrier_abort(b);
+      return;
+    }
 }
 
 int lf_barrier_enter(lf_barrier *b, uint32_t *round) {

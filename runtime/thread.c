@@ -217,6 +217,17 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value,
                  FUTEX_BITSET_MATCH_ANY);
 }
 
+int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline) {
+  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  if (futex(word, FUTEX_WAIT_BITSET, value, &ts) == 0 || errno == EAGAIN)
+    return 0;
+  return errno == ETIMEDOUT ? LF_ETIMEOUT : LF_EINTR;
+}
+
+void lf_futex_wake_all(_Atomic uint32_t *word) {
+  futex(word, FUTEX_WAKE, INT32_MAX, NULL);
+}
+
 static bool take_wakeup(lf_parker *parker) {
   uint32_t woken = WOKEN;
   return atomic_compare_exchange_strong(&parker->word, &woken, 0);

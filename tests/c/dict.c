@@ -28,7 +28,6 @@ static int begin(void **state) {
   lf_object_fini(TYPE, fini);
   root = lf_object_new(TYPE, sizeof(lf_dict));
   d = root->data;
-  lf_dict_init(d);
   return 0;
 }
 
@@ -166,21 +165,20 @@ static void numbers_are_added_to(void **state) {
 
 static void a_copy_has_all(void **state) {
   (void)state;
-  lf_buf all = {0};
+  lf_dict_copy all = {0};
   const unsigned char *key;
-  size_t at = 0;
   char name[20];
   uint64_t sum = 0, n = 0;
   for (int i = 0; i < 300; i++) {
     snprintf(name, sizeof name, "%d", i);
     set_number(name, (uint64_t)i);
   }
-  assert_int_equal(lf_dict_copy(d, &all), 0);
+  assert_int_equal(lf_dict_copy_init(&all, d), 0);
   remove_key("7"); /* not in the copy */
   for (;; n++) {
     lf_buf none = {0};
     lf_dict_value v = {.values = &none};
-    if (lf_dict_next(&all, &at, &key, &v, NULL) != 0)
+    if (lf_dict_copy_next(&all, &key, &v, NULL) != 0)
       break;
     assert_int_equal(v.kind, LF_D_INTEGER);
     sum += v.bits;
@@ -188,7 +186,7 @@ static void a_copy_has_all(void **state) {
   }
   assert_int_equal(n, 300);
   assert_int_equal(sum, 299 * 150);
-  lf_buf_fini(&all);
+  lf_dict_copy_fini(&all);
 }
 
 static void set_array(const char *key, lf_array *a) {
@@ -268,21 +266,21 @@ static void deaths_at_any_instant(void **state) {
     fake_start(&child, write_for_ever, NULL);
     until(add("steps", 0) > steps + (uint64_t)i % 50);
     fake_kill(&child);
-    lf_buf all = {0};
-    size_t at = 0, n = 0;
+    lf_dict_copy all = {0};
+    size_t n = 0;
     const unsigned char *key;
-    assert_int_equal(lf_dict_copy(d, &all), 0);
+    assert_int_equal(lf_dict_copy_init(&all, d), 0);
     for (;; n++) {
       lf_buf b = {0};
       lf_dict_value v = {.values = &b};
-      if (lf_dict_next(&all, &at, &key, &v, NULL) != 0)
+      if (lf_dict_copy_next(&all, &key, &v, NULL) != 0)
         break;
       for (size_t k = 0; k < b.len; k++)
         assert_int_equal(b.data[k], 'z');
       lf_buf_fini(&b);
     }
     assert_int_equal(n, lf_dict_count(d));
-    lf_buf_fini(&all);
+    lf_dict_copy_fini(&all);
   }
 }
 

@@ -275,6 +275,51 @@ static void arrays_of_the_dead_are_taken(void **state) {
   assert_int_equal(lf_zones_owned(), zones);
 }
 
+static void leave_a_queue(void *arg) {
+  (void)arg;
+  lf_array *own = lf_object_new(TYPE, sizeof(lf_queue));
+  q = own->data;
+  put_array(lf_array_new(LF_A_INT32, 1000));
+  put_array(lf_object_new(TYPE, sizeof(lf_queue)));
+}
+
+/* A queue that nobody has any more has no items. */
+static void queues_of_the_dead_hold_nothing(void **state) {
+  (void)state;
+  fake_child child;
+  uint32_t zones = lf_zones_owned();
+  fake_start(&child, leave_a_queue, NULL);
+  assert_int_equal(fake_join(&child), 0);
+  lf_array_sweep();
+  assert_int_equal(lf_zones_owned(), zones);
+}
+
+/* Many different roots, one after the other, while one stays. */
+static void the_ledger_does_not_wear_out(void **state) {
+  (void)state;
+  enum { MANY = LF_LIMIT(200000, 3000) };
+  uint64_t here = lf_arena_size() / 2;
+  assert_true(lf_guest_add(64, here));
+  for (uint64_t i = 2; i < MANY; i++) {
+    assert_true(lf_guest_add(i * 64, here));
+    assert_true(lf_guest_add(i * 64, LF_GUEST_HERE));
+    lf_guest_del(i * 64, here);
+    assert_true(lf_guest_at(i * 64));
+    lf_guest_del(i * 64, LF_GUEST_HERE);
+    assert_false(lf_guest_at(i * 64));
+  }
+  assert_true(lf_guest_at(64));
+  lf_guest_del(64, here);
+  uint64_t n = 1;
+  while (lf_guest_add(n * 64, here))
+    n++;
+  assert_true(n > LF_LIMIT(50000, 300));
+  while (n-- > 1)
+    lf_guest_del(n * 64, here);
+  assert_true(lf_guest_add(64, here));
+  lf_guest_del(64, here);
+}
+
 static void take_and_look(void *arg) {
   (void)arg;
   lf_array *a = get_array();
@@ -400,6 +445,8 @@ int main(void) {
       QUEUE(objects_of_a_process_stay_there),
       QUEUE(what_is_not_put_is_not_kept),
       QUEUE(arrays_of_the_dead_are_taken),
+      QUEUE(queues_of_the_dead_hold_nothing),
+      QUEUE(the_ledger_does_not_wear_out),
       QUEUE(what_is_taken_is_kept),
       QUEUE(several_put_at_once),
       QUEUE(a_dead_one_s_latch_is_taken_over),

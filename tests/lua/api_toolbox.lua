@@ -4,6 +4,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
+local parties = require "parties"
 
 TestToolbox = {}
 
@@ -98,6 +99,23 @@ function TestToolbox.test_a_lock_across_a_wait()
   end)
   lu.assertEquals(f:result(), 5)
   lu.assertFalse(l:locked())
+end
+
+-- The task that has the lock was parked, and can go on only on this worker.
+function TestToolbox.test_a_lock_of_a_parked_task()
+  support.needs_threads()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local other <close> = lfut.ThreadPoolExecutor(1)
+  local l, g = lfut.Lock(), lfut.Event()
+  local first = exe:submit(function()
+    return l:with(function() return other:submit(function() return g:wait() end):result() end)
+  end)
+  parties.await(function() return l:locked() end)
+  local second = exe:submit(function() return l:with(function() return "second" end) end)
+  g:set()
+  lu.assertTrue(first:result())
+  lu.assertEquals(second:result(), "second")
 end
 
 function TestToolbox.test_a_barrier_of_tasks()
@@ -217,6 +235,16 @@ function TestToolbox.test_a_loop_over_a_queue_in_a_task()
   local exe <close> = support.Executor(1)
   local q = queue_of(1, 2, 3)
   lu.assertEquals(exe:submit(function() return exe:map(double, q):list() end):result(), { 2, 4, 6, n = 3 })
+end
+
+function TestToolbox.test_shutdown_before_the_first_item()
+  local exe = support.Executor(1)
+  local q = lfut.Queue()
+  local it = exe:map(double, q)
+  exe:shutdown()
+  q:put(1)
+  lu.assertErrorMsgContains("cannot schedule new futures after shutdown", it)
+  lu.assertEquals(q:qsize(), 1)
 end
 
 function TestToolbox.test_shutdown_while_the_queue_is_open()

@@ -987,5 +987,25 @@ with(TestInside, "fork", "spawn")("terminate", function(new)
   lu.assertEquals(pool:apply(square, { 2 }), 4)
 end)
 
-os.exit(support.run(TestCalls, TestMap, TestImap, TestResult, TestCallbacks, TestEnd, TestLoss, TestOptions,
+-- A queue is read until it is closed, also when it is empty for a while.
+TestQueueSource = {}
+
+for _, class in ipairs { "Pool", "ThreadPool" } do
+  TestQueueSource["test_map_" .. class] = function()
+    local pool <close> = lfut[class](2)
+    local q, go = lfut.Queue(), lfut.Event()
+    local t = lfut.Thread { target = function()
+      for i = 1, 5 do
+        q:put(i)
+        go:wait(0.001)
+      end
+      q:close()
+    end }
+    t:start()
+    lu.assertEquals(pool:map(math.abs, q), { 1, 2, 3, 4, 5, n = 5 })
+    t:join()
+  end
+end
+
+os.exit(support.run(TestQueueSource, TestCalls, TestMap, TestImap, TestResult, TestCallbacks, TestEnd, TestLoss, TestOptions,
   TestMisuse, TestInside))

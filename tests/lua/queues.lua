@@ -425,4 +425,123 @@ function TestQueue.test_killed_putters()
   end
 end
 
+-- The same with workers of a pool, which begin otherwise than other processes.
+for _, method in ipairs { "fork", "spawn" } do
+  TestQueue["test_killed_workers_" .. method] = function()
+    local exe <close> = support.new_processes(method, { max_workers = 2 })
+    local q, d, ready = lfut.Queue(50), lfut.Dict(), lfut.Semaphore(0)
+    for round = 1, support.size(60) do
+      local pids = lfut.Queue()
+      local futs = {}
+      for i = 1, 2 do
+        futs[i] = exe:submit(function()
+          pids:put(lfut.getpid())
+          for k = 1, math.huge do
+            pcall(q.put_nowait, q, ("k"):rep(k * round % 5000))
+            pcall(q.get_nowait, q)
+            d:set(k % 5, ("v"):rep(k % 3000))
+            ready:release()
+          end
+        end)
+      end
+      local first, second = pids:get(), pids:get()
+      for _ = 1, round do
+        ready:acquire()
+      end
+      os.execute(("kill -KILL %d %d"):format(first, second))
+      for i = 1, 2 do
+        lu.assertTrue(lfut.is_error(futs[i]:exception(), "WorkerLost"))
+      end
+      while not q:empty() do
+        local v = q:get()
+        lu.assertTrue(v == ("k"):rep(#v))
+      end
+      for k, v in pairs(d) do
+        lu.assertTrue(v == ("v"):rep(#v), k)
+      end
+    end
+  end
+end
+
+function TestQueue.test_killed_in_a_long_put()
+  local exe <close> = lfut.ProcessPoolExecutor(1)
+  local q = lfut.Queue()
+  local f = exe:submit(function()
+    q:put "first"
+    local large = ("x"):rep(support.size(100000000))
+    while true do
+      q:put(large)
+    end
+  end)
+  lu.assertEquals(q:get(), "first")
+  exe:kill_workers()
+  lu.assertTrue(lfut.is_error(f:exception(), "WorkerLost"))
+  while not q:empty() do
+    lu.assertEquals(#q:get(), support.size(100000000))
+  end
+  q:put "still usable"
+  lu.assertEquals(q:get(), "still usable")
+end
+
+-- One look may have answered two calls: nobody goes on sleeping.
+parties.add(TestQueue, "no_call_is_lost", function(start)
+  local q, out = lfut.Queue(), lfut.Queue()
+  local s = lfut.Semaphore(0)
+  local list = {}
+  for i = 1, 2 do
+    list[2 * i - 1] = start(function()
+      for v in q:iter() do
+        out:put(v)
+      end
+    end)
+    list[2 * i] = start(function()
+      while s:acquire() do
+        if q.closed then
+          break
+        end
+        out:put "permit"
+      end
+    end)
+  end
+  for _ = 1, support.size(3000) do
+    q:put(1)
+    q:put(2)
+    s:release()
+    s:release()
+    for _ = 1, 4 do
+      out:get()
+    end
+  end
+  q:close()
+  s:release(2)
+  parties.join(list)
+end)
+
+-- Many different arrays, while one stays there: places are used again.
+function TestQueue.test_many_arrays_one_after_the_other()
+  local q, d, hold = lfut.Queue(), lfut.Dict(), {}
+  support.relaxed()
+  d:set("stays", lfut.Array("int8", { 1 }))
+  for i = 1, support.size(40000) do
+    hold[i] = lfut.Array("int8", { i % 100 })
+    q:put(hold[i])
+    lu.assertEquals(q:get()[1], i % 100)
+  end
+  lu.assertEquals(d:get "stays"[1], 1)
+end
+
+-- What lies in a queue of a process that has ended, which nobody has, goes.
+function TestQueue.test_queues_of_the_dead()
+  for _ = 1, 10 do
+    local p = lfut.Process { target = function()
+      local own = lfut.Queue()
+      own:put(lfut.Array("double", 100000):fill(1))
+      own:put { lfut.Lock(), lfut.Queue() }
+    end }
+    p:start()
+    p:join()
+    lu.assertEquals(p.exitcode, 0)
+  end
+end
+
 os.exit(support.run(TestQueue))

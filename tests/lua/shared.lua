@@ -178,6 +178,32 @@ function TestDict.test_pairs()
   end
 end
 
+-- What the iterator has not come to is held by it.
+function TestDict.test_pairs_and_removed_handles()
+  local d = lfut.Dict()
+  for i = 1, 5 do
+    d:set(i, { lfut.Array("int32", 4):fill(i), lfut.Lock() })
+  end
+  collectgarbage()
+  local it, other = d:pairs(), d:pairs()
+  for i = 1, 5 do
+    d:set(i, nil)
+  end
+  collectgarbage()
+  local others = {}
+  for i = 1, 1000 do
+    others[i] = lfut.Array("int32", 4):fill(99)
+  end
+  local n = 0
+  for k, v in it do
+    n = n + 1
+    lu.assertEquals({ v[1]:get() }, { k, k, k, k })
+    lu.assertTrue(v[2]:acquire(0))
+  end
+  lu.assertEquals(n, 5)
+  other() -- the rest is dropped with it
+end
+
 function TestDict.test_many_and_large()
   local d = lfut.Dict()
   local n = support.size(20000)
