@@ -360,6 +360,57 @@ histogram() {
     'ThreadPool(processes=2, closed)'
 }
 
+@test "queue: every item once, through threads and processes" {
+  for kind in '' --processes; do
+    example queue $kind 6
+    prints $'1\t1' $'2\t1 2' $'3\t1 3' $'4\t1 2 4' $'5\t1 5' $'6\t1 2 3 6'
+    example queue $kind 0
+    prints ''
+    example queue $kind 200
+    [ "$status" = 0 ] || complain "$stderr"
+    [ "${#lines[@]}" = 200 ] || complain "$output"
+    [ "${lines[-1]}" = $'200\t1 2 4 5 8 10 20 25 40 50 100 200' ] ||
+      complain "$output"
+  done
+}
+
+@test "rate_limit: all requests, not faster than they may be" {
+  want=()
+  for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    want+=("answer to request $n")
+  done
+  for pool in $pools; do
+    example rate_limit 0.01
+    prints "${want[@]}" '12 requests took 8 units or more: true'
+  done
+}
+
+@test "counter: no count is lost, but in a local variable" {
+  for pool in $pools; do
+    example counter 1001
+    prints $'variable\t0' $'add\t1001' $'lock\t1001' $'even, odd\t500\t501'
+  done
+}
+
+@test "barrier: several threads or processes compute what one does" {
+  example barrier 1 200
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "${lines[0]}" = $'1\t100.0' ]
+  [ "${lines[-2]}" = $'101\t0.0' ]
+  [ "${lines[-1]}" = $'as with one thread\ttrue' ]
+  local want=("${lines[@]}")
+  for kind in '' --processes; do
+    for parties in 2 3 5; do
+      example barrier $kind $parties 200
+      prints "${want[@]}"
+    done
+    example barrier $kind 3 0
+    contains "$output" $'11\t0.0'
+    example barrier $kind 3 1
+    contains "$output" $'as with one thread\ttrue'
+  done
+}
+
 @test "pids: workers are other processes, at most three" {
   for pool in $processes; do
     example pids
