@@ -590,6 +590,14 @@ check_manual() {
   check_manual docs/transfer.md
 }
 
+@test "the examples for those who know Python" {
+  check_manual docs/python.md
+}
+
+@test "the examples of what to choose" {
+  check_manual docs/choosing.md
+}
+
 @test "the examples of native tasks" {
   [ "${LFUT_SANITIZER:-no}" != address ] || skip "a sanitizer's malloc is not free's"
   check_manual docs/native.md
