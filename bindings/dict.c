@@ -46,6 +46,7 @@ static lf_buf *pack_key(lua_State *L, lfb_state *S) {
   }
   luaL_argcheck(L, type != LUA_TNUMBER || !isnan(lua_tonumber(L, 2)), 2,
                 "key is NaN");
+  luaL_argcheck(L, lua_rawlen(L, 2) < UINT32_MAX / 2, 2, "key is too long");
   lfb_label label = key_label;
   label.wire = LFB_ANY_PROCESS;
   lf_buf_reset(&S->plain);

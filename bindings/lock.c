@@ -114,22 +114,22 @@ static void leave_lock(lua_State *L) {
 }
 
 /* lock:with(fn, ...) -> fn's results */
-static int with_lock(lua_State *L, lf_lock *lock) {
+static int with_lock(lua_State *L, lf_lock *lock, void (*leave)(lua_State *L)) {
   lfb_check_callable(L, 2);
   locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
   if (!lock->recursive && lf_lock_is_mine(lock, l.me))
     return raise_own(L);
   if (lf_lock_try(lock, l.me, &l.abandoned) != 0)
     await_lock(L, &l, LF_FOREVER);
-  return lfb_call_with(L, leave_lock);
+  return lfb_call_with(L, leave);
 }
 
 static int lock_with(lua_State *L) {
-  return with_lock(L, lfb_check_shared(L, 1, LFB_LOCK));
+  return with_lock(L, lfb_check_shared(L, 1, LFB_LOCK), leave_lock);
 }
 
 static int rlock_with(lua_State *L) {
-  return with_lock(L, lfb_check_shared(L, 1, LFB_RLOCK));
+  return with_lock(L, lfb_check_shared(L, 1, LFB_RLOCK), leave_lock);
 }
 
 static lfb_shared *push_lock(lua_State *L, lfb_class class) {
@@ -259,14 +259,7 @@ static void leave_condition(lua_State *L) {
 }
 
 static int condition_with(lua_State *L) {
-  lf_lock *lock = lock_of(L);
-  lfb_check_callable(L, 2);
-  locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
-  if (!lock->recursive && lf_lock_is_mine(lock, l.me))
-    return raise_own(L);
-  if (lf_lock_try(lock, l.me, &l.abandoned) != 0)
-    await_lock(L, &l, LF_FOREVER);
-  return lfb_call_with(L, leave_condition);
+  return with_lock(L, lock_of(L), leave_condition);
 }
 
 static int give_lock_away(void *arg) {

@@ -175,6 +175,10 @@ void *lf_arena_at(uint64_t offset) {
   return (unsigned char *)table() + offset;
 }
 
+uint64_t lf_arena_offset(const void *memory) {
+  return (uint64_t)((const char *)memory - (const char *)table());
+}
+
 void *lf_arena_board(void) {
   return table()->board;
 }

@@ -42,6 +42,9 @@ uint64_t lf_zone_size(void);
 /* The memory at an offset. */
 void *lf_arena_at(uint64_t offset);
 
+/* The other way round. */
+uint64_t lf_arena_offset(const void *memory);
+
 /* LF_BOARD bytes (sleeper.h) and LF_LEDGER bytes (guest.h), zero at first, that
  * every process may always touch. */
 void *lf_arena_board(void);

@@ -534,12 +534,8 @@ lf_array_name lf_array_describe(lf_array *a) {
                          .readonly = a->readonly};
 }
 
-static uint64_t offset_of(const lf_shared *object) {
-  return (uint64_t)((const char *)object - (const char *)lf_arena_at(0));
-}
-
 bool lf_array_pin(const lf_array_name *name, const lf_shared *object) {
-  return lf_guest_add(name->at, offset_of(object));
+  return lf_guest_add(name->at, lf_arena_offset(object));
 }
 
 bool lf_array_deposit(lf_array *a, const lf_shared *object,
@@ -572,7 +568,7 @@ lf_array *lf_array_collect(const lf_array_name *n) {
 }
 
 void lf_array_discard(const lf_array_name *n, const lf_shared *object) {
-  lf_guest_del(n->at, offset_of(object));
+  lf_guest_del(n->at, lf_arena_offset(object));
 }
 
 lf_array *lf_array_take_dropped(lf_giver *giver) {

@@ -115,17 +115,6 @@ static entry read_entry(uint64_t slot) {
   return e;
 }
 
-/* Reads 'n' bytes to the end of the buffer. */
-static int read_to(lf_position *at, lf_buf *out, size_t n) {
-  if (n == 0)
-    return 0;
-  unsigned char *to = lf_buf_room(out, n);
-  if (!to)
-    return LF_ENOMEM;
-  lf_stream_read(at, to, n);
-  return 0;
-}
-
 /* --- The state, under the latch --- */
 
 static void commit(lf_dict *d, const lf_dict_state *s) {
@@ -211,9 +200,7 @@ static bool hash_entry(lf_position at, uint64_t *hash) {
   entry e;
   lf_buf key = {0};
   lf_stream_read(&at, &e, sizeof e);
-  bool ok = lf_buf_grow(&key, e.key) == 0;
-  if (ok)
-    lf_stream_read(&at, lf_buf_room(&key, e.key), e.key);
+  bool ok = lf_stream_append(&at, &key, e.key) == 0;
   if (ok)
     *hash = hash_of(key.data, e.key);
   lf_buf_fini(&key);
@@ -288,7 +275,7 @@ static void drop_entry(lf_dict *d, uint64_t slot) {
   if (e.record.tail == 0)
     return;
   lf_stream_read(&at, NULL, sizeof e + e.key + e.record.body);
-  if (read_to(&at, &tail, e.record.tail) == 0)
+  if (lf_stream_append(&at, &tail, e.record.tail) == 0)
     lf_record_drop(&d->shared, &e.record, &tail, false);
   lf_buf_fini(&tail);
 }
@@ -430,8 +417,8 @@ int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *v,
     lf_position at = position_of(slot);
     lf_stream_read(&at, &e, sizeof e);
     lf_stream_read(&at, NULL, e.key);
-    err = read_to(&at, v->values, e.record.body);
-    err = err ? err : read_to(&at, &tail, e.record.tail);
+    err = lf_stream_append(&at, v->values, e.record.body);
+    err = err ? err : lf_stream_append(&at, &tail, e.record.tail);
     err = err ? err : lf_record_pin(&d->shared, &tail);
   }
   end(d);
@@ -462,7 +449,7 @@ static int copy_slot(lf_dict *d, uint64_t slot, lf_buf *out) {
   size_t before = out->len;
   lf_position at = position_of(slot);
   entry e = read_entry(slot);
-  if (read_to(&at, out, size_of(&e)) != 0)
+  if (lf_stream_append(&at, out, size_of(&e)) != 0)
     return LF_ENOMEM;
   lf_buf tail = tail_of(out->data + before, &e);
   int err = lf_record_pin(&d->shared, &tail);

@@ -145,12 +145,10 @@ void lf_queue_fini(lf_queue *q) {
     lf_buf tail = {0};
     lf_stream_read(&s.head, &r, sizeof r);
     lf_stream_read(&s.head, NULL, r.body);
-    if (r.tail > 0 && lf_buf_grow(&tail, r.tail) == 0) {
-      lf_stream_read(&s.head, lf_buf_room(&tail, r.tail), r.tail);
+    lf_position tail_at = s.head;
+    lf_stream_read(&s.head, NULL, r.tail);
+    if (lf_stream_append(&tail_at, &tail, r.tail) == 0)
       lf_record_drop(&q->shared, &r, &tail, false);
-    } else {
-      lf_stream_read(&s.head, NULL, r.tail);
-    }
     lf_buf_fini(&tail);
   }
 }

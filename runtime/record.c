@@ -86,22 +86,13 @@ bool lf_record_write(lf_shared *object, lf_position *at, const lf_record *r,
 
 /* --- Reading --- */
 
-static int read_part(lf_position *at, lf_buf *to, uint64_t n) {
-  unsigned char *bytes = n > 0 ? lf_buf_room(to, n) : NULL;
-  if (n > 0 && !bytes)
-    return LF_ENOMEM;
-  if (n > 0)
-    lf_stream_read(at, bytes, n);
-  return 0;
-}
-
 int lf_record_read(lf_position *at, lf_record *r, lf_buf *values,
                    lf_buf *tail) {
   lf_stream_read(at, r, sizeof *r);
   if (!lf_record_is_ours(r))
     return LF_EFOREIGN;
-  int err = read_part(at, values, r->body);
-  return err ? err : read_part(at, tail, r->tail);
+  int err = lf_stream_append(at, values, r->body);
+  return err ? err : lf_stream_append(at, tail, r->tail);
 }
 
 /* The entry at '*at', which is moved behind it with its bytes. */

@@ -56,7 +56,7 @@ static uint64_t claim_anywhere(uint64_t owner) {
 }
 
 uint64_t lf_slab_claim(lf_shared *object) {
-  uint64_t owner = (uint64_t)((char *)object - (char *)lf_arena_at(0));
+  uint64_t owner = lf_arena_offset(object);
   uint64_t near = atomic_load(&hint), zone = lf_zone_size();
   atomic_store_explicit(&object->slabs, 1, memory_order_relaxed);
   uint64_t at =

@@ -35,10 +35,6 @@ static lf_sleeper *place(uint32_t i) {
   return &get_board()->places[i].sleeper;
 }
 
-static uint64_t offset_of(const void *object) {
-  return (uint64_t)((const char *)object - (char *)lf_arena_at(0));
-}
-
 /* A free place is the calling process's from now on. */
 static lf_sleeper *take_place(uint32_t me) {
   board *b = get_board();
@@ -62,7 +58,7 @@ lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
   if (!s)
     return NULL;
   lf_parker_init(&s->parker);
-  atomic_store(&s->object, offset_of(object));
+  atomic_store(&s->object, lf_arena_offset(object));
   atomic_store(&s->kind, kind);
   atomic_fetch_add(&object->sleeping, 1);
   uint64_t ticket = atomic_fetch_add(&get_board()->tickets, 1) + 1;
@@ -135,7 +131,7 @@ static lf_sleeper *find_first(uint64_t object, uint32_t kinds,
 }
 
 uint32_t lf_call_slowly(lf_shared *object, uint32_t kinds, uint32_t n) {
-  uint64_t at = offset_of(object), state = 0;
+  uint64_t at = lf_arena_offset(object), state = 0;
   uint32_t called = 0;
   while (called < n) {
     lf_sleeper *s = find_first(at, kinds, &state);

@@ -95,6 +95,15 @@ void lf_stream_read(lf_position *at, void *bytes, size_t n) {
   *at = p;
 }
 
+int lf_stream_append(lf_position *at, lf_buf *to, uint64_t n) {
+  unsigned char *bytes = n > 0 ? lf_buf_room(to, n) : NULL;
+  if (n > 0 && !bytes)
+    return LF_ENOMEM;
+  if (n > 0)
+    lf_stream_read(at, bytes, n);
+  return 0;
+}
+
 void lf_stream_leave(lf_position from, lf_position to, lf_position end) {
   lf_position slab = slab_of(from);
   while (slab != slab_of(to)) {

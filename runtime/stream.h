@@ -7,6 +7,7 @@
 #ifndef LF_STREAM_H
 #define LF_STREAM_H
 
+#include "buf.h"
 #include "slab.h"
 
 /* The offset of a byte in the arena. */
@@ -23,6 +24,9 @@ bool lf_stream_write(lf_shared *object, lf_position *at, const void *bytes,
 
 /* Reads, and moves the position. Bytes NULL: only moves. */
 void lf_stream_read(lf_position *at, void *bytes, size_t n);
+
+/* Reads to the end of the buffer. 0 or LF_ENOMEM. */
+int lf_stream_append(lf_position *at, lf_buf *to, uint64_t n);
 
 /* The slabs from 'from' up to that of 'to' are not needed any more: one is kept
  * behind the last, 'end', for what will be written, the others are freed. */
