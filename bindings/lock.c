@@ -73,7 +73,7 @@ static int release_lock(lua_State *L, lf_lock *lock) {
 
 static lf_lock *check_lock(lua_State *L, lfb_class class) {
   lf_lock *lock = lfb_check_shared(L, 1, class);
-  if (!lua_isnone(L, 2))
+  if (lua_gettop(L) > 1)
     lfb_check_deadline(L, 2);
   return lock;
 }
