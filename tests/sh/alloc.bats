@@ -146,7 +146,7 @@ local function use(exe)
     q:put { 1, { 2 }, lfut.Array("int8", 3), l }
     q:put(closure)
     local n = exe:submit(function()
-      local t, f = q:get(60), q:get(60)
+      local t, f = q:get(0), q:get(0)
       d:set("k", { t, f })
       d:set(1, ("v"):rep(500))
       return t[4]:with(function() return d:incr("n") + t[2][1] end)
