@@ -422,6 +422,18 @@ void lfb_run_native_part(struct lf_vm *vm, lf_job *job, lf_chunk *chunk) {
   frames = here.below;
 }
 
+/* The task below another that runs on top of it finds its captured globals as
+ * it has left them. */
+static void leave_globals(struct lf_vm *vm, lfb_run *below) {
+  if (below && below->globals != LUA_NOREF)
+    lfb_try(vm, save_globals, below);
+}
+
+static void return_globals(struct lf_vm *vm, lfb_run *below) {
+  if (below && below->globals != LUA_NOREF)
+    lfb_try(vm, set_globals, below);
+}
+
 static void vm_run(struct lf_vm *vm, lf_task *task) {
   vm->interrupted = 0;
   if (task->job) {
@@ -437,7 +449,10 @@ static void vm_run(struct lf_vm *vm, lf_task *task) {
   }
   lfb_run *r = lfb_run_new(vm, task);
   if (r && lfb_run_ready(r)) {
+    lfb_run *below = vm->current;
+    leave_globals(vm, below);
     lfb_run_start(r, task_body);
+    return_globals(vm, below);
     return;
   }
   if (r)
@@ -468,9 +483,12 @@ static void vm_resume(struct lf_vm *vm, lf_run *base) {
   r->waiting = false;
   r->unwatch(r);
   lfb_end_wait(r);
+  lfb_run *below = vm->current;
+  leave_globals(vm, below);
   if (r->globals != LUA_NOREF)
     lfb_try(vm, set_globals, r);
   go(r, 0);
+  return_globals(vm, below);
 }
 
 /* --- Life

@@ -203,14 +203,18 @@ static void unwatch_asleep(sleeper *s, const lfb_wait_for *what) {
     lf_job_watch(what->job, NULL);
 }
 
+/* Enough for another task on top. */
+static bool has_stack(void) {
+  return lf_stack_left() >= LFB_STACK;
+}
+
 /* A task that the waiting one, which occupies its worker, can run itself: it
  * is pending and its turn would come on this worker anyway. */
 static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
   if (!w || !t || t->pool != lf_worker_pool(w) || t->job || t->gate ||
       (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
-      lf_pool_in_caller(t->pool) || lf_stack_left() < LFB_STACK ||
-      !lf_task_start(t))
+      lf_pool_in_caller(t->pool) || !has_stack() || !lf_task_start(t))
     return false;
   lf_worker_count_started(w);
   lfb_vmops.run(lf_worker_vm(w), lf_task_ref(t));
@@ -272,7 +276,7 @@ static bool run_at_gate(lf_worker *w, lfb_run *blocked, lf_task *task) {
 /* Runs a task of this worker that was parked and became ready, or that is for
  * this worker alone: it may be what this one waits for, and nobody else can. */
 static bool run_ready(lfb_state *S, lf_worker *w) {
-  if (!w || lf_stack_left() < LFB_STACK)
+  if (!w || !has_stack())
     return false;
   lfb_run *blocked = S->vm ? S->vm->current : NULL;
   lf_run *ready = lf_worker_ready(w);
@@ -376,36 +380,56 @@ static int run_callbacks(lua_State *L) {
   return 0;
 }
 
+/* Calls are for those who look soon: meanwhile others get them. (Of one who
+ * waits to be called, they are kept.) */
+static void pause_place(lf_sleeper *s, const lfb_shared_wait *what) {
+  if (!what->once && lf_sleeper_pause(s))
+    lf_call(what->object, what->kind, 1);
+}
+
+static void resume_place(lf_sleeper *s, const lfb_shared_wait *what) {
+  if (!what->once)
+    lf_sleeper_resume(s);
+}
+
 /* What may not be left to an error while a place is held: false if there is one
  * at the top. */
-static bool callbacks_are_run(lua_State *L, lfb_state *S) {
-  luaL_checkstack(L, 5, "callbacks");
-  if (!lfb_callbacks_due(S))
-    return true;
+static bool callbacks_are_run(lua_State *L, lfb_state *S, lf_sleeper *s,
+                              const lfb_shared_wait *what) {
+  pause_place(s, what);
   lua_pushcfunction(L, run_callbacks);
   lua_pushlightuserdata(L, S);
-  return lua_pcall(L, 1, 0, 0) == LUA_OK;
+  bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  resume_place(s, what);
+  return ok;
 }
 
 /* Runs a task of this worker that was parked and became ready: it may be the
  * one that has what is waited for, and nobody else can. */
-static bool resume_ready(lf_worker *w) {
-  if (!w || lf_stack_left() < LFB_STACK)
+static bool resume_ready(lf_worker *w, lf_sleeper *s,
+                         const lfb_shared_wait *what) {
+  lf_run *ready = w && has_stack() ? lf_worker_ready(w) : NULL;
+  if (!ready)
     return false;
-  lf_run *ready = lf_worker_ready(w);
-  if (ready)
-    lfb_vmops.resume(lf_worker_vm(w), ready);
-  return ready != NULL;
+  pause_place(s, what);
+  lfb_vmops.resume(lf_worker_vm(w), ready);
+  resume_place(s, what);
+  return true;
+}
+
+static bool is_late(int64_t deadline) {
+  return deadline != LF_FOREVER && lf_now() >= deadline;
 }
 
 /* Not of the runtime's codes. */
 enum { ERROR_ON_TOP = -1000, NO_PLACE };
 
-static int sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
-                    int64_t deadline) {
+static void sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
+                     int64_t deadline) {
   if (w)
-    return lf_sleep(s, lf_worker_parker(w), deadline);
-  return lf_host_sleep(&S->home->host, s, deadline);
+    lf_sleep(s, lf_worker_parker(w), deadline);
+  else
+    lf_host_sleep(&S->home->host, s, deadline);
 }
 
 /* Looks and sleeps; LF_EINTR: interrupted. */
@@ -422,14 +446,19 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
       return err;
     if (is_interrupted(L, S))
       return LF_EINTR;
-    if (!callbacks_are_run(L, S))
-      return ERROR_ON_TOP;
-    if (resume_ready(w))
+    if (lfb_callbacks_due(S)) {
+      if (!callbacks_are_run(L, S, s, what))
+        return ERROR_ON_TOP;
       continue;
-    int64_t until = w ? lf_worker_deadline(w) : lf_after(LOOK_AGAIN);
-    until = until < what->deadline ? until : what->deadline;
-    if (sleep_at(S, s, w, until) == LF_ETIMEOUT && until == what->deadline)
-      return what->look(what->arg) == 0 ? 0 : LF_ETIMEOUT;
+    }
+    if (is_late(what->deadline))
+      return LF_ETIMEOUT;
+    if (resume_ready(w, s, what))
+      continue;
+    int64_t until = !w            ? lf_after(LOOK_AGAIN)
+                    : has_stack() ? lf_worker_deadline(w)
+                                  : LF_FOREVER;
+    sleep_at(S, s, w, until < what->deadline ? until : what->deadline);
   }
 }
 
@@ -476,6 +505,7 @@ int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
     return err;
   if (S->vm && S->vm->closing)
     luaL_error(L, "cannot wait in a worker that closes");
+  luaL_checkstack(L, 20, "waits");
   lf_array_sweep(); /* there is time */
   err = stay(L, S, what);
   if (err == NO_PLACE)

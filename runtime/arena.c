@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOST ((uint64_t)LF_LIMIT(1ull << 40, 1ull << 32)) /* bytes */
@@ -27,8 +28,11 @@ enum {
   NOBODY = OWNERS, /* a parent: there is none to inherit */
   HEAD = OWNERS,   /* an owner of zones: the table has them */
   COMMON,          /* another: nobody's */
-  FREE_FD = 10,    /* below are those that spawned processes get */
-  PATIENCE = 4,    /* rounds, while others claim, too */
+  LIFE = 14,       /* bits */
+  LIVES = (1 << LIFE) - 1,
+  FREE_FD = 10,   /* below are those that spawned processes get */
+  PATIENCE = 4,   /* rounds, while others claim, too */
+  AT_MOST = 5000, /* ms, until those who have to die have died */
 };
 
 /* At the beginning of the arena. An owner's zones are given back by itself or,
@@ -235,6 +239,7 @@ static uint32_t new_owner(uint32_t parent) {
     if (atomic_load_explicit(&t->parents[i], memory_order_relaxed) != 0 ||
         !atomic_compare_exchange_strong(&t->parents[i], &unused, parent))
       continue;
+    atomic_store(&t->pids[i], 0);
     uint32_t top = atomic_load(&t->top);
     while (top < i && !atomic_compare_exchange_weak(&t->top, &top, i))
       continue;
@@ -268,40 +273,43 @@ void lf_owner_be(uint32_t owner) {
   atomic_store(&own, (uint64_t)lf_generation << 32 | owner);
 }
 
-/* 17 bits of the number as an owner, 15 of how often that was given before. */
+/* 17 bits of the number as an owner, 14 of how often one with it has ended. */
 uint32_t lf_process(void) {
   uint32_t owner = table() ? lf_owner_self() : 0;
   if (!owner)
     return 0;
-  return owner << 15 | (atomic_load(&table()->lives[owner]) & 0x7fff);
+  return owner << LIFE | (atomic_load(&table()->lives[owner]) & LIVES);
 }
 
 /* The owner whose number it is, if that one has not been buried; else 0. */
 static uint32_t owner_of(uint32_t process) {
   head *t = table();
-  uint32_t owner = process >> 15;
+  uint32_t owner = process >> LIFE;
   bool same = owner < OWNERS && atomic_load(&t->parents[owner]) != 0 &&
-              (atomic_load(&t->lives[owner]) & 0x7fff) == (process & 0x7fff);
+              (atomic_load(&t->lives[owner]) & LIVES) == (process & LIVES);
   return same ? owner : 0;
 }
 
-/* By /proc: a process that has ended and not been waited for is there, too. */
-bool lf_process_is_gone(uint32_t process) {
-  char path[40], state = 'X';
-  uint32_t owner = owner_of(process);
-  int pid = owner ? atomic_load(&table()->pids[owner]) : 0;
-  if (!owner || !pid)
-    return !owner;
+/* Has the process ended? By /proc: one that has not been waited for is there,
+ * too. */
+static bool is_gone(int pid) {
+  char path[40], line[512];
   if (kill(pid, 0) != 0 && errno == ESRCH)
     return true;
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
   FILE *f = fopen(path, "re");
-  if (!f)
-    return false;
-  if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-    state = '?';
-  fclose(f);
-  return state == 'Z' || state == 'X';
+  const char *end = NULL;
+  if (f && fgets(line, sizeof line, f))
+    end = strrchr(line, ')'); /* of its name */
+  if (f)
+    fclose(f);
+  return end && end[1] && (end[2] == 'Z' || end[2] == 'X');
+}
+
+bool lf_process_is_gone(uint32_t process) {
+  uint32_t owner = owner_of(process);
+  int pid = owner ? atomic_load(&table()->pids[owner]) : 0;
+  return !owner || (pid && is_gone(pid));
 }
 
 uint64_t lf_holder_new(void) {
@@ -338,8 +346,30 @@ static void forget_owners(uint32_t dead) {
   atomic_store(&t->parents[dead], 0);
 }
 
+bool lf_zone_is_mine(uint32_t zone) {
+  return atomic_load(&table()->zones[zone]) == lf_owner_self();
+}
+
+bool lf_zone_descends(uint32_t zone, uint32_t owner) {
+  return lf_owner_descends(atomic_load(&table()->zones[zone]), owner);
+}
+
+/* Does a process still run that the dead one had started? */
+static bool has_running(uint32_t dead) {
+  head *t = table();
+  uint32_t top = atomic_load(&t->top);
+  for (uint32_t i = 1; i <= top; i++)
+    if (i != dead && lf_owner_descends(i, dead) && atomic_load(&t->pids[i]) &&
+        !is_gone(atomic_load(&t->pids[i])))
+      return true;
+  return false;
+}
+
 void lf_owner_end(uint32_t dead) {
   head *t = table();
+  const struct timespec moment = {.tv_nsec = 1000000};
+  for (int i = 0; i < AT_MOST && has_running(dead); i++)
+    nanosleep(&moment, NULL);
   uint32_t top = atomic_load(&t->top);
   for (uint32_t i = 1; i <= top; i++)
     if (lf_owner_descends(i, dead))

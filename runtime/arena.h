@@ -86,14 +86,17 @@ uint32_t lf_owner_new(void);
 /* The calling process is the one with the number. */
 void lf_owner_be(uint32_t owner);
 
+/* Is the zone this process's? */
+bool lf_zone_is_mine(uint32_t zone);
+
 /* Is the process the one with the number (not 0), or come from it? */
 bool lf_owner_descends(uint32_t owner, uint32_t from);
 
 /* This process's number; 0: there are too many. */
 uint32_t lf_owner_self(void);
 
-/* A number for this process that no other has had which shares the arena (in
- * 32768 lives of its number as an owner). 0: there are too many. */
+/* A number of 31 bits for this process that no other has had which shares the
+ * arena (in 16384 lives of its number as an owner). 0: there are too many. */
 uint32_t lf_process(void);
 
 /* Has the process with such a number ended, whether it has been buried or not?
@@ -107,8 +110,12 @@ uint64_t lf_holder_new(void);
 /* Is the holder's process known not to have ended? */
 bool lf_holder_lives(uint64_t holder);
 
-/* The process with the number (not 0), and those come from it, have ended: what
- * they hold is known as abandoned from now on. */
+/* The zone's owner is the process with the number (not 0), or come from it. */
+bool lf_zone_descends(uint32_t zone, uint32_t owner);
+
+/* The process with the number (not 0) has ended, and those come from it are
+ * being ended by the system, for which this waits: what they hold is known as
+ * abandoned from now on. */
 void lf_owner_end(uint32_t owner);
 
 /* After that: their zones are the caller's now. Returns how many, and which. */

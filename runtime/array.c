@@ -231,6 +231,8 @@ static void forget(lf_array *a) {
 /* Unless something in it is still in the ledger: then it is looked at again. */
 static void free_zone(uint32_t zone) {
   uint64_t at = zone * lf_zone_size();
+  if (!lf_zone_is_mine(zone) || atomic_load(&wards[zone]) > 0)
+    return;
   if (lf_guest_in(zone)) {
     if (!atomic_exchange(&haunted[zone], true))
       atomic_fetch_add(&ghosts, 1);
@@ -264,8 +266,9 @@ static void finish(lf_array *a, bool dropped) {
   if (dropped)
     return;
   bool foreign = lf_is_foreign(a->generation);
-  if (a->type == LF_A_OBJECT && !a->base && !foreign && !a->guest)
-    end_object(a);
+  bool shared = a->guest || (a->orphan && lf_guest_at(a->at));
+  if (a->type == LF_A_OBJECT && !a->base && !foreign && !shared)
+    end_object(a); /* else with its zone */
   if (a->extent && !foreign)
     lf_heap_give(a->extent);
   if (a->orphan && !foreign)
@@ -331,8 +334,8 @@ lf_array_stats lf_array_stat(void) {
 /* Zones that nothing refers to any more. */
 static void sweep_ghosts(void) {
   for (uint32_t z = 0; atomic_load(&ghosts) > 0 && z < LF_ZONES; z++)
-    if (atomic_load(&haunted[z]) && !lf_guest_in(z) &&
-        atomic_exchange(&haunted[z], false)) {
+    if (atomic_load(&haunted[z]) && atomic_load(&wards[z]) == 0 &&
+        !lf_guest_in(z) && atomic_exchange(&haunted[z], false)) {
       atomic_fetch_sub(&ghosts, 1);
       free_zone(z);
     }
@@ -369,10 +372,11 @@ static void sweep_limbo(void) {
 void lf_array_sweep(void) {
   if (!atomic_load_explicit(&kept, memory_order_relaxed))
     return;
+  atomic_store(&kept, false);
   sweep();
   take_lock();
-  bool some = !lf_list_empty(&limbo) || atomic_load(&ghosts) > 0;
-  atomic_store(&kept, some);
+  if (!lf_list_empty(&limbo) || atomic_load(&ghosts) > 0)
+    atomic_store(&kept, true);
   give_lock();
 }
 
@@ -597,7 +601,21 @@ static void orphan_all(lf_giver *giver) {
     a->giver = NULL;
     a->orphan = true;
     for (uint32_t z = first_zone(a); z <= last_zone(a); z++)
-      wards[z]++;
+      wards[z] = wards[z] == GOING ? 1 : wards[z] + 1;
+  }
+}
+
+/* Under the lock: what the giver, which has ended, had from elsewhere is this
+ * process's by the ledger from now on. */
+static void adopt_relayed(lf_giver *giver, uint32_t owner) {
+  for (lf_link *l = giver->taken.next, *next; l != &giver->taken; l = next) {
+    lf_array *a = lf_container_of(l, lf_array, taken);
+    next = l->next;
+    if (lf_zone_descends(first_zone(a), owner))
+      continue;
+    lf_list_del(&a->taken);
+    a->giver = NULL;
+    a->guest = lf_guest_add(a->at, LF_GUEST_HERE);
   }
 }
 
@@ -606,6 +624,10 @@ void lf_array_bury(lf_giver *giver, uint32_t owner) {
   uint32_t n = 0, empty = 0;
   if (owner) {
     lf_owner_end(owner);
+    take_lock();
+    if (giver)
+      adopt_relayed(giver, owner);
+    give_lock();
     lf_sleepers_bury(owner);
     lf_guests_bury(owner);
   }

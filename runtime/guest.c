@@ -94,7 +94,7 @@ static table *renew(void) {
   for (uint32_t i = 0; i < ENTRIES; i++) {
     const entry *e = &old->entries[i];
     entry *room;
-    if (e->at > FORMER && !find(new, e->at, e->who, &room))
+    if (e->at > FORMER && e->count > 0 && !find(new, e->at, e->who, &room))
       set(new, room, e->at, e->who, e->count);
   }
   atomic_store(&l->current, (uint32_t)(new - l->tables));
@@ -130,7 +130,7 @@ void lf_guest_del(uint64_t at, uint64_t whose) {
 
 static bool has_any(const table *t, uint64_t at) {
   for (uint32_t i = start(at); t->entries[i].at != 0; i = (i + 1) % ENTRIES)
-    if (t->entries[i].at == at)
+    if (t->entries[i].at == at && t->entries[i].count > 0)
       return true;
   return false;
 }

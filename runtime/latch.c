@@ -10,9 +10,11 @@ enum {
   PATIENCE = 10000000 /* ns until the holder is looked for */
 };
 
-static bool try(lf_latch *l, uint32_t holder, uint32_t me) {
-  return atomic_load_explicit(&l->holder, memory_order_relaxed) == holder &&
-         atomic_compare_exchange_strong(&l->holder, &holder, me);
+/* A futex's word as in Drepper, "Futexes Are Tricky" (2011), mutex2: who has
+ * slept takes it as one for which others may sleep. */
+static bool try(lf_latch *l, uint32_t before, uint32_t after) {
+  return atomic_load_explicit(&l->word, memory_order_relaxed) == before &&
+         atomic_compare_exchange_strong(&l->word, &before, after);
 }
 
 bool lf_latch_take_slowly(lf_latch *l, uint32_t me) {
@@ -21,21 +23,24 @@ bool lf_latch_take_slowly(lf_latch *l, uint32_t me) {
       return false;
     lf_relax();
   }
+  int64_t patience = lf_now() + PATIENCE;
   for (;;) {
-    atomic_store(&l->waited, 1);
-    uint32_t holder = atomic_load(&l->holder);
-    if (holder == 0) {
-      if (try(l, 0, me))
-        return false;
+    if (try(l, 0, me | LF_LATCH_WAITED))
+      return false;
+    uint32_t word = atomic_load(&l->word), holder = word & ~LF_LATCH_WAITED;
+    uint32_t waited = holder | LF_LATCH_WAITED;
+    if (holder == 0 || (word != waited && !try(l, word, waited)))
       continue;
-    }
-    if (lf_futex_wait(&l->holder, holder, lf_now() + PATIENCE) == LF_ETIMEOUT &&
-        holder != me && lf_process_is_gone(holder) && try(l, holder, me))
+    lf_futex_wait(&l->word, waited, patience);
+    if (lf_now() < patience)
+      continue;
+    patience = lf_now() + PATIENCE;
+    if (holder != me && lf_process_is_gone(holder) &&
+        try(l, waited, me | LF_LATCH_WAITED))
       return true;
   }
 }
 
 void lf_latch_wake(lf_latch *l) {
-  atomic_store(&l->waited, 0);
-  lf_futex_wake_all(&l->holder);
+  lf_futex_wake(&l->word);
 }

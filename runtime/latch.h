@@ -14,9 +14,11 @@
 #include <stdatomic.h>
 
 typedef struct {
-  _Atomic uint32_t holder; /* lf_process(); 0: it is free */
-  _Atomic uint32_t waited; /* somebody may sleep until it is */
+  _Atomic uint32_t word; /* the holder's lf_process(), 0: it is free; with a bit
+                            that says that somebody may sleep until it is */
 } lf_latch;
+
+#define LF_LATCH_WAITED ((uint32_t)1 << 31)
 
 bool lf_latch_take_slowly(lf_latch *latch, uint32_t me);
 void lf_latch_wake(lf_latch *latch);
@@ -24,14 +26,14 @@ void lf_latch_wake(lf_latch *latch);
 /* Waits for it. True: whoever had it has died. */
 static inline bool lf_latch_take(lf_latch *latch) {
   uint32_t nobody = 0, me = lf_process();
-  if (atomic_compare_exchange_strong(&latch->holder, &nobody, me))
+  lf_assert(me != 0);
+  if (atomic_compare_exchange_strong(&latch->word, &nobody, me))
     return false;
   return lf_latch_take_slowly(latch, me);
 }
 
 static inline void lf_latch_give(lf_latch *latch) {
-  atomic_store(&latch->holder, 0);
-  if (atomic_load(&latch->waited))
+  if (atomic_exchange(&latch->word, 0) & LF_LATCH_WAITED)
     lf_latch_wake(latch);
 }
 

@@ -70,6 +70,14 @@ bool lf_sleeper_called(const lf_sleeper *s) {
   return atomic_load_explicit(&s->state, memory_order_acquire) & CALLED;
 }
 
+bool lf_sleeper_pause(lf_sleeper *s) {
+  return atomic_fetch_and(&s->state, ~(uint64_t)(WAITING | CALLED)) & CALLED;
+}
+
+void lf_sleeper_resume(lf_sleeper *s) {
+  atomic_fetch_or(&s->state, WAITING);
+}
+
 bool lf_sleeper_end(lf_sleeper *s) {
   lf_shared *object = lf_arena_at(atomic_load(&s->object));
   bool called = atomic_exchange(&s->state, 0) & CALLED;

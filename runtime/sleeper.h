@@ -42,6 +42,10 @@ bool lf_sleeper_end(lf_sleeper *sleeper);
 bool lf_sleeper_called(const lf_sleeper *sleeper);
 void lf_sleeper_rearm(lf_sleeper *sleeper);
 
+/* While the thread does something else: it is not called. True: it has been. */
+bool lf_sleeper_pause(lf_sleeper *sleeper);
+void lf_sleeper_resume(lf_sleeper *sleeper);
+
 /* Sleeps until it is called or has to look again (0), the deadline
  * (LF_ETIMEOUT), or a signal (LF_EINTR); also when the thread's own parker is
  * woken (0). Not at all if it is called. May spin first. */

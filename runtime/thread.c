@@ -224,8 +224,8 @@ int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline) {
   return errno == ETIMEDOUT ? LF_ETIMEOUT : LF_EINTR;
 }
 
-void lf_futex_wake_all(_Atomic uint32_t *word) {
-  futex(word, FUTEX_WAKE, INT32_MAX, NULL);
+void lf_futex_wake(_Atomic uint32_t *word) {
+  futex(word, FUTEX_WAKE, 1, NULL);
 }
 
 static bool take_wakeup(lf_parker *parker) {

@@ -91,7 +91,7 @@ static inline bool lf_parker_sleeps(const lf_parker *parker) {
  * while the word has the value, until the deadline at most: 0, LF_ETIMEOUT,
  * LF_EINTR. */
 int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline);
-void lf_futex_wake_all(_Atomic uint32_t *word);
+void lf_futex_wake(_Atomic uint32_t *word); /* one who does */
 
 /* Threads that are awake: those of lf_thread_start count themselves, a
  * program's own thread is counted by this (1, later -1). */

@@ -118,6 +118,37 @@ function TestToolbox.test_a_lock_of_a_parked_task()
   lu.assertEquals(second:result(), "second")
 end
 
+-- A task that goes on while another waits on the same worker: each has its own
+-- captured globals, and the call is for who looks.
+function TestToolbox.test_another_task_on_top()
+  support.needs_threads()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local other <close> = lfut.ThreadPoolExecutor(1)
+  local q, parked, waits, go = lfut.Queue(), lfut.Event(), lfut.Event(), lfut.Event()
+  local function task(wait)
+    return wait(), NAME
+  end
+  NAME = "below"
+  local below = exe:submit(task, function()
+    local f = other:submit(function() return go:wait() end)
+    parked:set()
+    return f:result() and NAME
+  end)
+  parked:wait()
+  NAME = "above"
+  local above = exe:submit(task, function()
+    waits:set()
+    return q:get()
+  end)
+  waits:wait()
+  go:set()
+  lu.assertEquals({ below:result() }, { "below", "below" })
+  q:put "item"
+  lu.assertEquals({ above:result() }, { "item", "above" })
+  NAME = nil
+end
+
 function TestToolbox.test_a_barrier_of_tasks()
   support.needs_workers()
   local exe <close> = support.Executor(3)

@@ -544,4 +544,79 @@ function TestQueue.test_queues_of_the_dead()
   end
 end
 
+-- A worker takes an array of a process that lives, returns it, and ends.
+function TestQueue.test_relayed_arrays()
+  local q, own, go, out = lfut.Queue(), lfut.Queue(), lfut.Event(), lfut.Queue()
+  local p = lfut.Process { target = function()
+    local mine = lfut.Queue()
+    for i = 1, 100 do
+      mine:put { lfut.Array("int32", 10):fill(i), ("m"):rep(i) }
+    end
+    q:put(lfut.Array("int32", 1000):fill(7))
+    go:wait()
+    collectgarbage()
+    local others = {}
+    for i = 1, 100 do
+      others[i] = lfut.Array("int32", 1000):fill(666)
+    end
+    out:put "reused"
+    own:get()
+    for i = 1, 100 do
+      local t = mine:get()
+      assert(t[1][10] == i and t[2] == ("m"):rep(i))
+    end
+  end }
+  p:start()
+  local a
+  do
+    local exe <close> = lfut.ProcessPoolExecutor(1)
+    a = exe:submit(function() return q:get() end):result()
+  end
+  go:set()
+  out:get()
+  lu.assertEquals({ a[1], a[1000] }, { 7, 7 })
+  a = nil
+  collectgarbage()
+  own:put "go on"
+  p:join()
+  lu.assertEquals(p.exitcode, 0)
+end
+
+-- One process drops what it has of a dead one, another has it still.
+function TestQueue.test_a_queue_of_the_dead_that_another_has()
+  local q, go, out = lfut.Queue(), lfut.Event(), lfut.Queue()
+  local other = lfut.Process { target = function()
+    local c = q:get()
+    out:put "has it"
+    go:wait()
+    for i = 1, 50 do
+      local t = c:get()
+      assert(t[1] == i and #t[2] == 2000)
+    end
+    c:put "still usable"
+    assert(c:get() == "still usable")
+  end }
+  other:start()
+  local c
+  do
+    local exe <close> = lfut.ProcessPoolExecutor(1)
+    c = exe:submit(function()
+      local c = lfut.Queue()
+      for i = 1, 50 do
+        c:put { i, ("c"):rep(2000) }
+      end
+      q:put(c)
+      return c
+    end):result()
+    out:get()
+  end
+  lu.assertEquals(c:qsize(), 50)
+  c = nil
+  collectgarbage()
+  collectgarbage()
+  go:set()
+  other:join()
+  lu.assertEquals(other.exitcode, 0)
+end
+
 os.exit(support.run(TestQueue))
