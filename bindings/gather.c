@@ -32,9 +32,7 @@ static uint64_t read_items(lua_State *L, lfb_source *s, bool star) {
   int kept = lua_gettop(L), n;
   lua_newtable(L);
   while ((n = lfb_source_next(L, s, kept)) > 0) {
-    if (star)
-      lua_pop(L, n - 1);
-    else
+    if (!star || n > 1)
       pack_arguments(L, n);
     lua_rawseti(L, kept + 1, ++count);
   }

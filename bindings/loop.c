@@ -240,7 +240,7 @@ static int pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   if (n <= 0)
     return n;
   uint64_t i = block->first + block->count + 1;
-  if (l->star)
+  if (l->star && n == 1) /* else they are arguments already, as a zip's */
     n = spread(L, i);
   const lfb_label label = {
       .what = "item", .where = "to a worker", .number = i, .wire = l->wire};

@@ -949,5 +949,14 @@ end
 
 local rc = support.run(TestMap)
 if rc ~= 0 then
-  os.exit(rc)
+  -- Items of several values are arguments as they are.
+function TestMap.test_starmap_over_several_values()
+  local exe <close> = support.Executor(2)
+  local it = exe:starmap(function(...) return select("#", ...), ... end, lfut.zip({ 1, 2 }, { "a", "b" }))
+  lu.assertEquals({ it() }, { 1, 2, 1, "a" })
+  lu.assertEquals({ it() }, { 2, 2, 2, "b" })
+  lu.assertNil(it())
+end
+
+os.exit(rc)
 end
