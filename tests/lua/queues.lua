@@ -428,6 +428,7 @@ end
 -- The same with workers of a pool, which begin otherwise than other processes.
 for _, method in ipairs { "fork", "spawn" } do
   TestQueue["test_killed_workers_" .. method] = function()
+    support.needs_processes()
     local exe <close> = support.new_processes(method, { max_workers = 2 })
     local q, d, ready = lfut.Queue(50), lfut.Dict(), lfut.Semaphore(0)
     for round = 1, support.size(60) do
@@ -464,6 +465,7 @@ for _, method in ipairs { "fork", "spawn" } do
 end
 
 function TestQueue.test_killed_in_a_long_put()
+  support.needs_processes()
   local exe <close> = lfut.ProcessPoolExecutor(1)
   local q = lfut.Queue()
   local f = exe:submit(function()
@@ -546,6 +548,7 @@ end
 
 -- A worker takes an array of a process that lives, returns it, and ends.
 function TestQueue.test_relayed_arrays()
+  support.needs_processes()
   local q, own, go, out = lfut.Queue(), lfut.Queue(), lfut.Event(), lfut.Queue()
   local p = lfut.Process { target = function()
     local mine = lfut.Queue()
@@ -584,6 +587,7 @@ end
 
 -- One process drops what it has of a dead one, another has it still.
 function TestQueue.test_a_queue_of_the_dead_that_another_has()
+  support.needs_processes()
   local q, go, out = lfut.Queue(), lfut.Event(), lfut.Queue()
   local other = lfut.Process { target = function()
     local c = q:get()

@@ -316,6 +316,9 @@ end
 -- As an argument, an upvalue, in a result.
 for _, kind in ipairs { "ThreadPoolExecutor", "ProcessPoolExecutor", "spawn" } do
   TestHandle["test_travels_" .. kind] = function()
+    if kind ~= "ThreadPoolExecutor" then
+      support.needs_processes()
+    end
     local options = { max_workers = 1 }
     if kind == "spawn" then
       options.start_method = "spawn"
