@@ -38,8 +38,10 @@ function parties.add(class, name, fn)
   end
   for kind, starter in pairs { thread = start.thread, process = start.process, mixed = mixed } do
     class["test_" .. name .. "_" .. kind] = function()
-      -- A fork finds locks of its allocator held by threads, and never let go.
-      lu.skipIf(kind == "mixed" and os.getenv "LFUT_SANITIZER" == "thread", "TSan: forks beside busy threads")
+      -- A fork beside busy threads: TSan's allocator is locked for ever in it, and
+      -- valgrind misses what only those threads know.
+      local checked = os.getenv "LFUT_SANITIZER" == "thread" or (os.getenv "LFUT_WRAPPER" or "") ~= ""
+      lu.skipIf(kind == "mixed" and checked, "forks beside busy threads")
       fn(starter, kind)
     end
   end
