@@ -460,14 +460,14 @@ static lf_array *import(lf_giver *giver, const lf_array_name *n) {
 /* Under the lock: the giver names what is known here from elsewhere, and is
  * told that it need not keep it for that. */
 static bool decline(lf_giver *giver, const lf_array_name *n) {
-  lf_array *stub = lf_zalloc(sizeof *stub);
-  if (!stub)
+  lf_array *notice = lf_zalloc(sizeof *notice);
+  if (!notice)
     return false;
-  stub->at = n->at;
-  stub->names = 1;
-  stub->next = giver->dropped;
-  atomic_store(&giver->dropped, stub);
-  if (!stub->next)
+  notice->at = n->at;
+  notice->names = 1;
+  notice->next = giver->dropped;
+  atomic_store(&giver->dropped, notice);
+  if (!notice->next)
     giver->rouse(giver);
   return true;
 }
