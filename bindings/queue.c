@@ -151,8 +151,19 @@ static int push_value(lua_State *L, lfb_state *S, lf_buf *values) {
   return lfb_unpack(L, S, &at, NULL);
 }
 
-int lfb_queue_take(lua_State *L, lf_queue *q, int64_t deadline) {
-  lfb_state *S = lfb_self(L);
+/* The first item, if there is one, without a buffer of its own: most are small.
+ */
+static int take_now(lua_State *L, lfb_state *S, lf_queue *q) {
+  transfer t = {q, &S->plain};
+  lf_buf_reset(&S->plain);
+  int err = try_get(&t);
+  if (err == 0)
+    push_value(L, S, &S->plain);
+  return err;
+}
+
+static int take_in_time(lua_State *L, lfb_state *S, lf_queue *q,
+                        int64_t deadline) {
   lf_buf *values = lfb_push_buf(L);
   transfer t = {q, values};
   lfb_shared_wait what = {.object = &q->shared,
@@ -163,20 +174,23 @@ int lfb_queue_take(lua_State *L, lf_queue *q, int64_t deadline) {
   int err = lfb_wait_shared(L, S, &what);
   if (err == 0)
     push_value(L, S, values);
-  lua_remove(L, err ? -1 : -2);
+  return err;
+}
+
+int lfb_queue_take(lua_State *L, lf_queue *q, int64_t deadline) {
+  lfb_state *S = lfb_self(L);
+  int top = lua_gettop(L);
+  int err = take_now(L, S, q);
+  if (err == LF_EAGAIN)
+    err = take_in_time(L, S, q, deadline);
+  if (err == 0 && lua_gettop(L) > top + 1)
+    lua_replace(L, top + 1); /* the value, in the place of a buffer below it */
+  lua_settop(L, err ? top : top + 1);
   return err;
 }
 
 static int get(lua_State *L, int64_t deadline) {
-  lf_queue *q = check_queue(L);
-  lfb_state *S = lfb_self(L);
-  transfer t = {q, &S->plain};
-  lf_buf_reset(&S->plain);
-  int err = try_get(&t);
-  if (err == 0)
-    return push_value(L, S, &S->plain);
-  if (err == LF_EAGAIN)
-    err = lfb_queue_take(L, q, deadline);
+  int err = lfb_queue_take(L, check_queue(L), deadline);
   return err ? lfb_queue_raise(L, err, "Empty") : 1;
 }
 

@@ -197,6 +197,18 @@ function TestToolbox.test_map_over_a_queue()
   lu.assertEquals(exe:map(double, queue_of()):list(), { n = 0 })
 end
 
+-- Small and large ones, also with what they refer to.
+function TestToolbox.test_all_kinds_of_items()
+  local exe <close> = support.Executor(2)
+  local function length(x, n) return #x + (n or 0) end
+  local items = { "small", ("x"):rep(1000), { 1, { 2 } }, lfut.Array("int8", 7), { lfut.Queue(), ("y"):rep(300), 3 } }
+  local want = { 5, 1000, 2, 7, 3, n = 5 }
+  lu.assertEquals(exe:map(length, queue_of(table.unpack(items))):list(), want)
+  local zipped = exe:map(length, lfut.zip(queue_of(table.unpack(items)), { 10, 10, 10, 10, 10 })):list()
+  lu.assertEquals(zipped, { 15, 1010, 12, 17, 13, n = 5 })
+  lu.assertEquals(exe:for_each(length, queue_of(table.unpack(items))), 5)
+end
+
 function TestToolbox.test_other_loops_over_a_queue()
   local exe <close> = support.Executor(2)
   lu.assertEquals(exe:for_each(double, queue_of(1, 2, 3)), 3)
