@@ -8,6 +8,7 @@
 
 #include "array.h"
 #include "error.h"
+#include "luavm.h"
 #include "queue.h"
 #include "shared.h"
 
@@ -111,13 +112,32 @@ int lfb_range(lua_State *L) {
   return 1;
 }
 
+/* Pushes a field of a range, which has to be a number. */
+static void push_number(lua_State *L, int idx, const char *field) {
+  lua_pushstring(L, field);
+  lua_rawget(L, idx);
+  if (lua_type(L, -1) != LUA_TNUMBER)
+    luaL_error(L, "bad range (its field '%s' is no number)", field);
+}
+
+/* Pushes the fields first, step and n of the range, which a script may have
+ * changed. */
+static void push_fields(lua_State *L, int idx) {
+  push_number(L, idx, "first");
+  push_number(L, idx, "step");
+  push_number(L, idx, "n");
+  if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0)
+    luaL_error(L, "bad range (its field 'n' is no integer >= 0)");
+  lua_Number step = lua_tonumber(L, -2);
+  if (step == 0 || isnan(step))
+    luaL_error(L, "bad range (its step is zero)");
+}
+
 static void open_range(lua_State *L, int idx, lfb_source *s) {
-  lua_getfield(L, idx, "first");
-  lua_getfield(L, idx, "step");
-  lua_getfield(L, idx, "n");
+  push_fields(L, idx);
   s->kind = LFB_RANGE;
   s->known = true;
-  s->floats = !lua_isinteger(L, -3);
+  s->floats = !lua_isinteger(L, -3) || !lua_isinteger(L, -2);
   s->first = lua_tointeger(L, -3);
   s->step = lua_tointeger(L, -2);
   s->ffirst = lua_tonumber(L, -3);
@@ -136,8 +156,21 @@ static void push_range_item(lua_State *L, const lfb_source *s, uint64_t i) {
 }
 
 static int range_len(lua_State *L) {
-  lua_getfield(L, 1, "n");
+  luaL_argcheck(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  push_fields(L, 1);
   return 1;
+}
+
+/* How many items come before the one behind the value at 'idx'. */
+static uint64_t range_position(lua_State *L, const lfb_source *s, int idx) {
+  if (s->floats) {
+    lua_Number done = (luaL_checknumber(L, idx) - s->ffirst) / s->fstep;
+    return done > -1 && done < 9e15 ? (uint64_t)llround(done) + 1 : UINT64_MAX;
+  }
+  uint64_t last = (uint64_t)luaL_checkinteger(L, idx);
+  uint64_t first = (uint64_t)s->first, step = (uint64_t)s->step;
+  return (s->step > 0 ? (last - first) / step : (first - last) / (0 - step)) +
+         1;
 }
 
 /* for i in lfut.range(...) do */
@@ -145,12 +178,7 @@ static int range_call(lua_State *L) {
   lfb_source s = {0};
   luaL_argcheck(L, has_metatable(L, 1, RANGE), 1, "range expected");
   open_range(L, 1, &s);
-  uint64_t i = 0;
-  if (!lua_isnoneornil(L, 3)) {
-    lua_Number done = s.floats ? (lua_tonumber(L, 3) - s.ffirst) / s.fstep : 0;
-    i = s.floats ? (uint64_t)llround(done) + 1
-                 : (uint64_t)((lua_tointeger(L, 3) - s.first) / s.step) + 1;
-  }
+  uint64_t i = lua_isnoneornil(L, 3) ? 0 : range_position(L, &s, 3);
   if (i >= s.total)
     lua_pushnil(L);
   else
@@ -198,12 +226,28 @@ int lfb_zip(lua_State *L) {
   return 1;
 }
 
+/* Zips within zips take C stack; one in itself would take all. */
+static void check_depth(lua_State *L) {
+  if (lf_stack_left() < LFB_STACK)
+    luaL_error(L, "C stack overflow (zips within zips)");
+  luaL_checkstack(L, 20, "zips within zips");
+}
+
+/* How many sources the zip has, which a script may have changed. */
+static int count_parts(lua_State *L, int idx) {
+  lua_pushliteral(L, "n");
+  lua_rawget(L, idx);
+  lua_Integer n = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+  lua_pop(L, 1);
+  if (n < 1 || n > (lua_Integer)lua_rawlen(L, idx))
+    luaL_error(L, "bad zip (its field 'n' does not say how many it has)");
+  return (int)n;
+}
+
 /* Keeps { block of sources, kept value, kept value, ... }. */
 static void open_zip(lua_State *L, int idx, lfb_source *s) {
-  lua_getfield(L, idx, "n");
-  int n = (int)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  luaL_checkstack(L, 10, "zips within zips");
+  check_depth(L);
+  int n = count_parts(L, idx);
   lua_createtable(L, n + 1, 0);
   lfb_source *parts = lua_newuserdatauv(L, sizeof *parts * (size_t)n, 0);
   lua_rawseti(L, -2, 1);
@@ -225,6 +269,7 @@ static void open_zip(lua_State *L, int idx, lfb_source *s) {
 }
 
 static int zip_next(lua_State *L, int kept) {
+  check_depth(L);
   lua_rawgeti(L, kept, 1);
   lfb_source *parts = lua_touserdata(L, -1);
   int n = (int)lua_rawlen(L, kept) - 1;
