@@ -200,19 +200,35 @@ static condition check_when(lua_State *L, int idx) {
   return (condition)luaL_checkoption(L, idx, "ALL_COMPLETED", when_names);
 }
 
+/* Of the options at 2. */
+static condition when_option(lua_State *L) {
+  condition when = ALL_COMPLETED;
+  int type = lua_getfield(L, 2, "return_when");
+  const char *name = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  while (name && when_names[when] && strcmp(when_names[when], name) != 0)
+    when++;
+  if (type != LUA_TNIL && !(name && when_names[when]))
+    luaL_error(L, "bad option 'return_when' (invalid option '%s')",
+               luaL_tolstring(L, -1, NULL));
+  lua_pop(L, 1);
+  return when;
+}
+
 int lfb_wait_futures(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 3);
+  int64_t deadline;
+  condition when;
   if (lua_istable(L, 2)) {
     static const char *const names[] = {"timeout", "return_when", NULL};
     lfb_check_option_names(L, 2, names);
-    lua_getfield(L, 2, "return_when");
-    lua_replace(L, 3);
-    lua_getfield(L, 2, "timeout");
-    lua_replace(L, 2);
+    deadline = lfb_option_deadline(L, 2, "timeout");
+    when = when_option(L);
+  } else {
+    deadline = lfb_check_deadline(L, 2);
+    when = check_when(L, 3);
   }
-  int64_t deadline = lfb_check_deadline(L, 2);
-  futures *f = push_new(L, deadline, check_when(L, 3));
+  futures *f = push_new(L, deadline, when);
   add_list(L, f, 4, 1);
   lua_insert(L, 1);
   lua_settop(L, 1);
@@ -284,13 +300,15 @@ static int completed_tostring(lua_State *L) {
 int lfb_as_completed(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
+  int64_t deadline;
   if (lua_istable(L, 2)) {
     static const char *const names[] = {"timeout", NULL};
     lfb_check_option_names(L, 2, names);
-    lua_getfield(L, 2, "timeout");
-    lua_replace(L, 2);
+    deadline = lfb_option_deadline(L, 2, "timeout");
+  } else {
+    deadline = lfb_check_deadline(L, 2);
   }
-  futures *f = push_new(L, lfb_check_deadline(L, 2), FIRST_COMPLETED);
+  futures *f = push_new(L, deadline, FIRST_COMPLETED);
   add_list(L, f, 3, 1);
   return 1;
 }

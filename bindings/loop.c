@@ -82,19 +82,8 @@ static options check_options(lua_State *L, int idx) {
   o.buffersize = positive_option(L, idx, "buffersize");
   o.unordered = !flag_option(L, idx, "ordered", true);
   o.protected = flag_option(L, idx, "protected", false);
-  if (lua_getfield(L, idx, "timeout") != LUA_TNIL) {
-    if (lua_type(L, -1) != LUA_TNUMBER)
-      lfb_option_error(L, "timeout", "number");
-    o.deadline = lfb_check_deadline(L, -1);
-  }
-  if (lua_getfield(L, idx, "seed") != LUA_TNIL) {
-    int isint;
-    o.seed = lua_tointegerx(L, -1, &isint);
-    if (!isint)
-      lfb_option_error(L, "seed", "integer");
-    o.has_seed = true;
-  }
-  lua_pop(L, 2);
+  o.deadline = lfb_option_deadline(L, idx, "timeout");
+  o.has_seed = lfb_option_integer(L, idx, "seed", &o.seed);
   return o;
 }
 

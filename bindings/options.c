@@ -51,10 +51,42 @@ int lfb_list_length(lua_State *L, int idx) {
   return (int)n;
 }
 
+/* NaN is no time. */
+static bool is_time(lua_Number seconds) {
+  return !isnan(seconds);
+}
+
 int64_t lfb_check_deadline(lua_State *L, int idx) {
   if (lua_isnoneornil(L, idx))
     return LF_FOREVER;
   lua_Number seconds = luaL_checknumber(L, idx);
-  luaL_argcheck(L, !isnan(seconds), idx, "not a number of seconds");
+  luaL_argcheck(L, is_time(seconds), idx, "not a number of seconds");
   return lf_after(seconds);
+}
+
+int64_t lfb_option_deadline(lua_State *L, int idx, const char *name) {
+  int64_t deadline = LF_FOREVER;
+  if (lua_getfield(L, idx, name) != LUA_TNIL) {
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      lfb_option_error(L, name, "number");
+    if (!is_time(lua_tonumber(L, -1)))
+      luaL_error(L, "bad option '%s' (not a number of seconds)", name);
+    deadline = lf_after(lua_tonumber(L, -1));
+  }
+  lua_pop(L, 1);
+  return deadline;
+}
+
+bool lfb_option_integer(lua_State *L, int idx, const char *name,
+                        lua_Integer *value) {
+  int integer = 1, type = lua_getfield(L, idx, name);
+  lua_Integer i = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &integer) : 0;
+  if (type != LUA_TNUMBER && type != LUA_TNIL)
+    lfb_option_error(L, name, "integer");
+  if (!integer)
+    luaL_error(L, "bad option '%s' (number has no integer representation)",
+               name);
+  lua_pop(L, 1);
+  *value = i;
+  return type != LUA_TNIL;
 }

@@ -27,4 +27,13 @@ int lfb_list_length(lua_State *L, int idx);
 /* The optional number of seconds at 'idx' as a point in time from now. */
 int64_t lfb_check_deadline(lua_State *L, int idx);
 
+/* The same of the option 'name' in the table at 'idx', which has to be a
+ * number. */
+int64_t lfb_option_deadline(lua_State *L, int idx, const char *name);
+
+/* The option 'name' in the table at 'idx', which has to be an integer (no
+ * string that looks like one); false: it is not set. */
+bool lfb_option_integer(lua_State *L, int idx, const char *name,
+                        lua_Integer *value);
+
 #endif
