@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "forked.h"
+#include "options.h"
 #include "wait.h"
 
 struct lfb_callback {
@@ -34,7 +35,7 @@ static void callback_fire(lf_waiter *waiter) {
 int lfb_add_done_callback(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lf_task **future = lfb_check(L, 1, LFB_FUTURE);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lfb_check_callable(L, 2);
   lfb_refuse_foreign(L, *future);
   lfb_push_ref(L, LFB_REF_CALLBACKS);
   lfb_callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);

@@ -130,8 +130,8 @@ static int take_options(lua_State *L, lfb_state *S, kind what) {
   check_option(L, MAX_TASKS, "max_tasks_per_child", LUA_TNUMBER, "integer");
   check_process_options(L);
   lua_pushvalue(L, INITIALIZER);
-  if (!lua_isnil(L, -1) && !lua_isfunction(L, -1) &&
-      lua_type(L, -1) != LUA_TSTRING)
+  if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING &&
+      !lfb_is_callable(L, -1))
     lfb_option_error(L, "initializer", "function or source text");
   lua_getfield(L, 1, "max_workers");
   int n = take_workers(L, S, what);
