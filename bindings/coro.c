@@ -5,6 +5,7 @@
 #include "coro.h"
 
 #include "luavm.h"
+#include "names.h"
 
 static lua_State *check_co(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
@@ -183,7 +184,7 @@ void lfb_coro_open(lua_State *L, lfb_state *S) {
       {"resume", coro_resume},   {"wrap", coro_wrap},
       {"yield", coro_yield},     {"isyieldable", coro_isyieldable},
       {"running", coro_running}, {NULL, NULL}};
-  lua_getglobal(L, "coroutine");
+  lfb_push_standard(L, "coroutine");
   lfb_setfuncs(L, S, functions);
   lua_pop(L, 1);
 }

@@ -14,9 +14,11 @@
 #include "helpers.h"
 #include "map.h"
 #include "native.h"
+#include "options.h"
 #include "pack.h"
 #include "pools.h"
 #include "process.h"
+#include "program.h"
 #include "shared.h"
 #include "source.h"
 #include "threading.h"
@@ -69,7 +71,7 @@ static int with_done(lua_State *L, int status, lua_KContext ctx) {
 /* lfut.with(exe, fn) */
 static int with(lua_State *L) {
   lfb_check_executor(L, 1);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lfb_check_callable(L, 2);
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
   int status = lua_pcallk(L, 1, LUA_MULTRET, 0, 0, with_done);
@@ -168,7 +170,11 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   set_constants(L);
   set_methods(L, S);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_insert(L, -2);
+  lua_pushvalue(L, -2);
   lua_setfield(L, -2, "lfut");
-  lua_pop(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_lfut); /* for who loads modules anew */
+  lua_setfield(L, -2, "lfut");
+  lua_pop(L, 2);
+  lfb_set_ref(L, LFB_REF_MODULE);
 }

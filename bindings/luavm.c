@@ -526,7 +526,7 @@ static int vm_panic(lua_State *L) {
 
 void lfb_replace_functions(lua_State *L, lfb_state *S) {
   static const luaL_Reg os[] = {{"exit", task_exit}, {NULL, NULL}};
-  lua_getglobal(L, "os");
+  lfb_push_standard(L, "os");
   lfb_setfuncs(L, S, os);
   lua_pop(L, 1);
   lfb_coro_open(L, S);
@@ -549,8 +549,9 @@ static int open_body(lua_State *L) {
   S->wire = lf_pool_is_remote(pool) ? pool : NULL;
   S->waker = &vm->callbacks.waker;
   lfb_lib_open(L, S);
-  lfb_replace_functions(L, S);
   lfb_names_open(L);
+  lfb_replace_functions(L, S);
+  lfb_names_renew(L, S);
   lfb_part_open(L);
   lfb_start_apply(L, S);
 #ifdef LF_DEBUG

@@ -497,10 +497,7 @@ static void open_libraries(lua_State *L) {
   lua_getglobal(L, "os");
   lua_pushcfunction(L, os_exit);
   lua_setfield(L, -2, "exit");
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, luaopen_lfut);
-  lua_setfield(L, -2, "lfut");
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 /* What run_program gets. */

@@ -22,18 +22,6 @@ static const char *const standard[] = {
 
 enum { NSTANDARD = sizeof standard / sizeof standard[0] };
 
-/* Is the value at the top (of global 'name') the library's own? A script that
- * came first may have put something else there. */
-static bool is_library(lua_State *L, const char *name) {
-  if (lua_iscfunction(L, -1) || lua_type(L, -1) == LUA_TSTRING)
-    return true;
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, name);
-  bool same = lua_istable(L, -1) && lua_rawequal(L, -1, -3);
-  lua_pop(L, 2);
-  return same;
-}
-
 bool lfb_is_standard(lua_State *L, const char *name) {
   lfb_push_ref(L, LFB_REF_STANDARD);
   lua_pushstring(L, name);
@@ -150,19 +138,92 @@ static void name_others(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* Protected: opens the library with a new table in the place of the globals;
+ * returns what that returns. */
+static int open_apart(lua_State *L) {
+  lua_CFunction open = lua_tocfunction(L, 1);
+  lua_newtable(L);
+  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lua_pushcfunction(L, open);
+  lua_call(L, 0, 1);
+  return 1;
+}
+
+/* Pushes a library as it is when it is opened, and leaves the interpreter as it
+ * is: its globals and the metatable of strings. The collector stands still, so
+ * that no finalizer sees other globals. */
+static void push_fresh(lua_State *L, lua_CFunction open) {
+  int collects = lua_gc(L, LUA_GCISRUNNING);
+  lua_gc(L, LUA_GCSTOP);
+  lua_pushglobaltable(L);
+  lua_pushliteral(L, "");
+  if (!lua_getmetatable(L, -1))
+    lua_pushnil(L);
+  lua_pushcfunction(L, open_apart);
+  lua_pushcfunction(L, open);
+  int status = lua_pcall(L, 1, 1, 0);
+  lua_insert(L, -4);
+  lua_setmetatable(L, -2); /* of all strings */
+  lua_pop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  if (collects)
+    lua_gc(L, LUA_GCRESTART);
+  if (status != LUA_OK)
+    lua_error(L);
+}
+
+/* Pushes what belongs under the name, whatever a script that came first has
+ * put there: a library as it was loaded, or a function of the base library, for
+ * which the table at 'base' is filled if need be. */
+static void push_original(lua_State *L, const char *name, int base) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushstring(L, name);
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+  if (lua_istable(L, -1))
+    return;
+  lua_pop(L, 1);
+  lua_pushglobaltable(L);
+  lua_pushstring(L, name);
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+  if (lua_iscfunction(L, -1) || lua_istable(L, -1))
+    return;
+  lua_pop(L, 1);
+  if (lua_isnil(L, base)) {
+    push_fresh(L, luaopen_base);
+    lua_replace(L, base);
+  }
+  lua_getfield(L, base, name);
+}
+
 void lfb_names_open(lua_State *L) {
   lfb_push_ref(L, LFB_REF_STANDARD);
-  lua_pushglobaltable(L);
+  lua_pushnil(L);
+  int base = lua_gettop(L);
   for (int i = 0; i < NSTANDARD; i++) {
-    lua_pushstring(L, standard[i]);
-    lua_rawget(L, -2);
-    if (is_library(L, standard[i]))
-      lua_setfield(L, -3, standard[i]);
-    else
-      lua_pop(L, 1);
+    push_original(L, standard[i], base);
+    lua_setfield(L, base - 1, standard[i]);
   }
   lua_pop(L, 2);
-  name_standard(L);
+}
+
+void lfb_push_libraries(lua_State *L) {
+  static const luaL_Reg libraries[] = {{LUA_TABLIBNAME, luaopen_table},
+                                       {LUA_STRLIBNAME, luaopen_string},
+                                       {LUA_MATHLIBNAME, luaopen_math}};
+  lua_newtable(L);
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -6);
+  }
+  lua_pop(L, 1);
+  for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
+    push_fresh(L, libraries[i].func);
+    lua_setfield(L, -2, libraries[i].name);
+  }
 }
 
 void lfb_names_refresh(lua_State *L, lfb_state *S) {
@@ -208,9 +269,7 @@ static bool is_loaded(lua_State *L, const char *name) {
   return loaded;
 }
 
-/* What the library itself has under the name, whatever a script has put there
- * since. */
-static void push_standard(lua_State *L, const char *name) {
+void lfb_push_standard(lua_State *L, const char *name) {
   lfb_push_ref(L, LFB_REF_STANDARD);
   lua_getfield(L, -1, name);
   lua_remove(L, -2);
@@ -221,8 +280,12 @@ void lfb_names_renew(lua_State *L, lfb_state *S) {
   lfb_set_ref(L, LFB_REF_NAMED);
   lfb_push_ref(L, LFB_REF_STANDARD);
   lua_pushglobaltable(L);
-  lua_getfield(L, -1, "print");
-  lua_setfield(L, -3, "print");
+  lua_pushliteral(L, "print");
+  lua_rawget(L, -2);
+  if (lua_iscfunction(L, -1))
+    lua_setfield(L, -3, "print");
+  else
+    lua_pop(L, 1);
   lua_pop(L, 2);
   name_standard(L);
   S->modules = 0;
@@ -233,13 +296,13 @@ static void push_module(lua_State *L, lfb_state *S, const char *name,
                         const char **key, const char *end) {
   *key = name + strlen(name) + 1;
   if (strcmp(name, "_G") == 0 && *key < end) {
-    push_standard(L, *key);
+    lfb_push_standard(L, *key);
     *key += strlen(*key) + 1;
     return;
   }
   if (S->vm && !is_loaded(L, name))
     lfb_start_apply(L, S);
-  push_standard(L, "require");
+  lfb_push_standard(L, "require");
   lua_pushstring(L, name);
   lua_call(L, 1, 1);
 }

@@ -8,12 +8,12 @@
 
 #include "state.h"
 
-/* Notes which globals are the standard ones: those that a script has not set.
- */
+/* Notes what the standard globals are, in an interpreter whose libraries are
+ * open. */
 void lfb_names_open(lua_State *L);
 
-/* In an interpreter whose library functions have just been replaced: names mean
- * the new ones from now on. */
+/* Then, and when library functions have just been replaced: names mean those
+ * that there are now. */
 void lfb_names_renew(lua_State *L, lfb_state *S);
 
 /* Looks whether modules have come since the last time; once before a series of
@@ -26,6 +26,14 @@ bool lfb_push_name(lua_State *L, int idx);
 /* Pushes the object with that name, requiring its module; raises if there is
  * none. */
 void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len);
+
+/* Pushes what the standard global 'name' is, whatever a script has put there:
+ * a function, a library. */
+void lfb_push_standard(lua_State *L, const char *name);
+
+/* Pushes a table of them, in which table, string and math are apart from what
+ * the script can change: the globals of lfut's own Lua code. */
+void lfb_push_libraries(lua_State *L);
 
 /* Is the value at the top what the standard global 'name' is? */
 bool lfb_is_standard(lua_State *L, const char *name);

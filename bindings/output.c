@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "luavm.h"
+#include "names.h"
 
 struct lfb_output {
   FILE *stream;
@@ -119,7 +120,7 @@ void lfb_output_open(lua_State *L, lfb_state *S) {
   if (!S->vm->output)
     luaL_error(L, "not enough memory");
   S->vm->output->own = S->wire != NULL;
-  lua_getglobal(L, "io");
+  lfb_push_standard(L, "io");
   luaL_Stream *p = lua_newuserdatauv(L, sizeof *p, 0);
   p->f = S->vm->output->stream;
   p->closef = stay_open;
@@ -128,7 +129,10 @@ void lfb_output_open(lua_State *L, lfb_state *S) {
   lua_setfield(L, -3, "stdout");
   lua_getfield(L, -2, "output");
   lua_insert(L, -2);
-  lua_call(L, 1, 0);
+  if (lua_iscfunction(L, -2))
+    lua_call(L, 1, 0);
+  else
+    lua_pop(L, 2); /* the script has removed it */
   lua_pop(L, 1);
   lfb_print_open(L, S);
 }

@@ -9,6 +9,7 @@
 #include "array.h"
 #include "drivers.lua.h"
 #include "element.h"
+#include "names.h"
 #include "native_task.h"
 #include "pack.h"
 
@@ -351,8 +352,9 @@ void lfb_part_open(lua_State *L) {
                        "=lfut", "t") != LUA_OK)
     lua_error(L);
   lua_call(L, 0, 1);
-  lua_getglobal(L, "math");
-  lua_getfield(L, -1, "randomseed");
+  lfb_push_standard(L, "math");
+  lua_pushliteral(L, "randomseed");
+  lua_rawget(L, -2);
   lua_rawseti(L, -3, 1);
   lua_pop(L, 1);
   lfb_set_ref(L, LFB_REF_DRIVERS);

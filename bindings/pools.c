@@ -6,6 +6,7 @@
 #include "completed.h"
 #include "executor.h"
 #include "gather.h"
+#include "names.h"
 #include "options.h"
 #include "pool.lua.h"
 #include "source.h"
@@ -62,6 +63,8 @@ static int open_module(lua_State *L) {
   if (luaL_loadbufferx(L, lf_script_pool, sizeof lf_script_pool - 1, "=lfut",
                        "t") != LUA_OK)
     return lua_error(L);
+  lfb_push_libraries(L);
+  lua_setupvalue(L, -2, 1); /* _ENV */
   lua_newtable(L);
   lfb_setfuncs(L, lfb_state_find(L), functions);
   lua_call(L, 1, 1);

@@ -43,10 +43,14 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   bool own_print = has_own_print(L); /* ... print */
   lfb_replace_functions(L, S);
   lfb_names_renew(L, S);
+  lua_pushglobaltable(L);
+  lua_pushliteral(L, "print");
+  lua_rotate(L, -3, -1);
   if (own_print)
-    lua_setglobal(L, "print");
+    lua_rawset(L, -3);
   else
-    lua_pop(L, 1);
+    lua_pop(L, 2);
+  lua_pop(L, 1);
   lfb_part_open(L);
   const lfb_setup *setup = lf_pool_setup(S->wire);
   lfb_picture_keep(L, setup->picture);

@@ -41,6 +41,7 @@ static lfb_state *open_state(lua_State *L, bool own) {
     lfb_print_open(L, S);
   lfb_program_adopt(S);
   lfb_names_open(L);
+  lfb_names_renew(L, S);
   lfb_lib_open(L, S);
   return S;
 }
@@ -52,8 +53,6 @@ void lfb_program_init(lua_State *L, int workers) {
   program_parker = &S->home->parker;
   /* The module is there, but a script has to ask for it. */
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "lfut");
-  lua_setfield(L, LUA_REGISTRYINDEX, "lfut.module");
   lua_pushnil(L);
   lua_setfield(L, -2, "lfut");
   lua_pop(L, 1);
@@ -105,12 +104,14 @@ static void finish_at_exit(int status, void *home) {
 
 /* os.exit of another program: work is not waited for. */
 static int foreign_exit(lua_State *L) {
-  lfb_state *S = lfb_self(L);
-  int n = lfb_program_leave(L, lfb_program_status(L));
-  if (n >= 0)
-    return n;
-  S->home->abandoned = true;
-  lfb_interrupt(S);
+  lfb_state *S = lua_touserdata(L, lua_upvalueindex(1));
+  if (S->home) { /* else a finalizer ends the program */
+    int n = lfb_program_leave(L, lfb_program_status(L));
+    if (n >= 0)
+      return n;
+    S->home->abandoned = true;
+    lfb_interrupt(S);
+  }
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
@@ -136,12 +137,8 @@ int luaopen_lfut(lua_State *L) {
     S->home->workers = workers;
     on_exit(finish_at_exit, lfb_home_ref(S->home));
     watch_exit(L, S);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "lfut");
-    return 1;
   }
-  if (lua_getfield(L, LUA_REGISTRYINDEX, "lfut.module") == LUA_TNIL)
-    return luaL_error(L, "lfut is open already");
+  lfb_push_ref(L, LFB_REF_MODULE);
   return 1;
 }
 

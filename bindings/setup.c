@@ -210,8 +210,10 @@ static void apply(lua_State *L, lfb_state *S, const lfb_start *start) {
   lfb_unpack(L, S, &at, NULL);
   set_package(L, "path", top + 1);
   set_package(L, "cpath", top + 2);
+  lua_pushglobaltable(L);
+  lua_pushliteral(L, "arg");
   lua_pushvalue(L, top + 3);
-  lua_setglobal(L, "arg");
+  lua_rawset(L, -3);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   for (lua_pushnil(L); lua_next(L, top + 4); lua_pop(L, 1)) {
     lua_pushvalue(L, -2);

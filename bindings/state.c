@@ -3,6 +3,8 @@
  * See state.h. */
 #include "state.h"
 
+#include <stdlib.h>
+
 #include "../runtime/array.h"
 #include "../runtime/fork.h"
 #include "../runtime/mem.h"
@@ -55,6 +57,13 @@ static lfb_home *home_new(void) {
   return home;
 }
 
+void lfb_raise_closed(lua_State *L) {
+  luaL_error(L, "lfut is closed: the interpreter ends");
+  abort();
+}
+
+/* Closes the record; its memory lasts longer, as the interpreter frees all
+ * objects after all finalizers. */
 static int state_gc(lua_State *L) {
   lfb_state *S = lua_touserdata(L, 1);
   lfb_callbacks_drop(S);

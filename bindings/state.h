@@ -88,7 +88,7 @@ typedef struct lfb_state {
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const char *class_names[LFB_CLASSES];
   uint64_t id;               /* never used again */
-  lfb_home *home;            /* a reference */
+  lfb_home *home;            /* a reference; NULL: the record is closed */
   struct lf_vm *vm;          /* NULL in the program */
   struct lfb_output *output; /* of the worker that this was before a fork */
   lf_pool *wire;             /* in a worker process, its pool; else NULL */
@@ -131,6 +131,7 @@ typedef enum {
   LFB_REF_CALLBACKS,  /* callback -> {future, function} */
   LFB_REF_JOB,        /* a parallel loop's function and options (part.c) */
   LFB_REF_DRIVERS,    /* scripts/drivers.lua */
+  LFB_REF_MODULE,     /* what require "lfut" gives */
   LFB_REF_LOANS,      /* loan -> string */
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,
@@ -144,9 +145,17 @@ void lfb_set_ref(lua_State *L, lfb_ref ref); /* pops it */
  * (NULL). */
 void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode);
 
-/* The record of the interpreter whose C function runs. */
+/* Raises: the record is closed, and a finalizer of an object older than it has
+ * called one of lfut's functions. */
+_Noreturn void lfb_raise_closed(lua_State *L);
+
+/* The record of the interpreter whose C function runs. Raises when it has been
+ * closed. */
 static inline lfb_state *lfb_self(lua_State *L) {
-  return lua_touserdata(L, lua_upvalueindex(1));
+  lfb_state *S = lua_touserdata(L, lua_upvalueindex(1));
+  if (!S->home)
+    lfb_raise_closed(L);
+  return S;
 }
 
 /* Pushes the record of an interpreter where 'self' is not at hand. */

@@ -4,8 +4,10 @@
 -- multiprocessing, made of executors. A pool has an executor; what it has begun
 -- is a future, or a parallel loop with a future that tells of its end
 -- (bindings/gather.h). Pools and results are tables, so that they travel where
--- their executors and futures do; their classes travel by their names here.
+-- their executors and futures do; their classes travel by their names here. Its
+-- globals are the standard ones, whatever the script has made of its own.
 local own = ...
+local format, gsub, match = string.format, string.gsub, string.match
 
 local Pool = { __name = "lfut.Pool", __metatable = "lfut", __index = {} }
 local AsyncResult = { __name = "lfut.AsyncResult", __metatable = "lfut", __index = {} }
@@ -22,16 +24,16 @@ local function type_name(value)
 end
 
 local function bad_argument(number, method, text)
-  return ("bad argument #%d to '%s' (%s)"):format(number, method, text)
+  return format("bad argument #%d to '%s' (%s)", number, method, text)
 end
 
 local function bad_type(number, method, expected, value)
-  return bad_argument(number, method, ("%s expected, got %s"):format(expected, type_name(value)))
+  return bad_argument(number, method, format("%s expected, got %s", expected, type_name(value)))
 end
 
 local function bad_self(class, method, self)
   if own.metatable(self) ~= class then
-    return ("calling '%s' on bad self (%s expected, got %s)"):format(method, class.__name, type_name(self))
+    return format("calling '%s' on bad self (%s expected, got %s)", method, class.__name, type_name(self))
   end
 end
 
@@ -44,7 +46,7 @@ end
 local function bad_items(method, items)
   local ok, message = pcall(own.zip, items) -- takes what a loop takes
   if not ok then
-    return bad_argument(2, method, message:match "%((.*)%)$" or message)
+    return bad_argument(2, method, match(message, "%((.*)%)$") or message)
   end
 end
 
@@ -77,7 +79,7 @@ end
 local function unknown_option(options, known)
   for name in pairs(options) do
     if not known[name] then
-      return ("unknown option '%s'"):format(tostring(name))
+      return format("unknown option '%s'", tostring(name))
     end
   end
 end
@@ -85,7 +87,7 @@ end
 local function bad_callback(options, name)
   local callback = options[name]
   if callback ~= nil and not own.is_callable(callback) then
-    return ("bad option '%s' (function expected, got %s)"):format(name, type_name(callback))
+    return format("bad option '%s' (function expected, got %s)", name, type_name(callback))
   end
 end
 
@@ -93,7 +95,7 @@ local function bad_option_chunksize(chunksize)
   if chunksize == nil then
     return nil
   elseif type(chunksize) ~= "number" then
-    return ("bad option 'chunksize' (integer expected, got %s)"):format(type_name(chunksize))
+    return format("bad option 'chunksize' (integer expected, got %s)", type_name(chunksize))
   elseif not math.tointeger(chunksize) or chunksize < 1 then
     return "bad option 'chunksize' (must be an integer >= 1)"
   end
@@ -141,7 +143,7 @@ local function checked(ok, ...)
   end
   local e, ours = ..., 0
   if type(e) == "string" then
-    e, ours = e:gsub("^lfut:%d+: ", "")
+    e, ours = gsub(e, "^lfut:%d+: ", "")
   end
   error(e, ours > 0 and 3 or 0)
 end
@@ -190,7 +192,7 @@ function AsyncResult.__index:successful()
 end
 
 function AsyncResult:__tostring()
-  return ("AsyncResult(%s)"):format(self.future:done() and "ready" or "not ready")
+  return format("AsyncResult(%s)", self.future:done() and "ready" or "not ready")
 end
 
 -- One function call
@@ -316,7 +318,7 @@ end
 
 function Pool:__tostring()
   local state = self.state and ", " .. self.state or ""
-  return ("%s(processes=%d%s)"):format(self.kind, self.processes, state)
+  return format("%s(processes=%d%s)", self.kind, self.processes, state)
 end
 
 -- Making one
@@ -341,8 +343,8 @@ local function new_executor(kind, options)
   elseif type(exe) ~= "string" then
     error(exe, 0)
   end
-  local text, ours = exe:gsub("^lfut:%d+: ", "")
-  text = text:gsub("max_workers", "processes"):gsub("max_tasks_per_child", "maxtasksperchild")
+  local text, ours = gsub(exe, "^lfut:%d+: ", "")
+  text = gsub(gsub(text, "max_workers", "processes"), "max_tasks_per_child", "maxtasksperchild")
   error(text, ours > 0 and 4 or 0)
 end
 

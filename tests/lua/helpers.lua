@@ -74,8 +74,122 @@ function TestHelpers.test_not_a_number_is_no_time()
   support.fails_like("bad argument #1 to 'exception' (", ")", function() f:exception(nan) end)
   support.fails_like("bad argument #2 to 'wait' (", ")", function() lfut.wait({ f }, nan) end)
   support.fails_like("bad argument #2 to 'as_completed' (", ")", function() lfut.as_completed({ f }, nan) end)
-  lu.assertFalse(pcall(function() exe:map(support.echo, { 1 }, { timeout = nan }) end))
+  for _, call in ipairs {
+    function() exe:map(support.echo, { 1 }, { timeout = nan }) end,
+    function() exe:starmap(support.echo, { { 1 } }, { timeout = nan }) end,
+    function() exe:for_each(support.echo, { 1 }, { timeout = nan }) end,
+    function() exe:reduce(support.echo, { 1 }, math.max, nil, { timeout = nan }) end,
+    function() lfut.wait({ f }, { timeout = nan }) end,
+    function() lfut.as_completed({ f }, { timeout = nan }) end,
+  } do
+    support.fails("bad option 'timeout' (not a number of seconds)", call)
+  end
   lu.assertEquals(f:result(), 1)
+end
+
+-- Values in tables of options are told by their names, and strings are no
+-- numbers there.
+function TestHelpers.test_options_that_are_none()
+  local exe <close> = lfut.ThreadPoolExecutor(1)
+  local f, echo = exe:submit(support.echo, 1), support.echo
+  local loops = {
+    function(o) exe:map(echo, { 1 }, o) end,
+    function(o) exe:starmap(echo, { { 1 } }, o) end,
+    function(o) exe:for_each(echo, { 1 }, o) end,
+    function(o) exe:reduce(echo, { 1 }, math.max, nil, o) end,
+  }
+  for _, loop in ipairs(loops) do
+    support.fails("bad option 'seed' (integer expected, got string)", function() loop { seed = "5" } end)
+    support.fails("bad option 'seed' (number has no integer representation)", function() loop { seed = 5.5 } end)
+    support.fails("bad option 'timeout' (number expected, got string)", function() loop { timeout = "5" } end)
+    support.fails("bad option 'chunksize' (integer expected, got string)", function() loop { chunksize = "5" } end)
+    support.fails("bad option 'buffersize' (integer expected, got string)", function() loop { buffersize = "5" } end)
+    loop { seed = 5.0, timeout = 100, chunksize = 1.0 }
+  end
+  for _, wait in ipairs { lfut.wait, lfut.as_completed } do
+    support.fails("bad option 'timeout' (number expected, got string)", function() wait({ f }, { timeout = "5" }) end)
+    support.fails("bad option 'timeout' (number expected, got boolean)", function() wait({ f }, { timeout = true }) end)
+  end
+  support.fails("bad option 'return_when' (invalid option 'x')", function() lfut.wait({ f }, { return_when = "x" }) end)
+  support.fails("bad option 'return_when' (invalid option '5')", function() lfut.wait({ f }, { return_when = 5 }) end)
+  support.fails("bad option 'max_tasks_per_child' (integer expected, got string)",
+    function() lfut.ProcessPoolExecutor { max_tasks_per_child = "5" } end)
+  lu.assertFalse(pcall(lfut.ThreadPoolExecutor, { max_workers = "5" }))
+end
+
+-- What can be called is as good as a function.
+function TestHelpers.test_callable_tables()
+  local exe <close> = lfut.ThreadPoolExecutor(1)
+  local seen
+  local call = setmetatable({}, { __call = function(_, ...) seen = table.pack(...) return ... end })
+  local f = exe:submit(math.abs, -1)
+  f:result()
+  f:add_done_callback(call)
+  lfut.poll()
+  lu.assertTrue(rawequal(seen[1], f))
+  local other = lfut.ThreadPoolExecutor(1)
+  lu.assertTrue(rawequal(lfut.with(other, call), other))
+  support.fails_like("bad argument #2 to 'with' (function expected, got ", ")", function() lfut.with(exe, {}) end)
+  support.fails_like("bad argument #1 to 'add_done_callback' (function expected, got ", ")",
+    function() f:add_done_callback {} end)
+  local setter = setmetatable({}, { __call = function(_, x) G_flag = x end })
+  for _, Executor in ipairs { lfut.ThreadPoolExecutor, lfut.InlineExecutor } do
+    local set <close> = Executor { initializer = setter, initargs = { "set" } }
+    lu.assertEquals(set:submit(function() return G_flag end):result(), "set")
+  end
+  support.fails("bad option 'initializer' (function or source text expected, got table)",
+    function() lfut.ThreadPoolExecutor { initializer = {} } end)
+  local lock = lfut.Lock()
+  lu.assertEquals(lock:with(call, 5), 5)
+end
+
+-- A script may have changed a range or a zip: then its uses raise.
+function TestHelpers.test_sources_that_a_script_has_changed()
+  local exe <close> = lfut.ThreadPoolExecutor(1)
+  local function uses(source)
+    for _, use in ipairs {
+      function() exe:map(math.max, source):list() end,
+      function() exe:for_each(math.max, source) end,
+      function() exe:map(math.max, lfut.zip(source, { 1 })):list() end,
+    } do
+      lu.assertFalse(pcall(use))
+    end
+  end
+  for _, fields in ipairs { { step = 0 }, { step = 0.0 }, { step = 0 / 0 }, { step = "1" }, { step = false }, { n = -1 },
+    { n = 1.5 }, { n = "3" }, { n = {} }, { first = "1" }, { first = {} } } do
+    local r = lfut.range(5)
+    for k, v in pairs(fields) do
+      r[k] = v
+    end
+    uses(r)
+    lu.assertFalse(pcall(r, nil, 3))
+    lu.assertFalse(pcall(function() return #r end))
+  end
+  local r = lfut.range(5)
+  r.step = -1
+  lu.assertNil(r(nil, math.mininteger))
+  r.step = math.mininteger
+  lu.assertTrue(pcall(r, nil, math.maxinteger))
+  local z = lfut.zip { 1 }
+  z[1] = z
+  uses(z)
+  local a, b = lfut.zip { 1 }, lfut.zip { 1 }
+  a[1], b[1] = b, a
+  uses(a)
+  for _, n in ipairs { 0, -1, 2, math.maxinteger, "1", 1.5 } do
+    z = lfut.zip { 1 }
+    z.n = n
+    uses(z)
+  end
+  z = lfut.zip { 1 }
+  z[1] = 5
+  uses(z)
+  local deep = { 7 }
+  for _ = 1, 1000 do
+    deep = lfut.zip(deep)
+  end
+  lu.assertEquals(exe:map(math.max, deep):list(), { 7, n = 1 })
+  support.works(exe)
 end
 
 function TestHelpers.test_poll()

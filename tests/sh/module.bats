@@ -60,3 +60,64 @@ END
   run ldd "${LFUT_BUILDDIR:-$(dirname "$LFUT")}/.libs/lfut.so"
   [[ $output != *liblua* ]]
 }
+
+@test "the module can be required again" {
+  run stock_lua -e 'local first = require "lfut"
+    package.loaded.lfut = nil
+    local second = require "lfut"
+    package.loaded.lfut = nil
+    local exe <close> = second.ThreadPoolExecutor(1)
+    local again = function()
+      local first = require "lfut"
+      package.loaded.lfut = nil
+      return rawequal(require "lfut", first) and first.worker().kind
+    end
+    package.preload.other = package.preload.lfut
+    print(rawequal(first, second), rawequal(first, require "other"), exe:submit(again):result())'
+  [ "$status" = 0 ] || complain "$output"
+  [ "$output" = $'true\ttrue\tthread' ]
+}
+
+@test "a finalizer older than the module may call it at the end" {
+  cat > older.lua << 'END'
+local lfut, made = nil, {}
+local function try(name, ...)
+  local ok, e = pcall(...)
+  if not ok and not tostring(e):find "closed" then print(name, e) end
+end
+local older = setmetatable({}, { __gc = function()
+  for name, f in pairs(lfut) do
+    if type(f) == "function" then try(name, f, 1, 1, 1) end
+  end
+  try("sleep", lfut.sleep, 0.001)
+  try("pool", function() return lfut.ThreadPoolExecutor(1):submit(math.abs, -1):result() end)
+  for name, object in pairs(made) do
+    for _, method in ipairs { "submit", "map", "shutdown", "result", "done", "put", "get", "close", "acquire", "release",
+      "wait", "set", "incr", "start", "join", "list" } do
+      try(name .. method, function()
+        local f = object[method]
+        return f and f(object, 1, 1)
+      end)
+    end
+    try(name, tostring, object)
+  end
+  local again = require "lfut"
+  if not rawequal(again, lfut) then print "another module" end
+  if mode == "exit" then os.exit(3) end
+end })
+lfut = require "lfut"
+made.exe = lfut.ThreadPoolExecutor(1)
+made.future = made.exe:submit(math.abs, -1)
+made.pool, made.queue, made.lock, made.event = lfut.ThreadPool(1), lfut.Queue(), lfut.Lock(), lfut.Event()
+made.dict, made.value, made.condition, made.barrier = lfut.Dict(), lfut.Value("int32", 1), lfut.Condition(), lfut.Barrier(1)
+made.array, made.thread = lfut.Array("int8", 1), lfut.Thread { target = print }
+made.map, made.completed = made.exe:map(math.abs, { 1 }), lfut.as_completed { made.future }
+made.future:result()
+if mode == "close" then os.exit(4, true) end
+END
+  for mode in none:0 close:4 exit:3; do
+    run stock_lua -e "mode = '${mode%:*}'" older.lua
+    [ "$status" = "${mode#*:}" ] || complain "$mode: $status $output"
+    [[ $output != *stack* ]] || complain "$output"
+  done
+}
