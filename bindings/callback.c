@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "forked.h"
+#include "interrupt.h"
 #include "options.h"
 #include "wait.h"
 

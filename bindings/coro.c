@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * See coro.h. When a coroutine yields because lfut parks the task, resume
- * yields in turn, and resumes the coroutine again when it is continued. */
+ * yields in turn, and resumes the coroutine again when it is continued. When
+ * the task has to end, resume closes the coroutine, and has its own end in
+ * turn. */
 #include "coro.h"
 
+#include "interrupt.h"
 #include "luavm.h"
-#include "names.h"
+#include "standard.h"
 
 static lua_State *check_co(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
@@ -13,40 +16,33 @@ static lua_State *check_co(lua_State *L) {
   return co;
 }
 
-/* Resumes with the coroutine registered as the one that runs, for waits and
- * signals. */
-static int enter(lua_State *L, struct lf_vm *vm, lua_State *co, int nargs,
-                 int *nresults) {
-  if (!vm) /* the interpreter has been forked */
-    return lua_resume(co, L, nargs, nresults);
-  lua_State *outer = vm->running;
-  bool yielded = vm->yields;
-  vm->running = co;
-  vm->yields = yielded && lua_isyieldable(L);
-  int status = lua_resume(co, L, nargs, nresults);
-  vm->running = outer;
-  vm->yields = yielded;
-  return status;
-}
-
-/* Has the coroutine yielded for lfut's sake: to park the task, or to end it? */
-static bool is_parking(struct lf_vm *vm) {
-  return vm && vm->current && (vm->current->waiting || vm->current->doom[0]);
-}
-
 /* What 'run' returns instead of the number of results (moved to L): the caller
- * has to yield; an error value is at the top of L. */
-enum { PARK = -2, FAILED = -1 };
+ * has to yield; an error value is at the top of L; the task has to end. */
+enum { PARK = -2, FAILED = -1, DOOMED = -3 };
 
-static int run(lua_State *L, struct lf_vm *vm, lua_State *co, int nargs) {
+/* Has it yielded to park the task? */
+static bool is_parking(const lfb_state *S) {
+  return S->vm && S->vm->current && S->vm->current->waiting;
+}
+
+/* The task has been told to stop: its coroutine is closed first. */
+static int close_doomed(lua_State *L, lfb_state *S, lua_State *co) {
+  S->vm->current->closing = true;
+  lfb_close_co(L, S, co);
+  S->vm->current->closing = false;
+  lua_settop(co, 0);
+  return DOOMED;
+}
+
+static int run(lua_State *L, lfb_state *S, lua_State *co, int nargs) {
   int n;
-  int status = enter(L, vm, co, nargs, &n);
-  if (status == LUA_YIELD && is_parking(vm))
+  int status = lfb_resume(L, S, co, nargs, &n);
+  if (status == LUA_YIELD && is_parking(S))
     return PARK;
+  if (status != LUA_OK && lfb_is_doomed(S))
+    return close_doomed(L, S, co);
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
-    if (vm)
-      lfb_doom_again(L, vm);
     return FAILED;
   }
   if (!lua_checkstack(L, n + 1)) {
@@ -79,13 +75,19 @@ static int resume_result(lua_State *L, int n) {
   return n >= 0 ? n + 1 : 2;
 }
 
+static int resume_k(lua_State *L, int status, lua_KContext ctx);
+
+static int resume_end(lua_State *L, lfb_state *S, int n) {
+  if (n == PARK)
+    return lua_yieldk(L, 0, 0, resume_k);
+  return n == DOOMED ? lfb_doom(L, S, NULL) : resume_result(L, n);
+}
+
 static int resume_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
-  int n = run(L, lfb_self(L)->vm, lua_tothread(L, 1), 0);
-  if (n == PARK)
-    return lua_yieldk(L, 0, 0, resume_k);
-  return resume_result(L, n);
+  lfb_state *S = lfb_record(L);
+  return resume_end(L, S, run(L, S, lua_tothread(L, 1), 0));
 }
 
 static int coro_resume(lua_State *L) {
@@ -93,10 +95,8 @@ static int coro_resume(lua_State *L) {
   int nargs = lua_gettop(L) - 1;
   if (!start(L, co, nargs))
     return resume_result(L, FAILED);
-  int n = run(L, lfb_self(L)->vm, co, nargs);
-  if (n == PARK)
-    return lua_yieldk(L, 0, 0, resume_k);
-  return resume_result(L, n);
+  lfb_state *S = lfb_record(L);
+  return resume_end(L, S, run(L, S, co, nargs));
 }
 
 /* An error passes through wrap: the coroutine is closed, and a message gets
@@ -104,7 +104,7 @@ static int coro_resume(lua_State *L) {
 static int wrap_error(lua_State *L, lua_State *co) {
   int status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) {
-    lfb_closethread(co, L);
+    lfb_close_co(L, lfb_record(L), co);
     lua_pop(L, 1);
     lua_xmove(co, L, 1);
   }
@@ -120,23 +120,30 @@ static lua_State *wrapped(lua_State *L) {
   return lua_tothread(L, lua_upvalueindex(2));
 }
 
-static int wrap_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
-  lua_State *co = wrapped(L);
-  int n = run(L, lfb_self(L)->vm, co, 0);
+static int wrap_k(lua_State *L, int status, lua_KContext ctx);
+
+static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n) {
   if (n == PARK)
     return lua_yieldk(L, 0, 0, wrap_k);
+  if (n == DOOMED)
+    return lfb_doom(L, S, NULL);
   return n >= 0 ? n : wrap_error(L, co);
 }
 
+static int wrap_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  lfb_state *S = lfb_record(L);
+  lua_State *co = wrapped(L);
+  return wrap_end(L, S, co, run(L, S, co, 0));
+}
+
 static int call_wrapped(lua_State *L) {
+  lfb_state *S = lfb_record(L);
   lua_State *co = wrapped(L);
   int nargs = lua_gettop(L);
-  int n = start(L, co, nargs) ? run(L, lfb_self(L)->vm, co, nargs) : FAILED;
-  if (n == PARK)
-    return lua_yieldk(L, 0, 0, wrap_k);
-  return n >= 0 ? n : wrap_error(L, co);
+  int n = start(L, co, nargs) ? run(L, S, co, nargs) : FAILED;
+  return wrap_end(L, S, co, n);
 }
 
 static void push_new(lua_State *L) {
@@ -147,7 +154,7 @@ static void push_new(lua_State *L) {
 }
 
 static int coro_wrap(lua_State *L) {
-  lua_pushlightuserdata(L, lfb_self(L));
+  lua_pushlightuserdata(L, lfb_record(L));
   push_new(L);
   lua_pushcclosure(L, call_wrapped, 2);
   return 1;
@@ -155,7 +162,7 @@ static int coro_wrap(lua_State *L) {
 
 /* Is this lfut's coroutine, the initializer's, or a forked program's? */
 static bool is_outermost(lua_State *L) {
-  lfb_state *S = lfb_self(L);
+  lfb_state *S = lfb_record(L);
   return S->vm && S->vm->current ? L == S->vm->current->co : L == S->L;
 }
 
@@ -167,7 +174,7 @@ static int coro_yield(lua_State *L) {
 
 static int coro_isyieldable(lua_State *L) {
   lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-  struct lf_vm *vm = lfb_self(L)->vm;
+  struct lf_vm *vm = lfb_record(L)->vm;
   bool outermost = vm && vm->current && co == vm->current->co;
   lua_pushboolean(L, !outermost && lua_isyieldable(co));
   return 1;
@@ -179,12 +186,32 @@ static int coro_running(lua_State *L) {
   return 2;
 }
 
+/* Can it be closed: has it not begun, is it suspended or dead? */
+static bool is_at_rest(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  return co != L && (lua_status(co) != LUA_OK || !lua_getstack(co, 0, &ar));
+}
+
+static int coro_close(lua_State *L) {
+  lfb_state *S = lfb_record(L);
+  lua_State *co = check_co(L);
+  if (!is_at_rest(L, co)) /* Lua's own tells why not */
+    return lua_tocfunction(L, lua_upvalueindex(2))(L);
+  int status = lfb_close_co(L, S, co);
+  if (lfb_is_doomed(S))
+    return lfb_doom(L, S, NULL);
+  lua_pushboolean(L, status == LUA_OK);
+  if (status == LUA_OK)
+    return 1;
+  lua_xmove(co, L, 1);
+  return 2;
+}
+
 void lfb_coro_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg functions[] = {
       {"resume", coro_resume},   {"wrap", coro_wrap},
       {"yield", coro_yield},     {"isyieldable", coro_isyieldable},
-      {"running", coro_running}, {NULL, NULL}};
-  lfb_push_standard(L, "coroutine");
-  lfb_setfuncs(L, S, functions);
-  lua_pop(L, 1);
+      {"running", coro_running}, {"close", coro_close}};
+  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+    lfb_replace(L, S, "coroutine", functions[i].name, functions[i].func);
 }

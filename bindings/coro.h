@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The coroutine library of the workers. As Lua's own, but a wait inside a
- * task's coroutine passes through to the worker, which parks the whole task;
- * and the task's outermost coroutine, which is lfut's, looks like a main
- * program. */
+ * The coroutine library. As Lua's own, but a wait inside a task's coroutine
+ * passes through to the worker, which parks the whole task; Ctrl-C and the end
+ * of a task reach coroutines; and the task's outermost coroutine, which is
+ * lfut's, looks like a main program. */
 #ifndef LFB_CORO_H
 #define LFB_CORO_H
 
 #include "state.h"
 
-/* Replaces the functions in the table 'coroutine'. */
+/* Replaces the functions of the module 'coroutine'. */
 void lfb_coro_open(lua_State *L, lfb_state *S);
 
 #endif

@@ -55,7 +55,8 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   lfb_loans_forget(S);
   lua_pushthread(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &main_thread);
-  S->L = L;
+  S->L = S->running = L;
+  S->yields = false;
   if (!lfb_state_renew(S))
     luaL_error(L, "not enough memory");
   lfb_program_adopt(S);

@@ -4,6 +4,7 @@
  * in the list of returned ones, until the sender's thread comes by. */
 #include "loan.h"
 
+#include "../runtime/atfork.h"
 #include "../runtime/mem.h"
 
 #include <sched.h>
@@ -28,7 +29,7 @@ static void give_lock(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, give_lock);
+  lf_at_fork(LF_FORK_LOANS, take_lock, give_lock, give_lock);
 }
 
 lfb_loan *lfb_lend(lua_State *L, lfb_state *S, int idx) {

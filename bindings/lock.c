@@ -114,14 +114,15 @@ static void leave_lock(lua_State *L) {
 }
 
 /* lock:with(fn, ...) -> fn's results */
-static int with_lock(lua_State *L, lf_lock *lock, void (*leave)(lua_State *L)) {
+static int with_lock(lua_State *L, lf_lock *lock, lfb_leave leave) {
   lfb_check_callable(L, 2);
   locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
   if (!lock->recursive && lf_lock_is_mine(lock, l.me))
     return raise_own(L);
+  lfb_push_guard(L, leave);
   if (lf_lock_try(lock, l.me, &l.abandoned) != 0)
     await_lock(L, &l, LF_FOREVER);
-  return lfb_call_with(L, leave);
+  return lfb_call_guarded(L);
 }
 
 static int lock_with(lua_State *L) {
@@ -203,9 +204,10 @@ static void leave_semaphore(lua_State *L) {
 static int semaphore_with(lua_State *L) {
   lf_semaphore *s = check_semaphore(L);
   lfb_check_callable(L, 2);
+  lfb_push_guard(L, leave_semaphore);
   if (lf_semaphore_try(s) != 0)
     await_semaphore(L, s, LF_FOREVER);
-  return lfb_call_with(L, leave_semaphore);
+  return lfb_call_guarded(L);
 }
 
 static int push_semaphore(lua_State *L, lfb_class class) {
@@ -367,6 +369,7 @@ int lfb_condition(lua_State *L) {
 }
 
 void lfb_lock_open(lua_State *L, lfb_state *S) {
+  lfb_guard_open(L, S);
   static const luaL_Reg lock[] = {{"acquire", lock_acquire},
                                   {"release", lock_release},
                                   {"locked", lock_locked},

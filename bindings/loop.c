@@ -11,6 +11,7 @@
 #include "closure.h"
 #include "error.h"
 #include "executor.h"
+#include "interrupt.h"
 #include "names.h"
 #include "native.h"
 #include "native_task.h"

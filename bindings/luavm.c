@@ -11,8 +11,8 @@
 #include "../runtime/array.h"
 #include "../runtime/mem.h"
 #include "bytecode.h"
-#include "coro.h"
 #include "error.h"
+#include "interrupt.h"
 #include "lib.h"
 #include "names.h"
 #include "native_task.h"
@@ -22,79 +22,10 @@
 #include "process_worker.h"
 #include "program.h"
 #include "setup.h"
+#include "standard.h"
 #include "wait.h"
 
 enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
-
-/* --- Ending a task early --- */
-
-static void doom_hook(lua_State *L, lua_Debug *ar) {
-  (void)ar;
-  struct lf_vm *vm = lfb_state_find(L)->vm;
-  if (vm->current && vm->interrupted) {
-    vm->interrupted = 0;
-    if (!vm->current->doom[0])
-      memcpy(vm->current->doom, "interrupted!", sizeof "interrupted!");
-  }
-  if (!vm->current || !vm->current->doom[0]) {
-    lua_sethook(L, NULL, 0, 0); /* meant for a task that is over */
-    return;
-  }
-  lua_pushstring(L, vm->current->doom);
-  lua_error(L);
-}
-
-static void set_doom_hook(lua_State *L) {
-  lua_sethook(L, doom_hook,
-              LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-}
-
-int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message) {
-  lfb_run *r = vm->current;
-  vm->interrupted = 0;
-  if (r && !r->doom[0])
-    snprintf(r->doom, sizeof r->doom, "%s", message);
-  if (r && vm->yields && lua_isyieldable(L))
-    return lua_yield(L, 0); /* past all that would catch an error */
-  if (r)
-    set_doom_hook(L); /* an error, raised again wherever it is caught */
-  lua_pushstring(L, r ? r->doom : message);
-  return lua_error(L);
-}
-
-void lfb_doom_again(lua_State *L, struct lf_vm *vm) {
-  if (vm->current && vm->current->doom[0])
-    set_doom_hook(L);
-}
-
-int lfb_task_exit(lua_State *L, struct lf_vm *vm, int status) {
-  char message[64];
-  snprintf(message, sizeof message, "os.exit(%d) called in a task", status);
-  return lfb_doom(L, vm, message);
-}
-
-/* os.exit([code [, close]]) in a worker. */
-static int task_exit(lua_State *L) {
-  return lfb_program_leave(L, lfb_program_status(L));
-}
-
-/* An interpreter that runs a task on this thread, and below it the one that had
- * it run. */
-typedef struct frame {
-  struct lf_vm *vm;
-  bool native; /* no Lua runs */
-  struct frame *below;
-} frame;
-
-static _Thread_local frame *volatile frames;
-
-void lfb_interrupt_here(void) {
-  for (frame *f = frames; f; f = f->below) {
-    f->vm->interrupted = 1;
-    if (!f->native)
-      set_doom_hook(f->vm->running);
-  }
-}
 
 static void vm_interrupt(struct lf_vm *vm) {
   lfb_interrupt_here();
@@ -166,7 +97,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->task = task;
   r->globals = LUA_NOREF;
   r->chunk = NULL;
-  r->waiting = false;
+  r->waiting = r->closing = false;
   r->holder.id = 0;
   r->doom[0] = '\0';
   return r;
@@ -183,8 +114,8 @@ static int ensure_co(lua_State *L) {
 }
 
 static void drop_co(lfb_run *r) {
-  if (r->vm->running == r->co)
-    r->vm->running = r->vm->L; /* for signals */
+  if (r->vm->S->running == r->co)
+    r->vm->S->running = r->vm->L; /* for signals */
   luaL_unref(r->vm->L, LUA_REGISTRYINDEX, r->co_ref);
   r->co_ref = LUA_NOREF;
   r->co = NULL;
@@ -240,8 +171,9 @@ static int take_traceback(lua_State *L) {
 static int take_value(lua_State *L) {
   failure *f = lua_touserdata(L, 1);
   if (lua_status(f->run->co) != LUA_OK) {
-    lua_sethook(f->run->co, NULL, 0, 0);
-    lfb_closethread(f->run->co, NULL);
+    f->run->closing = true;
+    lfb_close_co(L, f->run->vm->S, f->run->co);
+    f->run->closing = false;
   }
   if (lua_gettop(f->run->co) > 0)
     lua_xmove(f->run->co, L, 1);
@@ -326,6 +258,7 @@ static void task_ended(lfb_run *r, bool ok) {
 
 /* The coroutine is as new then. */
 static void clean(lfb_run *r, bool ok) {
+  lua_sethook(r->co, NULL, 0, 0); /* whoever has set it */
   if (!ok) {
     lfb_closethread(r->co, NULL);
     lua_settop(r->co, 0);
@@ -380,24 +313,23 @@ static void push_body(lfb_run *r, lua_CFunction body) {
 static void go(lfb_run *r, int nargs) {
   struct lf_vm *vm = r->vm;
   lfb_run *outer = vm->current;
-  lua_State *running = vm->running;
-  bool yielded = vm->yields;
-  frame here = {vm, false, frames};
-  vm->running = r->co;
+  lfb_state *S = vm->S;
+  lua_State *running = S->running;
+  bool yielded = S->yields;
+  lfb_frame here;
+  S->running = r->co;
   vm->current = r;
-  atomic_signal_fence(memory_order_seq_cst); /* a signal finds it complete */
-  frames = &here;
-  vm->yields = true;
+  lfb_frame_enter(&here, vm, false);
+  S->yields = true;
   while (step(r, nargs)) {
-    vm->running = r->co;
+    S->running = r->co;
     push_body(r, lfb_part_body);
     nargs = 1;
   }
-  frames = here.below;
-  atomic_signal_fence(memory_order_seq_cst);
+  lfb_frame_leave(&here);
   vm->current = outer;
-  vm->running = running;
-  vm->yields = yielded;
+  S->running = running;
+  S->yields = yielded;
 }
 
 /* The run could not be begun for lack of memory. */
@@ -416,10 +348,10 @@ bool lfb_run_ready(lfb_run *r) {
 }
 
 void lfb_run_native_part(struct lf_vm *vm, lf_job *job, lf_chunk *chunk) {
-  frame here = {vm, true, frames};
-  frames = &here;
+  lfb_frame here;
+  lfb_frame_enter(&here, vm, true);
   lfb_native_part(vm, job, chunk);
-  frames = here.below;
+  lfb_frame_leave(&here);
 }
 
 /* The task below another that runs on top of it finds its captured globals as
@@ -441,10 +373,10 @@ static void vm_run(struct lf_vm *vm, lf_task *task) {
     return;
   }
   if (lfb_is_native_task(task)) {
-    frame here = {vm, true, frames};
-    frames = &here;
+    lfb_frame here;
+    lfb_frame_enter(&here, vm, true);
     lfb_native_run(vm, task);
-    frames = here.below;
+    lfb_frame_leave(&here);
     return;
   }
   lfb_run *r = lfb_run_new(vm, task);
@@ -524,15 +456,6 @@ static int vm_panic(lua_State *L) {
   lf_panic(__FILE__, __LINE__, message ? message : "unprotected error");
 }
 
-void lfb_replace_functions(lua_State *L, lfb_state *S) {
-  static const luaL_Reg os[] = {{"exit", task_exit}, {NULL, NULL}};
-  lfb_push_standard(L, "os");
-  lfb_setfuncs(L, S, os);
-  lua_pop(L, 1);
-  lfb_coro_open(L, S);
-  lfb_output_open(L, S);
-}
-
 /* Protected: everything that needs Lua. */
 static int open_body(lua_State *L) {
   struct lf_vm *vm = lua_touserdata(L, 1);
@@ -549,9 +472,10 @@ static int open_body(lua_State *L) {
   S->wire = lf_pool_is_remote(pool) ? pool : NULL;
   S->waker = &vm->callbacks.waker;
   lfb_lib_open(L, S);
+  lfb_output_note(L);
+  lfb_output_open(L, S);
+  lfb_standard_open(L, S);
   lfb_names_open(L);
-  lfb_replace_functions(L, S);
-  lfb_names_renew(L, S);
   lfb_part_open(L);
   lfb_start_apply(L, S);
 #ifdef LF_DEBUG
@@ -618,7 +542,6 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
   const lfb_setup *setup = lf_pool_setup(lf_worker_pool(worker));
   vm->adopted = setup->image != NULL;
   vm->L = vm->adopted ? setup->image->L : lua_newstate(vm_alloc, NULL);
-  vm->running = vm->L;
   bool ok = vm->L != NULL;
   if (ok && !vm->adopted) {
     lua_atpanic(vm->L, vm_panic);

@@ -42,20 +42,19 @@ typedef struct lfb_run {
   int64_t since;                /* when it began */
   /* Not empty: it must end with this error, whatever it does. */
   char doom[64];
+  bool closing; /* it ends so: the handlers of its variables run */
 } lfb_run;
 
 struct lf_vm {
   lua_State *L;
   lfb_state *S;
   lf_worker *worker;
-  lf_link runs;                /* free ones */
-  size_t free_runs;            /* how many */
-  lf_link all;                 /* all; freed when the interpreter is closed */
-  lfb_run *current;            /* that runs now, or NULL */
-  lua_State *volatile running; /* the innermost coroutine of it */
-  bool yields;                 /* nothing below 'running' that cannot yield */
-  bool closing;                /* finalizers may run, but not wait */
-  bool idle_garbage;           /* handles may lie about */
+  lf_link runs;      /* free ones */
+  size_t free_runs;  /* how many */
+  lf_link all;       /* all; freed when the interpreter is closed */
+  lfb_run *current;  /* that runs now, or NULL */
+  bool closing;      /* finalizers may run, but not wait */
+  bool idle_garbage; /* handles may lie about */
   volatile sig_atomic_t interrupted; /* set by the signal handler */
   lf_run callbacks;    /* made ready when a done-callback falls due */
   bool warns, warning; /* warn() is on; in the middle of a message */
@@ -74,26 +73,8 @@ enum { LFB_STACK = 256 << 10 };
  * chunk of the loop; false if there was none. */
 bool lfb_run_part(struct lf_vm *vm, lf_job *job);
 
-/* The end of the task with an error that it cannot catch: raises or yields, so
- * 'return' it. */
-int lfb_doom(lua_State *L, struct lf_vm *vm, const char *message);
-
-/* os.exit in a task: its end. 'return' it. */
-int lfb_task_exit(lua_State *L, struct lf_vm *vm, int status);
-
-/* Async-signal-safe, on the thread concerned: the tasks that run there end with
- * "interrupted!". */
-void lfb_interrupt_here(void);
-
-/* When an error has passed from one coroutine to its resumer 'L': if the task
- * is doomed, its end follows it there. */
-void lfb_doom_again(lua_State *L, struct lf_vm *vm);
-
 /* The task of one of the interpreter's parked runs, or NULL. */
 lf_task *lfb_run_task(struct lf_vm *vm, lf_run *run);
-
-/* Puts functions in the libraries' place that know about tasks. Raises. */
-void lfb_replace_functions(lua_State *L, lfb_state *S);
 
 /* --- For part.c --- */
 

@@ -3,7 +3,9 @@
  * The program lfut: what the stock `lua` program does, with the module built
  * in, a default number of workers, and an orderly end for work and signals.
  * Everything here runs in the main thread. */
+#include "../runtime/fork.h"
 #include "../runtime/remote.h"
+#include "interrupt.h"
 #include "process_worker.h"
 #include "program.h"
 #include "repl.h"
@@ -217,21 +219,11 @@ static bool parse_environment(struct options *o) {
 
 enum { IMPATIENCE = 2 }; /* seconds: a second Ctrl-C within ends the program */
 
-static lua_State *main_state; /* what a signal interrupts */
-static pthread_t main_thread;
+static pthread_t main_thread;         /* which a signal interrupts */
 static volatile sig_atomic_t closing; /* no Lua code to interrupt any more */
 static volatile sig_atomic_t seen;    /* a SIGINT came, at ... */
 static struct timespec seen_at;       /* touched by the handler only */
-static bool raised;                   /* the hook has raised interrupted! */
-static bool uncaught;                 /* ... and nothing has caught it */
-
-static void interrupt_hook(lua_State *L, lua_Debug *ar) {
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  raised = true;
-  lfb_program_interrupt(L);
-  luaL_error(L, "interrupted!");
-}
+static bool uncaught;                 /* nothing has caught interrupted! */
 
 static bool is_second_interrupt(void) {
   struct timespec now;
@@ -252,17 +244,14 @@ static void on_interrupt(int sig) {
   } else if (closing || is_second_interrupt()) {
     _exit(STATUS_INTERRUPTED);
   } else {
-    int events = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
-    lua_sethook(main_state, interrupt_hook, events, 1);
     lfb_program_signal();
   }
   errno = saved;
 }
 
 /* Without SA_RESTART: a blocked read has to return for the hook to run. */
-static void catch_interrupts(lua_State *L) {
+static void catch_interrupts(void) {
   struct sigaction action = {.sa_handler = on_interrupt};
-  main_state = L;
   main_thread = pthread_self();
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
@@ -292,15 +281,14 @@ static _Noreturn void leave(int status) {
   lfb_repl_close();
   settle(stdout);
   settle(stderr);
+  if (!lf_streams_are_free())
+    _exit(status);
   exit(status);
 }
 
-/* os.exit([code [, close]]) */
+/* os.exit([code [, close]]) in the program itself. */
 static int os_exit(lua_State *L) {
   int status = lfb_program_status(L);
-  int n = lfb_program_leave(L, status);
-  if (n >= 0)
-    return n;
   if (!closing) { /* a finalizer may call this from within lua_close */
     bool close = lua_toboolean(L, 2);
     lfb_program_abandon(L);
@@ -321,7 +309,8 @@ static bool ends_with(const char *text, const char *end) {
 /* Message handler. */
 static int with_traceback(lua_State *L) {
   int n = lfb_with_traceback(L);
-  uncaught = raised && ends_with(lua_tostring(L, 2), "interrupted!");
+  uncaught =
+      lfb_interrupts > 0 && ends_with(lua_tostring(L, 2), "interrupted!");
   return n;
 }
 
@@ -522,7 +511,7 @@ static int run_program(lua_State *L) {
   set_arg(L, p->argc, p->argv, o->script);
   lua_gc(L, LUA_GCGEN, 0, 0);
   lfb_program_init(L, o->workers);
-  catch_interrupts(L);
+  catch_interrupts();
   bool good = run_all(L, o, p->argc, p->argv);
   if (good) {
     lua_pushcfunction(L, lfb_program_finish);
@@ -539,6 +528,9 @@ static void run(lua_State *L, struct program *p) {
   bool good = report(L, lua_pcall(L, 1, 1, 0)) && lua_toboolean(L, -1);
   if (!good) {
     lfb_program_abandon(L);
+    closing = 1;
+    if (uncaught)
+      lfb_program_linger(L);
     leave(uncaught ? STATUS_INTERRUPTED : EXIT_FAILURE);
   }
   closing = 1;

@@ -206,6 +206,7 @@ void lfb_names_open(lua_State *L) {
     lua_setfield(L, base - 1, standard[i]);
   }
   lua_pop(L, 2);
+  name_standard(L);
 }
 
 void lfb_push_libraries(lua_State *L) {
@@ -278,16 +279,6 @@ void lfb_push_standard(lua_State *L, const char *name) {
 void lfb_names_renew(lua_State *L, lfb_state *S) {
   lua_newtable(L);
   lfb_set_ref(L, LFB_REF_NAMED);
-  lfb_push_ref(L, LFB_REF_STANDARD);
-  lua_pushglobaltable(L);
-  lua_pushliteral(L, "print");
-  lua_rawget(L, -2);
-  if (lua_iscfunction(L, -1))
-    lua_setfield(L, -3, "print");
-  else
-    lua_pop(L, 1);
-  lua_pop(L, 2);
-  name_standard(L);
   S->modules = 0;
 }
 

@@ -11,9 +11,9 @@
 #include "box.h"
 #include "convert.h"
 #include "error.h"
+#include "interrupt.h"
 #include "luavm.h"
 #include "options.h"
-#include "program.h"
 #include "wait.h"
 
 lf_native *lfb_test_native(lua_State *L, lfb_state *S, int idx) {
@@ -241,8 +241,6 @@ static lfut_task *push_task(lua_State *L, lfb_state *S, const lf_native *n) {
   if (!task)
     luaL_error(L, "not enough memory");
   task->stop = S->vm ? &S->vm->interrupted : &lfb_signalled;
-  if (!S->vm)
-    lfb_signalled = 0; /* a Ctrl-C before has its hook */
   return task;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../runtime/fork.h"
 #include "luavm.h"
 #include "names.h"
 
@@ -84,9 +85,8 @@ static FILE *stream_of(lfb_state *S) {
   return out ? out->stream : stdout;
 }
 
-/* print(...), in one piece. */
-static int output_print(lua_State *L) {
-  FILE *stream = stream_of(lfb_self(L));
+int lfb_print(lua_State *L) {
+  FILE *stream = stream_of(lfb_state_find(L));
   int n = lua_gettop(L);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
@@ -115,33 +115,41 @@ static int stay_open(lua_State *L) {
   return 2;
 }
 
+static const char standard_output; /* the file's place in the registry */
+
+void lfb_output_note(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_IOLIBNAME) == LUA_TTABLE) {
+    lua_getfield(L, -1, "stdout");
+    luaL_Stream *p = luaL_testudata(L, -1, LUA_FILEHANDLE);
+    if (p && p->f == stdout) {
+      lua_rawsetp(L, LUA_REGISTRYINDEX, &standard_output);
+      lua_pushnil(L);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 2);
+}
+
 void lfb_output_open(lua_State *L, lfb_state *S) {
   S->vm->output = output_new();
   if (!S->vm->output)
     luaL_error(L, "not enough memory");
   S->vm->output->own = S->wire != NULL;
-  lfb_push_standard(L, "io");
-  luaL_Stream *p = lua_newuserdatauv(L, sizeof *p, 0);
-  p->f = S->vm->output->stream;
-  p->closef = stay_open;
-  luaL_setmetatable(L, LUA_FILEHANDLE);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "stdout");
-  lua_getfield(L, -2, "output");
-  lua_insert(L, -2);
-  if (lua_iscfunction(L, -2))
-    lua_call(L, 1, 0);
-  else
-    lua_pop(L, 2); /* the script has removed it */
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &standard_output);
+  luaL_Stream *p = lua_touserdata(L, -1);
+  if (p && p->closef) { /* wherever it is kept by now */
+    p->f = S->vm->output->stream;
+    p->closef = stay_open;
+  }
   lua_pop(L, 1);
-  lfb_print_open(L, S);
 }
 
-void lfb_print_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg functions[] = {{"print", output_print}, {NULL, NULL}};
-  lua_pushglobaltable(L);
-  lfb_setfuncs(L, S, functions);
-  lua_pop(L, 1);
+void lfb_output_write(lfb_state *S) {
+  FILE *own = stream_of(S);
+  if (own != stdout)
+    fflush(own);
+  lf_flush_output();
 }
 
 int lfb_stdio_index(lua_State *L, int idx) {

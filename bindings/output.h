@@ -9,12 +9,20 @@
 
 typedef struct lfb_output lfb_output;
 
-/* Gives the interpreter an io.stdout and print of its own. Raises. */
+/* Notes which file is io.stdout, before a script can put something else there.
+ * Raises. */
+void lfb_output_note(lua_State *L);
+
+/* Makes that file the worker's own. Raises. */
 void lfb_output_open(lua_State *L, lfb_state *S);
 
-/* Makes print write its line in one piece, so that a worker's lines do not come
- * in between. Part of the above; for the program that lfut has made, too. */
-void lfb_print_open(lua_State *L, lfb_state *S);
+/* print(...), whose line is written in one piece, so that other workers' do not
+ * come in between. It has no upvalues. */
+int lfb_print(lua_State *L);
+
+/* Writes out what the interpreter has written so far, before a command may
+ * write, too. */
+void lfb_output_write(lfb_state *S);
 
 /* At the end of a task: what is left of a line. NULL is allowed. */
 void lfb_output_flush(lfb_output *output);

@@ -13,25 +13,15 @@
 
 #include "../runtime/mem.h"
 #include "../runtime/remote.h"
-#include "coro.h"
 #include "forked.h"
 #include "names.h"
 #include "output.h"
 #include "pack.h"
 #include "part.h"
 #include "program.h"
+#include "standard.h"
 
 /* --- Forked --- */
-
-/* A script may have put a print of its own in the library's place. */
-static bool has_own_print(lua_State *L) {
-  lua_pushglobaltable(L);
-  lua_pushliteral(L, "print");
-  lua_rawget(L, -2);
-  bool own = !lfb_is_standard(L, "print");
-  lua_remove(L, -2);
-  return own;
-}
 
 void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   lfb_state *S = lfb_state_find(L);
@@ -40,17 +30,9 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   S->vm = vm;
   S->waker = &vm->callbacks.waker;
   S->wire = lf_worker_pool(vm->worker);
-  bool own_print = has_own_print(L); /* ... print */
-  lfb_replace_functions(L, S);
+  lfb_output_open(L, S);
+  lfb_standard_adopt(L, S);
   lfb_names_renew(L, S);
-  lua_pushglobaltable(L);
-  lua_pushliteral(L, "print");
-  lua_rotate(L, -3, -1);
-  if (own_print)
-    lua_rawset(L, -3);
-  else
-    lua_pop(L, 2);
-  lua_pop(L, 1);
   lfb_part_open(L);
   const lfb_setup *setup = lf_pool_setup(S->wire);
   lfb_picture_keep(L, setup->picture);

@@ -11,17 +11,20 @@
 #include "../runtime/fork.h"
 #include "forked.h"
 #include "future.h"
+#include "interrupt.h"
 #include "lib.h"
 #include "luavm.h"
 #include "names.h"
 #include "output.h"
+#include "standard.h"
 #include "state.h"
 #include "wait.h"
 
 enum { PATIENCE = 2 }; /* seconds: what daemons have for their end */
+#define LINGER 0.3     /* and what interrupted tasks have */
 
-/* The program's thread, for its signal handler. */
-static lf_parker *volatile program_parker;
+/* For its signal handler, if the program is lfut; else NULL. */
+static lfb_state *volatile program;
 
 static void wake_program(lf_waker *waker) {
   lfb_state *S = lf_container_of(waker, lfb_state, home_waker);
@@ -31,14 +34,15 @@ static void wake_program(lf_waker *waker) {
 void lfb_program_adopt(lfb_state *S) {
   S->home_waker.wake = wake_program;
   S->waker = &S->home_waker;
-  if (program_parker)
-    program_parker = &S->home->parker;
+  if (program)
+    program = S;
 }
 
-static lfb_state *open_state(lua_State *L, bool own) {
+static lfb_state *open_state(lua_State *L) {
   lfb_state *S = lfb_state_new(L, NULL, NULL);
-  if (own)
-    lfb_print_open(L, S);
+  lfb_interrupt_open(L, S);
+  lfb_output_note(L);
+  lfb_standard_open(L, S);
   lfb_program_adopt(S);
   lfb_names_open(L);
   lfb_names_renew(L, S);
@@ -47,10 +51,10 @@ static lfb_state *open_state(lua_State *L, bool own) {
 }
 
 void lfb_program_init(lua_State *L, int workers) {
-  lfb_state *S = open_state(L, true);
+  lfb_state *S = open_state(L);
   S->home->workers = workers;
   S->home->is_lfut = true;
-  program_parker = &S->home->parker;
+  program = S;
   /* The module is there, but a script has to ask for it. */
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushnil(L);
@@ -102,41 +106,13 @@ static void finish_at_exit(int status, void *home) {
   }
 }
 
-/* os.exit of another program: work is not waited for. */
-static int foreign_exit(lua_State *L) {
-  lfb_state *S = lua_touserdata(L, lua_upvalueindex(1));
-  if (S->home) { /* else a finalizer ends the program */
-    int n = lfb_program_leave(L, lfb_program_status(L));
-    if (n >= 0)
-      return n;
-    S->home->abandoned = true;
-    lfb_interrupt(S);
-  }
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
-}
-
-static void watch_exit(lua_State *L, lfb_state *S) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "os") == LUA_TTABLE) {
-    lua_pushlightuserdata(L, S);
-    lua_getfield(L, -2, "exit");
-    lua_pushcclosure(L, foreign_exit, 2);
-    lua_setfield(L, -2, "exit");
-  }
-  lua_pop(L, 2);
-}
-
 int luaopen_lfut(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   if (!S) {
     int workers = workers_from_environment(L);
-    S = open_state(L, false);
+    S = open_state(L);
     S->home->workers = workers;
     on_exit(finish_at_exit, lfb_home_ref(S->home));
-    watch_exit(L, S);
   }
   lfb_push_ref(L, LFB_REF_MODULE);
   return 1;
@@ -215,19 +191,29 @@ void lfb_program_abandon(lua_State *L) {
     lfb_interrupt(S);
 }
 
-volatile int lfb_signalled;
-
 void lfb_program_signal(void) {
-  lfb_signalled = 1;
   lfb_interrupt_here(); /* tasks of an InlineExecutor */
-  if (program_parker)
-    lf_unpark(program_parker);
+  lfb_interrupt_program(program);
+  lf_unpark(&program->home->parker);
 }
 
-void lfb_program_interrupt(lua_State *L) {
+static bool is_running(lfb_state *S) {
+  lf_pool *p;
+  bool running = false;
+  for (size_t i = 0; !running && (p = lf_host_pool(&S->home->host, i)); i++) {
+    lf_pool_stats stats;
+    lf_pool_stat(p, &stats);
+    running = stats.running > 0;
+    lf_pool_unref(p);
+  }
+  return running;
+}
+
+void lfb_program_linger(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
-  S->interrupted = true;
-  lfb_interrupt(S);
+  int64_t end = lf_after(LINGER);
+  while (S && is_running(S) && lf_now() < end)
+    lf_host_park(&S->home->host, lf_after(0.005));
 }
 
 int lfb_program_status(lua_State *L) {
@@ -236,11 +222,19 @@ int lfb_program_status(lua_State *L) {
   return (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
 }
 
-int lfb_program_leave(lua_State *L, int status) {
-  lfb_state *S = lfb_state_find(L);
-  if (S && S->vm)
-    return lfb_task_exit(L, S->vm, status);
-  if (S && lf_generation)
+/* os.exit([code [, close]]): ends a task, or a forked process at once; else the
+ * program. (Of another program than lfut, work is not waited for.) */
+int lfb_os_exit(lua_State *L) {
+  lfb_state *S = lfb_record(L);
+  int status = lfb_program_status(L);
+  if (S->vm)
+    return lfb_task_exit(L, S, status);
+  if (lf_generation)
     lfb_forked_exit(S, status);
-  return -1;
+  if (S->home && !S->home->is_lfut) {
+    S->home->abandoned = true;
+    lfb_interrupt(S);
+  }
+  lua_CFunction leave = lua_tocfunction(L, lua_upvalueindex(2));
+  return leave(L);
 }

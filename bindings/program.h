@@ -27,16 +27,13 @@ int lfb_program_finish(lua_State *L);
  * stop. Never raises, never waits. */
 void lfb_program_abandon(lua_State *L);
 
-/* Async-signal-safe: wakes a blocked lfut call of the main state, so that it
- * lets the hook run. */
+/* After Ctrl-C: tasks that have been interrupted have a moment for their end, and
+ * for that of the commands which they run. Never raises. */
+void lfb_program_linger(lua_State *L);
+
+/* Async-signal-safe: Ctrl-C for the main state's Lua code, and for a blocked
+ * lfut call. */
 void lfb_program_signal(void);
-
-/* Called by the hook before it raises: cancels queued work, stops running
- * tasks. */
-void lfb_program_interrupt(lua_State *L);
-
-/* Ctrl-C has come; set in the signal's handler, reset by who looks at it. */
-extern volatile int lfb_signalled;
 
 /* Are there threads that the program has not waited for at its end? */
 bool lfb_program_busy(lua_State *L);
@@ -44,9 +41,8 @@ bool lfb_program_busy(lua_State *L);
 /* What the arguments of os.exit say: an exit status. */
 int lfb_program_status(lua_State *L);
 
-/* os.exit in a forked process: ends it here. In a worker: ends the task, so
- * 'return' it. In the program: -1. */
-int lfb_program_leave(lua_State *L, int status);
+/* os.exit, with what was there before it as the second upvalue. */
+int lfb_os_exit(lua_State *L);
 
 /* A worker's interpreter, or the program's, is the program of a forked process
  * now; for forked.c. */

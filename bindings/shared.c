@@ -112,16 +112,48 @@ uint64_t lfb_new_holder(lua_State *L, lfb_holder *h) {
 
 /* --- with --- */
 
-/* The results of fn stand behind slot 1; the context is what leaves. */
-static int after_call(lua_State *L, int status, lua_KContext leave) {
-  ((void (*)(lua_State *))leave)(L);
-  if (status != LUA_OK && status != LUA_YIELD)
-    return lua_error(L);
-  return lua_gettop(L) - 1;
+/* What gives back what a method 'with' has acquired: a to-be-closed value,
+ * whose user value is the handle. */
+typedef struct {
+  lfb_leave leave;
+  bool armed;
+} guard;
+
+void lfb_push_guard(lua_State *L, lfb_leave leave) {
+  guard *g = lua_newuserdatauv(L, sizeof *g, 1);
+  *g = (guard){.leave = leave};
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  lfb_set_class(L, LFB_GUARD);
+  lua_insert(L, 2);
+  lua_toclose(L, 2);
 }
 
-int lfb_call_with(lua_State *L, void (*leave)(lua_State *L)) {
-  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0,
-                          (lua_KContext)leave, after_call);
-  return after_call(L, status, (lua_KContext)leave);
+static int guard_close(lua_State *L) {
+  guard *g = lfb_check(L, 1, LFB_GUARD);
+  if (!g->armed)
+    return 0;
+  g->armed = false;
+  lua_getiuservalue(L, 1, 1);
+  lua_replace(L, 1);
+  g->leave(L);
+  return 0;
+}
+
+static int after_call(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L) - 2;
+}
+
+int lfb_call_guarded(lua_State *L) {
+  ((guard *)lua_touserdata(L, 2))->armed = true;
+  lua_callk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, after_call);
+  return after_call(L, LUA_OK, 0);
+}
+
+void lfb_guard_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg metamethods[] = {{"__close", guard_close},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, LFB_GUARD, "guard", NULL, metamethods);
 }

@@ -71,11 +71,19 @@ LF_INLINE uint64_t lfb_self_holder(lua_State *L, lfb_state *S) {
   return h->id && !lf_is_foreign(h->generation) ? h->id : lfb_new_holder(L, h);
 }
 
-/* Of a method 'with', which has entered: calls the function at 2 with what is
- * behind it, then 'leave', which finds the handle at 1 and must not raise; fn's
- * results, or its error. */
-int lfb_call_with(lua_State *L, void (*leave)(lua_State *L));
+/* Gives back what a method 'with' has acquired; finds the handle at 1. Must not
+ * raise. */
+typedef void (*lfb_leave)(lua_State *L);
 
+/* Of a method 'with', before it acquires anything: puts a value behind the
+ * handle at 1 that is to be closed, however the method is left. Raises. */
+void lfb_push_guard(lua_State *L, lfb_leave leave);
+
+/* When it has: calls the function at 3 with what is behind it; its results, or
+ * its error. 'return' it. */
+int lfb_call_guarded(lua_State *L);
+
+void lfb_guard_open(lua_State *L, lfb_state *S);
 void lfb_queue_open(lua_State *L, lfb_state *S);
 void lfb_lock_open(lua_State *L, lfb_state *S);
 void lfb_event_open(lua_State *L, lfb_state *S);

@@ -113,7 +113,7 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
   S->id = atomic_fetch_add(&last_id, 1) + 1;
   S->vm = vm;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  S->L = lua_tothread(L, -1);
+  S->L = S->running = lua_tothread(L, -1);
   lua_pop(L, 1);
   lf_list_init(&S->callbacks);
   lf_list_init(&S->lent);

@@ -24,6 +24,7 @@ typedef enum {
   LFB_POINTER,
   LFB_OUT,
   LFB_ARRAY,
+  LFB_GUARD,
   /* Shared objects (shared.h), in the order of their types. */
   LFB_QUEUE,
   LFB_LOCK,
@@ -84,7 +85,11 @@ typedef struct {
 } lfb_slot;
 
 typedef struct lfb_state {
-  lua_State *L;                     /* the interpreter's main thread */
+  lua_State *L;                /* the interpreter's main thread */
+  lua_State *volatile running; /* the innermost coroutine that lfut has resumed
+                                  and that runs; read by signal handlers */
+  bool yields; /* a task runs, and nothing below 'running' cannot yield */
+  lua_Hook debug_hook;              /* the program's: what debug.sethook sets */
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const char *class_names[LFB_CLASSES];
   uint64_t id;               /* never used again */
@@ -149,10 +154,15 @@ void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode);
  * called one of lfut's functions. */
 _Noreturn void lfb_raise_closed(lua_State *L);
 
-/* The record of the interpreter whose C function runs. Raises when it has been
- * closed. */
+/* The record of the interpreter whose C function runs, also when it has been
+ * closed; for what takes the place of standard functions. */
+static inline lfb_state *lfb_record(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* The same. Raises when it has been closed. */
 static inline lfb_state *lfb_self(lua_State *L) {
-  lfb_state *S = lua_touserdata(L, lua_upvalueindex(1));
+  lfb_state *S = lfb_record(L);
   if (!S->home)
     lfb_raise_closed(L);
   return S;

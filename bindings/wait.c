@@ -9,12 +9,8 @@
 #include "../runtime/remote.h"
 #include "error.h"
 #include "forked.h"
+#include "interrupt.h"
 #include "luavm.h"
-
-/* How long the program sleeps before it looks for a hook that a signal may have
- * set in between, in seconds: the handlers of other programs than lfut do not
- * wake us. */
-#define LOOK_AGAIN 0.25
 
 /* A thread that sleeps: woken through its parker. */
 typedef struct {
@@ -128,9 +124,9 @@ static void watch(lfb_run *r, const lfb_wait_for *what) {
   }
 }
 
-static bool can_park(lua_State *L, struct lf_vm *vm) {
-  return vm && vm->current && vm->yields && lua_isyieldable(L) &&
-         !lf_pool_in_caller(lf_worker_pool(vm->worker));
+static bool can_park(lua_State *L, lfb_state *S) {
+  return S->vm && S->vm->current && lfb_can_yield(L, S) &&
+         !lf_pool_in_caller(lf_worker_pool(S->vm->worker));
 }
 
 static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
@@ -141,46 +137,6 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
 }
 
 /* --- Sleeping --- */
-
-bool lfb_must_stop(lfb_state *S) {
-  if (S->vm)
-    return S->vm->current && S->vm->current->doom[0];
-  return S->interrupted;
-}
-
-/* Lets a hook that a signal handler has set do what it is there for: raise. */
-static void let_hook_run(lua_State *L, lfb_state *S) {
-  lua_Hook hook = lua_gethook(S->L);
-  if (!hook)
-    return;
-  if (L != S->L)
-    lua_sethook(L, hook, lua_gethookmask(S->L), lua_gethookcount(S->L));
-  luaL_checkstack(L, 5, "interrupted");
-  if (luaL_loadstring(L, "return") == LUA_OK && lua_pcall(L, 0, 0, 0) == LUA_OK)
-    return;
-  if (!S->interrupted)
-    lfb_interrupt(S);
-  S->interrupted = true;
-}
-
-/* Is an error to be raised (pushed, in the program)? */
-static bool is_interrupted(lua_State *L, lfb_state *S) {
-  struct lf_vm *vm = S->vm;
-  if (vm && !vm->current)
-    return false;
-  if (vm)
-    return vm->interrupted || vm->current->doom[0];
-  S->interrupted = false;
-  let_hook_run(L, S);
-  return S->interrupted;
-}
-
-static int raise_interrupted(lua_State *L, lfb_state *S) {
-  if (S->vm)
-    return lfb_doom(L, S->vm, "interrupted!");
-  S->interrupted = false;
-  return lua_error(L);
-}
 
 static void watch_asleep(sleeper *s, const lfb_wait_for *what) {
   bool now = false;
@@ -304,14 +260,14 @@ static int sleep_on(lua_State *L, lfb_state *S, sleeper *s, lf_worker *w,
   for (;;) {
     if (atomic_load(&s->fired) || lfb_callbacks_due(S))
       return 0;
-    if (is_interrupted(L, S))
+    if (lfb_is_interrupted(L, S))
       return LF_EINTR;
     if (S->vm && S->vm->current && S->vm->current->task &&
         S->vm->current->task->stuck)
       return 0;
     if (run_ready(S, w))
       continue;
-    int64_t until = w ? lf_worker_deadline(w) : lf_after(LOOK_AGAIN);
+    int64_t until = w ? lf_worker_deadline(w) : lf_after(LFB_LOOK_AGAIN);
     until = until < deadline ? until : deadline;
     int r = w ? lf_park(s->parker, until) : lf_host_park(&S->home->host, until);
     if (r == LF_ETIMEOUT && until == deadline)
@@ -339,7 +295,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lf_worker_unblock(w);
   lfb_end_wait(r);
   if (err == LF_EINTR)
-    raise_interrupted(L, S);
+    lfb_raise_interrupted(L, S);
 }
 
 bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
@@ -348,7 +304,7 @@ bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_poll(L, S);
   if (what->task)
     lfb_refuse_foreign(L, what->task);
-  if (can_park(L, S->vm)) {
+  if (can_park(L, S)) {
     park(L, S->vm->current, what);
     return true;
   }
@@ -358,9 +314,9 @@ bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
 }
 
 void lfb_enter(lua_State *L, lfb_state *S, struct lf_gate *gate) {
-  while (gate && !lf_gate_enter(gate, lf_after(LOOK_AGAIN)))
-    if (is_interrupted(L, S))
-      raise_interrupted(L, S);
+  while (gate && !lf_gate_enter(gate, lf_after(LFB_LOOK_AGAIN)))
+    if (lfb_is_interrupted(L, S))
+      lfb_raise_interrupted(L, S);
 }
 
 void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
@@ -369,8 +325,8 @@ void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
   int r = 0;
   while (r != LF_ETIMEOUT) {
     lfb_poll(L, S);
-    if (is_interrupted(L, S))
-      raise_interrupted(L, S);
+    if (lfb_is_interrupted(L, S))
+      lfb_raise_interrupted(L, S);
     r = lf_park(parker, deadline);
   }
 }
@@ -444,7 +400,7 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
     int err = what->look(what->arg);
     if (err != LF_EAGAIN)
       return err;
-    if (is_interrupted(L, S))
+    if (lfb_is_interrupted(L, S))
       return LF_EINTR;
     if (lfb_callbacks_due(S)) {
       if (!callbacks_are_run(L, S, s, what))
@@ -455,7 +411,7 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
       return LF_ETIMEOUT;
     if (resume_ready(w, s, what))
       continue;
-    int64_t until = !w            ? lf_after(LOOK_AGAIN)
+    int64_t until = !w            ? lf_after(LFB_LOOK_AGAIN)
                     : has_stack() ? lf_worker_deadline(w)
                                   : LF_FOREVER;
     sleep_at(S, s, w, until < what->deadline ? until : what->deadline);
@@ -511,7 +467,7 @@ int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   if (err == NO_PLACE)
     luaL_error(L, "too many threads wait");
   if (err == LF_EINTR)
-    raise_interrupted(L, S);
+    lfb_raise_interrupted(L, S);
   if (err == ERROR_ON_TOP)
     lua_error(L);
   return err;
@@ -522,20 +478,8 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
     lfb_poll(L, S);
     if (!lfb_callbacks_left(S))
       return;
-    if (is_interrupted(L, S))
-      raise_interrupted(L, S);
-    lf_host_park(&S->home->host, lf_after(LOOK_AGAIN));
-  }
-}
-
-void lfb_interrupt(lfb_state *S) {
-  /* From the last to the first: pools that end meanwhile take their places
-   * from those that have had their turn. */
-  for (size_t i = lf_host_count(&S->home->host); i-- > 0;) {
-    lf_pool *p = lf_host_pool(&S->home->host, i);
-    if (!p)
-      continue;
-    lf_pool_interrupt(p);
-    lf_pool_unref(p);
+    if (lfb_is_interrupted(L, S))
+      lfb_raise_interrupted(L, S);
+    lf_host_park(&S->home->host, lf_after(LFB_LOOK_AGAIN));
   }
 }

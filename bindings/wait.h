@@ -74,13 +74,6 @@ int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 /* Waits until no done-callback is left; for the end of the program. */
 void lfb_wait_callbacks(lua_State *L, lfb_state *S);
 
-/* Is "interrupted!" or the end of a task on its way up, which nobody between
- * may keep? */
-bool lfb_must_stop(lfb_state *S);
-
-/* Cancels all queued work of the program and stops what runs. */
-void lfb_interrupt(lfb_state *S);
-
 /* Before a wait is said to have been in vain: results that are there are taken.
  */
 static inline void lfb_catch_up(lfb_state *S) {

@@ -2,6 +2,7 @@
  *
  * See arena.h. */
 #include "arena.h"
+#include "atfork.h"
 
 #include "fork.h"
 #include "mem.h"
@@ -71,7 +72,7 @@ static void give_lock(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, give_lock);
+  lf_at_fork(LF_FORK_ARENA, take_lock, give_lock, give_lock);
 }
 
 static head *table(void) {

@@ -4,6 +4,7 @@
  * reference is given up under the lock, so that nobody finds one that is about
  * to go. */
 #include "array.h"
+#include "atfork.h"
 
 #include "arena.h"
 #include "fork.h"
@@ -69,7 +70,7 @@ static void only_lock(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(only_lock, give_lock, give_lock);
+  lf_at_fork(LF_FORK_ARRAYS, only_lock, give_lock, give_lock);
 }
 
 /* In a forked process the roots are there, and foreign; the parent's children

@@ -4,6 +4,7 @@
  * under which signals are sent: none goes to a number that the system has
  * given to another process since. */
 #include "child.h"
+#include "atfork.h"
 
 #include "arena.h"
 #include "array.h"
@@ -57,7 +58,7 @@ static void give_lock_in_child(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, give_lock_in_child);
+  lf_at_fork(LF_FORK_CHILDREN, take_lock, give_lock, give_lock_in_child);
 }
 
 lf_child *lf_child_new(const void *program, bool daemon) {

@@ -5,6 +5,7 @@
  * count is looked at once more there. */
 #include "code.h"
 
+#include "atfork.h"
 #include "buf.h"
 #include "mem.h"
 
@@ -27,7 +28,7 @@ static void give_lock(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, give_lock);
+  lf_at_fork(LF_FORK_CODE, take_lock, give_lock, give_lock);
 }
 
 static lf_code *find(size_t hash, const void *bytes, size_t len) {

@@ -8,6 +8,7 @@
  * it would wait for ever. */
 #include "cycle.h"
 
+#include "atfork.h"
 #include "mem.h"
 
 #include <pthread.h>
@@ -17,7 +18,7 @@ static pthread_mutex_t graph = PTHREAD_MUTEX_INITIALIZER;
 static uint32_t searches; /* marks of a search: 2 * its number, + 1: can end */
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(lf_cycle_lock, lf_cycle_unlock, lf_cycle_unlock);
+  lf_at_fork(LF_FORK_GRAPH, lf_cycle_lock, lf_cycle_unlock, lf_cycle_unlock);
 }
 
 /* A task that waits, and which one of the nodes led to it. */

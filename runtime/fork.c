@@ -2,6 +2,7 @@
  *
  * See fork.h. */
 #include "fork.h"
+#include "atfork.h"
 
 #include "mem.h"
 #include "thread.h"
@@ -10,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +45,7 @@ static void in_any_child(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, in_any_child);
+  lf_at_fork(LF_FORK_DESCRIPTORS, take_lock, give_lock, in_any_child);
 }
 
 /* --- Descriptors --- */
@@ -103,8 +105,7 @@ static bool flush(FILE *stream) {
   return false;
 }
 
-/* All streams if nobody else can be using one, else the standard ones. */
-static bool flush_output(void) {
+bool lf_flush_output(void) {
   if (!lf_threads_others())
     return fflush(NULL) == 0;
   flush(stdout);
@@ -112,7 +113,38 @@ static bool flush_output(void) {
   return false;
 }
 
+static atomic_bool were_free;
+
+/* To open a stream, and to close it, takes the lock on all of them. */
+static void try_streams(void *arg) {
+  (void)arg;
+  FILE *f = fopen("/dev/null", "re");
+  if (f)
+    fclose(f);
+  atomic_store(&were_free, true);
+}
+
+bool lf_streams_are_free(void) {
+  struct timespec moment = {.tv_nsec = 100000};
+  if (!lf_threads_others() || lf_thread_start("lfut_exit", try_streams, NULL))
+    return true;
+  int64_t end = lf_after(2);
+  while (!atomic_load(&were_free) && lf_now() < end)
+    nanosleep(&moment, NULL);
+  return atomic_load(&were_free);
+}
+
 /* --- Forking --- */
+
+static void nothing(int sig) {
+  (void)sig;
+}
+
+void lf_fork_leave_interrupts(void) {
+  struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+}
 
 static void in_child(pid_t parent, int keep) {
   sigset_t none;
@@ -120,7 +152,7 @@ static void in_child(pid_t parent, int keep) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) /* it has died already */
     _exit(EXIT_FAILURE);
-  signal(SIGINT, SIG_IGN);
+  lf_fork_leave_interrupts();
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   lf_threads_forked();
@@ -129,7 +161,7 @@ static void in_child(pid_t parent, int keep) {
 
 pid_t lf_fork(int keep) {
   pid_t parent = getpid();
-  bool flushed = flush_output();
+  bool flushed = lf_flush_output();
   errno = ENOMEM;
   pid_t pid = lf_mem_refuse() ? -1 : fork();
   if (pid == 0) {

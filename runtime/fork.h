@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * Forking a program that may have threads: what the child finds, and what it
- * must not keep. Locks that outlive a call register themselves with
- * pthread_atfork where they are defined, so that no child finds one held by a
- * thread that it does not have. */
+ * must not keep. What becomes of locks: atfork.h. */
 #ifndef LF_FORK_H
 #define LF_FORK_H
 
 #include "base.h"
 
 #include <sys/types.h>
+
+/* Ctrl-C is the program's business: SIGINT does nothing in this process. It is
+ * not ignored, for commands that are started would inherit that. */
+void lf_fork_leave_interrupts(void);
 
 /* Descriptors of the runtime's own: closed on exec, and in every child of
  * lf_fork that does not ask to keep them. Any thread. */
@@ -20,11 +22,20 @@ void lf_fd_close(int fd); /* -1 is allowed */
  * not be waited for. Undoes that. */
 void lf_fork_want_ends(void);
 
+/* Writes out what waits in stdio: in all streams (true) if no other thread can
+ * be using one, else in the standard ones, as far as they are free. */
+bool lf_flush_output(void);
+
+/* Can exit(3) get at the streams of stdio, or does another thread hold them for
+ * longer than a moment, waiting for one that is in use? Blocks for 2 s at most. */
+bool lf_streams_are_free(void);
+
 /* Forks. Output that waits in stdio is written first, so that it appears once.
  * In the child (0): only the calling thread; all signals unblocked, SIGINT
- * ignored; it is killed when the thread that called dies; of the runtime's
- * descriptors, only 'keep' is left (-1: none). Pools and tasks of the parent
- * are there, but foreign (lf_is_foreign). -1 with errno when it fails. */
+ * without effect; it is killed when the thread that called dies; of the
+ * runtime's descriptors, only 'keep' is left (-1: none). Pools and tasks of the
+ * parent are there, but foreign (lf_is_foreign). -1 with errno when it fails.
+ */
 pid_t lf_fork(int keep);
 
 /* The same from a process that has no other thread; the new process is not the

@@ -5,6 +5,7 @@
  * in: a pool whose workers are busy holds up nobody. A task that is on its way
  * does not hold the gate, as its worker may be one that waits to enter. */
 #include "gate.h"
+#include "atfork.h"
 
 #include "crew.h"
 #include "mem.h"
@@ -58,7 +59,7 @@ static void begin_anew(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, begin_anew);
+  lf_at_fork(LF_FORK_GATES, take_lock, give_lock, begin_anew);
 }
 
 lf_gate *lf_gate_new(void) {

@@ -4,6 +4,7 @@
  * in TLSF (Masmano et al., 2004), and are joined with their neighbours; a run
  * of zones that is one free extent is given back. */
 #include "heap.h"
+#include "atfork.h"
 
 #include "arena.h"
 #include "fork.h"
@@ -43,7 +44,7 @@ static void give_lock(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, give_lock);
+  lf_at_fork(LF_FORK_HEAP, take_lock, give_lock, give_lock);
 }
 
 /* Under the lock: what a parent had is forgotten. */

@@ -2,6 +2,7 @@
  *
  * See mem.h. The counters are the only state: atomics, any thread. */
 #include "mem.h"
+#include "atfork.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <pthread.h>
@@ -87,7 +88,7 @@ static void begin_anew(void) {
 /* Before all others, so that a fork takes it last: who holds their locks may be
  * about to allocate. */
 __attribute__((constructor(101))) static void survive_fork(void) {
-  pthread_atfork(begin_fork, end_fork, begin_anew);
+  lf_at_fork(LF_FORK_MEMORY, begin_fork, end_fork, begin_anew);
 }
 
 static void begin_call(void) {

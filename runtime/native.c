@@ -5,6 +5,7 @@
  * is only read. */
 #include "native.h"
 
+#include "atfork.h"
 #include "dso.h"
 #include "gate.h"
 #include "mem.h"
@@ -83,7 +84,7 @@ static void be_forked(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_lock, give_lock, be_forked);
+  lf_at_fork(LF_FORK_LIBRARIES, take_lock, give_lock, be_forked);
 }
 
 static bound *bound_of(const lf_native *n) {

@@ -4,6 +4,7 @@
  * may be older than the other. */
 #include "plugin.h"
 
+#include "atfork.h"
 #include "mem.h"
 #include "thread.h"
 
@@ -239,7 +240,7 @@ int lf_plugin_begin(const lfut_plugin *p, lf_buf *why) {
     return LF_EBROKEN;
   }
   if (!plugins) {
-    pthread_atfork(NULL, NULL, tell_of_fork);
+    lf_at_fork(LF_FORK_PLUGINS, NULL, NULL, tell_of_fork);
     atexit(end_all);
   }
   *k = (known){plugins, p};

@@ -851,7 +851,7 @@ void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
   if (region->owner && lf_arena_adopt(LF_REMOTE_ARENA) != 0)
     die("no shared memory for arrays");
   lf_fd_own(LF_REMOTE_BELL);
-  signal(SIGINT, SIG_IGN);
+  lf_fork_leave_interrupts();
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

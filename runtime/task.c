@@ -4,6 +4,7 @@
  * state says that there are waiters at all, so that most tasks end without
  * any lock. */
 #include "task.h"
+#include "atfork.h"
 
 #include "fork.h"
 #include "job.h"
@@ -29,7 +30,7 @@ static void give_locks(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(take_locks, give_locks, give_locks);
+  lf_at_fork(LF_FORK_TASKS, take_locks, give_locks, give_locks);
 }
 
 static pthread_mutex_t *lock_of(lf_task *task) {

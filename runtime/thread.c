@@ -133,12 +133,13 @@ static void *thread_main(void *p) {
   return NULL;
 }
 
-/* Signals are the program's business; a fault belongs to who makes it, and
- * SIGURG is how lfut reaches its own threads. */
+/* A thread has the signals of who starts it, so that what it starts in turn has
+ * them, too; but a fault belongs to who makes it, and SIGURG is how lfut
+ * reaches its own threads. */
 static void worker_signals(sigset_t *set) {
-  sigfillset(set);
   const int passed[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
                         SIGTRAP, SIGABRT, SIGURG};
+  pthread_sigmask(SIG_SETMASK, NULL, set);
   for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++)
     sigdelset(set, passed[i]);
 }

@@ -24,9 +24,8 @@ double lf_wall_time(void);
  * least 1. */
 int lf_cpu_count(void);
 
-/* Starts 'entry(arg)' on a detached thread with all signals but faults
- * blocked. 'name' (15 characters count) is what top -H shows.
- * 0 or LF_ETHREAD. */
+/* Starts 'entry(arg)' on a detached thread, with the caller's signals. 'name'
+ * (15 characters count) is what top -H shows. 0 or LF_ETHREAD. */
 int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg);
 
 /* Waits a moment for threads that are about to end to be gone. */

@@ -28,8 +28,8 @@ included() {
 
 # A file includes only what stands to its left; task.c needs to know how what
 # a task refers to is given back, and pool.c is one of those that crew.h is for.
-runtime_order=(base mem buf table similar clex ctype cexpr cwords cnames cread
-  cspec cform cdecl code dso thread plugin fork arena latch sleeper slab stream
+runtime_order=(base atfork mem buf table similar clex ctype cexpr cwords cnames cread
+  cspec cform cdecl code dso thread plugin fork command arena latch sleeper slab stream
   guest heap array record sync queue dict peer ring task
   waitset cycle vm pool wire job crew gate native fleet nested remote launch keeper
   host take worker child)
