@@ -10,9 +10,16 @@
  * At most max_workers are active; one that was blocked queues for a free place
  * before it goes on.
  *
- * A task pushed and a worker going to sleep cannot miss each other: one writes
- * the queue's length, then reads who is active; the other says that it is not
- * active any more, then reads the length. */
+ * Looking for common work (what is in any queue, for any worker) is a token:
+ * who has it *seeks*. Spinners have one, and whoever is woken for a task gets
+ * one. While there is a seeker, who pushes a task wakes nobody. So a seeker
+ * that turns to work, of whatever kind, or goes to sleep, gives the token back
+ * first, then looks whether there is still a task, and has another one seek
+ * then; or itself, if it was about to sleep.
+ *
+ * Nothing is missed, as each writes before it reads: one the queue's length,
+ * then who seeks, who is active; the other that it seeks no more, is not active
+ * any more, then the length. (tests/model/idle.pml) */
 #ifndef LF_CREW_H
 #define LF_CREW_H
 
@@ -40,6 +47,7 @@ struct lf_worker {
   struct lf_gate *inside; /* that the running task has passed; its thread */
   bool stays;             /* it is the pool's home; the pool's lock */
   bool swept;             /* ops->idle since the last task; its thread */
+  bool seeks;             /* has a token; its thread, or who wakes it */
 
   pthread_mutex_t lock; /* the next three */
   lf_link queue;        /* tasks submitted here; it takes the newest */
@@ -72,7 +80,7 @@ struct lf_pool {
   _Atomic(char *) broken;       /* set once */
   atomic_bool shutdown;         /* set under the lock */
   _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
-  _Atomic int spinning;         /* active workers that only look for work */
+  _Atomic int seekers;          /* active workers that look for common work */
   _Atomic uint64_t cancelled, unstarted; /* done without being started */
   _Atomic size_t aside;                  /* tasks that wait at gates */
   lf_worker *home; /* that runs what one worker has to; the lock */
@@ -122,11 +130,16 @@ lf_worker *lf_pool_pass_place(lf_pool *pool);
  * worker is started if none is idle; '*err' tells if that failed. */
 lf_worker *lf_pool_rouse(lf_pool *pool, int *err);
 
+/* The worker has a token from now on, or gives it back; false: it had none.
+ * Then who gives it back has to look for tasks once more. */
+void lf_worker_seek(lf_worker *worker);
+bool lf_worker_seek_no_more(lf_worker *worker);
+
 /* A task that was put aside at its gate comes back to the front of the queue,
  * or goes: it has been cancelled. */
 void lf_pool_take_in(lf_task *task);
 
-/* Brings one more worker if there is work that nobody looks for. */
+/* There is work: has one more worker look for it, if nobody does. */
 void lf_pool_rouse_more(lf_pool *pool);
 
 /* Takes every queued task out of the pool; ends them: cancelled, or failed with
@@ -139,9 +152,10 @@ void lf_pool_fail_all(lf_link *tasks, const char *why);
 void lf_worker_push(lf_worker *worker, lf_task *task);
 lf_task *lf_worker_take(lf_worker *worker);
 
-/* Hints without locks: is there something for any worker to do, for this one?
- */
+/* Hints without locks: is there something for any worker to do; for this one
+ * alone, as others see it; for this one, by its thread? */
 bool lf_pool_any_queued(lf_pool *pool);
+bool lf_worker_has_own(const lf_worker *worker);
 bool lf_worker_has_work(lf_worker *worker);
 
 /* --- worker.c --------------------------------------------------------------

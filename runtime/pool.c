@@ -91,16 +91,20 @@ void lf_pool_end(lf_pool *p) {
   lf_task_end(p->over, LF_FINISHED);
 }
 
-/* Lets the idle ones look again whether they may leave; the lock is held and
- * given back. */
+/* Under the lock: the idle ones look again whether they may leave. */
+static void wake_idle(lf_pool *p) {
+  for (lf_link *l = p->idle.next; l != &p->idle; l = l->next)
+    lf_unpark(&lf_container_of(l, lf_worker, standby)->parker);
+}
+
+/* Lets those leave who may; the lock is held and given back. */
 static void settle(lf_pool *p) {
   if (p->fleet) {
     pthread_mutex_unlock(&p->lock);
     lf_fleet_kick(p);
     return;
   }
-  for (lf_link *l = p->idle.next; l != &p->idle; l = l->next)
-    lf_unpark(&lf_container_of(l, lf_worker, standby)->parker);
+  wake_idle(p);
   bool ended = lf_pool_try_end(p);
   pthread_mutex_unlock(&p->lock);
   if (ended)
@@ -191,26 +195,39 @@ lf_worker *lf_pool_pass_place(lf_pool *p) {
   return w;
 }
 
-/* Under the lock, after a task has come: who is to be unparked, or NULL. A
- * worker is started if none is idle; '*err' tells if that failed. */
+/* Under the lock: the idle worker that came last, of those with nothing of
+ * their own to do; or NULL. '*coming': others, who are about to be active. */
+static lf_worker *find_idle(lf_pool *p, int *coming) {
+  *coming = 0;
+  for (lf_link *l = p->idle.next; l != &p->idle; l = l->next) {
+    lf_worker *w = lf_container_of(l, lf_worker, standby);
+    if (!lf_worker_has_own(w))
+      return w;
+    ++*coming;
+  }
+  return NULL;
+}
+
 lf_worker *lf_pool_rouse(lf_pool *p, int *err) {
+  int coming;
   *err = 0;
-  if (p->spinning > 0 || p->active >= p->o.max_workers)
+  if (p->seekers > 0 || p->active >= p->o.max_workers)
     return NULL;
-  lf_link *l = lf_list_pop(&p->idle);
-  if (!l) {
-    *err = start_worker(p);
+  lf_worker *w = find_idle(p, &coming);
+  if (!w) {
+    if (p->active + coming < p->o.max_workers)
+      *err = start_worker(p);
     return NULL;
   }
-  lf_worker *w = lf_container_of(l, lf_worker, standby);
+  lf_list_del(&w->standby);
   p->active++;
   w->mode = ACTIVE;
+  lf_worker_seek(w);
   return w;
 }
 
-/* Brings one more worker if there is work that nobody looks for. */
 void lf_pool_rouse_more(lf_pool *p) {
-  if (p->spinning > 0 || p->active >= p->o.max_workers)
+  if (p->seekers > 0 || p->active >= p->o.max_workers)
     return;
   int err;
   pthread_mutex_lock(&p->lock);
@@ -262,9 +279,8 @@ void lf_pool_take_in(lf_task *t) {
   bool wanted =
       !lf_task_done(t) && !p->broken && t->epoch == (uint32_t)lf_pool_epoch(p);
   lf_worker *w = wanted ? take_back(p, t, &lost) : NULL;
-  p->aside--;
-  for (lf_link *l = p->idle.next; p->aside == 0 && l != &p->idle; l = l->next)
-    lf_unpark(&lf_container_of(l, lf_worker, standby)->parker); /* may leave */
+  if (--p->aside == 0 && !lf_pool_is_open(p))
+    wake_idle(p); /* the last one was kept for it */
   bool ended = lf_pool_try_end(p);
   pthread_mutex_unlock(&p->lock);
   if (w)

@@ -99,7 +99,7 @@ static lf_task *take_common(lf_worker *w) {
     return NULL;
   lf_task *first = lf_container_of(lf_list_pop(&batch), lf_task, link);
   keep_batch(w, &batch, n - 1);
-  if (n > 1 || more) /* who looked for work looks no more: another has to */
+  if (n > 1 || more) /* a seeker may not have seen what was moved */
     lf_pool_rouse_more(p);
   return first;
 }
@@ -128,7 +128,6 @@ lf_task *lf_worker_take(lf_worker *w) {
   return t ? t : steal(w);
 }
 
-/* A hint without locks: is there something for any worker to do? */
 bool lf_pool_any_queued(lf_pool *p) {
   if (p->queued)
     return true;
@@ -138,8 +137,10 @@ bool lf_pool_any_queued(lf_pool *p) {
   return false;
 }
 
-/* And for this one? */
+bool lf_worker_has_own(const lf_worker *w) {
+  return w->npinned || atomic_load(&w->ready);
+}
+
 bool lf_worker_has_work(lf_worker *w) {
-  return w->npinned || w->taken || atomic_load(&w->ready) ||
-         lf_pool_any_queued(w->pool);
+  return w->taken || lf_worker_has_own(w) || lf_pool_any_queued(w->pool);
 }

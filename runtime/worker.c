@@ -113,6 +113,31 @@ void lf_worker_block(lf_worker *w) {
     lf_unpark(&other->parker);
 }
 
+/* --- Seeking --- */
+
+void lf_worker_seek(lf_worker *w) {
+  if (w->seeks)
+    return;
+  w->seeks = true;
+  w->pool->seekers++;
+}
+
+bool lf_worker_seek_no_more(lf_worker *w) {
+  if (!w->seeks)
+    return false;
+  w->seeks = false;
+  w->pool->seekers--;
+  return true;
+}
+
+/* The worker turns to something: others are to look for what is left. */
+static void pass_on(lf_worker *w) {
+  if (lf_worker_seek_no_more(w) && lf_pool_any_queued(w->pool))
+    lf_pool_rouse_more(w->pool);
+}
+
+/* --- Places --- */
+
 /* Under the lock, which it gives back meanwhile: waits for a place. */
 static void want_place(lf_worker *w) {
   lf_pool *p = w->pool;
@@ -150,6 +175,7 @@ void lf_worker_unblock(lf_worker *w) {
 /* Between two tasks: lets one that wants a place have this one. */
 static void give_place(lf_worker *w) {
   lf_pool *p = w->pool;
+  pass_on(w);
   pthread_mutex_lock(&p->lock);
   p->active--;
   w->mode = BLOCKED;
@@ -170,7 +196,7 @@ static void spin(lf_worker *w) {
   lf_pool *p = w->pool;
   if (!lf_may_spin())
     return;
-  p->spinning++;
+  lf_worker_seek(w);
   bool found = lf_worker_has_work(w);
   int64_t end = found ? 0 : lf_now() + lf_spin_ns(&idling);
   for (int i = 1; !found && lf_may_spin(); i++) {
@@ -182,7 +208,6 @@ static void spin(lf_worker *w) {
         break;
     }
   }
-  p->spinning--;
 }
 
 /* Under the lock: may this worker go for good? */
@@ -196,9 +221,19 @@ static bool may_leave(lf_worker *w) {
          p->live > p->o.max_workers; /* it stood in for a blocked one */
 }
 
+/* Without work for a moment: the interpreter may tidy up. Under the lock, which
+ * it gives back meanwhile. */
+static void sweep(lf_worker *w) {
+  w->swept = true;
+  pthread_mutex_unlock(&w->pool->lock);
+  w->pool->o.ops->idle(w->vm);
+  pthread_mutex_lock(&w->pool->lock);
+}
+
 /* Under the lock: sleeps until there is something to do. */
 static void sleep_idle(lf_worker *w, int64_t deadline) {
   lf_pool *p = w->pool;
+  lf_worker_seek_no_more(w);
   w->mode = IDLE;
   p->active--;
   lf_list_add(p->idle.next, &w->standby);
@@ -207,22 +242,23 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
   if (other)
     lf_unpark(&other->parker);
   int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
-  soon = lf_worker_has_work(w) ? 0 : soon < deadline ? soon : deadline;
+  bool work = lf_worker_has_work(w);
+  soon = work ? 0 : soon < deadline ? soon : deadline;
   int r = lf_doze(&w->parker, soon);
   pthread_mutex_lock(&p->lock);
-  if (w->mode == IDLE)
-    become_active(w);
-  if (r == LF_ETIMEOUT && soon > 0 && soon < deadline && !w->swept) {
-    w->swept = true;
-    pthread_mutex_unlock(&p->lock);
-    p->o.ops->idle(w->vm);
-    pthread_mutex_lock(&p->lock);
-  }
+  if (w->mode != IDLE)
+    return; /* it is to seek, and has to hurry */
+  become_active(w);
+  if (work) /* who brought it has seen this one active, and left it to it */
+    lf_worker_seek(w);
+  else if (r == LF_ETIMEOUT && soon > 0 && soon < deadline && !w->swept)
+    sweep(w);
 }
 
 /* Under the lock: this worker will take no more tasks. */
 static void leave_place(lf_worker *w) {
   lf_pool *p = w->pool;
+  lf_worker_seek_no_more(w);
   w->mode = LEAVING;
   p->live--;
   p->active--;
@@ -245,6 +281,8 @@ static bool rest(lf_worker *w) {
     if (may_leave(w)) {
       leave_place(w);
       pthread_mutex_unlock(&p->lock);
+      if (lf_pool_any_queued(p)) /* it has come meanwhile */
+        lf_pool_rouse_more(p);
       return false;
     }
     sleep_idle(w, w->next_deadline);
@@ -294,12 +332,14 @@ static bool step(lf_worker *w) {
     give_place(w);
   lf_run *run = lf_worker_ready(w);
   if (run) {
+    pass_on(w);
     w->pool->o.ops->resume(w->vm, run);
     return true;
   }
   lf_task *task = lf_worker_take(w);
   if (!task)
     return rest(w);
+  pass_on(w);
   run_task(w, task);
   return true;
 }
