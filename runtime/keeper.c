@@ -97,7 +97,7 @@ static lf_proc *proc_new(lf_worker *w) {
   }
   lf_fd_own(c->fd);
   lf_list_init(&c->gathering);
-  lf_parker_init(&c->region->parker);
+  lf_parker_init_shared(&c->region->parker);
   atomic_store(&c->region->closed, p->shutdown);
   lf_end_init(&c->end, &c->region->out, &c->region->in, p, &lf_nested_names, c);
   lf_peer_init(&c->end.peer, false, rouse);

@@ -57,7 +57,7 @@ lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
   lf_sleeper *s = me ? take_place(me) : NULL;
   if (!s)
     return NULL;
-  lf_parker_init(&s->parker);
+  lf_parker_init_shared(&s->parker);
   atomic_store(&s->object, lf_arena_offset(object));
   atomic_store(&s->kind, kind);
   atomic_fetch_add(&object->sleeping, 1);

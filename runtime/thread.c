@@ -255,9 +255,11 @@ static int sleep_until(lf_parker *parker, int64_t deadline) {
   long r = futex(&parker->word, FUTEX_WAIT_BITSET, SLEEPING,
                  deadline == LF_FOREVER ? NULL : &ts);
   int err = r == 0 ? 0 : errno;
-  lf_count_awake(1);
   uint32_t sleeping = SLEEPING;
-  if (!atomic_compare_exchange_strong(&parker->word, &sleeping, 0)) {
+  bool woken = !atomic_compare_exchange_strong(&parker->word, &sleeping, 0);
+  if (!woken || parker->shared)
+    lf_count_awake(1);
+  if (woken) {
     atomic_store(&parker->word, 0); /* it was WOKEN: ours */
     return 0;
   }
@@ -312,11 +314,14 @@ int lf_doze_at(lf_parker *at, lf_parker *parker, int64_t deadline) {
 }
 
 void lf_unpark(lf_parker *parker) {
+  bool shared = parker->shared; /* afterwards it may be gone */
   uint32_t before = atomic_exchange(&parker->word, WOKEN);
   if (before == AWAY) {
     char *at = shared_base + atomic_load(&parker->away);
     lf_unpark((lf_parker *)at);
   } else if (before == SLEEPING) {
+    if (!shared)
+      lf_count_awake(1);
     futex(&parker->word, FUTEX_WAKE, 1, NULL);
   }
 }

@@ -48,12 +48,20 @@ size_t lf_stack_left(void);
  * first is kept (one, not a count). */
 typedef struct {
   _Atomic uint32_t word;
+  bool shared;           /* other processes may wake its thread */
   _Atomic uint64_t away; /* where its thread sleeps instead: see lf_doze_at */
 } lf_parker;
 
 static inline void lf_parker_init(lf_parker *parker) {
   atomic_init(&parker->word, 0);
+  parker->shared = false;
   atomic_init(&parker->away, 0);
+}
+
+/* In memory that processes share. */
+static inline void lf_parker_init_shared(lf_parker *parker) {
+  lf_parker_init(parker);
+  parker->shared = true;
 }
 
 /* Sleeps until woken (0), the deadline (LF_ETIMEOUT), a signal (LF_EINTR).
@@ -93,7 +101,8 @@ int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline);
 void lf_futex_wake(_Atomic uint32_t *word); /* one who does */
 
 /* Threads that are awake: those of lf_thread_start count themselves, a
- * program's own thread is counted by this (1, later -1). */
+ * program's own thread is counted by this (1, later -1). One that sleeps is
+ * counted again by who wakes it, as it takes a while to run. */
 void lf_count_awake(int by);
 
 int lf_awake(void);
