@@ -131,6 +131,8 @@ static bool can_park(lua_State *L, lfb_state *S) {
 
 static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   begin_wait(L, r, what);
+  if (r->task)
+    lf_remote_rest(r->task);
   r->waiting = true;
   lf_run_park(&r->base, what->deadline);
   watch(r, what);
@@ -286,6 +288,8 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   }
   sleeper s = {.waker = {sleeper_wake}, .waiter = {.fire = sleeper_fire}};
   s.parker = w ? lf_worker_parker(w) : &S->home->parker;
+  if (r && r->task)
+    lf_remote_rest(r->task);
   if (w)
     lf_worker_block(w);
   watch_asleep(&s, what);

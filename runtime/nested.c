@@ -392,6 +392,18 @@ static void receive_wait(lf_proc *c) {
   lf_buf_fini(&text);
 }
 
+/* A part of a loop waits. If a worker has submitted it, that one may send
+ * another. */
+static void receive_rest(lf_proc *c) {
+  static const lf_load none;
+  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
+  lf_export *e = f ? (lf_export *)f->task->part_of : NULL;
+  if (!e || !e->proc)
+    return;
+  lf_msg msg = {.kind = LF_MSG_RESTED, .id = e->id};
+  (void)lf_end_send(&e->proc->end, &msg, &none);
+}
+
 /* --- Questions --- */
 
 static void reply(lf_proc *c, uint64_t answer, const lf_buf *body) {
@@ -463,6 +475,9 @@ void lf_nested_receive(lf_proc *c, lf_outcome *after) {
     f = lf_fleet_find_flight(c, c->end.msg.id);
     if (f && f->wait)
       lf_nested_end_wait(f);
+    break;
+  case LF_MSG_REST:
+    receive_rest(c);
     break;
   case LF_MSG_PROGRESS:
     f = lf_fleet_find_flight(c, c->end.msg.id);

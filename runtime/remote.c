@@ -35,7 +35,7 @@ struct lf_remote {
   lf_table tasks;
   uint64_t last_number;
   uint64_t lent_id; /* the job that was sent last */
-  int parts;        /* parts of loops sent and not ended */
+  int parts;        /* parts of loops sent that may be running; the lock */
   lf_link runners;  /* that wait for their turn */
   lf_link waiting;  /* tasks that run here and wait */
   bool sending_runners;
@@ -293,8 +293,9 @@ static void send_runner(lf_remote *r, lf_task *t) {
     fail_part(t, c);
 }
 
-/* Sends parts of loops, a few at a time, so that their sizes can adapt. One
- * thread does, for all. */
+/* Sends parts of loops, a few at a time, so that their sizes can adapt. Those
+ * that wait do not count: they may wait for what is sent now. One thread does,
+ * for all. */
 static void send_runners(lf_remote *r) {
   lf_link *l;
   pthread_mutex_t *lock = &r->pool->lock;
@@ -396,15 +397,21 @@ static void receive_task(lf_remote *r) {
 
 static char no_memory[] = "not enough memory";
 
+/* The part does not run any more, or waits. */
+static void uncount_part(lf_remote *r, lf_task *t) {
+  pthread_mutex_lock(&r->pool->lock);
+  r->parts -= !t->rests;
+  t->rests = true;
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
 /* What has become of a part of a loop that was submitted from here. */
 static void receive_part(lf_remote *r, lf_task *t) {
   lf_end *end = &r->end;
   lf_chunk *c = t->chunk;
   bool refused = end->msg.state == LF_FAILED; /* the body is why */
   t->chunk = NULL;
-  pthread_mutex_lock(&r->pool->lock);
-  r->parts--;
-  pthread_mutex_unlock(&r->pool->lock);
+  uncount_part(r, t);
   c->finished = end->msg.a;
   c->failed = end->msg.flag & 1 || refused;
   c->dropped = end->msg.flag & 2;
@@ -441,13 +448,28 @@ static void receive_result(lf_remote *r, lf_task *t) {
   lf_task_end(t, known ? state : LF_CANCELLED);
 }
 
-/* A task that was submitted from here, or is known here, has ended. */
-static void receive_done(lf_remote *r) {
+/* The task that the message in hand is about, unless it has ended. */
+static lf_task *find_open(lf_remote *r) {
   pthread_mutex_lock(&r->pool->lock);
   lf_entry *e = lf_table_find(&r->tasks, r->end.msg.id);
   lf_task *t = e ? e->value : NULL;
   pthread_mutex_unlock(&r->pool->lock);
-  if (!t || lf_task_done(t))
+  return t && !lf_task_done(t) ? t : NULL;
+}
+
+/* A part of a loop that was submitted from here waits for something. */
+static void receive_rested(lf_remote *r) {
+  lf_task *t = find_open(r);
+  if (!t || !t->chunk)
+    return;
+  uncount_part(r, t);
+  send_runners(r);
+}
+
+/* A task that was submitted from here, or is known here, has ended. */
+static void receive_done(lf_remote *r) {
+  lf_task *t = find_open(r);
+  if (!t)
     return;
   if (t->chunk)
     receive_part(r, t);
@@ -505,6 +527,9 @@ void lf_remote_receive(lf_remote *r) {
       break;
     case LF_MSG_DONE:
       receive_done(r);
+      break;
+    case LF_MSG_RESTED:
+      receive_rested(r);
       break;
     case LF_MSG_NOTICE:
       if (!r->end.no_memory)
@@ -686,6 +711,14 @@ void lf_remote_unwait(lf_task *t) {
     return;
   lf_list_del(&t->link);
   tell_unwait(r, t);
+}
+
+void lf_remote_rest(lf_task *t) {
+  lf_remote *r = remote_of(t);
+  if (!r || !t->job || t->rests)
+    return;
+  t->rests = true;
+  tell(r, LF_MSG_REST, t->flight, 0);
 }
 
 /* --- Questions --- */

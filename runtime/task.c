@@ -54,8 +54,9 @@ lf_task *lf_task_new(lf_pool *pool) {
   t->at = NULL;
   t->gate = NULL;
   t->flight = 0;
+  t->part_of = 0;
   atomic_init(&t->progress, 0);
-  t->stuck = t->told = t->aside = false;
+  t->stuck = t->told = t->rests = t->aside = false;
   t->names = t->revived = 0;
   t->ending = LF_PENDING;
   t->error = LF_RAISED;

@@ -92,6 +92,7 @@ struct lf_task {
   uint8_t ending; /* the lf_state it is about to have; the pool's lock */
   uint8_t slot;   /* in the program's region (ring.h), for a worker process */
   bool told;      /* remote.c: the program knows that it waits */
+  bool rests;     /* remote.c: a part of a loop that has waited */
   bool aside;     /* it waits at its gate; the gate's lock */
   bool stuck;     /* its wait would never end: 'trace' is why */
   _Alignas(8) unsigned char small[56];

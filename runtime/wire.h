@@ -27,6 +27,7 @@ typedef enum {
                     each starts in the block, a size_t each, c: and the block's
                     slice. Of the job that was sent last */
   LF_MSG_DONE,   /* id: of a task submitted by the worker: as RESULT */
+  LF_MSG_RESTED, /* id: of a part submitted by the worker: as REST */
   LF_MSG_STUCK,  /* id: its wait would never end; body: why */
   LF_MSG_GO,     /* the blocked worker may go on */
   LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS, BROADCAST */
@@ -47,6 +48,7 @@ typedef enum {
   LF_MSG_WAIT,     /* id, flag: any; body: ids of tasks submitted; a: id of the
                       task on top of it, or 0; b: look whether it can end */
   LF_MSG_UNWAIT,   /* id */
+  LF_MSG_REST,     /* id: of a part: it waits, for the first time */
   LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
   LF_MSG_CANCEL,   /* id of a task submitted */
   LF_MSG_LOOK,     /* the same */
