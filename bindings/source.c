@@ -126,8 +126,8 @@ static void push_fields(lua_State *L, int idx) {
   push_number(L, idx, "first");
   push_number(L, idx, "step");
   push_number(L, idx, "n");
-  if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0)
-    luaL_error(L, "bad range (its field 'n' is no integer >= 0)");
+  if (!lua_isinteger(L, -1)) /* as unsigned: a range may have 2^64 - 1 */
+    luaL_error(L, "bad range (its field 'n' is no integer)");
   lua_Number step = lua_tonumber(L, -2);
   if (step == 0 || isnan(step))
     luaL_error(L, "bad range (its step is zero)");

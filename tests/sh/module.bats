@@ -89,7 +89,6 @@ local older = setmetatable({}, { __gc = function()
   for name, f in pairs(lfut) do
     if type(f) == "function" then try(name, f, 1, 1, 1) end
   end
-  try("sleep", lfut.sleep, 0.001)
   try("pool", function() return lfut.ThreadPoolExecutor(1):submit(math.abs, -1):result() end)
   for name, object in pairs(made) do
     for _, method in ipairs { "submit", "map", "shutdown", "result", "done", "put", "get", "close", "acquire", "release",
