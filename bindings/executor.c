@@ -80,8 +80,9 @@ static int take_workers(lua_State *L, lfb_state *S, kind what) {
   }
   if (n < 1)
     return luaL_error(L, "max_workers must be greater than 0");
-  if (n > 100000)
-    return luaL_error(L, "max_workers must not be greater than 100000");
+  if (n > LF_MAX_WORKERS)
+    return luaL_error(L, "max_workers must not be greater than %d",
+                      LF_MAX_WORKERS);
   lua_pop(L, 1);
   return what == INLINE ? 1 : (int)n;
 }
@@ -179,6 +180,7 @@ static void start_processes(lua_State *L, lf_pool *pool) {
 static int executor_new(lua_State *L, kind what) {
   static const char *const kinds[] = {"thread", "process", "inline"};
   lfb_state *S = lfb_self(L);
+  lfb_poll(L, S);
   int workers = take_options(L, S, what);
   lfb_executor *exe = push_empty(L);
   lf_pool *wire = what == PROCESSES ? LFB_SOME_PROCESS : NULL;
@@ -448,6 +450,9 @@ static int executor_shutdown(lua_State *L) {
 }
 
 static int executor_close(lua_State *L) {
+  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
+  if (exe->pool && lf_pool_is_foreign(exe->pool))
+    return 0; /* the end of a block in a forked process */
   return shut_down(L, lfb_check_executor(L, 1), true, false);
 }
 

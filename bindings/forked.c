@@ -3,6 +3,9 @@
  * See forked.h. */
 #include "forked.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "../runtime/fork.h"
 #include "callback.h"
 #include "loan.h"
@@ -65,6 +68,23 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
   keep_executors(L);
   reseed(L);
+}
+
+void lfb_forked_elsewhere(lua_State *L, lfb_state *S) {
+  struct lf_vm *vm = S->vm;
+  (void)L;
+  lfb_forked(vm && vm->current ? vm->current->co : S->L, S);
+}
+
+void lfb_forked_leave(struct lf_vm *vm, bool ok, const char *message) {
+  if (!lf_is_foreign(vm->generation) ||
+      lf_pool_in_caller(lf_worker_pool(vm->worker)))
+    return;
+  if (!ok)
+    fprintf(stderr, "lfut: %s\n",
+            message ? message : "(error object is not a string)");
+  lfb_output_flush(vm->output);
+  lf_fork_exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 void lfb_forked_exit(lfb_state *S, int status) {

@@ -12,6 +12,7 @@
 #include "../runtime/mem.h"
 #include "bytecode.h"
 #include "error.h"
+#include "forked.h"
 #include "interrupt.h"
 #include "lib.h"
 #include "names.h"
@@ -132,11 +133,27 @@ void lfb_run_free(lfb_run *r) {
   lf_list_add(vm->runs.next, &r->link);
 }
 
+typedef struct {
+  lfb_state *S;
+  lua_CFunction f;
+  void *arg;
+} trial;
+
+/* Protected, as making a closure takes memory. */
+static int call_trial(lua_State *L) {
+  trial *t = lua_touserdata(L, 1);
+  lua_pushlightuserdata(L, t->S);
+  lua_pushcclosure(L, t->f, 1);
+  lua_pushlightuserdata(L, t->arg);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
 bool lfb_try(struct lf_vm *vm, lua_CFunction f, void *arg) {
   lua_State *L = vm->L;
-  lua_pushlightuserdata(L, vm->S);
-  lua_pushcclosure(L, f, 1);
-  lua_pushlightuserdata(L, arg);
+  trial t = {vm->S, f, arg};
+  lua_pushcfunction(L, call_trial);
+  lua_pushlightuserdata(L, &t);
   bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
   if (!ok)
     lua_pop(L, 1);
@@ -178,7 +195,7 @@ static int take_value(lua_State *L) {
   if (lua_gettop(f->run->co) > 0)
     lua_xmove(f->run->co, L, 1);
   else
-    lua_pushnil(L); /* it ended by a yield: doomed */
+    lua_pushliteral(L, "attempt to yield from outside a coroutine");
   f->value = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -288,13 +305,15 @@ static bool finish(lfb_run *r, bool ok) {
 static void refuse_yield(lfb_run *r) {
   lfb_closethread(r->co, NULL);
   lua_settop(r->co, 0);
-  lua_pushliteral(r->co, "attempt to yield from outside a coroutine");
 }
 
 /* Runs the coroutine until it parks (false), or ends and has no more to do. */
 static bool step(lfb_run *r, int nargs) {
   int n;
   int status = lua_resume(r->co, NULL, nargs, &n);
+  if (lf_is_foreign(r->vm->generation))
+    lfb_forked_leave(r->vm, status == LUA_OK,
+                     lua_gettop(r->co) ? lua_tostring(r->co, -1) : NULL);
   if (status == LUA_YIELD && r->waiting) {
     if (r->globals != LUA_NOREF)
       lfb_try(r->vm, save_globals, r);
@@ -502,19 +521,30 @@ static int initialize_body(lua_State *L) {
   return 0;
 }
 
+/* Protected: why it has failed, the error value at 1, as text. */
+static int put_failure(lua_State *L) {
+  static const char head[] = "initializer failed: ";
+  lf_buf *why = lua_touserdata(L, 2);
+  size_t len;
+  const char *text = luaL_tolstring(L, 1, &len);
+  if (lf_buf_put(why, head, sizeof head - 1) == 0)
+    (void)lf_buf_put(why, text, len);
+  return 0;
+}
+
 static bool initialize(struct lf_vm *vm, lf_buf *why) {
   lua_State *L = vm->L;
+  int top = lua_gettop(L);
+  lua_pushcfunction(L, put_failure);
   lua_pushcfunction(L, initialize_body);
   lua_pushlightuserdata(L, vm);
   bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
-  if (!ok) {
-    size_t len;
-    const char *text = luaL_tolstring(L, -1, &len);
-    static const char head[] = "initializer failed: ";
-    if (lf_buf_put(why, head, sizeof head - 1) == 0)
-      (void)lf_buf_put(why, text, len);
-    lua_pop(L, 2);
+  lua_pushlightuserdata(L, why);
+  if (!ok && lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    static const char text[] = "initializer failed";
+    (void)lf_buf_put(why, text, sizeof text - 1);
   }
+  lua_settop(L, top);
   lfb_output_flush(vm->output);
   return ok;
 }
@@ -536,6 +566,7 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
   if (!vm)
     return LF_ENOMEM;
   vm->worker = worker;
+  vm->generation = lf_generation;
   lf_list_init(&vm->runs);
   lf_list_init(&vm->all);
   lf_run_init(&vm->callbacks, worker);
@@ -547,6 +578,7 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
     lua_atpanic(vm->L, vm_panic);
     lua_setwarnf(vm->L, vm_warn, vm);
   }
+  ok = ok && lua_checkstack(vm->L, LUA_MINSTACK); /* an image's is in use */
   if (ok) {
     lua_pushcfunction(vm->L, open_body);
     lua_pushlightuserdata(vm->L, vm);

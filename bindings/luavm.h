@@ -48,6 +48,7 @@ typedef struct lfb_run {
 struct lf_vm {
   lua_State *L;
   lfb_state *S;
+  uint32_t generation; /* of its process (fork.h) */
   lf_worker *worker;
   lf_link runs;      /* free ones */
   size_t free_runs;  /* how many */

@@ -117,6 +117,8 @@ static bool parse_workers(const char *text, const char *where, int *workers) {
   if (digits == 0 || text[digits] || errno || n < 1 || n > INT_MAX)
     return usage_error("bad %s '%s' (an integer greater than 0 expected)",
                        where, text);
+  if (n > LF_MAX_WORKERS)
+    return usage_error("bad %s '%s' (at most %d)", where, text, LF_MAX_WORKERS);
   *workers = (int)n;
   return true;
 }

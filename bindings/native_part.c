@@ -11,6 +11,7 @@
 #include "../runtime/gate.h"
 #include "convert.h"
 #include "element.h"
+#include "forked.h"
 #include "native.h"
 #include "pack.h"
 #include "part.h"
@@ -266,10 +267,11 @@ static bool run_item(struct lf_vm *vm, loop *l) {
   if (!take_item(l, c->first + c->finished, &args) ||
       (l->native->checks && !is_long_enough(l, &args)))
     return false;
+  bool made = lf_native_call(l->native, args.values, &l->task, &result, &error);
+  lfb_forked_leave(vm, true, NULL);
   bool ok =
-      lf_native_call(l->native, args.values, &l->task, &result, &error)
-          ? emit(l, &result)
-          : lfb_put_item_failure(vm, l->native, &l->task, &error, &c->out);
+      made ? emit(l, &result)
+           : lfb_put_item_failure(vm, l->native, &l->task, &error, &c->out);
   clear_task(l);
   if (!ok)
     return give_up(c);

@@ -14,6 +14,7 @@
 #include "array.h"
 #include "convert.h"
 #include "error.h"
+#include "forked.h"
 #include "native.h"
 #include "pack.h"
 #include "part.h"
@@ -411,6 +412,7 @@ static bool make(struct lf_vm *vm, call *c, lfut_task *task, lf_cvalue *result,
     return false;
   }
   bool ok = lf_native_call(c->native, c->args.values, task, result, error);
+  lfb_forked_leave(vm, true, NULL);
   if (gate)
     lf_gate_leave(gate);
   for (int i = 0; i < c->nouts; i++)

@@ -74,9 +74,11 @@ static int workers_from_environment(lua_State *L) {
     return 0;
   char *end;
   long n = strtol(text, &end, 10);
-  if (end == text || *end || n < 1 || n > 100000)
+  if (end == text || *end || n < 1)
     luaL_error(L, "bad LFUT_WORKERS '%s' (an integer greater than 0 expected)",
                text);
+  if (n > LF_MAX_WORKERS)
+    luaL_error(L, "bad LFUT_WORKERS '%s' (at most %d)", text, LF_MAX_WORKERS);
   return (int)n;
 }
 
@@ -170,6 +172,7 @@ int lfb_program_finish(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   if (!S)
     return 0;
+  lfb_poll(L, S);
   lfb_wait_callbacks(L, S);
   while (finish_one(L, S))
     continue;
@@ -182,12 +185,14 @@ int lfb_program_finish(lua_State *L) {
 
 bool lfb_program_busy(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
-  return S && lf_host_count(&S->home->host) > 0;
+  return S && !lf_is_foreign(S->home->generation) &&
+         lf_host_count(&S->home->host) > 0;
 }
 
 void lfb_program_abandon(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
-  if (S) /* else there was no memory for it */
+  /* Else there was no memory for it, or it is another process's. */
+  if (S && !lf_is_foreign(S->home->generation))
     lfb_interrupt(S);
 }
 
@@ -212,7 +217,8 @@ static bool is_running(lfb_state *S) {
 void lfb_program_linger(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   int64_t end = lf_after(LINGER);
-  while (S && is_running(S) && lf_now() < end)
+  while (S && !lf_is_foreign(S->home->generation) && is_running(S) &&
+         lf_now() < end)
     lf_host_park(&S->home->host, lf_after(0.005));
 }
 

@@ -82,9 +82,12 @@ static inline void lfb_catch_up(lfb_state *S) {
 }
 
 #include "callback.h"
+#include "forked.h"
 #include "loan.h"
 
 static inline void lfb_poll(lua_State *L, lfb_state *S) {
+  if (lf_is_foreign(S->home->generation))
+    lfb_forked_elsewhere(L, S);
   if (S->wire)
     lf_pool_listen(S->wire);
   if (lfb_callbacks_due(S))

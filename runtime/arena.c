@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define MOST ((uint64_t)LF_LIMIT(1ull << 40, 1ull << 32)) /* bytes */
-#define LEAST ((uint64_t)1 << 28)
+#define LEAST ((uint64_t)1 << 26) /* of which an eighth is the head */
 
 enum {
   OWNERS = 1 << 17,
@@ -88,7 +88,7 @@ static uint64_t largest(void) {
   uint64_t most = MOST;
   if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       limit.rlim_cur / 4 < most)
-    most = limit.rlim_cur / 4;
+    most = limit.rlim_cur / (limit.rlim_cur / 4 < LEAST ? 2 : 4);
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       limit.rlim_cur < most)
     most = limit.rlim_cur;

@@ -41,6 +41,7 @@ static void give_lock(void) {
 /* However the process has been forked. */
 static void in_any_child(void) {
   lf_generation++;
+  lf_threads_forked();
   give_lock();
 }
 
@@ -155,7 +156,6 @@ static void in_child(pid_t parent, int keep) {
   lf_fork_leave_interrupts();
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  lf_threads_forked();
   close_others(keep);
 }
 
@@ -180,6 +180,7 @@ pid_t lf_fork_sibling(int keep) {
           : (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
   if (pid == 0) { /* no handlers have run: there are no locks to care for */
     lf_generation++;
+    lf_threads_forked();
     in_child(parent, keep);
   }
   return pid;

@@ -21,10 +21,13 @@ _Noreturn void lf_panic(const char *file, int line, const char *what) {
 
 static _Atomic size_t blocks, allocations;
 static size_t fail_at;
+static bool fail_on; /* and all that follow */
 
 __attribute__((constructor)) static void read_environment(void) {
   const char *n = getenv("LFUT_FAIL_ALLOC");
-  fail_at = n ? strtoul(n, NULL, 10) : 0;
+  char *end = NULL;
+  fail_at = n ? strtoul(n, &end, 10) : 0;
+  fail_on = end && *end == '+';
 }
 
 /* With LFUT_SHOW_ALLOC set: what there was, for tests; after all others. */
@@ -34,9 +37,10 @@ __attribute__((destructor(101))) static void show(void) {
             lf_mem_blocks());
 }
 
-/* Counts one allocation and says whether it is the one that has to fail. */
+/* Counts one allocation and says whether it has to fail. */
 static bool must_fail(void) {
-  return atomic_fetch_add(&allocations, 1) + 1 == fail_at;
+  size_t n = atomic_fetch_add(&allocations, 1) + 1;
+  return n == fail_at || (fail_on && n > fail_at);
 }
 
 static void count_block(int by) {

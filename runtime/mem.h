@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Memory of the runtime and of the workers' interpreters. Any thread. Debug
- * builds count the blocks and can fail the n-th allocation (LFUT_FAIL_ALLOC).
- */
+ * builds count the blocks and can fail the n-th allocation (LFUT_FAIL_ALLOC=n)
+ * or all from the n-th on (LFUT_FAIL_ALLOC=n+). */
 #ifndef LF_MEM_H
 #define LF_MEM_H
 

@@ -18,6 +18,9 @@
 
 #include <pthread.h>
 
+/* More workers than this nobody means. */
+enum { LF_MAX_WORKERS = 100000 };
+
 typedef struct lf_pool lf_pool;
 
 /* What one main program (interpreter) has started: its pools. */
@@ -41,7 +44,7 @@ lf_pool *lf_host_unfinished(lf_host *host);
 lf_pool *lf_host_pool(lf_host *host, size_t i);
 
 typedef struct {
-  int max_workers;  /* >= 1 */
+  int max_workers;  /* 1 to LF_MAX_WORKERS */
   const char *name; /* prefix of the workers' names; copied */
   const lf_vmops *ops;
   void *setup; /* for ops->open; owned by the pool */

@@ -167,6 +167,14 @@ usage_error() {
   done
 }
 
+@test "more workers than an executor may have are a usage error" {
+  usage_error "bad number of workers '100001' (at most 100000)" -w 100001
+  usage_error "bad number of workers '2000000000' (at most 100000)" \
+    --workers 2000000000
+  export LFUT_WORKERS=100001
+  usage_error "bad LFUT_WORKERS '100001' (at most 100000)" -e 'print(1)'
+}
+
 @test "-h and --help go to standard output" {
   for option in -h --help; do
     run --separate-stderr lfut $option
