@@ -265,6 +265,8 @@ static int pull_items(lua_State *L) {
  * is kept for its position; one of the values to be sent, too, unless the
  * items are read at the call: then it is raised here. */
 static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
+  if (l->pulling)
+    luaL_error(L, "the loop's source is already being asked for an item");
   lfb_box *box = lfb_push_box(L, free_block);
   lf_block *block = box->content = lf_block_new();
   if (!block)
@@ -276,7 +278,9 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   lua_pushlightuserdata(L, &p);
   lua_getiuservalue(L, self, LFB_LOOP_SOURCE);
   lfb_self(L)->interrupted = false;
+  l->pulling = true;
   bool failed = lua_pcall(L, 2, 0, 0) != LUA_OK;
+  l->pulling = false;
   if (failed && (l->source.at_call || lfb_must_stop(lfb_self(L)))) {
     lf_job_close(l->job);
     lua_error(L);

@@ -27,6 +27,7 @@ typedef struct {
   bool failed_source; /* user value LFB_LOOP_SOURCE_ERROR is to be raised at the
                          end */
   bool ended;
+  bool pulling;        /* its source is being asked for items */
   bool begun;          /* something has been, or could have been, supplied */
   uint64_t buffersize; /* 0: automatic */
   uint64_t pulled;     /* items given to the job */

@@ -94,11 +94,11 @@ static void unwatch_task(lfb_run *r) {
 }
 
 static void unwatch_set(lfb_run *r) {
-  lf_waitset_watch(r->watched, NULL);
+  lf_waitset_unwatch(r->watched, &r->base.waker);
 }
 
 static void unwatch_job(lfb_run *r) {
-  lf_job_watch(r->watched, NULL);
+  lf_job_unwatch(r->watched, &r->base.waker);
   lf_job_unref(r->watched);
 }
 
@@ -156,9 +156,9 @@ static void unwatch_asleep(sleeper *s, const lfb_wait_for *what) {
   if (what->task)
     lf_waiter_remove(&s->waiter);
   else if (what->set)
-    lf_waitset_watch(what->set, NULL);
+    lf_waitset_unwatch(what->set, &s->waker);
   else
-    lf_job_watch(what->job, NULL);
+    lf_job_unwatch(what->job, &s->waker);
 }
 
 /* Enough for another task on top. */
@@ -286,7 +286,8 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lfb_end_wait(r);
     return;
   }
-  sleeper s = {.waker = {sleeper_wake}, .waiter = {.fire = sleeper_fire}};
+  sleeper s = {.waker = {.wake = sleeper_wake},
+               .waiter = {.fire = sleeper_fire}};
   s.parker = w ? lf_worker_parker(w) : &S->home->parker;
   if (r && r->task)
     lf_remote_rest(r->task);
@@ -426,7 +427,7 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
 static int look_for_both(lua_State *L, lfb_state *S, lf_sleeper *s,
                          const lfb_shared_wait *what) {
   lf_worker *w = lf_worker_self();
-  sleeper job = {.waker = {sleeper_wake}};
+  sleeper job = {.waker = {.wake = sleeper_wake}};
   job.parker = w ? lf_worker_parker(w) : &S->home->parker;
   lfb_wait_for news = {.job = what->job};
   if (what->job)

@@ -28,7 +28,7 @@ struct lf_job {
   lf_link running;             /* chunks with a task; the graph's lock */
 
   pthread_mutex_t lock; /* all below */
-  lf_waker *waker;      /* of the consumer, while it waits */
+  lf_link watchers;     /* wakers: the consumer's, while it waits */
   lf_link blocks;       /* struct held, oldest first */
   uint64_t end;         /* items supplied */
   uint64_t cursor;      /* items claimed */
@@ -136,6 +136,7 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   lf_list_init(&j->running);
   lf_list_init(&j->blocks);
   lf_list_init(&j->ready);
+  lf_list_init(&j->watchers);
   j->place = LF_TAIL;
   pthread_mutex_init(&j->lock, NULL);
   return j;
@@ -284,10 +285,17 @@ static lf_task *over_now(lf_job *j) {
   return over;
 }
 
+/* Under the lock. */
+static void wake_watchers(lf_job *j) {
+  for (lf_link *l = j->watchers.next; l != &j->watchers; l = l->next) {
+    lf_waker *waker = lf_container_of(l, lf_waker, link);
+    waker->wake(waker);
+  }
+}
+
 static void tell(lf_job *j) {
   pthread_mutex_lock(&j->lock);
-  if (j->waker)
-    j->waker->wake(j->waker);
+  wake_watchers(j);
   lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
   end_over(over);
@@ -507,8 +515,8 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   c->done = true;
   if (j->order == LF_UNORDERED)
     lf_list_add(&j->ready, &c->link);
-  if (j->waker && what_next(j) != LF_WAIT)
-    j->waker->wake(j->waker);
+  if (!lf_list_empty(&j->watchers) && what_next(j) != LF_WAIT)
+    wake_watchers(j);
   bool stalled = j->open == 0 && j->queued == 0;
   lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
@@ -563,10 +571,16 @@ lf_next lf_job_next(lf_job *j, lf_chunk **chunk, lf_stop *why) {
 
 bool lf_job_watch(lf_job *j, lf_waker *waker) {
   pthread_mutex_lock(&j->lock);
-  j->waker = waker;
+  lf_list_add(&j->watchers, &waker->link);
   bool wait = what_next(j) == LF_WAIT;
   pthread_mutex_unlock(&j->lock);
   return wait;
+}
+
+void lf_job_unwatch(lf_job *j, lf_waker *waker) {
+  pthread_mutex_lock(&j->lock);
+  lf_list_del(&waker->link);
+  pthread_mutex_unlock(&j->lock);
 }
 
 lf_waits *lf_job_waits(lf_job *j) {
@@ -577,6 +591,7 @@ void lf_job_close(lf_job *j) {
   pthread_mutex_lock(&j->lock);
   stop(j, 0, NULL);
   drop_blocks(j);
+  wake_watchers(j);
   lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
   end_over(over);

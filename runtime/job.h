@@ -117,9 +117,11 @@ void lf_chunk_free(lf_chunk *chunk);
 void lf_chunk_drop(void *chunk);
 void lf_block_drop(void *block);
 
-/* Who is woken when the next chunk is there; NULL: nobody. False if
- * lf_job_next would not say LF_WAIT any more. */
+/* The waker is woken when the next chunk is there, or the job has been closed,
+ * until it is taken out again. False if lf_job_next would not say LF_WAIT any
+ * more. */
 bool lf_job_watch(lf_job *job, lf_waker *waker);
+void lf_job_unwatch(lf_job *job, lf_waker *waker);
 
 /* For waiting in a task: all runners that run. */
 lf_waits *lf_job_waits(lf_job *job);

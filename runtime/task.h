@@ -51,6 +51,7 @@ typedef struct lf_task lf_task;
  * it takes no lock and does not block. */
 typedef struct lf_waker {
   void (*wake)(struct lf_waker *waker);
+  lf_link link; /* among those who watch the same: see waitset.h, job.h */
 } lf_waker;
 
 /* Waits for one task. Storage belongs to who waits, who takes it out again

@@ -18,7 +18,7 @@ static void member_fire(lf_waiter *waiter) {
   lf_waitset *set = m->set;
   atomic_fetch_add(&set->firing, 1);
   push_ready(m);
-  lf_waker *waker = atomic_load(&set->waker);
+  lf_waker *waker = atomic_load(&set->first);
   if (waker)
     waker->wake(waker);
   atomic_fetch_sub(&set->firing, 1);
@@ -26,8 +26,9 @@ static void member_fire(lf_waiter *waiter) {
 
 void lf_waitset_init(lf_waitset *set) {
   atomic_init(&set->ready, NULL);
-  atomic_init(&set->waker, NULL);
+  atomic_init(&set->first, NULL);
   atomic_init(&set->firing, 0);
+  lf_list_init(&set->watchers);
   set->taken = NULL;
 }
 
@@ -36,8 +37,10 @@ void lf_waitset_add(lf_waitset *set, lf_member *member, lf_task *task) {
   member->next = NULL;
   member->waiter.fire = member_fire;
   lf_task_ref(task);
-  if (!lf_waiter_add(&member->waiter, task))
-    push_ready(member);
+  if (lf_waiter_add(&member->waiter, task))
+    return;
+  push_ready(member);
+  lf_waitset_tell(set);
 }
 
 lf_member *lf_waitset_take(lf_waitset *set) {
@@ -61,9 +64,35 @@ void lf_waitset_forget(lf_member *member) {
   lf_task_unref(member->waiter.task);
 }
 
+static bool some_ready(lf_waitset *set) {
+  return set->taken || atomic_load(&set->ready);
+}
+
+void lf_waitset_tell(lf_waitset *set) {
+  for (lf_link *l = set->watchers.next; l != &set->watchers; l = l->next) {
+    lf_waker *waker = lf_container_of(l, lf_waker, link);
+    waker->wake(waker);
+  }
+}
+
 bool lf_waitset_watch(lf_waitset *set, lf_waker *waker) {
-  lf_waker *former = atomic_exchange(&set->waker, waker);
-  while (former && atomic_load(&set->firing) > 0)
-    lf_relax();
-  return !set->taken && !atomic_load(&set->ready);
+  lf_waker *nobody = NULL;
+  lf_list_add(&set->watchers, &waker->link);
+  atomic_compare_exchange_strong(&set->first, &nobody, waker);
+  return !some_ready(set);
+}
+
+void lf_waitset_unwatch(lf_waitset *set, lf_waker *waker) {
+  lf_link *next = set->watchers.next;
+  lf_list_del(&waker->link);
+  if (next == &waker->link) { /* it was the first */
+    next = set->watchers.next;
+    atomic_store(&set->first, next == &set->watchers
+                                  ? NULL
+                                  : lf_container_of(next, lf_waker, link));
+    while (atomic_load(&set->firing) > 0)
+      lf_relax();
+  }
+  if (some_ready(set))
+    lf_waitset_tell(set);
 }

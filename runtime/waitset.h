@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Many tasks waited for at once: each that ends appears once on the list of
- * ready ones, in the order of completion. One owner thread; only 'ready' and
- * 'waker' are touched by others. Adding, ending and taking are O(1). */
+ * ready ones, in the order of completion. One owner thread, which may have
+ * several runs that wait for it; only 'ready' and 'first' are touched by
+ * others. Adding, ending and taking are O(1). */
 #ifndef LF_WAITSET_H
 #define LF_WAITSET_H
 
@@ -18,8 +19,9 @@ typedef struct lf_member {
 
 struct lf_waitset {
   _Atomic(lf_member *) ready; /* pushed by any thread, newest first */
-  _Atomic(lf_waker *) waker;  /* who is told; set by the owner */
-  _Atomic int firing;         /* threads that may be about to tell it */
+  _Atomic(lf_waker *) first;  /* of those who watch; set by the owner */
+  _Atomic int firing;         /* threads that may be about to wake it */
+  lf_link watchers;           /* wakers; the owner's */
   lf_member *taken;           /* oldest first; the owner's */
 };
 
@@ -36,8 +38,15 @@ lf_member *lf_waitset_take(lf_waitset *set);
  * reference. */
 void lf_waitset_forget(lf_member *member);
 
-/* Who is to be woken by the next one that becomes ready; NULL: nobody. The
- * former one is not being told and will not be. False if one is ready. */
+/* The waker is to be woken when there is a change, until it is taken out again.
+ * False if there has been one: a member is ready. */
 bool lf_waitset_watch(lf_waitset *set, lf_waker *waker);
+
+/* It is not being woken and will not be. The others are, if a member is ready:
+ * of several watchers, only the first is told of one that becomes ready. */
+void lf_waitset_unwatch(lf_waitset *set, lf_waker *waker);
+
+/* Wakes all who watch. */
+void lf_waitset_tell(lf_waitset *set);
 
 #endif

@@ -25,7 +25,7 @@ void lf_run_ready(lf_waker *waker) {
 }
 
 void lf_run_init(lf_run *run, lf_worker *worker) {
-  *run = (lf_run){.waker = {lf_run_ready}, .worker = worker};
+  *run = (lf_run){.waker = {.wake = lf_run_ready}, .worker = worker};
   atomic_init(&run->ready, false);
   lf_list_init(&run->timed);
 }

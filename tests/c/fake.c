@@ -440,11 +440,11 @@ static void wake_main(lf_waker *waker) {
 }
 
 lf_next fake_next(lf_job *job, lf_chunk **chunk, lf_stop *why) {
-  static lf_waker waker = {wake_main};
+  static lf_waker waker = {.wake = wake_main};
   lf_next next;
   lf_job_watch(job, &waker);
   while ((next = lf_job_next(job, chunk, why)) == LF_WAIT)
     lf_park(&parker, LF_FOREVER);
-  lf_job_watch(job, NULL);
+  lf_job_unwatch(job, &waker);
   return next;
 }

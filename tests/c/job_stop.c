@@ -197,7 +197,7 @@ static void count(lf_waker *waker) {
 static void who_watches_is_woken(void **state) {
   (void)state;
   int n;
-  counter c = {.waker = {count}};
+  counter c = {.waker = {.wake = count}};
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates g = GATES;
@@ -208,10 +208,36 @@ static void who_watches_is_woken(void **state) {
   gate_add(&g.go);
   until(c.woken > 0);
   until(stat_of(pool).running == 0);
+  lf_job_unwatch(job, &c.waker);
   assert_false(lf_job_watch(job, &c.waker));
-  lf_job_watch(job, NULL);
+  lf_job_unwatch(job, &c.waker);
   take_rest(job, &n);
-  assert_false(lf_job_watch(job, NULL));
+  assert_false(lf_job_watch(job, &c.waker));
+  lf_job_unwatch(job, &c.waker);
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+static void all_who_watch_are_woken(void **state) {
+  (void)state;
+  int n;
+  counter c[3] = {{.waker = {.wake = count}},
+                  {.waker = {.wake = count}},
+                  {.waker = {.wake = count}}};
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  gates g = GATES;
+  lf_job *job = running_job(pool, LF_ORDERED, &g);
+  for (int i = 0; i < 3; i++)
+    assert_true(lf_job_watch(job, &c[i].waker));
+  lf_job_unwatch(job, &c[1].waker);
+  lf_job_close(job);
+  gate_add(&g.go);
+  until(c[0].woken > 0 && c[2].woken > 0);
+  assert_int_equal(c[1].woken, 0);
+  lf_job_unwatch(job, &c[0].waker);
+  lf_job_unwatch(job, &c[2].waker);
+  take_rest(job, &n);
   lf_job_unref(job);
   fake_close(pool);
 }
@@ -329,6 +355,7 @@ int main(void) {
       TEST(workers_that_cannot_start_stop_it),
       TEST(a_pool_that_has_ended_stops_it),
       TEST(who_watches_is_woken),
+      TEST(all_who_watch_are_woken),
       TEST(it_awaits_its_runners),
       TEST(its_end_is_told),
       TEST(its_end_is_when_nothing_runs),

@@ -87,24 +87,64 @@ static void wakes_who_watches(void **state) {
   lf_waitset set;
   lf_member members[3];
   lf_task *tasks[3];
-  counter c = {.waker = {count}};
+  counter c = {.waker = {.wake = count}};
   lf_waitset_init(&set);
   for (int i = 0; i < 3; i++)
     lf_waitset_add(&set, &members[i], tasks[i] = running());
   assert_true(lf_waitset_watch(&set, &c.waker));
   end(tasks[0]);
   assert_int_equal(c.woken, 1);
-  assert_false(lf_waitset_watch(&set, NULL));
+  lf_waitset_unwatch(&set, &c.waker);
   end(tasks[1]);
   assert_int_equal(c.woken, 1);
   lf_waitset_take(&set);
   assert_false(lf_waitset_watch(&set, &c.waker));
   lf_waitset_take(&set);
+  lf_waitset_unwatch(&set, &c.waker);
   assert_true(lf_waitset_watch(&set, &c.waker));
-  lf_waitset_watch(&set, NULL);
+  lf_waitset_unwatch(&set, &c.waker);
   for (int i = 0; i < 3; i++)
     lf_waitset_forget(&members[i]);
   end(tasks[2]);
+}
+
+/* The first is told, and by its leaving the others, as it may not take all. */
+static void wakes_all_who_watch(void **state) {
+  (void)state;
+  enum { WATCHERS = 3 };
+  lf_waitset set;
+  lf_member members[3];
+  lf_task *tasks[3];
+  counter c[WATCHERS];
+  lf_waitset_init(&set);
+  for (int i = 0; i < 2; i++)
+    lf_waitset_add(&set, &members[i], tasks[i] = running());
+  for (int i = 0; i < WATCHERS; i++) {
+    c[i] = (counter){.waker = {.wake = count}};
+    assert_true(lf_waitset_watch(&set, &c[i].waker));
+  }
+  end(tasks[0]);
+  assert_int_equal(c[0].woken, 1);
+  lf_waitset_unwatch(&set, &c[0].waker);
+  assert_ptr_equal(lf_waitset_take(&set), &members[0]);
+  for (int i = 1; i < WATCHERS; i++)
+    assert_int_equal(c[i].woken, 1);
+  end(tasks[1]);
+  assert_int_equal(c[1].woken, 2); /* it is the first now */
+  lf_waitset_unwatch(&set, &c[2].waker);
+  assert_ptr_equal(lf_waitset_take(&set), &members[1]);
+  lf_waitset_unwatch(&set, &c[1].waker);
+  assert_int_equal(c[0].woken, 1);
+  tasks[2] = running();
+  lf_task_ref(tasks[2]);
+  end(tasks[2]);
+  assert_true(lf_waitset_watch(&set, &c[0].waker));
+  lf_waitset_add(&set, &members[2], tasks[2]); /* done already */
+  assert_int_equal(c[0].woken, 2);
+  lf_waitset_unwatch(&set, &c[0].waker);
+  for (int i = 0; i < 3; i++)
+    lf_waitset_forget(&members[i]);
+  lf_task_unref(tasks[2]);
 }
 
 /* --- Many at once --------------------------------------------------------- */
@@ -140,10 +180,10 @@ static lf_member *take_asleep(lf_waitset *set, lf_parker *parker, sleeper *s) {
   lf_member *m = lf_waitset_take(set);
   if (m)
     return m;
-  *s = (sleeper){.waker = {wake_sleeper}, .parker = parker};
+  *s = (sleeper){.waker = {.wake = wake_sleeper}, .parker = parker};
   if (lf_waitset_watch(set, &s->waker))
     lf_park(parker, LF_FOREVER);
-  lf_waitset_watch(set, NULL);
+  lf_waitset_unwatch(set, &s->waker);
   s->gone = true;
   return NULL;
 }
@@ -183,6 +223,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(gives_each_once_in_order),         TEST(done_ones_are_ready_at_once),
       TEST(a_forgotten_one_does_not_come),    TEST(wakes_who_watches),
+      TEST(a_forgotten_one_does_not_come),    TEST(wakes_all_who_watch),
       TEST(takes_all_while_threads_end_them),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

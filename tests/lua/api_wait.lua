@@ -488,6 +488,115 @@ function TestWait.test_wrong_as_completed()
   lu.assertIsString(tostring(it))
 end
 
+-- --- Several tasks of one interpreter that use one iterator ---
+
+-- In a worker: 'make(other, q)' makes an iterator over what a pool of its own
+-- gets from the queue. Then two tasks call it, and wait in it together, until a
+-- third one does 'last(iterator, q)'. Returns what the two have got.
+local function share(make, last)
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local q = lfut.Queue()
+  exe:submit(function()
+    Other = lfut.ThreadPoolExecutor(2)
+    Iterator = make(Other, q)
+  end):result()
+  local function take()
+    return (select("#", Iterator()))
+  end
+  local a, b = exe:submit(take), exe:submit(take)
+  exe:submit(function() last(Iterator, q) end):result()
+  local n = { a:result(), b:result() }
+  exe:submit(function()
+    Iterator = nil
+    q:close()
+    Other:shutdown()
+  end):result()
+  return n
+end
+
+local function get(q)
+  return select("#", q:get())
+end
+
+local function put_two(_, q)
+  q:put(1)
+  q:put(2)
+end
+
+function TestWait.test_two_tasks_at_one_as_completed()
+  local function make(other, q)
+    return lfut.as_completed { other:submit(get, q), other:submit(get, q) }
+  end
+  lu.assertEquals(share(make, put_two), { 1, 1 })
+end
+
+function TestWait.test_two_tasks_at_one_map()
+  for _, opts in ipairs { { chunksize = 1 }, { chunksize = 2 }, { chunksize = 1, ordered = false },
+    { chunksize = 1, buffersize = 1 } } do
+    local function make(other, q)
+      return (other:map(function() return get(q) end, { 1, 2 }, opts))
+    end
+    lu.assertEquals(share(make, put_two), { 2, 2 })
+  end
+end
+
+function TestWait.test_one_more_task_than_futures_at_an_iterator()
+  local function make(other, q)
+    return lfut.as_completed { other:submit(get, q) }
+  end
+  lu.assertEquals(share(make, put_two), { 1, 1 }) -- a future and nil
+  local function make_map(other, q)
+    return (other:map(function() return get(q) end, { 1 }))
+  end
+  local n = share(make_map, put_two)
+  table.sort(n)
+  lu.assertEquals(n, { 1, 2 })
+end
+
+function TestWait.test_closing_an_iterator_in_which_others_wait()
+  local function make(other, q)
+    return (other:map(function() return (pcall(get, q)) end, { 1, 2, 3, 4 }, { chunksize = 1 }))
+  end
+  lu.assertEquals(share(make, function(it) it:close() end), { 1, 1 })
+end
+
+function TestWait.test_adding_what_is_done_while_others_wait()
+  local function make(other, q)
+    return lfut.as_completed { other:submit(function() return (pcall(get, q)) end) }
+  end
+  local function last(it, q)
+    local done = Other:submit(function() end)
+    done:result()
+    it:add(done)
+    q:put(1)
+  end
+  lu.assertEquals(share(make, last), { 1, 1 })
+end
+
+function TestWait.test_a_source_that_asks_its_own_loop()
+  local exe <close> = support.Executor(2)
+  local it, err
+  it = exe:map(support.echo, function()
+    local ok
+    ok, err = pcall(it or function() error "no loop yet" end)
+    return nil
+  end)
+  it()
+  local i = 0
+  it = exe:map(support.echo, function()
+    i = i + 1
+    if i > 1 then
+      err = select(2, pcall(it))
+      return nil
+    end
+    return i
+  end, { buffersize = 1 })
+  lu.assertEquals(select(2, it()), 1)
+  lu.assertNil(it())
+  lu.assertStrContains(err, "already being asked")
+end
+
 local rc = support.run(TestWait)
 if rc ~= 0 then
   os.exit(rc)
