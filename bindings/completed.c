@@ -33,14 +33,19 @@ typedef struct {
   member **members; /* one block each, so that they never move */
   size_t n, cap;
   size_t done;         /* taken */
+  bool in_task;        /* its futures are awaited by a task */
   uint32_t generation; /* whose process (fork.h) */
   int64_t deadline;
   condition when;
 } futures;
 
-static lf_task *awaited(lf_waits *waits, size_t i) {
+static void each_open(lf_waits *waits, lf_visit *visit, void *arg) {
   futures *f = lf_container_of(waits, futures, waits);
-  return i < f->n ? f->members[i]->base.waiter.task : NULL;
+  for (size_t i = 0; i < f->n; i++) {
+    lf_task *task = f->members[i]->base.waiter.task;
+    if (!lf_task_done(task) && !visit(task, arg))
+      return;
+  }
 }
 
 static int futures_gc(lua_State *L) {
@@ -49,6 +54,8 @@ static int futures_gc(lua_State *L) {
     if (lf_is_foreign(f->generation) &&
         !lf_task_done(f->members[i]->base.waiter.task))
       continue; /* among others that wait, on stacks that are not here */
+    if (f->in_task)
+      lf_task_await(f->members[i]->base.waiter.task, -1);
     lf_waitset_forget(&f->members[i]->base);
     lf_free(f->members[i]);
   }
@@ -62,7 +69,8 @@ static futures *push_new(lua_State *L, int64_t deadline, condition when) {
   futures *f = lua_newuserdatauv(L, sizeof *f, 2);
   memset(f, 0, sizeof *f);
   lf_waitset_init(&f->set);
-  f->waits = (lf_waits){.awaited = awaited, .any = when == FIRST_COMPLETED};
+  f->waits = (lf_waits){.each = each_open, .any = when == FIRST_COMPLETED};
+  f->in_task = lfb_self(L)->vm != NULL;
   f->deadline = deadline;
   f->when = when;
   f->generation = lf_generation;
@@ -78,14 +86,32 @@ static bool make_room(futures *f) {
   if (f->n < f->cap)
     return true;
   size_t cap = f->cap ? 2 * f->cap : 8;
-  lf_cycle_lock();
   member **members = lf_realloc(f->members, cap * sizeof *members);
-  if (members) {
-    f->members = members;
-    f->cap = cap;
+  if (!members)
+    return false;
+  f->members = members;
+  f->cap = cap;
+  return true;
+}
+
+/* One more, zeroed, or NULL. A task may be waiting for the set: then a search
+ * for deadlocks may look at it. */
+static member *add_member(futures *f, lf_task *task) {
+  bool watched = !lf_list_empty(&f->set.watchers);
+  member *m = lf_zalloc(sizeof *m);
+  if (watched)
+    lf_cycle_lock();
+  if (m && make_room(f)) {
+    m->base.waiter.task = task;
+    f->members[f->n++] = m;
+    m->index = (int)f->n;
+  } else {
+    lf_free(m);
+    m = NULL;
   }
-  lf_cycle_unlock();
-  return members != NULL;
+  if (watched)
+    lf_cycle_unlock();
+  return m;
 }
 
 /* Adds the future at the top (which stays) unless it is there; 'self' is the
@@ -102,14 +128,11 @@ static void add(lua_State *L, futures *f, int self, lf_task *task) {
     lua_pushvalue(L, -3);
     lua_rawseti(L, -2, (lua_Integer)f->n + 1);
     lua_pop(L, 1);
-    member *m = make_room(f) ? lf_zalloc(sizeof *m) : NULL;
+    member *m = add_member(f, task);
     if (!m)
       luaL_error(L, "not enough memory");
-    m->index = (int)f->n + 1;
-    m->base.waiter.task = task;
-    lf_cycle_lock(); /* a task may be waiting for the set */
-    f->members[f->n++] = m;
-    lf_cycle_unlock();
+    if (f->in_task)
+      lf_task_await(task, 1);
     lf_waitset_add(&f->set, &m->base, task);
   }
   lua_pop(L, 1);

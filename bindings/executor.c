@@ -280,26 +280,16 @@ struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
   return exe->vm;
 }
 
-/* What a task waits for that runs another on top of it. */
-typedef struct {
-  lf_waits waits;
-  lf_task *task;
-} inner;
-
-static lf_task *inner_task(lf_waits *waits, size_t i) {
-  return i == 0 ? lf_container_of(waits, inner, waits)->task : NULL;
-}
-
 /* Runs the task to its end. A task that submits it waits for it meanwhile. */
 static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
                        lf_task *task) {
   char path[8];
   struct lf_vm *vm = lfb_inline_vm(L, S, exe);
-  inner in = {.task = task, .waits = {.awaited = inner_task}};
+  lf_wait_one inner;
   lfb_run *outer = S->vm ? S->vm->current : NULL;
   lf_task *waiting = outer ? outer->task : NULL;
   lfb_enter(L, S, task->gate);
-  lf_cycle_begin(waiting, &in.waits, path, sizeof path);
+  lf_cycle_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
   lf_task_start(task);
   lf_worker_count_started(vm->worker);
   lfb_vmops.run(vm, lf_task_ref(task));

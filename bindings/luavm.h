@@ -23,8 +23,7 @@ typedef struct lfb_run {
   int globals;   /* registry: a table of the captured globals by name */
   /* What it waits for. */
   lf_waiter waiter;
-  lf_task *awaited;
-  lf_waits waits;
+  lf_wait_one one;
   void (*unwatch)(struct lfb_run *run); /* takes the registration back */
   void *watched;
   bool waiting;

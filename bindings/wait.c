@@ -39,10 +39,6 @@ static void run_fire(lf_waiter *waiter) {
 
 /* --- Cycles --- */
 
-static lf_task *one_awaited(lf_waits *waits, size_t i) {
-  return i == 0 ? lf_container_of(waits, lfb_run, waits)->awaited : NULL;
-}
-
 /* The program has found out that what a task in this worker process waits for
  * waits for it. */
 static void raise_stuck(lua_State *L, lf_task *task) {
@@ -64,13 +60,10 @@ static void begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   if (r->task->stuck)
     raise_stuck(L, r->task);
   lf_waits *waits = what->waits;
-  if (what->task) {
-    r->awaited = what->task;
-    r->waits = (lf_waits){.awaited = one_awaited};
-    waits = &r->waits;
-  } else if (what->job) {
+  if (what->task)
+    waits = lf_wait_for_one(&r->one, what->task);
+  else if (what->job)
     waits = lf_job_waits(what->job);
-  }
   if (waits && lf_cycle_begin(r->task, waits, path, sizeof path) != 0) {
     lfb_push_error(L, "DeadlockError", "waiting would never end: %s", path);
     lua_error(L);
@@ -187,20 +180,28 @@ typedef struct {
   lf_task *top;
 } covered;
 
-static lf_task *covered_awaited(lf_waits *waits, size_t i) {
+static void covered_each(lf_waits *waits, lf_visit *visit, void *arg) {
   covered *c = lf_container_of(waits, covered, waits);
-  if (i == 0)
-    return c->top;
-  return c->own && !c->own->any ? c->own->awaited(c->own, i - 1) : NULL;
+  if (visit(c->top, arg) && c->own && !c->own->any)
+    c->own->each(c->own, visit, arg);
+}
+
+static void covered_count(lf_waits *waits, int by) {
+  covered *c = lf_container_of(waits, covered, waits);
+  lf_task_await(c->top, by);
+  if (c->own && !c->own->any && c->own->count)
+    c->own->count(c->own, by);
 }
 
 /* Runs on top of the blocked task: another that became ready, or a new one. */
 static void run_on_top(lf_worker *w, lfb_run *blocked, lf_run *ready,
                        lf_task *task) {
-  covered c = {.waits = {.awaited = covered_awaited}, .top = task};
+  covered c = {.waits = {covered_each, covered_count, .any = false}};
+  c.top = task;
   bool record = blocked && blocked->task && task;
   if (record) {
-    c.own = lf_cycle_swap(blocked->task, &c.waits);
+    c.own = atomic_load(&blocked->task->waits);
+    lf_cycle_swap(blocked->task, &c.waits);
     lf_remote_cover(blocked->task, &c.waits, task);
   }
   lf_worker_unblock(w);

@@ -25,9 +25,10 @@ struct lf_job {
   lf_order order;
   lf_waits waits;
   lf_chunk_done *foreign_done; /* of an imported one, else NULL */
-  lf_link running;             /* chunks with a task; the graph's lock */
+  _Atomic uint32_t awaiting;   /* tasks that wait for it */
 
-  pthread_mutex_t lock; /* all below */
+  pthread_mutex_t lock; /* all below; a search for deadlocks takes it, too */
+  lf_link running;      /* chunks with a task */
   lf_link watchers;     /* wakers: the consumer's, while it waits */
   lf_link blocks;       /* struct held, oldest first */
   uint64_t end;         /* items supplied */
@@ -108,12 +109,22 @@ static lf_chunk *chunk_new(void) {
 /* --- The job ----------------------------------------------------------------
  */
 
-static lf_task *awaited(lf_waits *waits, size_t i) {
-  lf_job *job = lf_container_of(waits, lf_job, waits);
-  for (lf_link *l = job->running.next; l != &job->running; l = l->next)
-    if (i-- == 0)
-      return lf_container_of(l, lf_chunk, running)->task;
-  return NULL;
+static void each_runner(lf_waits *waits, lf_visit *visit, void *arg) {
+  lf_job *j = lf_container_of(waits, lf_job, waits);
+  pthread_mutex_lock(&j->lock);
+  for (lf_link *l = j->running.next; l != &j->running; l = l->next)
+    if (!visit(lf_container_of(l, lf_chunk, running)->task, arg))
+      break;
+  pthread_mutex_unlock(&j->lock);
+}
+
+static void count_wait(lf_waits *waits, int by) {
+  atomic_fetch_add(&lf_container_of(waits, lf_job, waits)->awaiting,
+                   (uint32_t)by);
+}
+
+bool lf_job_is_awaited(const lf_job *job) {
+  return atomic_load(&job->awaiting) > 0;
 }
 
 lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
@@ -132,7 +143,7 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   j->code = code ? lf_code_ref(code) : NULL;
   j->chunksize = chunksize;
   j->order = order;
-  j->waits.awaited = awaited;
+  j->waits = (lf_waits){.each = each_runner, .count = count_wait};
   lf_list_init(&j->running);
   lf_list_init(&j->blocks);
   lf_list_init(&j->ready);
@@ -366,10 +377,12 @@ static void start_runners(lf_job *j, int most) {
   }
 }
 
-static void leave_running(lf_chunk *c) {
-  lf_cycle_lock();
+/* The chunk's task is about to end. */
+static void leave_running(lf_job *j, lf_chunk *c) {
+  pthread_mutex_lock(&j->lock);
   lf_list_del(&c->running);
-  lf_cycle_unlock();
+  pthread_mutex_unlock(&j->lock);
+  lf_cycle_settle();
 }
 
 /* Under the lock: a chunk that was claimed will not be run. In order, it marks
@@ -382,7 +395,7 @@ static void drop_chunk(lf_job *j, lf_chunk *c) {
 }
 
 void lf_job_drop(lf_job *j, lf_chunk *c) {
-  leave_running(c);
+  leave_running(j, c);
   pthread_mutex_lock(&j->lock);
   drop_chunk(j, c);
   stop(j, 0, NULL);
@@ -397,7 +410,7 @@ void lf_job_runner_ended(lf_job *j, lf_task *task) {
     return;
   task->chunk = NULL;
   if (c)
-    leave_running(c);
+    leave_running(j, c);
   if (j->foreign_done && c) {
     c->dropped = true;
     j->foreign_done(j, task, c, 0);
@@ -483,6 +496,10 @@ lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
   bool some = c && !j->stopped && j->cursor < j->end;
   if (some)
     cut_chunk(j, c);
+  if (some && task) {
+    c->task = task;
+    lf_list_add(&j->running, &c->running);
+  }
   pthread_mutex_unlock(&j->lock);
   if (!some) {
     if (c)
@@ -490,24 +507,19 @@ lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
     tell(j);
     return NULL;
   }
-  if (task) {
-    c->task = task;
-    lf_cycle_lock();
-    lf_list_add(&j->running, &c->running);
-    lf_cycle_unlock();
+  if (task)
     start_runners(j, 1);
-  }
   return c;
 }
 
 void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
-  if (c->task)
-    leave_running(c);
   if (j->foreign_done) {
     j->foreign_done(j, c->task, c, ns);
     return;
   }
   pthread_mutex_lock(&j->lock);
+  if (c->task)
+    lf_list_del(&c->running);
   uint64_t item = (uint64_t)ns / c->count + 1;
   if (ns > 0) /* else it was lost */
     j->item_ns = j->item_ns ? (j->item_ns + item) / 2 : item;
@@ -520,6 +532,7 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   bool stalled = j->open == 0 && j->queued == 0;
   lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
+  lf_cycle_settle();
   end_over(over);
   if (stalled) /* the next runner could not be queued, or there was no need */
     start_runners(j, 1);

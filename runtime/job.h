@@ -38,7 +38,7 @@ typedef struct lf_chunk {
   uint64_t first, count;
   lf_block *block;   /* where the items are, or NULL; a reference */
   lf_task *task;     /* its runner, once it has one; not counted */
-  lf_link running;   /* in the job's list; the graph's lock */
+  lf_link running;   /* in the job's list; the job's lock */
   uint64_t finished; /* how many items have their result in 'out' */
   lf_buf out;
   bool failed, done; /* failed: the rest has no result but 'error', 'why' */
@@ -123,8 +123,9 @@ void lf_block_drop(void *block);
 bool lf_job_watch(lf_job *job, lf_waker *waker);
 void lf_job_unwatch(lf_job *job, lf_waker *waker);
 
-/* For waiting in a task: all runners that run. */
+/* For waiting in a task: all runners that run. Is there a task that does? */
 lf_waits *lf_job_waits(lf_job *job);
+bool lf_job_is_awaited(const lf_job *job);
 
 /* Nothing more is claimed. */
 void lf_job_close(lf_job *job);

@@ -332,9 +332,16 @@ typedef struct lf_far_wait {
   lf_task *awaited[]; /* a reference each */
 } far_wait;
 
-static lf_task *far_awaited(lf_waits *waits, size_t i) {
+static void far_each(lf_waits *waits, lf_visit *visit, void *arg) {
   far_wait *w = lf_container_of(waits, far_wait, waits);
-  return i < w->n ? w->awaited[i] : NULL;
+  for (size_t i = 0; i < w->n && visit(w->awaited[i], arg); i++)
+    continue;
+}
+
+static void far_count(lf_waits *waits, int by) {
+  far_wait *w = lf_container_of(waits, far_wait, waits);
+  for (size_t i = 0; i < w->n; i++)
+    lf_task_await(w->awaited[i], by);
 }
 
 void lf_nested_end_wait(lf_flight *f) {
@@ -352,7 +359,7 @@ static far_wait *read_wait(lf_proc *c, lf_task *t) {
   far_wait *w = lf_zalloc(sizeof *w + (n + 1) * sizeof w->awaited[0]);
   if (!w)
     return NULL;
-  w->waits = (lf_waits){.awaited = far_awaited, .any = c->end.msg.flag};
+  w->waits = (lf_waits){far_each, far_count, .any = c->end.msg.flag};
   w->task = lf_task_ref(t);
   for (size_t i = 0; i < n; i++) {
     uint64_t id;

@@ -659,17 +659,19 @@ static lf_remote *remote_of(const lf_task *t) {
   return t->pool ? t->pool->remote : NULL;
 }
 
+static bool put_id(lf_task *t, void *ids) {
+  if (t->names > 0 && lf_task_state(t) == LF_RUNNING)
+    (void)lf_buf_put(ids, &t->flight, sizeof t->flight);
+  return true;
+}
+
 /* Tells what the task waits for, and which one runs on top of it, or NULL. */
 static void tell_wait(lf_remote *r, lf_task *t, lf_waits *waits,
                       const lf_task *top, bool look) {
   lf_buf ids;
-  lf_task *a;
   lf_buf_init(&ids, NULL, 0);
-  lf_cycle_lock(); /* threads of other pools may change the list */
-  for (size_t i = 0; waits && (a = waits->awaited(waits, i)); i++)
-    if (a->names > 0 && lf_task_state(a) == LF_RUNNING)
-      (void)lf_buf_put(&ids, &a->flight, sizeof a->flight);
-  lf_cycle_unlock();
+  if (waits)
+    waits->each(waits, put_id, &ids);
   if (ids.len > 0 || top) {
     lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->flight};
     lf_load load = {.body = &ids, .to = ids.len};

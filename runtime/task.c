@@ -48,7 +48,8 @@ lf_task *lf_task_new(lf_pool *pool) {
   t->pool = pool ? lf_pool_ref(pool) : NULL;
   t->code = NULL;
   t->trace = NULL;
-  t->waits = NULL;
+  atomic_init(&t->waits, NULL);
+  atomic_init(&t->awaited, 0);
   t->job = NULL;
   t->chunk = NULL;
   t->at = NULL;

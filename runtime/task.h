@@ -10,7 +10,7 @@
  * the submitter until the task is queued, then to whoever moves it out of
  * PENDING (the worker, or the one who cancels), and are read-only for
  * everybody once it is done. 'waiters' is under the task's lock (one of a few
- * shared ones). 'waits' is under the lock of cycle.c. */
+ * shared ones). */
 #ifndef LF_TASK_H
 #define LF_TASK_H
 
@@ -70,11 +70,12 @@ struct lf_task {
   _Atomic uint32_t state; /* lf_state, and WAITED in task.c */
   lf_link link;           /* in a queue; its lock */
   lf_link waiters;
-  struct lf_pool *pool; /* a reference to its memory; may be NULL */
-  lf_code *code;        /* what it runs: a reference; may be NULL */
-  char *trace;          /* a failed task's traceback, or NULL */
-  lf_waits *waits;      /* what it waits for now, or NULL */
-  struct lf_job *job;   /* the parallel loop of which it runs a part, or NULL */
+  struct lf_pool *pool;      /* a reference to its memory; may be NULL */
+  lf_code *code;             /* what it runs: a reference; may be NULL */
+  char *trace;               /* a failed task's traceback, or NULL */
+  _Atomic(lf_waits *) waits; /* what it waits for now, or NULL (cycle.h) */
+  _Atomic uint32_t awaited;  /* by how many tasks, or more */
+  struct lf_job *job; /* the parallel loop of which it runs a part, or NULL */
   struct lf_chunk *chunk; /* that part, once it has been claimed */
   struct lf_gate *gate;   /* that its run passes alone, or NULL (gate.h) */
   struct lf_worker *at; /* the process to which it was sent; the pool's lock */

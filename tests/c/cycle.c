@@ -10,12 +10,20 @@ typedef struct {
   lf_task *awaited[10];
 } node;
 
-static lf_task *awaited(lf_waits *waits, size_t i) {
-  return lf_container_of(waits, node, waits)->awaited[i];
+static void each(lf_waits *waits, lf_visit *visit, void *arg) {
+  node *n = lf_container_of(waits, node, waits);
+  for (int i = 0; n->awaited[i] && visit(n->awaited[i], arg); i++)
+    continue;
+}
+
+static void count(lf_waits *waits, int by) {
+  node *n = lf_container_of(waits, node, waits);
+  for (int i = 0; n->awaited[i]; i++)
+    lf_task_await(n->awaited[i], by);
 }
 
 static void node_init(node *n, const char *label) {
-  *n = (node){.waits = {.awaited = awaited}, .task = lf_task_new(NULL)};
+  *n = (node){.waits = {each, count, .any = false}, .task = lf_task_new(NULL)};
   n->task->code = lf_code_get(label, 1, label, NULL);
   lf_task_start(n->task);
 }
@@ -138,6 +146,126 @@ static void a_path_is_cut(void **state) {
   assert_string_equal(small, "b -> a ");
 }
 
+static void who_is_awaited_is_known(void **state) {
+  (void)state;
+  wait_all(&a, &b, &c);
+  assert_int_equal(b.task->awaited + c.task->awaited, 2);
+  assert_int_equal(wait_all(&b, &a), LF_ECYCLE);
+  assert_int_equal(a.task->awaited, 0);
+  wait_all(&d, &b);
+  assert_int_equal(b.task->awaited, 2);
+  lf_cycle_end(a.task);
+  lf_cycle_end(d.task);
+  assert_int_equal(b.task->awaited + c.task->awaited, 0);
+}
+
+static void what_is_swapped_is_counted(void **state) {
+  (void)state;
+  node other;
+  node_init(&other, "a");
+  other.awaited[0] = c.task;
+  wait_all(&a, &b);
+  assert_ptr_equal(lf_cycle_swap(a.task, &other.waits), &a.waits);
+  assert_int_equal(b.task->awaited, 0);
+  assert_int_equal(wait_all(&c, &a), LF_ECYCLE);
+  lf_cycle_swap(a.task, &a.waits);
+  assert_int_equal(c.task->awaited, 0);
+  assert_int_equal(wait_all(&c, &a), 0);
+  node_fini(&other);
+}
+
+/* --- Many threads --- */
+
+enum { THREADS = 4, ROUNDS = 3000 };
+
+/* Each round all wait for the next one, in a ring: all but one get through, and
+ * that one closes it. */
+typedef struct {
+  pthread_barrier_t meet;
+  node nodes[THREADS];
+  _Atomic int refused;
+} ring;
+
+typedef struct {
+  ring *ring;
+  int i;
+} place;
+
+static void *close_ring(void *arg) {
+  place *p = arg;
+  ring *r = p->ring;
+  node *n = &r->nodes[p->i];
+  char text[64];
+  n->awaited[0] = r->nodes[(p->i + 1) % THREADS].task;
+  for (int round = 0; round < ROUNDS; round++) {
+    pthread_barrier_wait(&r->meet);
+    if (lf_cycle_begin(n->task, &n->waits, text, sizeof text) != 0)
+      r->refused++;
+    pthread_barrier_wait(&r->meet);
+    lf_cycle_end(n->task);
+  }
+  return NULL;
+}
+
+static void one_of_a_ring_is_refused(void **state) {
+  (void)state;
+  static ring r;
+  place places[THREADS];
+  pthread_t threads[THREADS];
+  pthread_barrier_init(&r.meet, NULL, THREADS);
+  for (int i = 0; i < THREADS; i++)
+    node_init(&r.nodes[i], "n");
+  for (int i = 0; i < THREADS; i++) {
+    places[i] = (place){&r, i};
+    pthread_create(&threads[i], NULL, close_ring, &places[i]);
+  }
+  for (int i = 0; i < THREADS; i++)
+    pthread_join(threads[i], NULL);
+  assert_int_equal(r.refused, ROUNDS);
+  for (int i = 0; i < THREADS; i++)
+    node_fini(&r.nodes[i]);
+  pthread_barrier_destroy(&r.meet);
+}
+
+/* One waits for all others, again and again, and is awaited; these wait for
+ * something that ends, again and again: nobody is ever stuck. */
+static void *wait_again(void *arg) {
+  place *p = arg;
+  node *n = &p->ring->nodes[p->i];
+  char text[64];
+  for (int round = 0; round < ROUNDS; round++) {
+    if (lf_cycle_begin(n->task, &n->waits, text, sizeof text) != 0)
+      p->ring->refused++;
+    lf_cycle_end(n->task);
+  }
+  return NULL;
+}
+
+static void who_begins_to_wait_is_no_obstacle(void **state) {
+  (void)state;
+  static ring r;
+  place places[THREADS];
+  pthread_t threads[THREADS];
+  r.refused = 0;
+  for (int i = 0; i < THREADS; i++)
+    node_init(&r.nodes[i], "n");
+  wait_all(&a, &r.nodes[0]);
+  for (int i = 1; i < THREADS; i++) {
+    r.nodes[0].awaited[i - 1] = r.nodes[i].task;
+    r.nodes[i].awaited[0] = b.task;
+  }
+  for (int i = 0; i < THREADS; i++) {
+    places[i] = (place){&r, i};
+    pthread_create(&threads[i], NULL, wait_again, &places[i]);
+  }
+  for (int i = 0; i < THREADS; i++)
+    pthread_join(threads[i], NULL);
+  assert_int_equal(r.refused, 0);
+  lf_cycle_end(a.task);
+  for (int i = 0; i < THREADS; i++)
+    node_fini(&r.nodes[i]);
+}
+
 enum { DEEP = 1500 };
 
 static void a_long_chain(void **state) {
@@ -188,6 +316,10 @@ int main(void) {
       CYCLE_TEST(the_last_way_out_is_closed),
       CYCLE_TEST(the_main_script_is_not_recorded),
       CYCLE_TEST(a_path_is_cut),
+      CYCLE_TEST(who_is_awaited_is_known),
+      CYCLE_TEST(what_is_swapped_is_counted),
+      CYCLE_TEST(one_of_a_ring_is_refused),
+      CYCLE_TEST(who_begins_to_wait_is_no_obstacle),
       CYCLE_TEST(a_long_chain),
       CYCLE_TEST(layers_of_tasks),
   };
