@@ -432,8 +432,8 @@ static void vm_resume(struct lf_vm *vm, lf_run *base) {
     return;
   lf_run_unpark(base);
   r->waiting = false;
-  r->unwatch(r);
   lfb_end_wait(r);
+  r->unwatch(r);
   lfb_run *below = vm->current;
   leave_globals(vm, below);
   if (r->globals != LUA_NOREF)

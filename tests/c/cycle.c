@@ -28,9 +28,12 @@ static void node_init(node *n, const char *label) {
   lf_task_start(n->task);
 }
 
-static void node_fini(node *n) {
-  lf_cycle_end(n->task);
-  lf_task_unref(n->task);
+/* The first n of them, which wait for each other at most. */
+static void nodes_fini(node *nodes, int n) {
+  for (int i = 0; i < n; i++)
+    lf_cycle_end(nodes[i].task);
+  for (int i = 0; i < n; i++)
+    lf_task_unref(nodes[i].task);
 }
 
 static char path[64];
@@ -51,7 +54,11 @@ static int wait_for(node *n, bool any, node *first, ...) {
 #define wait_all(n, ...) wait_for(n, false, __VA_ARGS__, (node *)NULL)
 #define wait_any(n, ...) wait_for(n, true, __VA_ARGS__, (node *)NULL)
 
-static node a, b, c, d;
+static node abcd[4];
+#define a abcd[0]
+#define b abcd[1]
+#define c abcd[2]
+#define d abcd[3]
 
 static int begin(void **state) {
   fake_begin(state);
@@ -63,10 +70,7 @@ static int begin(void **state) {
 }
 
 static int end(void **state) {
-  node_fini(&a);
-  node_fini(&b);
-  node_fini(&c);
-  node_fini(&d);
+  nodes_fini(abcd, 4);
   return fake_end(state);
 }
 
@@ -171,7 +175,7 @@ static void what_is_swapped_is_counted(void **state) {
   lf_cycle_swap(a.task, &a.waits);
   assert_int_equal(c.task->awaited, 0);
   assert_int_equal(wait_all(&c, &a), 0);
-  node_fini(&other);
+  nodes_fini(&other, 1);
 }
 
 /* --- Many threads --- */
@@ -222,8 +226,7 @@ static void one_of_a_ring_is_refused(void **state) {
   for (int i = 0; i < THREADS; i++)
     pthread_join(threads[i], NULL);
   assert_int_equal(r.refused, ROUNDS);
-  for (int i = 0; i < THREADS; i++)
-    node_fini(&r.nodes[i]);
+  nodes_fini(r.nodes, THREADS);
   pthread_barrier_destroy(&r.meet);
 }
 
@@ -262,8 +265,7 @@ static void who_begins_to_wait_is_no_obstacle(void **state) {
     pthread_join(threads[i], NULL);
   assert_int_equal(r.refused, 0);
   lf_cycle_end(a.task);
-  for (int i = 0; i < THREADS; i++)
-    node_fini(&r.nodes[i]);
+  nodes_fini(r.nodes, THREADS);
 }
 
 enum { DEEP = 1500 };
@@ -276,8 +278,7 @@ static void a_long_chain(void **state) {
   for (int i = 0; i + 1 < DEEP; i++)
     assert_int_equal(wait_all(&nodes[i], &nodes[i + 1]), 0);
   assert_int_equal(wait_all(&nodes[DEEP - 1], &nodes[0]), LF_ECYCLE);
-  for (int i = 0; i < DEEP; i++)
-    node_fini(&nodes[i]);
+  nodes_fini(nodes, DEEP);
 }
 
 enum { LAYERS = 60 };
@@ -285,7 +286,7 @@ enum { LAYERS = 60 };
 /* There are 2^60 paths from the last layer to the first. */
 static void layers_of_tasks(void **state) {
   (void)state;
-  static node left[LAYERS], right[LAYERS];
+  static node all[2 * LAYERS], *left = all, *right = all + LAYERS;
   for (int i = 0; i < LAYERS; i++) {
     node_init(&left[i], "l");
     node_init(&right[i], "r");
@@ -297,10 +298,7 @@ static void layers_of_tasks(void **state) {
   assert_int_equal(wait_any(&left[0], &left[LAYERS - 1], &a), 0);
   lf_cycle_end(left[0].task);
   assert_int_equal(wait_all(&left[0], &left[LAYERS - 1]), LF_ECYCLE);
-  for (int i = 0; i < LAYERS; i++) {
-    node_fini(&left[i]);
-    node_fini(&right[i]);
-  }
+  nodes_fini(all, 2 * LAYERS);
 }
 
 #define CYCLE_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
