@@ -108,8 +108,10 @@ local usual = { "submit", "wait", "as_completed", "map", "single starmap", "sing
 local loops = { "map", "single map", "starmap", "single starmap", "for_each", "single for_each", "reduce",
   "single reduce" }
 
+local three = support.size(100) == 100 and 3 or 2 -- sanitizers make it slow
+
 for workers = 1, 3 do
-  TestNesting["test_all_ways_on_" .. workers] = function() check_all(workers, usual, 3) end
+  TestNesting["test_all_ways_on_" .. workers] = function() check_all(workers, usual, three) end
   TestNesting["test_loops_on_" .. workers] = function() check_all(workers, loops, 2) end
 
   TestNesting["test_deeper_than_workers_on_" .. workers] = function()
