@@ -150,9 +150,11 @@ static int run_action(lua_State *L) {
   return 0;
 }
 
-/* The last one runs the action, which is at the top with its argument, and lets
- * all pass: 0, LF_EBROKEN, or LF_EAGAIN with an error at the top. */
+/* The last one runs the action, which is at 3 with its argument, and lets all
+ * pass: 0, LF_EBROKEN, or LF_EAGAIN with an error at the top. */
 static int act(lua_State *L, party *p, lf_sleeper *place) {
+  lua_pushvalue(L, 3);
+  lua_pushvalue(L, 1);
   bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
   int err = ok ? lf_barrier_pass(p->b, p->round) : LF_EAGAIN;
   if (!ok)
@@ -161,11 +163,26 @@ static int act(lua_State *L, party *p, lf_sleeper *place) {
   return err;
 }
 
+static int barrier_waited(lua_State *L, int base, int err, void *arg,
+                          lf_sleeper *place) {
+  party *p = arg;
+  (void)base;
+  if (err == 0 && p->acts && is_last(p))
+    err = act(L, p, place);
+  else if (err == 0 && p->acts)
+    lf_sleeper_end(place);
+  if (err == LF_EAGAIN)
+    return lua_error(L);
+  if (err)
+    return raise_broken(L);
+  lua_pushinteger(L, p->index);
+  return 1;
+}
+
 /* wait([timeout]) -> 0 ... parties - 1 */
 static int barrier_wait(lua_State *L) {
   barrier *b = check_barrier(L);
   party p = {.b = &b->b, .index = -1, .acts = b->action != 0};
-  lf_sleeper *place = NULL;
   lfb_shared_wait what = {.object = &p.b->shared,
                           .kind = LF_WAITER,
                           .first = true,
@@ -173,21 +190,13 @@ static int barrier_wait(lua_State *L) {
                           .look = look_at_barrier,
                           .give_up = leave_barrier,
                           .arg = &p,
-                          .keep = p.acts ? &place : NULL};
+                          .size = sizeof p,
+                          .keep = p.acts,
+                          .then = barrier_waited};
+  lua_settop(L, 2);
   lua_pushlightuserdata(L, lfb_self(L)); /* while an error harms nobody */
   lua_pushcclosure(L, run_action, 1);
-  lua_pushvalue(L, 1);
-  int err = lfb_wait_shared(L, lfb_self(L), &what);
-  if (err == 0 && p.acts && is_last(&p))
-    err = act(L, &p, place);
-  else if (place)
-    lf_sleeper_end(place);
-  if (err == LF_EAGAIN)
-    return lua_error(L);
-  if (err)
-    return raise_broken(L);
-  lua_pushinteger(L, p.index);
-  return 1;
+  return lfb_await_shared(L, lfb_self(L), &what);
 }
 
 /* --- The rest --- */

@@ -30,6 +30,19 @@ static int look_at_event(void *arg) {
   return atomic_load(&((lf_event *)arg)->set) ? 0 : LF_EAGAIN;
 }
 
+static int event_waited(lua_State *L, int base, int err, void *arg,
+                        lf_sleeper *place) {
+  (void)base;
+  (void)arg;
+  (void)place;
+  lua_pushboolean(L, err == 0);
+  return 1;
+}
+
+static int look_at_set(void *arg) {
+  return look_at_event(*(lf_event **)arg);
+}
+
 /* wait([timeout]) -> was it set? Also if it has been cleared since. */
 static int event_wait(lua_State *L) {
   lf_event *e = check_event(L);
@@ -37,12 +50,13 @@ static int event_wait(lua_State *L) {
                           .kind = LF_WAITER,
                           .once = true,
                           .deadline = lfb_check_deadline(L, 2),
-                          .look = look_at_event,
-                          .arg = e};
-  bool set =
-      look_at_event(e) == 0 || lfb_wait_shared(L, lfb_self(L), &what) == 0;
-  lua_pushboolean(L, set);
-  return 1;
+                          .look = look_at_set,
+                          .arg = &e,
+                          .size = sizeof e,
+                          .then = event_waited};
+  if (look_at_event(e) == 0)
+    return event_waited(L, 0, 0, NULL, NULL);
+  return lfb_await_shared(L, lfb_self(L), &what);
 }
 
 int lfb_event(lua_State *L) {

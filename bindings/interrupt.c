@@ -30,6 +30,10 @@ static void note_doom(lfb_run *r, const char *message) {
     snprintf(r->doom, sizeof r->doom, "%s", message);
 }
 
+void lfb_interrupt_run(lfb_run *r) {
+  note_doom(r, INTERRUPTED);
+}
+
 /* Takes up what the signal handler has noted; is the task doomed? */
 static bool take_signal(lfb_state *S) {
   lfb_run *r = current(S);

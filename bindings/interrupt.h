@@ -47,6 +47,10 @@ bool lfb_is_doomed(const lfb_state *S);
  * 'return' it. 'message' NULL: it is doomed already. */
 int lfb_doom(lua_State *L, lfb_state *S, const char *message);
 
+/* Has a task that waits and does not run end with "interrupted!" when it goes
+ * on. */
+void lfb_interrupt_run(struct lfb_run *run);
+
 /* os.exit in a task: its end. 'return' it. */
 int lfb_task_exit(lua_State *L, lfb_state *S, int status);
 

@@ -30,14 +30,13 @@ static int look_at_lock(void *arg) {
   return err;
 }
 
-/* True: it is ours. */
-static bool await_lock(lua_State *L, locking *l, int64_t deadline) {
-  lfb_shared_wait what = {.object = &l->lock->shared,
-                          .kind = LF_WAITER,
-                          .deadline = deadline,
-                          .look = look_at_lock,
-                          .arg = l};
-  return lfb_wait_shared(L, lfb_self(L), &what) == 0;
+static lfb_shared_wait lock_wait(locking *l, int64_t deadline) {
+  return (lfb_shared_wait){.object = &l->lock->shared,
+                           .kind = LF_WAITER,
+                           .deadline = deadline,
+                           .look = look_at_lock,
+                           .arg = l,
+                           .size = sizeof *l};
 }
 
 static int raise_own(lua_State *L) {
@@ -46,23 +45,34 @@ static int raise_own(lua_State *L) {
   return lua_error(L);
 }
 
-/* acquire([timeout]) -> true [, "abandoned"]; false: not in time. */
-static int acquire_lock(lua_State *L, lf_lock *lock) {
-  locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
-  if (lf_lock_try(lock, l.me, &l.abandoned) != 0) {
-    int64_t deadline = lfb_check_deadline(L, 2);
-    if (deadline == LF_FOREVER && lf_lock_is_mine(lock, l.me))
-      return raise_own(L);
-    if (!await_lock(L, &l, deadline)) {
-      lua_pushboolean(L, 0);
-      return 1;
-    }
-  }
-  lua_pushboolean(L, 1);
-  if (!l.abandoned)
+static int raise_memory(lua_State *L) {
+  return luaL_error(L, "not enough memory");
+}
+
+static int lock_acquired(lua_State *L, int base, int err, void *arg,
+                         lf_sleeper *place) {
+  locking *l = arg;
+  (void)base;
+  (void)place;
+  if (err == LF_ENOMEM)
+    return raise_memory(L);
+  lua_pushboolean(L, err == 0);
+  if (err || !l->abandoned)
     return 1;
   lua_pushliteral(L, "abandoned");
   return 2;
+}
+
+/* acquire([timeout]) -> true [, "abandoned"]; false: not in time. */
+static int acquire_lock(lua_State *L, lf_lock *lock) {
+  locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
+  if (lf_lock_try(lock, l.me, &l.abandoned) == 0)
+    return lock_acquired(L, 0, 0, &l, NULL);
+  lfb_shared_wait what = lock_wait(&l, lfb_check_deadline(L, 2));
+  what.then = lock_acquired;
+  if (what.deadline == LF_FOREVER && lf_lock_is_mine(lock, l.me))
+    return raise_own(L);
+  return lfb_await_shared(L, lfb_self(L), &what);
 }
 
 static int release_lock(lua_State *L, lf_lock *lock) {
@@ -113,6 +123,13 @@ static void leave_lock(lua_State *L) {
   lf_lock_release(lfb_shared_at(L, 1)->object, lfb_self_holder(L, lfb_self(L)));
 }
 
+static int entered(lua_State *L, int base, int err, void *arg,
+                   lf_sleeper *place) {
+  (void)arg;
+  (void)place;
+  return err ? raise_memory(L) : lfb_call_guarded(L, base);
+}
+
 /* lock:with(fn, ...) -> fn's results */
 static int with_lock(lua_State *L, lf_lock *lock, lfb_leave leave) {
   lfb_check_callable(L, 2);
@@ -120,9 +137,11 @@ static int with_lock(lua_State *L, lf_lock *lock, lfb_leave leave) {
   if (!lock->recursive && lf_lock_is_mine(lock, l.me))
     return raise_own(L);
   lfb_push_guard(L, leave);
-  if (lf_lock_try(lock, l.me, &l.abandoned) != 0)
-    await_lock(L, &l, LF_FOREVER);
-  return lfb_call_guarded(L);
+  if (lf_lock_try(lock, l.me, &l.abandoned) == 0)
+    return lfb_call_guarded(L, lua_gettop(L));
+  lfb_shared_wait what = lock_wait(&l, LF_FOREVER);
+  what.then = entered;
+  return lfb_await_shared(L, lfb_self(L), &what);
 }
 
 static int lock_with(lua_State *L) {
@@ -152,16 +171,17 @@ int lfb_rlock(lua_State *L) {
 /* --- Semaphores --- */
 
 static int look_at_semaphore(void *arg) {
-  return lf_semaphore_try(arg);
+  return lf_semaphore_try(*(lf_semaphore **)arg);
 }
 
-static bool await_semaphore(lua_State *L, lf_semaphore *s, int64_t deadline) {
-  lfb_shared_wait what = {.object = &s->shared,
-                          .kind = LF_WAITER,
-                          .deadline = deadline,
-                          .look = look_at_semaphore,
-                          .arg = s};
-  return lfb_wait_shared(L, lfb_self(L), &what) == 0;
+/* '*s' is copied. */
+static lfb_shared_wait semaphore_wait(lf_semaphore **s, int64_t deadline) {
+  return (lfb_shared_wait){.object = &(*s)->shared,
+                           .kind = LF_WAITER,
+                           .deadline = deadline,
+                           .look = look_at_semaphore,
+                           .arg = s,
+                           .size = sizeof *s};
 }
 
 /* Either kind. */
@@ -172,13 +192,25 @@ static lf_semaphore *check_semaphore(lua_State *L) {
   return lfb_check_shared(L, 1, LFB_SEMAPHORE);
 }
 
+static int semaphore_acquired(lua_State *L, int base, int err, void *arg,
+                              lf_sleeper *place) {
+  (void)base;
+  (void)arg;
+  (void)place;
+  if (err == LF_ENOMEM)
+    return raise_memory(L);
+  lua_pushboolean(L, err == 0);
+  return 1;
+}
+
 /* acquire([timeout]) -> boolean */
 static int semaphore_acquire(lua_State *L) {
   lf_semaphore *s = check_semaphore(L);
-  int64_t deadline = lfb_check_deadline(L, 2);
-  bool got = lf_semaphore_try(s) == 0 || await_semaphore(L, s, deadline);
-  lua_pushboolean(L, got);
-  return 1;
+  lfb_shared_wait what = semaphore_wait(&s, lfb_check_deadline(L, 2));
+  what.then = semaphore_acquired;
+  if (lf_semaphore_try(s) == 0)
+    return semaphore_acquired(L, 0, 0, NULL, NULL);
+  return lfb_await_shared(L, lfb_self(L), &what);
 }
 
 /* release([n]) */
@@ -205,9 +237,11 @@ static int semaphore_with(lua_State *L) {
   lf_semaphore *s = check_semaphore(L);
   lfb_check_callable(L, 2);
   lfb_push_guard(L, leave_semaphore);
-  if (lf_semaphore_try(s) != 0)
-    await_semaphore(L, s, LF_FOREVER);
-  return lfb_call_guarded(L);
+  if (lf_semaphore_try(s) == 0)
+    return lfb_call_guarded(L, lua_gettop(L));
+  lfb_shared_wait what = semaphore_wait(&s, LF_FOREVER);
+  what.then = entered;
+  return lfb_await_shared(L, lfb_self(L), &what);
 }
 
 static int push_semaphore(lua_State *L, lfb_class class) {
@@ -230,11 +264,12 @@ int lfb_bounded_semaphore(lua_State *L) {
 
 /* --- Conditions --- */
 
-/* A wait at a condition, which gives its lock away when it has a place there.
- */
+/* A wait at a condition, which gives its lock away when it has a place there,
+ * and then waits for the lock. */
 typedef struct {
   locking lock;
-  bool released;
+  bool released, notified;
+  int (*then)(lua_State *L, bool notified);
 } conditional;
 
 static lf_lock *lock_of(lua_State *L) {
@@ -291,45 +326,99 @@ static lf_lock *check_held(lua_State *L, uint64_t *me) {
   return lock;
 }
 
-/* True: it was notified. */
-static bool await_notice(lua_State *L, int64_t deadline) {
+static int has_lock_again(lua_State *L, int base, int err, void *arg,
+                          lf_sleeper *place) {
+  conditional *c = arg;
+  (void)base;
+  (void)place;
+  return err ? raise_memory(L) : c->then(L, c->notified);
+}
+
+/* Notified, or too late: wants the lock in any case. */
+static int want_lock(lua_State *L, int base, int err, void *arg,
+                     lf_sleeper *place) {
+  conditional c = *(conditional *)arg;
+  (void)base;
+  (void)place;
+  c.notified = err == 0;
+  lfb_shared_wait what = lock_wait(&c.lock, LF_FOREVER);
+  what.size = sizeof c;
+  what.then = has_lock_again;
+  return lfb_await_shared(L, lfb_self(L), &what);
+}
+
+static lfb_shared_wait notice_wait(lua_State *L, conditional *c,
+                                   int64_t deadline) {
+  c->lock.lock = check_held(L, &c->lock.me);
+  c->lock.depth = c->lock.lock->depth;
+  return (lfb_shared_wait){.object = lfb_shared_at(L, 1)->object,
+                           .kind = LF_WAITER,
+                           .once = true,
+                           .deadline = deadline,
+                           .look = give_lock_away,
+                           .give_up = take_lock_back,
+                           .arg = c,
+                           .size = sizeof *c,
+                           .then = want_lock};
+}
+
+static int await_notice(lua_State *L, int64_t deadline,
+                        int (*then)(lua_State *L, bool notified)) {
+  conditional c = {.then = then};
+  lfb_shared_wait what = notice_wait(L, &c, deadline);
+  return lfb_await_shared(L, lfb_self(L), &what);
+}
+
+/* The same by the thread: was it notified? */
+static bool wait_for_notice(lua_State *L, int64_t deadline) {
   conditional c = {.released = false};
-  c.lock.lock = check_held(L, &c.lock.me);
-  c.lock.depth = c.lock.lock->depth;
-  lfb_shared_wait what = {.object = lfb_shared_at(L, 1)->object,
-                          .kind = LF_WAITER,
-                          .once = true,
-                          .deadline = deadline,
-                          .look = give_lock_away,
-                          .give_up = take_lock_back,
-                          .arg = &c};
-  int err = lfb_wait_shared(L, lfb_self(L), &what);
-  await_lock(L, &c.lock, LF_FOREVER);
+  lfb_shared_wait what = notice_wait(L, &c, deadline);
+  int err = lfb_wait_shared(L, lfb_self(L), &what, NULL);
+  what = lock_wait(&c.lock, LF_FOREVER);
+  if (lfb_wait_shared(L, lfb_self(L), &what, NULL) != 0)
+    raise_memory(L);
   return err == 0;
+}
+
+static int push_notified(lua_State *L, bool notified) {
+  lua_pushboolean(L, notified);
+  return 1;
 }
 
 /* wait([timeout]) -> was it notified? */
 static int condition_wait(lua_State *L) {
   lfb_check_shared(L, 1, LFB_CONDITION);
-  lua_pushboolean(L, await_notice(L, lfb_check_deadline(L, 2)));
-  return 1;
+  return await_notice(L, lfb_check_deadline(L, 2), push_notified);
+}
+
+/* The deadline is a point in time, at 4. */
+enum { PREDICATE = 2, LIMIT = 4 };
+
+/* The lock is held; 'more': there is time left. */
+static int try_predicate(lua_State *L, bool more) {
+  for (;;) {
+    lua_settop(L, LIMIT); /* what waits have left */
+    lua_pushvalue(L, PREDICATE);
+    lua_call(L, 0, 1);
+    if (lua_toboolean(L, -1) || !more)
+      return 1;
+    int64_t deadline = lua_tointeger(L, LIMIT);
+    if (lfb_can_park(L, lfb_self(L)))
+      return await_notice(L, deadline, try_predicate);
+    more = wait_for_notice(L, deadline);
+  }
 }
 
 /* wait_for(predicate [, timeout]) -> what the predicate has returned last */
 static int condition_wait_for(lua_State *L) {
   lfb_check_shared(L, 1, LFB_CONDITION);
-  lfb_check_callable(L, 2);
+  lfb_check_callable(L, PREDICATE);
   int64_t deadline = lfb_check_deadline(L, 3);
   uint64_t me;
   check_held(L, &me);
-  for (bool more = true;;) {
-    lua_settop(L, 3);
-    lua_pushvalue(L, 2);
-    lua_call(L, 0, 1);
-    if (lua_toboolean(L, -1) || !more)
-      return 1;
-    more = await_notice(L, deadline);
-  }
+  lua_settop(L, LIMIT - 1);
+  lua_pushinteger(L, deadline);
+  return try_predicate(L, true);
 }
 
 static int notify(lua_State *L, uint32_t n) {

@@ -498,8 +498,7 @@ static int look_for_item(void *queue) {
 
 /* Waits for the job, unless it has 'nothing' to do, or, if the items are a
  * queue's, for one of them, whichever comes first. A task waits for the queue
- * only when there is nothing else: while it does, it occupies its worker. True:
- * the caller has to yield. */
+ * only when there is nothing else. True: the caller has to yield. */
 static bool wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing) {
   lfb_state *S = lfb_self(L);
   lfb_wait_for job = {.job = l->job, .deadline = l->deadline};
@@ -515,7 +514,9 @@ static bool wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing) {
                           .deadline = l->deadline,
                           .look = look_for_item,
                           .arg = q};
-  lfb_wait_shared(L, S, &what);
+  if (nothing && lfb_can_park(L, S))
+    return lfb_park_shared(L, S, &what);
+  lfb_wait_shared(L, S, &what, NULL);
   lf_call(&q->shared, LF_GETTER, 1); /* the look has taken nothing */
   return false;
 }

@@ -30,7 +30,7 @@ enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
 
 static void vm_interrupt(struct lf_vm *vm) {
   lfb_interrupt_here();
-  lf_unpark(lf_worker_parker(vm->worker));
+  lf_worker_interrupt(vm->worker);
 }
 
 /* --- Captured globals, while the task waits --- */
@@ -431,6 +431,9 @@ static void vm_resume(struct lf_vm *vm, lf_run *base) {
   if (!base->parked)
     return;
   lf_run_unpark(base);
+  if (base->interrupted)
+    lfb_interrupt_run(r);
+  base->interrupted = false;
   r->waiting = false;
   lfb_end_wait(r);
   r->unwatch(r);

@@ -113,7 +113,7 @@ static int put(lua_State *L, int64_t deadline) {
                           .deadline = deadline,
                           .look = try_put,
                           .arg = &t};
-  err = err == LF_EAGAIN ? lfb_wait_shared(L, S, &what) : err;
+  err = err == LF_EAGAIN ? lfb_wait_shared(L, S, &what, NULL) : err;
   return err ? lfb_queue_raise(L, err, "Full") : 0;
 }
 
@@ -171,7 +171,7 @@ static int take_in_time(lua_State *L, lfb_state *S, lf_queue *q,
                           .deadline = deadline,
                           .look = try_get,
                           .arg = &t};
-  int err = lfb_wait_shared(L, S, &what);
+  int err = lfb_wait_shared(L, S, &what, NULL);
   if (err == 0)
     push_value(L, S, values);
   return err;
@@ -267,7 +267,7 @@ static int queue_join(lua_State *L) {
                           .deadline = lfb_check_deadline(L, 2),
                           .look = look_for_rest,
                           .arg = q};
-  int err = lfb_wait_shared(L, lfb_self(L), &what);
+  int err = lfb_wait_shared(L, lfb_self(L), &what, NULL);
   lua_pushboolean(L, err == 0);
   return 1;
 }

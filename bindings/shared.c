@@ -140,16 +140,20 @@ static int guard_close(lua_State *L) {
   return 0;
 }
 
-static int after_call(lua_State *L, int status, lua_KContext ctx) {
+/* The results of fn are behind 'base' values. */
+static int after_call(lua_State *L, int status, lua_KContext base) {
   (void)status;
-  (void)ctx;
-  return lua_gettop(L) - 2;
+  return lua_gettop(L) - (int)base;
 }
 
-int lfb_call_guarded(lua_State *L) {
+int lfb_call_guarded(lua_State *L, int top) {
   ((guard *)lua_touserdata(L, 2))->armed = true;
-  lua_callk(L, lua_gettop(L) - 3, LUA_MULTRET, 0, after_call);
-  return after_call(L, LUA_OK, 0);
+  int base = lua_gettop(L);
+  luaL_checkstack(L, top, "too many arguments");
+  for (int i = 3; i <= top; i++)
+    lua_pushvalue(L, i);
+  lua_callk(L, top - 3, LUA_MULTRET, base, after_call);
+  return after_call(L, LUA_OK, base);
 }
 
 void lfb_guard_open(lua_State *L, lfb_state *S) {

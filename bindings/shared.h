@@ -79,9 +79,9 @@ typedef void (*lfb_leave)(lua_State *L);
  * handle at 1 that is to be closed, however the method is left. Raises. */
 void lfb_push_guard(lua_State *L, lfb_leave leave);
 
-/* When it has: calls the function at 3 with what is behind it; its results, or
- * its error. 'return' it. */
-int lfb_call_guarded(lua_State *L);
+/* When it has: calls the function at 3 with what is behind it, up to 'top'; its
+ * results, or its error. 'return' it. */
+int lfb_call_guarded(lua_State *L, int top);
 
 void lfb_guard_open(lua_State *L, lfb_state *S);
 void lfb_queue_open(lua_State *L, lfb_state *S);

@@ -12,24 +12,16 @@
 #include "interrupt.h"
 #include "luavm.h"
 
-/* A thread that sleeps: woken through its parker. */
-typedef struct {
-  lf_waker waker;
-  lf_waiter waiter;
-  lf_parker *parker;
-  atomic_bool fired;
-} sleeper;
-
-static void sleeper_wake(lf_waker *waker) {
-  sleeper *s = lf_container_of(waker, sleeper, waker);
+static void wake_thread(lf_waker *waker) {
+  lfb_sleeper *s = lf_container_of(waker, lfb_sleeper, waker);
   lf_parker *parker = s->parker;
   atomic_store(&s->fired, true); /* then 's' may be gone */
   lf_unpark(parker);
 }
 
-static void sleeper_fire(lf_waiter *waiter) {
-  sleeper *s = lf_container_of(waiter, sleeper, waiter);
-  sleeper_wake(&s->waker);
+static void fire_thread(lf_waiter *waiter) {
+  lfb_sleeper *s = lf_container_of(waiter, lfb_sleeper, waiter);
+  wake_thread(&s->waker);
 }
 
 static void run_fire(lf_waiter *waiter) {
@@ -117,7 +109,7 @@ static void watch(lfb_run *r, const lfb_wait_for *what) {
   }
 }
 
-static bool can_park(lua_State *L, lfb_state *S) {
+bool lfb_can_park(lua_State *L, lfb_state *S) {
   return S->vm && S->vm->current && lfb_can_yield(L, S) &&
          !lf_pool_in_caller(lf_worker_pool(S->vm->worker));
 }
@@ -133,8 +125,12 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
 
 /* --- Sleeping --- */
 
-static void watch_asleep(sleeper *s, const lfb_wait_for *what) {
+void lfb_watch_asleep(lfb_state *S, lfb_sleeper *s, const lfb_wait_for *what) {
   bool now = false;
+  lf_worker *w = lf_worker_self();
+  *s = (lfb_sleeper){.waker = {.wake = wake_thread},
+                     .waiter = {.fire = fire_thread}};
+  s->parker = w ? lf_worker_parker(w) : &S->home->parker;
   if (what->task)
     now = !lf_waiter_add(&s->waiter, what->task);
   else if (what->set)
@@ -142,10 +138,10 @@ static void watch_asleep(sleeper *s, const lfb_wait_for *what) {
   else
     now = !lf_job_watch(what->job, &s->waker);
   if (now)
-    sleeper_wake(&s->waker);
+    wake_thread(&s->waker);
 }
 
-static void unwatch_asleep(sleeper *s, const lfb_wait_for *what) {
+void lfb_unwatch_asleep(lfb_sleeper *s, const lfb_wait_for *what) {
   if (what->task)
     lf_waiter_remove(&s->waiter);
   else if (what->set)
@@ -154,8 +150,7 @@ static void unwatch_asleep(sleeper *s, const lfb_wait_for *what) {
     lf_job_unwatch(what->job, &s->waker);
 }
 
-/* Enough for another task on top. */
-static bool has_stack(void) {
+bool lfb_has_stack(void) {
   return lf_stack_left() >= LFB_STACK;
 }
 
@@ -165,7 +160,7 @@ static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
   if (!w || !t || t->pool != lf_worker_pool(w) || t->job || t->gate ||
       (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
-      lf_pool_in_caller(t->pool) || !has_stack() || !lf_task_start(t))
+      lf_pool_in_caller(t->pool) || !lfb_has_stack() || !lf_task_start(t))
     return false;
   lf_worker_count_started(w);
   lfb_vmops.run(lf_worker_vm(w), lf_task_ref(t));
@@ -235,7 +230,7 @@ static bool run_at_gate(lf_worker *w, lfb_run *blocked, lf_task *task) {
 /* Runs a task of this worker that was parked and became ready, or that is for
  * this worker alone: it may be what this one waits for, and nobody else can. */
 static bool run_ready(lfb_state *S, lf_worker *w) {
-  if (!w || !has_stack())
+  if (!w || !lfb_has_stack())
     return false;
   lfb_run *blocked = S->vm ? S->vm->current : NULL;
   lf_run *ready = lf_worker_ready(w);
@@ -258,7 +253,7 @@ static bool run_ready(lfb_state *S, lf_worker *w) {
 }
 
 /* Sleeps until the wait is over in any way; LF_EINTR if it is to raise. */
-static int sleep_on(lua_State *L, lfb_state *S, sleeper *s, lf_worker *w,
+static int sleep_on(lua_State *L, lfb_state *S, lfb_sleeper *s, lf_worker *w,
                     int64_t deadline) {
   for (;;) {
     if (atomic_load(&s->fired) || lfb_callbacks_due(S))
@@ -272,7 +267,7 @@ static int sleep_on(lua_State *L, lfb_state *S, sleeper *s, lf_worker *w,
       continue;
     int64_t until = w ? lf_worker_deadline(w) : lf_after(LFB_LOOK_AGAIN);
     until = until < deadline ? until : deadline;
-    int r = w ? lf_park(s->parker, until) : lf_host_park(&S->home->host, until);
+    int r = w ? lf_worker_sleep(w, until) : lf_host_park(&S->home->host, until);
     if (r == LF_ETIMEOUT && until == deadline)
       return LF_ETIMEOUT;
   }
@@ -287,16 +282,14 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lfb_end_wait(r);
     return;
   }
-  sleeper s = {.waker = {.wake = sleeper_wake},
-               .waiter = {.fire = sleeper_fire}};
-  s.parker = w ? lf_worker_parker(w) : &S->home->parker;
+  lfb_sleeper s;
   if (r && r->task)
     lf_remote_rest(r->task);
   if (w)
     lf_worker_block(w);
-  watch_asleep(&s, what);
+  lfb_watch_asleep(S, &s, what);
   int err = sleep_on(L, S, &s, w, what->deadline);
-  unwatch_asleep(&s, what);
+  lfb_unwatch_asleep(&s, what);
   if (w)
     lf_worker_unblock(w);
   lfb_end_wait(r);
@@ -310,7 +303,7 @@ bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_poll(L, S);
   if (what->task)
     lfb_refuse_foreign(L, what->task);
-  if (can_park(L, S)) {
+  if (lfb_can_park(L, S)) {
     park(L, S->vm->current, what);
     return true;
   }
@@ -335,148 +328,6 @@ void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
       lfb_raise_interrupted(L, S);
     r = lf_park(parker, deadline);
   }
-}
-
-static int run_callbacks(lua_State *L) {
-  lfb_callbacks_run(L, lua_touserdata(L, 1));
-  return 0;
-}
-
-/* Calls are for those who look soon: meanwhile others get them. (Of one who
- * waits to be called, they are kept.) */
-static void pause_place(lf_sleeper *s, const lfb_shared_wait *what) {
-  if (!what->once && lf_sleeper_pause(s))
-    lf_call(what->object, what->kind, 1);
-}
-
-static void resume_place(lf_sleeper *s, const lfb_shared_wait *what) {
-  if (!what->once)
-    lf_sleeper_resume(s);
-}
-
-/* What may not be left to an error while a place is held: false if there is one
- * at the top. */
-static bool callbacks_are_run(lua_State *L, lfb_state *S, lf_sleeper *s,
-                              const lfb_shared_wait *what) {
-  pause_place(s, what);
-  lua_pushcfunction(L, run_callbacks);
-  lua_pushlightuserdata(L, S);
-  bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
-  resume_place(s, what);
-  return ok;
-}
-
-/* Runs a task of this worker that was parked and became ready: it may be the
- * one that has what is waited for, and nobody else can. */
-static bool resume_ready(lf_worker *w, lf_sleeper *s,
-                         const lfb_shared_wait *what) {
-  lf_run *ready = w && has_stack() ? lf_worker_ready(w) : NULL;
-  if (!ready)
-    return false;
-  pause_place(s, what);
-  lfb_vmops.resume(lf_worker_vm(w), ready);
-  resume_place(s, what);
-  return true;
-}
-
-static bool is_late(int64_t deadline) {
-  return deadline != LF_FOREVER && lf_now() >= deadline;
-}
-
-/* Not of the runtime's codes. */
-enum { ERROR_ON_TOP = -1000, NO_PLACE };
-
-static void sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
-                     int64_t deadline) {
-  if (w)
-    lf_sleep(s, lf_worker_parker(w), deadline);
-  else
-    lf_host_sleep(&S->home->host, s, deadline);
-}
-
-/* Looks and sleeps; LF_EINTR: interrupted. */
-static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
-                          const lfb_shared_wait *what, sleeper *job) {
-  lf_worker *w = lf_worker_self();
-  for (;;) {
-    if ((what->once && lf_sleeper_called(s)) || atomic_load(&job->fired))
-      return 0;
-    if (!what->once)
-      lf_sleeper_rearm(s);
-    int err = what->look(what->arg);
-    if (err != LF_EAGAIN)
-      return err;
-    if (lfb_is_interrupted(L, S))
-      return LF_EINTR;
-    if (lfb_callbacks_due(S)) {
-      if (!callbacks_are_run(L, S, s, what))
-        return ERROR_ON_TOP;
-      continue;
-    }
-    if (is_late(what->deadline))
-      return LF_ETIMEOUT;
-    if (resume_ready(w, s, what))
-      continue;
-    int64_t until = !w            ? lf_after(LFB_LOOK_AGAIN)
-                    : has_stack() ? lf_worker_deadline(w)
-                                  : LF_FOREVER;
-    sleep_at(S, s, w, until < what->deadline ? until : what->deadline);
-  }
-}
-
-/* The same, being told of the loop's news. */
-static int look_for_both(lua_State *L, lfb_state *S, lf_sleeper *s,
-                         const lfb_shared_wait *what) {
-  lf_worker *w = lf_worker_self();
-  sleeper job = {.waker = {.wake = sleeper_wake}};
-  job.parker = w ? lf_worker_parker(w) : &S->home->parker;
-  lfb_wait_for news = {.job = what->job};
-  if (what->job)
-    watch_asleep(&job, &news);
-  int err = look_and_sleep(L, S, s, what, &job);
-  if (what->job)
-    unwatch_asleep(&job, &news);
-  return err;
-}
-
-/* The stay at the object. Each look may have been one of several that a call
- * was for: others are to look, too, so that none is lost. */
-static int stay(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
-  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
-  if (!s)
-    return NO_PLACE;
-  int err = look_for_both(L, S, s, what);
-  if (what->once && err == LF_ETIMEOUT && lf_sleeper_called(s))
-    err = 0;
-  if (err && what->give_up)
-    what->give_up(what->arg, err == ERROR_ON_TOP ? LF_EINTR : err);
-  if (err == 0 && what->keep)
-    *what->keep = s;
-  else if (lf_sleeper_end(s) ? !what->once || err : err == LF_EFOREIGN)
-    lf_call(what->object, what->kind, 1);
-  return err;
-}
-
-int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
-  lfb_poll(L, S);
-  bool at_once = !what->once && !what->first;
-  int err = at_once ? what->look(what->arg) : LF_EAGAIN;
-  if (err == LF_EAGAIN && what->deadline <= 0 && at_once)
-    err = LF_ETIMEOUT;
-  if (err != LF_EAGAIN)
-    return err;
-  if (S->vm && S->vm->closing)
-    luaL_error(L, "cannot wait in a worker that closes");
-  luaL_checkstack(L, 20, "waits");
-  lf_array_sweep(); /* there is time */
-  err = stay(L, S, what);
-  if (err == NO_PLACE)
-    luaL_error(L, "too many threads wait");
-  if (err == LF_EINTR)
-    lfb_raise_interrupted(L, S);
-  if (err == ERROR_ON_TOP)
-    lua_error(L);
-  return err;
 }
 
 void lfb_wait_callbacks(lua_State *L, lfb_state *S) {

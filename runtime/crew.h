@@ -25,6 +25,7 @@
 
 #include "fork.h"
 #include "pool.h"
+#include "sleeper.h"
 
 typedef enum { GONE, STARTING, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
 
@@ -40,6 +41,10 @@ struct lf_worker {
   lf_link timed;           /* parked runs with a deadline; its thread */
   int64_t next_deadline;   /* not after the first of them; its thread */
   size_t parked;           /* its thread */
+  lf_link held;            /* of these, the runs that wait for something shared,
+                              and keep the worker from new tasks; its thread */
+  lf_sleeper *bell;        /* at which it sleeps then, or NULL; its thread */
+  atomic_bool interrupted; /* the held ones are to end */
 
   int64_t batch_time;     /* when it last took from the common queue */
   size_t batch;           /* and how many; its thread */

@@ -146,6 +146,7 @@ lf_worker *lf_pool_spare_worker(lf_pool *p) {
   lf_parker_init(&w->parker);
   w->parker_at = &w->parker;
   lf_list_init(&w->timed);
+  lf_list_init(&w->held);
   lf_list_init(&w->queue);
   lf_list_init(&w->grabbed);
   lf_list_init(&w->pinned);

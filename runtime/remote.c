@@ -609,7 +609,9 @@ static void rest(lf_remote *r) {
   if (!has_work(r)) {
     int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
     soon = soon < deadline ? soon : deadline;
-    if (lf_doze(w->parker_at, soon) == LF_ETIMEOUT && soon < deadline) {
+    int err = lf_worker_holds(w) ? lf_worker_sleep(w, soon)
+                                 : lf_doze(w->parker_at, soon);
+    if (err == LF_ETIMEOUT && soon < deadline) {
       w->swept = true;
       r->pool->o.ops->idle(w->vm);
     }
@@ -625,8 +627,9 @@ static bool step(lf_remote *r) {
     r->pool->o.ops->resume(r->worker->vm, run);
     return true;
   }
-  lf_task *t = lf_remote_take(r, true);
-  t = t ? t : lf_remote_take(r, false);
+  bool holds = lf_worker_holds(r->worker);
+  lf_task *t = holds ? NULL : lf_remote_take(r, true);
+  t = t || holds ? t : lf_remote_take(r, false);
   if (t)
     run_task(r, t);
   else if (r->stop)

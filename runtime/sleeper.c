@@ -12,9 +12,10 @@ struct lf_sleeper {
   _Atomic uint64_t state;  /* 0, or the ticket with one of the bits below */
   _Atomic uint64_t object; /* its offset; valid while there is a state */
   _Atomic uint32_t kind;
+  _Atomic uint32_t bell; /* 0, or where its thread sleeps instead: see ring */
 };
 
-enum { WAITING = 1, CALLED = 2, BITS = 2 };
+enum { WAITING = 1, CALLED = 2, AGAIN = 4, BITS = 3 };
 
 typedef struct {
   _Atomic uint64_t tickets; /* given so far */
@@ -60,6 +61,7 @@ lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
   lf_parker_init_shared(&s->parker);
   atomic_store(&s->object, lf_arena_offset(object));
   atomic_store(&s->kind, kind);
+  atomic_store(&s->bell, 0);
   atomic_fetch_add(&object->sleeping, 1);
   uint64_t ticket = atomic_fetch_add(&get_board()->tickets, 1) + 1;
   atomic_store(&s->state, ticket << BITS | WAITING);
@@ -68,6 +70,11 @@ lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
 
 bool lf_sleeper_called(const lf_sleeper *s) {
   return atomic_load_explicit(&s->state, memory_order_acquire) & CALLED;
+}
+
+bool lf_sleeper_stirred(const lf_sleeper *s) {
+  return atomic_load_explicit(&s->state, memory_order_acquire) &
+         (CALLED | AGAIN);
 }
 
 bool lf_sleeper_pause(lf_sleeper *s) {
@@ -103,9 +110,43 @@ static void spin(lf_sleeper *s, lf_parker *own, int64_t now, int64_t deadline) {
 }
 
 void lf_sleeper_rearm(lf_sleeper *s) {
+  atomic_fetch_and(&s->state, ~(uint64_t)AGAIN);
   uint64_t state = atomic_load(&s->state);
   if (state & CALLED)
     atomic_store(&s->state, (state & ~(uint64_t)CALLED) | WAITING);
+}
+
+/* --- Bells --- */
+
+lf_sleeper *lf_bell_new(void) {
+  uint32_t me = lf_owner_self();
+  lf_sleeper *bell = me ? take_place(me) : NULL;
+  if (bell)
+    lf_parker_init_shared(&bell->parker);
+  return bell;
+}
+
+void lf_bell_end(lf_sleeper *bell) {
+  atomic_store(&bell->owner, 0);
+}
+
+void lf_sleeper_ring(lf_sleeper *s, const lf_sleeper *bell) {
+  uint64_t at = bell ? lf_arena_offset(bell) : 0;
+  atomic_store(&s->bell, (uint32_t)at); /* the board is at the beginning */
+}
+
+void lf_sleeper_pass(lf_sleeper *s) {
+  lf_shared *object = lf_arena_at(atomic_load(&s->object));
+  uint32_t kind = atomic_load(&s->kind);
+  if (lf_sleeper_end(s))
+    lf_call(object, kind, 1);
+}
+
+/* Wakes whoever sleeps at the place, or at its bell. */
+static void wake(lf_sleeper *s) {
+  uint32_t bell = atomic_load(&s->bell);
+  lf_sleeper *at = bell ? lf_arena_at(bell) : s;
+  lf_unpark(&at->parker);
 }
 
 int lf_sleep(lf_sleeper *s, lf_parker *own, int64_t deadline) {
@@ -148,7 +189,7 @@ uint32_t lf_call_slowly(lf_shared *object, uint32_t kinds, uint32_t n) {
     uint64_t after = (state & ~(uint64_t)WAITING) | CALLED;
     if (!atomic_compare_exchange_strong(&s->state, &state, after))
       continue;
-    lf_unpark(&s->parker);
+    wake(s);
     called++;
   }
   return called;
@@ -176,11 +217,19 @@ void lf_sleepers_bury(uint32_t dead) {
   }
 }
 
+static void look_again(lf_sleeper *s) {
+  uint64_t state = atomic_load(&s->state);
+  while (state & WAITING &&
+         !atomic_compare_exchange_weak(&s->state, &state, state | AGAIN))
+    continue;
+  wake(s);
+}
+
 void lf_sleepers_look_again(void) {
   uint32_t top = atomic_load(&get_board()->top);
   for (uint32_t i = 0; i < top; i++)
     if (atomic_load(&place(i)->owner) != 0)
-      lf_unpark(&place(i)->parker);
+      look_again(place(i));
 }
 
 uint32_t lf_sleepers(void) {

@@ -42,9 +42,27 @@ bool lf_sleeper_end(lf_sleeper *sleeper);
 bool lf_sleeper_called(const lf_sleeper *sleeper);
 void lf_sleeper_rearm(lf_sleeper *sleeper);
 
+/* Has somebody called it, or is its thread to look again for another reason? */
+bool lf_sleeper_stirred(const lf_sleeper *sleeper);
+
 /* While the thread does something else: it is not called. True: it has been. */
 bool lf_sleeper_pause(lf_sleeper *sleeper);
 void lf_sleeper_resume(lf_sleeper *sleeper);
+
+/* One thread may wait in several places: it sleeps at a place of its own, its
+ * bell, which is woken when one of those is called that ring it. NULL: too many
+ * wait. */
+lf_sleeper *lf_bell_new(void);
+void lf_bell_end(lf_sleeper *bell);
+
+/* From now on the place rings the bell, or none (NULL): who sleeps has to look
+ * once more before. */
+void lf_sleeper_ring(lf_sleeper *sleeper, const lf_sleeper *bell);
+
+/* Frees the place without having taken anything: if it is called, so is
+ * another.
+ */
+void lf_sleeper_pass(lf_sleeper *sleeper);
 
 /* Sleeps until it is called or has to look again (0), the deadline
  * (LF_ETIMEOUT), or a signal (LF_EINTR); also when the thread's own parker is

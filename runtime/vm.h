@@ -22,6 +22,10 @@ typedef struct lf_run {
   struct lf_run *next; /* on the worker's ready list */
   atomic_bool ready;   /* is on that list */
   bool parked;         /* stands still; the worker's own */
+  /* While it waits for something shared: see lf_run_hold. */
+  lf_link held;             /* among the worker's */
+  struct lf_sleeper *place; /* or NULL */
+  bool interrupted;         /* it goes on only to end */
 } lf_run;
 
 typedef struct lf_vmops {

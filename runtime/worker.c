@@ -28,6 +28,7 @@ void lf_run_init(lf_run *run, lf_worker *worker) {
   *run = (lf_run){.waker = {.wake = lf_run_ready}, .worker = worker};
   atomic_init(&run->ready, false);
   lf_list_init(&run->timed);
+  lf_list_init(&run->held);
 }
 
 void lf_run_park(lf_run *run, int64_t deadline) {
@@ -42,7 +43,20 @@ void lf_run_park(lf_run *run, int64_t deadline) {
     w->next_deadline = deadline;
 }
 
+bool lf_run_hold(lf_run *run, lf_sleeper *place, int64_t deadline) {
+  lf_worker *w = run->worker;
+  if (!w->bell && !(w->bell = lf_bell_new()))
+    return false;
+  run->place = place;
+  lf_sleeper_ring(place, w->bell);
+  lf_list_add(&w->held, &run->held);
+  lf_run_park(run, deadline);
+  return true;
+}
+
 void lf_run_unpark(lf_run *run) {
+  run->place = NULL;
+  lf_list_del(&run->held);
   run->parked = false;
   run->worker->parked--;
   lf_list_del(&run->timed);
@@ -68,6 +82,38 @@ static void expire(lf_worker *w) {
   w->next_deadline = next;
 }
 
+/* Makes the held runs ready that have been called, or have to end. */
+static void look_at_held(lf_worker *w) {
+  bool all = atomic_exchange(&w->interrupted, false);
+  for (lf_link *l = w->held.next; l != &w->held; l = l->next) {
+    lf_run *r = lf_container_of(l, lf_run, held);
+    r->interrupted = r->interrupted || all;
+    if (all || lf_sleeper_stirred(r->place))
+      lf_run_ready(&r->waker);
+  }
+}
+
+bool lf_worker_holds(const lf_worker *w) {
+  return !lf_list_empty(&w->held);
+}
+
+void lf_worker_interrupt(lf_worker *w) {
+  if (lf_worker_holds(w))
+    atomic_store(&w->interrupted, true);
+  lf_unpark(w->parker_at);
+}
+
+bool lf_worker_rings(lf_worker *w, lf_sleeper *place) {
+  bool holds = lf_worker_holds(w);
+  lf_sleeper_ring(place, holds ? w->bell : NULL);
+  return holds;
+}
+
+int lf_worker_sleep(lf_worker *w, int64_t deadline) {
+  return lf_worker_holds(w) ? lf_sleep(w->bell, w->parker_at, deadline)
+                            : lf_park(w->parker_at, deadline);
+}
+
 int64_t lf_worker_deadline(lf_worker *w) {
   return w->next_deadline;
 }
@@ -76,6 +122,8 @@ lf_run *lf_worker_ready(lf_worker *w) {
   if (w->pool->remote)
     lf_remote_receive(w->pool->remote);
   expire(w);
+  if (lf_worker_holds(w))
+    look_at_held(w);
   if (!w->taken && atomic_load_explicit(&w->ready, memory_order_relaxed)) {
     lf_run *r = atomic_exchange(&w->ready, NULL);
     while (r) {
@@ -326,14 +374,28 @@ bool lf_worker_is_inside(const lf_worker *w) {
   return w->inside;
 }
 
+/* Its place is that of the runs it holds: sleeps until one can go on. */
+static void hold(lf_worker *w) {
+  if (w->queued > 0)
+    lf_pool_rouse_more(w->pool); /* for what it has not begun */
+  lf_worker_sleep(w, w->next_deadline);
+}
+
 /* One step of a worker's life; false when it is to leave. */
 static bool step(lf_worker *w) {
-  if (atomic_load_explicit(&w->pool->nwanting, memory_order_relaxed) > 0)
+  bool holds = lf_worker_holds(w);
+  if (!holds &&
+      atomic_load_explicit(&w->pool->nwanting, memory_order_relaxed) > 0)
     give_place(w);
   lf_run *run = lf_worker_ready(w);
   if (run) {
     pass_on(w);
     w->pool->o.ops->resume(w->vm, run);
+    return true;
+  }
+  if (holds) {
+    pass_on(w);
+    hold(w);
     return true;
   }
   lf_task *task = lf_worker_take(w);
@@ -405,6 +467,9 @@ void lf_worker_main(void *arg) {
     lf_vm *vm = w->vm;
     w->vm = NULL; /* what it submits while closing is not its own */
     p->o.ops->close(vm);
+    if (w->bell)
+      lf_bell_end(w->bell);
+    w->bell = NULL;
     leave(w, true, "the worker has left");
   } else {
     open_failed(w, err, &why);
