@@ -34,12 +34,14 @@ static int close_doomed(lua_State *L, lfb_state *S, lua_State *co) {
   return DOOMED;
 }
 
-static int run(lua_State *L, lfb_state *S, lua_State *co, int nargs) {
+/* 'handling': as lfb_is_handling when the coroutine was resumed. */
+static int run(lua_State *L, lfb_state *S, lua_State *co, int nargs,
+               bool handling) {
   int n;
   int status = lfb_resume(L, S, co, nargs, &n);
   if (status == LUA_YIELD && is_parking(S))
     return PARK;
-  if (status != LUA_OK && lfb_is_doomed(S))
+  if (lfb_ends_task(S, handling))
     return close_doomed(L, S, co);
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
@@ -77,17 +79,16 @@ static int resume_result(lua_State *L, int n) {
 
 static int resume_k(lua_State *L, int status, lua_KContext ctx);
 
-static int resume_end(lua_State *L, lfb_state *S, int n) {
+static int resume_end(lua_State *L, lfb_state *S, int n, bool handling) {
   if (n == PARK)
-    return lua_yieldk(L, 0, 0, resume_k);
+    return lua_yieldk(L, 0, handling, resume_k);
   return n == DOOMED ? lfb_doom(L, S, NULL) : resume_result(L, n);
 }
 
 static int resume_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
   lfb_state *S = lfb_record(L);
-  return resume_end(L, S, run(L, S, lua_tothread(L, 1), 0));
+  return resume_end(L, S, run(L, S, lua_tothread(L, 1), 0, ctx), ctx);
 }
 
 static int coro_resume(lua_State *L) {
@@ -96,7 +97,8 @@ static int coro_resume(lua_State *L) {
   if (!start(L, co, nargs))
     return resume_result(L, FAILED);
   lfb_state *S = lfb_record(L);
-  return resume_end(L, S, run(L, S, co, nargs));
+  bool handling = lfb_is_handling(S);
+  return resume_end(L, S, run(L, S, co, nargs, handling), handling);
 }
 
 /* An error passes through wrap: the coroutine is closed, and a message gets
@@ -122,9 +124,10 @@ static lua_State *wrapped(lua_State *L) {
 
 static int wrap_k(lua_State *L, int status, lua_KContext ctx);
 
-static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n) {
+static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n,
+                    bool handling) {
   if (n == PARK)
-    return lua_yieldk(L, 0, 0, wrap_k);
+    return lua_yieldk(L, 0, handling, wrap_k);
   if (n == DOOMED)
     return lfb_doom(L, S, NULL);
   return n >= 0 ? n : wrap_error(L, co);
@@ -132,18 +135,18 @@ static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n) {
 
 static int wrap_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
   lfb_state *S = lfb_record(L);
   lua_State *co = wrapped(L);
-  return wrap_end(L, S, co, run(L, S, co, 0));
+  return wrap_end(L, S, co, run(L, S, co, 0, ctx), ctx);
 }
 
 static int call_wrapped(lua_State *L) {
   lfb_state *S = lfb_record(L);
   lua_State *co = wrapped(L);
   int nargs = lua_gettop(L);
-  int n = start(L, co, nargs) ? run(L, S, co, nargs) : FAILED;
-  return wrap_end(L, S, co, n);
+  bool handling = lfb_is_handling(S);
+  int n = start(L, co, nargs) ? run(L, S, co, nargs, handling) : FAILED;
+  return wrap_end(L, S, co, n, handling);
 }
 
 static void push_new(lua_State *L) {
@@ -197,8 +200,9 @@ static int coro_close(lua_State *L) {
   lua_State *co = check_co(L);
   if (!is_at_rest(L, co)) /* Lua's own tells why not */
     return lua_tocfunction(L, lua_upvalueindex(2))(L);
+  bool handling = lfb_is_handling(S);
   int status = lfb_close_co(L, S, co);
-  if (lfb_is_doomed(S))
+  if (lfb_ends_task(S, handling))
     return lfb_doom(L, S, NULL);
   lua_pushboolean(L, status == LUA_OK);
   if (status == LUA_OK)

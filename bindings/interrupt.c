@@ -22,7 +22,20 @@ static lfb_run *current(const lfb_state *S) {
 
 bool lfb_is_doomed(const lfb_state *S) {
   const lfb_run *r = current(S);
-  return r && r->doom[0] && !r->closing;
+  return r && r->doom[0] && !r->closing && !r->raising;
+}
+
+bool lfb_is_handling(const lfb_state *S) {
+  const lfb_run *r = current(S);
+  return r && (r->closing || r->raising);
+}
+
+bool lfb_ends_task(lfb_state *S, bool handling) {
+  lfb_run *r = current(S);
+  if (!r || !r->doom[0] || handling)
+    return false;
+  r->raising = false; /* the error has come here, or another in its place */
+  return true;
 }
 
 static void note_doom(lfb_run *r, const char *message) {
@@ -40,11 +53,28 @@ static bool take_signal(lfb_state *S) {
   if (r && !r->closing && S->vm->interrupted) {
     S->vm->interrupted = 0;
     note_doom(r, INTERRUPTED);
+    r->raising = false; /* asked again */
   }
   return lfb_is_doomed(S);
 }
 
+/* An error in a finalizer goes no further than that. */
+static bool is_in_finalizer(lua_State *L) {
+  lua_Debug ar;
+  for (int i = 0; lua_getstack(L, i, &ar); i++)
+    if (lua_getinfo(L, "n", &ar) && ar.name && strcmp(ar.name, "__gc") == 0 &&
+        strcmp(ar.namewhat, "metamethod") == 0)
+      return true;
+  return false;
+}
+
+static void set_doom_hook(lua_State *L);
+
 static int raise_doom(lua_State *L, lfb_state *S) {
+  if (is_in_finalizer(L))
+    set_doom_hook(L);
+  else
+    S->vm->current->raising = true;
   lua_pushstring(L, S->vm->current->doom);
   return lua_error(L);
 }
@@ -67,16 +97,6 @@ static void set_doom_hook(lua_State *L) {
   lua_sethook(L, doom_hook, LUA_MASKCOUNT, 1);
 }
 
-/* An error in a finalizer goes no further than that. */
-static bool is_in_finalizer(lua_State *L) {
-  lua_Debug ar;
-  for (int i = 0; lua_getstack(L, i, &ar); i++)
-    if (lua_getinfo(L, "n", &ar) && ar.name && strcmp(ar.name, "__gc") == 0 &&
-        strcmp(ar.namewhat, "metamethod") == 0)
-      return true;
-  return false;
-}
-
 int lfb_doom(lua_State *L, lfb_state *S, const char *message) {
   lfb_run *r = current(S);
   if (!r)
@@ -86,8 +106,6 @@ int lfb_doom(lua_State *L, lfb_state *S, const char *message) {
     note_doom(r, message);
   if (lfb_can_yield(L, S))
     return lua_yield(L, 0); /* past all that would catch an error */
-  if (is_in_finalizer(L))
-    set_doom_hook(L);
   return raise_doom(L, S);
 }
 

@@ -98,7 +98,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->task = task;
   r->globals = LUA_NOREF;
   r->chunk = NULL;
-  r->waiting = r->closing = false;
+  r->waiting = r->closing = r->raising = false;
   r->holder.id = 0;
   r->doom[0] = '\0';
   return r;
@@ -321,7 +321,7 @@ static bool step(lfb_run *r, int nargs) {
   }
   if (status == LUA_YIELD && !r->doom[0])
     refuse_yield(r);
-  return finish(r, status == LUA_OK);
+  return finish(r, status == LUA_OK && !r->doom[0]);
 }
 
 static void push_body(lfb_run *r, lua_CFunction body) {

@@ -41,7 +41,9 @@ typedef struct lfb_run {
   int64_t since;                /* when it began */
   /* Not empty: it must end with this error, whatever it does. */
   char doom[64];
-  bool closing; /* it ends so: the handlers of its variables run */
+  /* It ends so, and the handlers of its variables run: as its coroutines are
+   * closed, or as an error is on its way. */
+  bool closing, raising;
 } lfb_run;
 
 struct lf_vm {
