@@ -62,7 +62,7 @@ struct lf_worker {
   atomic_bool moving;              /* holds tasks that are in no queue */
 
   mode mode;              /* the pool's lock, as all that follows */
-  lf_link standby;        /* among the idle, or those who want a place */
+  lf_link standby;        /* among the idle, the gone, who want a place */
   pthread_t thread;       /* 0 unless it has started and not left */
   lf_link pinned;         /* tasks that only it may run */
   _Atomic size_t npinned; /* read without the lock as a hint */
@@ -86,6 +86,7 @@ struct lf_pool {
   atomic_bool shutdown;         /* set under the lock */
   _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
   _Atomic int seekers;          /* active workers that look for common work */
+  _Atomic int stocked;          /* workers with tasks in their own queues */
   _Atomic uint64_t cancelled, unstarted; /* done without being started */
   _Atomic size_t aside;                  /* tasks that wait at gates */
   lf_worker *home; /* that runs what one worker has to; the lock */
@@ -100,6 +101,7 @@ struct lf_pool {
   int nworkers;
   lf_link idle;    /* of workers, latest first */
   lf_link wanting; /* blocked workers that want to go on */
+  lf_link gone;    /* workers that are GONE, but for new ones */
   _Atomic int nwanting;
   uint64_t submitted;
 };
@@ -155,6 +157,7 @@ void lf_pool_fail_all(lf_link *tasks, const char *why);
 /* --- take.c: which task a worker runs next ------------------------------- */
 
 void lf_worker_push(lf_worker *worker, lf_task *task);
+void lf_worker_drain(lf_worker *worker, lf_link *out);
 lf_task *lf_worker_take(lf_worker *worker);
 
 /* Hints without locks: is there something for any worker to do; for this one

@@ -33,6 +33,7 @@ void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
   w = w ? w : lf_pool_spare_worker(p);
   if (!w)
     return; /* tried again at the next round */
+  lf_list_del(&w->standby);
   w->mode = STARTING;
   p->threads++;
   p->live++;
@@ -45,6 +46,7 @@ static void forget_worker(lf_pool *p, lf_worker *w) {
   if (w->mode != LEAVING)
     p->live--;
   w->mode = GONE;
+  lf_list_add(&p->gone, &w->standby);
   p->threads--;
 }
 

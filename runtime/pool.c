@@ -42,6 +42,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_list_init(&p->queue);
   lf_list_init(&p->idle);
   lf_list_init(&p->wanting);
+  lf_list_init(&p->gone);
   if (p->o.host)
     lf_host_add(p);
   return p;
@@ -135,9 +136,9 @@ void lf_pool_unhandle(void *pool) {
 
 /* Under the lock: a worker that is not running, new or one that has gone. */
 lf_worker *lf_pool_spare_worker(lf_pool *p) {
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->mode == GONE && !p->o.in_caller)
-      return w;
+  lf_link *gone = lf_list_pop(&p->gone);
+  if (gone)
+    return lf_container_of(gone, lf_worker, standby);
   lf_worker *w = lf_zalloc(sizeof *w);
   if (!w)
     return NULL;
@@ -174,6 +175,7 @@ static int start_worker(lf_pool *p) {
   if (err == 0)
     return 0;
   w->mode = GONE;
+  lf_list_add(&p->gone, &w->standby);
   p->threads--;
   p->live--;
   p->active--;
@@ -452,15 +454,8 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
   mark_taken(out);
   pthread_mutex_unlock(&p->lock);
   lf_gate_drain(p, out);
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    while (atomic_load(&w->moving))
-      lf_relax();
-    pthread_mutex_lock(&w->lock);
-    lf_list_move(out, &w->grabbed);
-    lf_list_move(out, &w->queue);
-    w->queued = w->ngrabbed = 0;
-    pthread_mutex_unlock(&w->lock);
-  }
+  for (lf_worker *w = p->workers; w; w = w->next)
+    lf_worker_drain(w, out);
 }
 
 void lf_pool_fail_all(lf_link *tasks, const char *why) {

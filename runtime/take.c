@@ -10,10 +10,18 @@ enum {
   BRIEF_NS = 5000, /* a task that takes less is taken with others */
 };
 
+/* Under the worker's lock. */
+static void set_queued(lf_worker *w, size_t n) {
+  size_t before = w->queued;
+  w->queued = n;
+  if ((before > 0) != (n > 0))
+    w->pool->stocked += n > 0 ? 1 : -1;
+}
+
 void lf_worker_push(lf_worker *w, lf_task *task) {
   pthread_mutex_lock(&w->lock);
   lf_list_add(&w->queue, &task->link);
-  w->queued++;
+  set_queued(w, w->queued + 1);
   pthread_mutex_unlock(&w->lock);
 }
 
@@ -35,7 +43,7 @@ static lf_task *pop_own(lf_worker *w, end_of_queue which) {
   }
   if (l) {
     lf_list_del(l);
-    w->queued--;
+    set_queued(w, w->queued - 1);
   }
   pthread_mutex_unlock(&w->lock);
   return l ? lf_container_of(l, lf_task, link) : NULL;
@@ -59,7 +67,7 @@ static void keep_batch(lf_worker *w, lf_link *batch, size_t n) {
     return;
   pthread_mutex_lock(&w->lock);
   lf_list_move(&w->grabbed, batch);
-  w->queued += n;
+  set_queued(w, w->queued + n);
   w->ngrabbed += n;
   pthread_mutex_unlock(&w->lock);
   atomic_store(&w->moving, false);
@@ -105,7 +113,8 @@ static lf_task *take_common(lf_worker *w) {
 }
 
 static lf_task *steal(lf_worker *w) {
-  for (lf_worker *v = w->pool->workers; v; v = v->next) {
+  lf_worker *v = w->pool->stocked > 0 ? w->pool->workers : NULL;
+  for (; v; v = v->next) {
     lf_task *t = v == w ? NULL : pop_own(v, OLDEST);
     if (!t)
       continue;
@@ -129,12 +138,18 @@ lf_task *lf_worker_take(lf_worker *w) {
 }
 
 bool lf_pool_any_queued(lf_pool *p) {
-  if (p->queued)
-    return true;
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->queued)
-      return true;
-  return false;
+  return p->queued > 0 || p->stocked > 0;
+}
+
+void lf_worker_drain(lf_worker *w, lf_link *out) {
+  while (atomic_load(&w->moving))
+    lf_relax();
+  pthread_mutex_lock(&w->lock);
+  lf_list_move(out, &w->grabbed);
+  lf_list_move(out, &w->queue);
+  w->ngrabbed = 0;
+  set_queued(w, 0);
+  pthread_mutex_unlock(&w->lock);
 }
 
 bool lf_worker_has_own(const lf_worker *w) {

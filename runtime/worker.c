@@ -249,7 +249,7 @@ static void spin(lf_worker *w) {
   int64_t end = found ? 0 : lf_now() + lf_spin_ns(&idling);
   for (int i = 1; !found && lf_may_spin(); i++) {
     lf_relax();
-    found = p->queued || lf_parker_woken(&w->parker);
+    found = lf_pool_any_queued(p) || lf_parker_woken(&w->parker);
     if (i % 64 == 0 && !found) {
       found = lf_worker_has_work(w);
       if (lf_now() >= end)
@@ -414,6 +414,7 @@ static void leave(lf_worker *w, bool opened, const char *why) {
   lf_list_init(&pinned);
   pthread_mutex_lock(&p->lock);
   w->mode = GONE;
+  lf_list_add(&p->gone, &w->standby);
   w->thread = 0;
   w->batch = 0;
   w->taken = NULL; /* late wake-ups for an interpreter that is closed */
