@@ -184,7 +184,7 @@ static int barrier_wait(lua_State *L) {
   barrier *b = check_barrier(L);
   party p = {.b = &b->b, .index = -1, .acts = b->action != 0};
   lfb_shared_wait what = {.object = &p.b->shared,
-                          .kind = LF_WAITER,
+                          .kind = LF_WAITER | LF_CROWD,
                           .first = true,
                           .deadline = lfb_check_deadline(L, 2),
                           .look = look_at_barrier,

@@ -263,7 +263,7 @@ static int look_for_rest(void *arg) {
 static int queue_join(lua_State *L) {
   lf_queue *q = check_queue(L);
   lfb_shared_wait what = {.object = &q->shared,
-                          .kind = LF_JOINER,
+                          .kind = LF_JOINER | LF_CROWD,
                           .deadline = lfb_check_deadline(L, 2),
                           .look = look_for_rest,
                           .arg = q};

@@ -9,7 +9,8 @@
 const char lfb_shared_marks[LFB_CLASSES];
 
 static lfb_shared *push_empty(lua_State *L, lfb_class class) {
-  lfb_shared *b = lua_newuserdatauv(L, sizeof *b, 1);
+  int values = class == LFB_BARRIER; /* its action; the collector looks */
+  lfb_shared *b = lua_newuserdatauv(L, sizeof *b, values);
   *b = (lfb_shared){.class = &lfb_shared_marks[class]};
   lfb_set_class(L, class);
   return b;

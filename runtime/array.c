@@ -240,7 +240,7 @@ static void free_zone(uint32_t zone) {
     atomic_store(&kept, true);
     return;
   }
-  lf_slabs_free_of(at, at + lf_zone_size());
+  lf_slabs_free_between(at, at + lf_zone_size());
   lf_zone_free(zone);
 }
 
@@ -259,7 +259,7 @@ static void end_object(lf_array *a) {
   if (fini)
     fini(object);
   if (object->slabs)
-    lf_slabs_free_of(a->at, a->at + a->bytes);
+    lf_slabs_free_of(object);
 }
 
 /* Without the lock, after forget; 'dropped': the giver is to be told. */

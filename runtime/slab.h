@@ -20,8 +20,11 @@ uint64_t lf_slab_claim(lf_shared *object);
 /* Gives it back, with its memory. */
 void lf_slab_free(uint64_t at);
 
-/* The same with all of the objects that lie between the two offsets. */
-void lf_slabs_free_of(uint64_t from, uint64_t to);
+/* The same with all of an object that ends. */
+void lf_slabs_free_of(lf_shared *object);
+
+/* The same with all of the objects that lay between the two offsets. */
+void lf_slabs_free_between(uint64_t from, uint64_t to);
 
 /* How many are claimed. */
 uint64_t lf_slabs(void);

@@ -7,8 +7,9 @@
  * calls those that it concerns; they look again, and go on sleeping if it was
  * not for them. So nothing is handed over that could be lost on the way, and no
  * list lies in shared memory that a killed process could leave half-linked: the
- * board is looked through. Who buries a process empties its places and has
- * everybody look again.
+ * places of those who wait for an object lie where its number leads to, and are
+ * looked through. Who buries a process empties its places and has everybody
+ * look again.
  *
  * A wait for an object: take a place; then rearm it, look, sleep, again and
  * again until there is what is waited for; give the place up. If it was called
@@ -23,9 +24,12 @@
  * processes that have the object. */
 typedef struct {
   uint32_t type;             /* immutable: what it is (object.h) */
-  _Atomic uint32_t sleeping; /* places that name it; perhaps too many */
+  _Atomic uint32_t sleeping; /* places that name it and have not been called;
+                                perhaps too many */
   _Atomic uint32_t deaths;   /* how many of these have been killed */
-  _Atomic uint32_t slabs;    /* it has, or has had, some (slab.h) */
+  /* slab.h's: how many slabs it has, perhaps too many; one more than the number
+   * of the last one that it has had; the same of the first, inverted. */
+  _Atomic uint32_t slabs, beyond, before;
 } lf_shared;
 
 typedef struct lf_sleeper lf_sleeper;
@@ -34,7 +38,11 @@ typedef struct lf_sleeper lf_sleeper;
  * reason (a bit). NULL: too many do. */
 lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind);
 
-/* Frees the place; true if it is called. */
+/* In 'kind': a change calls all of these, so that who has been called need not
+ * pass that on. */
+#define LF_CROWD (UINT32_C(1) << 31)
+
+/* Frees the place; true if it is called, and another may have to be. */
 bool lf_sleeper_end(lf_sleeper *sleeper);
 
 /* Has somebody called it? Stays so until it is rearmed, which lets it be called

@@ -413,6 +413,105 @@ static void called_in_the_order_of_coming(void **state) {
   assert_int_equal(lf_call(&all->shared, 7, 9), 0);
 }
 
+enum { MANY = 40 };
+
+static int count_called(lf_sleeper **s, int n) {
+  int called = 0;
+  for (int i = 0; i < n; i++)
+    called += lf_sleeper_called(s[i]);
+  return called;
+}
+
+static void of_many_the_first_are_called(void **state) {
+  (void)state;
+  lf_sleeper *s[MANY], *others[MANY];
+  lf_shared *object = &all->shared;
+  for (int i = 0; i < MANY; i++) {
+    s[i] = lf_sleeper_new(object, 1);
+    others[i] = lf_sleeper_new(i % 2 ? &all->lock.shared : object, 2);
+  }
+  assert_int_equal(atomic_load(&object->sleeping), MANY + MANY / 2);
+  assert_int_equal(lf_call(object, 1, 10), 10);
+  assert_int_equal(count_called(s, 10), 10);
+  assert_int_equal(lf_call(object, 1, 2), 2);
+  assert_int_equal(count_called(s, 12), 12);
+  assert_int_equal(count_called(s, MANY), 12);
+  assert_int_equal(atomic_load(&object->sleeping), MANY + MANY / 2 - 12);
+  assert_int_equal(lf_call(object, 1, MANY), MANY - 12);
+  assert_int_equal(lf_call(object, 1, UINT32_MAX), 0);
+  assert_int_equal(count_called(others, MANY), 0);
+  assert_int_equal(lf_call(object, 3, UINT32_MAX), MANY / 2);
+  assert_int_equal(atomic_load(&object->sleeping), 0);
+  assert_int_equal(lf_call(&all->lock.shared, 2, UINT32_MAX), MANY / 2);
+  for (int i = 0; i < MANY; i++) {
+    assert_true(lf_sleeper_end(s[i]));
+    assert_true(lf_sleeper_end(others[i]));
+  }
+}
+
+/* Only those who could be called count. */
+static void sleeping_is_how_many_can_be_called(void **state) {
+  (void)state;
+  _Atomic uint32_t *sleeping = &all->shared.sleeping;
+  lf_sleeper *s = lf_sleeper_new(&all->shared, 1);
+  assert_int_equal(*sleeping, 1);
+  assert_false(lf_sleeper_pause(s));
+  assert_int_equal(*sleeping, 0);
+  lf_sleeper_resume(s);
+  assert_int_equal(lf_call(&all->shared, 1, 1), 1);
+  assert_int_equal(*sleeping, 0);
+  lf_sleeper_rearm(s);
+  lf_sleeper_rearm(s);
+  assert_int_equal(*sleeping, 1);
+  assert_int_equal(lf_call(&all->shared, 1, 1), 1);
+  assert_true(lf_sleeper_pause(s));
+  lf_sleeper_resume(s);
+  assert_int_equal(*sleeping, 1);
+  assert_false(lf_sleeper_end(s));
+  assert_int_equal(*sleeping, 0);
+}
+
+static void a_crowd_passes_nothing_on(void **state) {
+  (void)state;
+  lf_sleeper *s = lf_sleeper_new(&all->shared, 1 | LF_CROWD);
+  assert_int_equal(lf_call(&all->shared, 1, UINT32_MAX), 1);
+  assert_true(lf_sleeper_called(s));
+  assert_false(lf_sleeper_end(s));
+}
+
+/* Many come and go at once, while they are called: none is missed. */
+static void *come_and_go(void *arg) {
+  lf_parker own;
+  lf_parker_init(&own);
+  for (int i = 0; i < 2000; i++) {
+    lf_sleeper *s = lf_sleeper_new(&all->shared, 1);
+    gate_add(arg);
+    while (!lf_sleeper_called(s))
+      lf_sleep(s, &own, LF_FOREVER);
+    lf_sleeper_end(s);
+  }
+  return NULL;
+}
+
+static void none_of_a_coming_and_going_is_missed(void **state) {
+  (void)state;
+  enum { THREADS = 4 };
+  pthread_t threads[THREADS];
+  gate come = GATE;
+  int called = 0;
+  for (int i = 0; i < THREADS; i++)
+    pthread_create(&threads[i], NULL, come_and_go, &come);
+  while (called < THREADS * 2000) {
+    gate_await(&come, called + 1); /* there is one: it has to be found */
+    uint32_t n = called % 3 == 0 ? UINT32_MAX : (uint32_t)(called % 3);
+    uint32_t some = lf_call(&all->shared, 1, n);
+    assert_true(some > 0);
+    called += (int)some;
+  }
+  for (int i = 0; i < THREADS; i++)
+    pthread_join(threads[i], NULL);
+}
+
 static void wake_parker(void *parker) {
   lf_unpark(parker);
 }
@@ -462,6 +561,10 @@ int main(void) {
       SYNC(a_broken_one_stays_so_until_reset),
       SYNC(a_death_breaks_a_barrier),
       SYNC(called_in_the_order_of_coming),
+      SYNC(of_many_the_first_are_called),
+      SYNC(sleeping_is_how_many_can_be_called),
+      SYNC(a_crowd_passes_nothing_on),
+      SYNC(none_of_a_coming_and_going_is_missed),
       SYNC(wakes_through_its_own_parker),
       SYNC(there_are_only_so_many_places),
   };
