@@ -97,6 +97,7 @@ typedef struct lf_fleet {
   lf_hold hold;               /* of arrays, for what is forked from it */
   bool no_template;           /* it has died, or none is needed */
   int starting;               /* workers asked for and not ready */
+  int unwatched;              /* whose end is not told; the keeper's */
   int failures;               /* starts in a row that came to nothing */
   int counted;                /* workers counted as awake */
   _Atomic(lf_export *) ended; /* pushed by any thread */

@@ -7,6 +7,7 @@
 #include "fork.h"
 #include "launch.h"
 #include "mem.h"
+#include "remote.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -66,15 +67,20 @@ void lf_keeper_signal(lf_proc *c, int sig) {
     c->signal = sig;
   if (c->pidfd >= 0)
     syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
+  else if (c->pid > 0) /* nobody has waited for it yet */
+    kill(c->pid, sig);
 }
 
-/* Under the lock: workers cannot start; those who wait for one are told, unless
- * there are others. */
+/* Under the lock: a worker could not be started. If that goes on, and there is
+ * no other, the pool is broken: why; else NULL, and it is tried again. */
 static char *note_trouble(lf_pool *p, const char *text) {
   snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s", text);
+  p->fleet->rest_until = lf_after(REST);
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->proc->ready && !w->proc->stopping && w->proc->left > 0)
+    if (w->proc && !w->proc->stopping && w->proc->left > 0)
       return NULL;
+  if (++p->fleet->failures < FAILURES && !p->fleet->no_template)
+    return NULL;
   return lf_strndup(text, strlen(text));
 }
 
@@ -117,9 +123,18 @@ static void proc_free(lf_proc *c) {
   lf_free(c);
 }
 
-static void watch(lf_fleet *f, int fd, lf_worker *w) {
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
-  epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event);
+/* Has the end of the process seen. If the system refuses what that takes, it is
+ * looked at now and then (look_at_unwatched). */
+static void watch(lf_fleet *f, lf_proc *c) {
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = c->worker};
+  int fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+  if (fd >= 0 && epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+    close(fd);
+    fd = -1;
+  }
+  c->pidfd = fd;
+  if (fd >= 0)
+    lf_fd_own(fd);
 }
 
 /* Under the lock: what the process was sent and has not begun goes back. */
@@ -148,7 +163,6 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   }
   w->proc = NULL;
   p->fleet->starting--;
-  p->fleet->rest_until = lf_after(REST);
   forget_worker(p, w);
   char *broken = note_trouble(p, text);
   pthread_mutex_unlock(&p->lock);
@@ -159,26 +173,15 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   lf_free(broken);
 }
 
-static void bury(lf_worker *w, lf_lost lost);
-
 /* The process is there: it can be waited for. */
 static void note_started(lf_worker *w, pid_t pid) {
   lf_pool *p = w->pool;
-  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-  if (pidfd < 0) { /* its end could not be seen */
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    bury(w, (lf_lost){.pid = pid, .signal = SIGKILL});
-    return;
-  }
   pthread_mutex_lock(&p->lock);
   lf_proc *c = w->proc;
   c->pid = pid;
-  c->pidfd = pidfd;
-  lf_fd_own(c->pidfd);
-  watch(p->fleet, c->pidfd, w);
-  lf_fd_close(c->fd);
+  lf_fd_close(c->fd); /* there may be no room for another */
   c->fd = -1;
+  watch(p->fleet, c);
   if (c->interrupt)
     lf_keeper_signal(c, SIGURG);
   if (c->signal)
@@ -282,7 +285,11 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
   bool by_hand = lost->signal == SIGKILL || lost->signal == SIGTERM ||
                  lost->signal == SIGINT || lost->signal == SIGHUP ||
                  lost->signal == SIGQUIT;
-  if (by_hand && ++p->fleet->failures < FAILURES && !p->fleet->no_template)
+  bool refused = !lost->signal && lost->exitcode == LF_REMOTE_REFUSED;
+  if (refused)
+    p->fleet->rest_until = lf_after(REST);
+  if ((by_hand || refused) && ++p->fleet->failures < FAILURES &&
+      !p->fleet->no_template)
     return NULL;
   if (lf_lost_put(&words, lost, NULL, within) == 0)
     text =
@@ -332,7 +339,7 @@ static void lose(lf_task *t, const lf_lost *lost, const char *within) {
 static lf_lost status_of(const lf_proc *c) {
   siginfo_t info = {0};
   lf_lost lost = {.pid = c->pid};
-  if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED) != 0)
+  if (waitid(P_PID, (id_t)c->pid, &info, WEXITED) != 0)
     lost.signal = SIGKILL; /* someone else has waited for it */
   else if (info.si_code == CLD_EXITED)
     lost.exitcode = info.si_status;
@@ -381,8 +388,32 @@ static void bury(lf_worker *w, lf_lost lost) {
 /* Workers whose pids the template could not tell any more. */
 static void find_pids(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->proc->pidfd < 0 && w->proc->own_pid > 0)
+    if (w->proc && w->proc->pid == 0 && w->proc->own_pid > 0)
       note_started(w, w->proc->own_pid);
+}
+
+static bool has_ended(pid_t pid) {
+  siginfo_t info = {0};
+  int r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+  return r != 0 || info.si_pid != 0;
+}
+
+/* Those whose end the system would not tell. */
+static void look_at_unwatched(lf_pool *p) {
+  p->fleet->unwatched = 0;
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = w->proc;
+    if (!c || c->pid == 0 || c->pidfd >= 0)
+      continue;
+    if (has_ended(c->pid)) {
+      bury(w, status_of(c));
+      continue;
+    }
+    pthread_mutex_lock(&p->lock);
+    watch(p->fleet, c);
+    pthread_mutex_unlock(&p->lock);
+    p->fleet->unwatched += c->pidfd < 0;
+  }
 }
 
 static void drain_bell(lf_fleet *f) {
@@ -417,8 +448,8 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
     if (lf_fleet_has_news(p, true))
       return;
   }
-  bool brief =
-      napping || atomic_load(&f->unbalanced) || f->rest_until > lf_now();
+  bool brief = napping || f->unwatched > 0 || atomic_load(&f->unbalanced) ||
+               f->rest_until > lf_now();
   lf_count_awake(-1);
   int n = (int)syscall(SYS_epoll_pwait2, f->epoll, events, EVENTS,
                        brief ? &nap : NULL, NULL, (size_t)8);
@@ -475,7 +506,7 @@ static void end_template(lf_pool *p) {
   bool over = !lf_pool_is_open(p) && p->live == 0 && p->queued == 0 &&
               lf_fleet_is_quiet(p);
   for (lf_worker *w = p->workers; w; w = w->next)
-    over = over && (!w->proc || w->proc->pidfd >= 0); /* it has told all pids */
+    over = over && (!w->proc || w->proc->pid > 0); /* it has told all pids */
   pthread_mutex_unlock(&p->lock);
   if (over && f->template > 0)
     kill(f->template, SIGKILL);
@@ -524,6 +555,7 @@ static void keeper_main(void *pool) {
     lf_fleet_pump(p);
     if (p->fleet->no_template && !p->o.program)
       find_pids(p);
+    look_at_unwatched(p);
     end_template(p);
     if (!wanted(p) && !is_over(p))
       sleep_on(p, &visits);

@@ -42,7 +42,19 @@ static int send_order(int control, int32_t id, int region, int bell) {
   return sendmsg(control, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static bool receive_order(int control, int32_t *id, int fds[2]) {
+/* Descriptors for which there was no room did not come: -EMFILE, and those that
+ * did are closed. 0: there is nobody who orders any more. */
+static int check_order(struct msghdr *m, int fds[2]) {
+  struct cmsghdr *h = CMSG_FIRSTHDR(m);
+  size_t n = h ? (h->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+  if (n > 0)
+    memcpy(fds, CMSG_DATA(h), n * sizeof(int));
+  for (size_t i = 0; n < 2 && i < n; i++)
+    close(fds[i]);
+  return n < 2 ? -EMFILE : 1;
+}
+
+static int receive_order(int control, int32_t *id, int fds[2]) {
   control_space space;
   struct iovec iov = {id, sizeof *id};
   struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -52,11 +64,18 @@ static bool receive_order(int control, int32_t *id, int fds[2]) {
   do
     n = recvmsg(control, &m, 0);
   while (n < 0 && errno == EINTR);
-  struct cmsghdr *h = n == sizeof *id ? CMSG_FIRSTHDR(&m) : NULL;
-  if (!h || h->cmsg_len != CMSG_LEN(2 * sizeof(int)))
-    return false;
-  memcpy(fds, CMSG_DATA(h), 2 * sizeof(int));
-  return true;
+  return n == sizeof *id ? check_order(&m, fds) : 0;
+}
+
+/* Forks a worker: its pid, or an error's number, negative. */
+static pid_t fork_worker(lf_pool *p, int32_t id, const int fds[2]) {
+  pid_t pid = lf_fork_sibling(-1);
+  if (pid == 0)
+    lf_remote_main(&p->o, id, fds[0], fds[1]);
+  int err = errno;
+  close(fds[0]);
+  close(fds[1]);
+  return pid < 0 ? -err : pid;
 }
 
 /* --- The template's life --- */
@@ -64,15 +83,10 @@ static bool receive_order(int control, int32_t *id, int fds[2]) {
 /* A copy of the program that stands still, and is copied again. */
 static _Noreturn void template_main(lf_pool *p, int control) {
   int32_t id;
-  int fds[2];
+  int fds[2], got;
   prctl(PR_SET_NAME, "lfut_template");
-  while (receive_order(control, &id, fds)) {
-    pid_t pid = lf_fork_sibling(-1);
-    if (pid == 0)
-      lf_remote_main(&p->o, id, fds[0], fds[1]);
-    lf_launched news = {id, pid < 0 ? -errno : pid};
-    close(fds[0]);
-    close(fds[1]);
+  while ((got = receive_order(control, &id, fds)) != 0) {
+    lf_launched news = {id, got < 0 ? got : fork_worker(p, id, fds)};
     if (send(control, &news, sizeof news, MSG_NOSIGNAL) < 0)
       break;
   }

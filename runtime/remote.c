@@ -789,7 +789,7 @@ bool lf_remote_is_closed(lf_remote *r) {
 
 static _Noreturn void die(const char *why) {
   fprintf(stderr, "lfut: a worker process cannot start: %s\n", why);
-  lf_fork_exit(EXIT_FAILURE);
+  lf_fork_exit(LF_REMOTE_REFUSED);
 }
 
 /* Arrays that the program has given are gone: it is to be told, by the worker's

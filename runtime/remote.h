@@ -21,6 +21,9 @@
 #define LF_REMOTE_OPTION "--worker=" PACKAGE_VERSION
 enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL, LF_REMOTE_ARENA };
 
+/* How a worker exits that the system has refused what it takes to start. */
+enum { LF_REMOTE_REFUSED = 71 };
+
 typedef struct lf_remote lf_remote;
 
 /* The life of a forked worker, from options that are there already. */

@@ -282,8 +282,8 @@ interrupted() {
   done
 }
 
-# As in systems before Linux 5.3, and in valgrind.
-@test "without descriptors of processes there is no pool of them" {
+# refuse ERROR FIRST: has the FIRST-th pidfd_open and later ones fail with that.
+refuse() {
   [ "${LFUT_SANITIZER:-no}" = no ] || skip 'a sanitizer wants to be loaded first'
   cat > refuse.c << 'END'
 #define _GNU_SOURCE
@@ -292,6 +292,7 @@ interrupted() {
 #include <stdarg.h>
 #include <sys/syscall.h>
 long syscall(long number, ...) {
+  static int calls;
   long (*next)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
   long x[6];
   va_list args;
@@ -299,12 +300,85 @@ long syscall(long number, ...) {
   for (int i = 0; i < 6; i++)
     x[i] = va_arg(args, long);
   va_end(args);
-  errno = ENOSYS;
-  return number == SYS_pidfd_open ? -1 : next(number, x[0], x[1], x[2], x[3], x[4], x[5]);
+  if (number != SYS_pidfd_open || ++calls < FIRST)
+    return next(number, x[0], x[1], x[2], x[3], x[4], x[5]);
+  errno = ERROR;
+  return -1;
 }
 END
-  "${CC:-cc}" -shared -fPIC -o refuse.so refuse.c
+  "${CC:-cc}" -shared -fPIC "-DERROR=$1" "-DFIRST=$2" -o refuse.so refuse.c
+}
+
+# As in systems before Linux 5.3, and in valgrind.
+@test "without descriptors of processes there is no pool of them" {
+  refuse ENOSYS 1
   LD_PRELOAD=./refuse.so run lfut -e 'print(pcall(require "lfut".ProcessPoolExecutor, 1))'
   [ "$output" = $'false\tcannot start worker processes: pidfd_open: Function not implemented' ] ||
     complain "$output"
+}
+
+@test "a worker without a descriptor works, and its end is seen" {
+  refuse EMFILE 2
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut.ProcessPoolExecutor { max_workers = 2, start_method = arg[1] }
+local lost = exe:submit(function() os.execute("kill -KILL " .. lfut.getpid()) end)
+print(lost:exception().kind, lost:exception().signal)
+for i = 1, 20 do
+  assert(exe:submit(math.abs, -i):result() == i)
+end
+END
+  for method in fork spawn; do
+    LD_PRELOAD=./refuse.so run lfut script.lua $method
+    [ "$output" = $'WorkerLost\tSIGKILL' ] || complain "$method: $output"
+  done
+}
+
+@test "a pool has as many workers as there are descriptors for" {
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+for round = 1, 3 do
+  local exe <close> = lfut.ProcessPoolExecutor { max_workers = 40, start_method = arg[1] }
+  local futures = {}
+  for i = 1, 100 do
+    futures[i] = exe:submit(function(i) return i end, i)
+  end
+  for i = 1, 100 do
+    assert(futures[i]:result() == i)
+  end
+  assert(exe:stats().workers >= 1)
+end
+END
+  for method in fork spawn; do
+    ulimit -n 30
+    run lfut script.lua $method
+    [ "$status:$output" = 0: ] || complain "$method: $status $output"
+  done
+}
+
+@test "a worker that cannot be started is tried again" {
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut.ProcessPoolExecutor { max_workers = 2, start_method = arg[1] }
+local files = {}
+repeat
+  files[#files + 1] = io.open "/dev/null"
+until not io.open "/dev/null"
+local f = exe:submit(math.abs, -1)
+if arg[2] == "later" then
+  while #files > 0 do
+    table.remove(files):close()
+  end
+  print(f:result())
+else
+  print(f:exception().kind)
+end
+END
+  for method in fork spawn; do
+    ulimit -n 30
+    run lfut script.lua $method later
+    [ "$output" = 1 ] || complain "$method: $output"
+    run lfut script.lua $method never
+    [ "$output" = BrokenProcessPool ] || complain "$method: $output"
+  done
 }
