@@ -87,6 +87,8 @@ struct lf_pool {
   _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
   _Atomic int seekers;          /* active workers that look for common work */
   _Atomic int stocked;          /* workers with tasks in their own queues */
+  _Atomic int64_t again;        /* when to try again to start a worker that a
+                                   task could not have, or 0 */
   _Atomic uint64_t cancelled, unstarted; /* done without being started */
   _Atomic size_t aside;                  /* tasks that wait at gates */
   lf_worker *home; /* that runs what one worker has to; the lock */
@@ -145,6 +147,10 @@ bool lf_worker_seek_no_more(lf_worker *worker);
 /* A task that was put aside at its gate comes back to the front of the queue,
  * or goes: it has been cancelled. */
 void lf_pool_take_in(lf_task *task);
+
+/* Under the lock: a worker could not be started. Those that are blocked try it
+ * again when it is time: one of them may wait for what it was to do. */
+void lf_pool_try_later(lf_pool *pool);
 
 /* There is work: has one more worker look for it, if nobody does. */
 void lf_pool_rouse_more(lf_pool *pool);

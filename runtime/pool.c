@@ -10,8 +10,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static char no_memory[] = "not enough memory";
+
+enum {
+  RETRIES = 10,        /* of submitting, when no thread can be started, */
+  RETRY_NS = 5000000,  /* after so long, */
+  AGAIN_NS = 20000000, /* and of starting one beside others */
+};
 
 /* --- Life of a pool --- */
 
@@ -198,6 +205,13 @@ lf_worker *lf_pool_pass_place(lf_pool *p) {
   return w;
 }
 
+void lf_pool_try_later(lf_pool *p) {
+  p->again = lf_now() + AGAIN_NS;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->mode == BLOCKED)
+      lf_unpark(&w->parker);
+}
+
 /* Under the lock: the idle worker that came last, of those with nothing of
  * their own to do; or NULL. '*coming': others, who are about to be active. */
 static lf_worker *find_idle(lf_pool *p, int *coming) {
@@ -220,6 +234,8 @@ lf_worker *lf_pool_rouse(lf_pool *p, int *err) {
   if (!w) {
     if (p->active + coming < p->o.max_workers)
       *err = start_worker(p);
+    if (*err)
+      lf_pool_try_later(p);
     return NULL;
   }
   lf_list_del(&w->standby);
@@ -367,7 +383,7 @@ static int add_home(lf_pool *p, lf_task *task) {
   return 0;
 }
 
-int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
+static int submit(lf_pool *p, lf_task *task, lf_place place) {
   if (p->remote)
     return lf_remote_submit(p->remote, task, place);
   if (p->fleet)
@@ -392,6 +408,17 @@ int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
   pthread_mutex_unlock(&p->lock);
   if (w)
     lf_unpark(&w->parker);
+  return err;
+}
+
+/* The system may have refused a thread because others are about to end. */
+int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
+  struct timespec moment = {.tv_nsec = RETRY_NS};
+  int err = submit(p, task, place);
+  for (int i = 0; i < RETRIES && err == LF_ETHREAD; i++) {
+    nanosleep(&moment, NULL);
+    err = submit(p, task, place);
+  }
   return err;
 }
 

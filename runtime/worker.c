@@ -115,13 +115,26 @@ int lf_worker_sleep(lf_worker *w, int64_t deadline) {
 }
 
 int64_t lf_worker_deadline(lf_worker *w) {
-  return w->next_deadline;
+  int64_t again = w->pool->again;
+  return again && again < w->next_deadline ? again : w->next_deadline;
+}
+
+/* A task had no thread: perhaps there is one now. A worker that is blocked may
+ * be waiting for that task, so it is it that asks, now and then. */
+static void try_again(lf_pool *p) {
+  if (lf_now() < p->again)
+    return;
+  p->again = 0;
+  if (lf_pool_any_queued(p))
+    lf_pool_rouse_more(p);
 }
 
 lf_run *lf_worker_ready(lf_worker *w) {
   if (w->pool->remote)
     lf_remote_receive(w->pool->remote);
   expire(w);
+  if (w->pool->again)
+    try_again(w->pool);
   if (lf_worker_holds(w))
     look_at_held(w);
   if (!w->taken && atomic_load_explicit(&w->ready, memory_order_relaxed)) {
@@ -378,7 +391,7 @@ bool lf_worker_is_inside(const lf_worker *w) {
 static void hold(lf_worker *w) {
   if (w->queued > 0)
     lf_pool_rouse_more(w->pool); /* for what it has not begun */
-  lf_worker_sleep(w, w->next_deadline);
+  lf_worker_sleep(w, lf_worker_deadline(w));
 }
 
 /* One step of a worker's life; false when it is to leave. */
@@ -449,6 +462,9 @@ static void open_failed(lf_worker *w, int err, lf_buf *why) {
     lf_pool_drain(p, &tasks);
     lf_pool_fail_all(&tasks, text);
   }
+  pthread_mutex_lock(&p->lock);
+  lf_pool_try_later(p);
+  pthread_mutex_unlock(&p->lock);
   leave(w, false, text);
 }
 

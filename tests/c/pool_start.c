@@ -182,6 +182,51 @@ static void fewer_threads_than_wanted(void **state) {
   assert_log(1, 2);
 }
 
+static _Atomic(lf_parker *) blocked_at;
+
+/* Blocks until the gate is open, as an interpreter does it. */
+static bool step_block_looking(fake_run *run, void *arg) {
+  lf_worker *w = run->vm->worker;
+  blocked_at = lf_worker_parker(w);
+  lf_worker_block(w);
+  while (gate_count(arg) == 0) {
+    assert_null(lf_worker_ready(w));
+    lf_park(lf_worker_parker(w), lf_worker_deadline(w));
+  }
+  lf_worker_unblock(w);
+  return true;
+}
+
+static void no_stand_in_at_first(void **state, int open_error) {
+  (void)state;
+  fake_setup setup = {.open_error = open_error, .good_opens = 1};
+  lf_pool *pool = fake_pool(&setup, 1);
+  blocked_at = NULL;
+  gate busy = GATE, done = GATE;
+  lf_task *blocked = submit(pool, step_add, &busy, step_block_looking, &done);
+  gate_await(&busy, 1);
+  refuse = open_error == 0;
+  until(blocked_at);
+  lf_task *other = submit(pool, step_add, &done);
+  if (open_error)
+    until(stat_of(pool).workers == 1);
+  setup.open_error = refuse = 0;
+  await(other);
+  until(blocked_at);
+  lf_unpark(blocked_at);
+  await(blocked);
+  lf_task_unref(other);
+  lf_task_unref(blocked);
+  fake_close(pool);
+}
+
+/* Who is blocked may wait for a task for which there was no thread, or no
+ * memory. */
+static void a_stand_in_comes_later(void **state) {
+  no_stand_in_at_first(state, 0);
+  no_stand_in_at_first(state, LF_ENOMEM);
+}
+
 static void a_loop_without_threads_stops(void **state) {
   (void)state;
   fake_setup setup = {0};
@@ -207,6 +252,7 @@ int main(void) {
       TEST(a_broken_pool_fails_what_is_queued),
       TEST(no_thread_no_task),
       TEST(fewer_threads_than_wanted),
+      TEST(a_stand_in_comes_later),
       TEST(a_loop_without_threads_stops),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
