@@ -96,10 +96,10 @@ static void push_action(lua_State *L, barrier *b) {
   lf_position at = b->action;
   lf_buf *values = lfb_push_buf(L), *tail = lfb_push_buf(L);
   if (lf_record_read(&at, &r, values, tail) != 0 ||
-      lf_record_open(values, tail, lfb_bytecode_globals) != 0)
+      lf_record_open(values, tail, lfb_bytecode_notes) != 0)
     raise_memory(L);
-  const unsigned char *bytes = values->data;
-  lfb_unpack(L, lfb_self(L), &bytes, NULL);
+  size_t first = 0;
+  lfb_unpack(L, lfb_self(L), values, &first, NULL);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, ACTION);
 }

@@ -1,32 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
  * See bytecode.h. The format is that of ldump.c and the instructions those of
- * lopcodes.h, Lua 5.4. A global 'x' is _ENV.x: an instruction that indexes the
- * upvalue _ENV by a constant. Where _ENV is used otherwise (taken into a
- * register, as in functions with very many constants), all string constants of
- * that function count as names. */
+ * lopcodes.h, Lua 5.4. A global 'x' is _ENV.x: an instruction that indexes an
+ * upvalue by a constant. Which upvalues are _ENV is known by their values only,
+ * as bytecode may be stripped of names. Where an upvalue is used otherwise
+ * (taken into a register, as _ENV is in functions with very many constants),
+ * all string constants of that function count as names. */
 #include "bytecode.h"
 
-#include "../runtime/buf.h"
+#include <string.h>
+
 #include "../runtime/mem.h"
 #include "compat.h"
 
 enum {
   UPVALUES = 256,
+  NONE = 0xffff,
   NESTING = 200, /* LUAI_MAXCCALLS: the compiler nests no deeper */
   HEADER = 4 + 1 + 1 + 6 + 3 + sizeof(lua_Integer) + sizeof(lua_Number),
+  MOST = 250, /* upvalues of what a maker makes: they are its registers */
 };
 
-/* Which upvalues of a function are _ENV. */
+/* A function's upvalues: which they are of the outermost function, or NONE. */
 typedef struct {
-  bool is[UPVALUES];
-} envs;
+  uint16_t outer[UPVALUES];
+} upvalues;
 
 typedef struct {
-  const unsigned char *at, *end;
+  const unsigned char *at, *begin, *end;
   bool bad;
+  lfb_notes found; /* all but the names */
   lf_buf names;
-  size_t count;
 } reader;
 
 /* A constant that is a string, else text is NULL. */
@@ -71,13 +75,17 @@ static constant take_string(reader *r) {
   return s;
 }
 
-static void add_name(reader *r, constant s) {
-  if (!s.text || memchr(s.text, '\0', s.len))
+/* Looked up in the n upvalues of the outermost function. */
+static void add_name(reader *r, constant s, const unsigned char *in,
+                     unsigned n) {
+  unsigned char count = (unsigned char)n;
+  if (n == 0 || !s.text || memchr(s.text, '\0', s.len))
     return;
-  if (lf_buf_put(&r->names, s.text, s.len) || lf_buf_put(&r->names, "", 1))
+  if (lf_buf_put(&r->names, &count, 1) || lf_buf_put(&r->names, in, n) ||
+      lf_buf_put(&r->names, s.text, s.len) || lf_buf_put(&r->names, "", 1))
     r->bad = true;
   else
-    r->count++;
+    r->found.count++;
 }
 
 static constant take_constant(reader *r) {
@@ -95,33 +103,44 @@ static constant take_constant(reader *r) {
   return (constant){NULL, 0};
 }
 
-/* The constant that an instruction uses as the name of a global, or -1; *all
- * is set when _ENV is used in a way that can reach any name. */
-static int global_of(const unsigned char *code, const envs *env, bool *all) {
-  unsigned op = code[0] & 0x7f;
-  unsigned a = (unsigned)(code[0] >> 7 | (code[1] & 0x7f) << 1);
-  unsigned b = code[2], c = code[3];
-  if (op == LFB_OP_GETTABUP && env->is[b])
-    return (int)c;
-  if (op == LFB_OP_SETTABUP && env->is[a])
-    return (int)b;
-  if (op == LFB_OP_GETUPVAL && env->is[b])
-    *all = true;
-  return -1;
+/* Where things are in a function that is being read. */
+typedef struct {
+  const unsigned char *code;
+  size_t ncode;
+  constant *k;
+  size_t nk;
+} body;
+
+static void add_global(reader *r, const body *f, unsigned upvalue,
+                       unsigned name) {
+  unsigned char in = (unsigned char)upvalue;
+  if (upvalue != NONE && name < f->nk)
+    add_name(r, f->k[name], &in, 1);
 }
 
-/* The code comes before the upvalues' descriptions: 'env' was worked out from
- * the parent, so both are at hand. */
-static void read_globals(reader *r, const unsigned char *code, size_t n,
-                         const constant *k, size_t nk, const envs *env) {
-  bool all = false;
-  for (size_t i = 0; i < n; i++) {
-    int at = global_of(code + 4 * i, env, &all);
-    if (at >= 0 && (size_t)at < nk)
-      add_name(r, k[at]);
+/* What the instructions do with upvalues. */
+static void read_code(reader *r, const body *f, const upvalues *u) {
+  bool taken[UPVALUES] = {false};
+  unsigned char list[UPVALUES];
+  unsigned n = 0;
+  for (size_t i = 0; i < f->ncode; i++) {
+    const unsigned char *code = f->code + 4 * i;
+    unsigned op = code[0] & 0x7f, b = code[2], c = code[3];
+    unsigned a = (unsigned)(code[0] >> 7 | (code[1] & 0x7f) << 1);
+    if (op == LFB_OP_GETTABUP)
+      add_global(r, f, u->outer[b], c);
+    else if (op == LFB_OP_SETTABUP)
+      add_global(r, f, u->outer[a], b);
+    else if (op == LFB_OP_SETUPVAL && u->outer[b] != NONE)
+      r->found.assigns = true;
+    else if (op == LFB_OP_GETUPVAL && u->outer[b] != NONE)
+      taken[u->outer[b]] = true;
   }
-  for (size_t i = 0; all && i < nk; i++)
-    add_name(r, k[i]);
+  for (unsigned i = 0; i < UPVALUES - 1; i++)
+    if (taken[i])
+      list[n++] = (unsigned char)i;
+  for (size_t i = 0; n > 0 && i < f->nk; i++)
+    add_name(r, f->k[i], list, n);
 }
 
 static void skip_debug(reader *r) {
@@ -135,26 +154,9 @@ static void skip_debug(reader *r) {
     take_size(r);
     take_size(r);
   }
+  for (size_t n = take_size(r); n > 0 && !r->bad; n--) /* upvalues' names */
+    take_string(r);
 }
-
-/* The names of a function's upvalues: those called _ENV. */
-static void read_env_names(reader *r, envs *env) {
-  size_t n = take_size(r);
-  for (size_t i = 0; i < n && i < UPVALUES && !r->bad; i++) {
-    constant s = take_string(r);
-    env->is[i] = s.text && s.len == 4 && memcmp(s.text, "_ENV", 4) == 0;
-  }
-}
-
-static void read_function(reader *r, const envs *parent, int depth);
-
-/* Where things are in a function that is being read. */
-typedef struct {
-  const unsigned char *code;
-  size_t ncode;
-  constant *k;
-  size_t nk;
-} body;
 
 static bool read_head(reader *r, body *f) {
   take_string(r); /* source */
@@ -175,69 +177,125 @@ static bool read_head(reader *r, body *f) {
   return !r->bad;
 }
 
-/* The main function's _ENV is known by name only, and the names come last: a
- * first pass over it finds them. */
-static envs find_root_env(reader copy);
-
-static void read_rest(reader *r, body *f, const envs *parent, int depth) {
-  envs env = {{false}};
+/* Those of a function in another with the upvalues 'outer'; NULL: of the
+ * outermost one. */
+static void read_upvalues(reader *r, const upvalues *outer, upvalues *u) {
+  memset(u, 0xff, sizeof *u);
   size_t n = take_size(r);
-  for (size_t i = 0; i < n && i < UPVALUES; i++) {
+  if (n >= UPVALUES)
+    r->bad = true;
+  if (!outer) {
+    r->found.upvalues = (unsigned)n;
+    r->found.upvalues_at = (size_t)(r->at - r->begin);
+  }
+  for (size_t i = 0; i < n && !r->bad; i++) {
     bool in_stack = take_byte(r);
     unsigned index = take_byte(r);
     take_byte(r); /* kind */
-    env.is[i] = parent && !in_stack && parent->is[index & 0xff];
-    if (!parent)
-      env.is[i] = false;
+    if (!outer)
+      u->outer[i] = (uint16_t)i;
+    else if (!in_stack)
+      u->outer[i] = outer->outer[index];
   }
-  if (!parent)
-    env = find_root_env(*r);
-  if (!r->bad)
-    read_globals(r, f->code, f->ncode, f->k, f->nk, &env);
-  for (size_t p = take_size(r); p > 0 && !r->bad; p--)
-    read_function(r, &env, depth + 1);
-  skip_debug(r);
-  envs own;
-  read_env_names(r, &own);
 }
 
-static void read_function(reader *r, const envs *parent, int depth) {
+static void read_function(reader *r, const upvalues *outer, int depth) {
   body f = {0};
-  if (depth > NESTING)
+  upvalues u;
+  if (depth > NESTING) {
     r->bad = true;
-  else if (read_head(r, &f))
-    read_rest(r, &f, parent, depth);
+  } else if (read_head(r, &f)) {
+    read_upvalues(r, outer, &u);
+    if (!r->bad)
+      read_code(r, &f, &u);
+    for (size_t p = take_size(r); p > 0 && !r->bad; p--)
+      read_function(r, &u, depth + 1);
+    skip_debug(r);
+  }
   lf_free(f.k);
 }
 
-/* 'copy' stands behind the main function's upvalues. Nested functions are
- * skipped as if nothing in them were _ENV. */
-static envs find_root_env(reader copy) {
-  envs none = {{false}}, env = {{false}};
-  lf_buf_init(&copy.names, NULL, 0);
-  for (size_t p = take_size(&copy); p > 0 && !copy.bad; p--)
-    read_function(&copy, &none, 1);
-  skip_debug(&copy);
-  read_env_names(&copy, &env);
-  lf_buf_fini(&copy.names);
-  return env;
-}
-
-void *lfb_bytecode_globals(const void *bytes, size_t len) {
-  reader r = {.at = bytes, .end = (const unsigned char *)bytes + len};
+void *lfb_bytecode_notes(const void *bytes, size_t len) {
+  reader r = {.at = bytes, .begin = bytes};
+  r.end = r.begin + len;
   lf_buf_init(&r.names, NULL, 0);
   const unsigned char *head = take(&r, HEADER);
-  lfb_globals *found = NULL;
+  lfb_notes *notes = NULL;
   if (head && head[4] == LUA_VERSION_NUM / 100 * 16 + LUA_VERSION_NUM % 100) {
     take_byte(&r); /* number of upvalues */
     read_function(&r, NULL, 0);
-    if (!r.bad && r.count > 0)
-      found = lf_malloc(sizeof *found + r.names.len);
+    if (!r.bad && r.at == r.end)
+      notes = lf_malloc(sizeof *notes + r.names.len);
   }
-  if (found) {
-    found->count = r.count;
-    memcpy(found->names, r.names.data, r.names.len);
+  if (notes) {
+    *notes = r.found;
+    notes->size = r.names.len;
+    if (r.names.len > 0)
+      memcpy(notes->names, r.names.data, r.names.len);
   }
   lf_buf_fini(&r.names);
-  return found;
+  return notes;
+}
+
+bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name) {
+  if (*at >= notes->size)
+    return false;
+  const unsigned char *p = notes->names + *at;
+  name->count = *p++;
+  name->upvalues = p;
+  name->text = (const char *)p + name->count;
+  *at += 1 + name->count + strlen(name->text) + 1;
+  return true;
+}
+
+/* A list of n items, or a number, below 128. */
+static unsigned char small(unsigned n) {
+  return (unsigned char)(n | 0x80);
+}
+
+static void put_instruction(unsigned char *at, uint32_t instruction) {
+  memcpy(at, &instruction, sizeof instruction);
+}
+
+/* function(u1, ..., un) return function ... end end */
+bool lfb_bytecode_maker(lf_buf *out, const unsigned char *bytes, size_t len,
+                        const lfb_notes *notes) {
+  unsigned n = notes->upvalues;
+  unsigned char head[] = {0,
+                          small(0),
+                          small(0),
+                          small(0),
+                          (unsigned char)n,
+                          0, /* ... */
+                          n + 2 > 255 ? 0 : (unsigned char)(n + 2),
+                          small(2),
+                          0,
+                          0,
+                          0,
+                          0,
+                          0,
+                          0,
+                          0,
+                          0,
+                          small(0),
+                          small(0),
+                          small(1)};
+  static const unsigned char tail[] = {0x80, 0x80, 0x80, 0x80};
+  put_instruction(head + 8, LFB_MAKE_CLOSURE(n));
+  put_instruction(head + 12, LFB_MAKE_RETURN(n));
+  size_t before = out->len;
+  if (n > MOST || lf_buf_put(out, bytes, HEADER) != 0 ||
+      lf_buf_put(out, head, sizeof head) != 0 ||
+      lf_buf_put(out, bytes + HEADER + 1, len - HEADER - 1) != 0 ||
+      lf_buf_put(out, tail, sizeof tail) != 0) {
+    out->len = before;
+    return false;
+  }
+  unsigned char *u = out->data + before + HEADER + sizeof head +
+                     notes->upvalues_at - HEADER - 1;
+  for (unsigned i = 0; i < n; i++, u += 3) {
+    u[0] = 1; /* a variable of the maker: its i-th */
+    u[1] = (unsigned char)i;
+  }
+  return true;
 }

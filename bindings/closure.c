@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CODES = LF_LIMIT(4096, 8) };
+enum { MAKERS = LF_LIMIT(4096, 8) };
 
 static unsigned slot_of(const void *closure) {
   uintptr_t p = (uintptr_t)closure;
@@ -32,16 +32,18 @@ static void label_of(lua_State *L, int idx, char *label, size_t size) {
 lf_code *lfb_code_cached(lua_State *L, lfb_state *S, int idx) {
   const void *closure = lua_topointer(L, idx);
   unsigned at = slot_of(closure);
-  if (S->slots[at].closure != closure)
+  if (S->slots[at].closure != closure || S->slots[at].names != S->names)
     return NULL;
   lfb_push_ref(L, LFB_REF_SLOTS);
   lua_rawgeti(L, -1, at + 1);
   bool same = lua_topointer(L, -1) == closure;
   lua_pop(L, 2);
-  return same ? S->slots[at].code : NULL;
+  return same ? lf_code_ref(S->slots[at].code) : NULL;
 }
 
-/* The slot for the closure at 'idx'. May raise: before the code is ours. */
+/* The slot for the closure at 'idx'. May raise: before the code is ours. From
+ * then on until it is filled, nothing of Lua's that collects garbage may be
+ * called, as finalizers use slots, too. */
 static lfb_slot *reserve(lua_State *L, lfb_state *S, int idx) {
   unsigned at = slot_of(lua_topointer(L, idx));
   lua_pushvalue(L, idx);
@@ -52,10 +54,14 @@ static lfb_slot *reserve(lua_State *L, lfb_state *S, int idx) {
   return &S->slots[at];
 }
 
-static void fill(lfb_slot *slot, const void *closure, lf_code *code) {
+/* With a reference of its own. */
+static void fill(lfb_state *S, lfb_slot *slot, const void *closure,
+                 lf_code *code) {
   if (slot->code)
     lf_code_unref(slot->code);
-  *slot = (lfb_slot){code ? closure : NULL, code};
+  *slot = (lfb_slot){code ? closure : NULL, code, S->names};
+  if (code)
+    lf_code_ref(code);
 }
 
 lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
@@ -71,9 +77,9 @@ lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
   int err = lua_dump(L, write_dump, &S->scratch, 0);
   lua_pop(L, 1);
   if (err == 0)
-    code = lf_code_get(S->scratch.data, S->scratch.len, label,
-                       lfb_bytecode_globals);
-  fill(slot, lua_topointer(L, idx), code);
+    code =
+        lf_code_get(S->scratch.data, S->scratch.len, label, lfb_bytecode_notes);
+  fill(S, slot, lua_topointer(L, idx), code);
   if (!code)
     luaL_error(L, "not enough memory");
   return code;
@@ -94,7 +100,7 @@ lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
   bool is_c = lua_iscfunction(L, idx);
   lf_code *code = is_c ? lfb_code_cached(L, S, idx) : NULL;
   if (code)
-    return lf_code_ref(code);
+    return code;
   char label[LF_LABEL];
   if (is_c)
     named_label(name, len, label, sizeof label);
@@ -106,39 +112,92 @@ lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
       lf_buf_put(&S->scratch, label, strlen(label)) == 0)
     code = lf_code_get(S->scratch.data, S->scratch.len, label, NULL);
   if (slot)
-    fill(slot, lua_topointer(L, idx), code);
+    fill(S, slot, lua_topointer(L, idx), code);
   if (!code)
     luaL_error(L, "not enough memory");
-  return slot ? lf_code_ref(code) : code;
+  return code;
 }
 
-void lfb_push_code(lua_State *L, const lf_code *code) {
+/* --- Closures --- */
+
+/* How many upvalues the closure at the top has. */
+static int count_upvalues(lua_State *L) {
+  int n = 0;
+  while (lua_getupvalue(L, -1, n + 1)) {
+    lua_pop(L, 1);
+    n++;
+  }
+  return n;
+}
+
+static void push_loaded(lua_State *L, const lf_code *code, bool globals) {
   if (luaL_loadbufferx(L, (const char *)code->bytes, code->len, code->label,
                        "b") != LUA_OK)
     lua_error(L);
-}
-
-void lfb_push_shared(lua_State *L, lfb_state *S, lf_code *code) {
-  lfb_push_ref(L, LFB_REF_CODES);
-  if (lua_rawgeti(L, -1, (lua_Integer)code->id) == LUA_TFUNCTION) {
-    lua_remove(L, -2);
-    return;
-  }
-  lua_pop(L, 1);
-  if (++S->codes > CODES) { /* bounded: forget all and start anew */
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lfb_set_ref(L, LFB_REF_CODES);
-    S->codes = 1;
-  }
-  lfb_push_code(L, code);
-  for (int i = 1; lua_getupvalue(L, -1, i); i++) {
-    lua_pop(L, 1);
+  for (int i = globals ? count_upvalues(L) : 0; i > 0; i--) {
     lua_pushglobaltable(L);
     lua_setupvalue(L, -2, i);
   }
+}
+
+/* The table of makers is at the top: bounded, all are forgotten at once. */
+static void renew_makers(lua_State *L, lfb_state *S) {
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lfb_set_ref(L, LFB_REF_MAKERS);
+  S->makers = 0;
+}
+
+/* Pushes the code's maker, above the table of them; false: there is none. */
+static bool push_new_maker(lua_State *L, lfb_state *S, const lf_code *code) {
+  lf_buf bytes = {0};
+  const lfb_notes *notes = code->notes;
+  if (!notes || !lfb_bytecode_maker(&bytes, code->bytes, code->len, notes)) {
+    lf_buf_fini(&bytes);
+    return false;
+  }
+  int status = luaL_loadbufferx(L, (const char *)bytes.data, bytes.len,
+                                code->label, "b");
+  lf_buf_fini(&bytes);
+  if (status != LUA_OK)
+    lua_error(L);
+  if (S->makers >= MAKERS) {
+    lua_insert(L, -2);
+    renew_makers(L, S);
+    lua_insert(L, -2);
+  }
+  S->makers++;
   lua_pushvalue(L, -1);
   lua_rawseti(L, -3, (lua_Integer)code->id);
+  return true;
+}
+
+/* Code that comes once is loaded; code that comes again gets a maker, as a call
+ * in Lua costs much less than loading. */
+static bool push_maker(lua_State *L, lfb_state *S, const lf_code *code) {
+  uint64_t *loaded = &S->loaded[code->id % LFB_LOADED];
+  lfb_push_ref(L, LFB_REF_MAKERS);
+  if (lua_rawgeti(L, -1, (lua_Integer)code->id) == LUA_TFUNCTION)
+    return true;
+  lua_pop(L, 1);
+  if (*loaded == code->id && push_new_maker(L, S, code))
+    return true;
+  *loaded = code->id;
+  lua_pop(L, 1);
+  return false;
+}
+
+void lfb_push_closure(lua_State *L, lfb_state *S, const lf_code *code,
+                      bool globals) {
+  if (!push_maker(L, S, code)) {
+    push_loaded(L, code, globals);
+    return;
+  }
   lua_remove(L, -2);
+  int n = globals ? (int)((const lfb_notes *)code->notes)->upvalues : 0;
+  luaL_checkstack(L, n, "upvalues");
+  for (int i = 0; i < n; i++)
+    lua_pushglobaltable(L);
+  lua_call(L, n, 1);
 }

@@ -8,24 +8,25 @@
 #include "bytecode.h"
 #include "state.h"
 
-/* The code of the Lua function at 'idx', borrowed from the state's cache until
- * the next call. Raises when out of memory. */
+/* All of these raise when out of memory. What they return is a reference for
+ * the caller, who puts it into a buffer (or the like) before anything else can
+ * raise or collect garbage. */
+
+/* The code of the Lua function at 'idx'. */
 lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx);
 
 /* What has the label of the function at 'idx', which travels by this name, and
- * no code. A reference for the caller. Raises when out of memory. */
+ * no code. */
 lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
                            const char *name, size_t len);
 
-/* The first one if it is in the cache, else NULL. */
+/* The same if it is in the cache and modules have not changed since, else NULL;
+ * never raises. */
 lf_code *lfb_code_cached(lua_State *L, lfb_state *S, int idx);
 
-/* Pushes a new closure of the code; its upvalues are nil but for _ENV, if it is
- * the first. */
-void lfb_push_code(lua_State *L, const lf_code *code);
-
-/* Pushes the interpreter's one closure of a code that has no upvalues but
- * _ENV. */
-void lfb_push_shared(lua_State *L, lfb_state *S, lf_code *code);
+/* Pushes a new closure of the code; 'globals': its upvalues have the globals as
+ * their value, else none that matters. */
+void lfb_push_closure(lua_State *L, lfb_state *S, const lf_code *code,
+                      bool globals);
 
 #endif

@@ -24,6 +24,14 @@ enum {
   LFB_OP_SETUPVAL = 10,
   LFB_OP_GETTABUP = 11,
   LFB_OP_SETTABUP = 15,
+  LFB_OP_RETURN = 70,
+  LFB_OP_CLOSURE = 79,
 };
+
+/* Writing one: the first function in it into register 'a'; that register
+ * returned alone, after closing the upvalues. */
+#define LFB_MAKE_CLOSURE(a) (LFB_OP_CLOSURE | (uint32_t)(a) << 7)
+#define LFB_MAKE_RETURN(a)                                                     \
+  (LFB_OP_RETURN | (uint32_t)(a) << 7 | 1u << 15 | 2u << 16)
 
 #endif

@@ -75,8 +75,8 @@ static int push_value(lua_State *L, lfb_state *S, const lf_dict_value *v) {
   memcpy(&i, &v->bits, sizeof i);
   memcpy(&n, &v->bits, sizeof n);
   if (v->kind == LF_D_PACKED) {
-    const unsigned char *at = v->values->data;
-    return lfb_unpack(L, S, &at, NULL);
+    size_t at = 0;
+    return lfb_unpack(L, S, v->values, &at, NULL);
   }
   if (v->kind == LF_D_INTEGER)
     lua_pushinteger(L, i);
@@ -93,7 +93,7 @@ static int dict_get(lua_State *L) {
   lf_dict *d = check_dict(L);
   lua_settop(L, 2);
   lf_dict_value v = {.values = lfb_push_buf(L)};
-  int err = lf_dict_get(d, pack_key(L, S), &v, lfb_bytecode_globals);
+  int err = lf_dict_get(d, pack_key(L, S), &v, lfb_bytecode_notes);
   if (err == LF_ENOMEM)
     return luaL_error(L, "not enough memory");
   if (err)
@@ -154,16 +154,17 @@ static void free_copy(void *copy) {
 static int next_entry(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_box *box = lua_touserdata(L, lua_upvalueindex(2));
-  const unsigned char *key;
+  lf_buf key;
+  size_t at = 0;
   lf_dict_value v = {.values = lfb_push_buf(L)};
-  int err = lf_dict_copy_next(box->content, &key, &v, lfb_bytecode_globals);
+  int err = lf_dict_copy_next(box->content, &key, &v, lfb_bytecode_notes);
   if (err == LF_ENOMEM)
     return luaL_error(L, "not enough memory");
   if (err) {
     lua_pushnil(L);
     return 1;
   }
-  lfb_unpack(L, S, &key, NULL);
+  lfb_unpack(L, S, &key, &at, NULL);
   push_value(L, S, &v);
   return 2;
 }

@@ -59,16 +59,17 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
 
 /* Pushes the error value of a failed task. */
 void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
-  const unsigned char *at = task->data.data;
+  const lf_buf *data = &task->data;
+  size_t at = 0;
   if (task->error == LF_RAISED) {
-    lfb_unpack(L, S, &at, NULL);
+    lfb_unpack(L, S, data, &at, NULL);
     return;
   }
   if (task->error == LF_LOST) {
-    lfb_push_lost(L, at, task->data.len, lf_task_label(task));
+    lfb_push_lost(L, data->data, data->len, lf_task_label(task));
     return;
   }
-  lua_pushlstring(L, (const char *)at, task->data.len);
+  lua_pushlstring(L, (const char *)data->data, data->len);
   lfb_push_error(L, lfb_broken_kind(task->pool), "%s", lua_tostring(L, -1));
 }
 
@@ -85,8 +86,8 @@ static int result_k(lua_State *L, int status, lua_KContext deadline) {
     return lua_yieldk(L, 0, deadline, result_k);
   switch (lf_task_state(task)) {
   case LF_FINISHED: {
-    const unsigned char *at = task->data.data;
-    return lfb_unpack(L, S, &at, NULL);
+    size_t at = 0;
+    return lfb_unpack(L, S, &task->data, &at, NULL);
   }
   case LF_CANCELLED:
     return raise_cancelled(L);
@@ -207,8 +208,8 @@ static int push_summary(lua_State *L) {
     luaL_tolstring(L, -1, NULL);
     return 1;
   }
-  const unsigned char *at = task->data.data;
-  int n = lfb_unpack(L, S, &at, NULL);
+  size_t at = 0;
+  int n = lfb_unpack(L, S, &task->data, &at, NULL);
   if (n == 0)
     return 0;
   lua_pushfstring(L, n > 1 ? "%s, …" : "%s", luaL_typename(L, -n));

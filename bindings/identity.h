@@ -7,9 +7,7 @@
 #ifndef LFB_IDENTITY_H
 #define LFB_IDENTITY_H
 
-#include "state.h"
-
-enum { LFB_IDENTITY = 16 };
+#include "pack.h"
 
 /* Pushes the identity of the table at 'idx' if it is known as a class: a
  * table that is used as a metatable, or meant to be. */

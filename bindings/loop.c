@@ -131,7 +131,7 @@ static lf_code *label_of(lua_State *L, lfb_state *S, int fn) {
     const char *name = lua_tolstring(L, -1, &len);
     return lfb_code_of_named(L, S, fn, name, len);
   }
-  return lf_code_ref(code ? code : lfb_code_of(L, S, fn));
+  return code ? code : lfb_code_of(L, S, fn);
 }
 
 /* The job: the function at 'fn', what to do with its results, the range. */
@@ -449,7 +449,9 @@ bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
     *n = 1;
     return true;
   }
-  *n = lfb_unpack(L, lfb_self(L), &l->at, NULL);
+  size_t at = (size_t)(l->at - c->out.data);
+  *n = lfb_unpack(L, lfb_self(L), &c->out, &at, NULL);
+  l->at = c->out.data + at;
   if (kind == LFB_ITEM_RESULT)
     return true;
   push_trace(L, l);

@@ -258,8 +258,8 @@ static int task_body(lua_State *L) {
   lfb_run *r = lua_touserdata(L, 1);
   lf_buf *data = &r->task->data;
   lua_settop(L, 0);
-  const unsigned char *at = data->data;
-  int n = lfb_unpack(L, r->vm->S, &at, &r->globals);
+  size_t at = 0;
+  int n = lfb_unpack(L, r->vm->S, data, &at, &r->globals);
   lf_buf_reset(data);
   lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
   return task_done(L, LUA_OK, (lua_KContext)r);
@@ -497,7 +497,7 @@ static int open_body(lua_State *L) {
   lfb_output_note(L);
   lfb_output_open(L, S);
   lfb_standard_open(L, S);
-  lfb_names_open(L);
+  lfb_names_open(L, S);
   lfb_part_open(L);
   lfb_start_apply(L, S);
 #ifdef LF_DEBUG
@@ -510,9 +510,9 @@ static int open_body(lua_State *L) {
 static int initialize_body(lua_State *L) {
   struct lf_vm *vm = lua_touserdata(L, 1);
   const lfb_setup *setup = lf_pool_setup(lf_worker_pool(vm->worker));
-  const unsigned char *at = setup->initializer_at;
+  size_t at = setup->initializer_at;
   lua_settop(L, 0);
-  int n = lfb_unpack(L, vm->S, &at, NULL);
+  int n = lfb_unpack(L, vm->S, setup->initializer_in, &at, NULL);
   if (lua_type(L, 1) == LUA_TSTRING) {
     size_t len;
     const char *text = lua_tolstring(L, 1, &len);
@@ -630,5 +630,5 @@ const lf_vmops lfb_vmops = {
     .close = vm_close,
     .stuck = vm_stuck,
     .notice = vm_notice,
-    .annotate = lfb_bytecode_globals,
+    .annotate = lfb_bytecode_notes,
 };

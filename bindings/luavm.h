@@ -32,7 +32,7 @@ typedef struct lfb_run {
   lf_chunk *chunk;              /* NULL: a task of its own */
   lf_job *job;                  /* a reference */
   int setup;                    /* registry: the job's function and options */
-  const unsigned char *item;    /* the next packed one */
+  size_t item;                  /* the next packed one: where in its block */
   const struct lf_array *array; /* else its elements; borrowed */
   lua_Number first, step;       /* else a range of floats */
   uint64_t position;            /* of the next item */

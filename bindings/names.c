@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * See names.h. The map from objects to names is built from package.loaded. A
- * module's own functions and tables have names; deeper inside only C functions
- * do, which cannot travel otherwise. */
+ * See names.h. The map from objects to names is built from package.loaded: when
+ * require puts a module there, else when somebody asks for a name. A module's
+ * own functions and tables have names; deeper inside only C functions do, which
+ * cannot travel otherwise. Whether what has a name is still found under it is
+ * looked up each time. */
 #include "names.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "setup.h"
@@ -22,6 +25,12 @@ static const char *const standard[] = {
 
 enum { NSTANDARD = sizeof standard / sizeof standard[0] };
 
+void lfb_push_standard(lua_State *L, const char *name) {
+  lfb_push_ref(L, LFB_REF_STANDARD);
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+}
+
 bool lfb_is_standard(lua_State *L, const char *name) {
   lfb_push_ref(L, LFB_REF_STANDARD);
   lua_pushstring(L, name);
@@ -31,23 +40,69 @@ bool lfb_is_standard(lua_State *L, const char *name) {
   return same;
 }
 
-/* Has the object at the top a name? Stack: names table at 'names'. */
-static bool has_name(lua_State *L, int names) {
-  lua_pushvalue(L, -1);
-  bool has = lua_rawget(L, names) != LUA_TNIL;
-  lua_pop(L, 1);
-  return has;
+/* Pushes package.loaded; whatever the script has made of 'package'. */
+static void push_loaded(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
 }
 
-/* Gives the object at the top the name (its first 'len' bytes) unless it has
- * one; stack: names table at 'names'. True if it had none. */
+/* Is the object at the top what the name leads to now? */
+static bool is_found(lua_State *L, const char *name, size_t len) {
+  const char *end = name + len;
+  int object = lua_gettop(L);
+  luaL_checkstack(L, 5, "names");
+  push_loaded(L);
+  while (name < end && lua_istable(L, -1)) {
+    lua_pushstring(L, name);
+    lua_rawget(L, -2);
+    lua_replace(L, -2);
+    name += strlen(name) + 1;
+  }
+  bool found = name >= end && lua_rawequal(L, -1, object);
+  lua_settop(L, object);
+  return found;
+}
+
+/* Is the object at the top one of the standard libraries', before a script or
+ * lfut has changed them? */
+static bool is_original(lua_State *L) {
+  lfb_push_ref(L, LFB_REF_ORIGINALS);
+  lua_pushvalue(L, -2);
+  bool is = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  return is;
+}
+
+/* Is 'name' better for the object at the top than 'old'? A module's own name is
+ * the best; a name in a submodule is better than one in its parent, which has
+ * it only once the other is loaded. */
+static bool is_better(lua_State *L, const char *name, size_t len,
+                      const char *old, size_t old_len) {
+  size_t module = strlen(old);
+  if (is_original(L))
+    return false;
+  if (!is_found(L, old, old_len))
+    return true;
+  if (strlen(name) == len || module == old_len)
+    return strlen(name) == len && module < old_len;
+  return strncmp(name, old, module) == 0 && name[module] == '.';
+}
+
+/* Gives the object at the top the name, unless it has a better one; stack:
+ * names table at 'names'. True if it had none. */
 static bool give_name(lua_State *L, int names, const char *name, size_t len) {
-  if (has_name(L, names))
+  size_t old_len;
+  lua_pushvalue(L, -1);
+  lua_rawget(L, names);
+  const char *old = lua_tolstring(L, -1, &old_len);
+  lua_insert(L, -2);
+  bool better = !old || is_better(L, name, len, old, old_len);
+  lua_remove(L, -2);
+  if (!better)
     return false;
   lua_pushvalue(L, -1);
   lua_pushlstring(L, name, len);
   lua_rawset(L, names);
-  return true;
+  return !old;
 }
 
 /* The list of modules itself leads everywhere. */
@@ -67,12 +122,11 @@ static bool can_have_name(lua_State *L, int depth) {
 
 /* Names what is in the table at the top, whose own name is at 'path'. */
 static void name_fields(lua_State *L, int names, int path, int depth) {
-  luaL_checkstack(L, 8, "too many nested modules");
+  luaL_checkstack(L, 12, "too many nested modules");
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING)
+    bool deeper = lua_istable(L, -1) && depth < DEPTH;
+    if (lua_type(L, -2) != LUA_TSTRING || !(can_have_name(L, depth) || deeper))
       continue;
-    if (depth == 1 && (!can_have_name(L, depth) || has_name(L, names)))
-      continue; /* before a name is made: most have one already */
     lua_pushvalue(L, path);
     lua_pushlstring(L, "\0", 1);
     lua_pushvalue(L, -4);
@@ -81,61 +135,140 @@ static void name_fields(lua_State *L, int names, int path, int depth) {
     const char *name = lua_tolstring(L, -1, &len);
     lua_insert(L, -2); /* ... key, path, value */
     bool fresh = can_have_name(L, depth) && give_name(L, names, name, len);
-    if (lua_istable(L, -1) && depth < DEPTH && (fresh || depth > 1) &&
-        !is_module_list(L))
+    if (deeper && (fresh || depth > 1) && !is_module_list(L))
       name_fields(L, names, lua_gettop(L) - 1, depth + 1);
     lua_remove(L, -2);
   }
 }
 
-/* Names the module at the top. */
+/* Names the module at the top, which is popped. */
 static void name_module(lua_State *L, int names, const char *name) {
-  if (strcmp(name, "_G") == 0) {
-    give_name(L, names, name, 2);
-    lfb_push_ref(L, LFB_REF_STANDARD);
-  } else if (lua_istable(L, -1) || lua_isfunction(L, -1)) {
+  if (lua_istable(L, -1) || lua_isfunction(L, -1)) {
     give_name(L, names, name, strlen(name));
-    lua_pushvalue(L, -1);
-  } else {
+    lua_pushstring(L, name);
+    lua_insert(L, -2);
+    if (lua_istable(L, -1))
+      name_fields(L, names, lua_gettop(L) - 1, 1);
+    lua_remove(L, -2);
+  }
+  lua_pop(L, 1);
+}
+
+void lfb_names_keep(lua_State *L, const char *name, size_t len) {
+  lfb_push_ref(L, LFB_REF_NAMES);
+  lua_pushvalue(L, -2);
+  lua_pushlstring(L, name, len);
+  lua_rawset(L, -3);
+  lfb_push_ref(L, LFB_REF_ORIGINALS);
+  lua_pushvalue(L, -3);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 2);
+}
+
+/* Notes that the module is known as what it is now; stack: the module. */
+static void keep_module(lua_State *L, const char *name) {
+  lfb_push_ref(L, LFB_REF_MODULES);
+  lua_pushstring(L, name);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Names what the standard global 'name' is, which is popped. */
+static void name_global(lua_State *L, int names, const char *name) {
+  if (lua_istable(L, -1) && strcmp(name, "_G") != 0) {
+    keep_module(L, name);
+    name_module(L, names, name);
     return;
   }
-  lua_pushstring(L, name);
-  lua_insert(L, -2);
-  if (lua_istable(L, -1))
-    name_fields(L, names, lua_gettop(L) - 1, 1);
-  lua_pop(L, 2);
+  if (lua_istable(L, -1)) {
+    keep_module(L, name);
+    give_name(L, names, name, strlen(name));
+  } else if (lua_iscfunction(L, -1)) {
+    char path[64];
+    size_t len = (size_t)snprintf(path, sizeof path, "_G.%s", name);
+    path[2] = '\0';
+    give_name(L, names, path, len);
+  }
+  lua_pop(L, 1);
 }
 
-/* The standard libraries, as they are before a script can change them: what a
- * script puts there later is its own and travels by value. */
+/* The standard libraries: what is in them now keeps its names, whatever a
+ * script does to them, and what a script puts there is its own. */
 static void name_standard(lua_State *L) {
-  lfb_push_ref(L, LFB_REF_NAMES);
+  lua_newtable(L);
   int names = lua_gettop(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (int i = 0; i < NSTANDARD; i++) { /* _G before package.loaded._G */
-    if (lua_getfield(L, -1, standard[i]) == LUA_TTABLE)
-      name_module(L, names, standard[i]);
+  for (int i = 0; i < NSTANDARD; i++) {
+    lfb_push_standard(L, standard[i]);
+    name_global(L, names, standard[i]);
+  }
+  lfb_push_ref(L, LFB_REF_NAMES);
+  lfb_push_ref(L, LFB_REF_ORIGINALS);
+  lfb_push_ref(L, LFB_REF_BY_NAME);
+  for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, names + 1); /* object -> name */
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, names + 2); /* object -> true */
+    lua_pushvalue(L, -1);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, names + 3); /* name -> object */
+  }
+  lua_settop(L, names - 1);
+}
+
+/* The module at the top has come, or is another than before. */
+static void note_module(lua_State *L, lfb_state *S, const char *name) {
+  lfb_push_ref(L, LFB_REF_NAMES);
+  lua_pushvalue(L, -2);
+  name_module(L, lua_gettop(L) - 1, name);
+  lua_pop(L, 1);
+  keep_module(L, name);
+  S->names++;
+  S->news = true;
+}
+
+/* Is the function that has called this one require? Then a module is complete.
+ */
+static bool is_from_require(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "f", &ar))
+    return false;
+  lfb_push_standard(L, "require");
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
+/* __newindex of package.loaded: what is in a module when it has been loaded is
+ * the module's own. What a script puts there later is not, so it has to be
+ * looked at now. */
+static int module_loaded(lua_State *L) {
+  lfb_state *S = lua_touserdata(L, lua_upvalueindex(1));
+  lua_settop(L, 3);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  lua_rawset(L, 1);
+  if (S->home && lua_type(L, 2) == LUA_TSTRING && is_from_require(L))
+    note_module(L, S, lua_tostring(L, 2));
+  return 0;
+}
+
+static void watch_modules(lua_State *L, lfb_state *S) {
+  push_loaded(L);
+  if (!lua_getmetatable(L, -1)) {
+    lua_createtable(L, 0, 1);
+    lua_pushlightuserdata(L, S);
+    lua_pushcclosure(L, module_loaded, 1);
+    lua_setfield(L, -2, "__newindex");
+    lua_setmetatable(L, -2);
+  } else {
     lua_pop(L, 1);
   }
-  lua_pop(L, 2);
-}
-
-static bool is_standard_name(const char *name) {
-  for (int i = 0; i < NSTANDARD; i++)
-    if (strcmp(standard[i], name) == 0)
-      return true;
-  return false;
-}
-
-static void name_others(lua_State *L) {
-  lfb_push_ref(L, LFB_REF_NAMES);
-  int names = lua_gettop(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-    if (lua_type(L, -2) == LUA_TSTRING &&
-        !is_standard_name(lua_tostring(L, -2)))
-      name_module(L, names, lua_tostring(L, -2));
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 /* Protected: opens the library with a new table in the place of the globals;
@@ -176,7 +309,7 @@ static void push_fresh(lua_State *L, lua_CFunction open) {
  * put there: a library as it was loaded, or a function of the base library, for
  * which the table at 'base' is filled if need be. */
 static void push_original(lua_State *L, const char *name, int base) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  push_loaded(L);
   lua_pushstring(L, name);
   lua_rawget(L, -2);
   lua_replace(L, -2);
@@ -197,7 +330,7 @@ static void push_original(lua_State *L, const char *name, int base) {
   lua_getfield(L, base, name);
 }
 
-void lfb_names_open(lua_State *L) {
+void lfb_names_open(lua_State *L, lfb_state *S) {
   lfb_push_ref(L, LFB_REF_STANDARD);
   lua_pushnil(L);
   int base = lua_gettop(L);
@@ -206,7 +339,8 @@ void lfb_names_open(lua_State *L) {
     lua_setfield(L, base - 1, standard[i]);
   }
   lua_pop(L, 2);
-  name_standard(L);
+  watch_modules(L, S);
+  lfb_names_renew(L, S);
 }
 
 void lfb_push_libraries(lua_State *L) {
@@ -228,28 +362,43 @@ void lfb_push_libraries(lua_State *L) {
 }
 
 void lfb_names_refresh(lua_State *L, lfb_state *S) {
-  size_t now = 1;
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-    now = now * 31 + (size_t)lua_topointer(L, -1);
-  lua_pop(L, 1);
-  if (now == S->modules)
-    return;
-  name_others(L);
-  S->modules = now;
-  if (!S->vm)
-    lfb_start_note(L, S); /* it may be in a place that is new, too */
+  luaL_checkstack(L, 20, "modules");
+  int top = lua_gettop(L);
+  push_loaded(L);
+  lfb_push_ref(L, LFB_REF_MODULES);
+  for (lua_pushnil(L); lua_next(L, top + 1); lua_settop(L, top + 3)) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      continue;
+    lua_pushvalue(L, -2);
+    lua_rawget(L, top + 2);
+    bool known = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (!known)
+      note_module(L, S, lua_tostring(L, -2));
+  }
+  lua_settop(L, top);
+  bool news = S->news;
+  S->news = false;
+  if (news && !S->vm)
+    lfb_start_note(L, S); /* they may be in a place that is new, too */
 }
 
 bool lfb_push_name(lua_State *L, int idx) {
+  size_t len;
   idx = lua_absindex(L, idx);
   lfb_push_ref(L, LFB_REF_NAMES);
   lua_pushvalue(L, idx);
-  if (lua_rawget(L, -2) == LUA_TSTRING) {
-    lua_remove(L, -2);
-    return true;
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+  const char *name = lua_tolstring(L, -1, &len);
+  if (name) {
+    lua_pushvalue(L, idx);
+    bool valid = is_original(L) || is_found(L, name, len);
+    lua_pop(L, 1);
+    if (valid)
+      return true;
   }
-  lua_pop(L, 2);
+  lua_pop(L, 1);
   return false;
 }
 
@@ -264,22 +413,17 @@ static void follow(lua_State *L, const char *key, const char *module) {
 }
 
 static bool is_loaded(lua_State *L, const char *name) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  bool loaded = lua_getfield(L, -1, name) != LUA_TNIL;
+  push_loaded(L);
+  lua_pushstring(L, name);
+  bool loaded = lua_rawget(L, -2) != LUA_TNIL;
   lua_pop(L, 2);
   return loaded;
 }
 
-void lfb_push_standard(lua_State *L, const char *name) {
-  lfb_push_ref(L, LFB_REF_STANDARD);
-  lua_getfield(L, -1, name);
-  lua_remove(L, -2);
-}
-
 void lfb_names_renew(lua_State *L, lfb_state *S) {
-  lua_newtable(L);
-  lfb_set_ref(L, LFB_REF_NAMED);
-  S->modules = 0;
+  lfb_new_ref(L, LFB_REF_NAMED, "v");
+  name_standard(L);
+  S->names++;
 }
 
 /* Pushes the module; '*key' is where the keys that lead on from there begin. */
@@ -305,19 +449,34 @@ static void resolve(lua_State *L, lfb_state *S, const char *name, size_t len) {
     follow(L, key, name);
 }
 
-void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len) {
+/* Pushes what has the name, if that is known and still so. */
+static bool push_known(lua_State *L, const char *name, size_t len) {
+  lfb_push_ref(L, LFB_REF_BY_NAME);
+  lua_pushlstring(L, name, len);
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+  if (!lua_isnil(L, -1))
+    return true;
+  lua_pop(L, 1);
   lfb_push_ref(L, LFB_REF_NAMED);
   lua_pushlstring(L, name, len);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, -3) != LUA_TNIL) {
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-    return;
-  }
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+  if (!lua_isnil(L, -1) && is_found(L, name, len))
+    return true;
   lua_pop(L, 1);
+  return false;
+}
+
+void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len) {
+  if (push_known(L, name, len))
+    return;
+  lua_pushlstring(L, name, len); /* ends with a zero, unlike what is packed */
   resolve(L, S, lua_tostring(L, -1), len);
-  lua_pushvalue(L, -1);
-  lua_insert(L, -3); /* named, object, name, object */
-  lua_rawset(L, -4);
+  lfb_push_ref(L, LFB_REF_NAMED);
+  lua_pushvalue(L, -3);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
   lua_remove(L, -2);
 }

@@ -9,18 +9,24 @@
 #include "state.h"
 
 /* Notes what the standard globals are, in an interpreter whose libraries are
- * open. */
-void lfb_names_open(lua_State *L);
+ * open, and which modules come from now on. */
+void lfb_names_open(lua_State *L, lfb_state *S);
 
 /* Then, and when library functions have just been replaced: names mean those
  * that there are now. */
 void lfb_names_renew(lua_State *L, lfb_state *S);
 
+/* The function at the top, in whose place lfut has put another, has the name
+ * for good. */
+void lfb_names_keep(lua_State *L, const char *name, size_t len);
+
 /* Looks whether modules have come since the last time; once before a series of
  * lfb_push_name. */
 void lfb_names_refresh(lua_State *L, lfb_state *S);
 
-/* If the object at 'idx' has a name, pushes it and returns true. */
+/* If the object at 'idx' has a name, pushes it and returns true: a module is
+ * package.loaded[name]; a table or function was in one when that was loaded,
+ * and still is; of the standard libraries, it was there in the beginning. */
 bool lfb_push_name(lua_State *L, int idx);
 
 /* Pushes the object with that name, requiring its module; raises if there is

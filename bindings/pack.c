@@ -6,15 +6,15 @@
 
 #include "closure.h"
 #include "convert.h"
+#include "identity.h"
 #include "loan.h"
+#include "luavm.h"
 #include "names.h"
 #include "native.h"
 #include "output.h"
 #include "packer.h"
 #include "setup.h"
 #include "shared.h"
-
-enum { NESTING = 150 }; /* streams within streams */
 
 const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false, NULL};
 const lfb_label lfb_results = {"result", 1, "back", 0, true, NULL};
@@ -58,7 +58,7 @@ static void pack_bytes(packer *P, const char *s, size_t len) {
 static void pack_string(packer *P, int idx) {
   size_t len;
   const char *s = lua_tolstring(P->L, idx, &len);
-  if (len >= LFB_LOAN_MIN && !P->label->home && !P->wire) {
+  if (len >= LFB_LOAN_MIN && !P->label->home && !P->wire && !P->describing) {
     lfb_loan *loan = lfb_lend(P->L, P->S, idx);
     put_ref(P, LF_NOWHERE, loan, lfb_loan_drop);
     put(P, LFB_T_LOAN, &loan, sizeof(void *));
@@ -67,36 +67,72 @@ static void pack_string(packer *P, int idx) {
   }
 }
 
-bool lfb_pack_named(packer *P) {
+static bool push_name(packer *P) {
   if (!P->fresh_names) {
     lfb_names_refresh(P->L, P->S);
     P->fresh_names = true;
   }
-  if (!lfb_push_name(P->L, -1))
+  return lfb_push_name(P->L, -1);
+}
+
+bool lfb_has_name(packer *P) {
+  bool has = push_name(P);
+  lua_pop(P->L, has);
+  return has;
+}
+
+bool lfb_pack_named(packer *P) {
+  lua_State *L = P->L;
+  if (!push_name(P))
     return false;
   size_t len;
-  const char *name = lua_tolstring(P->L, -1, &len);
+  const char *name = lua_tolstring(L, -1, &len);
   uint32_t n = (uint32_t)len;
   put(P, LFB_T_NAMED, &n, sizeof n);
   memcpy(room(P, len), name, len);
-  if (P->code && P->current == LFB_ROOT && lua_isfunction(P->L, -2))
-    *P->code = lfb_code_of_named(P->L, P->S, -2, name, len);
-  lua_pop(P->L, 1);
+  feed(P, lf_hash(name, len));
+  if (P->code && !*P->code && P->current == LFB_ROOT && lua_isfunction(L, -2))
+    *P->code = lfb_code_of_named(L, P->S, -2, name, len);
+  lua_pop(L, 1);
   return true;
+}
+
+static void put_class(packer *P, const lfb_classrec *c) {
+  uint64_t half[2];
+  memcpy(half, c->identity, sizeof half);
+  put(P, LFB_T_CLASS, c->identity, LFB_IDENTITY);
+  feed(P, half[0]);
+  feed(P, half[1]);
+  P->rest = true;
+}
+
+static void put_object(packer *P, uint32_t n) {
+  lfb_objrec *o = (lfb_objrec *)P->objs.data + n;
+  put(P, LFB_T_OBJECT, &n, sizeof n);
+  P->rest = true;
+  if (o->lone)
+    P->out->data[o->hint] = LFB_T_BARE;
+  o->lone = false;
+  if (n < P->first)
+    lfb_packer_share(P, n);
+  feed(P, n - P->first);
 }
 
 bool lfb_pack_seen(packer *P) {
   lfb_memo *e = lfb_packer_find(P, lua_topointer(P->L, -1));
   if (!e)
     return false;
-  put(P, LFB_T_OBJECT, &e->value, sizeof e->value);
+  if (e->value >= LFB_CLASS_BASE)
+    put_class(P, (lfb_classrec *)P->classes.data + (e->value - LFB_CLASS_BASE));
+  else
+    put_object(P, e->value);
   return true;
 }
 
 void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
   lua_State *L = P->L;
-  if (P->nesting >= NESTING)
-    luaL_error(L, "too many objects within objects to send");
+  if (lf_stack_left() < LFB_STACK)
+    luaL_error(L, "C stack overflow (too many objects within objects to send)");
   luaL_checkstack(L, 40, "too many objects within objects to send");
   size_t at = P->out->len;
   room(P, sizeof(uint64_t));
@@ -104,8 +140,6 @@ void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
   inner.wire = P->wire;
   inner.outer = P;
   inner.subject = subject;
-  inner.self = lua_istable(L, subject) ? lua_topointer(L, subject) : NULL;
-  inner.nesting = P->nesting + 1;
   inner.current = LFB_ROOT;
   inner.fresh_names = P->fresh_names;
   int top = lua_gettop(L);
@@ -119,28 +153,14 @@ void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
 
 static void pack_table(packer *P) {
   lua_State *L = P->L;
-  if (lfb_pack_seen(P))
+  if (lfb_pack_seen(P) || lfb_pack_named(P) || lfb_pack_class(P))
     return;
-  if (lua_topointer(L, -1) == P->self) {
-    lfb_packer_object(P, true);
-    put_tag(P, LFB_T_SELF);
-    return;
-  }
-  if (lfb_pack_named(P))
-    return;
-  if (P->capturing && lfb_looks_like_class(L)) {
-    lfb_identity_make(L, P->S, -1, true);
-    lfb_pack_class(P);
-  } else if (lfb_identity_class(L, -1)) {
-    lfb_pack_class(P);
-  } else {
-    uint32_t n = lfb_packer_object(P, true);
-    uint32_t sizes[2] = {0, 0}; /* known when it has been walked through */
-    ((lfb_objrec *)P->objs.data)[n].hint = P->out->len + 1;
-    put(P, LFB_T_TABLE, sizes, sizeof sizes);
-    if (P->capturing)
-      lfb_pack_identity(P, lua_gettop(L), n, false);
-  }
+  uint32_t n = lfb_packer_object(P, true);
+  uint32_t sizes[2] = {0, 0}; /* known when it has been walked through */
+  ((lfb_objrec *)P->objs.data)[n].hint = P->out->len + 1;
+  put(P, LFB_T_TABLE, sizes, sizeof sizes);
+  if (P->capturing)
+    lfb_pack_identity(P, lua_gettop(L), n);
 }
 
 /* A run of floats: 'n' at the end of the output have their tag each; how many
@@ -207,16 +227,14 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
     lua_pop(L, 1);
   }
   put_tag(P, LFB_T_END);
-  size_t hint = ((lfb_objrec *)P->objs.data)[n].hint;
-  if (hint) {
-    memcpy(P->out->data + hint, &items, sizeof items);
-    memcpy(P->out->data + hint + sizeof items, &pairs, sizeof pairs);
-  }
-  if (hint && meta)
-    lfb_pack_identity(P, table, n, true);
+  unsigned char *hint = P->out->data + ((lfb_objrec *)P->objs.data)[n].hint;
+  memcpy(hint, &items, sizeof items);
+  memcpy(hint + sizeof items, &pairs, sizeof pairs);
+  if (meta)
+    lfb_pack_identity(P, table, n);
   if (lua_getmetatable(L, table)) {
+    lfb_pack_metatable(P, n);
     lua_pop(L, 1);
-    lfb_packer_add(P, &P->metas, LFB_METAS, &n, sizeof n);
   }
 }
 
@@ -263,17 +281,17 @@ static bool pack_handle(packer *P) {
   return false;
 }
 
-/* Below the slots: the packed form, then __lfut_unpack. */
+/* The packed form at the top but one, __lfut_unpack above it. */
 static void fill_userdata(packer *P) {
   lua_State *L = P->L;
-  int first = lua_gettop(L) - 1;
+  int first = P->values = lua_gettop(L) - 1;
   *room(P, 1) = 2;
   for (int i = 0; i < 2; i++) {
     lua_pushvalue(L, first + i);
     lfb_pack_value(P);
     lua_pop(L, 1);
   }
-  lfb_pack_bodies(P);
+  lfb_pack_rest(P);
 }
 
 /* By its metatable's __lfut_pack and __lfut_unpack. */
@@ -287,6 +305,12 @@ static bool pack_by_metamethod(packer *P) {
   }
   lua_pop(L, 2);
   lfb_packer_open(P); /* below the userdata, which is at the top */
+  lua_getmetatable(L, -1);
+  if (!lfb_has_name(P)) { /* it is a class, and may be an upvalue of these */
+    lfb_identity_make(L, P->S, -1, true);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
   luaL_getmetafield(L, -1, "__lfut_pack");
   lua_pushvalue(L, -2);
   lua_call(L, 1, 1);
@@ -326,6 +350,7 @@ static bool pack_native(packer *P) {
 
 static void pack_userdata(packer *P) {
   lua_State *L = P->L;
+  P->whole = false;
   if (pack_native(P) || lfb_pack_seen(P))
     return;
   luaL_checkstack(L, 10, "too many values to send");
@@ -358,6 +383,14 @@ LF_INLINE bool pack_plain(packer *P, int idx) {
   }
 }
 
+bool lfb_pack_plain(packer *P) {
+  size_t at = P->out->len;
+  if (!pack_plain(P, -1))
+    return false;
+  feed(P, lf_hash(P->out->data + at, P->out->len - at));
+  return true;
+}
+
 void lfb_pack_value(packer *P) {
   lua_State *L = P->L;
   switch (lua_type(L, -1)) {
@@ -382,6 +415,7 @@ void lfb_pack_value(packer *P) {
 
 /* --- What follows the values --- */
 
+/* The table or closure with the number. */
 static void pack_body(packer *P, uint32_t n) {
   lua_State *L = P->L;
   lua_rawgeti(L, P->base + LFB_ANCHOR, (lua_Integer)n + 1);
@@ -393,44 +427,29 @@ static void pack_body(packer *P, uint32_t n) {
   lua_pop(L, 1);
 }
 
-static void pack_all_bodies(packer *P) {
+void lfb_pack_bodies(packer *P) {
   for (; P->drained < P->objs.n; P->drained++)
     if (((lfb_objrec *)P->objs.data)[P->drained].body)
       pack_body(P, P->drained);
+    else
+      put_tag(P, LFB_T_NONE);
 }
 
-/* The tables' metatables from the i-th on. */
-static void pack_metatables(packer *P, size_t i, size_t end) {
-  lua_State *L = P->L;
-  put_u32(P, (uint32_t)(end - i));
-  for (; i < end; i++) {
-    uint32_t n = ((uint32_t *)P->metas.data)[i];
-    lua_rawgeti(L, P->base + LFB_ANCHOR, (lua_Integer)n + 1);
-    lua_getmetatable(L, -1);
-    lfb_pack_metatable(P, n);
-    lua_pop(L, 2);
-  }
-}
-
-void lfb_pack_bodies(packer *P) {
-  if (P->objs.n == 0)
+void lfb_pack_rest(packer *P) {
+  if (!P->rest)
     return;
-  size_t done = 0, end = 1;
-  while (done < end) {
-    pack_all_bodies(P);
-    end = P->metas.n;
-    pack_metatables(P, done, end);
-    if (done == end)
+  lfb_pack_bodies(P);
+  for (;;) {
+    if (P->described < P->classes.n)
+      lfb_pack_segment(P);
+    else if (P->globals.n > 0)
+      lfb_pack_globals(P);
+    else
       break;
-    done = end++;
   }
-  uint32_t n = (uint32_t)P->ids.n;
-  put_u32(P, n);
-  for (size_t i = 0; i < n; i++) {
-    lfb_idrec *rec = (lfb_idrec *)P->ids.data + i;
-    put_u32(P, rec->object);
-    memcpy(room(P, LFB_IDENTITY), rec->identity, LFB_IDENTITY);
-  }
+  put_tag(P, LFB_T_END);
+  lfb_pack_metatables(P);
+  lfb_pack_identities(P);
 }
 
 LF_INLINE void put_count(packer *P, int count) {
@@ -443,6 +462,7 @@ LF_INLINE void put_count(packer *P, int count) {
 void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code) {
   packer P = {.L = L, .S = S, .out = out, .label = label, .code = code};
+  P.values = first;
   P.wire = label->wire ? label->wire : label->home ? S->wire : NULL;
   int top = lua_gettop(L);
   put_count(&P, count);
@@ -455,6 +475,6 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
     lfb_pack_value(&P);
     lua_pop(L, 1);
   }
-  lfb_pack_bodies(&P);
+  lfb_pack_rest(&P);
   lua_settop(L, top);
 }

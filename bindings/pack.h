@@ -2,13 +2,25 @@
  *
  * Lua values as bytes (pack.c) and back (unpack.c).
  *
- * A stream is a count, that many values, then the bodies of the objects that
- * they name, in the order of the objects' numbers. An object (table, closure)
- * is a number wherever it occurs; only its first occurrence also says what it
- * is. So nothing is nested: cycles, sharing and depth need no care. Metatables
- * come last, when the tables have all their fields. What stands on its own (a
- * userdata's packed form; a class, unless its functions may share upvalues with
- * others) is a stream within the stream, with its length in front. */
+ * A stream is a count, that many values, and, if these are not plain, what
+ * follows them. An object (table, closure) is a number wherever it occurs; only
+ * its first occurrence also says what it is. What is in it, its body, comes
+ * later, in the order of the numbers. So nothing is nested: cycles, sharing and
+ * depth need no care. Behind the values come
+ *
+ *   - the bodies of the objects so far, and of those that occur in them;
+ *   - segments: each describes one class, or has captured globals, and the
+ *     bodies of the objects that occur in it for the first time;
+ *   - which tables have which metatables, set when all have their fields;
+ *   - which tables are to be recognised when they come home.
+ *
+ * A class is a table that is used as a metatable. It has an identity
+ * (identity.h) wherever it occurs, and is described once in a stream, with a
+ * version: a hash of all that is said there, if it shares nothing with the rest
+ * of the stream and has nothing in it that a task could change but itself. Who
+ * has the same version may then skip the description.
+ *
+ * A userdata's packed form is a stream within the stream. */
 #ifndef LFB_PACK_H
 #define LFB_PACK_H
 
@@ -26,28 +38,44 @@ typedef enum {
   LFB_T_NAMED,   /* uint32 length, name (names.h) */
   LFB_T_STDIO,   /* uint8: 0 stdin, 1 stdout, 2 stderr */
   LFB_T_LOAN,    /* pointer to a loan: a long string (loan.h) */
-  LFB_T_SHARED,  /* pointer to code: a closure without upvalues */
   LFB_T_LIBRARY, /* pointer to code */
   LFB_T_NATIVE,  /* the same; uint32: a C function of that library */
   LFB_T_POINTER, /* lfb_pointer */
+  LFB_T_LONE,    /* as LFB_T_BARE; no other place in the stream has it */
   LFB_T_OBJECT,  /* uint32: one that occurred before */
-  /* First occurrences; the object's number is the next one. */
-  LFB_T_TABLE,      /* has a body */
-  LFB_T_CLOSURE,    /* pointer to code; has a body */
-  LFB_T_PICTURE,    /* uint32: a table that a forked worker has (picture.h) */
-  LFB_T_CLASS,      /* identity, uint64 hash, uint64 length, stream */
-  LFB_T_OPEN_CLASS, /* identity; has a body */
-  LFB_T_SELF,       /* the table that this stream describes; has a body */
-  LFB_T_HANDLE,     /* uint8 class, pointer */
-  LFB_T_USERDATA,   /* uint64 length, stream: __lfut_unpack, packed form */
-  /* In a table's body: values of 1, 2, 3, ..., then pairs. */
+  LFB_T_CLASS,   /* identity */
+  /* First occurrences, as is LFB_T_LONE; the object's number is the next one.
+   */
+  LFB_T_TABLE,    /* uint32 uint32: sizes; has a body */
+  LFB_T_CLOSURE,  /* pointer to code; has a body */
+  LFB_T_BARE,     /* pointer to code: all upvalues are _ENV */
+  LFB_T_PICTURE,  /* uint32: a table that a forked worker has (picture.h) */
+  LFB_T_HANDLE,   /* uint8 class, pointer */
+  LFB_T_USERDATA, /* uint64 length, stream: packed form, __lfut_unpack */
+  /* Bodies. Of a table: values of 1, 2, 3, ..., then pairs. */
+  LFB_T_NONE,   /* that of an object without a body */
   LFB_T_FLOATS, /* uint32 count, doubles */
   LFB_T_PAIRS,  /* key, value; key, value; ...; LFB_T_END */
   LFB_T_END,
-  /* In a closure's body: an upvalue. */
+  /* Of a closure: its upvalues; LFB_T_END. */
   LFB_T_ENV,
   LFB_T_JOIN, /* uint32 closure, uint8 index: shared with that one's */
+  /* Segments; LFB_T_END behind the last. */
+  LFB_T_SEGMENT, /* of a class: lfb_segment; its metatable or nil; its body from
+                    LFB_T_PAIRS on; bodies */
+  LFB_T_ALIAS,   /* the same; identity; uint32: it is that object */
+  LFB_T_GLOBALS, /* name, value; ...; LFB_T_END; bodies */
 } lfb_tag;
+
+enum { LFB_IDENTITY = 16 }; /* identity.h */
+
+/* The description of a class. */
+typedef struct {
+  unsigned char identity[LFB_IDENTITY];
+  uint64_t version; /* 0: not to be skipped */
+  uint64_t len;     /* bytes of what follows */
+  uint32_t objects; /* that occur in it for the first time */
+} lfb_segment;
 
 /* lfut's objects that travel as handles: userdata whose first word is a
  * pointer to something counted. */
@@ -84,11 +112,13 @@ extern const lfb_label lfb_arguments, lfb_results, lfb_error_value;
 void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code);
 
-/* Pushes the values of the stream at '*at', which is moved behind it; returns
- * how many. With 'globals' (may be NULL) set, the captured globals are set and
- * *globals becomes a registry reference to a table of them by name, unless
- * there are none (LUA_NOREF). */
-int lfb_unpack(lua_State *L, lfb_state *S, const unsigned char **at,
+/* Pushes the values of the stream at '*at', an offset in the buffer that is
+ * moved behind it; returns how many. What other processes have written is not
+ * trusted: raises TransferError if it is nonsense. With 'globals' (may be NULL)
+ * set, the captured globals are set and *globals becomes a registry reference
+ * to a table of them by name, unless there are none (LUA_NOREF). The buffer is
+ * not to change meanwhile. */
+int lfb_unpack(lua_State *L, lfb_state *S, const lf_buf *buf, size_t *at,
                int *globals);
 
 #endif

@@ -9,6 +9,11 @@
 #include "packer.h"
 #include "setup.h"
 
+enum {
+  PIECES = 20, /* of a long path, at either end */
+  MOST = 1600, /* bytes of a path */
+};
+
 /* All of these push a string. */
 
 static void push_path(packer *P, uint32_t parent, int child);
@@ -23,15 +28,18 @@ static bool is_identifier(const char *s, size_t len) {
   return true;
 }
 
+/* The key at 'key' without calling metamethods. */
 static void push_key(lua_State *L, int key) {
   size_t len;
   if (lua_type(L, key) == LUA_TSTRING) {
     const char *s = lua_tolstring(L, key, &len);
     lua_pushfstring(L, is_identifier(s, len) ? ".%s" : "[\"%s\"]", s);
-  } else {
+  } else if (lua_type(L, key) == LUA_TNUMBER || lua_isboolean(L, key)) {
     luaL_tolstring(L, key, NULL);
     lua_pushfstring(L, "[%s]", lua_tostring(L, -1));
     lua_remove(L, -2);
+  } else {
+    lua_pushfstring(L, "[%s]", luaL_typename(L, key));
   }
 }
 
@@ -64,16 +72,17 @@ static void push_captured_name(packer *P, int function, int child) {
       return;
     }
   }
-  const lfb_globals *g = lfb_code_of(L, P->S, function)->notes;
-  name = g ? g->names : "";
-  for (size_t i = 0; g && i < g->count; i++, name = lfb_next_global(name)) {
-    bool found = lfb_push_captured(L, name) && lua_rawequal(L, -1, child);
-    if (found) {
-      lua_pop(L, 1);
-      break;
+  for (size_t i = 0; i < P->globals.n; i++) {
+    name = ((lfb_globalrec *)P->globals.data)[i].name;
+    bool found = lfb_push_captured(L, name);
+    bool same = found && lua_rawequal(L, -1, child);
+    lua_pop(L, found);
+    if (same) {
+      lua_pushfstring(L, "global '%s'", name);
+      return;
     }
   }
-  lua_pushfstring(L, "global '%s'", name);
+  lua_pushliteral(L, "something");
 }
 
 /* What the stream is about: "argument 2", or the path to its subject. */
@@ -92,37 +101,92 @@ static void push_root(packer *P, uint32_t i) {
                     (int)i + (P->label->first > 0 ? P->label->first : 0));
 }
 
+/* Pushes what has the number, an object or a class; returns that of what it is
+ * a part of. */
+static uint32_t push_part(packer *P, uint32_t number) {
+  lua_Integer i = number < LFB_CLASS_BASE
+                      ? (lua_Integer)number + 1
+                      : -(lua_Integer)(number - LFB_CLASS_BASE) - 1;
+  lua_rawgeti(P->L, P->base + LFB_ANCHOR, i);
+  if (number < LFB_CLASS_BASE)
+    return ((lfb_objrec *)P->objs.data)[number].parent;
+  return ((lfb_classrec *)P->classes.data)[number - LFB_CLASS_BASE].parent;
+}
+
+/* How many tables there are on the way from the root, or from a function, to
+ * a part of 'parent'. */
+static size_t count_steps(packer *P, uint32_t parent) {
+  size_t n = 0;
+  for (bool table = true; table && parent < LFB_ROOT; n += table) {
+    parent = push_part(P, parent);
+    table = lua_istable(P->L, -1);
+    lua_pop(P->L, 1);
+  }
+  return n;
+}
+
+/* A string at the top that is too long loses its middle. */
+static void shorten(lua_State *L, size_t most) {
+  size_t len;
+  const char *s = lua_tolstring(L, -1, &len);
+  if (len <= most)
+    return;
+  lua_pushlstring(L, s, most / 2);
+  lua_pushliteral(L, "...");
+  lua_pushlstring(L, s + len - most / 2, most / 2);
+  lua_concat(L, 3);
+  lua_replace(L, -2);
+}
+
+/* Puts the piece at the top in front of the way at 'way', and pops it; in the
+ * middle of a long one there is no piece. */
+static void prepend(lua_State *L, int way) {
+  shorten(L, MOST / 4);
+  lua_pushvalue(L, way);
+  lua_concat(L, 2);
+  lua_replace(L, way);
+}
+
 /* The path to the child met in the body of 'parent': what it starts from, the
  * way from there, and, if it starts from a function, which. */
 static void push_path(packer *P, uint32_t parent, int child) {
   lua_State *L = P->L;
-  luaL_checkstack(L, 20, "too many objects within objects to send");
-  int top = lua_gettop(L);
-  lua_pushliteral(L, "");  /* top + 1: the way */
-  lua_pushvalue(L, child); /* top + 2: the child */
-  lua_pushliteral(L, "");  /* top + 3: " of function <...>" */
-  while (parent < LFB_ROOT) {
-    lua_rawgeti(L, P->base + LFB_ANCHOR, (lua_Integer)parent + 1);
-    if (lua_isfunction(L, -1)) {
-      push_captured_name(P, top + 4, top + 2);
-      lua_pushfstring(L, " of %s", lfb_code_of(L, P->S, top + 4)->label);
-      lua_replace(L, top + 3);
-      break;
+  luaL_checkstack(L, 30, "too many objects within objects to send");
+  int top = lua_gettop(L), way = top + 1, inner = top + 2, part = top + 3;
+  size_t steps = count_steps(P, parent);
+  lua_pushliteral(L, ""); /* the way */
+  lua_pushvalue(L, child);
+  for (size_t i = steps; i > 0; i--) { /* from the child outwards */
+    uint32_t next = push_part(P, parent);
+    bool near = i > steps - PIECES || steps < 2 * PIECES;
+    if (near || i <= PIECES) {
+      push_place(L, part, inner);
+      prepend(L, way);
+    } else if (i == PIECES + 1) {
+      lua_pushliteral(L, "...");
+      prepend(L, way);
     }
-    push_place(L, top + 4, top + 2);
-    lua_pushvalue(L, top + 1);
-    lua_concat(L, 2);
-    lua_replace(L, top + 1);
-    lua_replace(L, top + 2);
-    parent = ((lfb_objrec *)P->objs.data)[parent].parent;
+    lua_replace(L, inner);
+    parent = next;
   }
-  if (parent >= LFB_ROOT)
+  if (parent >= LFB_ROOT) {
     push_root(P, parent - LFB_ROOT);
-  lua_pushvalue(L, top + 1);
-  lua_pushvalue(L, top + 3);
-  lua_concat(L, 3);
-  lua_replace(L, top + 1);
-  lua_settop(L, top + 1);
+    lua_pushvalue(L, way);
+    lua_concat(L, 2);
+  } else {
+    push_part(P, parent);
+    push_captured_name(P, part, inner);
+    lua_pushvalue(L, way);
+    lf_code *code = lfb_code_of(L, P->S, part);
+    char label[LF_LABEL];
+    memcpy(label, code->label, sizeof label);
+    lf_code_unref(code);
+    lua_pushfstring(L, " of %s", label);
+    lua_concat(L, 3);
+  }
+  shorten(L, MOST);
+  lua_replace(L, way);
+  lua_settop(L, way);
 }
 
 /* "userdata FILE*" */
@@ -136,6 +200,7 @@ static void push_kind(lua_State *L, int idx) {
     lua_pushfstring(L, "userdata %s", lua_tostring(L, -1));
   else
     lua_pushstring(L, luaL_typename(L, idx));
+  shorten(L, 100);
 }
 
 /* Handles travel, but not everywhere. */

@@ -3,6 +3,17 @@
  * See packer.h. */
 #include "packer.h"
 
+static void add_object(packer *P, const lfb_objrec *rec) {
+  lua_State *L = P->L;
+  uint32_t n = (uint32_t)P->objs.n;
+  if (n >= LFB_CLASS_BASE - 1)
+    luaL_error(L, "too many objects to send");
+  lfb_packer_note(P, lua_topointer(L, -1), n, 0);
+  lfb_packer_add(P, &P->objs, LFB_OBJS, rec, sizeof *rec);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, P->base + LFB_ANCHOR, (lua_Integer)n + 1);
+}
+
 void lfb_packer_open(packer *P) {
   lua_State *L = P->L;
   if (P->base)
@@ -13,6 +24,13 @@ void lfb_packer_open(packer *P) {
   lua_rotate(L, P->base, LFB_PACKER_SLOTS);
   lua_newtable(L);
   lua_replace(L, P->base + LFB_ANCHOR);
+  if (!P->lone)
+    return;
+  lfb_objrec o = {.parent = P->lone_root, .lone = true, .hint = P->lone_at};
+  lua_pushvalue(L, P->values + (int)(P->lone_root - LFB_ROOT));
+  add_object(P, &o);
+  lua_pop(L, 1);
+  P->lone = NULL;
 }
 
 static void *array_grow(packer *P, lfb_array *a, int slot, size_t cap,
@@ -56,6 +74,8 @@ static void memo_grow(packer *P) {
 }
 
 lfb_memo *lfb_packer_find(packer *P, const void *key) {
+  if (P->lone == key && key)
+    lfb_packer_open(P);
   lfb_memo *e = P->memo.cap ? memo_at(&P->memo, key) : NULL;
   return e && e->key ? e : NULL;
 }
@@ -69,14 +89,44 @@ void lfb_packer_note(packer *P, const void *key, uint32_t value,
 }
 
 uint32_t lfb_packer_object(packer *P, bool body) {
-  lua_State *L = P->L;
+  lfb_objrec o = {.parent = P->current, .body = body};
   lfb_packer_open(P);
-  uint32_t n = (uint32_t)P->objs.n;
-  lf_check(n < LFB_ROOT - 1);
-  lfb_objrec o = {P->current, body, 0};
-  lfb_packer_note(P, lua_topointer(L, -1), n, 0);
-  lfb_packer_add(P, &P->objs, LFB_OBJS, &o, sizeof o);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, P->base + LFB_ANCHOR, (lua_Integer)n + 1);
-  return n;
+  add_object(P, &o);
+  P->rest = true;
+  P->whole = P->whole && lua_isfunction(P->L, -1);
+  return (uint32_t)P->objs.n - 1;
+}
+
+void lfb_packer_lone(packer *P, size_t at) {
+  if (!P->base && !P->lone && P->current >= LFB_ROOT && !P->outer) {
+    P->lone = lua_topointer(P->L, -1);
+    P->lone_root = P->current;
+    P->lone_at = at;
+    return;
+  }
+  lfb_objrec o = {.parent = P->current, .lone = true, .hint = at};
+  lfb_packer_open(P);
+  add_object(P, &o);
+}
+
+/* The class in whose segment the object occurred first, or NULL. */
+static lfb_classrec *segment_of(packer *P, uint32_t object) {
+  lfb_classrec *c = P->classes.data;
+  size_t low = 0, high = P->described;
+  while (low < high) { /* the first one that ends behind it */
+    size_t middle = low + (high - low) / 2;
+    if (c[middle].end <= object)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < P->described && c[low].first <= object ? &c[low] : NULL;
+}
+
+void lfb_packer_share(packer *P, uint32_t object) {
+  lfb_classrec *c = segment_of(P, object);
+  P->whole = false;
+  if (c)
+    memset(P->out->data + c->at + offsetof(lfb_segment, version), 0,
+           sizeof(uint64_t));
 }

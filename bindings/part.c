@@ -32,9 +32,9 @@ static void push_setup(lua_State *L, lfb_run *r) {
       lfb_exchange_globals(L, r->globals, false);
     lua_rawgeti(L, -1, 1);
   } else {
-    const unsigned char *at = lf_job_setup(r->job)->data;
+    size_t at = 0;
     lua_createtable(L, LFB_SETUP_COUNT, 0);
-    int n = lfb_unpack(L, vm->S, &at, &r->globals);
+    int n = lfb_unpack(L, vm->S, lf_job_setup(r->job), &at, &r->globals);
     for (; n > 0; n--)
       lua_rawseti(L, -n - 1, n);
   }
@@ -65,7 +65,7 @@ static lfb_run *run_of(lua_State *L) {
 /* fetch() -> the next item's arguments */
 static int fetch_packed(lua_State *L) {
   lfb_run *r = run_of(L);
-  return lfb_unpack(L, r->vm->S, &r->item, NULL);
+  return lfb_unpack(L, r->vm->S, &r->chunk->block->bytes, &r->item, NULL);
 }
 
 static int fetch_element(lua_State *L) {
@@ -159,7 +159,7 @@ static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   uint64_t left = r->chunk->first + r->chunk->count - position;
   lua_pushinteger(L, (lua_Integer)left);
   if (b) {
-    r->item = b->bytes.data + lf_block_start(b, position);
+    r->item = lf_block_start(b, position);
     push_helper(L, r, fetch_packed);
     return;
   }

@@ -180,8 +180,11 @@ int lfb_picture_find(lua_State *L, lfb_state *S, lfb_picture *p) {
   return same ? i : -1;
 }
 
-void lfb_picture_push(lua_State *L, lfb_picture *p, int i) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, p);
-  lua_rawgeti(L, -1, i + 1);
+bool lfb_picture_push(lua_State *L, lfb_picture *p, uint32_t number) {
+  if (!p || number >= (uint32_t)p->n ||
+      lua_rawgetp(L, LUA_REGISTRYINDEX, p) != LUA_TTABLE)
+    return false;
+  lua_rawgeti(L, -1, (lua_Integer)number + 1);
   lua_remove(L, -2);
+  return true;
 }

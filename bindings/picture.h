@@ -28,7 +28,7 @@ void lfb_picture_keep(lua_State *L, lfb_picture *picture);
  * changed since, else -1. NULL is allowed. */
 int lfb_picture_find(lua_State *L, lfb_state *S, lfb_picture *picture);
 
-/* In the worker: pushes the table. */
-void lfb_picture_push(lua_State *L, lfb_picture *picture, int number);
+/* In the worker: pushes the table; false: there is none with the number. */
+bool lfb_picture_push(lua_State *L, lfb_picture *picture, uint32_t number);
 
 #endif

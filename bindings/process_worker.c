@@ -77,14 +77,15 @@ static int make_setup(lua_State *L) {
   uint64_t second;
   memcpy(&second, start->packed.data + start->packed.len - sizeof second,
          sizeof second);
-  const unsigned char *at = start->packed.data + second;
+  size_t at = (size_t)second;
   int top = lua_gettop(L);
-  lfb_unpack(L, S, &at, NULL);
+  lfb_unpack(L, S, &start->packed, &at, NULL);
   setup->home = lfb_home_ref(S->home);
   setup->home->is_lfut = true;
   setup->home->warns = lua_toboolean(L, top + 1);
   setup->home->workers = (int)lua_tointeger(L, top + 2);
   setup->has_initializer = lua_toboolean(L, top + 3);
+  setup->initializer_in = &start->packed;
   setup->initializer_at = at;
   setup->kind = "process";
   atomic_init(&start->refs, 1);

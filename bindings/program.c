@@ -44,8 +44,7 @@ static lfb_state *open_state(lua_State *L) {
   lfb_output_note(L);
   lfb_standard_open(L, S);
   lfb_program_adopt(S);
-  lfb_names_open(L);
-  lfb_names_renew(L, S);
+  lfb_names_open(L, S);
   lfb_lib_open(L, S);
   return S;
 }

@@ -78,17 +78,18 @@ static int try_put(void *arg) {
   return lf_queue_put(t->queue, t->values);
 }
 
-/* The value at 2, packed; in a buffer that may be used again at once if no code
- * of the script's can run meanwhile. */
-static lf_buf *pack_value(lua_State *L, lfb_state *S, lf_array *root) {
+/* Is the value at 2 packed without anything that could collect garbage? Then
+ * the interpreter's buffer will do, until something else could. */
+static bool is_plain(lua_State *L) {
   int type = lua_type(L, 2);
-  bool plain =
-      type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN;
+  return type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TBOOLEAN;
+}
+
+/* Packs the value at 2. */
+static lf_buf *pack_value(lua_State *L, lfb_state *S, lf_buf *out) {
   lfb_label label = put_label;
-  label.wire = LFB_THIS_PROCESS;
-  if (!plain && lf_array_is_shared(root))
-    label.wire = LFB_ANY_PROCESS;
-  lf_buf *out = plain ? &S->plain : lfb_push_buf(L);
+  bool shared = !is_plain(L) && lf_array_is_shared(lfb_shared_at(L, 1)->root);
+  label.wire = shared ? LFB_ANY_PROCESS : LFB_THIS_PROCESS;
   lf_buf_reset(out);
   lfb_pack(L, S, out, 2, 1, &label, NULL);
   return out;
@@ -98,16 +99,13 @@ static int put(lua_State *L, int64_t deadline) {
   lfb_state *S = lfb_self(L);
   transfer t = {.queue = check_queue(L)};
   luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "nil cannot be put into a queue");
-  t.values = pack_value(L, S, lfb_shared_at(L, 1)->root);
+  bool plain = is_plain(L);
+  t.values = pack_value(L, S, plain ? &S->plain : lfb_push_buf(L));
   int err = try_put(&t);
   if (err == 0)
     return 0;
-  if (t.values == &S->plain) { /* callbacks may put, too */
-    lf_buf *own = lfb_push_buf(L);
-    if (lf_buf_move(own, t.values) != 0)
-      return lfb_queue_raise(L, LF_ENOMEM, "");
-    t.values = own;
-  }
+  if (plain && err == LF_EAGAIN) /* callbacks may put, too */
+    t.values = pack_value(L, S, lfb_push_buf(L));
   lfb_shared_wait what = {.object = &t.queue->shared,
                           .kind = LF_PUTTER,
                           .deadline = deadline,
@@ -131,24 +129,39 @@ static int queue_put_nowait(lua_State *L) {
 
 static int try_get(void *arg) {
   transfer *t = arg;
-  return lf_queue_get(t->queue, t->values, lfb_bytecode_globals);
+  return lf_queue_get(t->queue, t->values, lfb_bytecode_notes);
 }
 
-/* Pushes the value. The buffer is done with before code of the script's can run
- * or an error can be raised. */
-static int push_value(lua_State *L, lfb_state *S, lf_buf *values) {
-  unsigned char small[SMALL];
-  const unsigned char *at = small;
-  if (values->len <= SMALL && !values->refs) {
-    memcpy(small, values->data, values->len);
-    lf_buf_reset(values);
-  } else {
-    lf_buf *own = lfb_push_buf(L);
-    if (lf_buf_move(own, values) != 0)
-      return luaL_error(L, "not enough memory");
-    at = own->data;
+static int push_own(lua_State *L) {
+  lfb_push_buf(L);
+  return 1;
+}
+
+/* Pushes a box that takes over the values, which nobody else owns. */
+static lf_buf *box_values(lua_State *L, lf_buf *values) {
+  lua_pushcfunction(L, push_own);
+  if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+    lf_buf_fini(values);
+    lua_error(L);
   }
-  return lfb_unpack(L, S, &at, NULL);
+  lf_buf *own = ((lfb_box *)lua_touserdata(L, -1))->content;
+  *own = *values;
+  return own;
+}
+
+/* Pushes what is in the interpreter's buffer, which is done with before any
+ * garbage can be collected: a finalizer may use queues, too. */
+static int push_value(lua_State *L, lfb_state *S) {
+  unsigned char small[SMALL];
+  lf_buf values = S->plain;
+  size_t at = 0;
+  if (values.len > SMALL || values.refs) {
+    S->plain = (lf_buf){0};
+    return lfb_unpack(L, S, box_values(L, &values), &at, NULL);
+  }
+  memcpy(small, values.data, values.len);
+  values.data = small;
+  return lfb_unpack(L, S, &values, &at, NULL);
 }
 
 /* The first item, if there is one, without a buffer of its own: most are small.
@@ -158,7 +171,7 @@ static int take_now(lua_State *L, lfb_state *S, lf_queue *q) {
   lf_buf_reset(&S->plain);
   int err = try_get(&t);
   if (err == 0)
-    push_value(L, S, &S->plain);
+    push_value(L, S);
   return err;
 }
 
@@ -172,8 +185,9 @@ static int take_in_time(lua_State *L, lfb_state *S, lf_queue *q,
                           .look = try_get,
                           .arg = &t};
   int err = lfb_wait_shared(L, S, &what, NULL);
+  size_t at = 0;
   if (err == 0)
-    push_value(L, S, values);
+    lfb_unpack(L, S, values, &at, NULL);
   return err;
 }
 

@@ -75,7 +75,7 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
   setup->has_initializer = !lua_isnil(L, idx);
   if (setup->has_initializer)
     lfb_initializer_pack(L, S, &setup->initializer, idx, wire);
-  setup->initializer_at = setup->initializer.data;
+  setup->initializer_in = &setup->initializer;
   b->content = NULL;
   lua_settop(L, top);
   return setup;
@@ -132,18 +132,14 @@ static void push_preload(lua_State *L, lfb_state *S, lf_buf *scratch) {
 
 /* Pushes a field of package, if it is a string. */
 static void push_path(lua_State *L, const char *field) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "package");
-  if (lua_istable(L, -1))
-    lua_getfield(L, -1, field);
-  else
-    lua_pushnil(L);
+  lfb_push_standard(L, "package");
+  lua_pushstring(L, field);
+  lua_rawget(L, -2);
   if (lua_type(L, -1) != LUA_TSTRING) {
     lua_pop(L, 1);
     lua_pushliteral(L, "");
   }
-  lua_replace(L, -3);
-  lua_pop(L, 1);
+  lua_replace(L, -2);
 }
 
 /* Pushes the global 'arg', if it is the table that it should be. */
@@ -177,7 +173,8 @@ void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out) {
   push_preload(L, S, out);
   const lfb_label label = start_label();
   lf_buf_reset(out);
-  lfb_pack(L, S, out, top + 1, 4, &label, NULL);
+  lfb_pack(L, S, out, top + 1, 3, &label, NULL);
+  lfb_pack(L, S, out, top + 4, 1, &label, NULL);
   lua_settop(L, top);
 }
 
@@ -197,28 +194,49 @@ void lfb_start_note(lua_State *L, lfb_state *S) {
 
 /* Sets a field of package to the value at 'idx'. */
 static void set_package(lua_State *L, const char *field, int idx) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "package");
+  lfb_push_standard(L, "package");
+  lua_pushstring(L, field);
   lua_pushvalue(L, idx);
-  lua_setfield(L, -2, field);
-  lua_pop(L, 2);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
 }
 
-static void apply(lua_State *L, lfb_state *S, const lfb_start *start) {
-  const unsigned char *at = start->packed.data;
+/* Protected, with the record as upvalue: the stream at 2 of the start, the
+ * loaders of modules. */
+static int apply_preload(lua_State *L) {
+  const lfb_start *start = lua_touserdata(L, 1);
+  size_t at = (size_t)lua_tointeger(L, 2);
+  lfb_unpack(L, lfb_self(L), &start->packed, &at, NULL);
+  int loaders = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (lua_pushnil(L); lua_next(L, loaders); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
+  }
+  return 0;
+}
+
+/* A loader may name modules that only the loaders can load. Then there are none
+ * of them here, as whoever asks for one will be told. */
+static void apply(lua_State *L, lfb_state *S, lfb_start *start) {
+  size_t at = 0;
   int top = lua_gettop(L);
-  lfb_unpack(L, S, &at, NULL);
+  lfb_unpack(L, S, &start->packed, &at, NULL);
+  S->start = start->version;
   set_package(L, "path", top + 1);
   set_package(L, "cpath", top + 2);
   lua_pushglobaltable(L);
   lua_pushliteral(L, "arg");
   lua_pushvalue(L, top + 3);
   lua_rawset(L, -3);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (lua_pushnil(L); lua_next(L, top + 4); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -5);
+  lua_pushlightuserdata(L, S);
+  lua_pushcclosure(L, apply_preload, 1);
+  lua_pushlightuserdata(L, start);
+  lua_pushinteger(L, (lua_Integer)at);
+  if (lua_pcall(L, 2, 0, 0) == LUA_ERRMEM) {
+    S->start = 0; /* the next one tries again */
+    lua_error(L);
   }
   lua_settop(L, top);
 }
@@ -227,10 +245,8 @@ bool lfb_start_apply(lua_State *L, lfb_state *S) {
   lfb_box *b = lfb_push_box(L, free_start);
   lfb_start *start = b->content = latest(S->home);
   bool new = start && start->version != S->start;
-  if (new) {
+  if (new)
     apply(L, S, start);
-    S->start = start->version;
-  }
   b->content = NULL;
   lfb_start_unref(start);
   lua_pop(L, 1);

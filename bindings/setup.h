@@ -10,9 +10,10 @@
 
 /* The same for all workers of a pool: read-only, owned by the pool. */
 typedef struct {
-  lfb_home *home;     /* a reference */
-  lf_buf initializer; /* packed: function or source text, arguments */
-  const unsigned char *initializer_at; /* the same, where it begins */
+  lfb_home *home;               /* a reference */
+  lf_buf initializer;           /* packed: function or source text, arguments */
+  const lf_buf *initializer_in; /* where it is: the same, or the greeting */
+  size_t initializer_at;
   bool has_initializer;
   const char *kind; /* "thread", "inline", "process" */
   bool single;      /* the pool's name is that of its one worker */

@@ -36,6 +36,12 @@ lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size) {
   return b;
 }
 
+lfb_class lfb_class_of_object(const void *object) {
+  uint32_t type = ((const lf_shared *)object)->type;
+  bool fine = type >= 1 && type <= type_of(LFB_CLASSES - 1);
+  return fine ? LFB_QUEUE + (lfb_class)type - 1 : LFB_CLASSES;
+}
+
 void lfb_push_object(lua_State *L, lfb_state *S, void *array) {
   lf_array *a = array;
   const lf_shared *object = a->data;

@@ -33,6 +33,9 @@ lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size);
 /* What is to be done with the class's objects when nobody has them any more. */
 void lfb_shared_fini(lfb_class class, void (*fini)(void *object));
 
+/* The class of an object, as its memory says; LFB_CLASSES: it is none. */
+lfb_class lfb_class_of_object(const void *object);
+
 /* Pushes a handle to the object, with a reference of its own. */
 void lfb_push_object(lua_State *L, lfb_state *S, void *array);
 

@@ -120,17 +120,27 @@ static void push_number(lua_State *L, int idx, const char *field) {
     luaL_error(L, "bad range (its field '%s' is no number)", field);
 }
 
+/* How many items a range with the first at -3 and the step at -2 can have. */
+static uint64_t most_items(lua_State *L) {
+  if (!lua_isinteger(L, -3) || !lua_isinteger(L, -2))
+    return (uint64_t)9e15;
+  bool up = lua_tointeger(L, -2) > 0;
+  return count_integers(lua_tointeger(L, -3),
+                        up ? LUA_MAXINTEGER : LUA_MININTEGER,
+                        lua_tointeger(L, -2));
+}
+
 /* Pushes the fields first, step and n of the range, which a script may have
  * changed. */
 static void push_fields(lua_State *L, int idx) {
   push_number(L, idx, "first");
   push_number(L, idx, "step");
   push_number(L, idx, "n");
-  if (!lua_isinteger(L, -1)) /* as unsigned: a range may have 2^64 - 1 */
-    luaL_error(L, "bad range (its field 'n' is no integer)");
   lua_Number step = lua_tonumber(L, -2);
   if (step == 0 || isnan(step))
     luaL_error(L, "bad range (its step is zero)");
+  if (!lua_isinteger(L, -1) || (uint64_t)lua_tointeger(L, -1) > most_items(L))
+    luaL_error(L, "bad range (its field 'n' is no number of items)");
 }
 
 static void open_range(lua_State *L, int idx, lfb_source *s) {

@@ -17,14 +17,15 @@
 
 /* The former function at the top travels by the name of the new one. */
 static void name_former(lua_State *L, const char *module, const char *name) {
-  lfb_push_ref(L, LFB_REF_NAMES);
-  lua_pushvalue(L, -2);
+  size_t len;
   lua_pushstring(L, module);
   lua_pushlstring(L, "\0", 1);
   lua_pushstring(L, name);
   lua_concat(L, 3);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
+  const char *path = lua_tolstring(L, -1, &len);
+  lua_pushvalue(L, -2);
+  lfb_names_keep(L, path, len);
+  lua_pop(L, 2);
 }
 
 static void push_new(lua_State *L, lfb_state *S, const char *module,

@@ -93,9 +93,12 @@ void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode) {
 
 static void new_refs(lua_State *L) {
   lfb_new_ref(L, LFB_REF_SLOTS, "v");
-  lfb_new_ref(L, LFB_REF_CODES, NULL);
+  lfb_new_ref(L, LFB_REF_MAKERS, NULL);
   lfb_new_ref(L, LFB_REF_NAMES, "k");
-  lfb_new_ref(L, LFB_REF_NAMED, NULL);
+  lfb_new_ref(L, LFB_REF_NAMED, "v");
+  lfb_new_ref(L, LFB_REF_MODULES, "v");
+  lfb_new_ref(L, LFB_REF_ORIGINALS, "k");
+  lfb_new_ref(L, LFB_REF_BY_NAME, NULL);
   lfb_new_ref(L, LFB_REF_STANDARD, NULL);
   lfb_new_ref(L, LFB_REF_IDS, "k");
   lfb_new_ref(L, LFB_REF_BY_ID, "v");

@@ -39,7 +39,7 @@ typedef enum {
   LFB_CLASSES
 } lfb_class;
 
-enum { LFB_SLOTS = LF_LIMIT(256, 4) };
+enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_LOADED = LF_LIMIT(256, 4) };
 
 /* How an interpreter starts: package.path, package.cpath, arg and the loaders
  * in package.preload, as the program has them. Counted, read-only. */
@@ -81,7 +81,8 @@ typedef struct {
  * LFB_REF_SLOTS (weak) at the same index. */
 typedef struct {
   const void *closure;
-  lf_code *code; /* a reference */
+  lf_code *code;  /* a reference */
+  uint64_t names; /* the interpreter's when it was looked up */
 } lfb_slot;
 
 typedef struct lfb_state {
@@ -112,21 +113,26 @@ typedef struct lfb_state {
 
   lf_buf scratch; /* for dumping functions */
   lfb_slot slots[LFB_SLOTS];
-  uint64_t next_table; /* last id given to a table (identity.c) */
-  size_t codes;        /* entries in LFB_REF_CODES */
-  size_t modules;      /* what package.loaded looked like (names.c) */
-  uint64_t start;      /* version of the lfb_start that was applied */
-  size_t array_debt;   /* bytes of arrays the collector was not told of */
-  lfb_holder holder;   /* of what runs outside of tasks */
-  lf_buf plain;        /* for packing what needs no packer (shared.c) */
+  uint64_t next_table;         /* last id given to a table (identity.c) */
+  size_t makers;               /* entries in LFB_REF_MAKERS (closure.c) */
+  uint64_t loaded[LFB_LOADED]; /* ids of code that was loaded lately */
+  uint64_t names;              /* counts changes of what has a name (names.c) */
+  bool news;                   /* a module has come that has not been told of */
+  uint64_t start;              /* version of the lfb_start that was applied */
+  size_t array_debt; /* bytes of arrays the collector was not told of */
+  lfb_holder holder; /* of what runs outside of tasks */
+  lf_buf plain;      /* for packing what needs no packer (shared.c) */
 } lfb_state;
 
 /* Tables in the registry, at the address of these. */
 typedef enum {
   LFB_REF_SLOTS,      /* index -> closure, weak */
-  LFB_REF_CODES,      /* code id -> function without upvalues */
+  LFB_REF_MAKERS,     /* code id -> function that makes closures of it */
   LFB_REF_NAMES,      /* object -> name, weak keys */
-  LFB_REF_NAMED,      /* name -> object */
+  LFB_REF_NAMED,      /* name -> object, weak values */
+  LFB_REF_MODULES,    /* name -> module as it was looked at, weak values */
+  LFB_REF_ORIGINALS,  /* object of the standard libraries -> true, weak keys */
+  LFB_REF_BY_NAME,    /* name -> object of the standard libraries */
   LFB_REF_STANDARD,   /* name of a standard global -> its value */
   LFB_REF_IDS,        /* table -> identity, weak keys */
   LFB_REF_BY_ID,      /* identity -> table, weak values */

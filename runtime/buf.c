@@ -27,7 +27,7 @@ void lf_buf_fini(lf_buf *buf) {
     lf_free(buf->data);
   buf->data = NULL;
   buf->len = buf->cap = 0;
-  buf->heap = false;
+  buf->heap = buf->foreign = false;
   if (buf->refs)
     drop_refs(buf);
 }
@@ -36,6 +36,7 @@ void lf_buf_reset(lf_buf *buf) {
   if (buf->heap && buf->cap > KEEP)
     lf_buf_fini(buf);
   buf->len = 0;
+  buf->foreign = false;
   if (buf->refs)
     drop_refs(buf);
 }
@@ -73,6 +74,7 @@ int lf_buf_move(lf_buf *to, lf_buf *from) {
       drop_refs(to);
   }
   to->refs = from->refs;
+  to->foreign = from->foreign;
   *from = (lf_buf){0};
   return 0;
 }
@@ -115,6 +117,7 @@ int lf_buf_append(lf_buf *to, lf_buf *from) {
   }
   lf_free(from->refs);
   from->refs = NULL;
+  to->foreign = to->foreign || from->foreign;
   lf_buf_fini(from);
   return 0;
 }

@@ -27,6 +27,8 @@ typedef struct {
   size_t len, cap;
   lf_refs *refs; /* what the bytes keep alive; NULL when nothing */
   bool heap;     /* data is ours to free, else the storage given to init */
+  bool foreign;  /* another process has written the bytes: they may be anything
+                    but where the references say that there is one */
 } lf_buf;
 
 /* An empty buffer over 'storage' (may be NULL, 0), which has to outlive it. */

@@ -487,18 +487,19 @@ void lf_dict_copy_fini(lf_dict_copy *c) {
   lf_buf_fini(&c->bytes);
 }
 
-int lf_dict_copy_next(lf_dict_copy *c, const unsigned char **key,
-                      lf_dict_value *v,
+int lf_dict_copy_next(lf_dict_copy *c, lf_buf *key, lf_dict_value *v,
                       void *(*annotate)(const void *bytes, size_t len)) {
   entry e;
   if (c->at >= c->bytes.len)
     return LF_EAGAIN;
   const unsigned char *from = take_entry(c, &e);
   lf_buf tail = tail_of(from, &e);
-  *key = from + sizeof e;
+  *key = (lf_buf){.data = (unsigned char *)(uintptr_t)(from + sizeof e),
+                  .len = e.key,
+                  .foreign = true};
   v->kind = (lf_dict_kind)e.kind;
   v->bits = e.bits;
-  int err = lf_buf_put(v->values, *key + e.key, e.record.body);
+  int err = lf_buf_put(v->values, key->data + e.key, e.record.body);
   err = err ? err : lf_record_open(v->values, &tail, annotate);
   lf_record_undo(&c->dict->shared, &tail);
   return err;

@@ -70,8 +70,7 @@ void lf_dict_copy_fini(lf_dict_copy *copy);
 
 /* The next entry; the key's bytes are in 'copy'. LF_EAGAIN: there is none;
  * LF_ENOMEM. */
-int lf_dict_copy_next(lf_dict_copy *copy, const unsigned char **key,
-                      lf_dict_value *value,
+int lf_dict_copy_next(lf_dict_copy *copy, lf_buf *key, lf_dict_value *value,
                       void *(*annotate)(const void *bytes, size_t len));
 
 #endif

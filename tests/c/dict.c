@@ -166,7 +166,7 @@ static void numbers_are_added_to(void **state) {
 static void a_copy_has_all(void **state) {
   (void)state;
   lf_dict_copy all = {0};
-  const unsigned char *key;
+  lf_buf key;
   char name[20];
   uint64_t sum = 0, n = 0;
   for (int i = 0; i < 300; i++) {
@@ -268,7 +268,7 @@ static void deaths_at_any_instant(void **state) {
     fake_kill(&child);
     lf_dict_copy all = {0};
     size_t n = 0;
-    const unsigned char *key;
+    lf_buf key;
     assert_int_equal(lf_dict_copy_init(&all, d), 0);
     for (;; n++) {
       lf_buf b = {0};
