@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAKERS = LF_LIMIT(4096, 8) };
-
 static unsigned slot_of(const void *closure) {
   uintptr_t p = (uintptr_t)closure;
   return (unsigned)((p >> 4) ^ (p >> 12)) % LFB_SLOTS;
@@ -140,17 +138,8 @@ static void push_loaded(lua_State *L, const lf_code *code, bool globals) {
   }
 }
 
-/* The table of makers is at the top: bounded, all are forgotten at once. */
-static void renew_makers(lua_State *L, lfb_state *S) {
-  lua_pop(L, 1);
-  lua_newtable(L);
-  lua_pushvalue(L, -1);
-  lfb_set_ref(L, LFB_REF_MAKERS);
-  S->makers = 0;
-}
-
-/* Pushes the code's maker, above the table of them; false: there is none. */
-static bool push_new_maker(lua_State *L, lfb_state *S, const lf_code *code) {
+/* Pushes a new maker of closures of the code; false: there can be none. */
+static bool push_new_maker(lua_State *L, const lf_code *code) {
   lf_buf bytes = {0};
   const lfb_notes *notes = code->notes;
   if (!notes || !lfb_bytecode_maker(&bytes, code->bytes, code->len, notes)) {
@@ -162,30 +151,42 @@ static bool push_new_maker(lua_State *L, lfb_state *S, const lf_code *code) {
   lf_buf_fini(&bytes);
   if (status != LUA_OK)
     lua_error(L);
-  if (S->makers >= MAKERS) {
-    lua_insert(L, -2);
-    renew_makers(L, S);
-    lua_insert(L, -2);
-  }
-  S->makers++;
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, -3, (lua_Integer)code->id);
   return true;
 }
 
-/* Code that comes once is loaded; code that comes again gets a maker, as a call
- * in Lua costs much less than loading. */
+/* The slot for the code's maker, which is the last code's that came there. */
+static lfb_maker *maker_of(lua_State *L, lfb_state *S, const lf_code *code) {
+  lfb_maker *m = &S->makers[code->id % LFB_MAKERS];
+  if (m->code == code->id)
+    return m;
+  int ref = m->ref;
+  *m = (lfb_maker){code->id, 0};
+  if (ref > 0)
+    luaL_unref(L, LUA_REGISTRYINDEX, ref);
+  return m;
+}
+
+/* Pushes the code's maker. Code that comes once is loaded; code that comes
+ * again gets a maker, as a call in Lua costs much less than loading. */
 static bool push_maker(lua_State *L, lfb_state *S, const lf_code *code) {
-  uint64_t *loaded = &S->loaded[code->id % LFB_LOADED];
-  lfb_push_ref(L, LFB_REF_MAKERS);
-  if (lua_rawgeti(L, -1, (lua_Integer)code->id) == LUA_TFUNCTION)
+  lfb_maker *m = maker_of(L, S, code);
+  if (m->ref > 0) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->ref);
     return true;
-  lua_pop(L, 1);
-  if (*loaded == code->id && push_new_maker(L, S, code))
-    return true;
-  *loaded = code->id;
-  lua_pop(L, 1);
-  return false;
+  }
+  if (m->ref == 0) {
+    m->ref = LUA_NOREF; /* the next time */
+    return false;
+  }
+  if (!push_new_maker(L, code))
+    return false;
+  lua_pushvalue(L, -1);
+  int ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  m = maker_of(L, S, code); /* a finalizer may have loaded others */
+  if (m->ref > 0)
+    luaL_unref(L, LUA_REGISTRYINDEX, m->ref);
+  m->ref = ref;
+  return true;
 }
 
 void lfb_push_closure(lua_State *L, lfb_state *S, const lf_code *code,
@@ -194,9 +195,9 @@ void lfb_push_closure(lua_State *L, lfb_state *S, const lf_code *code,
     push_loaded(L, code, globals);
     return;
   }
-  lua_remove(L, -2);
   int n = globals ? (int)((const lfb_notes *)code->notes)->upvalues : 0;
-  luaL_checkstack(L, n, "upvalues");
+  if (n > 10)
+    luaL_checkstack(L, n, "upvalues");
   for (int i = 0; i < n; i++)
     lua_pushglobaltable(L);
   lua_call(L, n, 1);

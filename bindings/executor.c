@@ -144,6 +144,7 @@ static int take_options(lua_State *L, lfb_state *S, kind what) {
 static lfb_executor *push_empty(lua_State *L) {
   lfb_executor *exe = lua_newuserdatauv(L, sizeof *exe, 0);
   *exe = (lfb_executor){0};
+  lfb_mark(exe, sizeof *exe, LFB_EXECUTOR);
   lfb_set_class(L, LFB_EXECUTOR);
   return exe;
 }

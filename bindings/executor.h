@@ -12,6 +12,7 @@ typedef struct {
   bool inside;      /* in one of the pool's own workers */
   struct lf_vm *vm; /* InlineExecutor: the interpreter, opened at the first
                        task; owned unless 'inside' */
+  const void *mark; /* state.h; the last */
 } lfb_executor;
 
 void lfb_executor_open(lua_State *L, lfb_state *S);

@@ -11,8 +11,9 @@
 #include "wait.h"
 
 lf_task **lfb_new_future(lua_State *L) {
-  lf_task **slot = lua_newuserdatauv(L, sizeof *slot, 0);
+  lf_task **slot = lua_newuserdatauv(L, 2 * sizeof *slot, 0);
   *slot = NULL;
+  lfb_mark(slot, 2 * sizeof *slot, LFB_FUTURE);
   lfb_set_class(L, LFB_FUTURE);
   return slot;
 }

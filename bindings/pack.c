@@ -262,9 +262,13 @@ static void put_partner(packer *P, lf_array *lock) {
 /* One of lfut's own objects? */
 static bool pack_handle(packer *P) {
   lua_State *L = P->L;
+  void **u = lua_touserdata(L, -1);
+  if (!lua_getmetatable(L, -1))
+    return false;
+  const void *class = lua_topointer(L, -1);
+  lua_pop(L, 1);
   for (int i = 0; lfb_handles[i].push; i++) {
-    void **u = lfb_test(L, P->S, -1, lfb_handles[i].class);
-    if (!u)
+    if (P->S->classes[lfb_handles[i].class] != class)
       continue;
     if (!*u || !can_cross(P, i, *u))
       lfb_pack_refuse(P);

@@ -93,7 +93,6 @@ void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode) {
 
 static void new_refs(lua_State *L) {
   lfb_new_ref(L, LFB_REF_SLOTS, "v");
-  lfb_new_ref(L, LFB_REF_MAKERS, NULL);
   lfb_new_ref(L, LFB_REF_NAMES, "k");
   lfb_new_ref(L, LFB_REF_NAMED, "v");
   lfb_new_ref(L, LFB_REF_MODULES, "v");
@@ -193,7 +192,30 @@ void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
   lua_pop(L, 1);
 }
 
+static const char marks[LFB_EXECUTOR + 1];
+
+void lfb_mark(void *userdata, size_t size, lfb_class class) {
+  const void *mark = &marks[class];
+  memcpy((char *)userdata + size - sizeof mark, &mark, sizeof mark);
+}
+
+/* Has the userdata the class's mark? */
+static bool is_marked(const void *u, size_t size, lfb_class class) {
+  const void *mark;
+  if (size < 2 * sizeof mark || size > LFB_MARKED)
+    return false;
+  memcpy(&mark, (const char *)u + size - sizeof mark, sizeof mark);
+  return mark == &marks[class];
+}
+
+static void *test_marked(lua_State *L, int idx, lfb_class class) {
+  void *u = lua_touserdata(L, idx);
+  return u && is_marked(u, lua_rawlen(L, idx), class) ? u : NULL;
+}
+
 void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {
+  if (class <= LFB_EXECUTOR)
+    return test_marked(L, idx, class);
   void *u = lua_touserdata(L, idx);
   if (!u || !lua_getmetatable(L, idx))
     return NULL;
@@ -203,7 +225,8 @@ void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {
 }
 
 void *lfb_check(lua_State *L, int idx, lfb_class class) {
-  void *u = lfb_test(L, lfb_self(L), idx, class);
+  void *u = class <= LFB_EXECUTOR ? test_marked(L, idx, class)
+                                  : lfb_test(L, lfb_self(L), idx, class);
   if (!u)
     luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
   return u;

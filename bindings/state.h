@@ -39,7 +39,7 @@ typedef enum {
   LFB_CLASSES
 } lfb_class;
 
-enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_LOADED = LF_LIMIT(256, 4) };
+enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_MAKERS = LF_LIMIT(512, 8) };
 
 /* How an interpreter starts: package.path, package.cpath, arg and the loaders
  * in package.preload, as the program has them. Counted, read-only. */
@@ -85,6 +85,12 @@ typedef struct {
   uint64_t names; /* the interpreter's when it was looked up */
 } lfb_slot;
 
+/* What makes closures of a code: a function in the registry. */
+typedef struct {
+  uint64_t code; /* its id */
+  int ref;       /* 0, LUA_NOREF: there is none, it has been loaded once */
+} lfb_maker;
+
 typedef struct lfb_state {
   lua_State *L;                /* the interpreter's main thread */
   lua_State *volatile running; /* the innermost coroutine that lfut has resumed
@@ -114,8 +120,7 @@ typedef struct lfb_state {
   lf_buf scratch; /* for dumping functions */
   lfb_slot slots[LFB_SLOTS];
   uint64_t next_table;         /* last id given to a table (identity.c) */
-  size_t makers;               /* entries in LFB_REF_MAKERS (closure.c) */
-  uint64_t loaded[LFB_LOADED]; /* ids of code that was loaded lately */
+  lfb_maker makers[LFB_MAKERS]; /* closure.c */
   uint64_t names;              /* counts changes of what has a name (names.c) */
   bool news;                   /* a module has come that has not been told of */
   uint64_t start;              /* version of the lfb_start that was applied */
@@ -127,7 +132,6 @@ typedef struct lfb_state {
 /* Tables in the registry, at the address of these. */
 typedef enum {
   LFB_REF_SLOTS,      /* index -> closure, weak */
-  LFB_REF_MAKERS,     /* code id -> function that makes closures of it */
   LFB_REF_NAMES,      /* object -> name, weak keys */
   LFB_REF_NAMED,      /* name -> object, weak values */
   LFB_REF_MODULES,    /* name -> module as it was looked at, weak values */
@@ -201,6 +205,11 @@ void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
 /* Pushes the metatable; makes it that of the userdata at the top. */
 void lfb_push_class(lua_State *L, lfb_class class);
 void lfb_set_class(lua_State *L, lfb_class class);
+
+/* Futures and executors, which are looked at in every call, are not known by
+ * their metatables but by a mark, their last word, which costs less. */
+enum { LFB_MARKED = 64 }; /* bytes that such a userdata has at most */
+void lfb_mark(void *userdata, size_t size, lfb_class class);
 
 /* The userdata at 'idx' if it is of the class, else NULL. */
 void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class);
