@@ -85,6 +85,14 @@ static int push_value(lua_State *L, lfb_state *S, const lf_dict_value *v) {
   return 1;
 }
 
+/* Raises what has kept a value from being read. */
+static int raise(lua_State *L, int err) {
+  if (err == LF_ENOMEM)
+    return luaL_error(L, "not enough memory");
+  lfb_push_error(L, "TransferError", "%s", "a value is damaged");
+  return lua_error(L);
+}
+
 /* --- Methods --- */
 
 /* get(k) -> a copy of the value, or nil */
@@ -94,8 +102,8 @@ static int dict_get(lua_State *L) {
   lua_settop(L, 2);
   lf_dict_value v = {.values = lfb_push_buf(L)};
   int err = lf_dict_get(d, pack_key(L, S), &v, lfb_bytecode_notes);
-  if (err == LF_ENOMEM)
-    return luaL_error(L, "not enough memory");
+  if (err && err != LF_EAGAIN)
+    return raise(L, err);
   if (err)
     lua_pushnil(L);
   else
@@ -158,8 +166,8 @@ static int next_entry(lua_State *L) {
   size_t at = 0;
   lf_dict_value v = {.values = lfb_push_buf(L)};
   int err = lf_dict_copy_next(box->content, &key, &v, lfb_bytecode_notes);
-  if (err == LF_ENOMEM)
-    return luaL_error(L, "not enough memory");
+  if (err && err != LF_EAGAIN)
+    return raise(L, err);
   if (err) {
     lua_pushnil(L);
     return 1;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * See picture.h. What a table was is known by a hash of its packed form, all
- * that can be reached from it included. The tables themselves are in a table of
- * the registry, weak in the program, at the picture's address. */
+ * that can be reached from it included. That has addresses, of code and of
+ * arrays; the picture holds what is there, so that nothing else gets them. The
+ * tables themselves are in a table of the registry, weak in the program, at the
+ * picture's address. */
 #include "picture.h"
 
 #include <string.h>
@@ -24,6 +26,7 @@ struct lfb_picture {
     const void *table;
     uint64_t hash;
     size_t len;
+    lf_buf held; /* references, no bytes */
   } v[MOST];
 };
 
@@ -35,8 +38,10 @@ static int try_pack(lua_State *L) {
   return 0;
 }
 
-/* What the table at the top is now; false: it cannot be sent at all. */
-static bool look(lua_State *L, lfb_state *S, uint64_t *hash, size_t *len) {
+/* What the table at the top is now, and what its packed form refers to ('held'
+ * may be NULL); false: it cannot be sent at all. */
+static bool look(lua_State *L, lfb_state *S, uint64_t *hash, size_t *len,
+                 lf_buf *held) {
   lf_buf buf;
   lf_buf_init(&buf, NULL, 0);
   lua_pushlightuserdata(L, S);
@@ -48,6 +53,10 @@ static bool look(lua_State *L, lfb_state *S, uint64_t *hash, size_t *len) {
     lua_pop(L, 1);
   *hash = lf_hash(buf.data, buf.len);
   *len = buf.len;
+  if (held) {
+    *held = (lf_buf){.refs = buf.refs};
+    buf.refs = NULL;
+  }
   lf_buf_fini(&buf);
   return ok;
 }
@@ -63,13 +72,17 @@ static void consider(lua_State *L, lfb_state *S, lfb_picture *p, int tables) {
     new = p->v[i].table != table;
   uint64_t hash;
   size_t len;
-  if (new &&look(L, S, &hash, &len) && len >= LARGE) {
+  lf_buf held = {0};
+  if (new &&look(L, S, &hash, &len, &held) && len >= LARGE) {
     p->v[p->n].table = table;
     p->v[p->n].hash = hash;
     p->v[p->n].len = len;
+    p->v[p->n].held = held;
+    held = (lf_buf){0};
     lua_pushvalue(L, -1);
     lua_rawseti(L, tables, ++p->n);
   }
+  lf_buf_fini(&held);
   lua_pop(L, 1);
 }
 
@@ -109,7 +122,10 @@ static void consider_calls(lua_State *L, lfb_state *S, lfb_picture *p,
   }
 }
 
-static void free_picture(void *p) {
+static void free_picture(void *picture) {
+  lfb_picture *p = picture;
+  for (int i = 0; p && i < p->n; i++)
+    lf_buf_fini(&p->v[i].held);
   lf_free(p);
 }
 
@@ -138,7 +154,7 @@ lfb_picture *lfb_picture_take(lua_State *L, lfb_state *S) {
 }
 
 void lfb_picture_free(lfb_picture *p) {
-  lf_free(p);
+  free_picture(p);
 }
 
 void lfb_picture_forget(lua_State *L, lfb_picture *p) {
@@ -175,7 +191,7 @@ int lfb_picture_find(lua_State *L, lfb_state *S, lfb_picture *p) {
   lua_pop(L, 1);
   uint64_t hash;
   size_t len;
-  same = same && look(L, S, &hash, &len) && hash == p->v[i].hash &&
+  same = same && look(L, S, &hash, &len, NULL) && hash == p->v[i].hash &&
          len == p->v[i].len;
   return same ? i : -1;
 }

@@ -27,8 +27,8 @@ int lfb_program_finish(lua_State *L);
  * stop. Never raises, never waits. */
 void lfb_program_abandon(lua_State *L);
 
-/* After Ctrl-C: tasks that have been interrupted have a moment for their end, and
- * for that of the commands which they run. Never raises. */
+/* After Ctrl-C: tasks that have been interrupted have a moment for their end,
+ * and for that of the commands which they run. Never raises. */
 void lfb_program_linger(lua_State *L);
 
 /* Async-signal-safe: Ctrl-C for the main state's Lua code, and for a blocked

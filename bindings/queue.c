@@ -56,6 +56,8 @@ int lfb_queue_raise(lua_State *L, int err, const char *kind) {
         L, kind, *kind == 'F' ? "the queue is full" : "the queue is empty");
   case LF_ECLOSED:
     return raise_kind(L, "Closed", "the queue is closed");
+  case LF_EDAMAGED:
+    return raise_kind(L, "TransferError", "an item of the queue is damaged");
   case LF_EFOREIGN:
     return raise_kind(L, "TransferError",
                       "cannot take the next item of the queue here: it refers "

@@ -11,7 +11,7 @@ struct lf_queue *lfb_test_queue(lua_State *L, int idx);
 
 /* Takes the first item of the queue (runtime/queue.h), waiting for it until the
  * deadline: 0, and it is pushed; LF_ETIMEOUT, LF_ECLOSED, LF_EFOREIGN,
- * LF_ENOMEM. Raises "interrupted!". */
+ * LF_EDAMAGED, LF_ENOMEM. Raises "interrupted!". */
 int lfb_queue_take(lua_State *L, struct lf_queue *queue, int64_t deadline);
 
 /* Raises what such an error means; 'kind': of a timeout. */

@@ -119,11 +119,11 @@ typedef struct lfb_state {
 
   lf_buf scratch; /* for dumping functions */
   lfb_slot slots[LFB_SLOTS];
-  uint64_t next_table;         /* last id given to a table (identity.c) */
+  uint64_t next_table;          /* last id given to a table (identity.c) */
   lfb_maker makers[LFB_MAKERS]; /* closure.c */
-  uint64_t names;              /* counts changes of what has a name (names.c) */
-  bool news;                   /* a module has come that has not been told of */
-  uint64_t start;              /* version of the lfb_start that was applied */
+  uint64_t names;    /* counts changes of what has a name (names.c) */
+  bool news;         /* a module has come that has not been told of */
+  uint64_t start;    /* version of the lfb_start that was applied */
   size_t array_debt; /* bytes of arrays the collector was not told of */
   lfb_holder holder; /* of what runs outside of tasks */
   lf_buf plain;      /* for packing what needs no packer (shared.c) */

@@ -23,6 +23,7 @@ enum {
   LF_ECLOSED = -10,  /* no more of it, ever */
   LF_EFOREIGN = -11, /* it belongs to another process */
   LF_EPERM = -12,    /* the caller may not */
+  LF_EDAMAGED = -13, /* bytes from another process are nonsense */
 };
 
 /* A condition that only a mistake in lfut can break: ends the program. */

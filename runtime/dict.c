@@ -19,7 +19,27 @@ typedef struct {
   uint32_t key;  /* bytes */
   uint64_t bits; /* of a number; changed in one step */
   lf_record record;
+  uint64_t check; /* a hash of all that but the bits */
 } entry;
+
+/* The kind of an entry that some process has spoilt: nobody can tell more. */
+enum { DAMAGED = LF_D_PACKED + 1 };
+
+static uint64_t check_of(const entry *e) {
+  entry copy = *e;
+  copy.bits = 0;
+  copy.check = 0;
+  return lf_hash(&copy, sizeof copy);
+}
+
+/* Reads what is in front of an entry, and moves the position behind it. */
+static entry read_at(lf_position *at) {
+  entry e;
+  lf_stream_read(at, &e, sizeof e);
+  if (e.check != check_of(&e))
+    return (entry){.kind = DAMAGED};
+  return e;
+}
 
 static uint64_t size_of(const entry *e) {
   uint64_t n = sizeof *e + e->key + e->record.body + e->record.tail;
@@ -81,10 +101,9 @@ static bool make_table(lf_dict *d, lf_dict_state *s, uint64_t slots) {
 
 /* Is the entry's key this one? */
 static bool has_key(lf_position at, const lf_buf *key) {
-  entry e;
   unsigned char part[256];
-  lf_stream_read(&at, &e, sizeof e);
-  if (e.key != key->len)
+  entry e = read_at(&at);
+  if (e.kind == DAMAGED || e.key != key->len)
     return false;
   for (size_t i = 0; i < key->len;) {
     size_t n = key->len - i < sizeof part ? key->len - i : sizeof part;
@@ -109,10 +128,8 @@ static _Atomic uint64_t *find(const lf_dict_state *s, const lf_buf *key,
 }
 
 static entry read_entry(uint64_t slot) {
-  entry e;
   lf_position at = position_of(slot);
-  lf_stream_read(&at, &e, sizeof e);
-  return e;
+  return read_at(&at);
 }
 
 /* --- The state, under the latch --- */
@@ -143,7 +160,7 @@ static void recount(lf_dict *d, lf_dict_state *s) {
 static lf_dict_state begin(lf_dict *d) {
   bool died = lf_latch_take(&d->latch);
   lf_dict_state s =
-      d->states[atomic_load_explicit(&d->current, memory_order_relaxed)];
+      d->states[atomic_load_explicit(&d->current, memory_order_relaxed) & 1];
   if (died)
     recount(d, &s);
   return s;
@@ -169,9 +186,8 @@ static bool write_entry(lf_dict *d, lf_dict_state *s, const entry *e,
 /* Copies an entry to the end. */
 static bool copy_entry(lf_dict *d, lf_dict_state *s, lf_position from) {
   unsigned char part[1024];
-  entry e;
   lf_position at = from;
-  lf_stream_read(&at, &e, sizeof e);
+  entry e = read_at(&at);
   for (uint64_t left = size_of(&e), n; left > 0; left -= n) {
     n = left < sizeof part ? left : sizeof part;
     lf_stream_read(&from, part, n);
@@ -197,9 +213,8 @@ static uint64_t hash_of(const void *key, size_t n) {
 
 /* The hash of an entry's key. False: no memory. */
 static bool hash_entry(lf_position at, uint64_t *hash) {
-  entry e;
   lf_buf key = {0};
-  lf_stream_read(&at, &e, sizeof e);
+  entry e = read_at(&at);
   bool ok = lf_stream_append(&at, &key, e.key) == 0;
   if (ok)
     *hash = hash_of(key.data, e.key);
@@ -215,6 +230,10 @@ static bool fill_anew(lf_dict *d, lf_dict_state *s, const lf_dict_state *old,
     lf_position at = position_of(slot);
     if (at <= STALE)
       continue;
+    if (read_entry(slot).kind == DAMAGED) {
+      s->count -= s->count > 0;
+      continue;
+    }
     if (!hash_entry(at, &hash))
       return false;
     lf_position to = log ? s->tail : at;
@@ -275,7 +294,8 @@ static void drop_entry(lf_dict *d, uint64_t slot) {
   if (e.record.tail == 0)
     return;
   lf_stream_read(&at, NULL, sizeof e + e.key + e.record.body);
-  if (lf_stream_append(&at, &tail, e.record.tail) == 0)
+  if (lf_stream_append(&at, &tail, e.record.tail) == 0 &&
+      lf_record_has_tail(&e.record, &tail))
     lf_record_drop(&d->shared, &e.record, &tail, false);
   lf_buf_fini(&tail);
 }
@@ -289,6 +309,7 @@ static int store(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
   bool packed = v->kind == LF_D_PACKED;
   int err =
       packed ? lf_record_make(&d->shared, &e.record, v->values, &tail) : 0;
+  e.check = check_of(&e);
   if (err == 0 && !write_entry(d, s, &e, key->data,
                                packed ? v->values->data : NULL, tail.data))
     err = LF_ENOMEM;
@@ -415,10 +436,12 @@ int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *v,
   int err = slot ? 0 : LF_EAGAIN;
   if (slot) {
     lf_position at = position_of(slot);
-    lf_stream_read(&at, &e, sizeof e);
+    e = read_at(&at);
     lf_stream_read(&at, NULL, e.key);
     err = lf_stream_append(&at, v->values, e.record.body);
     err = err ? err : lf_stream_append(&at, &tail, e.record.tail);
+    if (err == 0 && !lf_record_has_tail(&e.record, &tail))
+      err = LF_EDAMAGED;
     err = err ? err : lf_record_pin(&d->shared, &tail);
   }
   end(d);
@@ -449,11 +472,14 @@ static int copy_slot(lf_dict *d, uint64_t slot, lf_buf *out) {
   size_t before = out->len;
   lf_position at = position_of(slot);
   entry e = read_entry(slot);
+  if (e.kind == DAMAGED)
+    return 0;
   if (lf_stream_append(&at, out, size_of(&e)) != 0)
     return LF_ENOMEM;
   lf_buf tail = tail_of(out->data + before, &e);
-  int err = lf_record_pin(&d->shared, &tail);
-  if (err)
+  bool whole = lf_record_has_tail(&e.record, &tail);
+  int err = whole ? lf_record_pin(&d->shared, &tail) : 0;
+  if (err || !whole)
     lf_buf_cut(out, before);
   return err;
 }

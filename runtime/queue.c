@@ -11,7 +11,7 @@ void lf_queue_init(lf_queue *q, uint64_t maxsize) {
 
 static lf_queue_state begin(lf_queue *q) {
   lf_latch_take(&q->latch); /* a dead one leaves no state in between */
-  return q->states[atomic_load_explicit(&q->current, memory_order_relaxed)];
+  return q->states[atomic_load_explicit(&q->current, memory_order_relaxed) & 1];
 }
 
 static void commit(lf_queue *q, const lf_queue_state *s) {
@@ -81,6 +81,17 @@ int lf_queue_put(lf_queue *q, lf_buf *values) {
 
 /* --- Taking --- */
 
+/* The first item is nonsense. */
+static void drop_damaged(lf_queue_state *s, lf_position from) {
+  uint64_t lost = 1;
+  if (s->head == from) { /* where the next one begins is not known */
+    lost = s->count;
+    s->head = s->tail;
+  }
+  s->count -= lost;
+  s->unfinished -= lost < s->unfinished ? lost : s->unfinished;
+}
+
 /* An empty queue begins anew in the slab where it ends, which is warm. */
 static int take(lf_queue *q, lf_record *r, lf_buf *values, lf_buf *tail) {
   lf_queue_state s = begin(q);
@@ -88,9 +99,13 @@ static int take(lf_queue *q, lf_record *r, lf_buf *values, lf_buf *tail) {
   int err = s.count > 0 ? 0 : s.closed ? LF_ECLOSED : LF_EAGAIN;
   if (err == 0)
     err = lf_record_read(&s.head, r, values, tail);
-  if (err == 0) {
+  if (err == LF_EDAMAGED)
+    drop_damaged(&s, from);
+  else
+    s.count -= err == 0;
+  if (err == 0 || err == LF_EDAMAGED) {
     lf_position to = s.head;
-    if (--s.count == 0)
+    if (s.count == 0)
       s.head = s.tail = lf_stream_rewind(s.tail);
     commit(q, &s);
     lf_stream_leave(from, to, s.tail);
@@ -104,6 +119,8 @@ int lf_queue_get(lf_queue *q, lf_buf *values,
   lf_record r;
   lf_buf tail = {0};
   int err = take(q, &r, values, &tail);
+  if (err == LF_EDAMAGED)
+    lf_call(&q->shared, LF_PUTTER | LF_JOINER, UINT32_MAX);
   if (err == 0) {
     if (q->maxsize)
       lf_call(&q->shared, LF_PUTTER, 1);
@@ -144,10 +161,13 @@ void lf_queue_fini(lf_queue *q) {
     lf_record r;
     lf_buf tail = {0};
     lf_stream_read(&s.head, &r, sizeof r);
+    if (!lf_record_is_whole(&r))
+      break;
     lf_stream_read(&s.head, NULL, r.body);
     lf_position tail_at = s.head;
     lf_stream_read(&s.head, NULL, r.tail);
-    if (lf_stream_append(&tail_at, &tail, r.tail) == 0)
+    if (lf_stream_append(&tail_at, &tail, r.tail) == 0 &&
+        lf_record_has_tail(&r, &tail))
       lf_record_drop(&q->shared, &r, &tail, false);
     lf_buf_fini(&tail);
   }

@@ -44,7 +44,8 @@ int lf_queue_put(lf_queue *q, lf_buf *values);
 /* Takes the first item, into an empty buffer. 'annotate': see code.h.
  * LF_EAGAIN: there is none; LF_ECLOSED: and there will be none; LF_EFOREIGN: it
  * stays where it is; LF_ENOMEM: the same, or it is lost if it could not be
- * opened. */
+ * opened; LF_EDAMAGED: it is nonsense, and lost, with all behind it if nobody
+ * can tell where they begin. */
 int lf_queue_get(lf_queue *q, lf_buf *values,
                  void *(*annotate)(const void *bytes, size_t len));
 

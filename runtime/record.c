@@ -20,6 +20,24 @@ typedef void *annotate_fn(const void *bytes, size_t len);
 
 enum { LABEL = sizeof((lf_code *)0)->label };
 
+/* --- Checks --- */
+
+static uint64_t check_of(const lf_record *r) {
+  return lf_hash(r, offsetof(lf_record, check)) ^ 0x6c667574;
+}
+
+static uint64_t hash_of(const lf_buf *tail) {
+  return tail->len > 0 ? lf_hash(tail->data, tail->len) : 0;
+}
+
+bool lf_record_is_whole(const lf_record *r) {
+  return r->check == check_of(r);
+}
+
+bool lf_record_has_tail(const lf_record *r, const lf_buf *tail) {
+  return r->tail == tail->len && r->hash == hash_of(tail);
+}
+
 /* --- Making --- */
 
 static int put_code(lf_buf *tail, entry *e, const lf_code *c) {
@@ -64,6 +82,8 @@ int lf_record_make(lf_shared *object, lf_record *r, const lf_buf *values,
     }
   }
   r->tail = tail->len;
+  r->hash = hash_of(tail);
+  r->check = check_of(r);
   return 0;
 }
 
@@ -88,11 +108,17 @@ bool lf_record_write(lf_shared *object, lf_position *at, const lf_record *r,
 
 int lf_record_read(lf_position *at, lf_record *r, lf_buf *values,
                    lf_buf *tail) {
+  lf_position begin = *at;
   lf_stream_read(at, r, sizeof *r);
+  if (!lf_record_is_whole(r)) {
+    *at = begin;
+    return LF_EDAMAGED;
+  }
   if (!lf_record_is_ours(r))
     return LF_EFOREIGN;
   int err = lf_stream_append(at, values, r->body);
-  return err ? err : lf_stream_append(at, tail, r->tail);
+  err = err ? err : lf_stream_append(at, tail, r->tail);
+  return err == 0 && !lf_record_has_tail(r, tail) ? LF_EDAMAGED : err;
 }
 
 /* The entry at '*at', which is moved behind it with its bytes. */
@@ -154,6 +180,7 @@ static void *open_entry(entry *e, const unsigned char *bytes,
 int lf_record_open(lf_buf *values, const lf_buf *tail, annotate_fn *annotate) {
   const unsigned char *bytes;
   int err = 0;
+  values->foreign = true;
   for (size_t at = 0; at < tail->len;) {
     entry e = next_entry(tail, &at, &bytes);
     void *object = open_entry(&e, bytes, annotate);

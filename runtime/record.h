@@ -11,11 +11,19 @@
 #include "buf.h"
 #include "stream.h"
 
-/* What is written in front. */
+/* What is written in front. Whatever a process does to shared memory, sizes are
+ * only believed if they have their check, and what the values refer to if it
+ * has its. (The values themselves are checked by who reads them.) */
 typedef struct {
   uint64_t body, tail; /* bytes of the values, of what they refer to */
   uint64_t process; /* lf_process() of whose objects are in it; 0: nobody's */
+  uint64_t hash;    /* of the tail */
+  uint64_t check;   /* a hash of all that */
 } lf_record;
+
+/* Are they what has been written? */
+bool lf_record_is_whole(const lf_record *record);
+bool lf_record_has_tail(const lf_record *record, const lf_buf *tail);
 
 /* Puts into 'tail' what the values refer to, and says in 'record' what is to be
  * written: itself, the values, the tail. It is to be the object's. 0 or
@@ -33,7 +41,8 @@ bool lf_record_write(lf_shared *object, lf_position *at, const lf_record *r,
                      const lf_buf *values, const lf_buf *tail);
 
 /* Reads it into the buffers, which are empty, and moves the position behind it.
- * LF_EFOREIGN: this process cannot take it; LF_ENOMEM. */
+ * LF_EFOREIGN: this process cannot take it; LF_ENOMEM; LF_EDAMAGED: where it
+ * ends is not known, or, if the position has moved, what it refers to. */
 int lf_record_read(lf_position *at, lf_record *r, lf_buf *values, lf_buf *tail);
 
 /* Can this process take it? */

@@ -486,6 +486,7 @@ bool lf_end_receive(lf_end *end) {
     refuse_arrays(end, 0);
   else if (!relocate(end))
     end->no_memory = true;
+  end->body.foreign = true;
   return true;
 }
 
