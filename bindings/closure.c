@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "names.h"
+
 static unsigned slot_of(const void *closure) {
   uintptr_t p = (uintptr_t)closure;
   return (unsigned)((p >> 4) ^ (p >> 12)) % LFB_SLOTS;
@@ -69,7 +71,8 @@ lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
   idx = lua_absindex(L, idx);
   char label[LF_LABEL];
   label_of(L, idx, label, sizeof label);
-  lfb_slot *slot = reserve(L, S, idx);
+  bool named = lfb_was_named(L, idx); /* who asks has to look each time */
+  lfb_slot *slot = named ? NULL : reserve(L, S, idx);
   lf_buf_reset(&S->scratch);
   lua_pushvalue(L, idx);
   int err = lua_dump(L, write_dump, &S->scratch, 0);
@@ -77,7 +80,8 @@ lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
   if (err == 0)
     code =
         lf_code_get(S->scratch.data, S->scratch.len, label, lfb_bytecode_notes);
-  fill(S, slot, lua_topointer(L, idx), code);
+  if (slot)
+    fill(S, slot, lua_topointer(L, idx), code);
   if (!code)
     luaL_error(L, "not enough memory");
   return code;

@@ -383,6 +383,15 @@ void lfb_names_refresh(lua_State *L, lfb_state *S) {
     lfb_start_note(L, S); /* they may be in a place that is new, too */
 }
 
+bool lfb_was_named(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  lfb_push_ref(L, LFB_REF_NAMES);
+  lua_pushvalue(L, idx);
+  bool was = lua_rawget(L, -2) != LUA_TNIL;
+  lua_pop(L, 2);
+  return was;
+}
+
 bool lfb_push_name(lua_State *L, int idx) {
   size_t len;
   idx = lua_absindex(L, idx);

@@ -29,6 +29,9 @@ void lfb_names_refresh(lua_State *L, lfb_state *S);
  * and still is; of the standard libraries, it was there in the beginning. */
 bool lfb_push_name(lua_State *L, int idx);
 
+/* Has the object at 'idx' ever had a name? Then it may have it again. */
+bool lfb_was_named(lua_State *L, int idx);
+
 /* Pushes the object with that name, requiring its module; raises if there is
  * none. */
 void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len);

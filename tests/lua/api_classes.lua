@@ -312,6 +312,211 @@ function TestClasses.test_weak_tables_stay_weak()
   end, cache):result())
 end
 
+-- A class is what is used as a metatable; keys with underscores make none.
+function TestClasses.test_data_with_keys_like_those_of_metatables()
+  local exe <close> = support.Executor(1)
+  local cart = { __typename = "Cart", total = 0, parts = { __index = 1, n = 1 } }
+  G_class = { __name = "data", n = 0 }
+  local function add(x)
+    cart.total, cart.parts.n, G_class.n = cart.total + x, cart.parts.n + x, G_class.n + x
+    return cart.total, cart.parts.n, G_class.n, cart, G_class
+  end
+  for _ = 1, 3 do
+    local total, n, g, home, global = exe:submit(add, 5):result()
+    lu.assertEquals({ total, n, g }, { 5, 6, 5 })
+    lu.assertEquals({ home.total, home.parts.n, global.n }, { 5, 6, 5 })
+    lu.assertFalse(rawequal(home, cart))
+  end
+  lu.assertEquals({ cart.total, cart.parts.n, G_class.n }, { 0, 1, 0 })
+  -- As arguments, results, items, in tables of tables.
+  local deep = exe:submit(echo, { { { __gc = 1, __close = { __mode = "x" } } } }):result()
+  lu.assertEquals(deep, { { { __gc = 1, __close = { __mode = "x" } } } })
+  G_class = nil
+end
+
+-- Found to be a metatable only after it has been met as a table.
+function TestClasses.test_a_table_that_is_a_metatable_after_all()
+  local exe <close> = support.Executor(1)
+  for _ = 1, 2 do
+    local mt = { plain = true }
+    local same, back, o = exe:submit(function(t, o)
+      return rawequal(getmetatable(o), t), t, o
+    end, mt, setmetatable({ 1 }, mt)):result()
+    lu.assertTrue(same)
+    lu.assertTrue(back.plain)
+    lu.assertTrue(rawequal(getmetatable(o), mt))
+    local again = exe:submit(function(o) return getmetatable(o).plain, o end, o)
+    local plain, other = again:result()
+    lu.assertTrue(plain and rawequal(getmetatable(other), mt))
+    local itself = {}
+    setmetatable(itself, itself)
+    lu.assertTrue(exe:submit(function(t) return rawequal(getmetatable(t), t) end, itself):result())
+  end
+end
+
+function TestClasses.test_classes_share_on_the_way_home()
+  local exe <close> = support.Executor(1)
+  local up, get, o, list, same = exe:submit(function()
+    local n, list = 0, {}
+    local C = { list = list }
+    C.__index = C
+    function C:up() n = n + 1 list[#list + 1] = n return n end
+    C.same = C.up
+    return function() n = n + 1 return n end, function() return n end, setmetatable({}, C), list, C.up
+  end):result()
+  lu.assertEquals({ up(), up(), get(), o:up(), get() }, { 1, 2, 2, 3, 3 })
+  lu.assertEquals(list, { 3 })
+  lu.assertTrue(rawequal(o.list, list) and rawequal(o.up, same) and rawequal(o.same, same))
+  -- From task to task, and through several classes.
+  local a, b, count = exe:submit(function()
+    local n = 0
+    local A, B = {}, {}
+    A.__index, B.__index = A, B
+    function A:up() n = n + 1 return n end
+    function B:up() n = n + 10 return n end
+    return setmetatable({}, A), setmetatable({}, B), function() return n end
+  end):result()
+  lu.assertEquals({ a:up(), b:up(), count() }, { 1, 11, 11 })
+end
+
+function TestClasses.test_a_method_shares_with_the_task()
+  local exe <close> = support.Executor(1)
+  local C = {}
+  C.__index = C
+  function C.f() return 1 end
+  local o, f = setmetatable({}, C), C.f
+  for _ = 1, 3 do
+    lu.assertTrue(exe:submit(function(o, g) return rawequal(o.f, f) and rawequal(f, g) end, o, C.f):result())
+    lu.assertTrue(exe:submit(function(o) return o.f() == 1 end, o):result())
+    lu.assertTrue(exe:submit(function(t, o) return t[o.f] == "f" end, { [C.f] = "f" }, o):result())
+  end
+end
+
+-- What a task assigns to a method's upvalues is gone for the next.
+function TestClasses.test_methods_are_new_for_each_task()
+  local exe <close> = support.Executor(1)
+  local Other = { name = "other" }
+  Other.__index = Other
+  local count = 0
+  local C = {}
+  C.__index = C
+  function C:forget() local was = Other and Other.name Other = nil return was end
+  function C:count() count = count + 1 return count end
+  function C:env() local was = G_flag _ENV = { G_flag = "left" } return was end
+  local o = setmetatable({ other = setmetatable({}, Other) }, C)
+  for _ = 1, 3 do
+    lu.assertEquals({ exe:submit(function(o) return o:forget(), o:count(), o:env() end, o):result() }, { "other", 1, nil })
+  end
+end
+
+function TestClasses.test_the_newest_method_every_time()
+  local exe <close> = support.Executor(1)
+  local C = { text = "" }
+  C.__index = C
+  local o = setmetatable({}, C)
+  local function call(o) return o.f(), #o.text, o.text:sub(-4) end
+  for i = 1, support.size(600) do
+    C.f = load("return " .. 1000000 + i)
+    C.text = ("x"):rep(20000) .. ("%04d"):format(i)
+    local f, len, text = exe:submit(call, o):result()
+    assert(f == 1000000 + i and len == 20004 and text == ("%04d"):format(i))
+    exe:submit(load("return 'another', " .. i)):result() -- functions come and go
+    exe:submit(echo, ("y"):rep(20000) .. i):result()
+  end
+end
+
+-- A class that could not be unpacked is what it was before, and whole next time.
+function TestClasses.test_what_fails_leaves_no_half_class()
+  package.preload["lfut_test_flaky"] = function()
+    local lfut = require "lfut"
+    if lfut.worker() and not G_tried then
+      G_tried = true
+      error("not yet", 0)
+    end
+    return { f = function() return 1 end }
+  end
+  local exe <close> = support.Executor(1)
+  local flaky = require "lfut_test_flaky"
+  local C = { a = 1 }
+  C.__index = C
+  function C:hello() return "hello" .. self.a end
+  local o = setmetatable({}, C)
+  exe:submit(function(o) kept = o G_tried = nil end, o):result()
+  C.a, C.helper, C.b = 2, flaky, 3
+  local function call(o) return o:hello(), o.helper.f(), o.b end
+  lu.assertEquals(support.raised(function() exe:submit(call, o):result() end), "not yet")
+  lu.assertEquals({ exe:submit(function() return kept:hello(), kept.b end):result() }, { "hello1", nil })
+  lu.assertEquals({ exe:submit(call, o):result() }, { "hello2", 1, 3 })
+  lu.assertEquals({ exe:submit(function() return kept:hello(), kept.b end):result() }, { "hello2", 3 })
+  package.preload["lfut_test_flaky"], package.loaded["lfut_test_flaky"] = nil, nil
+end
+
+function TestClasses.test_metatables_of_metatables_as_deep_as_memory()
+  support.relaxed()
+  local exe <close> = support.Executor(1)
+  local size = support.size(20000)
+  local t = { depth = 0 }
+  for i = 1, size do
+    t = setmetatable({ depth = i }, t)
+  end
+  local function depth(t)
+    local n = 0
+    while getmetatable(t) do
+      n, t = n + 1, getmetatable(t)
+    end
+    return n
+  end
+  local n, back = exe:submit(function(t) return depth(t), t end, t):result()
+  lu.assertEquals(n, size)
+  lu.assertTrue(rawequal(getmetatable(back), getmetatable(t)))
+  -- Each named by a method of the next.
+  local C = { __index = true }
+  for _ = 1, size do
+    local Parent = C
+    C = { parent = function() return Parent end }
+  end
+  n = exe:submit(function(o)
+    local n, C = 0, getmetatable(o)
+    while C.parent do
+      n, C = n + 1, C.parent()
+    end
+    return n
+  end, setmetatable({}, C)):result()
+  lu.assertEquals(n, size)
+end
+
+-- All name all.
+function TestClasses.test_classes_that_know_each_other()
+  support.relaxed()
+  local exe <close> = support.Executor(1)
+  local list, size = {}, 60
+  for i = 1, size do
+    list[i] = {}
+    list[i].__index = list[i]
+  end
+  local objects = {}
+  for i = 1, size do
+    for k = 1, size do
+      local other = list[k]
+      list[i]["m" .. k] = function(self) return other, self end
+      list[i][k] = other
+    end
+    objects[i] = setmetatable({}, list[i])
+  end
+  for _ = 1, 3 do
+    lu.assertTrue(exe:submit(function(objects)
+      for i, o in ipairs(objects) do
+        for k, p in ipairs(objects) do
+          if not rawequal(o["m" .. k](o), getmetatable(p)) or not rawequal(o[k], getmetatable(p)) then
+            return false
+          end
+        end
+      end
+      return true
+    end, objects):result())
+  end
+end
+
 -- Modules
 
 package.preload["lfut_test_module"] = function(name)
@@ -393,6 +598,90 @@ function TestClasses.test_a_module_loaded_after_the_workers_started()
   package.preload["lfut_test_late"] = function() return { answer = 42 } end
   local late = require "lfut_test_late"
   lu.assertEquals(exe:submit(function() return late.answer end):result(), 42)
+end
+
+-- Modules have their own names, whatever else leads to them, and only while they
+-- are there.
+
+function TestClasses.test_a_submodule_in_its_parent()
+  local exe <close> = support.Executor(1)
+  for i = 1, 10 do
+    local parent, name = "lfut_parent" .. i, "lfut_parent" .. i .. ".child"
+    package.preload[parent] = function() return {} end
+    package.preload[name] = function(n)
+      local p = require(n:match "^[^.]+")
+      p.child = { name = function() return n end, list = {} }
+      p.func, p.list = p.child.name, p.child.list
+      return p.child
+    end
+    local child = require(name)
+    lu.assertEquals(exe:submit(function() return child.name() end):result(), name)
+    lu.assertEquals(exe:submit(child.name):result(), name)
+    lu.assertTrue(rawequal(exe:submit(echo, child):result(), child))
+    lu.assertTrue(rawequal(exe:submit(echo, child.list):result(), child.list))
+  end
+end
+
+function TestClasses.test_what_the_script_puts_into_a_module()
+  local exe <close> = support.Executor(1)
+  package.preload["lfut_test_tools"] = function() return { f = function() return 1 end, Class = {} } end
+  package.preload["lfut_test_other"] = function() return {} end
+  local tools = require "lfut_test_tools"
+  local function late() return "late" end
+  local Late = { __index = { hello = function() return "hello" end }, n = 1 }
+  tools.late, tools.Late = late, Late
+  local function try()
+    local o, n = exe:submit(function(o) return o:hello(), Late.n end, setmetatable({}, Late)):result()
+    lu.assertEquals({ exe:submit(late):result(), o, n }, { "late", "hello", Late.n })
+    lu.assertTrue(exe:submit(function(f) return f == require "lfut_test_tools".f end, tools.f):result())
+  end
+  try()
+  require "lfut_test_other"
+  Late.n = 2
+  try()
+  tools.late, tools.Late = nil, nil
+  try()
+  -- What it replaces is the script's, both of them.
+  local old = tools.f
+  tools.f = function() return 2 end
+  lu.assertEquals({ exe:submit(tools.f):result(), exe:submit(old):result() }, { 2, 1 })
+  tools.f = old
+  lu.assertTrue(exe:submit(function(f) return f == require "lfut_test_tools".f end, old):result())
+end
+
+function TestClasses.test_a_module_that_is_gone()
+  local exe <close> = support.Executor(1)
+  package.preload["lfut_test_gone"] = function() return { n = 1, f = function() return "f" end } end
+  local gone = require "lfut_test_gone"
+  lu.assertTrue(exe:submit(function(m) return m == require "lfut_test_gone" end, gone):result())
+  package.loaded["lfut_test_gone"] = nil
+  gone.n = 2
+  lu.assertEquals({ exe:submit(function(m, f) return m.n, f(), m == package.loaded["lfut_test_gone"] end,
+    gone, gone.f):result() }, { 2, "f", false })
+  local again = require "lfut_test_gone"
+  lu.assertFalse(rawequal(again, gone))
+  lu.assertTrue(exe:submit(function(m) return m == require "lfut_test_gone" end, again):result())
+  lu.assertFalse(exe:submit(function(m) return m == require "lfut_test_gone" end, gone):result())
+  -- Under another name.
+  package.loaded["lfut_test_gone"], package.loaded["lfut_test_renamed"] = nil, again
+  package.preload["lfut_test_renamed"] = package.preload["lfut_test_gone"]
+  lu.assertTrue(exe:submit(function(m) return m == require "lfut_test_renamed" end, again):result())
+  package.loaded["lfut_test_renamed"] = nil
+end
+
+function TestClasses.test_a_metatable_that_is_no_table_there()
+  local exe <close> = support.Executor(1)
+  package.preload["lfut_test_shape"] = function() return require "lfut".worker() and "no table" or { __index = { sides = 4 } } end
+  local Shape = require "lfut_test_shape"
+  for _ = 1, 2 do
+    local ok, e = pcall(function() return exe:submit(function(o) return o.sides end, setmetatable({}, Shape)):result() end)
+    if not ok then
+      lu.assertStrContains(e, "no table")
+    else
+      lu.assertEquals(e, 4) -- a forked worker has it
+    end
+    support.works(exe)
+  end
 end
 
 -- Userdata that say how: files here, with a metatable of their own.
