@@ -460,6 +460,195 @@ function TestFunctions.test_captured_tables_are_not_kept_by_the_worker()
   lu.assertEquals(exe:submit(task):result(), 2)
 end
 
+-- Two that are made by one line are two, and the same one twice is one.
+function TestFunctions.test_functions_without_upvalues_stay_apart()
+  local exe <close> = support.Executor(1)
+  local function token() return function() end end
+  local a, b = token(), token()
+  local function look(t, a, b, again)
+    local n = 0
+    for _ in pairs(t) do n = n + 1 end
+    return n, rawequal(a, b), rawequal(a, again), t[a], t[b], a, b, again
+  end
+  for _ = 1, 3 do
+    local r = table.pack(exe:submit(look, { [a] = "a", [b] = "b" }, a, b, a):result())
+    lu.assertEquals({ table.unpack(r, 1, 5) }, { 2, false, true, "a", "b" })
+    lu.assertTrue(rawequal(r[6], r[8]) and not rawequal(r[6], r[7]))
+    lu.assertFalse(exe:submit(rawequal, a, b):result())
+    lu.assertTrue(exe:submit(rawequal, a, a):result())
+    lu.assertTrue(exe:submit(function(f, g) return rawequal(f, g) and rawequal(f, a) end, a, a):result())
+    lu.assertFalse(rawequal(table.unpack(exe:submit(function() return { token(), token() } end):result())))
+  end
+  -- The task's function among its own arguments.
+  local function me(f, g) return rawequal(f, g), debug.getinfo(1, "f").func == f end
+  lu.assertEquals({ exe:submit(me, me, me):result() }, { true, true })
+end
+
+-- Whatever a task does to its function, the next one gets it as it was sent.
+function TestFunctions.test_a_function_is_new_for_each_task()
+  local exe <close> = support.Executor(1)
+  local function assign()
+    local was = G_flag
+    _ENV = { G_flag = "by an earlier task" }
+    return was
+  end
+  local function set()
+    local was = G_flag
+    debug.setupvalue(debug.getinfo(1, "f").func, 1, { G_flag = "set", debug = debug })
+    return was
+  end
+  local function join()
+    local was = G_flag
+    local other = (function() local _ENV = { G_flag = "joined" } return function() return G_flag end end)()
+    debug.upvaluejoin(debug.getinfo(1, "f").func, 1, other, 1)
+    return was
+  end
+  local function nested()
+    local was = G_flag
+    local function inner() _ENV = { G_flag = "nested" } end
+    inner()
+    return was
+  end
+  local function leave()
+    local was = left
+    left = function() return 1 end
+    debug.setupvalue(left, 1, { G_flag = "left" })
+    left = nil
+    return was or G_flag
+  end
+  for _, f in ipairs { assign, set, join, nested, leave } do
+    for _ = 1, 4 do
+      lu.assertNil(exe:submit(f):result())
+    end
+    for _ = 1, 3 do -- each loop
+      lu.assertNil(exe:map(f, { 1 }):list()[1])
+    end
+  end
+  -- Upvalues, also of functions that it calls.
+  local n, helper = 0, nil
+  function helper() n = n + 1 return n end
+  for _ = 1, 3 do
+    lu.assertEquals({ exe:submit(function() return helper(), helper() end):result() }, { 1, 2 })
+    lu.assertEquals({ exe:submit(function(f) return f(), f() end, helper):result() }, { 1, 2 })
+  end
+  -- What a task has left in its worker is not changed by the next.
+  local function keep(x)
+    kept = kept or {}
+    kept[#kept + 1] = debug.getinfo(1, "f").func
+    return #kept, not rawequal(kept[1], kept[2])
+  end
+  lu.assertEquals(exe:submit(keep):result(), 1)
+  lu.assertEquals({ exe:submit(keep):result() }, { 2, true })
+end
+
+-- Bytecode without names of upvalues: as luac -s makes it.
+function TestFunctions.test_stripped_functions()
+  local exe <close> = support.Executor(1)
+  local function strip(f) return load(string.dump(f, true)) end
+  G_base = 10
+  function G_other(x) return x * G_base end
+  G_function = strip(function(x) return G_other(x) + 1 end)
+  local stripped = G_function
+  lu.assertEquals(exe:submit(stripped, 4):result(), 41)
+  lu.assertEquals(exe:map(stripped, { 1, 2 }):list(), { 11, 21, n = 2 })
+  lu.assertEquals(exe:submit(function(x) return stripped(x) + G_function(x) end, 1):result(), 22)
+  -- _ENV is no first upvalue, and in a function within.
+  local up, other = 5, { 6 }
+  local deep = strip(function() return up, other[1], (function() return (function() return G_base end)() end)(), G_base end)
+  debug.upvaluejoin(deep, 1, function() return up end, 1)
+  debug.upvaluejoin(deep, 2, function() return other end, 1)
+  for i = 1, 4 do
+    local name, value = debug.getupvalue(deep, i)
+    if name and value == nil then debug.upvaluejoin(deep, i, function() return G_base end, 1) end
+  end
+  lu.assertEquals({ exe:submit(deep):result() }, { 5, 6, 10, 10 })
+  -- Names that are set only.
+  exe:submit(strip(function() G_third = "set" end)):result()
+  lu.assertEquals(exe:submit(strip(function() return G_third end)):result(), "set")
+  -- Very many constants: _ENV is taken into a register.
+  local source = { "local t = {}" }
+  for i = 1, 300 do
+    source[#source + 1] = ("t[%d] = 'text %d'"):format(i, i)
+  end
+  source[#source + 1] = "return G_base, #t"
+  lu.assertEquals({ exe:submit(strip(load(table.concat(source, "\n")))):result() }, { 10, 300 })
+  lu.assertEquals({ exe:submit(load(table.concat(source, "\n"))):result() }, { 10, 300 })
+  -- Another environment is an upvalue.
+  local apart = strip(function() return G_base end)
+  debug.setupvalue(apart, 1, { G_base = "apart" })
+  lu.assertEquals(exe:submit(apart):result(), "apart")
+end
+
+-- An alias of the globals table is no _ENV.
+function TestFunctions.test_another_name_for_the_globals()
+  local exe <close> = support.Executor(1)
+  local G = _G
+  G_number = 1
+  lu.assertTrue(exe:submit(function() return G == _G end):result())
+  lu.assertEquals(exe:submit(function() return G.type == type, G_number end):result(), true)
+end
+
+function TestFunctions.test_long_names_of_globals()
+  local exe <close> = support.Executor(1)
+  local names, list = {}, {}
+  for i = 1, 60 do
+    names[i] = ("a_name_longer_than_short_strings_are_in_lua_%d"):format(i)
+    _G[names[i]] = i
+    list[i] = load("return " .. names[i])
+  end
+  local sum = exe:submit(function(list)
+    local sum = 0
+    for _, f in ipairs(list) do sum = sum + f() end
+    return sum
+  end, list):result()
+  for _, name in ipairs(names) do _G[name] = nil end
+  lu.assertEquals(sum, 60 * 61 // 2)
+end
+
+function TestFunctions.test_as_many_upvalues_as_there_can_be()
+  local exe <close> = support.Executor(1)
+  for _, n in ipairs { 0, 1, 2, 199, 249, 250, 251, 254 } do
+    local outer, inner = {}, { "return function() return 0" }
+    for i = 1, n do
+      local level = (i - 1) // 120
+      outer[level] = outer[level] or {}
+      table.insert(outer[level], ("local v%d = %d"):format(i, i))
+      inner[#inner + 1] = "+ v" .. i
+    end
+    local text = table.concat(inner, " ") .. " end"
+    for level = #outer, 0, -1 do
+      if outer[level] then
+        text = "return (function() " .. table.concat(outer[level], " ") .. " " .. text .. " end)()"
+      end
+    end
+    local f = load(text)()
+    for _ = 1, 3 do
+      lu.assertEquals(exe:submit(f):result(), n * (n + 1) // 2)
+    end
+  end
+end
+
+function TestFunctions.test_a_chain_of_upvalues_as_deep_as_memory()
+  support.relaxed()
+  local exe <close> = support.Executor(1)
+  local size = support.size(20000)
+  local f = function() end
+  for i = 1, size do
+    local g = f
+    f = function() return g, i end
+  end
+  local function depth(f)
+    local n, g = 0, f()
+    while g do
+      n, g = n + 1, g()
+    end
+    return n
+  end
+  local n, back = exe:submit(function(f) return depth(f), f end, f):result()
+  lu.assertEquals(n, size)
+  lu.assertEquals(depth(back), size)
+end
+
 -- Fresh closures and classes leave nothing behind, here or in the worker.
 local function memory_after(exe, rounds, round)
   local function in_worker()
