@@ -130,12 +130,13 @@ static void read_chunk(lua_State *L, lfb_loop *l) {
     lua_pushvalue(L, -1);
     lua_rawseti(L, 3, 1);
   }
-  while (l->read < l->chunk->count) {
+  while (l->chunk && l->read < l->chunk->count) {
     lfb_loop_list_numbers(L, l, 4);
     if (l->read < l->chunk->count)
       read_entry(L, l);
   }
-  lfb_loop_drop_chunk(l);
+  if (l->chunk)
+    lfb_loop_drop_chunk(l);
   lua_settop(L, 3);
 }
 

@@ -92,11 +92,13 @@ static options check_options(lua_State *L, int idx) {
 
 int lfb_loop_gc(lua_State *L) {
   lfb_loop *l = lfb_check(L, 1, LFB_MAP);
+  if (l->reading && l->reading != l->chunk)
+    lf_chunk_free(l->reading);
   if (l->chunk)
     lf_chunk_free(l->chunk);
   if (l->job)
     lf_job_unref(l->job);
-  l->chunk = NULL;
+  l->chunk = l->reading = NULL;
   l->job = NULL;
   l->ended = true;
   return 0;
@@ -406,8 +408,16 @@ static void push_chunk_error(lua_State *L, const lfb_loop *l) {
 }
 
 void lfb_loop_drop_chunk(lfb_loop *l) {
-  lf_chunk_free(l->chunk);
+  if (l->chunk != l->reading)
+    lf_chunk_free(l->chunk);
   l->chunk = NULL;
+}
+
+static void end_reading(lfb_loop *l) {
+  lf_chunk *c = l->reading;
+  l->reading = NULL;
+  if (l->chunk != c)
+    lf_chunk_free(c);
 }
 
 /* Pushes the number of an entry of that kind. */
@@ -450,12 +460,13 @@ bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
     return true;
   }
   size_t at = (size_t)(l->at - c->out.data);
+  l->reading = c;
   *n = lfb_unpack(L, lfb_self(L), &c->out, &at, NULL);
   l->at = c->out.data + at;
-  if (kind == LFB_ITEM_RESULT)
-    return true;
-  push_trace(L, l);
-  return false;
+  if (kind != LFB_ITEM_RESULT)
+    push_trace(L, l);
+  end_reading(l);
+  return kind == LFB_ITEM_RESULT;
 }
 
 /* Raises the error value below the traceback at the top. */

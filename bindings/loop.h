@@ -33,8 +33,11 @@ typedef struct {
   uint64_t pulled;     /* items given to the job */
   uint64_t consumed;   /* items whose results have been taken */
   int64_t deadline;
-  bool caught_up;          /* past it, all that had come has been taken */
-  lf_chunk *chunk;         /* being read, or NULL */
+  bool caught_up;    /* past it, all that had come has been taken */
+  lf_chunk *chunk;   /* being read, or NULL */
+  lf_chunk *reading; /* the same while an entry is unpacked: a finalizer may
+                        leave the loop meanwhile. After an error in that it
+                        stays, and the loop is at its end */
   const unsigned char *at; /* its next entry */
   uint64_t read;           /* entries read */
 } lfb_loop;

@@ -23,7 +23,7 @@ static int deliver(lua_State *L, lfb_loop *l) {
     lua_pushboolean(L, 1);
   bool ok = lfb_loop_read(L, l, &n);
   l->consumed++;
-  if (l->read == l->chunk->count)
+  if (l->chunk && l->read == l->chunk->count)
     lfb_loop_drop_chunk(l);
   if (ok)
     return 1 + l->protected + n;
@@ -57,7 +57,7 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
   lfb_loop *l = lua_touserdata(L, 1);
   lf_stop why;
   lua_settop(L, 1);
-  if (l->ended && !l->chunk) {
+  if (l->reading || (l->ended && !l->chunk)) {
     lua_pushnil(L);
     return 1;
   }
@@ -98,7 +98,7 @@ static void list_chunk(lua_State *L, lfb_loop *l) {
     lua_Integer i = (lua_Integer)(l->chunk->first + l->read + 1);
     bool ok = lfb_loop_read(L, l, &n);
     l->consumed++;
-    if (l->read == l->chunk->count)
+    if (l->chunk && l->read == l->chunk->count)
       lfb_loop_drop_chunk(l);
     if (!ok && !l->protected)
       lfb_loop_raise(L);
@@ -115,7 +115,7 @@ static int list_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   lfb_loop *l = lua_touserdata(L, 1);
   lf_stop why;
-  while (!l->ended || l->chunk) {
+  while (!l->reading && (!l->ended || l->chunk)) {
     lua_settop(L, 3);
     if (l->chunk) {
       list_chunk(L, l);
