@@ -458,34 +458,30 @@ static void resolve(lua_State *L, lfb_state *S, const char *name, size_t len) {
     follow(L, key, name);
 }
 
-/* Pushes what has the name, if that is known and still so. */
-static bool push_known(lua_State *L, const char *name, size_t len) {
-  lfb_push_ref(L, LFB_REF_BY_NAME);
-  lua_pushlstring(L, name, len);
+/* Pushes what the table has under the name at the top. */
+static void push_by_name(lua_State *L, lfb_ref table) {
+  lfb_push_ref(L, table);
+  lua_pushvalue(L, -2);
   lua_rawget(L, -2);
   lua_replace(L, -2);
-  if (!lua_isnil(L, -1))
-    return true;
-  lua_pop(L, 1);
-  lfb_push_ref(L, LFB_REF_NAMED);
-  lua_pushlstring(L, name, len);
-  lua_rawget(L, -2);
-  lua_replace(L, -2);
-  if (!lua_isnil(L, -1) && is_found(L, name, len))
-    return true;
-  lua_pop(L, 1);
-  return false;
 }
 
-void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len) {
-  if (push_known(L, name, len))
-    return;
-  lua_pushlstring(L, name, len); /* ends with a zero, unlike what is packed */
-  resolve(L, S, lua_tostring(L, -1), len);
-  lfb_push_ref(L, LFB_REF_NAMED);
-  lua_pushvalue(L, -3);
-  lua_pushvalue(L, -3);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
+void lfb_push_named(lua_State *L, lfb_state *S, const char *bytes, size_t len) {
+  lua_pushlstring(L, bytes, len);
+  const char *name = lua_tostring(L, -1); /* with a zero behind it */
+  push_by_name(L, LFB_REF_BY_NAME);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    push_by_name(L, LFB_REF_NAMED);
+    if (lua_isnil(L, -1) || !is_found(L, name, len)) {
+      lua_pop(L, 1);
+      resolve(L, S, name, len);
+      lfb_push_ref(L, LFB_REF_NAMED);
+      lua_pushvalue(L, -3);
+      lua_pushvalue(L, -3);
+      lua_rawset(L, -3);
+      lua_pop(L, 1);
+    }
+  }
   lua_remove(L, -2);
 }

@@ -143,6 +143,49 @@ function TestRefusal.test_deep_below()
   support.works(exe)
 end
 
+-- However deep or long it is, the message is short: both ends are there.
+function TestRefusal.test_messages_are_short()
+  support.relaxed()
+  local exe <close> = support.Executor(1)
+  local function short(begin, last, fn, ...)
+    local e = support.fails_as("TransferError", nil, fn, ...)
+    lu.assertTrue(#e.message <= 2000, #e.message)
+    lu.assertEquals(e.message:sub(1, #begin), begin)
+    lu.assertEquals(e.message:sub(-#last), last)
+  end
+  local list, keys, metas = co, co, co
+  for i = 1, support.size(100000) do
+    list, keys = { next = list }, { [keys] = true }
+    if i <= 5000 then metas = setmetatable({}, { __index = metas }) end
+  end
+  local where = " (thread) to a worker"
+  short("cannot send argument 1.next.next", ".next.next" .. where, exe.submit, exe, echo, list)
+  short("cannot send argument 1(key)(key)", "(key)(key)" .. where, exe.submit, exe, echo, keys)
+  short("cannot send argument 1(metatable).__index", ".__index" .. where, exe.submit, exe, echo, metas)
+  short("cannot send upvalue 'list'.next", where, exe.submit, exe, function() return list end)
+  short("cannot send argument 1.next", " (thread) to a queue", lfut.Queue().put, lfut.Queue(), list)
+  short("cannot send value.next", " (thread) to a dictionary", lfut.Dict().set, lfut.Dict(), "k", list)
+  local long = ("k"):rep(100000)
+  short('cannot send argument 1.kkk', where, exe.submit, exe, echo, { [long] = { x = co } })
+  local meta = { __name = ("Name"):rep(10000) }
+  local file = debug.setmetatable(io.tmpfile(), meta)
+  short("cannot send argument 1.x (userdata Name", " to a worker", exe.submit, exe, echo, { x = file })
+  debug.setmetatable(file, getmetatable(log))
+  local depth = support.size(20000)
+  local f = exe:submit(function()
+    local list = coroutine.create(print)
+    for _ = 1, depth do list = { next = list } end
+    return 1, list
+  end)
+  short("cannot send result 2.next", ".next (thread) back", f.result, f)
+  -- Not so deep: whole.
+  local some = co
+  for i = 1, 30 do some = { ["k" .. i] = some } end
+  local e = support.fails_as("TransferError", nil, exe.submit, exe, echo, some)
+  lu.assertStrContains(e.message, ".k16.k15.k14")
+  support.works(exe)
+end
+
 function TestRefusal.test_after_many_that_could()
   local t = {}
   for i = 1, 1000 do

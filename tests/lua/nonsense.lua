@@ -53,7 +53,7 @@ local function vandalize()
   return n
 end
 
-local arrays = {}
+local array, queue, condition = lfut.Array("int8", 3), lfut.Queue(), lfut.Condition()
 local function item(i)
   local kind, text = i % 6, mark(i)
   if kind == 0 then return text end
@@ -62,7 +62,7 @@ local function item(i)
     local up, list = i, { i }
     return { function() return up, list, text end, function() up = up + 1 end, text }
   end
-  if kind == 3 then return { lfut.Array("int8", 3), lfut.Queue(), lfut.Condition(), text } end
+  if kind == 3 then return { array, queue, condition, text } end
   if kind == 4 then
     local C = { __index = { f = function(self) return self.x end }, name = text }
     return { setmetatable({ x = text }, C), setmetatable({}, C), text }
