@@ -377,14 +377,25 @@ void lfb_loop_supply(lua_State *L, lfb_loop *l, int self) {
 
 /* --- Reading results --- */
 
-static uint64_t entry_kind(lfb_loop *l) {
-  return *l->at++;
+/* Has the chunk n more bytes? One from another process may have anything. */
+LF_INLINE bool has_bytes(const lf_buf *out, const unsigned char *at, size_t n) {
+  return (size_t)(out->data + out->len - at) >= n;
+}
+
+/* Is the entry a number? */
+LF_INLINE bool is_number(const lf_buf *out, const unsigned char *at) {
+  return has_bytes(out, at, 1 + sizeof(lua_Number)) && *at >= LFB_ITEM_INTEGER;
 }
 
 /* Skips an error's traceback; a copy, zero-terminated, on the stack, or nil. */
-static void push_trace(lua_State *L, lfb_loop *l) {
-  uint32_t len;
-  memcpy(&len, l->at, sizeof len);
+static void push_trace(lua_State *L, lfb_loop *l, const lf_buf *out) {
+  uint32_t len = 0;
+  if (has_bytes(out, l->at, sizeof len))
+    memcpy(&len, l->at, sizeof len);
+  if (!has_bytes(out, l->at, sizeof len + (size_t)len)) {
+    lua_pushnil(L);
+    return;
+  }
   lua_pushlstring(L, (const char *)l->at + sizeof len, len);
   l->at += sizeof len + len;
 }
@@ -421,7 +432,8 @@ static void end_reading(lfb_loop *l) {
 }
 
 /* Pushes the number of an entry of that kind. */
-LF_INLINE void push_number(lua_State *L, lfb_loop *l, lfb_entry kind) {
+LF_INLINE void push_number(lua_State *L, lfb_loop *l) {
+  lfb_entry kind = (lfb_entry)*l->at++;
   lua_Integer i;
   lua_Number n;
   memcpy(&i, l->at, sizeof i);
@@ -436,9 +448,8 @@ LF_INLINE void push_number(lua_State *L, lfb_loop *l, lfb_entry kind) {
 void lfb_loop_list_numbers(lua_State *L, lfb_loop *l, int list) {
   const lf_chunk *c = l->chunk;
   uint64_t before = l->read;
-  while (l->read < c->finished && *l->at >= LFB_ITEM_INTEGER) {
-    lfb_entry kind = (lfb_entry)*l->at++;
-    push_number(L, l, kind);
+  while (l->read < c->finished && is_number(&c->out, l->at)) {
+    push_number(L, l);
     lua_rawseti(L, list, (lua_Integer)(c->first + ++l->read));
   }
   l->consumed += l->read - before;
@@ -453,18 +464,18 @@ bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
     lua_pushnil(L);
     return false;
   }
-  uint64_t kind = entry_kind(l);
-  if (kind >= LFB_ITEM_INTEGER) {
-    push_number(L, l, (lfb_entry)kind);
+  if (is_number(&c->out, l->at)) {
+    push_number(L, l);
     *n = 1;
     return true;
   }
+  unsigned kind = has_bytes(&c->out, l->at, 1) ? *l->at++ : LFB_ITEM_RESULT;
   size_t at = (size_t)(l->at - c->out.data);
   l->reading = c;
   *n = lfb_unpack(L, lfb_self(L), &c->out, &at, NULL);
   l->at = c->out.data + at;
   if (kind != LFB_ITEM_RESULT)
-    push_trace(L, l);
+    push_trace(L, l, &c->out);
   end_reading(l);
   return kind == LFB_ITEM_RESULT;
 }
