@@ -95,6 +95,24 @@ function TestProcesses.test_the_script_s_picture()
   Picture = nil
 end
 
+-- A change is seen whatever comes in the place of what was there: code, arrays
+-- and strings lie where others have lain.
+function TestProcesses.test_changes_of_a_large_table()
+  local large = { f = load "return 0", text = ("x"):rep(20000), array = lfut.Array("int8", 1), list = {} }
+  for i = 1, 20000 do large.list[i] = i end
+  local exe <close> = new("fork", { max_workers = 1 })
+  local function look() return large.f(), large.text:sub(-3), large.array[1], #large.list end
+  lu.assertEquals({ exe:submit(look):result() }, { 0, "xxx", 0, 20000 })
+  for i = 1, 60 do
+    large.f = load("return " .. i)
+    large.text = ("x"):rep(20000 - 3) .. ("%03d"):format(i)
+    large.array = lfut.Array("int8", { i })
+    lu.assertEquals({ exe:submit(look):result() }, { i, ("%03d"):format(i), i, 20000 })
+    exe:submit(load("return " .. -i)):result()
+    collectgarbage()
+  end
+end
+
 function TestProcesses.test_a_clean_state()
   Picture = { 1, 2, 3 }
   string.mine = true
