@@ -12,9 +12,13 @@ typedef _Atomic uint64_t owners;
 
 static _Atomic uint64_t hint; /* where the last one was found */
 
-uint64_t lf_slab_size(void) {
+_Atomic uint64_t lf_slab_bytes;
+
+uint64_t lf_slab_measure(void) {
   uint64_t most = lf_zone_size() / 16; /* in small arenas */
-  return SLAB < most ? SLAB : most;
+  uint64_t n = SLAB < most ? SLAB : most;
+  atomic_store_explicit(&lf_slab_bytes, n, memory_order_relaxed);
+  return n;
 }
 
 static uint64_t per_zone(void) {

@@ -10,8 +10,14 @@
 
 #include "sleeper.h"
 
-/* Bytes of a slab, a power of two; slabs lie at multiples of that. */
-uint64_t lf_slab_size(void);
+/* Bytes of a slab, a power of two; slabs lie at multiples of that. The same
+ * from when the arena is there. */
+extern _Atomic uint64_t lf_slab_bytes;
+uint64_t lf_slab_measure(void);
+static inline uint64_t lf_slab_size(void) {
+  uint64_t n = atomic_load_explicit(&lf_slab_bytes, memory_order_relaxed);
+  return n ? n : lf_slab_measure();
+}
 
 /* One for the object, of which this process may touch all; what is in it is
  * anything. 0: there is none. */
