@@ -118,6 +118,11 @@ static void add_global(reader *r, const body *f, unsigned upvalue,
     add_name(r, f->k[name], &in, 1);
 }
 
+static void note_assignment(lfb_notes *notes, unsigned upvalue) {
+  notes->assigns = true;
+  notes->assigned[upvalue / 8 % 32] |= (unsigned char)(1u << upvalue % 8);
+}
+
 /* What the instructions do with upvalues. */
 static void read_code(reader *r, const body *f, const upvalues *u) {
   bool taken[UPVALUES] = {false};
@@ -132,7 +137,7 @@ static void read_code(reader *r, const body *f, const upvalues *u) {
     else if (op == LFB_OP_SETTABUP)
       add_global(r, f, u->outer[a], b);
     else if (op == LFB_OP_SETUPVAL && u->outer[b] != NONE)
-      r->found.assigns = true;
+      note_assignment(&r->found, u->outer[b]);
     else if (op == LFB_OP_GETUPVAL && u->outer[b] != NONE)
       taken[u->outer[b]] = true;
   }

@@ -12,8 +12,9 @@
 
 /* One block of memory. */
 typedef struct {
-  unsigned upvalues;     /* how many it has */
-  bool assigns;          /* it, or a function in it, assigns to one of them */
+  unsigned upvalues; /* how many it has */
+  bool assigns; /* it, or a function in it, assigns to one of them: to which */
+  unsigned char assigned[32];
   size_t upvalues_at;    /* where their descriptions begin in the bytes */
   size_t count, size;    /* names; bytes of them */
   unsigned char names[]; /* each as lfb_name says */
@@ -31,6 +32,11 @@ typedef struct {
 /* The name at '*at', an offset in the notes' names that begins with 0 and is
  * moved behind it. False: there are no more. */
 bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name);
+
+/* Is the upvalue, counted from 0, assigned to? */
+static inline bool lfb_is_assigned(const lfb_notes *notes, unsigned upvalue) {
+  return notes->assigned[upvalue / 8 % 32] >> upvalue % 8 & 1;
+}
 
 /* Reads the bytes of a function as lua_dump wrote them; the result, lfb_notes,
  * is for lf_free. NULL for lack of memory, or when the bytes are not

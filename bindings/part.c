@@ -7,6 +7,7 @@
 
 #include "../runtime/mem.h"
 #include "array.h"
+#include "closure.h"
 #include "drivers.lua.h"
 #include "element.h"
 #include "names.h"
@@ -14,6 +15,61 @@
 #include "pack.h"
 
 /* --- The job's function and options --- */
+
+/* --- Items that change their function --- */
+
+/* Upvalues: the function, the number of an upvalue. */
+static int renew_env(lua_State *L) {
+  lua_pushglobaltable(L);
+  lua_setupvalue(L, lua_upvalueindex(1),
+                 (int)lua_tointeger(L, lua_upvalueindex(2)));
+  return 0;
+}
+
+/* The number of the upvalue _ENV of the function at the top; 0: it has none. */
+static int find_env(lua_State *L) {
+  lua_pushglobaltable(L);
+  for (int i = 1; lua_getupvalue(L, -2, i); i++) {
+    bool env = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (env) {
+      lua_pop(L, 1);
+      return i;
+    }
+  }
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* Does the function at the top, or one in it, assign to its i-th upvalue? */
+static bool assigns(lua_State *L, lfb_state *S, int i) {
+  lf_code *code = lfb_code_of(L, S, -1);
+  const lfb_notes *notes = code->notes;
+  bool is = notes && lfb_is_assigned(notes, (unsigned)i - 1);
+  lf_code_unref(code);
+  return is;
+}
+
+/* The function of the setup at the top may assign to _ENV: that is for one
+ * item, as it would be for one task. (Other upvalues are the loop's.) */
+static void guard_env(lua_State *L, lfb_state *S) {
+  lua_rawgeti(L, -1, LFB_SETUP_FUNCTION);
+  bool lua = lua_isfunction(L, -1) && !lua_iscfunction(L, -1);
+  int env = lua ? find_env(L) : 0;
+  if (env == 0 || !assigns(L, S, env)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  lua_getfield(L, -1, "renewed");
+  lua_pushvalue(L, -3);
+  lua_pushvalue(L, -1);
+  lua_pushinteger(L, env);
+  lua_pushcclosure(L, renew_env, 2);
+  lua_call(L, 2, 1);
+  lua_rawseti(L, -4, LFB_SETUP_FUNCTION);
+  lua_pop(L, 2);
+}
 
 /* Pushes the table of the setup's values; each of several runs of one job has
  * its own, as one may be parked in the middle of the function. One that is not
@@ -37,6 +93,7 @@ static void push_setup(lua_State *L, lfb_run *r) {
     int n = lfb_unpack(L, vm->S, lf_job_setup(r->job), &at, &r->globals);
     for (; n > 0; n--)
       lua_rawseti(L, -n - 1, n);
+    guard_env(L, vm->S);
   }
   lua_remove(L, -2);
 }

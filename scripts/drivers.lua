@@ -57,4 +57,13 @@ function drivers.seeded(fn, seed, position, randomseed)
   end
 end
 
+-- fn for which the globals are its environment in each item, whatever it has
+-- assigned to _ENV in another.
+function drivers.renewed(fn, renew)
+  return function(...)
+    renew()
+    return fn(...)
+  end
+end
+
 return drivers

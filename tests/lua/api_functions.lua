@@ -524,6 +524,11 @@ function TestFunctions.test_a_function_is_new_for_each_task()
       lu.assertNil(exe:map(f, { 1 }):list()[1])
     end
   end
+  for _, items in ipairs { { 1, 2, 3 }, lfut.range(3) } do -- each item
+    lu.assertEquals(exe:map(assign, items):list(), { n = 3 })
+    lu.assertEquals(exe:map(nested, items, { chunksize = 3 }):list(), { n = 3 })
+    lu.assertEquals(exe:map(function(f) return f() end, { assign, set, join, assign }):list(), { n = 4 })
+  end
   -- Upvalues, also of functions that it calls.
   local n, helper = 0, nil
   function helper() n = n + 1 return n end
