@@ -414,7 +414,7 @@ static void receive_rest(lf_proc *c) {
 /* --- Questions --- */
 
 static void reply(lf_proc *c, uint64_t answer, const lf_buf *body) {
-  lf_msg msg = {.kind = LF_MSG_REPLY, .a = answer};
+  lf_msg msg = {.kind = LF_MSG_REPLY, .a = answer, .b = c->end.msg.b};
   lf_load load = {.body = body, .to = body ? body->len : 0};
   (void)lf_end_send(&c->end, &msg, &load);
 }

@@ -18,17 +18,27 @@
 
 enum { IDLE_NS = 50000000, SOON_NS = 50000 };
 
+/* A question to the program. Any thread asks; the worker's receives the answer,
+ * and tells who waits for it. */
+typedef struct {
+  lf_link link;
+  uint64_t number;
+  lf_parker *parker; /* of who asks */
+  atomic_bool answered;
+  uint64_t answer;
+  lf_pool_stats stats;
+} question;
+
 struct lf_remote {
   lf_pool *pool; /* the reference of the process */
   lf_worker *worker;
   lf_region *region;
   lf_end end;
   int bell;
-  bool stop;     /* the program will send nothing more */
-  bool go;       /* it may go on, after lf_remote_unblock */
-  bool answered; /* a reply has come */
-  lf_msg answer;
-  lf_pool_stats stats;
+  bool stop;         /* the program will send nothing more */
+  bool go;           /* it may go on, after lf_remote_unblock */
+  lf_link questions; /* without an answer yet; the lock */
+  uint64_t last_question;
   lf_job *job; /* received last; a reference */
   /* Tasks that the program knows, too: number -> lf_task *. There is a
    * reference to those of which the program is to tell the end. The lock. */
@@ -493,6 +503,25 @@ static void receive_stuck(lf_remote *r) {
   }
 }
 
+static void receive_reply(lf_remote *r) {
+  const lf_end *end = &r->end;
+  pthread_mutex_lock(&r->pool->lock);
+  for (lf_link *l = r->questions.next; l != &r->questions; l = l->next) {
+    question *q = lf_container_of(l, question, link);
+    if (q->number != end->msg.b)
+      continue;
+    lf_list_del(l);
+    q->answer = end->msg.a;
+    if (end->body.len == sizeof q->stats)
+      memcpy(&q->stats, end->body.data, sizeof q->stats);
+    lf_parker *parker = q->parker;
+    atomic_store(&q->answered, true); /* then it may be gone */
+    lf_unpark(parker);
+    break;
+  }
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
 /* The program waits for room in the ring, of which there is more now. */
 static void make_room_known(lf_remote *r) {
   atomic_thread_fence(memory_order_seq_cst); /* after what was taken */
@@ -542,10 +571,7 @@ void lf_remote_receive(lf_remote *r) {
       r->go = true;
       break;
     case LF_MSG_REPLY:
-      r->answered = true;
-      r->answer = r->end.msg;
-      if (r->end.body.len == sizeof r->stats)
-        memcpy(&r->stats, r->end.body.data, sizeof r->stats);
+      receive_reply(r);
       break;
     case LF_MSG_STOP:
       r->stop = true;
@@ -728,34 +754,69 @@ void lf_remote_rest(lf_task *t) {
 
 /* --- Questions --- */
 
-/* Asks the program and waits for its answer. */
-static uint64_t ask(lf_remote *r, lf_msg_kind kind, uint64_t id) {
-  if (lf_self != r->worker)
-    return 0; /* another thread has no ear for the answer */
-  r->answered = false;
-  tell(r, kind, id, 0);
-  for (;;) {
+/* A thread of this process that waits for what the worker's thread receives. */
+typedef struct {
+  lf_waiter waiter;
+  lf_parker own, *at;
+} listener;
+
+static void listen(const lf_remote *r, listener *l) {
+  lf_parker_init(&l->own);
+  l->at = lf_self == r->worker ? r->worker->parker_at : &l->own;
+}
+
+/* Sleeps until something may have come. */
+static void hear(lf_remote *r, const listener *l) {
+  if (lf_self == r->worker)
     lf_remote_receive(r);
-    if (r->answered)
-      return r->answer.a;
-    lf_doze(r->worker->parker_at, LF_FOREVER);
+  else
+    lf_doze(l->at, LF_FOREVER);
+}
+
+/* Asks the program and waits for its answer: in 'q'. */
+static uint64_t ask(lf_remote *r, lf_msg_kind kind, uint64_t id, question *q) {
+  static const lf_load none;
+  listener l;
+  listen(r, &l);
+  *q = (question){.parker = l.at};
+  pthread_mutex_lock(&r->pool->lock);
+  q->number = ++r->last_question;
+  lf_list_add(&r->questions, &q->link);
+  lf_msg msg = {.kind = (uint8_t)kind, .id = id, .b = q->number};
+  (void)post(r, &msg, &none);
+  pthread_mutex_unlock(&r->pool->lock);
+  for (;;) {
+    hear(r, &l);
+    if (atomic_load(&q->answered))
+      return q->answer;
+    if (lf_self == r->worker)
+      lf_doze(l.at, LF_FOREVER);
   }
+}
+
+static void fire_listener(lf_waiter *waiter) {
+  lf_unpark(lf_container_of(waiter, listener, waiter)->at);
 }
 
 /* It has ended, as the program has said; what has become of it is on its way.
  */
 static void await_done(lf_remote *r, lf_task *t) {
+  listener l = {.waiter.fire = fire_listener};
+  listen(r, &l);
+  lf_waiter_add(&l.waiter, t);
   while (!lf_task_done(t)) {
-    lf_remote_receive(r);
-    if (!lf_task_done(t))
-      lf_doze(r->worker->parker_at, LF_FOREVER);
+    hear(r, &l);
+    if (lf_self == r->worker && !lf_task_done(t))
+      lf_doze(l.at, LF_FOREVER);
   }
+  lf_waiter_remove(&l.waiter);
 }
 
 bool lf_remote_cancel(lf_remote *r, lf_task *t) {
   if (lf_task_done(t) || t->names == 0)
     return lf_task_cancel(t);
-  if (!ask(r, LF_MSG_CANCEL, t->flight))
+  question q;
+  if (!ask(r, LF_MSG_CANCEL, t->flight, &q))
     return false;
   await_done(r, t);
   return lf_task_state(t) == LF_CANCELLED;
@@ -764,7 +825,8 @@ bool lf_remote_cancel(lf_remote *r, lf_task *t) {
 lf_state lf_remote_look(lf_remote *r, lf_task *t) {
   if (t->names == 0 || lf_task_done(t))
     return lf_task_state(t);
-  lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->flight);
+  question q;
+  lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->flight, &q);
   if (state < LF_FINISHED)
     return state;
   await_done(r, t);
@@ -772,8 +834,9 @@ lf_state lf_remote_look(lf_remote *r, lf_task *t) {
 }
 
 void lf_remote_stat(lf_remote *r, lf_pool_stats *s) {
-  ask(r, LF_MSG_STATS, 0);
-  *s = r->stats;
+  question q;
+  ask(r, LF_MSG_STATS, 0, &q);
+  *s = q.stats;
 }
 
 void lf_remote_shutdown(lf_remote *r, bool cancel) {
@@ -815,6 +878,7 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
   r->bell = bell;
   lf_list_init(&r->runners);
   lf_list_init(&r->waiting);
+  lf_list_init(&r->questions);
   w->id = id;
   w->mode = ACTIVE;
   w->next_deadline = LF_FOREVER;

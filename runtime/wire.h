@@ -30,7 +30,7 @@ typedef enum {
   LF_MSG_RESTED, /* id: of a part submitted by the worker: as REST */
   LF_MSG_STUCK,  /* id: its wait would never end; body: why */
   LF_MSG_GO,     /* the blocked worker may go on */
-  LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS, BROADCAST */
+  LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS; b: the question's */
   LF_MSG_NOTICE, /* body: how interpreters start from now on */
   LF_MSG_STOP,   /* nothing more will come */
   /* From the worker. */
@@ -50,7 +50,7 @@ typedef enum {
   LF_MSG_UNWAIT,   /* id */
   LF_MSG_REST,     /* id: of a part: it waits, for the first time */
   LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
-  LF_MSG_CANCEL,   /* id of a task submitted */
+  LF_MSG_CANCEL,   /* id of a task submitted; b: the question's number */
   LF_MSG_LOOK,     /* the same */
   LF_MSG_STATS,
   LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it

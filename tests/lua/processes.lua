@@ -662,6 +662,41 @@ with_both("uncaught", function(method)
   lu.assertStrMatches(err, "lfut: WorkerLost: worker %d+ died of SIGKILL while running [^\n]*\n")
 end)
 
+-- Questions about futures, by threads of a worker other than its own.
+for name, start in pairs {
+  thread = function(fn) lfut.Thread { target = fn }:start() end,
+  pool = function(fn) lfut.ThreadPoolExecutor(1):submit(fn) end,
+} do
+  with_both("questions_of_another_" .. name, function(method)
+    local exe <close> = new(method, { max_workers = 2 })
+    local out, started, go = lfut.Queue(), lfut.Event(), lfut.Event()
+    local function ask(fn)
+      start(fn)
+      return out:get()
+    end
+    local r = exe:submit(function()
+      local running = exe:submit(function()
+        started:set()
+        go:wait()
+        return 5
+      end)
+      started:wait()
+      local queued = exe:submit(function() end) -- both workers are occupied
+      local done = exe:submit(function() end)
+      local r = ask(function()
+        out:put { running:state(), running:running(), tostring(running), running:cancel(),
+          queued:state(), queued:cancel(), queued:state(), exe:stats().running, done:cancel() }
+      end)
+      go:set()
+      r[#r + 1] = ask(function() out:put(running:result()) end)
+      r[#r + 1] = ask(function() out:put(running:state()) end)
+      return r
+    end):result()
+    lu.assertEquals(r, { "running", true, "Future(running)", false, "pending", true, "cancelled", 2, true, 5,
+      "finished" })
+  end)
+end
+
 local rc = support.run(TestProcesses)
 if rc ~= 0 then
   os.exit(rc)
