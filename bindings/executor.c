@@ -441,9 +441,6 @@ static int executor_shutdown(lua_State *L) {
 }
 
 static int executor_close(lua_State *L) {
-  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
-  if (exe->pool && lf_pool_is_foreign(exe->pool))
-    return 0; /* the end of a block in a forked process */
   return shut_down(L, lfb_check_executor(L, 1), true, false);
 }
 

@@ -97,6 +97,14 @@ static lf_buf *pack_value(lua_State *L, lfb_state *S, lf_buf *out) {
   return out;
 }
 
+static int has_put(lua_State *L, int base, int err, void *arg,
+                   lf_sleeper *place) {
+  (void)base;
+  (void)arg;
+  (void)place;
+  return err ? lfb_queue_raise(L, err, "Full") : 0;
+}
+
 static int put(lua_State *L, int64_t deadline) {
   lfb_state *S = lfb_self(L);
   transfer t = {.queue = check_queue(L)};
@@ -104,17 +112,18 @@ static int put(lua_State *L, int64_t deadline) {
   bool plain = is_plain(L);
   t.values = pack_value(L, S, plain ? &S->plain : lfb_push_buf(L));
   int err = try_put(&t);
-  if (err == 0)
-    return 0;
-  if (plain && err == LF_EAGAIN) /* callbacks may put, too */
+  if (err != LF_EAGAIN)
+    return has_put(L, 0, err, NULL, NULL);
+  if (plain) /* callbacks may put, too */
     t.values = pack_value(L, S, lfb_push_buf(L));
   lfb_shared_wait what = {.object = &t.queue->shared,
                           .kind = LF_PUTTER,
                           .deadline = deadline,
                           .look = try_put,
-                          .arg = &t};
-  err = err == LF_EAGAIN ? lfb_wait_shared(L, S, &what, NULL) : err;
-  return err ? lfb_queue_raise(L, err, "Full") : 0;
+                          .arg = &t,
+                          .size = sizeof t,
+                          .then = has_put};
+  return lfb_await_shared(L, S, &what);
 }
 
 /* put(v [, timeout]) */
@@ -177,19 +186,23 @@ static int take_now(lua_State *L, lfb_state *S, lf_queue *q) {
   return err;
 }
 
+static lfb_shared_wait item_wait(transfer *t, int64_t deadline) {
+  return (lfb_shared_wait){.object = &t->queue->shared,
+                           .kind = LF_GETTER,
+                           .deadline = deadline,
+                           .look = try_get,
+                           .arg = t,
+                           .size = sizeof *t};
+}
+
 static int take_in_time(lua_State *L, lfb_state *S, lf_queue *q,
                         int64_t deadline) {
-  lf_buf *values = lfb_push_buf(L);
-  transfer t = {q, values};
-  lfb_shared_wait what = {.object = &q->shared,
-                          .kind = LF_GETTER,
-                          .deadline = deadline,
-                          .look = try_get,
-                          .arg = &t};
+  transfer t = {q, lfb_push_buf(L)};
+  lfb_shared_wait what = item_wait(&t, deadline);
   int err = lfb_wait_shared(L, S, &what, NULL);
   size_t at = 0;
   if (err == 0)
-    lfb_unpack(L, S, values, &at, NULL);
+    lfb_unpack(L, S, t.values, &at, NULL);
   return err;
 }
 
@@ -205,31 +218,57 @@ int lfb_queue_take(lua_State *L, lf_queue *q, int64_t deadline) {
   return err;
 }
 
-static int get(lua_State *L, int64_t deadline) {
-  int err = lfb_queue_take(L, check_queue(L), deadline);
-  return err ? lfb_queue_raise(L, err, "Empty") : 1;
+/* Of a wait: pushes the value in the buffer. */
+static int has_got(lua_State *L, int base, int err, void *arg,
+                   lf_sleeper *place) {
+  transfer *t = arg;
+  size_t at = 0;
+  (void)base;
+  (void)place;
+  if (err)
+    return lfb_queue_raise(L, err, "Empty");
+  lfb_unpack(L, lfb_self(L), t->values, &at, NULL);
+  return 1;
+}
+
+static int get(lua_State *L, lf_queue *q, int64_t deadline,
+               int (*then)(lua_State *L, int base, int err, void *arg,
+                           lf_sleeper *place)) {
+  lfb_state *S = lfb_self(L);
+  int err = take_now(L, S, q);
+  if (err == 0)
+    return 1;
+  if (err != LF_EAGAIN)
+    return then(L, 0, err, NULL, NULL);
+  transfer t = {q, lfb_push_buf(L)};
+  lfb_shared_wait what = item_wait(&t, deadline);
+  what.then = then;
+  return lfb_await_shared(L, S, &what);
 }
 
 /* get([timeout]) -> v */
 static int queue_get(lua_State *L) {
-  check_queue(L);
-  return get(L, lfb_check_deadline(L, 2));
+  lf_queue *q = check_queue(L);
+  return get(L, q, lfb_check_deadline(L, 2), has_got);
 }
 
 static int queue_get_nowait(lua_State *L) {
-  return get(L, 0);
+  return get(L, check_queue(L), 0, has_got);
+}
+
+static int has_next(lua_State *L, int base, int err, void *arg,
+                    lf_sleeper *place) {
+  if (err != LF_ECLOSED)
+    return has_got(L, base, err, arg, place);
+  lua_pushnil(L);
+  return 1;
 }
 
 /* Of iter: the queue is upvalue 2. */
 static int iter_next(lua_State *L) {
   lua_settop(L, 0);
   lua_pushvalue(L, lua_upvalueindex(2));
-  int err = lfb_queue_take(L, check_queue(L), LF_FOREVER);
-  if (err == LF_ECLOSED)
-    lua_pushnil(L);
-  else if (err)
-    return lfb_queue_raise(L, err, "Empty");
-  return 1;
+  return get(L, check_queue(L), LF_FOREVER, has_next);
 }
 
 /* iter() -> iterator of the items until it is closed and drained */
@@ -271,7 +310,16 @@ static int queue_task_done(lua_State *L) {
 }
 
 static int look_for_rest(void *arg) {
-  return lf_queue_look(arg).unfinished == 0 ? 0 : LF_EAGAIN;
+  return lf_queue_look(*(lf_queue **)arg).unfinished == 0 ? 0 : LF_EAGAIN;
+}
+
+static int has_joined(lua_State *L, int base, int err, void *arg,
+                      lf_sleeper *place) {
+  (void)base;
+  (void)arg;
+  (void)place;
+  lua_pushboolean(L, err == 0);
+  return 1;
 }
 
 /* join([timeout]) -> true: task_done has been called for every item; false: not
@@ -282,10 +330,10 @@ static int queue_join(lua_State *L) {
                           .kind = LF_JOINER | LF_CROWD,
                           .deadline = lfb_check_deadline(L, 2),
                           .look = look_for_rest,
-                          .arg = q};
-  int err = lfb_wait_shared(L, lfb_self(L), &what, NULL);
-  lua_pushboolean(L, err == 0);
-  return 1;
+                          .arg = &q,
+                          .size = sizeof q,
+                          .then = has_joined};
+  return lfb_await_shared(L, lfb_self(L), &what);
 }
 
 static int queue_tostring(lua_State *L) {

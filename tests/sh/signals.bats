@@ -197,3 +197,62 @@ interrupted() {
   finish
   [ "$status" = 143 ]
 }
+
+@test "in coroutines of the script" {
+  needs_signals
+  for code in 'coroutine.wrap(loop)()' \
+    'coroutine.wrap(function() coroutine.wrap(loop)() end)()' \
+    'for _ in coroutine.wrap(loop) do end' \
+    'coroutine.wrap(function() table.sort({ 1, 2 }, loop) end)()' \
+    'local co = coroutine.create(function()
+       local _ <close> = setmetatable({}, { __close = loop })
+       coroutine.yield()
+     end)
+     coroutine.resume(co)
+     error(select(2, coroutine.close(co)), 0)'; do
+    rm -f ready
+    start_script "local function loop() ready() while true do end end $code"
+    kill -INT "$pid"
+    interrupted
+  done
+}
+
+@test "a script that catches it in a coroutine goes on" {
+  needs_signals
+  for call in 'coroutine.resume(coroutine.create(loop))' \
+    'pcall(coroutine.wrap(loop))' 'coroutine.wrap(pcall)(loop)'; do
+    rm -f ready
+    start_script "local function loop() ready() while true do end end
+      print(select(2, $call))
+      print(coroutine.wrap(function() return 'on' end)())"
+    kill -INT "$pid"
+    finish
+    [ "$status" = 0 ] || complain "$call: status $status" "$(cat err)"
+    contains "$(head -n 1 out)" 'interrupted!'
+    [ "$(tail -n 1 out)" = on ]
+  done
+}
+
+@test "while coroutines are switched all the time" {
+  needs_signals
+  for _ in 1 2 3 4 5; do
+    rm -f ready
+    start_script 'local co = coroutine.wrap(function() while true do coroutine.yield() end end)
+      co() ready() while true do co() end'
+    kill -INT "$pid"
+    interrupted
+  done
+}
+
+@test "a hook of the script is kept" {
+  needs_signals
+  start_script 'local n = 0
+    debug.sethook(function() n = n + 1 end, "", 1000)
+    pcall(function() ready() while true do end end)
+    local before = n
+    for i = 1, 100000 do end
+    print(n > before and debug.gethook() ~= nil)'
+  kill -INT "$pid"
+  finish
+  [ "$(cat out)" = true ] || complain "$(cat out err)"
+}
