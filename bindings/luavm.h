@@ -38,6 +38,9 @@ typedef struct lfb_run {
   uint64_t position;            /* of the next item */
   int sink;                     /* lfb_sink */
   size_t mark;                  /* end of the output's last complete entry */
+  uint64_t begun;               /* of the chunk, without results: items run */
+  bool cut;                     /* the rest of the chunk is given back */
+  lf_hunger hunger;             /* is that wanted? */
   int64_t since;                /* when it began */
   /* Not empty: it must end with this error, whatever it does. */
   char doom[64];

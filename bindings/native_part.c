@@ -281,8 +281,15 @@ static bool run_item(struct lf_vm *vm, loop *l) {
 
 static void run_items(struct lf_vm *vm, loop *l) {
   lf_chunk *c = l->chunk;
+  lf_pool *pool = lf_worker_pool(vm->worker);
+  lf_hunger hunger = lf_pool_hunger(pool);
+  int64_t since = lf_now();
   while (c->finished < c->count && !vm->interrupted && run_item(vm, l))
-    continue;
+    if (lf_is_hungry(&hunger) && c->finished < c->count &&
+        lf_chunk_overruns(c, pool, since)) {
+      c->rest = c->count - c->finished;
+      return;
+    }
 }
 
 void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk) {

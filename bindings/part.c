@@ -144,7 +144,26 @@ static int put_number(lua_State *L, lf_buf *out) {
                              : lfb_put_number(out, LFB_ITEM_FLOAT, &n);
 }
 
-/* emit(...): an item's results */
+/* Should the run end here, and leave its other items to others? */
+static bool is_full(lfb_run *r, uint64_t done) {
+  r->cut = done < r->chunk->count &&
+           lf_chunk_overruns(r->chunk, lf_worker_pool(r->vm->worker), r->since);
+  return r->cut;
+}
+
+enum { PIECE = 8 }; /* as in scripts/drivers.lua */
+
+/* full() -> is it enough, with one piece more? */
+static int full(lua_State *L) {
+  lfb_run *r = run_of(L);
+  r->begun += PIECE;
+  if (!lf_is_hungry(&r->hunger) || !is_full(r, r->begun))
+    return 0;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* emit(...) -> is it enough?: an item's results */
 static int emit(lua_State *L) {
   static const unsigned char kind = LFB_ITEM_RESULT;
   lfb_run *r = run_of(L);
@@ -156,7 +175,11 @@ static int emit(lua_State *L) {
     lfb_pack(L, r->vm->S, out, 1, lua_gettop(L), &lfb_results, NULL);
   r->mark = out->len;
   r->chunk->finished++;
-  return 0;
+  if (!lf_is_hungry(&r->hunger) || r->sink != LFB_MAPPED ||
+      !is_full(r, r->chunk->finished))
+    return 0;
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* --- Running --- */
@@ -197,7 +220,8 @@ static bool is_integer_range(lua_State *L, int setup) {
   return is;
 }
 
-/* first, last, step of the items from 'position' to the chunk's end. */
+/* first, last (or, without results, how many), step of the items from
+ * 'position' to the chunk's end. */
 static void push_range(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   push_setup_value(L, setup, LFB_SETUP_FIRST);
   push_setup_value(L, setup, LFB_SETUP_STEP);
@@ -206,7 +230,9 @@ static void push_range(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   uint64_t last = r->chunk->first + r->chunk->count - 1;
   lua_pop(L, 2);
   lua_pushinteger(L, (lua_Integer)(first + position * step));
-  lua_pushinteger(L, (lua_Integer)(first + last * step));
+  lua_pushinteger(L, r->sink == LFB_MAPPED
+                         ? (lua_Integer)(first + last * step)
+                         : (lua_Integer)(last + 1 - position));
   lua_pushinteger(L, (lua_Integer)step);
 }
 
@@ -255,16 +281,24 @@ int lfb_part_body(lua_State *L) {
   r->sink = (int)lua_tointeger(L, -1);
   bool range = is_integer_range(L, 1);
   uint64_t position = r->chunk->first + r->chunk->finished;
+  r->begun = r->chunk->finished + (r->sink == LFB_FOLD);
+  r->cut = false;
+  r->hunger = lf_pool_hunger(lf_worker_pool(r->vm->worker));
   lfb_push_ref(L, LFB_REF_DRIVERS);
   lua_getfield(L, -1, drivers[r->sink][range]);
+  int driver = lua_gettop(L);
   push_function(L, 1, position);
   if (range)
     push_range(L, r, 1, position);
   else
     push_items(L, r, 1, position);
-  push_helper(L, r, emit);
-  push_setup_value(L, 1, LFB_SETUP_COMBINE);
-  lua_callk(L, range ? 6 : 5, 0, (lua_KContext)r, part_done);
+  if (r->sink != LFB_EACH)
+    push_helper(L, r, emit);
+  if (r->sink == LFB_FOLD)
+    push_setup_value(L, 1, LFB_SETUP_COMBINE);
+  if (r->sink != LFB_MAPPED)
+    push_helper(L, r, full);
+  lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, part_done);
   return 0;
 }
 
@@ -292,7 +326,7 @@ static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
   if (vm->interrupted)
     give_up(chunk, "interrupted!");
   vm->interrupted = 0;
-  if (chunk->finished == chunk->count || chunk->failed) {
+  if (chunk->finished + chunk->rest == chunk->count || chunk->failed) {
     end_native(vm, task, job, chunk, since);
     return;
   }
@@ -358,6 +392,11 @@ static bool put_error(lfb_run *r) {
 
 void lfb_part_note(lfb_run *r, bool ok) {
   lf_chunk *c = r->chunk;
+  if (ok && r->cut) {
+    c->finished = r->sink == LFB_MAPPED ? c->finished : r->begun;
+    c->rest = c->count - c->finished;
+    return;
+  }
   if (ok) {
     c->finished = c->count;
     return;
@@ -376,7 +415,8 @@ void lfb_part_note(lfb_run *r, bool ok) {
 
 bool lfb_part_more(lfb_run *r) {
   lf_chunk *c = r->chunk;
-  if (r->sink == LFB_MAPPED && c->finished < c->count && !c->failed) {
+  if (r->sink == LFB_MAPPED && c->finished < c->count && !c->failed &&
+      !c->rest) {
     r->doom[0] = '\0';
     if (lfb_run_ready(r))
       return true;

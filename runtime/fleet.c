@@ -220,6 +220,7 @@ int lf_chunk_send(lf_end *end, lf_msg *msg, const lf_chunk *c) {
   lf_block *b = c->block;
   msg->a = c->first;
   msg->b = c->count;
+  msg->state = c->shareable;
   if (b) {
     bool last = c->first + c->count == b->first + b->count;
     load.body = &b->bytes;
@@ -591,7 +592,7 @@ static void take_outcome(lf_task *t, lf_end *end) {
 static void refuse_part(lf_task *t) {
   lf_chunk *c = t->chunk;
   t->ending = LF_FINISHED;
-  c->finished = 0;
+  c->finished = c->rest = 0;
   c->failed = true;
   c->error = LF_RAISED;
   lf_buf_reset(&c->why);
@@ -603,8 +604,9 @@ static void take_part(lf_task *t, lf_end *end) {
   t->ending = LF_FINISHED;
   c->ns = (int64_t)end->msg.b;
   c->finished = end->msg.a;
-  c->failed = end->msg.flag;
+  c->failed = end->msg.flag & 1;
   c->error = end->msg.error;
+  c->rest = end->msg.flag & 2 && c->finished ? c->count - c->finished : 0;
   if (end->no_memory || c->finished > c->count ||
       lf_buf_move(&c->out, &end->body) != 0 ||
       lf_buf_move(&c->why, &end->tail) != 0)
@@ -796,6 +798,7 @@ static void count_awake(lf_pool *p) {
   int n = count_occupied(p);
   lf_count_awake(n - p->fleet->counted);
   p->fleet->counted = n;
+  bool full = n >= p->o.max_workers || p->queued > 0;
   for (lf_worker *w = p->workers; w; w = w->next) {
     if (!w->proc)
       continue;
@@ -803,6 +806,7 @@ static void count_awake(lf_pool *p) {
     int others = lf_awake() - (is_occupied(c) ? 1 : 0);
     atomic_store_explicit(&c->region->load, (uint32_t)(others > 0 ? others : 0),
                           memory_order_relaxed);
+    atomic_store_explicit(&c->region->full, full, memory_order_relaxed);
     if (!lf_list_empty(&c->end.parcels))
       lf_end_flush(&c->end);
     if (c->end.posted) {

@@ -7,8 +7,9 @@
 #include "mem.h"
 
 enum {
-  CHUNK_NS = 1000000, /* what a chunk should take */
-  LEAST_NS = 50000,   /* what it takes at least, towards the end */
+  CHUNK_NS = 1000000,   /* what a chunk should take, */
+  OVERRUN_NS = 3000000, /* and what is too long while others are idle */
+  LEAST_NS = 50000,     /* what it takes at least, towards the end */
   CHUNK_MAX = LF_LIMIT(1 << 20, 64),
 };
 
@@ -32,13 +33,16 @@ struct lf_job {
   lf_link watchers;     /* wakers: the consumer's, while it waits */
   lf_link blocks;       /* struct held, oldest first */
   uint64_t end;         /* items supplied */
-  uint64_t cursor;      /* items claimed */
+  uint64_t cursor;      /* items claimed, */
+  uint64_t back;        /* of which so many have been given back: */
+  lf_link returned;     /* in these chunks */
   int queued;           /* runners that have not claimed yet */
   uint64_t open;        /* chunks claimed and not done */
   uint64_t item_ns;     /* time of an item, smoothed; 0: not known */
   lf_link ready;        /* chunks: ordered, all claimed; else those done */
   lf_task *over;        /* to be finished at the end; a reference, or NULL */
   bool stopped;
+  bool lacks; /* some of what was given back will not be run */
   lf_stop stop;
 };
 
@@ -103,6 +107,7 @@ static lf_chunk *chunk_new(void) {
     return NULL;
   lf_list_init(&c->link);
   lf_list_init(&c->running);
+  lf_list_init(&c->returned);
   return c;
 }
 
@@ -148,6 +153,7 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   lf_list_init(&j->blocks);
   lf_list_init(&j->ready);
   lf_list_init(&j->watchers);
+  lf_list_init(&j->returned);
   j->place = LF_TAIL;
   pthread_mutex_init(&j->lock, NULL);
   return j;
@@ -225,12 +231,26 @@ static void end_over(lf_task *over) {
   lf_task_unref(over);
 }
 
+/* Under the lock: what has been given back will not be run. In order, that is
+ * where the results end. */
+static void forget_returned(lf_job *j) {
+  lf_link *l;
+  while ((l = lf_list_pop(&j->returned))) {
+    lf_chunk *c = lf_container_of(l, lf_chunk, returned);
+    c->dropped = j->lacks = true;
+    if (j->order == LF_UNORDERED)
+      lf_chunk_free(c);
+  }
+  j->back = 0;
+}
+
 void lf_job_unref(void *job) {
   lf_job *j = job;
   if (atomic_fetch_sub(&j->refs, 1) != 1)
     return;
   lf_link *l;
   end_over(j->over);
+  forget_returned(j);
   while ((l = lf_list_pop(&j->ready)))
     lf_chunk_free(lf_container_of(l, lf_chunk, link));
   drop_blocks(j);
@@ -258,6 +278,11 @@ const char *lf_job_label(const lf_job *job) {
   return job->code ? job->code->label : "task";
 }
 
+/* Under the lock: items that can be claimed. */
+static uint64_t unclaimed(const lf_job *j) {
+  return j->end - j->cursor + j->back;
+}
+
 /* Under the lock: the first chunk in the list, if it can be had. */
 static lf_chunk *next_ready(lf_job *j) {
   if (lf_list_empty(&j->ready))
@@ -282,14 +307,14 @@ static lf_next what_next(lf_job *j) {
     return LF_STOPPED;
   if (j->open > 0)
     return LF_WAIT;
-  if (j->cursor == j->end)
+  if (unclaimed(j) == 0 && !j->lacks)
     return LF_END;
   return j->stopped ? LF_STOPPED : LF_WAIT;
 }
 
 /* Under the lock: what is to be ended now, once, or NULL. */
 static lf_task *over_now(lf_job *j) {
-  if (j->open > 0 || (j->cursor < j->end && !j->stopped))
+  if (j->open > 0 || (unclaimed(j) > 0 && !j->stopped))
     return NULL;
   lf_task *over = j->over;
   j->over = NULL;
@@ -318,6 +343,7 @@ static void stop(lf_job *j, int err, const char *text) {
     return;
   j->stopped = true;
   j->stop = (lf_stop){err, text};
+  forget_returned(j);
 }
 
 /* --- Runners ----------------------------------------------------------------
@@ -341,7 +367,7 @@ static int submit_runner(lf_job *j) {
 
 /* Under the lock: reserves a runner if one more would find something. */
 static bool want_runner(lf_job *j) {
-  uint64_t left = j->end - j->cursor;
+  uint64_t left = unclaimed(j);
   uint64_t size = j->chunksize ? j->chunksize : 1;
   uint64_t useful = (left + size - 1) / size;
   if (j->stopped || lf_pool_in_caller(j->pool) ||
@@ -433,7 +459,7 @@ void lf_job_runner_ended(lf_job *j, lf_task *task) {
 
 /* Under the lock: how many items the next chunk should have. */
 static uint64_t chunk_size(lf_job *j) {
-  uint64_t left = j->end - j->cursor;
+  uint64_t left = unclaimed(j);
   uint64_t n = j->chunksize;
   if (n == 0) {
     uint64_t share = left / (2 * (uint64_t)lf_pool_max_workers(j->pool));
@@ -461,10 +487,69 @@ static lf_block *current_block(lf_job *j) {
   return NULL;
 }
 
+/* Under the lock: some of what has been given back, for 'c' or in its place. */
+static lf_chunk *take_returned(lf_job *j, lf_chunk *c) {
+  lf_chunk *rest = lf_container_of(j->returned.next, lf_chunk, returned);
+  uint64_t n = chunk_size(j);
+  if (n >= rest->count) {
+    lf_chunk_free(c);
+    lf_list_del(&rest->returned);
+    j->back -= rest->count;
+    return rest;
+  }
+  c->first = rest->first;
+  c->count = n;
+  c->block = rest->block;
+  if (c->block)
+    atomic_fetch_add(&c->block->refs, 1);
+  rest->first += n;
+  rest->count -= n;
+  j->back -= n;
+  if (j->order == LF_ORDERED)
+    lf_list_add(&rest->link, &c->link);
+  return c;
+}
+
+/* Under the lock: the rest of a chunk that is done is to be claimed again.
+ * False: no memory. */
+static bool give_back(lf_job *j, lf_chunk *c) {
+  lf_chunk *rest = chunk_new();
+  if (!rest)
+    return false;
+  c->count -= c->rest;
+  rest->first = c->first + c->count;
+  rest->count = c->rest;
+  rest->block = c->block;
+  if (rest->block)
+    atomic_fetch_add(&rest->block->refs, 1);
+  c->rest = 0;
+  j->back += rest->count;
+  lf_list_add(&j->returned, &rest->returned);
+  if (j->order == LF_ORDERED)
+    lf_list_add(c->link.next, &rest->link);
+  if (j->stopped)
+    forget_returned(j);
+  return true;
+}
+
+/* Under the lock: the chunk has no results from there on. */
+static void fail_rest(lf_chunk *c) {
+  static const char text[] = "not enough memory";
+  c->rest = 0;
+  c->failed = true;
+  (void)lf_buf_put(&c->why, text, sizeof text - 1);
+}
+
+bool lf_chunk_overruns(const lf_chunk *c, lf_pool *pool, int64_t since) {
+  return c->shareable && lf_pool_is_hungry(pool) &&
+         lf_now() - since > OVERRUN_NS;
+}
+
 /* Under the lock. */
 static void cut_chunk(lf_job *j, lf_chunk *c) {
+  uint64_t n = chunk_size(j);
   c->first = j->cursor;
-  c->count = chunk_size(j);
+  c->count = n < j->end - j->cursor ? n : j->end - j->cursor;
   lf_block *b = current_block(j);
   if (b) {
     uint64_t left = b->first + b->count - j->cursor;
@@ -473,9 +558,19 @@ static void cut_chunk(lf_job *j, lf_chunk *c) {
     atomic_fetch_add(&b->refs, 1);
   }
   j->cursor += c->count;
-  j->open++;
   if (j->order == LF_ORDERED)
     lf_list_add(&j->ready, &c->link);
+}
+
+/* Under the lock: the next chunk of those that are to be run. */
+static lf_chunk *next_chunk(lf_job *j, lf_chunk *c) {
+  if (j->back > 0)
+    c = take_returned(j, c);
+  else
+    cut_chunk(j, c);
+  c->shareable = j->chunksize == 0 && !j->gate && j->place == LF_TAIL;
+  j->open++;
+  return c;
 }
 
 lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
@@ -491,11 +586,11 @@ lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
     j->queued--;
   if (lf_pool_epoch(j->pool) != j->epoch)
     stop(j, 0, NULL); /* cancelled while no runner was queued */
-  if (!c && j->cursor < j->end)
+  if (!c && unclaimed(j) > 0)
     stop(j, LF_ENOMEM, NULL);
-  bool some = c && !j->stopped && j->cursor < j->end;
+  bool some = c && !j->stopped && unclaimed(j) > 0;
   if (some)
-    cut_chunk(j, c);
+    c = next_chunk(j, c);
   if (some && task) {
     c->task = task;
     lf_list_add(&j->running, &c->running);
@@ -520,6 +615,8 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   pthread_mutex_lock(&j->lock);
   if (c->task)
     lf_list_del(&c->running);
+  if (c->rest > 0 && !give_back(j, c))
+    fail_rest(c);
   uint64_t item = (uint64_t)ns / c->count + 1;
   if (ns > 0) /* else it was lost */
     j->item_ns = j->item_ns ? (j->item_ns + item) / 2 : item;
@@ -529,13 +626,13 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
     lf_list_add(&j->ready, &c->link);
   if (!lf_list_empty(&j->watchers) && what_next(j) != LF_WAIT)
     wake_watchers(j);
-  bool stalled = j->open == 0 && j->queued == 0;
+  bool stalled = (j->open == 0 && j->queued == 0) || j->back > 0;
   lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
   lf_cycle_settle();
   end_over(over);
   if (stalled) /* the next runner could not be queued, or there was no need */
-    start_runners(j, 1);
+    start_runners(j, lf_pool_max_workers(j->pool));
 }
 
 /* --- The consumer --- */

@@ -39,6 +39,9 @@ typedef struct lf_chunk {
   lf_block *block;   /* where the items are, or NULL; a reference */
   lf_task *task;     /* its runner, once it has one; not counted */
   lf_link running;   /* in the job's list; the job's lock */
+  lf_link returned;  /* among those that wait to be claimed again; the same */
+  bool shareable;    /* what has not been begun of it may be given back, */
+  uint64_t rest;     /* if it is: how many items, of the last ones */
   uint64_t finished; /* how many items have their result in 'out' */
   lf_buf out;
   bool failed, done; /* failed: the rest has no result but 'error', 'why' */
@@ -136,10 +139,15 @@ void lf_job_seal(lf_job *job, lf_task *over);
 
 /* --- The workers -------------------------------------------------------- */
 
+/* Should the rest of a shareable chunk, which is run in the pool since then, be
+ * given back? It takes longer than a chunk should, and others are idle. */
+bool lf_chunk_overruns(const lf_chunk *chunk, lf_pool *pool, int64_t since);
+
 /* A chunk for the runner 'task' (NULL: for the caller itself), or NULL. */
 lf_chunk *lf_job_claim(lf_job *job, lf_task *task);
 
-/* The chunk's results are complete, after 'ns' nanoseconds of running. */
+/* The chunk's results are complete, after 'ns' nanoseconds of running; but for
+ * chunk->rest: others may claim these. */
 void lf_job_done(lf_job *job, lf_chunk *chunk, int64_t ns);
 
 /* The chunk, claimed, will not be run after all: the loop ends there. */

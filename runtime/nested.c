@@ -148,6 +148,7 @@ static lf_task *read_task(lf_proc *c) {
           lf_chunk_import(end->msg.a, end->msg.b, items ? &end->body : NULL,
                           end->tail.data, (size_t)end->msg.c);
     if (t->chunk) {
+      t->chunk->shareable = end->msg.state;
       t->chunk->task = t;
       t->job = lf_job_ref(c->lent);
     }
@@ -243,7 +244,7 @@ static int tell_part(lf_export *e) {
   lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .state = LF_FINISHED};
   msg.a = k->finished;
   msg.b = (uint64_t)e->ns;
-  msg.flag = (uint8_t)(k->dropped << 1 | k->failed);
+  msg.flag = (uint8_t)((k->rest > 0) << 2 | k->dropped << 1 | k->failed);
   msg.error = (uint8_t)k->error;
   lf_load load = {.body = &k->out, .to = k->out.len};
   load.tail = k->why.data;

@@ -745,6 +745,17 @@ bool lf_pool_is_shutdown(lf_pool *p) {
   return p->remote ? lf_remote_is_closed(p->remote) : p->shutdown;
 }
 
+lf_hunger lf_pool_hunger(lf_pool *p) {
+  if (p->remote)
+    return (lf_hunger){lf_remote_full(p->remote), 1};
+  return (lf_hunger){&p->active, p->o.in_caller ? 0 : p->o.max_workers};
+}
+
+bool lf_pool_is_hungry(lf_pool *p) {
+  lf_hunger h = lf_pool_hunger(p);
+  return lf_is_hungry(&h) && p->queued == 0;
+}
+
 const char *lf_pool_broken(lf_pool *p) {
   return p->broken;
 }

@@ -166,6 +166,20 @@ void *lf_pool_setup(const lf_pool *pool);
 lf_host *lf_pool_host(const lf_pool *pool);
 bool lf_pool_is_shutdown(lf_pool *pool);
 
+/* Could more tasks run at once than there are? Hints: one without a call, of
+ * which 'running' lives as long as the pool, and a better one. */
+typedef struct {
+  const _Atomic int *running;
+  int most;
+} lf_hunger;
+lf_hunger lf_pool_hunger(lf_pool *pool);
+
+static inline bool lf_is_hungry(const lf_hunger *h) {
+  return atomic_load_explicit(h->running, memory_order_relaxed) < h->most;
+}
+
+bool lf_pool_is_hungry(lf_pool *pool);
+
 /* Is it of a process further up, in a forked child? Then nothing else may be
  * called but what drops references. */
 bool lf_pool_is_foreign(const lf_pool *pool);

@@ -142,7 +142,7 @@ static void part_done(lf_job *job, lf_task *t, lf_chunk *c, int64_t ns) {
   lf_remote *r = lf_job_pool(job)->remote;
   lf_msg msg = {.kind = LF_MSG_PART, .id = t->flight, .a = c->finished};
   msg.b = (uint64_t)ns;
-  msg.flag = c->failed;
+  msg.flag = (uint8_t)((c->rest > 0) << 1 | c->failed);
   msg.error = (uint8_t)c->error;
   lf_load load = {.body = &c->out, .to = c->out.len};
   load.tail = c->why.data;
@@ -389,6 +389,8 @@ static void receive_task(lf_remote *r) {
                                end->msg.tail ? &end->body : NULL,
                                end->tail.data, (size_t)end->msg.c);
     fine = t->chunk != NULL;
+    if (fine)
+      t->chunk->shareable = end->msg.state;
     t->job = lf_job_ref(r->job);
   } else if (fine) {
     fine = lf_buf_move(&t->data, &end->body) == 0;
@@ -425,6 +427,7 @@ static void receive_part(lf_remote *r, lf_task *t) {
   c->finished = end->msg.a;
   c->failed = end->msg.flag & 1 || refused;
   c->dropped = end->msg.flag & 2;
+  c->rest = end->msg.flag & 4 && c->finished ? c->count - c->finished : 0;
   c->error = end->msg.error;
   bool fine = !end->no_memory && c->finished <= c->count &&
               lf_buf_move(refused ? &c->why : &c->out, &end->body) == 0 &&
@@ -846,6 +849,10 @@ void lf_remote_shutdown(lf_remote *r, bool cancel) {
 
 bool lf_remote_is_closed(lf_remote *r) {
   return atomic_load(&r->region->closed);
+}
+
+const _Atomic int *lf_remote_full(lf_remote *r) {
+  return &r->region->full;
 }
 
 /* --- Life --- */

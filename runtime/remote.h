@@ -47,6 +47,7 @@ bool lf_remote_release(lf_remote *remote, lf_task *task);
 void lf_remote_stat(lf_remote *remote, lf_pool_stats *stats);
 void lf_remote_shutdown(lf_remote *remote, bool cancel);
 bool lf_remote_is_closed(lf_remote *remote);
+const _Atomic int *lf_remote_full(lf_remote *remote); /* 1: see ring.h */
 
 /* The task, run here, has ended as its fields say. */
 void lf_remote_end(lf_remote *remote, lf_task *task, lf_state state);

@@ -6,43 +6,121 @@
 -- nowhere.
 local drivers = {}
 
+-- What takes too long is left for others to run: emit() says so, or full(),
+-- after each piece of 8 items, which is unrolled to make that cheap.
+
 function drivers.map_range(fn, first, last, step, emit)
   for i = first, last, step do
-    emit(fn(i))
+    if emit(fn(i)) then
+      return
+    end
   end
 end
 
 function drivers.map_items(fn, count, fetch, emit)
   for _ = 1, count do
-    emit(fn(fetch()))
+    if emit(fn(fetch())) then
+      return
+    end
   end
 end
 
-function drivers.each_range(fn, first, last, step)
-  for i = first, last, step do
+function drivers.each_range(fn, i, count, step, full)
+  for _ = 1, count // 8 do
     fn(i)
+    i = i + step
+    fn(i)
+    i = i + step
+    fn(i)
+    i = i + step
+    fn(i)
+    i = i + step
+    fn(i)
+    i = i + step
+    fn(i)
+    i = i + step
+    fn(i)
+    i = i + step
+    fn(i)
+    i = i + step
+    if full() then
+      return
+    end
+  end
+  for _ = 1, count % 8 do
+    fn(i)
+    i = i + step
   end
 end
 
-function drivers.each_items(fn, count, fetch)
-  for _ = 1, count do
+function drivers.each_items(fn, count, fetch, full)
+  for _ = 1, count // 8 do
+    fn(fetch())
+    fn(fetch())
+    fn(fetch())
+    fn(fetch())
+    fn(fetch())
+    fn(fetch())
+    fn(fetch())
+    fn(fetch())
+    if full() then
+      return
+    end
+  end
+  for _ = 1, count % 8 do
     fn(fetch())
   end
 end
 
-function drivers.fold_range(fn, first, last, step, emit, combine)
-  local acc = fn(first)
-  if first ~= last then
-    for i = first + step, last, step do
-      acc = combine(acc, fn(i))
+function drivers.fold_range(fn, i, count, step, emit, combine, full)
+  local acc = fn(i)
+  i = i + step
+  count = count - 1
+  for _ = 1, count // 8 do
+    acc = combine(acc, fn(i))
+    i = i + step
+    acc = combine(acc, fn(i))
+    i = i + step
+    acc = combine(acc, fn(i))
+    i = i + step
+    acc = combine(acc, fn(i))
+    i = i + step
+    acc = combine(acc, fn(i))
+    i = i + step
+    acc = combine(acc, fn(i))
+    i = i + step
+    acc = combine(acc, fn(i))
+    i = i + step
+    acc = combine(acc, fn(i))
+    i = i + step
+    if full() then
+      return emit(acc)
     end
+  end
+  for _ = 1, count % 8 do
+    acc = combine(acc, fn(i))
+    i = i + step
   end
   emit(acc)
 end
 
-function drivers.fold_items(fn, count, fetch, emit, combine)
+function drivers.fold_items(fn, count, fetch, emit, combine, full)
   local acc = fn(fetch())
-  for _ = 2, count do
+  count = count - 1
+  for _ = 1, count // 8 do
+    acc = combine(acc, fn(fetch()))
+    acc = combine(acc, fn(fetch()))
+    acc = combine(acc, fn(fetch()))
+    acc = combine(acc, fn(fetch()))
+    acc = combine(acc, fn(fetch()))
+    acc = combine(acc, fn(fetch()))
+    acc = combine(acc, fn(fetch()))
+    acc = combine(acc, fn(fetch()))
+    if full() then
+      return emit(acc)
+    end
+  end
+  for _ = 1, count % 8 do
     acc = combine(acc, fn(fetch()))
   end
   emit(acc)

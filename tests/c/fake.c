@@ -428,10 +428,14 @@ lf_job *fake_job(lf_pool *pool, fake_body body, uint64_t chunksize,
 void fake_run_chunk(lf_job *job, lf_chunk *chunk) {
   fake_body body;
   memcpy(&body, lf_job_setup(job)->data, sizeof body);
-  for (; chunk->finished < chunk->count; chunk->finished++)
+  uint64_t n = chunk->count;
+  if (body.piece && chunk->shareable && body.piece < n)
+    n = body.piece;
+  for (; chunk->finished < n; chunk->finished++)
     if (body.item)
       body.item(chunk->first + chunk->finished, body.arg);
-  lf_job_done(job, chunk, body.ns * (int64_t)chunk->count);
+  chunk->rest = chunk->count - n;
+  lf_job_done(job, chunk, body.ns * (int64_t)n);
 }
 
 static void wake_main(lf_waker *waker) {

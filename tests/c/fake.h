@@ -171,7 +171,8 @@ fake_step step_wait;   /* task: parks until it is done */
 typedef struct {
   void (*item)(uint64_t item, void *arg);
   void *arg;
-  int64_t ns; /* what each item is said to have taken */
+  int64_t ns;     /* what each item is said to have taken */
+  uint64_t piece; /* not 0: of a chunk only so many are run, if that may be */
 } fake_body;
 
 lf_job *fake_job(lf_pool *pool, fake_body body, uint64_t chunksize,

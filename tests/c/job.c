@@ -301,6 +301,115 @@ static void loops_share_a_pool(void **state) {
   fake_close(pool);
 }
 
+/* What chunks give back is run by others, comes in its place, and once. */
+static void what_is_given_back_comes_in_order(void **state) {
+  (void)state;
+  for (uint64_t piece = 1; piece < 6; piece++) {
+    fake_setup setup = {0};
+    lf_pool *pool = fake_pool(&setup, 3);
+    fake_body body = {.item = run_item, .ns = 10, .piece = piece};
+    lf_job *job = fake_job(pool, body, 0, LF_ORDERED);
+    lf_chunk *chunk;
+    lf_stop why;
+    uint64_t next = 0;
+    clear();
+    assert_int_equal(lf_job_supply(job, NULL, MANY / 2), 0);
+    for (;;) {
+      lf_next what = fake_next(job, &chunk, &why);
+      if (what == LF_END && next < MANY) {
+        lf_job_supply(job, NULL, MANY);
+        continue;
+      }
+      if (what == LF_END)
+        break;
+      assert_int_equal(what, LF_CHUNK);
+      assert_int_equal(chunk->first, next);
+      assert_int_equal(chunk->finished, chunk->count);
+      assert_true(chunk->count <= piece);
+      next += chunk->count;
+      lf_chunk_free(chunk);
+    }
+    assert_int_equal(next, MANY);
+    assert_ran_once(0, MANY);
+    lf_job_unref(job);
+    fake_close(pool);
+  }
+}
+
+static void what_is_given_back_comes_out_of_order(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 3);
+  fake_body body = {.item = run_item, .ns = 10, .piece = 3};
+  lf_job *job = fake_job(pool, body, 0, LF_UNORDERED);
+  bool seen[MANY] = {false};
+  clear();
+  lf_job_supply(job, NULL, MANY);
+  take_all(job, seen);
+  assert_ran_once(0, MANY);
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+/* The size was asked for: it stays. */
+static void chunks_of_a_given_size_are_whole(void **state) {
+  (void)state;
+  fake_setup setup = {0};
+  lf_pool *pool = fake_pool(&setup, 2);
+  fake_body body = {.item = run_item, .piece = 3};
+  lf_job *job = fake_job(pool, body, 10, LF_ORDERED);
+  lf_chunk *chunk;
+  lf_stop why;
+  lf_job_supply(job, NULL, 100);
+  while (fake_next(job, &chunk, &why) == LF_CHUNK) {
+    assert_int_equal(chunk->count, 10);
+    lf_chunk_free(chunk);
+  }
+  lf_job_unref(job);
+  fake_close(pool);
+}
+
+/* A loop that is left while something waits to be claimed again, in the middle
+ * of a chunk, or afterwards. */
+static void a_loop_may_be_left_with_something_given_back(void **state) {
+  (void)state;
+  for (int order = LF_ORDERED; order <= LF_UNORDERED; order++)
+    for (int closed = 0; closed < 3; closed++) {
+      fake_setup setup = {0};
+      lf_pool *pool = fake_pool(&setup, 1);
+      gate busy = GATE, go = GATE;
+      lf_task *held = submit(pool, step_add, &busy, step_await, &go);
+      gate_await(&busy, 1);
+      lf_job *job = fake_job(pool, (fake_body){.ns = 10}, 0, order);
+      lf_job_supply(job, NULL, 100);
+      lf_chunk *first = lf_job_claim(job, NULL), *chunk;
+      lf_stop why;
+      first->finished = first->count;
+      lf_job_done(job, first, 10);
+      lf_chunk *second = lf_job_claim(job, NULL);
+      assert_true(second->count > 1);
+      second->finished = 1;
+      second->rest = second->count - 1;
+      if (closed == 1)
+        lf_job_close(job);
+      lf_job_done(job, second, 10);
+      if (closed == 2)
+        lf_job_close(job);
+      for (int i = 0; i < 2; i++) {
+        assert_int_equal(lf_job_next(job, &chunk, &why), LF_CHUNK);
+        lf_chunk_free(chunk);
+      }
+      assert_int_equal(lf_job_next(job, &chunk, &why),
+                       closed ? LF_STOPPED : LF_WAIT);
+      lf_job_close(job);
+      lf_job_unref(job);
+      gate_add(&go);
+      await(held);
+      lf_task_unref(held);
+      fake_close(pool);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(fixed_chunks_in_order),
@@ -312,6 +421,10 @@ int main(void) {
       TEST(items_come_bit_by_bit),
       TEST(chunks_carry_their_block),
       TEST(loops_share_a_pool),
+      TEST(what_is_given_back_comes_in_order),
+      TEST(what_is_given_back_comes_out_of_order),
+      TEST(chunks_of_a_given_size_are_whole),
+      TEST(a_loop_may_be_left_with_something_given_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -258,6 +258,81 @@ function TestLoops.test_wrong_use()
   support.works(exe)
 end
 
+-- Items that take long among others that do not, next to each other: what a chunk
+-- gives back is run, once, and its results come where they belong.
+function TestLoops.test_clusters_of_slow_items()
+  support.relaxed()
+  local exe <close> = support.Executor(3)
+  local n = support.size(20000)
+  local first, last = n // 2, n // 2 + 11
+  local function item(i)
+    if i >= first and i <= last then
+      local t = lfut.perf_counter() + 0.004
+      while lfut.perf_counter() < t do
+      end
+    end
+    return i
+  end
+  local list, numbers = {}, lfut.Array("double", n)
+  for i = 1, n do
+    list[i] = i
+    numbers[i] = i
+  end
+  local sum = n * (n + 1) // 2
+  for _, source in ipairs { list, lfut.range(n), lfut.range(1.0, n, 1.0), numbers } do
+    local results = exe:map(item, source):list()
+    lu.assertEquals(results.n, n)
+    for i = 1, n do
+      if results[i] ~= i then
+        lu.assertEquals(results[i], i)
+      end
+    end
+    local seen = 0
+    for i, r in exe:map(item, source, { ordered = false }) do
+      lu.assertTrue(i == r)
+      seen = seen + r
+    end
+    lu.assertEquals(seen, sum)
+    local total = lfut.Value("int64", 0)
+    lu.assertEquals(exe:for_each(function(i) total:add(math.tointeger(item(i))) end, source), n)
+    lu.assertEquals(total:get(), sum)
+    lu.assertEquals(exe:reduce(item, source, function(a, b) return a + b end), sum)
+    local function join(a, b) return { a[1], b[2], a[3] and b[3] and a[2] + 1 == b[1] } end
+    lu.assertEquals(exe:reduce(function(i) return { item(i), i, true } end, source, join), { 1, n, true })
+  end
+end
+
+function TestLoops.test_errors_in_clusters_of_slow_items()
+  support.relaxed()
+  local exe <close> = support.Executor(3)
+  local n = support.size(20000)
+  local bad = n // 2 + 5
+  local function item(i)
+    if i >= n // 2 and i <= bad + 5 then
+      local t = lfut.perf_counter() + 0.004
+      while lfut.perf_counter() < t do
+      end
+    end
+    return i == bad and error({ i }) or i
+  end
+  local it, failed, sum = exe:map(item, lfut.range(n), { protected = true }), {}, 0
+  for i, ok, r in it do
+    if ok then
+      sum = sum + r
+    else
+      failed[#failed + 1] = { i, r[1] }
+    end
+  end
+  lu.assertEquals(failed, { { bad, bad } })
+  lu.assertEquals(sum, n * (n + 1) // 2 - bad)
+  local ok, e = pcall(exe.for_each, exe, item, lfut.range(n))
+  lu.assertFalse(ok)
+  lu.assertEquals(e, { bad })
+  ok, e = pcall(exe.reduce, exe, item, lfut.range(n), math.max)
+  lu.assertFalse(ok)
+  lu.assertEquals(e, { bad })
+end
+
 local rc = support.run(TestLoops)
 if rc ~= 0 then
   os.exit(rc)
