@@ -6,6 +6,8 @@
 #include "mem.h"
 
 #include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -613,10 +615,32 @@ static void take_part(lf_task *t, lf_end *end) {
     refuse_part(t);
 }
 
+/* Can the outcome be that of the task? */
+static bool is_outcome(const lf_end *end, const lf_task *t) {
+  const lf_msg *msg = &end->msg;
+  if (msg->error > LF_LOST ||
+      (msg->error == LF_LOST && msg->size < sizeof(lf_lost)))
+    return false;
+  if (msg->kind == LF_MSG_PART)
+    return t->chunk && msg->a <= t->chunk->count;
+  return msg->state == LF_FINISHED || msg->state == LF_FAILED;
+}
+
+void lf_fleet_condemn(lf_proc *c) {
+  if (c->mad)
+    return;
+  c->mad = true;
+  snprintf(c->region->crash, sizeof c->region->crash, "%s",
+           "sending what makes no sense");
+  lf_keeper_signal(c, SIGKILL);
+}
+
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
-  if (!f)
+  if (!f || !is_outcome(&c->end, f->task)) {
+    lf_fleet_condemn(c);
     return;
+  }
   lf_task *t = f->task;
   lf_fleet_finish_flight(c, (uint32_t)(f - c->flights));
   if (t->chunk && c->end.msg.kind == LF_MSG_PART)
@@ -631,6 +655,10 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
 }
 
 static void receive_broken(lf_proc *c, lf_outcome *after) {
+  if (c->ready) {
+    lf_fleet_condemn(c);
+    return;
+  }
   c->stopping = true; /* it leaves */
   if (after->broken)
     return;
@@ -641,16 +669,24 @@ static void receive_broken(lf_proc *c, lf_outcome *after) {
     after->broken = lf_strndup(no_memory, sizeof no_memory - 1);
 }
 
+static void receive_ready(lf_proc *c) {
+  lf_fleet *f = c->worker->pool->fleet;
+  if (c->ready) {
+    lf_fleet_condemn(c);
+    return;
+  }
+  c->ready = true;
+  c->own_pid = (pid_t)c->end.msg.id;
+  c->worker->mode = ACTIVE;
+  f->starting--;
+  f->failures = 0;
+}
+
 static void receive_all(lf_proc *c, lf_outcome *after) {
-  lf_pool *p = c->worker->pool;
-  while (lf_end_receive(&c->end)) {
+  while (!c->mad && lf_end_receive(&c->end)) {
     switch (c->end.msg.kind) {
     case LF_MSG_READY:
-      c->ready = true;
-      c->own_pid = (pid_t)c->end.msg.id;
-      c->worker->mode = ACTIVE;
-      p->fleet->starting--;
-      p->fleet->failures = 0;
+      receive_ready(c);
       break;
     case LF_MSG_BROKEN:
       receive_broken(c, after);
@@ -663,6 +699,8 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
       lf_nested_receive(c, after);
     }
   }
+  if (c->end.damaged)
+    lf_fleet_condemn(c);
 }
 
 /* --- Looking and closing --- */

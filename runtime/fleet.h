@@ -76,6 +76,7 @@ struct lf_proc {
   bool stopping;       /* it was told */
   bool blocked, wants; /* in the middle of a task; wants to go on */
   int signal;          /* that is to end it, or 0 */
+  bool mad;            /* what it says makes no sense: it is killed */
   bool interrupt;      /* SIGURG was to be sent */
 };
 
@@ -150,6 +151,10 @@ void lf_fleet_finish_flight(lf_proc *proc, uint32_t i);
 
 /* The flight a message is about, or NULL: it has ended. */
 lf_flight *lf_fleet_find_flight(lf_proc *proc, uint64_t id);
+
+/* The worker has written what it cannot have meant: it is killed, and nothing
+ * more that it says is listened to. */
+void lf_fleet_condemn(lf_proc *proc);
 
 void lf_outcome_init(lf_outcome *after);
 

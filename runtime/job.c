@@ -175,17 +175,27 @@ lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
   return j;
 }
 
+/* Where the i-th item starts, or SIZE_MAX if that is not between the two. */
+static size_t start_between(const lf_buf *starts, uint64_t i, size_t base,
+                            size_t from, size_t to) {
+  size_t at;
+  memcpy(&at, starts->data + i * sizeof at, sizeof at);
+  return at >= base && at - base >= from && at - base <= to ? at - base
+                                                            : SIZE_MAX;
+}
+
 static lf_block *import_block(uint64_t first, uint64_t count, lf_buf *items,
-                              const void *starts, size_t base) {
+                              const lf_buf *starts, size_t base) {
+  size_t start = 0, len = items->len;
   lf_block *b = lf_block_new();
   if (!b)
     return NULL;
   b->first = first;
-  bool ok = lf_buf_move(&b->bytes, items) == 0;
+  bool ok =
+      starts->len / sizeof start == count && lf_buf_move(&b->bytes, items) == 0;
   for (uint64_t i = 0; ok && i < count; i++) {
-    size_t start;
-    memcpy(&start, (const char *)starts + i * sizeof start, sizeof start);
-    ok = lf_block_item(b, start - base) == 0;
+    start = start_between(starts, i, base, start, len);
+    ok = start != SIZE_MAX && lf_block_item(b, start) == 0;
   }
   if (ok)
     return b;
@@ -194,8 +204,8 @@ static lf_block *import_block(uint64_t first, uint64_t count, lf_buf *items,
 }
 
 lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
-                          const void *starts, size_t base) {
-  lf_chunk *c = chunk_new();
+                          const lf_buf *starts, size_t base) {
+  lf_chunk *c = count > 0 && first <= UINT64_MAX - count ? chunk_new() : NULL;
   if (!c)
     return NULL;
   c->first = first;

@@ -73,9 +73,10 @@ typedef void lf_chunk_done(lf_job *job, lf_task *task, lf_chunk *chunk,
 lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done);
 
 /* A chunk of such a job: 'first' and 'count' of the items whose bytes are moved
- * from 'items' (may be NULL) and start where 'starts' says, less 'base'. */
+ * from 'items' (may be NULL) and start where 'starts' says, less 'base'. NULL:
+ * no memory, or that cannot be. */
 lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
-                          const void *starts, size_t base);
+                          const lf_buf *starts, size_t base);
 
 lf_job *lf_job_ref(lf_job *job);
 void lf_job_unref(void *job);

@@ -146,7 +146,7 @@ static lf_task *read_task(lf_proc *c) {
     if (c->lent)
       t->chunk =
           lf_chunk_import(end->msg.a, end->msg.b, items ? &end->body : NULL,
-                          end->tail.data, (size_t)end->msg.c);
+                          &end->tail, (size_t)end->msg.c);
     if (t->chunk) {
       t->chunk->shareable = end->msg.state;
       t->chunk->task = t;
@@ -207,6 +207,12 @@ static const char *accept(lf_proc *c, lf_task *t) {
 
 static void receive_submit(lf_proc *c) {
   uint64_t id = c->end.msg.id;
+  if (id % 2 == 0 || find_export(c, id) || c->end.msg.flag > LF_HOME ||
+      (c->end.msg.kind == LF_MSG_SUBMIT_CHUNK && !c->end.no_memory &&
+       c->end.msg.b == 0)) {
+    lf_fleet_condemn(c);
+    return;
+  }
   lf_task *t = read_task(c);
   lf_export *e = t ? export_new(c, t, id) : NULL;
   if (!e) {
@@ -450,8 +456,8 @@ static void answer(lf_proc *c, lf_outcome *after) {
     body.len = sizeof stats;
     reply(c, 0, &body);
     break;
-  default:
-    break;
+  default: /* nothing that a worker says */
+    lf_fleet_condemn(c);
   }
 }
 

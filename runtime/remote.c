@@ -386,8 +386,8 @@ static void receive_task(lf_remote *r) {
   bool fine = t && !end->no_memory && (!chunk || r->job);
   if (fine && chunk) {
     t->chunk = lf_chunk_import(end->msg.a, end->msg.b,
-                               end->msg.tail ? &end->body : NULL,
-                               end->tail.data, (size_t)end->msg.c);
+                               end->msg.tail ? &end->body : NULL, &end->tail,
+                               (size_t)end->msg.c);
     fine = t->chunk != NULL;
     if (fine)
       t->chunk->shareable = end->msg.state;

@@ -393,16 +393,16 @@ static void *meaning_of(lf_end *end, const reloc *r, void (**drop)(void *)) {
   case ARRAY:
     *drop = lf_array_unref;
     return find_array(end, r->id);
-  default:
+  case POOL:
     *drop = lf_pool_unhandle;
     return lf_pool_handle(end->pool);
+  default:
+    return NULL;
   }
 }
 
 static bool relocate_one(lf_end *end, const reloc *r) {
   void (*drop)(void *);
-  if (r->at > end->body.len || end->body.len - r->at < sizeof(void *))
-    return false;
   void *object = meaning_of(end, r, &drop);
   if (!object)
     return false;
@@ -413,13 +413,22 @@ static bool relocate_one(lf_end *end, const reloc *r) {
   return false;
 }
 
+/* Is the place in the body, and behind those before, from 'from' on? */
+static bool is_place(const lf_end *end, uint64_t at, uint64_t from) {
+  return at >= from && at <= end->body.len &&
+         end->body.len - at >= sizeof(void *);
+}
+
 /* Gives the body's names the meaning that they have here. False: damaged, or no
  * memory. */
 static bool relocate(lf_end *end) {
+  uint64_t from = 0;
   for (uint32_t i = 0; i < end->msg.nrelocs; i++) {
     reloc r;
     memcpy(&r, end->relocs.data + i * sizeof r, sizeof r);
-    if (!relocate_one(end, &r)) {
+    end->damaged = !is_place(end, r.at, from);
+    from = r.at + sizeof(void *);
+    if (end->damaged || !relocate_one(end, &r)) {
       refuse_arrays(end, i + 1);
       return false;
     }
@@ -440,6 +449,14 @@ static void learn(lf_end *end) {
     lf_code_unref(code);
 }
 
+/* Can it be a message? Each object that it names has a place in the body, and
+ * its references take eight bytes there. */
+static bool is_sane(const lf_msg *msg) {
+  return msg->kind > 0 && msg->kind < LF_MSG_KINDS && msg->size <= MOST &&
+         msg->tail <= MOST && msg->nrelocs <= msg->size / sizeof(void *) &&
+         msg->narrays <= msg->nrelocs;
+}
+
 /* Where the reading of a message stands: which of its four pieces is next. */
 static bool read_pieces(lf_end *end) {
   const uint64_t sizes[] = {sizeof end->msg, size_of_names(&end->msg),
@@ -454,6 +471,9 @@ static bool read_pieces(lf_end *end) {
     if (lf_ring_filled(end->in) < sizeof end->msg)
       return false;
     lf_ring_take(end->in, &end->msg, sizeof end->msg);
+    end->damaged = !is_sane(&end->msg);
+    if (end->damaged)
+      return false;
     end->piece = 1;
     return read_pieces(end); /* with its sizes */
   }
@@ -461,7 +481,7 @@ static bool read_pieces(lf_end *end) {
 }
 
 bool lf_end_receive(lf_end *end) {
-  for (;;) {
+  while (!end->damaged) {
     if (end->piece == 4 || end->piece == 0) {
       end->piece = 0;
       end->got = 0;
@@ -482,12 +502,14 @@ bool lf_end_receive(lf_end *end) {
     else
       break;
   }
+  if (end->damaged)
+    return false;
   if (end->no_memory)
     refuse_arrays(end, 0);
   else if (!relocate(end))
     end->no_memory = true;
   end->body.foreign = true;
-  return true;
+  return !end->damaged;
 }
 
 lf_load lf_load_task(const lf_task *task) {

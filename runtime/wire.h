@@ -56,6 +56,7 @@ typedef enum {
   LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
                       was named to it */
   LF_MSG_SHUTDOWN, /* flag: cancel */
+  LF_MSG_KINDS,    /* none */
 } lf_msg_kind;
 
 typedef struct {
@@ -104,6 +105,7 @@ typedef struct {
   int piece;      /* which of head, relocations, body, tail; 4: it is whole */
   size_t got;     /* of that piece */
   bool no_memory; /* its body could not be kept */
+  bool damaged;   /* it is none: nothing more is read */
   lf_msg msg;
   lf_buf relocs, body, tail;
   unsigned char small[128];
@@ -147,7 +149,9 @@ void lf_parcel_withdraw(lf_end *end, lf_parcel *parcel);
 void lf_end_tell_dropped(lf_end *end);
 
 /* Reads the next whole message: true when it is in end->msg, body (with its
- * references) and tail, until the next call. */
+ * references) and tail, until the next call. What the other side writes is not
+ * trusted: false for ever when it cannot be a message (end->damaged); what a
+ * message says is for who deals with it to check. */
 bool lf_end_receive(lf_end *end);
 
 /* Code that has been received, borrowed; NULL if there is none by that id. */

@@ -466,12 +466,10 @@ static void survives_names_of_nothing(void **state) {
   static const struct {
     uint64_t at, what, id;
   } relocs[] = {
-      {0, 1, 12345},      /* code that was never sent */
-      {0, 2, 7},          /* a future that nobody knows */
-      {9, 0, 0},          /* in the middle of the end */
-      {16, 0, 0},         /* at the end */
-      {UINT64_MAX, 0, 0}, /* behind it */
-      {UINT64_MAX - 7, 2, 42},
+      {0, 1, 12345}, /* code that was never sent */
+      {0, 2, 7},     /* a future that nobody knows */
+      {8, 3, 0},     /* an array that is not named */
+      {8, 99, 0},    /* nothing that there is */
   };
   static const lf_load none;
   for (size_t i = 0; i < sizeof relocs / sizeof relocs[0]; i++) {
@@ -501,9 +499,9 @@ static void survives_code_without_bytes(void **state) {
 }
 
 /* A body for which there is no memory is read, and thrown away. */
-static void survives_absurd_sizes(void **state) {
+static void survives_large_sizes(void **state) {
   (void)state;
-  lf_msg msg = {.kind = LF_MSG_TASK, .size = (uint64_t)1 << 60};
+  lf_msg msg = {.kind = LF_MSG_TASK, .size = (uint64_t)1 << 39};
   lf_ring_put(a.out, 0, &msg, sizeof msg);
   lf_ring_publish(a.out, sizeof msg);
   for (int i = 0; i < 100; i++) {
@@ -514,6 +512,59 @@ static void survives_absurd_sizes(void **state) {
     lf_ring_publish(a.out, sizeof waste);
   }
   assert_true(b.no_memory);
+}
+
+/* Nothing is read any more. */
+static void assert_damaged(void) {
+  static const lf_load none;
+  lf_msg msg = {.kind = LF_MSG_GO};
+  assert_nothing(&b);
+  assert_true(b.damaged);
+  assert_int_equal(lf_end_send(&a, &msg, &none), 0);
+  assert_nothing(&b);
+  b.damaged = false; /* for the next */
+  b.piece = 0;
+  lf_ring_take(b.in, &msg, sizeof msg);
+  assert_int_equal(lf_ring_filled(b.in), 0);
+}
+
+static void refuses_what_is_no_message(void **state) {
+  (void)state;
+  const lf_msg wrong[] = {
+      {.kind = 0},
+      {.kind = LF_MSG_KINDS},
+      {.kind = UINT8_MAX},
+      {.kind = LF_MSG_TASK, .size = (uint64_t)1 << 60},
+      {.kind = LF_MSG_TASK, .tail = UINT64_MAX},
+      {.kind = LF_MSG_TASK, .size = 15, .nrelocs = 2},
+      {.kind = LF_MSG_TASK, .nrelocs = UINT32_MAX},
+      {.kind = LF_MSG_TASK, .size = 16, .nrelocs = 1, .narrays = 2},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    lf_ring_put(a.out, 0, &wrong[i], sizeof wrong[i]);
+    lf_ring_publish(a.out, sizeof wrong[i]);
+    assert_damaged();
+  }
+}
+
+static void refuses_places_that_are_none(void **state) {
+  (void)state;
+  static const struct {
+    uint64_t at, what, id;
+  } relocs[][2] = {
+      {{0, 0, 0}, {9, 0, 0}},          /* in the middle of the end */
+      {{0, 0, 0}, {16, 0, 0}},         /* at the end */
+      {{0, 0, 0}, {UINT64_MAX, 0, 0}}, /* behind it */
+      {{UINT64_MAX - 7, 2, 42}, {0, 0, 0}},
+      {{0, 0, 0}, {0, 0, 0}}, /* twice the same */
+      {{0, 0, 0}, {7, 0, 0}}, /* one in the other */
+      {{8, 0, 0}, {0, 0, 0}}, /* not in order */
+  };
+  for (size_t i = 0; i < sizeof relocs / sizeof relocs[0]; i++) {
+    lf_msg msg = {.kind = LF_MSG_TASK, .nrelocs = 2, .size = 16};
+    put_raw(&msg, &relocs[i], sizeof relocs[i], "0123456789abcdef");
+    assert_damaged();
+  }
 }
 
 int main(void) {
@@ -535,7 +586,9 @@ int main(void) {
       WIRE(sends_nothing_without_memory),
       WIRE(survives_names_of_nothing),
       WIRE(survives_code_without_bytes),
-      WIRE(survives_absurd_sizes),
+      WIRE(survives_large_sizes),
+      WIRE(refuses_what_is_no_message),
+      WIRE(refuses_places_that_are_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
