@@ -691,6 +691,7 @@ static void set_metatables(unpacker *U) {
   }
 }
 
+/* A copy that comes home is a table of its own there. */
 static void set_identities(unpacker *U) {
   unsigned char identity[LFB_IDENTITY];
   for (uint32_t n = get_count_of(U, 4 + LFB_IDENTITY); n > 0; n--) {
@@ -700,7 +701,7 @@ static void set_identities(unpacker *U) {
       damaged(U);
     if (lfb_identity_class(U->L, -1))
       lua_pop(U->L, 1); /* it has turned out to be one */
-    else
+    else if (!is_original(U, identity))
       lfb_identity_set(U->L, identity, false, false);
     lua_pop(U->L, 1);
   }

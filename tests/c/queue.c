@@ -81,6 +81,57 @@ static void first_in_first_out(void **state) {
   }
 }
 
+/* What lies in front of the first item. */
+static lf_record *first_record(void) {
+  return lf_arena_at(lf_queue_look(q).head);
+}
+
+static int get_any(void) {
+  lf_buf b = {0};
+  int err = lf_queue_get(q, &b, NULL);
+  lf_buf_fini(&b);
+  return err;
+}
+
+/* Whatever of a record is changed: it is noticed, and what cannot be found any
+ * more is gone. */
+static void spoilt_records(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof(lf_record); i++) {
+    for (uint64_t n = 1; n <= 3; n++)
+      assert_int_equal(put_number(n), 0);
+    ((unsigned char *)first_record())[i] ^= (unsigned char)(1u << i % 8);
+    assert_int_equal(get_any(), LF_EDAMAGED);
+    assert_int_equal(lf_queue_look(q).count, 0);
+    assert_int_equal(lf_queue_look(q).unfinished, 0);
+    assert_int_equal(get_any(), LF_EAGAIN);
+    assert_int_equal(put_number(7), 0);
+    assert_int_equal(get_number(), 7);
+    assert_int_equal(lf_queue_done(q), 0);
+  }
+}
+
+/* Of what an item refers to, the next one still begins behind it. */
+static void spoilt_references(void **state) {
+  (void)state;
+  for (int i = 0; i < 20; i++) {
+    lf_buf b = {0};
+    void *none = NULL;
+    lf_code *code = lf_code_get("bytes", 5, "label", NULL);
+    assert_non_null(code);
+    assert_int_equal(lf_buf_put(&b, &none, sizeof none), 0);
+    assert_int_equal(lf_buf_ref(&b, 0, code, lf_code_unref), 0);
+    assert_int_equal(lf_queue_put(q, &b), 0);
+    lf_buf_fini(&b);
+    assert_int_equal(put_number(5), 0);
+    lf_record *r = first_record();
+    ((unsigned char *)(r + 1))[r->body + (size_t)i] ^= 1;
+    assert_int_equal(get_any(), LF_EDAMAGED);
+    assert_int_equal(get_number(), 5);
+    assert_int_equal(lf_queue_done(q), 0);
+  }
+}
+
 /* Sizes around those of slabs, mixed, while the queue is long and short. */
 static void items_of_any_size(void **state) {
   (void)state;
@@ -436,6 +487,8 @@ static void deaths_at_any_instant(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       QUEUE(first_in_first_out),
+      QUEUE(spoilt_records),
+      QUEUE(spoilt_references),
       QUEUE(items_of_any_size),
       QUEUE(as_many_as_there_is_room_for),
       QUEUE(a_closed_one_is_drained),

@@ -334,6 +334,19 @@ function TestClasses.test_data_with_keys_like_those_of_metatables()
   G_class = nil
 end
 
+-- A copy that has come home is not the original, whatever becomes of it.
+function TestClasses.test_a_copy_of_a_table_that_comes_home()
+  local exe <close> = support.Executor(1)
+  local data = { __index = { x = 1 }, n = 1 }
+  local copy = exe:submit(function() return data end):result()
+  lu.assertFalse(rawequal(copy, data))
+  copy.n = 2
+  local a, b = exe:submit(function(a, b) return a, b end, setmetatable({}, copy), setmetatable({}, data)):result()
+  lu.assertTrue(rawequal(getmetatable(a), copy) and rawequal(getmetatable(b), data))
+  local n, m = exe:submit(function(a, b) return getmetatable(a).n, getmetatable(b).n end, a, b):result()
+  lu.assertEquals({ n, m }, { 2, 1 })
+end
+
 -- Found to be a metatable only after it has been met as a table.
 function TestClasses.test_a_table_that_is_a_metatable_after_all()
   local exe <close> = support.Executor(1)
