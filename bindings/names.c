@@ -361,22 +361,54 @@ void lfb_push_libraries(lua_State *L) {
   }
 }
 
+/* Where the modules in the table at the top and their names lie. What is known
+ * is kept, so it is all there as long as the number is the same. */
+static uint64_t sum_modules(lua_State *L) {
+  const uint64_t factor = 0x9e3779b97f4a7c15u;
+  uint64_t sum = 1;
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING) {
+      sum = (sum ^ (size_t)lua_topointer(L, -2)) * factor;
+      sum = (sum ^ sum >> 32 ^ (size_t)lua_topointer(L, -1)) * factor;
+    }
+  return sum;
+}
+
+/* Is the value at the top what the table at 'idx' has under the key below? */
+static bool has_pair(lua_State *L, int idx) {
+  lua_pushvalue(L, -2);
+  lua_rawget(L, idx);
+  bool has = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return has;
+}
+
+/* Looks at the modules that have come (package.loaded at 'loaded'), and forgets
+ * those that have gone. */
+static void look_at_modules(lua_State *L, lfb_state *S, int loaded) {
+  lfb_push_ref(L, LFB_REF_MODULES);
+  int known = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, loaded); lua_settop(L, known + 1))
+    if (lua_type(L, -2) == LUA_TSTRING && !has_pair(L, known))
+      note_module(L, S, lua_tostring(L, -2));
+  for (lua_pushnil(L); lua_next(L, known); lua_settop(L, known + 1))
+    if (!has_pair(L, loaded)) {
+      lua_pushvalue(L, -2);
+      lua_pushnil(L);
+      lua_rawset(L, known);
+    }
+  lua_settop(L, loaded);
+}
+
 void lfb_names_refresh(lua_State *L, lfb_state *S) {
   luaL_checkstack(L, 20, "modules");
-  int top = lua_gettop(L);
   push_loaded(L);
-  lfb_push_ref(L, LFB_REF_MODULES);
-  for (lua_pushnil(L); lua_next(L, top + 1); lua_settop(L, top + 3)) {
-    if (lua_type(L, -2) != LUA_TSTRING)
-      continue;
-    lua_pushvalue(L, -2);
-    lua_rawget(L, top + 2);
-    bool known = lua_rawequal(L, -1, -2);
-    lua_pop(L, 1);
-    if (!known)
-      note_module(L, S, lua_tostring(L, -2));
+  uint64_t sum = sum_modules(L);
+  if (sum != S->modules) {
+    look_at_modules(L, S, lua_gettop(L));
+    S->modules = sum;
   }
-  lua_settop(L, top);
+  lua_pop(L, 1);
   bool news = S->news;
   S->news = false;
   if (news && !S->vm)

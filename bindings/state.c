@@ -101,7 +101,7 @@ static void new_refs(lua_State *L) {
   lfb_new_ref(L, LFB_REF_SLOTS, "v");
   lfb_new_ref(L, LFB_REF_NAMES, "k");
   lfb_new_ref(L, LFB_REF_NAMED, "v");
-  lfb_new_ref(L, LFB_REF_MODULES, "v");
+  lfb_new_ref(L, LFB_REF_MODULES, NULL);
   lfb_new_ref(L, LFB_REF_ORIGINALS, "k");
   lfb_new_ref(L, LFB_REF_BY_NAME, NULL);
   lfb_new_ref(L, LFB_REF_STANDARD, NULL);

@@ -122,6 +122,7 @@ typedef struct lfb_state {
   uint64_t next_table;          /* last id given to a table (identity.c) */
   lfb_maker makers[LFB_MAKERS]; /* closure.c */
   uint64_t names;    /* counts changes of what has a name (names.c) */
+  uint64_t modules;  /* where they lie (names.c) */
   bool news;         /* a module has come that has not been told of */
   uint64_t start;    /* version of the lfb_start that was applied */
   size_t array_debt; /* bytes of arrays the collector was not told of */
