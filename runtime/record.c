@@ -123,6 +123,8 @@ int lf_record_read(lf_position *at, lf_record *r, lf_buf *values,
     return LF_EFOREIGN;
   int err = lf_stream_append(at, values, r->body);
   err = err ? err : lf_stream_append(at, tail, r->tail);
+  if (err == LF_EDAMAGED)
+    *at = begin;
   return err == 0 && !lf_record_has_tail(r, tail) ? LF_EDAMAGED : err;
 }
 

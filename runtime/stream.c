@@ -8,9 +8,11 @@
 
 #include <string.h>
 
-/* At the beginning of a slab. */
+/* At the beginning of a slab. A process may write nonsense over it, which
+ * shows: then nobody can tell what follows. */
 typedef struct {
   lf_position next; /* slab, or 0 */
+  uint64_t check;
 } link;
 
 enum { HEAD = 64, TAIL = 8 };
@@ -26,6 +28,22 @@ static link *link_of(lf_position at) {
   return lf_arena_at(slab);
 }
 
+static uint64_t check_of(lf_position slab, lf_position next) {
+  return (slab ^ next * 3 ^ 0x6c667574) * 0x9e3779b97f4a7c15u;
+}
+
+/* What follows the slab of the position. */
+static lf_position next_of(lf_position at) {
+  link *l = link_of(at);
+  return l->check == check_of(slab_of(at), l->next) ? l->next : 0;
+}
+
+static void set_next(lf_position at, lf_position next) {
+  link *l = link_of(at);
+  l->next = next;
+  l->check = check_of(slab_of(at), next);
+}
+
 /* Bytes from there to the end of the slab. */
 static size_t left(lf_position at) {
   return slab_of(at) + lf_slab_size() - TAIL - at;
@@ -35,20 +53,20 @@ lf_position lf_stream_begin(lf_shared *object) {
   lf_position slab = lf_slab_claim(object);
   if (!slab)
     return 0;
-  link_of(slab)->next = 0;
+  set_next(slab, 0);
   return slab + HEAD;
 }
 
 /* The beginning of the slab behind; 0: there is none to be had. */
 static lf_position next_slab(lf_shared *object, lf_position at) {
-  lf_position next = link_of(at)->next;
+  lf_position next = next_of(at);
   if (next) {
     link_of(next);
     return next + HEAD;
   }
   next = lf_stream_begin(object);
   if (next)
-    link_of(at)->next = slab_of(next);
+    set_next(at, slab_of(next));
   return next;
 }
 
@@ -74,14 +92,17 @@ bool lf_stream_write(lf_shared *object, lf_position *at, const void *bytes,
   return true;
 }
 
-void lf_stream_read(lf_position *at, void *bytes, size_t n) {
+bool lf_stream_read(lf_position *at, void *bytes, size_t n) {
   char *to = bytes;
   lf_position p = *at;
   link_of(p);
   while (n > 0) {
     size_t there = left(p), part = n < there ? n : there;
     if (there == 0) {
-      p = link_of(p)->next + HEAD;
+      lf_position next = next_of(p);
+      if (!next)
+        break;
+      p = next + HEAD;
       link_of(p);
       continue;
     }
@@ -92,38 +113,38 @@ void lf_stream_read(lf_position *at, void *bytes, size_t n) {
     p += part;
     n -= part;
   }
+  if (to && n > 0)
+    memset(to, 0, n);
   *at = p;
+  return n == 0;
 }
 
 int lf_stream_append(lf_position *at, lf_buf *to, uint64_t n) {
   unsigned char *bytes = n > 0 ? lf_buf_room(to, n) : NULL;
   if (n > 0 && !bytes)
     return LF_ENOMEM;
-  if (n > 0)
-    lf_stream_read(at, bytes, n);
-  return 0;
+  return n == 0 || lf_stream_read(at, bytes, n) ? 0 : LF_EDAMAGED;
 }
 
 void lf_stream_leave(lf_position from, lf_position to, lf_position end) {
   lf_position slab = slab_of(from);
-  while (slab != slab_of(to)) {
-    lf_position next = link_of(slab)->next;
-    link *last = link_of(end);
-    if (last->next) {
+  while (slab && slab != slab_of(to)) {
+    lf_position next = next_of(slab);
+    if (next_of(end)) {
       lf_slab_free(slab);
     } else {
-      link_of(slab)->next = 0;
-      last->next = slab;
+      set_next(slab, 0);
+      set_next(end, slab);
     }
     slab = next;
   }
 }
 
 void lf_stream_cut(lf_position end) {
-  lf_position slab = link_of(end)->next;
-  link_of(end)->next = 0;
+  lf_position slab = next_of(end);
+  set_next(end, 0);
   while (slab) {
-    lf_position next = link_of(slab)->next;
+    lf_position next = next_of(slab);
     lf_slab_free(slab);
     slab = next;
   }

@@ -22,10 +22,11 @@ lf_position lf_stream_begin(lf_shared *object);
 bool lf_stream_write(lf_shared *object, lf_position *at, const void *bytes,
                      size_t n);
 
-/* Reads, and moves the position. Bytes NULL: only moves. */
-void lf_stream_read(lf_position *at, void *bytes, size_t n);
+/* Reads, and moves the position. Bytes NULL: only moves. False: the stream ends
+ * before, as a process has spoilt it; what is missing is zeroes. */
+bool lf_stream_read(lf_position *at, void *bytes, size_t n);
 
-/* Reads to the end of the buffer. 0 or LF_ENOMEM. */
+/* Reads to the end of the buffer. 0, LF_ENOMEM or LF_EDAMAGED. */
 int lf_stream_append(lf_position *at, lf_buf *to, uint64_t n);
 
 /* The slabs from 'from' up to that of 'to' are not needed any more: one is kept
