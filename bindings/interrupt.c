@@ -43,8 +43,11 @@ static void note_doom(lfb_run *r, const char *message) {
     snprintf(r->doom, sizeof r->doom, "%s", message);
 }
 
+/* With commands that it has started and does not wait for: in a worker process,
+ * nobody else reaches them. */
 void lfb_interrupt_run(lfb_run *r) {
   note_doom(r, INTERRUPTED);
+  lf_commands_interrupt();
 }
 
 /* Takes up what the signal handler has noted; is the task doomed? */
@@ -52,7 +55,7 @@ static bool take_signal(lfb_state *S) {
   lfb_run *r = current(S);
   if (r && !r->closing && S->vm->interrupted) {
     S->vm->interrupted = 0;
-    note_doom(r, INTERRUPTED);
+    lfb_interrupt_run(r);
     r->raising = false; /* asked again */
   }
   return lfb_is_doomed(S);

@@ -216,9 +216,13 @@ static bool is_running(lfb_state *S) {
 void lfb_program_linger(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   int64_t end = lf_after(LINGER);
+  unsigned rounds = 0;
   while (S && !lf_is_foreign(S->home->generation) && is_running(S) &&
-         lf_now() < end)
+         lf_now() < end) {
     lf_host_park(&S->home->host, lf_after(0.005));
+    if (++rounds % 4 == 0) /* a signal just before a system call is lost */
+      lfb_interrupt(S);
+  }
 }
 
 int lfb_program_status(lua_State *L) {

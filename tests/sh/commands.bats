@@ -6,6 +6,12 @@ source "$srcdir/tests/helpers.sh"
 
 executors='ThreadPoolExecutor ProcessPoolExecutor InlineExecutor'
 
+# let_go FIFO: who reads from it, if anybody does, is at the end.
+let_go() {
+  exec 7<> "$1"
+  exec 7>&-
+}
+
 # same_in_tasks TEXT: what stock Lua prints for the statements, lfut prints in
 # the script and in tasks of each kind.
 same_in_tasks() {
@@ -136,7 +142,7 @@ END
     error*) [ "$status" = 1 ] ;;
     *) [ "$status" = 130 ] ;;
     esac || complain "$ending: status $status" "$output"
-    : > slow # lets cat end
+    let_go slow
   done
 }
 
@@ -155,7 +161,7 @@ END
     exe:submit(c.fflush, nil) -- takes the lock on all files, and waits
     os.exit(7)'
   [ "$status" = 7 ] || complain "status $status" "$output"
-  : > slow
+  let_go slow
 }
 
 @test "forked workers run commands and look at clocks, though threads did at the fork" {
@@ -198,6 +204,9 @@ exe:submit(call, command):result()
 END
   start script.lua
   meet ready
+  until [ "$(cat "/proc/$(cat command)/comm")" = cat ]; do
+    kill -0 "$pid" # the shell is not gone yet, and would keep the signal
+  done
   kill -INT "$pid"
   finish
   [ "$status" = 130 ] || complain "$1: status $status" "$(cat err)"
@@ -206,7 +215,7 @@ END
     ! grep -q 'State:.Z' "/proc/$(cat command)/status" || return 0
     read -r -t 0.05 <> <(:) || true
   done
-  complain "$1: the command goes on"
+  complain "$1: the command goes on" "$(cat err)"
 }
 
 @test "Ctrl-C ends what runs a command, and the command" {
