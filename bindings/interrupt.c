@@ -50,8 +50,7 @@ void lfb_interrupt_run(lfb_run *r) {
   lf_commands_interrupt();
 }
 
-/* Takes up what the signal handler has noted; is the task doomed? */
-static bool take_signal(lfb_state *S) {
+bool lfb_take_signal(lfb_state *S) {
   lfb_run *r = current(S);
   if (r && !r->closing && S->vm->interrupted) {
     S->vm->interrupted = 0;
@@ -87,7 +86,7 @@ static void doom_hook(lua_State *L, lua_Debug *ar) {
   lfb_state *S = lfb_state_find(L);
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
-  if (!take_signal(S))
+  if (!lfb_take_signal(S))
     return; /* it was meant for a task that is over */
   if (lfb_can_yield(L, S))
     lua_yield(L, 0);
@@ -305,7 +304,7 @@ static bool is_signalled_elsewhere(lua_State *L, lfb_state *S) {
 
 bool lfb_is_signalled(lua_State *L, lfb_state *S) {
   if (S->vm)
-    return take_signal(S);
+    return lfb_take_signal(S);
   S->interrupted = false;
   if (!lfb_signalled)
     return is_signalled_elsewhere(L, S);

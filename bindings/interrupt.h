@@ -43,6 +43,9 @@ int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co);
 /* Has the task that runs been told to stop, and is not at its end yet? */
 bool lfb_is_doomed(const lfb_state *S);
 
+/* Takes up what the signal handler has noted; is the task doomed? */
+bool lfb_take_signal(lfb_state *S);
+
 /* The end of the task with an error that it cannot catch: raises or yields, so
  * 'return' it. 'message' NULL: it is doomed already. */
 int lfb_doom(lua_State *L, lfb_state *S, const char *message);

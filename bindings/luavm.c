@@ -314,6 +314,8 @@ static bool step(lfb_run *r, int nargs) {
   if (lf_is_foreign(r->vm->generation))
     lfb_forked_leave(r->vm, status == LUA_OK,
                      lua_gettop(r->co) ? lua_tostring(r->co, -1) : NULL);
+  if (!r->waiting)
+    lfb_take_signal(r->vm->S); /* perhaps no Lua code has run since */
   if (status == LUA_YIELD && r->waiting) {
     if (r->globals != LUA_NOREF)
       lfb_try(r->vm, save_globals, r);

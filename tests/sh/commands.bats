@@ -215,7 +215,7 @@ END
     ! grep -q 'State:.Z' "/proc/$(cat command)/status" || return 0
     read -r -t 0.05 <> <(:) || true
   done
-  complain "$1: the command goes on" "$(cat err)"
+  complain "$1: the command goes on" "$(grep Sig "/proc/$(cat command)/status")" "$(cat err)"
 }
 
 @test "Ctrl-C ends what runs a command, and the command" {
