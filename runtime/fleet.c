@@ -63,6 +63,69 @@ static bool can_take(const lf_proc *c) {
   return can_receive(c) && !c->blocked;
 }
 
+/* --- Who is lively --- */
+
+static lf_proc *proc_of(lf_link *l) {
+  return lf_container_of(l, lf_proc, link);
+}
+
+/* For each of the lively. */
+#define EACH_LIVELY(l, p)                                                      \
+  for (lf_link *l = (p)->fleet->lively.next; l != &(p)->fleet->lively;         \
+       l = l->next)
+
+void lf_fleet_stir(lf_proc *c) {
+  lf_fleet *f = c->worker->pool->fleet;
+  if (c->lively)
+    return;
+  c->lively = true;
+  lf_list_del(&c->link);
+  lf_list_add(&f->lively, &c->link);
+  atomic_store(&c->region->armed, atomic_load(&f->deep));
+}
+
+static bool has_news(const lf_proc *c) {
+  return lf_ring_filled(c->end.in) > 0 ||
+         (!lf_list_empty(&c->end.parcels) && lf_ring_room(c->end.out) > 0);
+}
+
+/* Is nothing expected of it, and nothing to be done for it? */
+static bool can_rest(lf_proc *c) {
+  return c->ready && !c->stopping && !c->signal && !c->mad && c->aloft == 0 &&
+         c->left > 0 && !is_occupied(c) && !c->blocked &&
+         lf_list_empty(&c->end.parcels) && !c->end.posted &&
+         c->worker->npinned == 0 && !lf_peer_has_dropped(&c->end.peer);
+}
+
+/* It rings the bell from now on if it has something to say. */
+static void let_rest(lf_pool *p) {
+  for (lf_link *l = p->fleet->lively.next, *next; l != &p->fleet->lively;
+       l = next) {
+    lf_proc *c = proc_of(l);
+    next = l->next;
+    if (!can_rest(c))
+      continue;
+    c->lively = false;
+    lf_list_del(&c->link);
+    lf_list_add(p->fleet->idle.next, &c->link);
+    atomic_store(&c->region->armed, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (has_news(c))
+      lf_fleet_stir(c);
+  }
+}
+
+/* The bell was rung: by whom? */
+static void look_at_idle(lf_pool *p) {
+  for (lf_link *l = p->fleet->idle.next, *next; l != &p->fleet->idle;
+       l = next) {
+    lf_proc *c = proc_of(l);
+    next = l->next;
+    if (has_news(c) || lf_peer_has_dropped(&c->end.peer))
+      lf_fleet_stir(c);
+  }
+}
+
 /* --- Flights --- */
 
 static lf_flight *flight_new(lf_proc *c, uint32_t *index) {
@@ -280,6 +343,7 @@ static void send_notice(lf_fleet *f, lf_proc *c) {
 static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
   uint32_t i;
   lf_proc *c = w->proc;
+  lf_fleet_stir(c);
   if (c->notices != w->pool->fleet->notices)
     send_notice(w->pool->fleet, c);
   lf_flight *f = flight_new(c, &i);
@@ -327,6 +391,7 @@ static lf_task *next_task(lf_pool *p, lf_link *queue) {
 /* A runner has to get its chunk first. */
 static void send(lf_worker *w, lf_task *t, lf_outcome *after) {
   if (t->job && !t->chunk) {
+    lf_fleet_stir(w->proc); /* the next round takes that back */
     w->proc->reserved++;
     lf_list_add(&after->claims, &t->link);
   } else {
@@ -344,27 +409,33 @@ static void send_next(lf_pool *p, lf_worker *w, lf_outcome *after) {
 /* Under the lock: workers that run something, or will. */
 static int count_occupied(lf_pool *p) {
   int n = 0;
-  for (lf_worker *w = p->workers; w; w = w->next)
-    n += w->proc && !w->proc->blocked && is_occupied(w->proc);
+  EACH_LIVELY(l, p)
+  n += !proc_of(l)->blocked && is_occupied(proc_of(l));
   return n;
 }
 
-/* One with nothing to do, rather one that is not asleep. */
+/* One with nothing to do, rather one that is not asleep, or has not been for
+ * long. */
 static lf_worker *find_free(lf_pool *p) {
   lf_worker *asleep = NULL;
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    if (!can_take(w->proc) || is_occupied(w->proc))
+  EACH_LIVELY(l, p) {
+    lf_proc *c = proc_of(l);
+    if (!can_take(c) || is_occupied(c))
       continue;
-    if (!lf_parker_sleeps(&w->proc->region->parker))
-      return w;
-    asleep = w;
+    if (!lf_parker_sleeps(&c->region->parker))
+      return c->worker;
+    asleep = c->worker;
   }
+  for (lf_link *l = p->fleet->idle.next; l != &p->fleet->idle; l = l->next)
+    if (can_take(proc_of(l)))
+      return proc_of(l)->worker;
   return asleep;
 }
 
 /* One that is starting and has no task yet: it finds it there. */
 static lf_worker *find_starting(lf_pool *p) {
-  for (lf_worker *w = p->workers; w; w = w->next)
+  lf_worker *w = p->fleet->starting > 0 ? p->workers : NULL;
+  for (; w; w = w->next)
     if (w->mode == STARTING && w->proc && !w->proc->ready &&
         ahead(w->proc) == 0 && has_room(w->proc))
       return w;
@@ -378,13 +449,13 @@ static bool may_have(const lf_pool *p, const lf_proc *c, int occupied) {
 
 /* One that will be through with what it has before another could be woken. */
 static lf_worker *find_quick(lf_pool *p, int occupied) {
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    if (!may_have(p, w->proc, occupied) ||
-        lf_parker_sleeps(&w->proc->region->parker))
+  EACH_LIVELY(l, p) {
+    lf_proc *c = proc_of(l);
+    if (!may_have(p, c, occupied) || lf_parker_sleeps(&c->region->parker))
       continue;
-    uint64_t ns = atomic_load(&w->proc->region->task_ns);
-    if (ns > 0 && (ahead(w->proc) + 1) * ns < QUICK_NS)
-      return w;
+    uint64_t ns = atomic_load(&c->region->task_ns);
+    if (ns > 0 && (ahead(c) + 1) * ns < QUICK_NS)
+      return c->worker;
   }
   return NULL;
 }
@@ -396,17 +467,18 @@ static lf_worker *find_busy(lf_pool *p, int occupied) {
   uint64_t least = UINT64_MAX;
   const lf_task *next = lf_container_of(p->queue.next, lf_task, link);
   uint64_t longest = next->job ? LONG_PART_NS : LONG_NS;
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    if (!may_have(p, w->proc, occupied))
+  EACH_LIVELY(l, p) {
+    lf_proc *c = proc_of(l);
+    if (!may_have(p, c, occupied))
       continue;
-    uint64_t n = ahead(w->proc), ns = atomic_load(&w->proc->region->task_ns);
+    uint64_t n = ahead(c), ns = atomic_load(&c->region->task_ns);
     if (ns == 0 || ns > longest)
       continue;
     uint64_t depth = AHEAD_NS / ns + 1;
     depth = depth > AHEAD ? AHEAD : depth;
     if (n < depth && n < least) {
       least = n;
-      best = w;
+      best = c->worker;
     }
   }
   return best;
@@ -414,19 +486,20 @@ static lf_worker *find_busy(lf_pool *p, int occupied) {
 
 /* Workers that may run tasks, now or soon. */
 static int count_hands(lf_pool *p) {
-  int n = 0;
-  for (lf_worker *w = p->workers; w; w = w->next)
-    n += w->mode == STARTING || (w->proc && w->mode == ACTIVE &&
-                                 !w->proc->blocked && w->proc->left > 0);
+  int n = p->live;
+  EACH_LIVELY(l, p) {
+    lf_proc *c = proc_of(l);
+    n -= c->worker->mode == ACTIVE && (c->blocked || c->left == 0);
+  }
   return n;
 }
 
 /* Those that wait to go on with what they were in the middle of. */
 static void let_go_on(lf_pool *p, int *occupied) {
   static const lf_load none;
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    lf_proc *c = w->proc;
-    if (!c || !c->wants || *occupied >= p->o.max_workers)
+  EACH_LIVELY(l, p) {
+    lf_proc *c = proc_of(l);
+    if (!c->wants || *occupied >= p->o.max_workers)
       continue;
     lf_msg msg = {.kind = LF_MSG_GO};
     if (lf_end_send(&c->end, &msg, &none) != 0)
@@ -437,19 +510,24 @@ static void let_go_on(lf_pool *p, int *occupied) {
 }
 
 static void send_pinned(lf_pool *p, lf_outcome *after) {
-  for (lf_worker *w = p->workers; w; w = w->next)
+  lf_worker *w = p->fleet->pinned ? p->workers : NULL;
+  p->fleet->pinned = false;
+  for (; w; w = w->next) {
     while (w->npinned > 0 && can_receive(w->proc) && ahead(w->proc) == 0) {
       lf_task *t = next_task(p, &w->pinned);
       w->npinned = lf_list_empty(&w->pinned) ? 0 : w->npinned - 1;
       if (t)
         send(w, t, after);
     }
+    p->fleet->pinned |= w->npinned > 0;
+  }
 }
 
 /* Are there tasks that no worker is being started for? */
 static bool wants_hands(lf_pool *p) {
   size_t coming = 0;
-  for (lf_worker *w = p->workers; w; w = w->next) {
+  bool look = p->fleet->starting > 0 || p->fleet->pinned;
+  for (lf_worker *w = look ? p->workers : NULL; w; w = w->next) {
     coming += w->mode == STARTING && (!w->proc || ahead(w->proc) == 0);
     if (w->mode == GONE && w->npinned > 0)
       return true;
@@ -481,9 +559,10 @@ static void look_again(lf_pool *p) {
 static bool rebalance(lf_pool *p, bool may_start) {
   bool idle = find_free(p) != NULL;
   int64_t now = lf_now(), patience = idle ? STUCK_NS : START_NS;
-  for (lf_worker *w = p->workers; (idle || may_start) && w; w = w->next) {
-    lf_proc *c = w->proc;
-    if (!c || ahead(c) == 0 || !has_movable(c) || (!c->ready && !idle))
+  for (lf_link *l = p->fleet->lively.next;
+       (idle || may_start) && l != &p->fleet->lively; l = l->next) {
+    lf_proc *c = proc_of(l);
+    if (ahead(c) == 0 || !has_movable(c) || (!c->ready && !idle))
       continue;
     look_again(p);
     if (c->seen != begun(c)) {
@@ -513,7 +592,7 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
     after->broken = lf_strndup(f->trouble, strlen(f->trouble));
   if (p->broken || f->no_template || lf_now() < f->rest_until)
     return false;
-  for (lf_worker *w = p->workers; w; w = w->next)
+  for (lf_worker *w = f->pinned ? p->workers : NULL; w; w = w->next)
     if (w->mode == GONE && w->npinned > 0) {
       lf_keeper_start_worker(p, w);
       hands++;
@@ -528,9 +607,9 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
 static void recall_from_blocked(lf_pool *p) {
   lf_link back;
   lf_list_init(&back);
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->proc->blocked && ahead(w->proc) > 0)
-      lf_fleet_recall(w->proc, LF_MOVABLE, NULL, &back);
+  EACH_LIVELY(l, p)
+  if (proc_of(l)->blocked && ahead(proc_of(l)) > 0)
+    lf_fleet_recall(proc_of(l), LF_MOVABLE, NULL, &back);
   lf_fleet_requeue(p, &back);
 }
 
@@ -760,6 +839,7 @@ static void pin(lf_worker *w, lf_task *t) {
   t->ending = LF_PENDING;
   lf_list_add(&w->pinned, &lf_task_ref(t)->link);
   w->npinned++;
+  w->pool->fleet->pinned = true;
 }
 
 int lf_fleet_add_home(lf_pool *p, lf_task *t) {
@@ -807,6 +887,7 @@ static void stop_worker(lf_pool *p, lf_worker *w) {
   static const lf_load none;
   lf_proc *c = w->proc;
   lf_msg msg = {.kind = LF_MSG_STOP};
+  lf_fleet_stir(c);
   if (lf_end_send(&c->end, &msg, &none) != 0)
     return; /* later */
   c->stopping = true;
@@ -814,15 +895,28 @@ static void stop_worker(lf_pool *p, lf_worker *w) {
   p->live--;
 }
 
+/* May it be told to stop? */
+static bool can_stop(const lf_worker *w) {
+  const lf_proc *c = w->proc;
+  return c && c->ready && !c->stopping && c->aloft == 0 && c->untold == 0 &&
+         !is_occupied(c) && !c->blocked && (w->npinned == 0 || c->left == 0);
+}
+
+static bool some_spent(lf_pool *p) {
+  EACH_LIVELY(l, p)
+  if (proc_of(l)->left == 0)
+    return true;
+  return false;
+}
+
 static void stop_idle(lf_pool *p) {
   bool closing = !lf_pool_is_open(p) || p->broken;
   int hands = count_hands(p);
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    lf_proc *c = w->proc;
-    if (!c || !c->ready || c->stopping || c->aloft > 0 || c->untold > 0 ||
-        is_occupied(c) || c->blocked || (w->npinned > 0 && c->left > 0))
+  bool any = closing || hands > p->o.max_workers || some_spent(p);
+  for (lf_worker *w = any ? p->workers : NULL; w; w = w->next) {
+    if (!can_stop(w))
       continue;
-    bool over = c->left == 0;
+    bool over = w->proc->left == 0;
     bool extra = !over && hands > p->o.max_workers && w != p->home;
     if (over || extra || (closing && p->queued == 0))
       stop_worker(p, w);
@@ -837,10 +931,8 @@ static void count_awake(lf_pool *p) {
   lf_count_awake(n - p->fleet->counted);
   p->fleet->counted = n;
   bool full = n >= p->o.max_workers || p->queued > 0;
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    if (!w->proc)
-      continue;
-    lf_proc *c = w->proc;
+  EACH_LIVELY(l, p) {
+    lf_proc *c = proc_of(l);
     int others = lf_awake() - (is_occupied(c) ? 1 : 0);
     atomic_store_explicit(&c->region->load, (uint32_t)(others > 0 ? others : 0),
                           memory_order_relaxed);
@@ -860,6 +952,7 @@ static void put_first(lf_pool *p, lf_task *t) {
     if ((uint32_t)w->id == t->pinned) {
       lf_list_add(w->pinned.next, &t->link);
       w->npinned++;
+      p->fleet->pinned = true;
       return;
     }
   lf_list_add(p->queue.next, &t->link);
@@ -953,16 +1046,18 @@ bool lf_fleet_is_pumping(const lf_pool *p) {
 /* Under the lock: receives and sends what can be. */
 static void move_messages(lf_pool *p) {
   lf_outcome *after = &p->fleet->after;
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc) {
-      w->proc->reserved = 0;
-      receive_all(w->proc, after);
-      lf_end_tell_dropped(&w->proc->end);
-    }
+  if (atomic_exchange(&p->fleet->rung, false))
+    look_at_idle(p);
+  EACH_LIVELY(l, p) {
+    proc_of(l)->reserved = 0;
+    receive_all(proc_of(l), after);
+    lf_end_tell_dropped(&proc_of(l)->end);
+  }
   lf_nested_tell(p);
   dispatch(p, after);
   stop_idle(p);
   count_awake(p);
+  let_rest(p);
 }
 
 void lf_fleet_pump(lf_pool *p) {
@@ -1002,19 +1097,19 @@ bool lf_fleet_has_news(lf_pool *p, bool wait) {
     return false;
   atomic_thread_fence(memory_order_seq_cst); /* after lf_fleet_arm */
   bool news = atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
-  for (lf_worker *w = p->workers; w && !news; w = w->next)
-    news = w->proc && (lf_ring_filled(w->proc->end.in) > 0 ||
-                       (!lf_list_empty(&w->proc->end.parcels) &&
-                        lf_ring_room(w->proc->end.out) > 0));
+  for (lf_link *l = p->fleet->lively.next; l != &p->fleet->lively && !news;
+       l = l->next)
+    news = has_news(proc_of(l));
   pthread_mutex_unlock(&p->lock);
   return news;
 }
 
-void lf_fleet_arm(lf_pool *p) {
+void lf_fleet_arm(lf_pool *p, bool keeper) {
   pthread_mutex_lock(&p->lock);
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc)
-      atomic_store(&w->proc->region->armed, 1);
+  if (keeper)
+    atomic_store(&p->fleet->deep, true);
+  EACH_LIVELY(l, p)
+  atomic_store(&proc_of(l)->region->armed, 1);
   pthread_mutex_unlock(&p->lock);
 }
 

@@ -11,7 +11,11 @@
  *
  * A task that was sent is in a 'flight'. Until the worker begins it, it can be
  * taken back (ring.h's slots), so a task is cancelled, moved to an idle worker,
- * or given to another when its worker dies, exactly if it has not begun. */
+ * or given to another when its worker dies, exactly if it has not begun.
+ *
+ * Workers that have nothing to do, and of which nothing is expected, are not
+ * looked at, so that they cost nothing: they are not *lively*. If they have
+ * something to say after all, they ring the bell. */
 #ifndef LF_FLEET_H
 #define LF_FLEET_H
 
@@ -51,6 +55,8 @@ typedef struct lf_export {
 
 struct lf_proc {
   lf_worker *worker;
+  lf_link link; /* among the lively, or the others */
+  bool lively;
   pid_t pid;
   pid_t own_pid; /* as it says itself, when it is ready */
   int pidfd, fd; /* -1: none; fd: the region's, until the process has started */
@@ -97,6 +103,11 @@ typedef struct lf_fleet {
   pid_t template;             /* or 0 */
   lf_hold hold;               /* of arrays, for what is forked from it */
   bool no_template;           /* it has died, or none is needed */
+  lf_link lively;             /* procs that are looked at in each round */
+  lf_link idle;               /* all others, the latest first */
+  bool pinned;                /* a task may be for one worker alone */
+  atomic_bool rung;           /* somebody has rung the bell */
+  atomic_bool deep;           /* the keeper sleeps until that */
   int starting;               /* workers asked for and not ready */
   int unwatched;              /* whose end is not told; the keeper's */
   int failures;               /* starts in a row that came to nothing */
@@ -123,8 +134,13 @@ void lf_fleet_pump(lf_pool *pool);
  * told no ('wait' false). */
 bool lf_fleet_has_news(lf_pool *pool, bool wait);
 
-/* All workers are to ring the bell at their next news. */
-void lf_fleet_arm(lf_pool *pool);
+/* All workers are to ring the bell at their next news. By the keeper: it will
+ * sleep until then. */
+void lf_fleet_arm(lf_pool *pool, bool keeper);
+
+/* Under the lock: the worker is about to be sent something, or has sent
+ * something. */
+void lf_fleet_stir(lf_proc *proc);
 
 /* Has the keeper look. */
 void lf_fleet_kick(lf_pool *pool);

@@ -125,7 +125,7 @@ static int park(lf_host *host, lf_sleeper *place, int64_t deadline) {
   bool woken = deadline > 0 && spin(host, fleets, n, place, deadline);
   if (!woken && deadline > 0) {
     for (int i = 0; i < n; i++)
-      lf_fleet_arm(fleets[i]); /* from here on the keeper is told */
+      lf_fleet_arm(fleets[i], false); /* from here on the keeper is told */
     look_after(fleets, n);
   }
   int r = place ? lf_sleep(place, host->parker, deadline)

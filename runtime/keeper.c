@@ -104,6 +104,7 @@ static lf_proc *proc_new(lf_worker *w) {
     return NULL;
   }
   lf_fd_own(c->fd);
+  lf_list_init(&c->link);
   lf_list_init(&c->gathering);
   lf_parker_init_shared(&c->region->parker);
   atomic_store(&c->region->closed, p->shutdown);
@@ -160,6 +161,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   if (c) {
     take_all_back(p, c);
     lf_nested_forget(c);
+    lf_list_del(&c->link);
   }
   w->proc = NULL;
   p->fleet->starting--;
@@ -210,6 +212,8 @@ static void start(lf_worker *w) {
   pthread_mutex_lock(&p->lock);
   bool wanted = w->mode == STARTING; /* nobody has thought better of it */
   w->proc = wanted ? c : NULL;
+  if (wanted)
+    lf_fleet_stir(c);
   pthread_mutex_unlock(&p->lock);
   if (!wanted) {
     proc_free(c);
@@ -314,6 +318,7 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
     } else {
       lf_list_add(&c->worker->pinned, &t->link);
       c->worker->npinned++;
+      p->fleet->pinned = true;
     }
   }
 }
@@ -369,6 +374,7 @@ static void bury(lf_worker *w, lf_lost lost) {
       broken = died_starting(p, &lost, within);
   }
   lf_nested_forget(c);
+  lf_list_del(&c->link);
   forget_worker(p, w);
   w->proc = NULL;
   if (w->npinned > 0 && !p->broken && !broken && !p->fleet->no_template)
@@ -418,6 +424,7 @@ static void look_at_unwatched(lf_pool *p) {
 
 static void drain_bell(lf_fleet *f) {
   uint64_t n;
+  atomic_store(&f->rung, true);
   while (read(f->bell, &n, sizeof n) > 0)
     continue;
 }
@@ -444,9 +451,11 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
   bool napping = now != *visits;
   *visits = now;
   if (!napping) {
-    lf_fleet_arm(p);
-    if (lf_fleet_has_news(p, true))
+    lf_fleet_arm(p, true);
+    if (lf_fleet_has_news(p, true)) {
+      atomic_store(&f->deep, false);
       return;
+    }
   }
   bool brief = napping || f->unwatched > 0 || atomic_load(&f->unbalanced) ||
                f->rest_until > lf_now();
@@ -456,6 +465,7 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
   if (n < 0 && errno != EINTR) /* an old system */
     n = epoll_wait(f->epoll, events, EVENTS, brief ? 1 : -1);
   lf_count_awake(1);
+  atomic_store(&f->deep, false);
   look_at_events(p, events, n);
 }
 
@@ -579,6 +589,8 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
     f->opening = &here;
     lf_list_init(&f->hold.link);
     lf_outcome_init(&f->after);
+    lf_list_init(&f->lively);
+    lf_list_init(&f->idle);
     p->fleet = f;
     snprintf(name, sizeof name, "%.10s_keeper", p->o.name);
     lf_pool_ref(p);

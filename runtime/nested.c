@@ -280,6 +280,7 @@ static int tell_task(lf_export *e) {
 
 /* The export has ended, and the worker is there. */
 static void tell(lf_export *e) {
+  lf_fleet_stir(e->proc);
   int err = e->chunk ? tell_part(e) : tell_task(e);
   if (err)
     refuse(e->proc, e->id, "not enough memory");
@@ -415,6 +416,7 @@ static void receive_rest(lf_proc *c) {
   if (!e || !e->proc)
     return;
   lf_msg msg = {.kind = LF_MSG_RESTED, .id = e->id};
+  lf_fleet_stir(e->proc);
   (void)lf_end_send(&e->proc->end, &msg, &none);
 }
 
