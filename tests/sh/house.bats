@@ -27,7 +27,8 @@ included() {
 }
 
 # A file includes only what stands to its left; task.c needs to know how what
-# a task refers to is given back, and pool.c is one of those that crew.h is for.
+# a task refers to is given back, cycle.c whether a task's loop is awaited, and
+# pool.c is one of those that crew.h is for.
 runtime_order=(base atfork mem buf table similar clex ctype cexpr cwords cnames cread
   cspec cform cdecl code dso thread plugin fork command arena latch sleeper slab stream
   guest heap array record sync queue dict peer ring task
