@@ -4,6 +4,7 @@
 #include "box.h"
 
 #include "../runtime/mem.h"
+#include "state.h"
 
 static int box_gc(lua_State *L) {
   lfb_box *b = lua_touserdata(L, 1);
@@ -16,10 +17,7 @@ static int box_gc(lua_State *L) {
 lfb_box *lfb_push_box(lua_State *L, void (*free_content)(void *content)) {
   lfb_box *b = lua_newuserdatauv(L, sizeof *b, 0);
   *b = (lfb_box){NULL, free_content};
-  if (luaL_newmetatable(L, "lfut.Box")) {
-    lua_pushcfunction(L, box_gc);
-    lua_setfield(L, -2, "__gc");
-  }
+  lfb_push_metatable(L, "lfut.Box", "__gc", box_gc);
   lua_setmetatable(L, -2);
   return b;
 }

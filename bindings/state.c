@@ -187,6 +187,18 @@ void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
   lua_rawseti(L, LUA_REGISTRYINDEX, key_of(&class_keys[class]));
 }
 
+void lfb_push_metatable(lua_State *L, const char *name, const char *event,
+                        lua_CFunction f) {
+  if (luaL_getmetatable(L, name) != LUA_TNIL)
+    return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, f);
+  lua_setfield(L, -2, event);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, LUA_REGISTRYINDEX, name);
+}
+
 void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
                    lua_CFunction index, const luaL_Reg *methods) {
   lfb_push_class(L, class);

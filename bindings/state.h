@@ -198,6 +198,11 @@ void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
                   const luaL_Reg *methods, const luaL_Reg *metamethods);
 
+/* Pushes the metatable of that name with one metamethod, 'f'; what lack of
+ * memory leaves of making it does not count. */
+void lfb_push_metatable(lua_State *L, const char *name, const char *event,
+                        lua_CFunction f);
+
 /* Gives it a function as __index, whose second upvalue is a table of the
  * methods. */
 void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,

@@ -212,10 +212,7 @@ static parked_wait *push_parked(lua_State *L, const lfb_shared_wait *what) {
   parked_wait *p = lua_newuserdatauv(L, sizeof *p + what->size, 0);
   *p = (parked_wait){.what = *what, .base = base};
   memcpy(p->arg, what->arg, what->size);
-  if (luaL_newmetatable(L, "lfut.wait")) {
-    lua_pushcfunction(L, parked_close);
-    lua_setfield(L, -2, "__close");
-  }
+  lfb_push_metatable(L, "lfut.wait", "__close", parked_close);
   lua_setmetatable(L, -2);
   lua_toclose(L, -1);
   return p;

@@ -27,7 +27,8 @@ void lf_fork_want_ends(void);
 bool lf_flush_output(void);
 
 /* Can exit(3) get at the streams of stdio, or does another thread hold them for
- * longer than a moment, waiting for one that is in use? Blocks for 2 s at most. */
+ * longer than a moment, waiting for one that is in use? Blocks for 2 s at most.
+ */
 bool lf_streams_are_free(void);
 
 /* Forks. Output that waits in stdio is written first, so that it appears once.

@@ -48,7 +48,7 @@ size_t lf_stack_left(void);
  * first is kept (one, not a count). */
 typedef struct {
   _Atomic uint32_t word;
-  bool shared;           /* other processes may wake its thread */
+  atomic_bool shared;    /* other processes may wake its thread */
   _Atomic uint64_t away; /* where its thread sleeps instead: see lf_doze_at */
 } lf_parker;
 
@@ -58,10 +58,12 @@ static inline void lf_parker_init(lf_parker *parker) {
   atomic_init(&parker->away, 0);
 }
 
-/* In memory that processes share. */
+/* In memory that processes share. Somebody may still wake who had the memory
+ * before. */
 static inline void lf_parker_init_shared(lf_parker *parker) {
-  lf_parker_init(parker);
-  parker->shared = true;
+  atomic_store(&parker->word, 0);
+  atomic_store(&parker->away, 0);
+  atomic_store(&parker->shared, true);
 }
 
 /* Sleeps until woken (0), the deadline (LF_ETIMEOUT), a signal (LF_EINTR).

@@ -246,3 +246,22 @@ fail_each() {
 @test "the same with processes" {
   fail_each ProcessPoolExecutor 100
 }
+
+# From the n-th on nothing can be had: no crash, no hang, a reason. (Finalizers,
+# which Lua needs memory for, do not run then: blocks are left.)
+@test "when there is no memory any more, the program says so" {
+  needs_debug
+  write_script
+  export ASAN_OPTIONS=detect_leaks=0
+  for executor in ThreadPoolExecutor ProcessPoolExecutor; do
+    run_with 0 $executor
+    local last=$allocations
+    for ((n = 1; n < last; n += n / 10 + 7)); do
+      run_with $n+ $executor
+      [ "$status" -le 1 ] ||
+        complain "$executor, allocation $n: status $status" "$(cat err)"
+      [ "$status" = 0 ] || grep -q 'not enough memory' err ||
+        complain "$executor, allocation $n: no reason is given" "$(cat err)"
+    done
+  done
+}
