@@ -339,6 +339,7 @@ static void go(lfb_run *r, int nargs) {
   bool yielded = S->yields;
   lfb_frame here;
   S->running = r->co;
+  r->below = outer;
   vm->current = r;
   lfb_frame_enter(&here, vm, false);
   S->yields = true;
@@ -411,12 +412,6 @@ static void vm_run(struct lf_vm *vm, lf_task *task) {
   if (r)
     lfb_run_free(r);
   fail_unstarted(vm, task);
-}
-
-lf_task *lfb_run_task(struct lf_vm *vm, lf_run *base) {
-  if (base == &vm->callbacks || !base->parked)
-    return NULL;
-  return lf_container_of(base, lfb_run, base)->task;
 }
 
 static int run_callbacks(lua_State *L) {

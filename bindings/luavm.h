@@ -14,8 +14,9 @@
 /* One task on its way through the interpreter. */
 typedef struct lfb_run {
   lf_run base;
-  lf_link link; /* among the interpreter's free ones, or none */
-  lf_link all;  /* among all of the interpreter's */
+  lf_link link;          /* among the interpreter's free ones, or none */
+  lf_link all;           /* among all of the interpreter's */
+  struct lfb_run *below; /* while it runs: on whose stack, or NULL */
   struct lf_vm *vm;
   lf_task *task; /* a reference */
   lua_State *co; /* the coroutine in which it runs; reused */
@@ -77,9 +78,6 @@ enum { LFB_STACK = 256 << 10 };
 /* For an InlineExecutor, on the C stack of the caller: claims and runs one
  * chunk of the loop; false if there was none. */
 bool lfb_run_part(struct lf_vm *vm, lf_job *job);
-
-/* The task of one of the interpreter's parked runs, or NULL. */
-lf_task *lfb_run_task(struct lf_vm *vm, lf_run *run);
 
 /* --- For part.c --- */
 

@@ -33,24 +33,26 @@ static void run_fire(lf_waiter *waiter) {
 
 /* The program has found out that what a task in this worker process waits for
  * waits for it. */
-static void raise_stuck(lua_State *L, lf_task *task) {
+static void push_stuck(lua_State *L, lf_task *task) {
   lua_pushstring(L, task->trace ? task->trace : "");
   lf_free(task->trace);
   task->trace = NULL;
   task->stuck = false;
   lfb_push_error(L, "DeadlockError", "waiting would never end: %s",
                  lua_tostring(L, -1));
-  lua_error(L);
 }
 
-/* Records what the run waits for; raises if that would be a cycle. A wait with
- * a deadline ends anyway. */
-static void begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
+/* Records what the run waits for; false, with an error at the top, if that
+ * would be a cycle. A wait with a deadline ends anyway. */
+__attribute__((warn_unused_result)) static bool
+begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   char path[1000];
   if (!r || !r->task || what->deadline != LF_FOREVER)
-    return;
-  if (r->task->stuck)
-    raise_stuck(L, r->task);
+    return true;
+  if (r->task->stuck) {
+    push_stuck(L, r->task);
+    return false;
+  }
   lf_waits *waits = what->waits;
   if (what->task)
     waits = lf_wait_for_one(&r->one, what->task);
@@ -58,10 +60,11 @@ static void begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
     waits = lf_job_waits(what->job);
   if (waits && lf_cycle_begin(r->task, waits, path, sizeof path) != 0) {
     lfb_push_error(L, "DeadlockError", "waiting would never end: %s", path);
-    lua_error(L);
+    return false;
   }
   if (waits)
     lf_remote_wait(r->task, waits);
+  return true;
 }
 
 void lfb_end_wait(lfb_run *r) {
@@ -115,7 +118,8 @@ bool lfb_can_park(lua_State *L, lfb_state *S) {
 }
 
 static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
-  begin_wait(L, r, what);
+  if (!begin_wait(L, r, what))
+    lua_error(L);
   if (r->task)
     lf_remote_rest(r->task);
   r->waiting = true;
@@ -167,12 +171,14 @@ static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   return true;
 }
 
-/* What a blocked task waits for while another runs on top of it: that one, too.
- * (Of several of which any would do, none is enough without it.) */
+/* What a blocked task waits for while another is blocked on top of it: that
+ * one, too. (Of several of which any would do, none is enough without it.) One
+ * that can be parked is in nobody's way. */
 typedef struct {
   lf_waits waits;
   lf_waits *own;
   lf_task *top;
+  lf_task *task; /* the blocked one; NULL: there is none */
 } covered;
 
 static void covered_each(lf_waits *waits, lf_visit *visit, void *arg) {
@@ -188,17 +194,28 @@ static void covered_count(lf_waits *waits, int by) {
     c->own->count(c->own, by);
 }
 
+/* The run is about to be blocked, perhaps on top of another. */
+static void cover(covered *c, lfb_run *r, const lfb_wait_for *what) {
+  lfb_run *below = r ? r->below : NULL;
+  *c = (covered){.waits = {covered_each, covered_count, .any = false}};
+  if (!below || !below->task || !r->task || what->deadline != LF_FOREVER)
+    return;
+  c->top = r->task;
+  c->task = below->task;
+  c->own = atomic_load(&below->task->waits);
+  lf_cycle_swap(c->task, &c->waits);
+  lf_remote_cover(c->task, &c->waits, r->task);
+}
+
+static void uncover(covered *c) {
+  if (!c->task)
+    return;
+  lf_cycle_swap(c->task, c->own);
+  lf_remote_cover(c->task, c->own, NULL);
+}
+
 /* Runs on top of the blocked task: another that became ready, or a new one. */
-static void run_on_top(lf_worker *w, lfb_run *blocked, lf_run *ready,
-                       lf_task *task) {
-  covered c = {.waits = {covered_each, covered_count, .any = false}};
-  c.top = task;
-  bool record = blocked && blocked->task && task;
-  if (record) {
-    c.own = atomic_load(&blocked->task->waits);
-    lf_cycle_swap(blocked->task, &c.waits);
-    lf_remote_cover(blocked->task, &c.waits, task);
-  }
+static void run_on_top(lf_worker *w, lf_run *ready, lf_task *task) {
   lf_worker_unblock(w);
   if (ready) {
     lfb_vmops.resume(lf_worker_vm(w), ready);
@@ -207,20 +224,16 @@ static void run_on_top(lf_worker *w, lfb_run *blocked, lf_run *ready,
     lfb_vmops.run(lf_worker_vm(w), task);
   }
   lf_worker_block(w);
-  if (record) {
-    lf_cycle_swap(blocked->task, c.own);
-    lf_remote_cover(blocked->task, c.own, NULL);
-  }
 }
 
 /* A task for this worker alone that has to pass a gate. */
-static bool run_at_gate(lf_worker *w, lfb_run *blocked, lf_task *task) {
+static bool run_at_gate(lf_worker *w, lf_task *task) {
   struct lf_gate *gate = task->gate;
   if (!lf_gate_admit(task))
     return true;
   if (lf_task_start(task)) {
     lf_task_ref(task);
-    run_on_top(w, blocked, NULL, task);
+    run_on_top(w, NULL, task);
   }
   lf_task_unref(task);
   lf_gate_leave(gate);
@@ -229,22 +242,18 @@ static bool run_at_gate(lf_worker *w, lfb_run *blocked, lf_task *task) {
 
 /* Runs a task of this worker that was parked and became ready, or that is for
  * this worker alone: it may be what this one waits for, and nobody else can. */
-static bool run_ready(lfb_state *S, lf_worker *w) {
+static bool run_ready(lf_worker *w) {
   if (!w || !lfb_has_stack())
     return false;
-  lfb_run *blocked = S->vm ? S->vm->current : NULL;
   lf_run *ready = lf_worker_ready(w);
   lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
   if (pinned && pinned->gate)
-    return run_at_gate(w, blocked, pinned);
+    return run_at_gate(w, pinned);
   if (ready) {
-    lf_task *task = lfb_run_task(lf_worker_vm(w), ready);
-    run_on_top(w, blocked, ready, task ? lf_task_ref(task) : NULL);
-    if (task)
-      lf_task_unref(task);
+    run_on_top(w, ready, NULL);
   } else if (pinned && lf_task_start(pinned)) {
     lf_task_ref(pinned);
-    run_on_top(w, blocked, NULL, pinned);
+    run_on_top(w, NULL, pinned);
     lf_task_unref(pinned);
   } else if (pinned) {
     lf_task_unref(pinned);
@@ -263,7 +272,7 @@ static int sleep_on(lua_State *L, lfb_state *S, lfb_sleeper *s, lf_worker *w,
     if (S->vm && S->vm->current && S->vm->current->task &&
         S->vm->current->task->stuck)
       return 0;
-    if (run_ready(S, w))
+    if (run_ready(w))
       continue;
     int64_t until = w ? lf_worker_deadline(w) : lf_after(LFB_LOOK_AGAIN);
     until = until < deadline ? until : deadline;
@@ -276,9 +285,15 @@ static int sleep_on(lua_State *L, lfb_state *S, lfb_sleeper *s, lf_worker *w,
 static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lf_worker *w = lf_worker_self();
   lfb_run *r = S->vm ? S->vm->current : NULL;
+  covered c;
   lf_array_sweep(); /* there is time */
-  begin_wait(L, r, what);
+  cover(&c, r, what);
+  if (!begin_wait(L, r, what)) {
+    uncover(&c);
+    lua_error(L);
+  }
   if (run_awaited(w, what)) {
+    uncover(&c);
     lfb_end_wait(r);
     return;
   }
@@ -292,6 +307,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_unwatch_asleep(&s, what);
   if (w)
     lf_worker_unblock(w);
+  uncover(&c);
   lfb_end_wait(r);
   if (err == LF_EINTR)
     lfb_raise_interrupted(L, S);

@@ -65,13 +65,13 @@ static int spawn(pid_t *pid, const char *text, int fd, int as) {
 
 int lf_command_start(lf_command *c, const char *text, int fd, int as,
                      bool of_task) {
-  *c = (lf_command){.generation = lf_generation, .of_task = of_task};
+  *c = (lf_command){
+      .generation = lf_generation, .of_task = of_task, .pidfd = -1};
   lf_list_init(&c->link);
   lf_fork_want_ends();
   int err = spawn(&c->pid, text, fd, as);
   if (err)
     return err;
-  c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
   take_lock();
   lf_list_add(&running, &c->link);
   give_lock();
@@ -83,7 +83,9 @@ int lf_command_start(lf_command *c, const char *text, int fd, int as,
 int lf_command_wait(lf_command *c, int64_t deadline) {
   if (lf_is_foreign(c->generation))
     return 0;
-  if (c->pidfd < 0) {
+  if (c->pidfd < 0)
+    c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+  if (c->pidfd < 0) { /* there are no descriptors left */
     siginfo_t info;
     int r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT);
     return r < 0 && errno == EINTR ? LF_EINTR : 0;

@@ -14,7 +14,7 @@
 typedef struct {
   lf_link link; /* among those that run; a lock of command.c */
   pid_t pid;
-  int pidfd;           /* or -1: there were no descriptors left */
+  int pidfd;           /* while it is waited for; or -1 */
   uint32_t generation; /* of the process that started it (fork.h) */
   bool of_task;
   bool signalled; /* by lf_command_interrupt; the lock */

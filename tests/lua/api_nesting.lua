@@ -83,6 +83,15 @@ local function expected(depth, x)
   return depth == 0 and x or expected(depth - 1, 2 * x + 1) + expected(depth - 1, 2 * x + 2)
 end
 
+-- The same where Lua cannot yield, so that the wait blocks.
+for _, name in ipairs { "submit", "wait", "as_completed", "map", "reduce" } do
+  ways["blocked " .. name] = function(...)
+    local arguments, sum = table.pack(...), nil
+    string.gsub("x", "x", function() sum = ways[name](table.unpack(arguments)) end)
+    return sum
+  end
+end
+
 local function check(exe, path)
   local future = exe:submit(descend, exe, path, 1, 1)
   lu.assertEquals(future:result(), expected(#path, 1), table.concat(path, ", "))
@@ -107,12 +116,15 @@ end
 local usual = { "submit", "wait", "as_completed", "map", "single starmap", "single for_each", "reduce" }
 local loops = { "map", "single map", "starmap", "single starmap", "for_each", "single for_each", "reduce",
   "single reduce" }
+local blocked = { "submit", "single map", "blocked submit", "blocked wait", "blocked as_completed",
+  "blocked map", "blocked reduce" }
 
 local three = support.size(100) == 100 and 3 or 2 -- sanitizers make it slow
 
 for workers = 1, 3 do
   TestNesting["test_all_ways_on_" .. workers] = function() check_all(workers, usual, three) end
   TestNesting["test_loops_on_" .. workers] = function() check_all(workers, loops, 2) end
+  TestNesting["test_blocked_on_" .. workers] = function() check_all(workers, blocked, 2) end
 
   TestNesting["test_deeper_than_workers_on_" .. workers] = function()
     local exe <close> = support.Executor(workers)
