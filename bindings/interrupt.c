@@ -25,14 +25,14 @@ bool lfb_is_doomed(const lfb_state *S) {
   return r && r->doom[0] && !r->closing && !r->raising;
 }
 
-bool lfb_is_handling(const lfb_state *S) {
+bool lfb_task_is_handling(const lfb_state *S) {
   const lfb_run *r = current(S);
   return r && (r->closing || r->raising);
 }
 
-bool lfb_ends_task(lfb_state *S, bool handling) {
+bool lfb_task_ends(lfb_state *S) {
   lfb_run *r = current(S);
-  if (!r || !r->doom[0] || handling)
+  if (!r || !r->doom[0])
     return false;
   r->raising = false; /* the error has come here, or another in its place */
   return true;
@@ -252,7 +252,7 @@ int lfb_resume(lua_State *L, lfb_state *S, lua_State *co, int nargs,
                int *nresults) {
   lua_State *outer = S->running;
   bool yields = S->yields;
-  S->yields = lfb_can_yield(L, S);
+  S->yields = yields && lfb_can_yield(L, S);
   S->running = co;
   rearm(co, S);
   int status = lua_resume(co, L, nargs, nresults);

@@ -50,14 +50,22 @@ bool lfb_take_signal(lfb_state *S);
  * 'return' it. 'message' NULL: it is doomed already. */
 int lfb_doom(lua_State *L, lfb_state *S, const char *message);
 
+/* For the next two. */
+bool lfb_task_is_handling(const lfb_state *S);
+bool lfb_task_ends(lfb_state *S);
+
 /* For functions that call others and keep their errors: is this one called by a
  * handler, on the way of the error that ends the task? Then it may keep those.
  */
-bool lfb_is_handling(const lfb_state *S);
+static inline bool lfb_is_handling(const lfb_state *S) {
+  return S->vm && lfb_task_is_handling(S);
+}
 
 /* When such a function has made its call, 'handling' being what the above was
  * before: is it to go on with the end of the task, by lfb_doom? */
-bool lfb_ends_task(lfb_state *S, bool handling);
+static inline bool lfb_ends_task(lfb_state *S, bool handling) {
+  return S->vm && !handling && lfb_task_ends(S);
+}
 
 /* Has a task that waits and does not run end with "interrupted!" when it goes
  * on. */

@@ -119,8 +119,8 @@ static int rlock_locked(lua_State *L) {
   return push_locked(L, lfb_check_shared(L, 1, LFB_RLOCK));
 }
 
-static void leave_lock(lua_State *L) {
-  lf_lock_release(lfb_shared_at(L, 1)->object, lfb_self_holder(L, lfb_self(L)));
+static void leave_lock(lua_State *L, void *lock) {
+  lf_lock_release(lock, lfb_self_holder(L, lfb_self(L)));
 }
 
 static int entered(lua_State *L, int base, int err, void *arg,
@@ -131,12 +131,12 @@ static int entered(lua_State *L, int base, int err, void *arg,
 }
 
 /* lock:with(fn, ...) -> fn's results */
-static int with_lock(lua_State *L, lf_lock *lock, lfb_leave leave) {
+static int with_lock(lua_State *L, lf_lock *lock) {
   lfb_check_callable(L, 2);
   locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
   if (!lock->recursive && lf_lock_is_mine(lock, l.me))
     return raise_own(L);
-  lfb_push_guard(L, leave);
+  lfb_push_guard(L, leave_lock, lock);
   if (lf_lock_try(lock, l.me, &l.abandoned) == 0)
     return lfb_call_guarded(L, lua_gettop(L));
   lfb_shared_wait what = lock_wait(&l, LF_FOREVER);
@@ -145,11 +145,11 @@ static int with_lock(lua_State *L, lf_lock *lock, lfb_leave leave) {
 }
 
 static int lock_with(lua_State *L) {
-  return with_lock(L, lfb_check_shared(L, 1, LFB_LOCK), leave_lock);
+  return with_lock(L, lfb_check_shared(L, 1, LFB_LOCK));
 }
 
 static int rlock_with(lua_State *L) {
-  return with_lock(L, lfb_check_shared(L, 1, LFB_RLOCK), leave_lock);
+  return with_lock(L, lfb_check_shared(L, 1, LFB_RLOCK));
 }
 
 static lfb_shared *push_lock(lua_State *L, lfb_class class) {
@@ -229,14 +229,15 @@ static int semaphore_value(lua_State *L) {
   return 1;
 }
 
-static void leave_semaphore(lua_State *L) {
-  lf_semaphore_release(lfb_shared_at(L, 1)->object, 1);
+static void leave_semaphore(lua_State *L, void *semaphore) {
+  (void)L;
+  lf_semaphore_release(semaphore, 1);
 }
 
 static int semaphore_with(lua_State *L) {
   lf_semaphore *s = check_semaphore(L);
   lfb_check_callable(L, 2);
-  lfb_push_guard(L, leave_semaphore);
+  lfb_push_guard(L, leave_semaphore, s);
   if (lf_semaphore_try(s) == 0)
     return lfb_call_guarded(L, lua_gettop(L));
   lfb_shared_wait what = semaphore_wait(&s, LF_FOREVER);
@@ -290,13 +291,8 @@ static int condition_locked(lua_State *L) {
   return push_locked(L, lock_of(L));
 }
 
-static void leave_condition(lua_State *L) {
-  lf_lock_release(lfb_shared_at(L, 1)->partner->data,
-                  lfb_self_holder(L, lfb_self(L)));
-}
-
 static int condition_with(lua_State *L) {
-  return with_lock(L, lock_of(L), leave_condition);
+  return with_lock(L, lock_of(L));
 }
 
 static int give_lock_away(void *arg) {

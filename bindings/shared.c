@@ -119,31 +119,50 @@ uint64_t lfb_new_holder(lua_State *L, lfb_holder *h) {
 
 /* --- with --- */
 
-/* What gives back what a method 'with' has acquired: a to-be-closed value,
- * whose user value is the handle. */
+/* What gives back what a method 'with' has acquired: a to-be-closed value. The
+ * handle at 1 keeps the object. */
 typedef struct {
   lfb_leave leave;
-  bool armed;
+  void *object;
+  bool armed, taken;
 } guard;
 
-void lfb_push_guard(lua_State *L, lfb_leave leave) {
-  guard *g = lua_newuserdatauv(L, sizeof *g, 1);
-  *g = (guard){.leave = leave};
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
+static const char spare_guard; /* the place of one in the registry */
+
+static guard *push_new_guard(lua_State *L) {
+  guard *g = lua_newuserdatauv(L, sizeof *g, 0);
+  *g = (guard){.armed = false};
   lfb_set_class(L, LFB_GUARD);
+  return g;
+}
+
+/* One serves again and again, unless one 'with' is inside of another. */
+static guard *push_free_guard(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spare_guard);
+  guard *g = lua_touserdata(L, -1);
+  if (g && !g->taken)
+    return g;
+  lua_pop(L, 1);
+  guard *new = push_new_guard(L);
+  if (!g) {
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_guard);
+  }
+  return new;
+}
+
+void lfb_push_guard(lua_State *L, lfb_leave leave, void *object) {
+  guard *g = push_free_guard(L);
   lua_insert(L, 2);
   lua_toclose(L, 2);
+  *g = (guard){.leave = leave, .object = object, .taken = true};
 }
 
 static int guard_close(lua_State *L) {
-  guard *g = lfb_check(L, 1, LFB_GUARD);
-  if (!g->armed)
-    return 0;
-  g->armed = false;
-  lua_getiuservalue(L, 1, 1);
-  lua_replace(L, 1);
-  g->leave(L);
+  guard *g = lua_touserdata(L, 1);
+  if (g->armed)
+    g->leave(L, g->object);
+  g->armed = g->taken = false;
   return 0;
 }
 

@@ -74,13 +74,12 @@ LF_INLINE uint64_t lfb_self_holder(lua_State *L, lfb_state *S) {
   return h->id && !lf_is_foreign(h->generation) ? h->id : lfb_new_holder(L, h);
 }
 
-/* Gives back what a method 'with' has acquired; finds the handle at 1. Must not
- * raise. */
-typedef void (*lfb_leave)(lua_State *L);
+/* Gives back what a method 'with' has acquired. Must not raise. */
+typedef void (*lfb_leave)(lua_State *L, void *object);
 
 /* Of a method 'with', before it acquires anything: puts a value behind the
  * handle at 1 that is to be closed, however the method is left. Raises. */
-void lfb_push_guard(lua_State *L, lfb_leave leave);
+void lfb_push_guard(lua_State *L, lfb_leave leave, void *object);
 
 /* When it has: calls the function at 3 with what is behind it, up to 'top'; its
  * results, or its error. 'return' it. */
