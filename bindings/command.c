@@ -22,19 +22,23 @@
  * interrupted, so is the command, and the error is raised when it has ended. */
 static int finish(lua_State *L, lfb_state *S, lf_command *c) {
   int64_t limit = LF_FOREVER;
+  bool raises = false;
   for (;;) {
     int64_t until = lf_after(LFB_LOOK_AGAIN);
     if (lf_command_wait(c, until < limit ? until : limit) == 0)
       break;
-    if (limit == LF_FOREVER && lfb_is_signalled(L, S)) {
+    if (!raises && lfb_is_signalled(L, S)) {
+      raises = true;
       lf_command_interrupt(c);
+    }
+    if (limit == LF_FOREVER && lf_command_is_interrupted(c)) {
       limit = lf_after(PATIENCE);
     } else if (lf_now() >= limit) {
       lf_command_signal(c, SIGKILL);
     }
   }
   int status = lf_command_end(c);
-  if (limit != LF_FOREVER)
+  if (raises)
     return lfb_raise_interrupted(L, S);
   if (status != -1)
     errno = 0; /* luaL_execresult looks at that first */

@@ -56,9 +56,19 @@ static int run(lua_State *L, lfb_state *S, lua_State *co, int nargs,
   return n;
 }
 
+/* Has it not begun, is it suspended or dead? */
+static bool is_at_rest(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  return co != L && (lua_status(co) != LUA_OK || !lua_getstack(co, 0, &ar));
+}
+
 /* Moves the arguments; false with a message if it cannot be resumed. */
 static bool start(lua_State *L, lua_State *co, int nargs) {
   bool fits = lua_checkstack(co, nargs);
+  if (lua_status(co) == LUA_OK && !is_at_rest(L, co)) {
+    lua_pushliteral(L, "cannot resume non-suspended coroutine");
+    return false;
+  }
   if (lua_status(co) == LUA_OK && lua_gettop(co) == 0) {
     lua_pushliteral(L, "cannot resume dead coroutine");
     return false;
@@ -176,7 +186,7 @@ static int coro_yield(lua_State *L) {
 }
 
 static int coro_isyieldable(lua_State *L) {
-  lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  lua_State *co = lua_isnone(L, 1) ? L : check_co(L);
   struct lf_vm *vm = lfb_record(L)->vm;
   bool outermost = vm && vm->current && co == vm->current->co;
   lua_pushboolean(L, !outermost && lua_isyieldable(co));
@@ -187,12 +197,6 @@ static int coro_running(lua_State *L) {
   lua_pushthread(L);
   lua_pushboolean(L, is_outermost(L));
   return 2;
-}
-
-/* Can it be closed: has it not begun, is it suspended or dead? */
-static bool is_at_rest(lua_State *L, lua_State *co) {
-  lua_Debug ar;
-  return co != L && (lua_status(co) != LUA_OK || !lua_getstack(co, 0, &ar));
 }
 
 static int coro_close(lua_State *L) {

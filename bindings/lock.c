@@ -393,11 +393,11 @@ enum { PREDICATE = 2, LIMIT = 4 };
 /* The lock is held; 'more': there is time left. */
 static int try_predicate(lua_State *L, bool more) {
   for (;;) {
-    lua_settop(L, LIMIT); /* what waits have left */
     lua_pushvalue(L, PREDICATE);
     lua_call(L, 0, 1);
     if (lua_toboolean(L, -1) || !more)
       return 1;
+    lua_pop(L, 1); /* a parked wait may be at the top then */
     int64_t deadline = lua_tointeger(L, LIMIT);
     if (lfb_can_park(L, lfb_self(L)))
       return await_notice(L, deadline, try_predicate);

@@ -236,6 +236,8 @@ int lfb_program_status(lua_State *L) {
 int lfb_os_exit(lua_State *L) {
   lfb_state *S = lfb_record(L);
   int status = lfb_program_status(L);
+  if (S->home && lf_is_foreign(S->home->generation))
+    lfb_forked_elsewhere(L, S);
   if (S->vm)
     return lfb_task_exit(L, S, status);
   if (lf_generation)

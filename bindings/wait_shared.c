@@ -198,6 +198,8 @@ typedef struct {
   _Alignas(16) char arg[];
 } parked_wait;
 
+#define PARKED_WAIT "lfut.wait" /* the name of its metatable */
+
 /* The task ends in the middle. */
 static int parked_close(lua_State *L) {
   parked_wait *p = lua_touserdata(L, 1);
@@ -207,14 +209,35 @@ static int parked_close(lua_State *L) {
   return 0;
 }
 
-static parked_wait *push_parked(lua_State *L, const lfb_shared_wait *what) {
-  int base = lua_gettop(L);
+/* The one at the top, if it is of this size: of a wait that is over. */
+static parked_wait *reuse_parked(lua_State *L, const lfb_shared_wait *what) {
+  parked_wait *p = lua_touserdata(L, -1);
+  if (!p || lua_rawlen(L, -1) != sizeof *p + what->size ||
+      !lua_getmetatable(L, -1))
+    return NULL;
+  luaL_getmetatable(L, PARKED_WAIT);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is && !p->place ? p : NULL;
+}
+
+static parked_wait *push_new_parked(lua_State *L, const lfb_shared_wait *what) {
   parked_wait *p = lua_newuserdatauv(L, sizeof *p + what->size, 0);
-  *p = (parked_wait){.what = *what, .base = base};
-  memcpy(p->arg, what->arg, what->size);
-  lfb_push_metatable(L, "lfut.wait", "__close", parked_close);
+  p->place = NULL;
+  lfb_push_metatable(L, PARKED_WAIT, "__close", parked_close);
   lua_setmetatable(L, -2);
   lua_toclose(L, -1);
+  return p;
+}
+
+/* A function that waits several times has one for all: it cannot be popped, as
+ * Lua 5.4.4 may lose its stack then. */
+static parked_wait *push_parked(lua_State *L, const lfb_shared_wait *what) {
+  parked_wait *p = reuse_parked(L, what);
+  if (!p)
+    p = push_new_parked(L, what);
+  *p = (parked_wait){.what = *what, .base = lua_gettop(L) - 1};
+  memcpy(p->arg, what->arg, what->size);
   return p;
 }
 

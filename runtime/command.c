@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,7 +67,7 @@ static int spawn(pid_t *pid, const char *text, int fd, int as) {
 int lf_command_start(lf_command *c, const char *text, int fd, int as,
                      bool of_task) {
   *c = (lf_command){
-      .generation = lf_generation, .of_task = of_task, .pidfd = -1};
+      .generation = lf_generation, .of_task = of_task && as != 0, .pidfd = -1};
   lf_list_init(&c->link);
   lf_fork_want_ends();
   int err = spawn(&c->pid, text, fd, as);
@@ -120,19 +121,41 @@ int lf_command_end(lf_command *c) {
 
 /* --- Signals --- */
 
+enum { DEPTH = 16 }; /* of processes started by processes */
+
+/* The process and its children, who may not pass on what they get. */
+static void signal_tree(pid_t pid, int sig, int depth) {
+  char path[64];
+  int child;
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+  FILE *f = depth < DEPTH ? fopen(path, "re") : NULL;
+  while (f && fscanf(f, "%d", &child) == 1)
+    signal_tree(child, sig, depth + 1);
+  if (f)
+    fclose(f);
+  kill(pid, sig);
+}
+
 void lf_command_signal(lf_command *c, int sig) {
   if (lf_is_foreign(c->generation))
     return;
   take_lock();
-  kill(c->pid, sig); /* it is not waited for yet */
+  signal_tree(c->pid, sig, 0); /* it is not waited for yet */
   give_lock();
 }
 
 /* Under the lock. */
 static void interrupt(lf_command *c) {
   if (!c->signalled)
-    kill(c->pid, SIGINT);
+    signal_tree(c->pid, SIGINT, 0);
   c->signalled = true;
+}
+
+bool lf_command_is_interrupted(lf_command *c) {
+  take_lock();
+  bool is = c->signalled;
+  give_lock();
+  return is;
 }
 
 void lf_command_interrupt(lf_command *c) {

@@ -16,13 +16,14 @@ typedef struct {
   pid_t pid;
   int pidfd;           /* while it is waited for; or -1 */
   uint32_t generation; /* of the process that started it (fork.h) */
-  bool of_task;
-  bool signalled; /* by lf_command_interrupt; the lock */
+  bool of_task;        /* to be interrupted with all others */
+  bool signalled;      /* it has been interrupted; the lock */
 } lf_command;
 
 /* Starts "/bin/sh -c text" with the descriptor 'fd' as its 'as' (0 or 1; -1:
- * none), no signal blocked. 'of_task': lf_commands_interrupt reaches it. 0, or
- * a number of errno. */
+ * none), no signal blocked. 'of_task': lf_commands_interrupt reaches it, unless
+ * it reads from 'fd': who writes to it would get SIGPIPE. 0, or a number of
+ * errno. */
 int lf_command_start(lf_command *c, const char *text, int fd, int as,
                      bool of_task);
 
@@ -34,8 +35,11 @@ int lf_command_wait(lf_command *c, int64_t deadline);
  * be had. Ends the record. */
 int lf_command_end(lf_command *c);
 
-/* Sends the signal, if it still runs. */
+/* Sends the signal to the shell and to what it has started. */
 void lf_command_signal(lf_command *c, int sig);
+
+/* Has it been interrupted? */
+bool lf_command_is_interrupted(lf_command *c);
 
 /* As Ctrl-C would: SIGINT, once. */
 void lf_command_interrupt(lf_command *c);

@@ -627,7 +627,8 @@ static lf_spin_time idling = LF_SPIN_TIME;
 static void rest(lf_remote *r) {
   lf_worker *w = r->worker;
   int64_t since = lf_now(), deadline = lf_worker_deadline(w);
-  atomic_store(&r->region->busy, 0);
+  bool holds = lf_worker_holds(w); /* and will not begin what it has */
+  atomic_store(&r->region->busy, holds);
   ring_bell(r);
   int64_t end = since + lf_spin_ns(&idling);
   for (int i = 1; lf_may_spin() && !has_work(r); i++) {
@@ -638,7 +639,7 @@ static void rest(lf_remote *r) {
   if (!has_work(r)) {
     int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
     soon = soon < deadline ? soon : deadline;
-    int err = lf_worker_holds(w) ? lf_worker_sleep(w, soon)
+    int err = holds ? lf_worker_sleep(w, soon)
                                  : lf_doze(w->parker_at, soon);
     if (err == LF_ETIMEOUT && soon < deadline) {
       w->swept = true;

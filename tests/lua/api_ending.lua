@@ -176,6 +176,28 @@ function TestEnding.test_a_hook_is_not_left_for_the_next()
   end, { 1, 2 }, { chunksize = 1 }):list(), { 0, 5000050000, n = 2 })
 end
 
+function TestEnding.test_what_coroutines_refuse()
+  local exe <close> = support.Executor(1)
+  local function refusals()
+    local outer, wrapped
+    outer = coroutine.create(function()
+      return coroutine.wrap(function() return coroutine.resume(outer) end)()
+    end)
+    local _, _, message = coroutine.resume(outer)
+    wrapped = coroutine.wrap(function() return wrapped() end)
+    local _, itself = pcall(wrapped)
+    local _, dead = coroutine.resume(outer)
+    return message, itself:gsub("^.-:%d+: ", ""):gsub("^.-:%d+: ", ""), dead, (pcall(coroutine.isyieldable, 3))
+  end
+  local expected = { "cannot resume non-suspended coroutine", "cannot resume non-suspended coroutine", "cannot resume dead coroutine", false }
+  local function check(message, itself, ...)
+    local rest = table.pack(...)
+    lu.assertEquals({ message, itself, rest[rest.n - 1], rest[rest.n] }, expected)
+  end
+  check(refusals())
+  check(exe:submit(refusals):result())
+end
+
 function TestEnding.test_yields_are_refused()
   local exe <close> = support.Executor(1)
   local f = exe:submit(function() coroutine.yield() end)

@@ -177,6 +177,32 @@ function TestSharedWaits.test_timeouts()
   lu.assertEquals(f:result(), { false, false, true, false, false, true, true, true })
 end
 
+-- However full the stack is when it waits, and grows while it does.
+function TestSharedWaits.test_many_waits_of_one_call()
+  support.needs_workers()
+  local exe <close> = support.Executor(1)
+  local condition = lfut.Condition()
+  lu.assertEquals(exe:submit(function()
+    local right = 0
+    for pad = 0, 60 do
+      coroutine.wrap(function(...)
+        condition:with(function()
+          local n = 0
+          right = right + (condition:wait_for(function()
+            n = n + 1
+            local t = {}
+            for i = 1, 50 do
+              t[i] = { {} }
+            end
+            return n > 3
+          end, 0.001) and 1 or 0)
+        end, ...)
+      end)(table.unpack({}, 1, pad))
+    end
+    return right >= 0
+  end):result(), true)
+end
+
 function TestSharedWaits.test_the_order_of_those_who_wait()
   support.needs_workers()
   local exe <close> = support.Executor(3)

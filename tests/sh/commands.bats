@@ -226,6 +226,33 @@ END
   done
 }
 
+@test "a handle that an interrupted task has left keeps no worker" {
+  needs_signals
+  for executor in ThreadPoolExecutor ProcessPoolExecutor; do
+    rm -f never ready
+    mkfifo never ready
+    cat > script.lua << END
+local exe = require "lfut".$executor(1)
+local f = exe:submit(function()
+  local pipe = io.popen "echo > ready; cat never"
+  pipe:read "a"
+end)
+print(pcall(f.result, f))
+print(exe:submit(function()
+  collectgarbage()
+  collectgarbage()
+  return "on"
+end):result())
+END
+    start script.lua
+    meet ready
+    kill -INT "$pid"
+    finish
+    [ "$status" = 0 ] || complain "$executor: status $status" "$(cat out err)"
+    [ "$(tail -n 1 out)" = on ] || complain "$(cat out err)"
+  done
+}
+
 @test "Ctrl-C ends a command of the script" {
   needs_signals
   mkfifo ready never

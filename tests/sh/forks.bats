@@ -73,12 +73,21 @@ local function fail()
   end
   return pid
 end
+local function leave()
+  local pid = c.fork()
+  if pid == 0 then
+    os.exit(5)
+  end
+  return pid
+end
 try(c.fork)
 try(fork)
 try(fail)
+try(leave)
+try(function() return coroutine.wrap(leave)() end)
 print(exe:submit(math.abs, -7):result())
 END
   run --separate-stderr lfut script.lua
-  [ "$output" = $'0\n0\n1\n7' ] || complain "$output" "$stderr"
+  [ "$output" = $'0\n0\n1\n5\n5\n7' ] || complain "$output" "$stderr"
   contains "$stderr" 'in the child'
 }
