@@ -639,8 +639,7 @@ static void rest(lf_remote *r) {
   if (!has_work(r)) {
     int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
     soon = soon < deadline ? soon : deadline;
-    int err = holds ? lf_worker_sleep(w, soon)
-                                 : lf_doze(w->parker_at, soon);
+    int err = holds ? lf_worker_sleep(w, soon) : lf_doze(w->parker_at, soon);
     if (err == LF_ETIMEOUT && soon < deadline) {
       w->swept = true;
       r->pool->o.ops->idle(w->vm);
