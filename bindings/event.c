@@ -30,15 +30,6 @@ static int look_at_event(void *arg) {
   return atomic_load(&((lf_event *)arg)->set) ? 0 : LF_EAGAIN;
 }
 
-static int event_waited(lua_State *L, int base, int err, void *arg,
-                        lf_sleeper *place) {
-  (void)base;
-  (void)arg;
-  (void)place;
-  lua_pushboolean(L, err == 0);
-  return 1;
-}
-
 static int look_at_set(void *arg) {
   return look_at_event(*(lf_event **)arg);
 }
@@ -53,9 +44,9 @@ static int event_wait(lua_State *L) {
                           .look = look_at_set,
                           .arg = &e,
                           .size = sizeof e,
-                          .then = event_waited};
+                          .then = lfb_push_in_time};
   if (look_at_event(e) == 0)
-    return event_waited(L, 0, 0, NULL, NULL);
+    return lfb_push_in_time(L, 0, 0, NULL, NULL);
   return lfb_await_shared(L, lfb_self(L), &what);
 }
 

@@ -313,15 +313,6 @@ static int look_for_rest(void *arg) {
   return lf_queue_look(*(lf_queue **)arg).unfinished == 0 ? 0 : LF_EAGAIN;
 }
 
-static int has_joined(lua_State *L, int base, int err, void *arg,
-                      lf_sleeper *place) {
-  (void)base;
-  (void)arg;
-  (void)place;
-  lua_pushboolean(L, err == 0);
-  return 1;
-}
-
 /* join([timeout]) -> true: task_done has been called for every item; false: not
  * in time */
 static int queue_join(lua_State *L) {
@@ -332,7 +323,7 @@ static int queue_join(lua_State *L) {
                           .look = look_for_rest,
                           .arg = &q,
                           .size = sizeof q,
-                          .then = has_joined};
+                          .then = lfb_push_in_time};
   return lfb_await_shared(L, lfb_self(L), &what);
 }
 

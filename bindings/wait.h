@@ -95,6 +95,10 @@ typedef struct {
  * "interrupted!" (LF_EINTR for 'give_up'). 'return' it. */
 int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 
+/* A 'then' that pushes whether the wait has come to its end in time. */
+int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
+                     lf_sleeper *place);
+
 /* Parks a task, which can be, until it is called or the deadline has come:
  * true, and the caller has to yield. False: it may look again now. What it does
  * then is not known here; the call is passed on. */

@@ -272,6 +272,15 @@ static int go_on_k(lua_State *L, int status, lua_KContext ctx) {
   return go_on(L, (parked_wait *)ctx);
 }
 
+int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
+                     lf_sleeper *place) {
+  (void)base;
+  (void)arg;
+  (void)place;
+  lua_pushboolean(L, err == 0);
+  return 1;
+}
+
 static void pass_place(lfb_run *r) {
   lf_sleeper_pass(r->watched);
 }
