@@ -27,9 +27,7 @@ static bool is_parking(const lfb_state *S) {
 
 /* The task has been told to stop: its coroutine is closed first. */
 static int close_doomed(lua_State *L, lfb_state *S, lua_State *co) {
-  S->vm->current->closing = true;
-  lfb_close_co(L, S, co);
-  S->vm->current->closing = false;
+  lfb_close_last(L, S->vm->current, co);
   lua_settop(co, 0);
   return DOOMED;
 }

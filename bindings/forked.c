@@ -70,9 +70,8 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   reseed(L);
 }
 
-void lfb_forked_elsewhere(lua_State *L, lfb_state *S) {
+void lfb_forked_elsewhere(lfb_state *S) {
   struct lf_vm *vm = S->vm;
-  (void)L;
   lfb_forked(vm && vm->current ? vm->current->co : S->L, S);
 }
 

@@ -275,6 +275,12 @@ int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co) {
   return status;
 }
 
+void lfb_close_last(lua_State *L, lfb_run *r, lua_State *co) {
+  r->closing = true;
+  lfb_close_co(L, r->vm->S, co);
+  r->closing = false;
+}
+
 /* --- Either: waits --- */
 
 /* Runs a little code, for the hook to do what it is there for: to raise. True:

@@ -38,6 +38,9 @@ int lfb_resume(lua_State *L, lfb_state *S, lua_State *co, int nargs,
 /* Closes the coroutine likewise, as lua_closethread does. */
 int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co);
 
+/* The same at the end of a task: nothing stops the handlers that it runs. */
+void lfb_close_last(lua_State *L, struct lfb_run *run, lua_State *co);
+
 /* --- Stopping a task --- */
 
 /* Has the task that runs been told to stop, and is not at its end yet? */

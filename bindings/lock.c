@@ -52,11 +52,7 @@ static int raise_memory(lua_State *L) {
 static int lock_acquired(lua_State *L, int base, int err, void *arg,
                          lf_sleeper *place) {
   locking *l = arg;
-  (void)base;
-  (void)place;
-  if (err == LF_ENOMEM)
-    return raise_memory(L);
-  lua_pushboolean(L, err == 0);
+  lfb_push_in_time(L, base, err, arg, place);
   if (err || !l->abandoned)
     return 1;
   lua_pushliteral(L, "abandoned");
@@ -192,24 +188,13 @@ static lf_semaphore *check_semaphore(lua_State *L) {
   return lfb_check_shared(L, 1, LFB_SEMAPHORE);
 }
 
-static int semaphore_acquired(lua_State *L, int base, int err, void *arg,
-                              lf_sleeper *place) {
-  (void)base;
-  (void)arg;
-  (void)place;
-  if (err == LF_ENOMEM)
-    return raise_memory(L);
-  lua_pushboolean(L, err == 0);
-  return 1;
-}
-
 /* acquire([timeout]) -> boolean */
 static int semaphore_acquire(lua_State *L) {
   lf_semaphore *s = check_semaphore(L);
   lfb_shared_wait what = semaphore_wait(&s, lfb_check_deadline(L, 2));
-  what.then = semaphore_acquired;
+  what.then = lfb_push_in_time;
   if (lf_semaphore_try(s) == 0)
-    return semaphore_acquired(L, 0, 0, NULL, NULL);
+    return lfb_push_in_time(L, 0, 0, NULL, NULL);
   return lfb_await_shared(L, lfb_self(L), &what);
 }
 

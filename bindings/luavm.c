@@ -187,11 +187,8 @@ static int take_traceback(lua_State *L) {
  * place of the first. */
 static int take_value(lua_State *L) {
   failure *f = lua_touserdata(L, 1);
-  if (lua_status(f->run->co) != LUA_OK) {
-    f->run->closing = true;
-    lfb_close_co(L, f->run->vm->S, f->run->co);
-    f->run->closing = false;
-  }
+  if (lua_status(f->run->co) != LUA_OK)
+    lfb_close_last(L, f->run, f->run->co);
   if (lua_gettop(f->run->co) > 0)
     lua_xmove(f->run->co, L, 1);
   else

@@ -182,16 +182,20 @@ int lfb_program_finish(lua_State *L) {
   return 0;
 }
 
-bool lfb_program_busy(lua_State *L) {
+/* The record, unless there was no memory for it, or it is another process's. */
+static lfb_state *find_own(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
-  return S && !lf_is_foreign(S->home->generation) &&
-         lf_host_count(&S->home->host) > 0;
+  return S && !lf_is_foreign(S->home->generation) ? S : NULL;
+}
+
+bool lfb_program_busy(lua_State *L) {
+  lfb_state *S = find_own(L);
+  return S && lf_host_count(&S->home->host) > 0;
 }
 
 void lfb_program_abandon(lua_State *L) {
-  lfb_state *S = lfb_state_find(L);
-  /* Else there was no memory for it, or it is another process's. */
-  if (S && !lf_is_foreign(S->home->generation))
+  lfb_state *S = find_own(L);
+  if (S)
     lfb_interrupt(S);
 }
 
@@ -214,11 +218,10 @@ static bool is_running(lfb_state *S) {
 }
 
 void lfb_program_linger(lua_State *L) {
-  lfb_state *S = lfb_state_find(L);
+  lfb_state *S = find_own(L);
   int64_t end = lf_after(LINGER);
   unsigned rounds = 0;
-  while (S && !lf_is_foreign(S->home->generation) && is_running(S) &&
-         lf_now() < end) {
+  while (S && is_running(S) && lf_now() < end) {
     lf_host_park(&S->home->host, lf_after(0.005));
     if (++rounds % 4 == 0) /* a signal just before a system call is lost */
       lfb_interrupt(S);
@@ -237,7 +240,7 @@ int lfb_os_exit(lua_State *L) {
   lfb_state *S = lfb_record(L);
   int status = lfb_program_status(L);
   if (S->home && lf_is_foreign(S->home->generation))
-    lfb_forked_elsewhere(L, S);
+    lfb_forked_elsewhere(S);
   if (S->vm)
     return lfb_task_exit(L, S, status);
   if (lf_generation)

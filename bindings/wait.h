@@ -95,7 +95,8 @@ typedef struct {
  * "interrupted!" (LF_EINTR for 'give_up'). 'return' it. */
 int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 
-/* A 'then' that pushes whether the wait has come to its end in time. */
+/* A 'then' that pushes whether the wait has come to its end in time; raises on
+ * lack of memory. */
 int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
                      lf_sleeper *place);
 
@@ -124,7 +125,7 @@ static inline void lfb_catch_up(lfb_state *S) {
 
 static inline void lfb_poll(lua_State *L, lfb_state *S) {
   if (lf_is_foreign(S->home->generation))
-    lfb_forked_elsewhere(L, S);
+    lfb_forked_elsewhere(S);
   if (S->wire)
     lf_pool_listen(S->wire);
   if (lfb_callbacks_due(S))

@@ -277,6 +277,8 @@ int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
   (void)base;
   (void)arg;
   (void)place;
+  if (err == LF_ENOMEM)
+    return luaL_error(L, "not enough memory");
   lua_pushboolean(L, err == 0);
   return 1;
 }
