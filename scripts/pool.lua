@@ -3,7 +3,7 @@
 -- lfut.Pool, lfut.ThreadPool and their AsyncResult: the pools of Python's
 -- multiprocessing, made of executors. A pool has an executor; what it has begun
 -- is a future, or a parallel loop with a future that tells of its end
--- (bindings/gather.h). Pools and results are tables, so that they travel where
+-- (bindings/pool/gather.h). Pools and results are tables, so that they travel where
 -- their executors and futures do; their classes travel by their names here. Its
 -- globals are the standard ones, whatever the script has made of its own.
 local own = ...

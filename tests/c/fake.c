@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * See fake.h. */
-#include "fake.h"
+#include "tests/c/fake.h"
 
-#include "../../runtime/arena.h"
-#include "../../runtime/fork.h"
-#include "../../runtime/slab.h"
+#include "runtime/os/fork.h"
+#include "runtime/shm/arena.h"
+#include "runtime/shm/slab.h"
 
 #include <signal.h>
 #include <string.h>

@@ -17,10 +17,10 @@
 
 #include <cmocka.h>
 
-#include "../../runtime/array.h"
-#include "../../runtime/job.h"
-#include "../../runtime/mem.h"
-#include "../../runtime/pool.h"
+#include "runtime/base/mem.h"
+#include "runtime/pool/loop.h"
+#include "runtime/pool/pool.h"
+#include "runtime/shm/array.h"
 
 /* A count that only grows, on which threads wait. */
 typedef struct {

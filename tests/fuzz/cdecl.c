@@ -3,7 +3,7 @@
  * Any bytes as C declarations: for libFuzzer (make fuzz), and for tests/c/cdecl
  * with what lies in tests/fuzz/corpus. Whatever comes out is looked at, so that
  * a sanitizer sees it; a message has to have its form. */
-#include "../../runtime/cdecl.h"
+#include "runtime/cdecl/cdecl.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How the workers of a thread pool go to sleep and are woken (runtime/crew.h,
+ * How the workers of a thread pool go to sleep and are woken (runtime/pool/internal.h,
  * worker.c, take.c, lf_pool_rouse in pool.c).
  *
  * The script has something become ready that worker 0 alone can go on with,

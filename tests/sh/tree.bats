@@ -3,18 +3,25 @@
 
 source "$srcdir/tests/helpers.sh"
 
-# listed FILE...: Makefile.am names them, C tests by their programs.
+# listed FILE...: the local.mk of its folder, or Makefile.am, names it; C tests
+# by their programs.
 listed() {
   for file; do
     name=${file#"$srcdir"/}
-    [[ $name != tests/c/*.c ]] || name=${name%.c}
-    [ ! -e "$file" ] ||
-      grep -qE "(^|[[:space:]])$name(\.c)?( |\$)" "$srcdir/Makefile.am" ||
-      complain "not in Makefile.am: $name"
+    case $name in
+    tests/c/*/*.c) list=tests/c/local.mk name=%D%/${name#tests/c/} name=${name%.c} ;;
+    runtime/* | bindings/* | tests/lua/* | tests/sh/*)
+      list=${name%/*}/local.mk name=%D%/${name##*/} ;;
+    *) list=Makefile.am ;;
+    esac
+    [ ! -e "$file" ] || grep -qE "(^|[[:space:]])$name( |\$)" "$srcdir/$list" ||
+      grep -qE "[[:space:]]${file#"$srcdir"/}( |\$)" "$srcdir/Makefile.am" ||
+      complain "not in $list: ${file#"$srcdir"/}"
   done
 }
 
-@test "Makefile.am knows every source and every test" {
-  listed "$srcdir"/{runtime,bindings,plugins}/*.[ch] "$srcdir"/tests/{c,plugins}/*.[ch] \
-    "$srcdir"/tests/{lua/*.lua,sh/*.bats,*.sh} "$srcdir"/scripts/*.lua
+@test "every source and every test is in a list of the build" {
+  listed "$srcdir"/{runtime,bindings}/*/*.[ch] "$srcdir"/plugins/*.[ch] \
+    "$srcdir"/tests/{c,c/*,plugins}/*.[ch] "$srcdir"/tests/{lua/*.lua,sh/*.bats,*.sh} \
+    "$srcdir"/scripts/*.lua
 }

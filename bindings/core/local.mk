@@ -1,0 +1,6 @@
+bindings_sources += \
+	%D%/box.c %D%/box.h \
+	%D%/error.c %D%/error.h \
+	%D%/options.c %D%/options.h \
+	%D%/report.c %D%/report.h \
+	%D%/state.c %D%/state.h

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See state.h. */
+#include "bindings/core/state.h"
+
+#include <stdlib.h>
+
+#include "bindings/pack/borrow.h"
+#include "bindings/run/callback.h"
+#include "bindings/worker/setup.h"
+#include "runtime/base/mem.h"
+#include "runtime/os/fork.h"
+#include "runtime/shm/array.h"
+
+static const char refs[LFB_REF_COUNT];
+static const char record;
+static _Atomic uint64_t last_id;
+
+/* The key of something in the registry: a negative integer, which luaL_ref does
+ * not use, and which is found faster than a pointer. */
+static lua_Integer key_of(const char *address) {
+  return -(lua_Integer)(intptr_t)address;
+}
+
+void lfb_push_ref(lua_State *L, lfb_ref ref) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, key_of(&refs[ref]));
+}
+
+void lfb_set_ref(lua_State *L, lfb_ref ref) {
+  lua_rawseti(L, LUA_REGISTRYINDEX, key_of(&refs[ref]));
+}
+
+lfb_state *lfb_state_find(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &record);
+  lfb_state *S = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return S;
+}
+
+lfb_home *lfb_home_ref(lfb_home *home) {
+  atomic_fetch_add(&home->refs, 1);
+  return home;
+}
+
+void lfb_home_unref(lfb_home *home) {
+  if (atomic_fetch_sub(&home->refs, 1) != 1)
+    return;
+  lf_host_fini(&home->host);
+  lfb_start_unref(home->start);
+  pthread_mutex_destroy(&home->lock);
+  lf_free(home);
+}
+
+static lfb_home *home_new(void) {
+  lfb_home *home = lf_zalloc(sizeof *home);
+  if (!home)
+    return NULL;
+  atomic_init(&home->refs, 1);
+  home->generation = lf_generation;
+  lf_parker_init(&home->parker);
+  lf_host_init(&home->host, &home->parker);
+  pthread_mutex_init(&home->lock, NULL);
+  return home;
+}
+
+void lfb_raise_closed(lua_State *L) {
+  luaL_error(L, "lfut is closed: the interpreter ends");
+  abort();
+}
+
+/* Closes the record; its memory lasts longer, as the interpreter frees all
+ * objects after all finalizers. */
+static int state_gc(lua_State *L) {
+  lfb_state *S = lua_touserdata(L, 1);
+  lfb_callbacks_drop(S);
+  lfb_loans_close(S);
+  for (int i = 0; i < LFB_SLOTS; i++)
+    if (S->slots[i].code)
+      lf_code_unref(S->slots[i].code);
+  lf_buf_fini(&S->scratch);
+  lf_buf_fini(&S->plain);
+  if (S->home)
+    lfb_home_unref(S->home);
+  S->home = NULL;
+  lf_array_sweep(); /* the last handles are gone */
+  return 0;
+}
+
+void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode) {
+  lua_newtable(L);
+  if (mode) {
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+  }
+  lfb_set_ref(L, ref);
+}
+
+static void new_refs(lua_State *L) {
+  lfb_new_ref(L, LFB_REF_SLOTS, "v");
+  lfb_new_ref(L, LFB_REF_NAMES, "k");
+  lfb_new_ref(L, LFB_REF_NAMED, "v");
+  lfb_new_ref(L, LFB_REF_MODULES, NULL);
+  lfb_new_ref(L, LFB_REF_ORIGINALS, "k");
+  lfb_new_ref(L, LFB_REF_BY_NAME, NULL);
+  lfb_new_ref(L, LFB_REF_STANDARD, NULL);
+  lfb_new_ref(L, LFB_REF_IDS, "k");
+  lfb_new_ref(L, LFB_REF_BY_ID, "v");
+  lfb_new_ref(L, LFB_REF_VERSIONS, "k");
+  lfb_new_ref(L, LFB_REF_HANDLES, "v");
+  lfb_new_ref(L, LFB_REF_CALLBACKS, NULL);
+  lfb_new_ref(L, LFB_REF_JOB, NULL);
+  lfb_new_ref(L, LFB_REF_LOANS, NULL);
+  lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
+}
+
+lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
+  lfb_state *S = lua_newuserdatauv(L, sizeof *S, 0);
+  memset(S, 0, sizeof *S);
+  S->id = atomic_fetch_add(&last_id, 1) + 1;
+  S->vm = vm;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  S->L = S->running = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lf_list_init(&S->callbacks);
+  lf_list_init(&S->lent);
+  lf_list_init(&S->returned);
+  S->home = home ? lfb_home_ref(home) : home_new();
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, state_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  if (!S->home)
+    luaL_error(L, "not enough memory");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &record);
+  new_refs(L);
+  return S;
+}
+
+bool lfb_state_renew(lfb_state *S) {
+  lfb_home *home = home_new();
+  if (!home)
+    return false;
+  lf_count_awake(-1); /* the thread has been counted */
+  home->workers = S->home->workers;
+  home->warns = S->home->warns;
+  home->is_lfut = S->home->is_lfut;
+  home->former = S->home;
+  S->home = home;
+  atomic_store(&last_id, lf_unique());
+  S->id = atomic_fetch_add(&last_id, 1) + 1;
+  return true;
+}
+
+void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
+  lua_pushlightuserdata(L, S);
+  luaL_setfuncs(L, funcs, 1);
+}
+
+static const char class_keys[LFB_CLASSES];
+
+void lfb_push_class(lua_State *L, lfb_class class) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, key_of(&class_keys[class]));
+}
+
+void lfb_set_class(lua_State *L, lfb_class class) {
+  lfb_push_class(L, class);
+  lua_setmetatable(L, -2);
+}
+
+void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
+                  const luaL_Reg *methods, const luaL_Reg *metamethods) {
+  lua_newtable(L);
+  lfb_setfuncs(L, S, metamethods);
+  if (methods) {
+    lua_newtable(L);
+    lfb_setfuncs(L, S, methods);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushliteral(L, "lfut");
+  lua_setfield(L, -2, "__metatable");
+  S->classes[class] = lua_topointer(L, -1);
+  S->class_names[class] = name;
+  lua_rawseti(L, LUA_REGISTRYINDEX, key_of(&class_keys[class]));
+}
+
+void lfb_push_metatable(lua_State *L, const char *name, const char *event,
+                        lua_CFunction f) {
+  if (luaL_getmetatable(L, name) != LUA_TNIL)
+    return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, f);
+  lua_setfield(L, -2, event);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, LUA_REGISTRYINDEX, name);
+}
+
+void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
+                   lua_CFunction index, const luaL_Reg *methods) {
+  lfb_push_class(L, class);
+  lua_pushlightuserdata(L, S);
+  lua_newtable(L);
+  lfb_setfuncs(L, S, methods);
+  lua_pushcclosure(L, index, 2);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+static const char marks[LFB_EXECUTOR + 1];
+
+void lfb_mark(void *userdata, size_t size, lfb_class class) {
+  const void *mark = &marks[class];
+  memcpy((char *)userdata + size - sizeof mark, &mark, sizeof mark);
+}
+
+/* Has the userdata the class's mark? */
+static bool is_marked(const void *u, size_t size, lfb_class class) {
+  const void *mark;
+  if (size < 2 * sizeof mark || size > LFB_MARKED)
+    return false;
+  memcpy(&mark, (const char *)u + size - sizeof mark, sizeof mark);
+  return mark == &marks[class];
+}
+
+static void *test_marked(lua_State *L, int idx, lfb_class class) {
+  void *u = lua_touserdata(L, idx);
+  return u && is_marked(u, lua_rawlen(L, idx), class) ? u : NULL;
+}
+
+void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {
+  if (class <= LFB_EXECUTOR)
+    return test_marked(L, idx, class);
+  void *u = lua_touserdata(L, idx);
+  if (!u || !lua_getmetatable(L, idx))
+    return NULL;
+  bool same = lua_topointer(L, -1) == S->classes[class];
+  lua_pop(L, 1);
+  return same ? u : NULL;
+}
+
+void *lfb_check(lua_State *L, int idx, lfb_class class) {
+  void *u = class <= LFB_EXECUTOR ? test_marked(L, idx, class)
+                                  : lfb_test(L, lfb_self(L), idx, class);
+  if (!u)
+    luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
+  return u;
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What lfut keeps for each interpreter, the program's and every worker's: one
+ * record, the first upvalue of all lfut's C functions. Only the interpreter's
+ * own thread touches it, except where said. */
+#ifndef LFB_CORE_STATE_H
+#define LFB_CORE_STATE_H
+
+#include "bindings/engine/compat.h"
+
+#include "runtime/base/code.h"
+#include "runtime/pool/pool.h"
+
+/* Classes of userdata. */
+typedef enum {
+  LFB_FUTURE,
+  LFB_EXECUTOR,
+  LFB_MAP,
+  LFB_COMPLETED,
+  LFB_PROCESS,
+  LFB_THREAD,
+  LFB_LIBRARY,
+  LFB_NATIVE,
+  LFB_POINTER,
+  LFB_OUT,
+  LFB_ARRAY,
+  LFB_GUARD,
+  /* Shared objects (shared.h), in the order of their types. */
+  LFB_QUEUE,
+  LFB_LOCK,
+  LFB_RLOCK,
+  LFB_SEMAPHORE,
+  LFB_BOUNDED_SEMAPHORE,
+  LFB_EVENT,
+  LFB_CONDITION,
+  LFB_BARRIER,
+  LFB_VALUE,
+  LFB_DICT,
+  LFB_CLASSES
+} lfb_class;
+
+enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_MAKERS = LF_LIMIT(512, 8) };
+
+/* How an interpreter starts: package.path, package.cpath, arg and the loaders
+ * in package.preload, as the program has them. Counted, read-only. */
+typedef struct {
+  _Atomic size_t refs;
+  uint64_t version;
+  lf_buf packed;
+} lfb_start;
+
+/* What the program and all the interpreters started from it share. Lives as
+ * long as any of them. */
+typedef struct lfb_home {
+  _Atomic size_t refs;
+  uint32_t generation; /* whose process (fork.h) */
+  lf_host host;
+  lf_parker parker;      /* of the program's thread */
+  int workers;           /* default number, 0: none was given */
+  atomic_bool warns;     /* workers begin with warnings on */
+  bool is_lfut;          /* the program is lfut, not one that uses the module */
+  atomic_bool abandoned; /* no work is to be finished at the end */
+  pthread_mutex_t lock;
+  lfb_start *start;        /* the latest; under the lock */
+  struct lfb_home *former; /* in a forked process: the parent's */
+} lfb_home;
+
+lfb_home *lfb_home_ref(lfb_home *home);
+void lfb_home_unref(lfb_home *home);
+
+typedef struct lfb_callback lfb_callback;
+
+/* By what name a task, or an interpreter outside of one, holds locks (arena.h):
+ * given when it is first needed, anew in a forked process. */
+typedef struct {
+  uint64_t id; /* 0: none yet */
+  uint32_t generation;
+} lfb_holder;
+
+/* Functions whose bytecode is known; the closure itself is in the table
+ * LFB_REF_SLOTS (weak) at the same index. */
+typedef struct {
+  const void *closure;
+  lf_code *code;  /* a reference */
+  uint64_t names; /* the interpreter's when it was looked up */
+} lfb_slot;
+
+/* What makes closures of a code: a function in the registry. */
+typedef struct {
+  uint64_t code; /* its id */
+  int ref;       /* 0, LUA_NOREF: there is none, it has been loaded once */
+} lfb_maker;
+
+typedef struct lfb_state {
+  lua_State *L;                /* the interpreter's main thread */
+  lua_State *volatile running; /* the innermost coroutine that lfut has resumed
+                                  and that runs; read by signal handlers */
+  bool yields; /* a task runs, and nothing below 'running' cannot yield */
+  lua_Hook debug_hook;              /* the program's: what debug.sethook sets */
+  const void *classes[LFB_CLASSES]; /* addresses of the metatables */
+  const char *class_names[LFB_CLASSES];
+  uint64_t id;               /* never used again */
+  lfb_home *home;            /* a reference; NULL: the record is closed */
+  struct lf_vm *vm;          /* NULL in the program */
+  struct lfb_output *output; /* of the worker that this was before a fork */
+  lf_pool *wire;             /* in a worker process, its pool; else NULL */
+
+  /* Done-callbacks (callback.c). */
+  lf_link callbacks;           /* all that have not run */
+  _Atomic(lfb_callback *) due; /* pushed by any thread, newest first */
+  lfb_callback *taken;         /* oldest first */
+  lf_waker *waker;             /* who is told when one falls due */
+  lf_waker home_waker;         /* the program's: unparks its thread */
+  bool in_callback;
+  bool interrupted; /* the program's: "interrupted!" is on its way up */
+
+  lf_link lent, returned;   /* loans (borrow.c); its lock */
+  atomic_bool any_returned; /* a hint */
+
+  lf_buf scratch; /* for dumping functions */
+  lfb_slot slots[LFB_SLOTS];
+  uint64_t next_table;          /* last id given to a table (identity.c) */
+  lfb_maker makers[LFB_MAKERS]; /* closure.c */
+  uint64_t names;    /* counts changes of what has a name (names.c) */
+  uint64_t modules;  /* where they lie (names.c) */
+  bool news;         /* a module has come that has not been told of */
+  uint64_t start;    /* version of the lfb_start that was applied */
+  size_t array_debt; /* bytes of arrays the collector was not told of */
+  lfb_holder holder; /* of what runs outside of tasks */
+  lf_buf plain;      /* for packing what needs no packer (shared.c) */
+} lfb_state;
+
+/* Tables in the registry, at the address of these. */
+typedef enum {
+  LFB_REF_SLOTS,      /* index -> closure, weak */
+  LFB_REF_NAMES,      /* object -> name, weak keys */
+  LFB_REF_NAMED,      /* name -> object, weak values */
+  LFB_REF_MODULES,    /* name -> module as it was looked at, weak values */
+  LFB_REF_ORIGINALS,  /* object of the standard libraries -> true, weak keys */
+  LFB_REF_BY_NAME,    /* name -> object of the standard libraries */
+  LFB_REF_STANDARD,   /* name of a standard global -> its value */
+  LFB_REF_IDS,        /* table -> identity, weak keys */
+  LFB_REF_BY_ID,      /* identity -> table, weak values */
+  LFB_REF_VERSIONS,   /* class -> hash of its description, weak keys */
+  LFB_REF_HANDLES,    /* pool -> its executor object, weak values; library and
+                         C function the same */
+  LFB_REF_CALLBACKS,  /* callback -> {future, function} */
+  LFB_REF_JOB,        /* a parallel loop's function and options (chunk.c) */
+  LFB_REF_DRIVERS,    /* scripts/drivers.lua */
+  LFB_REF_MODULE,     /* what require "lfut" gives */
+  LFB_REF_LOANS,      /* loan -> string */
+  LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
+  LFB_REF_COUNT,
+} lfb_ref;
+
+/* Pushes such a table. */
+void lfb_push_ref(lua_State *L, lfb_ref ref);
+void lfb_set_ref(lua_State *L, lfb_ref ref); /* pops it */
+
+/* Makes it an empty one, weak in its keys ("k"), its values ("v") or not
+ * (NULL). */
+void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode);
+
+/* Raises: the record is closed, and a finalizer of an object older than it has
+ * called one of lfut's functions. */
+_Noreturn void lfb_raise_closed(lua_State *L);
+
+/* The record of the interpreter whose C function runs, also when it has been
+ * closed; for what takes the place of standard functions. */
+static inline lfb_state *lfb_record(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* The same. Raises when it has been closed. */
+static inline lfb_state *lfb_self(lua_State *L) {
+  lfb_state *S = lfb_record(L);
+  if (!S->home)
+    lfb_raise_closed(L);
+  return S;
+}
+
+/* Pushes the record of an interpreter where 'self' is not at hand. */
+lfb_state *lfb_state_find(lua_State *L);
+
+/* Makes the record (owned by the registry, freed when L closes); 'home' NULL:
+ * a program, which gets a home of its own. Raises on lack of memory. */
+lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm);
+
+/* In a forked process, for forked.c: an identity and a home of its own; what
+ * belongs to the parent's home is left as it is. False: no memory. */
+bool lfb_state_renew(lfb_state *S);
+
+/* Registers 'funcs' in the table at the top, each with the record. */
+void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
+
+/* A metatable with these functions and __index, left in the registry; 'name', a
+ * literal, is what messages call it. */
+void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
+                  const luaL_Reg *methods, const luaL_Reg *metamethods);
+
+/* Pushes the metatable of that name with one metamethod, 'f'; what lack of
+ * memory leaves of making it does not count. */
+void lfb_push_metatable(lua_State *L, const char *name, const char *event,
+                        lua_CFunction f);
+
+/* Gives it a function as __index, whose second upvalue is a table of the
+ * methods. */
+void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
+                   lua_CFunction index, const luaL_Reg *methods);
+
+/* Pushes the metatable; makes it that of the userdata at the top. */
+void lfb_push_class(lua_State *L, lfb_class class);
+void lfb_set_class(lua_State *L, lfb_class class);
+
+/* Futures and executors, which are looked at in every call, are not known by
+ * their metatables but by a mark, their last word, which costs less. */
+enum { LFB_MARKED = 64 }; /* bytes that such a userdata has at most */
+void lfb_mark(void *userdata, size_t size, lfb_class class);
+
+/* The userdata at 'idx' if it is of the class, else NULL. */
+void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class);
+
+/* The same, or an argument error; for lfut's C functions. */
+void *lfb_check(lua_State *L, int idx, lfb_class class);
+
+#endif

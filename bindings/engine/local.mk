@@ -1,0 +1,3 @@
+bindings_sources += \
+	%D%/bytecode.c %D%/bytecode.h \
+	%D%/compat.h

@@ -1,0 +1,5 @@
+bindings_sources += \
+	%D%/call.c %D%/call.h \
+	%D%/chunk.c \
+	%D%/convert.c %D%/convert.h \
+	%D%/native.c %D%/native.h

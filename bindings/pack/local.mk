@@ -1,0 +1,11 @@
+bindings_sources += \
+	%D%/borrow.c %D%/borrow.h \
+	%D%/closure.c %D%/closure.h \
+	%D%/identity.c %D%/identity.h \
+	%D%/names.c %D%/names.h \
+	%D%/pack.c %D%/pack.h \
+	%D%/pack_class.c \
+	%D%/pack_function.c \
+	%D%/pack_refuse.c \
+	%D%/packer.c %D%/packer.h \
+	%D%/unpack.c

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Functions: their code, upvalues and the globals that they name. See packer.h.
+ */
+#include "bindings/pack/closure.h"
+#include "bindings/pack/names.h"
+#include "bindings/pack/packer.h"
+#include "bindings/worker/setup.h"
+
+/* Which upvalues of a function are _ENV. */
+typedef struct {
+  unsigned char is[32]; /* bits */
+  bool any, all;        /* at least one is; all are */
+} envs;
+
+bool lfb_is_globals(lua_State *L) {
+  lua_pushglobaltable(L);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return is;
+}
+
+bool lfb_push_captured(lua_State *L, const char *name) {
+  lua_pushglobaltable(L);
+  lua_pushstring(L, name);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (!lua_isnil(L, -1) && !lfb_is_standard(L, name))
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* The value of an upvalue is at the top. It is _ENV if it is the globals table;
+ * a local variable that a script has set to that is known by its name, unless
+ * names are stripped. */
+static bool is_env(lua_State *L, const char *name) {
+  return lfb_is_globals(L) && (strcmp(name, "_ENV") == 0 || name[0] == '(');
+}
+
+static envs find_envs(lua_State *L, int function) {
+  envs e = {.all = true};
+  const char *name;
+  for (int i = 1; (name = lua_getupvalue(L, function, i)); i++) {
+    bool is = lfb_is_globals(L);
+    if (is_env(L, name)) {
+      e.is[(i - 1) / 8] |= (unsigned char)(1u << (i - 1) % 8);
+      e.any = true;
+    }
+    e.all = e.all && is;
+    lua_pop(L, 1);
+  }
+  return e;
+}
+
+/* Is the name one of a global, looked up in these? */
+static bool is_global(const envs *e, const lfb_name *name) {
+  for (unsigned i = 0; i < name->count; i++)
+    if (e->is[name->upvalues[i] / 8] & 1u << name->upvalues[i] % 8)
+      return true;
+  return false;
+}
+
+/* Has the function nothing to capture, and changes nothing that it has? */
+static bool is_bare(lua_State *L, const lf_code *code, const envs *e) {
+  const lfb_notes *notes = code->notes;
+  lfb_name name;
+  bool bare = e->all && (!notes || !notes->assigns);
+  for (size_t at = 0;
+       bare && e->any && notes && lfb_next_name(notes, &at, &name);)
+    if (is_global(e, &name) && lfb_push_captured(L, name.text)) {
+      lua_pop(L, 1);
+      bare = false;
+    }
+  return bare;
+}
+
+/* Writes the tag and the code, of which it takes over a reference: the first
+ * one's is who calls lfb_pack, others' are kept by the buffer. */
+static void put_code(packer *P, lfb_tag tag, lf_code *code) {
+  bool first = P->code && !*P->code && P->current == LFB_ROOT;
+  if (first) {
+    *P->code = code;
+    put(P, tag, &code, sizeof code);
+    if (P->wire)
+      put_ref(P, P->out->len - sizeof code, lf_code_ref(code), lf_code_unref);
+    return;
+  }
+  put_ref(P, P->out->len + 1, code, lf_code_unref);
+  put(P, tag, &code, sizeof code);
+}
+
+/* The code of the function at the top with a reference, unless it travels by
+ * its name, which is written then. */
+static lf_code *code_unless_named(packer *P) {
+  lua_State *L = P->L;
+  if (lua_iscfunction(L, -1)) {
+    if (!lfb_pack_named(P))
+      lfb_pack_refuse(P);
+    return NULL;
+  }
+  lf_code *code = lfb_code_cached(L, P->S, -1);
+  if (!code && lfb_pack_named(P))
+    return NULL;
+  return code ? code : lfb_code_of(L, P->S, -1);
+}
+
+void lfb_pack_function(packer *P) {
+  lua_State *L = P->L;
+  if (lfb_pack_seen(P))
+    return;
+  lf_code *code = code_unless_named(P);
+  if (!code)
+    return;
+  size_t at = P->out->len;
+  put_code(P, LFB_T_LONE, code); /* from here on it is kept */
+  feed(P, code->hash);
+  feed(P, code->len);
+  envs e = find_envs(L, lua_gettop(L));
+  const lfb_notes *notes = code->notes;
+  P->whole = P->whole && notes && !notes->assigns;
+  if (is_bare(L, code, &e)) {
+    lfb_packer_lone(P, at);
+  } else {
+    P->out->data[at] = LFB_T_CLOSURE;
+    lfb_packer_object(P, true);
+  }
+}
+
+/* A large table that the workers have already, as it is? */
+static bool pack_pictured(packer *P) {
+  if (!lfb_is_pool(P->wire) || P->S->wire == P->wire ||
+      lfb_packer_find(P, lua_topointer(P->L, -1)))
+    return false;
+  const lfb_setup *setup = lf_pool_setup(P->wire);
+  int i = lfb_picture_find(P->L, P->S, setup->picture);
+  if (i < 0)
+    return false;
+  uint32_t number = (uint32_t)i;
+  put(P, LFB_T_PICTURE, &number, sizeof number);
+  lfb_packer_object(P, false);
+  return true;
+}
+
+/* The value at the top is an upvalue or a global: a table among these may be
+ * used as a metatable in the worker. */
+static void pack_captured(packer *P) {
+  if (lfb_pack_plain(P) || (lua_istable(P->L, -1) && pack_pictured(P)))
+    return;
+  P->capturing = true;
+  lfb_pack_value(P);
+  P->capturing = false;
+}
+
+/* The i-th upvalue's value is at the top. */
+static void pack_upvalue(packer *P, uint32_t n, int function, int i) {
+  lua_State *L = P->L;
+  void *cell = lua_upvalueid(L, function, i);
+  lfb_memo *e = lfb_packer_find(P, cell);
+  if (e) {
+    unsigned char index = (unsigned char)e->index;
+    uint32_t closure = e->value;
+    put(P, LFB_T_JOIN, &closure, sizeof closure);
+    *room(P, 1) = index;
+    if (closure < P->first)
+      lfb_packer_share(P, closure);
+    feed(P, closure - P->first);
+    feed(P, index);
+    return;
+  }
+  lfb_packer_note(P, cell, n, (uint32_t)i);
+  feed(P, LFB_T_ENV);
+  if (lfb_is_globals(L))
+    put_tag(P, LFB_T_ENV);
+  else
+    pack_captured(P);
+}
+
+/* Notes the globals that the code names and that no function before it has
+ * named; they are packed in a segment of their own. */
+static void note_globals(packer *P, uint32_t n, const lf_code *code,
+                         const envs *e) {
+  lua_State *L = P->L;
+  const lfb_notes *notes = code->notes;
+  lfb_name name;
+  for (size_t at = 0; notes && lfb_next_name(notes, &at, &name);) {
+    if (!is_global(e, &name) || !lfb_push_captured(L, name.text))
+      continue;
+    lua_pop(L, 1);
+    if (lua_isnil(L, P->base + LFB_KNOWN)) {
+      lua_newtable(L);
+      lua_replace(L, P->base + LFB_KNOWN);
+    }
+    if (lua_getfield(L, P->base + LFB_KNOWN, name.text) == LUA_TNIL) {
+      lfb_globalrec g = {name.text, n};
+      lfb_packer_add(P, &P->globals, LFB_GLOBALS, &g, sizeof g);
+      lua_pushboolean(L, 1);
+      lua_setfield(L, P->base + LFB_KNOWN, name.text);
+    }
+    lua_pop(L, 1);
+  }
+}
+
+void lfb_pack_function_body(packer *P, uint32_t n, int function) {
+  lua_State *L = P->L;
+  lf_code *code = lfb_code_of(L, P->S, function);
+  lf_code_unref(code); /* the stream has the same, since its first occurrence */
+  envs e = find_envs(L, function);
+  for (int i = 1; lua_getupvalue(L, function, i); i++) {
+    pack_upvalue(P, n, function, i);
+    lua_pop(L, 1);
+  }
+  put_tag(P, LFB_T_END);
+  if (e.any)
+    note_globals(P, n, code, &e);
+}
+
+/* Those that have been noted; more may be while they are packed. */
+void lfb_pack_globals(packer *P) {
+  lua_State *L = P->L;
+  put_tag(P, LFB_T_GLOBALS);
+  P->first = (uint32_t)P->objs.n;
+  for (size_t i = 0; i < P->globals.n; i++) {
+    lfb_globalrec *g = (lfb_globalrec *)P->globals.data + i;
+    P->current = g->closure;
+    if (!lfb_push_captured(L, g->name))
+      continue; /* a finalizer has taken it away */
+    lua_pushstring(L, ((lfb_globalrec *)P->globals.data)[i].name);
+    lfb_pack_value(P);
+    lua_pop(L, 1);
+    pack_captured(P);
+    lua_pop(L, 1);
+  }
+  P->globals.n = 0;
+  put_tag(P, LFB_T_END);
+  lfb_pack_bodies(P);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See completed.h. Both keep the futures in a set (runtime/task/waitset.h), so
+ * that a future costs the same however many there are. */
+#include "bindings/pool/completed.h"
+
+#include <string.h>
+
+#include "bindings/core/error.h"
+#include "bindings/core/options.h"
+#include "bindings/pool/future.h"
+#include "bindings/process/forked.h"
+#include "bindings/run/wait.h"
+#include "runtime/base/mem.h"
+#include "runtime/os/fork.h"
+
+typedef enum { ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION } condition;
+
+static const char *const when_names[] = {"ALL_COMPLETED", "FIRST_COMPLETED",
+                                         "FIRST_EXCEPTION", NULL};
+
+/* A future in the set. */
+typedef struct member {
+  lf_member base;
+  int index; /* in the table of futures */
+} member;
+
+/* User value 1: the table of futures, each once, in order of addition. User
+ * value 2: task (light userdata) -> true. */
+typedef struct {
+  lf_waitset set;
+  lf_waits waits;
+  member **members; /* one block each, so that they never move */
+  size_t n, cap;
+  size_t done;         /* taken */
+  bool in_task;        /* its futures are awaited by a task */
+  uint32_t generation; /* whose process (fork.h) */
+  int64_t deadline;
+  condition when;
+} futures;
+
+static void each_open(lf_waits *waits, lf_visit *visit, void *arg) {
+  futures *f = lf_container_of(waits, futures, waits);
+  for (size_t i = 0; i < f->n; i++) {
+    lf_task *task = f->members[i]->base.waiter.task;
+    if (!lf_task_done(task) && !visit(task, arg))
+      return;
+  }
+}
+
+static int futures_gc(lua_State *L) {
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
+  for (size_t i = 0; i < f->n; i++) {
+    if (lf_is_foreign(f->generation) &&
+        !lf_task_done(f->members[i]->base.waiter.task))
+      continue; /* among others that wait, on stacks that are not here */
+    if (f->in_task)
+      lf_task_await(f->members[i]->base.waiter.task, -1);
+    lf_waitset_forget(&f->members[i]->base);
+    lf_free(f->members[i]);
+  }
+  lf_free(f->members);
+  f->members = NULL;
+  f->n = f->cap = 0;
+  return 0;
+}
+
+static futures *push_new(lua_State *L, int64_t deadline, condition when) {
+  futures *f = lua_newuserdatauv(L, sizeof *f, 2);
+  memset(f, 0, sizeof *f);
+  lf_waitset_init(&f->set);
+  f->waits = (lf_waits){.each = each_open, .any = when == FIRST_COMPLETED};
+  f->in_task = lfb_self(L)->vm != NULL;
+  f->deadline = deadline;
+  f->when = when;
+  f->generation = lf_generation;
+  lfb_set_class(L, LFB_COMPLETED);
+  for (int i = 1; i <= 2; i++) {
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, i);
+  }
+  return f;
+}
+
+static bool make_room(futures *f) {
+  if (f->n < f->cap)
+    return true;
+  size_t cap = f->cap ? 2 * f->cap : 8;
+  member **members = lf_realloc(f->members, cap * sizeof *members);
+  if (!members)
+    return false;
+  f->members = members;
+  f->cap = cap;
+  return true;
+}
+
+/* One more, zeroed, or NULL. A task may be waiting for the set: then a search
+ * for deadlocks may look at it. */
+static member *add_member(futures *f, lf_task *task) {
+  bool watched = !lf_list_empty(&f->set.watchers);
+  member *m = lf_zalloc(sizeof *m);
+  if (watched)
+    lf_cycle_lock();
+  if (m && make_room(f)) {
+    m->base.waiter.task = task;
+    f->members[f->n++] = m;
+    m->index = (int)f->n;
+  } else {
+    lf_free(m);
+    m = NULL;
+  }
+  if (watched)
+    lf_cycle_unlock();
+  return m;
+}
+
+/* Adds the future at the top (which stays) unless it is there; 'self' is the
+ * set's stack index. */
+static void add(lua_State *L, futures *f, int self, lf_task *task) {
+  lua_getiuservalue(L, self, 2);
+  bool known = lua_rawgetp(L, -1, task) != LUA_TNIL;
+  lua_pop(L, 1);
+  if (!known) {
+    lfb_refuse_foreign(L, task);
+    lua_pushboolean(L, 1);
+    lua_rawsetp(L, -2, task);
+    lua_getiuservalue(L, self, 1);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, (lua_Integer)f->n + 1);
+    lua_pop(L, 1);
+    member *m = add_member(f, task);
+    if (!m)
+      luaL_error(L, "not enough memory");
+    if (f->in_task)
+      lf_task_await(task, 1);
+    lf_waitset_add(&f->set, &m->base, task);
+  }
+  lua_pop(L, 1);
+}
+
+/* Adds the futures of the list at 'list'. */
+static void add_list(lua_State *L, futures *f, int self, int list) {
+  lua_Integer n = luaL_len(L, list);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_geti(L, list, i);
+    lf_task **slot = lfb_test(L, lfb_self(L), -1, LFB_FUTURE);
+    if (!slot || !*slot)
+      luaL_argerror(L, list,
+                    lua_pushfstring(L, "future expected at index %I, got %s",
+                                    (LUAI_UACINT)i, luaL_typename(L, -1)));
+    add(L, f, self, *slot);
+    lua_pop(L, 1);
+  }
+}
+
+/* The next that is done, each once, or NULL. */
+static member *take(futures *f) {
+  lf_member *m = lf_waitset_take(&f->set);
+  if (!m)
+    return NULL;
+  f->done++;
+  return lf_container_of(m, member, base);
+}
+
+static bool is_past(lfb_state *S, int64_t deadline) {
+  if (deadline == LF_FOREVER || lf_now() < deadline)
+    return false;
+  lfb_catch_up(S);
+  return true;
+}
+
+/* Waits for another to be done: true if the caller has to yield. */
+static bool await_more(lua_State *L, futures *f) {
+  lfb_wait_for what = {
+      .set = &f->set, .waits = &f->waits, .deadline = f->deadline};
+  return lfb_wait(L, lfb_self(L), &what);
+}
+
+/* --- wait
+ * ---------------------------------------------------------------------------
+ */
+
+/* Takes what is done; true if it is time to return. */
+static bool is_enough(futures *f) {
+  bool enough = f->n == 0;
+  member *m;
+  while ((m = take(f))) {
+    lf_state state = lf_task_state(m->base.waiter.task);
+    enough = enough || f->when == FIRST_COMPLETED ||
+             (f->when == FIRST_EXCEPTION && state == LF_FAILED);
+  }
+  return enough || f->done == f->n;
+}
+
+static int push_lists(lua_State *L, futures *f, int self) {
+  lua_getiuservalue(L, self, 1);
+  int list = lua_gettop(L);
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_Integer n[2] = {0, 0};
+  for (size_t i = 0; i < f->n; i++) {
+    bool done = lf_task_done(f->members[i]->base.waiter.task);
+    lua_rawgeti(L, list, f->members[i]->index);
+    lua_rawseti(L, list + (done ? 1 : 2), ++n[!done]);
+  }
+  return 2;
+}
+
+/* The set is at stack index 1. */
+static int wait_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  futures *f = lua_touserdata(L, 1);
+  while (!is_enough(f) && !is_past(lfb_self(L), f->deadline))
+    if (await_more(L, f))
+      return lua_yieldk(L, 0, 0, wait_k);
+  is_enough(f); /* with what has come by now */
+  lfb_poll(L, lfb_self(L));
+  return push_lists(L, f, 1);
+}
+
+static condition check_when(lua_State *L, int idx) {
+  return (condition)luaL_checkoption(L, idx, "ALL_COMPLETED", when_names);
+}
+
+/* Of the options at 2. */
+static condition when_option(lua_State *L) {
+  condition when = ALL_COMPLETED;
+  int type = lua_getfield(L, 2, "return_when");
+  const char *name = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  while (name && when_names[when] && strcmp(when_names[when], name) != 0)
+    when++;
+  if (type != LUA_TNIL && !(name && when_names[when]))
+    luaL_error(L, "bad option 'return_when' (invalid option '%s')",
+               luaL_tolstring(L, -1, NULL));
+  lua_pop(L, 1);
+  return when;
+}
+
+int lfb_wait_futures(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 3);
+  int64_t deadline;
+  condition when;
+  if (lua_istable(L, 2)) {
+    static const char *const names[] = {"timeout", "return_when", NULL};
+    lfb_check_option_names(L, 2, names);
+    deadline = lfb_option_deadline(L, 2, "timeout");
+    when = when_option(L);
+  } else {
+    deadline = lfb_check_deadline(L, 2);
+    when = check_when(L, 3);
+  }
+  futures *f = push_new(L, deadline, when);
+  add_list(L, f, 4, 1);
+  lua_insert(L, 1);
+  lua_settop(L, 1);
+  return wait_k(L, LUA_OK, 0);
+}
+
+/* --- as_completed --- */
+
+static int raise_unfinished(lua_State *L, futures *f) {
+  lfb_push_error(L, "TimeoutError", "%d (of %d) futures unfinished",
+                 (int)(f->n - f->done), (int)f->n);
+  return lua_error(L);
+}
+
+/* it(): the next future that is done, or nil after the last. */
+static int completed_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  futures *f = lua_touserdata(L, 1);
+  member *m;
+  while (!(m = take(f))) {
+    if (f->done == f->n) {
+      lua_pushnil(L);
+      return 1;
+    }
+    if (is_past(lfb_self(L), f->deadline)) {
+      if ((m = take(f)))
+        break;
+      return raise_unfinished(L, f);
+    }
+    if (await_more(L, f))
+      return lua_yieldk(L, 0, 0, completed_k);
+  }
+  lf_task_settle(m->base.waiter.task);
+  lfb_poll(L, lfb_self(L));
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, m->index);
+  return 1;
+}
+
+static futures *check_completed(lua_State *L) {
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
+  if (lf_is_foreign(f->generation))
+    luaL_error(L, "iterator belongs to another process");
+  return f;
+}
+
+static int completed_call(lua_State *L) {
+  check_completed(L);
+  lua_settop(L, 1);
+  return completed_k(L, LUA_OK, 0);
+}
+
+/* it:add(future) */
+static int completed_add(lua_State *L) {
+  futures *f = check_completed(L);
+  lf_task *task = lfb_check_future(L, 2);
+  lua_settop(L, 2);
+  add(L, f, 1, task);
+  return 0;
+}
+
+static int completed_tostring(lua_State *L) {
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
+  lua_pushfstring(L, "as_completed(%d of %d done)", (int)f->done, (int)f->n);
+  return 1;
+}
+
+int lfb_as_completed(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  int64_t deadline;
+  if (lua_istable(L, 2)) {
+    static const char *const names[] = {"timeout", NULL};
+    lfb_check_option_names(L, 2, names);
+    deadline = lfb_option_deadline(L, 2, "timeout");
+  } else {
+    deadline = lfb_check_deadline(L, 2);
+  }
+  futures *f = push_new(L, deadline, FIRST_COMPLETED);
+  add_list(L, f, 3, 1);
+  return 1;
+}
+
+void lfb_completed_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {{"add", completed_add}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__call", completed_call},
+                                         {"__gc", futures_gc},
+                                         {"__tostring", completed_tostring},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, LFB_COMPLETED, "lfut.AsCompleted", methods, metamethods);
+}

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See executor.h. */
+#include "bindings/pool/executor.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "bindings/core/box.h"
+#include "bindings/core/error.h"
+#include "bindings/core/options.h"
+#include "bindings/native/call.h"
+#include "bindings/native/native.h"
+#include "bindings/pack/pack.h"
+#include "bindings/pool/future.h"
+#include "bindings/pool/map.h"
+#include "bindings/process/process_worker.h"
+#include "bindings/run/output.h"
+#include "bindings/run/wait.h"
+#include "bindings/worker/chunk.h"
+#include "bindings/worker/setup.h"
+#include "runtime/base/mem.h"
+#include "runtime/task/strand.h"
+
+lfb_executor *lfb_check_executor(lua_State *L, int idx) {
+  lfb_executor *exe = lfb_check(L, idx, LFB_EXECUTOR);
+  luaL_argcheck(L, exe->pool, idx, "executor is closed");
+  if (lf_pool_is_foreign(exe->pool))
+    luaL_error(L, "executor belongs to another process");
+  return exe;
+}
+
+void lfb_check_accepts(lua_State *L, lf_pool *pool) {
+  if (lf_pool_is_shutdown(pool))
+    lfb_raise_code(L, LF_ESHUTDOWN, pool);
+  if (lf_pool_broken(pool))
+    lfb_raise_code(L, LF_EBROKEN, pool);
+}
+
+/* --- Making one --- */
+
+/* The constructor's options, on the stack. */
+enum {
+  NAME = 2,
+  INITIALIZER,
+  INITARGS,
+  START_METHOD,
+  MAX_TASKS,
+  LAST = MAX_TASKS
+};
+
+typedef enum { THREADS, PROCESSES, INLINE } kind;
+
+static const char *const option_names[] = {
+    "max_workers",         "name", "initializer", "initargs", "start_method",
+    "max_tasks_per_child", NULL};
+
+static int default_workers(lfb_state *S, kind what) {
+  if (what == INLINE)
+    return 1;
+  int more = what == THREADS ? 4 : 0;
+  return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + more;
+}
+
+/* The value at the top, which is popped. */
+static int take_workers(lua_State *L, lfb_state *S, kind what) {
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return default_workers(S, what);
+  }
+  int isint;
+  lua_Integer n = lua_tointegerx(L, -1, &isint);
+  if (!isint || lua_type(L, -1) != LUA_TNUMBER) {
+    bool number = lua_type(L, -1) == LUA_TNUMBER;
+    if (!number || !(lua_tonumber(L, -1) < 1))
+      return luaL_error(
+          L, "max_workers must be greater than 0 (integer expected, got %s)",
+          number ? luaL_tolstring(L, -1, NULL) : luaL_typename(L, -1));
+    n = 0;
+  }
+  if (n < 1)
+    return luaL_error(L, "max_workers must be greater than 0");
+  if (n > LF_MAX_WORKERS)
+    return luaL_error(L, "max_workers must not be greater than %d",
+                      LF_MAX_WORKERS);
+  lua_pop(L, 1);
+  return what == INLINE ? 1 : (int)n;
+}
+
+static void check_option(lua_State *L, int idx, const char *name, int type,
+                         const char *expected) {
+  lua_pushvalue(L, idx);
+  if (!lua_isnil(L, -1) && lua_type(L, -1) != type)
+    lfb_option_error(L, name, expected);
+  lua_pop(L, 1);
+}
+
+/* The values at START_METHOD and MAX_TASKS. */
+static void check_process_options(lua_State *L) {
+  static const char *const methods[] = {"fork", "spawn"};
+  const char *method = luaL_optstring(L, START_METHOD, methods[0]);
+  if (strcmp(method, methods[0]) != 0 && strcmp(method, methods[1]) != 0)
+    luaL_error(L,
+               "bad option 'start_method' ('fork' or 'spawn' expected, got "
+               "'%s')",
+               method);
+  int isint = 1;
+  lua_Integer n =
+      lua_isnil(L, MAX_TASKS) ? 1 : lua_tointegerx(L, MAX_TASKS, &isint);
+  if (!isint || n < 1)
+    luaL_error(L, "bad option 'max_tasks_per_child' (must be an integer >= 1)");
+}
+
+/* Leaves the options at their places; returns max_workers. */
+static int take_options(lua_State *L, lfb_state *S, kind what) {
+  lua_settop(L, 1);
+  if (!lua_istable(L, 1)) {
+    lua_settop(L, LAST);
+    lua_pushvalue(L, 1);
+    return take_workers(L, S, what);
+  }
+  lfb_check_option_names(L, 1, option_names);
+  lua_getfield(L, 1, "name");
+  lua_getfield(L, 1, "initializer");
+  lua_getfield(L, 1, "initargs");
+  lua_getfield(L, 1, "start_method");
+  lua_getfield(L, 1, "max_tasks_per_child");
+  check_option(L, NAME, "name", LUA_TSTRING, "string");
+  check_option(L, INITARGS, "initargs", LUA_TTABLE, "table");
+  check_option(L, START_METHOD, "start_method", LUA_TSTRING, "string");
+  check_option(L, MAX_TASKS, "max_tasks_per_child", LUA_TNUMBER, "integer");
+  check_process_options(L);
+  lua_pushvalue(L, INITIALIZER);
+  if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING &&
+      !lfb_is_callable(L, -1))
+    lfb_option_error(L, "initializer", "function or source text");
+  lua_getfield(L, 1, "max_workers");
+  int n = take_workers(L, S, what);
+  lua_settop(L, LAST);
+  return n;
+}
+
+/* Pushes the userdata, without a pool. */
+static lfb_executor *push_empty(lua_State *L) {
+  lfb_executor *exe = lua_newuserdatauv(L, sizeof *exe, 0);
+  *exe = (lfb_executor){0};
+  lfb_mark(exe, sizeof *exe, LFB_EXECUTOR);
+  lfb_set_class(L, LFB_EXECUTOR);
+  return exe;
+}
+
+/* The userdata at the top is what the interpreter has for the pool. */
+static void remember(lua_State *L, lf_pool *pool) {
+  lfb_push_ref(L, LFB_REF_HANDLES);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, pool);
+  lua_pop(L, 1);
+}
+
+/* What is particular to processes: goes into the setup or the options. */
+static void take_process_options(lua_State *L, lfb_state *S, lfb_setup *setup,
+                                 lf_pool_options *options) {
+  options->max_tasks = (uint64_t)luaL_optinteger(L, MAX_TASKS, 0);
+  if (strcmp(luaL_optstring(L, START_METHOD, "fork"), "fork") == 0) {
+    setup->image = S;
+    lfb_part_open(L); /* once, not in each worker */
+    setup->picture = lfb_picture_take(L, S);
+    return;
+  }
+  lfb_setup_greet(L, S, setup, INITIALIZER);
+  options->program = lfb_program_path(L);
+  options->greeting = &setup->greeting;
+}
+
+static void start_processes(lua_State *L, lf_pool *pool) {
+  char why[300];
+  if (lf_pool_processes(pool, why, sizeof why) != 0)
+    luaL_error(L, "%s", why); /* the executor at the top closes it */
+}
+
+static int executor_new(lua_State *L, kind what) {
+  static const char *const kinds[] = {"thread", "process", "inline"};
+  lfb_state *S = lfb_self(L);
+  lfb_poll(L, S);
+  int workers = take_options(L, S, what);
+  lfb_executor *exe = push_empty(L);
+  lf_pool *wire = what == PROCESSES ? LFB_SOME_PROCESS : NULL;
+  lfb_box *box = lfb_push_box(L, lfb_setup_free);
+  lfb_setup *setup = lfb_setup_new(L, S, INITIALIZER, kinds[what], wire);
+  box->content = setup;
+  lf_pool_options options = {
+      .max_workers = workers,
+      .name = luaL_optstring(L, NAME, "lfut"),
+      .ops = &lfb_vmops,
+      .setup = setup,
+      .setup_free = lfb_setup_free,
+      .host = &S->home->host,
+      .in_caller = what == INLINE,
+  };
+  if (what == PROCESSES)
+    take_process_options(L, S, setup, &options);
+  exe->pool = lf_pool_new(&options);
+  if (!exe->pool) {
+    lf_free(options.program);
+    return luaL_error(L, "not enough memory");
+  }
+  box->content = NULL;
+  lua_pop(L, 1);
+  if (what == PROCESSES)
+    start_processes(L, exe->pool);
+  remember(L, exe->pool);
+  return 1;
+}
+
+int lfb_thread_pool_executor(lua_State *L) {
+  return executor_new(L, THREADS);
+}
+
+int lfb_process_pool_executor(lua_State *L) {
+  return executor_new(L, PROCESSES);
+}
+
+int lfb_inline_executor(lua_State *L) {
+  return executor_new(L, INLINE);
+}
+
+void lfb_push_executor(lua_State *L, lfb_state *S, void *p) {
+  lf_pool *pool = p;
+  lfb_push_ref(L, LFB_REF_HANDLES);
+  if (lua_rawgetp(L, -1, pool) == LUA_TUSERDATA) {
+    lua_remove(L, -2);
+    return;
+  }
+  lua_pop(L, 2);
+  lfb_executor *exe = push_empty(L);
+  exe->inside = S->vm && lf_worker_pool(S->vm->worker) == pool;
+  exe->pool = exe->inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
+  if (exe->inside && lf_pool_in_caller(pool))
+    exe->vm = S->vm;
+  if (S->vm && !exe->inside)
+    S->vm->idle_garbage = true;
+  remember(L, pool);
+}
+
+static int executor_gc(lua_State *L) {
+  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
+  lf_pool *pool = exe->pool;
+  struct lf_vm *vm = exe->inside ? NULL : exe->vm;
+  exe->pool = NULL;
+  exe->vm = NULL;
+  if (pool && !exe->inside && !lf_pool_is_foreign(pool))
+    lfb_picture_forget(L, ((lfb_setup *)lf_pool_setup(pool))->picture);
+  if (vm && !lf_pool_is_foreign(pool))
+    lfb_vmops.close(vm);
+  if (pool && exe->inside)
+    lf_pool_unref(pool);
+  else if (pool)
+    lf_pool_unhandle(pool);
+  return 0;
+}
+
+/* --- Running in the caller --- */
+
+struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
+  (void)S;
+  if (lf_stack_left() < LFB_STACK)
+    luaL_error(L, "C stack overflow (tasks within tasks)");
+  if (exe->vm)
+    return exe->vm;
+  lf_worker *worker = lf_worker_in_caller(exe->pool);
+  lf_buf why;
+  lf_buf_init(&why, NULL, 0);
+  int err = worker ? lfb_vmops.open(worker, &exe->vm, &why) : LF_ENOMEM;
+  if (err == LF_EBROKEN) {
+    (void)lf_buf_put(&why, "", 1);
+    lf_pool_break(exe->pool, (char *)why.data);
+  }
+  lf_buf_fini(&why);
+  if (err)
+    lfb_raise_code(L, err, exe->pool);
+  return exe->vm;
+}
+
+/* Runs the task to its end. A task that submits it waits for it meanwhile. */
+static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
+                       lf_task *task) {
+  char path[8];
+  struct lf_vm *vm = lfb_inline_vm(L, S, exe);
+  lf_wait_one inner;
+  lfb_run *outer = S->vm ? S->vm->current : NULL;
+  lf_task *waiting = outer ? outer->task : NULL;
+  lfb_enter(L, S, task->gate);
+  lf_cycle_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
+  lf_task_start(task);
+  lf_worker_count_started(vm->worker);
+  lfb_vmops.run(vm, lf_task_ref(task));
+  if (task->gate)
+    lf_gate_leave(task->gate);
+  lf_cycle_end(waiting);
+}
+
+/* --- Methods --- */
+
+lf_pool *lfb_wire(lf_pool *pool) {
+  if (!lf_pool_is_remote(pool))
+    return NULL;
+  lfb_output_sync(); /* what was written before comes before the task's */
+  return pool;
+}
+
+/* The task is to call the C function with the n values from 3 on. */
+static void pack_native_call(lua_State *L, lfb_state *S, lf_native *native,
+                             lf_task *task, int n) {
+  lf_pool *pool = task->pool;
+  lfb_check_threads(L, S, native, pool);
+  lfb_native_pack(L, S, native, 3, n, lfb_wire(pool), &task->data);
+  task->code = lf_code_ref(native->code);
+  task->gate = lfb_native_gate(native, pool);
+}
+
+/* Raises unless what is at 2 can be called. Returns it if it is native. */
+static lf_native *check_function(lua_State *L, lfb_state *S) {
+  lf_native *native = lfb_test_native(L, S, 2);
+  if (!native)
+    lfb_check_callable(L, 2);
+  return native;
+}
+
+/* Pushes a future for the call of what is at 2 with what follows: n values with
+ * it. */
+static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool,
+                          lf_native *native, int n) {
+  lf_task **slot = lfb_new_future(L);
+  lf_task *task = *slot = lf_task_new(pool);
+  if (!task)
+    luaL_error(L, "not enough memory");
+  if (native) {
+    pack_native_call(L, S, native, task, n - 1);
+    return task;
+  }
+  lfb_label label = lfb_arguments;
+  label.wire = lfb_wire(pool);
+  lfb_pack(L, S, &task->data, 2, n, &label, &task->code);
+  if (label.wire)
+    lfb_start_tell(S, pool);
+  return task;
+}
+
+/* exe:submit(fn, ...) */
+static int executor_submit(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  lf_native *native = check_function(L, S);
+  lfb_poll(L, S);
+  lfb_check_accepts(L, exe->pool);
+  lf_task *task = push_call(L, S, exe->pool, native, lua_gettop(L) - 1);
+  if (lf_pool_in_caller(exe->pool)) {
+    run_inline(L, S, exe, task);
+    return 1;
+  }
+  lf_place place = native ? lfb_native_place(native) : LF_NEAR;
+  int err = lf_pool_submit(exe->pool, task, place);
+  if (err)
+    return lfb_raise_code(L, err, exe->pool);
+  return 1;
+}
+
+/* exe:broadcast(fn, ...) */
+static int executor_broadcast(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  lf_native *native = check_function(L, S);
+  if (native && native->threads == LF_AFFINE)
+    return luaL_error(L, "%s may only run in one worker (threads = 'affine')",
+                      native->proto->name);
+  lfb_poll(L, S);
+  lfb_check_accepts(L, exe->pool);
+  int n = lua_gettop(L) - 1;
+  int workers = lf_pool_max_workers(exe->pool);
+  lf_task **tasks = lua_newuserdatauv(L, sizeof *tasks * (size_t)workers, 0);
+  lua_createtable(L, workers, 0);
+  for (int i = 0; i < workers; i++) {
+    tasks[i] = push_call(L, S, exe->pool, native, n);
+    lua_rawseti(L, -2, i + 1);
+  }
+  if (lf_pool_in_caller(exe->pool)) {
+    run_inline(L, S, exe, tasks[0]);
+    return 1;
+  }
+  int err = lf_pool_broadcast(exe->pool, tasks);
+  if (err)
+    return lfb_raise_code(L, err, exe->pool);
+  return 1;
+}
+
+static int shutdown_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  lfb_executor *exe = lua_touserdata(L, 1);
+  if (lfb_await(L, lfb_self(L), lf_pool_over(exe->pool), LF_FOREVER))
+    return lua_yieldk(L, 0, 0, shutdown_k);
+  return 0;
+}
+
+static bool option_flag(lua_State *L, const char *name, bool otherwise) {
+  lua_getfield(L, 2, name);
+  bool flag = lua_isnil(L, -1) ? otherwise : lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return flag;
+}
+
+static int shut_down(lua_State *L, lfb_executor *exe, bool wait, bool cancel) {
+  lfb_state *S = lfb_self(L);
+  lf_pool_shutdown(exe->pool, cancel);
+  lfb_poll(L, S);
+  if (!wait)
+    return 0;
+  if (exe->inside && !lf_pool_in_caller(exe->pool)) {
+    lfb_push_error(L, "DeadlockError",
+                   "a task cannot wait for the shutdown of its own executor");
+    return lua_error(L);
+  }
+  lua_settop(L, 1);
+  return shutdown_k(L, LUA_OK, 0);
+}
+
+/* exe:shutdown([wait [, cancel_futures]]), exe:shutdown{...} */
+static int executor_shutdown(lua_State *L) {
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  bool wait = true, cancel = false;
+  if (lua_istable(L, 2)) {
+    static const char *const names[] = {"wait", "cancel_futures", NULL};
+    lfb_check_option_names(L, 2, names);
+    wait = option_flag(L, "wait", true);
+    cancel = option_flag(L, "cancel_futures", false);
+  } else {
+    wait = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+    cancel = lua_toboolean(L, 3);
+  }
+  return shut_down(L, exe, wait, cancel);
+}
+
+static int executor_close(lua_State *L) {
+  return shut_down(L, lfb_check_executor(L, 1), true, false);
+}
+
+/* exe:stats() */
+static int executor_stats(lua_State *L) {
+  lf_pool_stats s;
+  lf_pool_stat(lfb_check_executor(L, 1)->pool, &s);
+  const struct {
+    const char *name;
+    uint64_t value;
+  } fields[] = {{"workers", s.workers},    {"idle", s.idle},
+                {"queued", s.queued},      {"running", s.running},
+                {"finished", s.finished},  {"failed", s.failed},
+                {"cancelled", s.cancelled}};
+  lua_createtable(L, 0, 7);
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    lua_pushinteger(L, (lua_Integer)fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  return 1;
+}
+
+static const char *class_name(lf_pool *pool) {
+  return lf_pool_is_remote(pool)   ? "ProcessPoolExecutor"
+         : lf_pool_in_caller(pool) ? "InlineExecutor"
+                                   : "ThreadPoolExecutor";
+}
+
+static int end_workers(lua_State *L, const char *name, int sig) {
+  lfb_executor *exe = lfb_check_executor(L, 1);
+  if (!lf_pool_is_remote(exe->pool))
+    return luaL_error(L, "%s: the workers are no processes", name);
+  if (exe->inside)
+    return luaL_error(L, "%s: called by one of the workers", name);
+  lf_pool_kill(exe->pool, sig);
+  lfb_poll(L, lfb_self(L));
+  return 0;
+}
+
+/* exe:terminate_workers() */
+static int executor_terminate(lua_State *L) {
+  return end_workers(L, "terminate_workers", SIGTERM);
+}
+
+/* exe:kill_workers() */
+static int executor_kill(lua_State *L) {
+  return end_workers(L, "kill_workers", SIGKILL);
+}
+
+static int executor_tostring(lua_State *L) {
+  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
+  if (exe->pool)
+    lua_pushfstring(L, "%s(%s, max_workers=%d)", class_name(exe->pool),
+                    lf_pool_name(exe->pool), lf_pool_max_workers(exe->pool));
+  else
+    lua_pushliteral(L, "Executor(closed)");
+  return 1;
+}
+
+/* Upvalue 2: the methods. */
+static int executor_index(lua_State *L) {
+  lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+    return 1;
+  const char *key = lua_tostring(L, 2);
+  if (key && exe->pool && strcmp(key, "max_workers") == 0)
+    lua_pushinteger(L, lf_pool_max_workers(exe->pool));
+  else if (key && exe->pool && strcmp(key, "name") == 0)
+    lua_pushstring(L, lf_pool_name(exe->pool));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+void lfb_executor_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {{"submit", executor_submit},
+                                     {"map", lfb_map},
+                                     {"starmap", lfb_starmap},
+                                     {"for_each", lfb_for_each},
+                                     {"reduce", lfb_reduce},
+                                     {"broadcast", executor_broadcast},
+                                     {"shutdown", executor_shutdown},
+                                     {"stats", executor_stats},
+                                     {"terminate_workers", executor_terminate},
+                                     {"kill_workers", executor_kill},
+                                     {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__gc", executor_gc},
+                                         {"__close", executor_close},
+                                         {"__tostring", executor_tostring},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, LFB_EXECUTOR, "lfut.Executor", NULL, metamethods);
+  lfb_set_index(L, S, LFB_EXECUTOR, executor_index, methods);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See future.h. */
+#include "bindings/pool/future.h"
+
+#include "bindings/core/error.h"
+#include "bindings/core/options.h"
+#include "bindings/pack/pack.h"
+#include "bindings/process/forked.h"
+#include "bindings/run/callback.h"
+#include "bindings/run/wait.h"
+
+lf_task **lfb_new_future(lua_State *L) {
+  lf_task **slot = lua_newuserdatauv(L, 2 * sizeof *slot, 0);
+  *slot = NULL;
+  lfb_mark(slot, 2 * sizeof *slot, LFB_FUTURE);
+  lfb_set_class(L, LFB_FUTURE);
+  return slot;
+}
+
+void lfb_push_future(lua_State *L, lfb_state *S, void *task) {
+  (void)S;
+  *lfb_new_future(L) = lf_task_ref(task);
+}
+
+lf_task *lfb_check_future(lua_State *L, int idx) {
+  lf_task **slot = lfb_check(L, idx, LFB_FUTURE);
+  luaL_argcheck(L, *slot, idx, "future without a task");
+  return *slot;
+}
+
+static int future_gc(lua_State *L) {
+  lf_task **slot = lfb_check(L, 1, LFB_FUTURE);
+  if (*slot)
+    lf_task_unref(*slot);
+  *slot = NULL;
+  return 0;
+}
+
+/* --- Waiting for the outcome --- */
+
+bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
+  lfb_refuse_foreign(L, task);
+  while (!lf_task_done(task)) {
+    if (deadline != LF_FOREVER && lf_now() >= deadline) {
+      lfb_catch_up(S);
+      if (lf_task_done(task))
+        break;
+      lfb_push_error(L, "TimeoutError", "the future is not done in time");
+      lua_error(L);
+    }
+    lfb_wait_for what = {.task = task, .deadline = deadline};
+    if (lfb_wait(L, S, &what))
+      return true;
+  }
+  lf_task_settle(task); /* its done-callbacks are due */
+  lfb_poll(L, S);
+  return false;
+}
+
+/* Pushes the error value of a failed task. */
+void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
+  const lf_buf *data = &task->data;
+  size_t at = 0;
+  if (task->error == LF_RAISED) {
+    lfb_unpack(L, S, data, &at, NULL);
+    return;
+  }
+  if (task->error == LF_LOST) {
+    lfb_push_lost(L, data->data, data->len, lf_task_label(task));
+    return;
+  }
+  lua_pushlstring(L, (const char *)data->data, data->len);
+  lfb_push_error(L, lfb_broken_kind(task->pool), "%s", lua_tostring(L, -1));
+}
+
+static int raise_cancelled(lua_State *L) {
+  lfb_push_error(L, "CancelledError", "the future was cancelled");
+  return lua_error(L);
+}
+
+static int result_k(lua_State *L, int status, lua_KContext deadline) {
+  (void)status;
+  lfb_state *S = lfb_self(L);
+  lf_task *task = *(lf_task **)lua_touserdata(L, 1);
+  if (lfb_await(L, S, task, deadline))
+    return lua_yieldk(L, 0, deadline, result_k);
+  switch (lf_task_state(task)) {
+  case LF_FINISHED: {
+    size_t at = 0;
+    return lfb_unpack(L, S, &task->data, &at, NULL);
+  }
+  case LF_CANCELLED:
+    return raise_cancelled(L);
+  default:
+    lfb_push_failure(L, S, task);
+    return lfb_raise(L, task->trace);
+  }
+}
+
+/* f:result([timeout]) */
+int lfb_future_result(lua_State *L) {
+  lfb_check_future(L, 1);
+  return result_k(L, LUA_OK, lfb_check_deadline(L, 2));
+}
+
+static int exception_k(lua_State *L, int status, lua_KContext deadline) {
+  (void)status;
+  lfb_state *S = lfb_self(L);
+  lf_task *task = *(lf_task **)lua_touserdata(L, 1);
+  if (lfb_await(L, S, task, deadline))
+    return lua_yieldk(L, 0, deadline, exception_k);
+  switch (lf_task_state(task)) {
+  case LF_FINISHED:
+    lua_pushnil(L);
+    return 1;
+  case LF_CANCELLED:
+    return raise_cancelled(L);
+  default:
+    lfb_push_failure(L, S, task);
+    lua_pushboolean(L, 1);
+    return 2;
+  }
+}
+
+/* f:exception([timeout]) */
+static int future_exception(lua_State *L) {
+  lfb_check_future(L, 1);
+  return exception_k(L, LUA_OK, lfb_check_deadline(L, 2));
+}
+
+/* f:progress(): how much is done, of how much; nil if nothing was said. */
+static int future_progress(lua_State *L) {
+  double done, total;
+  lf_task_progress(lfb_check_future(L, 1), &done, &total);
+  if (total == 0) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_pushnumber(L, done);
+  lua_pushnumber(L, total);
+  return 2;
+}
+
+/* --- Looking, cancelling --- */
+
+/* f:traceback() */
+static int future_traceback(lua_State *L) {
+  lf_task *task = lfb_check_future(L, 1);
+  if (lf_task_state(task) == LF_FAILED && task->trace)
+    lua_pushstring(L, task->trace);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* f:cancel() */
+static int future_cancel(lua_State *L) {
+  lf_task *task = lfb_check_future(L, 1);
+  lfb_refuse_foreign(L, task);
+  bool cancelled = lf_pool_cancel(task) || lf_task_state(task) == LF_CANCELLED;
+  lfb_poll(L, lfb_self(L));
+  lua_pushboolean(L, cancelled);
+  return 1;
+}
+
+static int future_cancelled(lua_State *L) {
+  lf_task *task = lfb_check_future(L, 1);
+  lfb_poll(L, lfb_self(L));
+  lua_pushboolean(L, lf_task_state(task) == LF_CANCELLED);
+  return 1;
+}
+
+/* The state as it is now, wherever the task is. */
+static lf_state look(lua_State *L) {
+  lf_task *task = lfb_check_future(L, 1);
+  return lf_pool_look(task);
+}
+
+static int future_running(lua_State *L) {
+  lua_pushboolean(L, look(L) == LF_RUNNING);
+  return 1;
+}
+
+static int future_done(lua_State *L) {
+  lf_task *task = lfb_check_future(L, 1);
+  lfb_poll(L, lfb_self(L));
+  bool done = lf_task_done(task);
+  if (done)
+    lf_task_settle(task);
+  lua_pushboolean(L, done);
+  return 1;
+}
+
+static const char *const states[] = {"pending", "running", "finished", "failed",
+                                     "cancelled"};
+
+static int future_state(lua_State *L) {
+  lua_pushstring(L, states[look(L)]);
+  return 1;
+}
+
+/* Protected, with the future: pushes what tostring shows of the outcome. */
+static int push_summary(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lf_task *task = *(lf_task **)lua_touserdata(L, 1);
+  if (lf_task_state(task) == LF_FAILED) {
+    lfb_push_failure(L, S, task);
+    luaL_tolstring(L, -1, NULL);
+    return 1;
+  }
+  size_t at = 0;
+  int n = lfb_unpack(L, S, &task->data, &at, NULL);
+  if (n == 0)
+    return 0;
+  lua_pushfstring(L, n > 1 ? "%s, …" : "%s", luaL_typename(L, -n));
+  return 1;
+}
+
+static int future_tostring(lua_State *L) {
+  lf_state state = look(L);
+  if (state != LF_FINISHED && state != LF_FAILED) {
+    lua_pushfstring(L, "Future(%s)", states[state]);
+    return 1;
+  }
+  lua_pushlightuserdata(L, lfb_self(L));
+  lua_pushcclosure(L, push_summary, 1);
+  lua_pushvalue(L, 1);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "(error object cannot be shown)");
+  }
+  if (lua_isnil(L, -1))
+    lua_pushfstring(L, "Future(%s)", states[state]);
+  else
+    lua_pushfstring(L, "Future(%s: %s)", states[state], lua_tostring(L, -1));
+  return 1;
+}
+
+/* Two handles of one future are equal. */
+static int future_eq(lua_State *L) {
+  lua_pushboolean(L, lfb_check_future(L, 1) == lfb_check_future(L, 2));
+  return 1;
+}
+
+void lfb_future_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {
+      {"result", lfb_future_result},
+      {"exception", future_exception},
+      {"progress", future_progress},
+      {"traceback", future_traceback},
+      {"cancel", future_cancel},
+      {"cancelled", future_cancelled},
+      {"running", future_running},
+      {"done", future_done},
+      {"state", future_state},
+      {"add_done_callback", lfb_add_done_callback},
+      {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__gc", future_gc},
+                                         {"__eq", future_eq},
+                                         {"__tostring", future_tostring},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, LFB_FUTURE, "lfut.Future", methods, metamethods);
+}

@@ -1,0 +1,8 @@
+bindings_sources += \
+	%D%/completed.c %D%/completed.h \
+	%D%/executor.c %D%/executor.h \
+	%D%/future.c %D%/future.h \
+	%D%/gather.c %D%/gather.h \
+	%D%/loop.c %D%/loop.h \
+	%D%/map.c %D%/map.h \
+	%D%/source.c %D%/source.h

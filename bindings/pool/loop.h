@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the consumer of a parallel loop knows: the source from which items are
+ * pulled, the job (runtime/pool/loop.h) that has them run, and the chunk whose
+ * results are being read. Private to loop.c, map.c and gather.c; one
+ * interpreter's. */
+#ifndef LFB_POOL_LOOP_H
+#define LFB_POOL_LOOP_H
+
+#include "bindings/pool/source.h"
+#include "bindings/worker/chunk.h"
+
+/* User values of the userdata. */
+enum {
+  LFB_LOOP_EXECUTOR = 1,
+  LFB_LOOP_SOURCE,
+  LFB_LOOP_SOURCE_ERROR,
+  LFB_LOOP_VALUES = LFB_LOOP_SOURCE_ERROR
+};
+
+typedef struct {
+  lf_job *job;   /* a reference */
+  lf_pool *wire; /* its pool, if the items go to other processes */
+  lfb_source source;
+  bool star; /* each item is a table of arguments */
+  bool protected;
+  bool failed_source; /* user value LFB_LOOP_SOURCE_ERROR is to be raised at the
+                         end */
+  bool ended;
+  bool pulling;        /* its source is being asked for items */
+  bool begun;          /* something has been, or could have been, supplied */
+  uint64_t buffersize; /* 0: automatic */
+  uint64_t pulled;     /* items given to the job */
+  uint64_t consumed;   /* items whose results have been taken */
+  int64_t deadline;
+  bool caught_up;    /* past it, all that had come has been taken */
+  lf_chunk *chunk;   /* being read, or NULL */
+  lf_chunk *reading; /* the same while an entry is unpacked: a finalizer may
+                        leave the loop meanwhile. After an error in that it
+                        stays, and the loop is at its end */
+  const unsigned char *at; /* its next entry */
+  uint64_t read;           /* entries read */
+} lfb_loop;
+
+/* Do the workers find their items by their numbers, in a range or an array? */
+static inline bool lfb_loop_is_indexed(const lfb_loop *l) {
+  return !l->star &&
+         (l->source.kind == LFB_RANGE || l->source.kind == LFB_ELEMENTS);
+}
+
+/* Pushes the loop over the items at 3 with the function at 2 of the executor at
+ * 1, and lets the workers begin. 'star': each item is a table of arguments;
+ * 'combine', 'opts': where these are, 0 for none. Raises. */
+lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
+                        int opts);
+
+int lfb_loop_gc(lua_State *L);
+
+/* Lets the workers have more items, as many as may be pulled now; 'self' is
+ * where the loop is on the stack. */
+void lfb_loop_supply(lua_State *L, lfb_loop *l, int self);
+
+/* Lets the workers have all items that are left, whatever there is room for. */
+void lfb_loop_supply_rest(lua_State *L, lfb_loop *l, int self);
+
+/* Has the source nothing more to give? */
+bool lfb_loop_is_supplied(const lfb_loop *l);
+
+/* An InlineExecutor has no workers: runs the next chunk; false if there is
+ * none. */
+bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self);
+
+/* What came of asking for the next chunk. */
+typedef enum {
+  LFB_READY,  /* it is in l->chunk */
+  LFB_YIELD,  /* the caller has to yield, then to ask again */
+  LFB_END,    /* there are no more */
+  LFB_STOPPED /* nor will there be: *why tells */
+} lfb_progress;
+
+/* Waits for the next chunk. Raises TimeoutError. */
+lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why);
+
+/* The loop has ended: pushes the error of the source or the pool by which it
+ * did, or nothing (false). */
+bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, lfb_progress how,
+                       const lf_stop *why);
+
+/* Reads the next entry of the chunk. True: its results are pushed, *n of them;
+ * false: an error value, and above it its traceback or nil. */
+bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n);
+
+/* Reads entries that are a number each, as many as follow, into the list at
+ * 'list', at their positions. */
+void lfb_loop_list_numbers(lua_State *L, lfb_loop *l, int list);
+
+/* Raises the error value below the traceback at the top. */
+int lfb_loop_raise(lua_State *L);
+
+void lfb_loop_drop_chunk(lfb_loop *l);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See map.h. What scripts see of a loop (loop.h). */
+#include "bindings/pool/map.h"
+
+#include "bindings/core/error.h"
+#include "bindings/core/options.h"
+#include "bindings/pool/executor.h"
+#include "bindings/pool/loop.h"
+#include "bindings/run/wait.h"
+
+/* --- map
+ * ----------------------------------------------------------------------------------
+ */
+
+/* The values of one step of the iterator, from the chunk's next entry. */
+static int deliver(lua_State *L, lfb_loop *l) {
+  int n = 0;
+  uint64_t i = l->chunk->first + l->read + 1;
+  luaL_checkstack(L, 10, "results");
+  lua_pushinteger(L, (lua_Integer)i);
+  if (l->protected)
+    lua_pushboolean(L, 1);
+  bool ok = lfb_loop_read(L, l, &n);
+  l->consumed++;
+  if (l->chunk && l->read == l->chunk->count)
+    lfb_loop_drop_chunk(l);
+  if (ok)
+    return 1 + l->protected + n;
+  if (!l->protected)
+    return lfb_loop_raise(L);
+  lua_pop(L, 1);
+  lua_pushboolean(L, 0);
+  lua_replace(L, -3);
+  return 3;
+}
+
+static int deliver_end(lua_State *L, lfb_loop *l, lfb_progress how,
+                       const lf_stop *why) {
+  uint64_t i = l->consumed + 1;
+  if (!lfb_loop_push_end(L, l, 1, how, why)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (!l->protected)
+    return lua_error(L);
+  lua_pushinteger(L, (lua_Integer)i);
+  lua_pushboolean(L, 0);
+  lua_pushvalue(L, -3);
+  return 3;
+}
+
+/* it(): the loop is at stack index 1. */
+static int next_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  lfb_loop *l = lua_touserdata(L, 1);
+  lf_stop why;
+  lua_settop(L, 1);
+  if (l->reading || (l->ended && !l->chunk)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (!l->chunk) {
+    lfb_progress how = lfb_loop_next(L, l, 1, &why);
+    if (how == LFB_YIELD)
+      return lua_yieldk(L, 0, 0, next_k);
+    if (how != LFB_READY)
+      return deliver_end(L, l, how, &why);
+  } else if (l->buffersize) {
+    lfb_loop_supply(L, l, 1);
+  }
+  return deliver(L, l);
+}
+
+static lfb_loop *check_loop(lua_State *L) {
+  lfb_loop *l = lfb_check(L, 1, LFB_MAP);
+  if (l->job && lf_pool_is_foreign(lf_job_pool(l->job)))
+    luaL_error(L, "iterator belongs to another process");
+  return l;
+}
+
+static int loop_call(lua_State *L) {
+  check_loop(L);
+  lfb_poll(L, lfb_self(L));
+  return next_k(L, LUA_OK, 0);
+}
+
+/* Appends the chunk's first results to the table at 2. */
+static void list_chunk(lua_State *L, lfb_loop *l) {
+  while (l->chunk) {
+    int n = 0;
+    lfb_loop_list_numbers(L, l, 2);
+    if (l->read == l->chunk->count) {
+      lfb_loop_drop_chunk(l);
+      return;
+    }
+    lua_Integer i = (lua_Integer)(l->chunk->first + l->read + 1);
+    bool ok = lfb_loop_read(L, l, &n);
+    l->consumed++;
+    if (l->chunk && l->read == l->chunk->count)
+      lfb_loop_drop_chunk(l);
+    if (!ok && !l->protected)
+      lfb_loop_raise(L);
+    if (!ok || n == 0)
+      lua_settop(L, 3), lua_pushnil(L);
+    lua_settop(L, 4);
+    lua_rawseti(L, 2, i);
+  }
+}
+
+/* The loop at 1, the list at 2, the number of results at 3. */
+static int list_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  lfb_loop *l = lua_touserdata(L, 1);
+  lf_stop why;
+  while (!l->reading && (!l->ended || l->chunk)) {
+    lua_settop(L, 3);
+    if (l->chunk) {
+      list_chunk(L, l);
+      continue;
+    }
+    lfb_progress how = lfb_loop_next(L, l, 1, &why);
+    if (how == LFB_YIELD)
+      return lua_yieldk(L, 0, 0, list_k);
+    if (how != LFB_READY && lfb_loop_push_end(L, l, 1, how, &why))
+      return lua_error(L);
+  }
+  lua_settop(L, 2);
+  lua_pushinteger(L, (lua_Integer)l->consumed);
+  lua_setfield(L, 2, "n");
+  return 1;
+}
+
+/* it:list() */
+static int loop_list(lua_State *L) {
+  lfb_loop *l = check_loop(L);
+  lfb_poll(L, lfb_self(L));
+  lua_settop(L, 1);
+  uint64_t n =
+      l->source.known && l->source.total < 1 << 24 ? l->source.total : 0;
+  lua_createtable(L, (int)n, 1);
+  lua_pushnil(L);
+  return list_k(L, LUA_OK, 0);
+}
+
+/* it:close() */
+static int loop_close(lua_State *L) {
+  lfb_loop *l = lfb_check(L, 1, LFB_MAP);
+  if (l->job && !lf_pool_is_foreign(lf_job_pool(l->job)))
+    lf_job_close(l->job);
+  if (l->chunk)
+    lfb_loop_drop_chunk(l);
+  l->ended = true;
+  return 0;
+}
+
+/* An InlineExecutor runs what is known at the call at once, as it does what is
+ * submitted. */
+static void run_at_call(lua_State *L, lfb_loop *l, int self) {
+  if (l->source.at_call)
+    while (lfb_loop_run_part(L, l, self))
+      continue;
+}
+
+/* For generic for: the iterator, and (Lua 5.4) what a break closes. */
+static int push_iterator(lua_State *L) {
+  int self = lua_gettop(L);
+  run_at_call(L, lua_touserdata(L, self), self);
+  lua_pushnil(L);
+  lua_pushnil(L);
+  lua_pushvalue(L, self);
+  return 4;
+}
+
+/* Before missing arguments become nil. */
+static void check_call(lua_State *L) {
+  lfb_check_executor(L, 1);
+  lfb_check_callable(L, 2);
+  if (lua_isnone(L, 3))
+    luaL_typeerror(L, 3, LFB_SOURCES);
+}
+
+int lfb_map(lua_State *L) {
+  check_call(L);
+  lua_settop(L, 4);
+  lfb_loop_push(L, false, LFB_MAPPED, 0, 4);
+  return push_iterator(L);
+}
+
+int lfb_starmap(lua_State *L) {
+  check_call(L);
+  lua_settop(L, 4);
+  lfb_loop_push(L, true, LFB_MAPPED, 0, 4);
+  return push_iterator(L);
+}
+
+/* --- for_each, reduce --- */
+
+/* Reads the chunk of a loop without results: raises its error, if any. */
+static void check_chunk(lua_State *L, lfb_loop *l) {
+  int n;
+  lf_chunk *c = l->chunk;
+  bool entries = c->out.len > 0;
+  l->consumed += c->count;
+  if (entries || c->failed) {
+    l->read = entries ? 0 : c->finished;
+    if (!lfb_loop_read(L, l, &n)) {
+      lf_job_close(l->job);
+      lfb_loop_raise(L);
+    }
+  }
+  lfb_loop_drop_chunk(l);
+}
+
+/* The loop at 1. */
+static int for_each_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  lfb_loop *l = lua_touserdata(L, 1);
+  lf_stop why;
+  while (!l->ended) {
+    lua_settop(L, 1);
+    lfb_progress how = lfb_loop_next(L, l, 1, &why);
+    if (how == LFB_YIELD)
+      return lua_yieldk(L, 0, 0, for_each_k);
+    if (how == LFB_READY)
+      check_chunk(L, l);
+    else if (lfb_loop_push_end(L, l, 1, how, &why))
+      return lua_error(L);
+  }
+  lua_pushinteger(L, (lua_Integer)l->consumed);
+  return 1;
+}
+
+/* All items of a range may be given to the workers at once: there are no
+ * results to be kept. */
+static void supply_all(lua_State *L, lfb_loop *l) {
+  (void)L;
+  if (!lfb_loop_is_indexed(l) || l->buffersize)
+    return;
+  l->pulled = l->source.total;
+  lf_job_supply(l->job, NULL, l->pulled);
+}
+
+int lfb_for_each(lua_State *L) {
+  check_call(L);
+  lua_settop(L, 4);
+  supply_all(L, lfb_loop_push(L, false, LFB_EACH, 0, 4));
+  lua_replace(L, 1);
+  lua_settop(L, 1);
+  return for_each_k(L, LUA_OK, 0);
+}
+
+/* The loop at 1, combine at 2, the value so far at 3 if 'some'. */
+static int reduce_k(lua_State *L, int status, lua_KContext some) {
+  (void)status;
+  lfb_loop *l = lua_touserdata(L, 1);
+  lf_stop why;
+  while (!l->ended) {
+    lua_settop(L, 3);
+    lfb_progress how = lfb_loop_next(L, l, 1, &why);
+    if (how == LFB_YIELD)
+      return lua_yieldk(L, 0, some, reduce_k);
+    if (how != LFB_READY) {
+      if (lfb_loop_push_end(L, l, 1, how, &why))
+        return lua_error(L);
+      continue;
+    }
+    lua_settop(L, 3);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, 3);
+    int n = 0;
+    l->consumed += l->chunk->count;
+    l->read = l->chunk->finished ? 0 : l->read;
+    if (!lfb_loop_read(L, l, &n)) {
+      lf_job_close(l->job);
+      return lfb_loop_raise(L);
+    }
+    lfb_loop_drop_chunk(l);
+    lua_settop(L, 6);
+    if (some)
+      lua_call(L, 2, 1);
+    lua_replace(L, 3);
+    some = 1;
+  }
+  lua_settop(L, 3);
+  return some ? 1 : 0;
+}
+
+int lfb_reduce(lua_State *L) {
+  check_call(L);
+  lua_settop(L, 6);
+  bool some = !lua_isnil(L, 5);
+  lfb_check_callable(L, 4);
+  supply_all(L, lfb_loop_push(L, false, LFB_FOLD, 4, 6));
+  lua_replace(L, 1);
+  lua_pushvalue(L, 4);
+  lua_replace(L, 2);
+  lua_pushvalue(L, 5);
+  lua_replace(L, 3);
+  lua_settop(L, 3);
+  return reduce_k(L, LUA_OK, some);
+}
+
+/* --- The class
+ * ----------------------------------------------------------------------------
+ */
+
+static int loop_tostring(lua_State *L) {
+  lfb_loop *l = lfb_check(L, 1, LFB_MAP);
+  lua_pushfstring(L, "map(%I items read%s)", (LUAI_UACINT)l->consumed,
+                  l->ended ? ", ended" : "");
+  return 1;
+}
+
+void lfb_map_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {
+      {"list", loop_list}, {"close", loop_close}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{"__call", loop_call},
+                                         {"__close", loop_close},
+                                         {"__gc", lfb_loop_gc},
+                                         {"__tostring", loop_tostring},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, LFB_MAP, "lfut.Map", methods, metamethods);
+}

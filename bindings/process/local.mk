@@ -1,0 +1,7 @@
+bindings_sources += \
+	%D%/forked.c %D%/forked.h \
+	%D%/process.c %D%/process.h \
+	%D%/process_worker.c %D%/process_worker.h \
+	%D%/snapshot.c %D%/snapshot.h \
+	%D%/target.c %D%/target.h \
+	%D%/threading.c %D%/threading.h

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The interpreters of worker processes: a forked one goes on with the script's
+ * own, a spawned one begins anew with what it is told. */
+#ifndef LFB_PROCESS_PROCESS_WORKER_H
+#define LFB_PROCESS_PROCESS_WORKER_H
+
+#include "bindings/worker/setup.h"
+#include "bindings/worker/vm.h"
+
+/* In a forked worker: makes the image's interpreter one of a worker. Protected:
+ * raises on lack of memory. */
+void lfb_adopt(lua_State *L, struct lf_vm *vm);
+
+/* What spawned workers of the pool are told: adds it to the setup, whose
+ * initializer is at 'idx' (see lfb_setup_new). Raises. */
+void lfb_setup_greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx);
+
+/* The program lfut, to be spawned; a new string, or raises. */
+char *lfb_program_path(lua_State *L);
+
+/* The life of a spawned worker, whose number and parent's pid are given. */
+_Noreturn void lfb_spawned_main(const char *id, const char *parent);
+
+#endif

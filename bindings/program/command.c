@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See command.h. The file of io.popen is the io library's, with the command
+ * behind it. */
+#include "bindings/program/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bindings/run/interrupt.h"
+#include "bindings/run/output.h"
+#include "runtime/os/command.h"
+#include "runtime/os/fork.h"
+
+#define PATIENCE 2.0 /* seconds from being interrupted to being killed */
+
+/* Waits for the command's end, and pushes what becomes of it. If the caller is
+ * interrupted, so is the command, and the error is raised when it has ended. */
+static int finish(lua_State *L, lfb_state *S, lf_command *c) {
+  int64_t limit = LF_FOREVER;
+  bool raises = false;
+  for (;;) {
+    int64_t until = lf_after(LFB_LOOK_AGAIN);
+    if (lf_command_wait(c, until < limit ? until : limit) == 0)
+      break;
+    if (!raises && lfb_is_signalled(L, S)) {
+      raises = true;
+      lf_command_interrupt(c);
+    }
+    if (limit == LF_FOREVER && lf_command_is_interrupted(c)) {
+      limit = lf_after(PATIENCE);
+    } else if (lf_now() >= limit) {
+      lf_command_signal(c, SIGKILL);
+    }
+  }
+  int status = lf_command_end(c);
+  if (raises)
+    return lfb_raise_interrupted(L, S);
+  if (status != -1)
+    errno = 0; /* luaL_execresult looks at that first */
+  return luaL_execresult(L, status);
+}
+
+static bool is_in_task(const lfb_state *S) {
+  return S->vm != NULL;
+}
+
+int lfb_os_execute(lua_State *L) {
+  const char *text = luaL_optstring(L, 1, NULL);
+  lfb_state *S = lfb_record(L);
+  if (!text) {
+    lua_pushboolean(L, access("/bin/sh", X_OK) == 0);
+    return 1;
+  }
+  lf_command c;
+  int err = lf_command_start(&c, text, -1, -1, is_in_task(S));
+  if (err) {
+    errno = err;
+    return luaL_execresult(L, -1);
+  }
+  return finish(L, S, &c);
+}
+
+/* --- io.popen --- */
+
+typedef struct {
+  luaL_Stream stream; /* first: what the io library sees */
+  lf_command command;
+} command_file;
+
+static int close_command(lua_State *L) {
+  command_file *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  fclose(p->stream.f);
+  return finish(L, lfb_state_find(L), &p->command);
+}
+
+/* A pipe's end for this process, and the other for the command. False with
+ * errno. */
+static bool open_pipe(bool reads, int *own, int *other) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return false;
+  *own = ends[reads ? 0 : 1];
+  *other = ends[reads ? 1 : 0];
+  return true;
+}
+
+/* False with errno. */
+static bool start(lfb_state *S, command_file *p, const char *text,
+                  const char *mode) {
+  bool reads = mode[0] == 'r';
+  int own, other;
+  if (!open_pipe(reads, &own, &other))
+    return false;
+  FILE *f = fdopen(own, mode);
+  int err = f ? lf_command_start(&p->command, text, other, reads ? 1 : 0,
+                                 is_in_task(S))
+              : errno;
+  close(other);
+  if (err) {
+    if (f)
+      fclose(f);
+    else
+      close(own);
+    errno = err;
+    return false;
+  }
+  p->stream.f = f;
+  p->stream.closef = close_command;
+  return true;
+}
+
+int lfb_io_popen(lua_State *L) {
+  const char *text = luaL_checkstring(L, 1);
+  const char *mode = luaL_optstring(L, 2, "r");
+  lfb_state *S = lfb_record(L);
+  luaL_argcheck(L, strcmp(mode, "r") == 0 || strcmp(mode, "w") == 0, 2,
+                "invalid mode");
+  lua_settop(L, 2);
+  command_file *p = lua_newuserdatauv(L, sizeof *p, 0);
+  p->stream.closef = NULL; /* closed, until all is done */
+  p->stream.f = NULL;
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  lfb_output_write(S);
+  return start(S, p, text, mode) ? 1 : luaL_fileresult(L, 0, text);
+}

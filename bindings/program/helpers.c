@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See helpers.h. */
+#include "bindings/program/helpers.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bindings/core/options.h"
+#include "bindings/run/wait.h"
+#include "bindings/worker/setup.h"
+#include "bindings/worker/vm.h"
+
+/* lfut.cpu_count() */
+static int cpu_count(lua_State *L) {
+  lua_pushinteger(L, lf_cpu_count());
+  return 1;
+}
+
+/* lfut.getpid() */
+static int process_id(lua_State *L) {
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
+/* lfut.worker() -> { kind =, id =, name =, pid = } or nil */
+static int worker(lua_State *L) {
+  struct lf_vm *vm = lfb_self(L)->vm;
+  if (!vm) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lf_pool *pool = lf_worker_pool(vm->worker);
+  const lfb_setup *setup = lf_pool_setup(pool);
+  int id = lf_worker_id(vm->worker);
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, setup->kind);
+  lua_setfield(L, -2, "kind");
+  lua_pushinteger(L, id);
+  lua_setfield(L, -2, "id");
+  if (setup->single)
+    lua_pushstring(L, lf_pool_name(pool));
+  else
+    lua_pushfstring(L, "%s_%d", lf_pool_name(pool), id);
+  lua_setfield(L, -2, "name");
+  lua_pushinteger(L, getpid());
+  lua_setfield(L, -2, "pid");
+  return 1;
+}
+
+/* lfut.sleep(s) */
+static int sleep_seconds(lua_State *L) {
+  luaL_checknumber(L, 1);
+  lfb_sleep(L, lfb_self(L), lfb_check_deadline(L, 1));
+  return 0;
+}
+
+/* lfut.perf_counter() */
+static int perf_counter(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)lf_now() / 1e9);
+  return 1;
+}
+
+/* lfut.time() */
+static int wall_time(lua_State *L) {
+  lua_pushnumber(L, lf_wall_time());
+  return 1;
+}
+
+/* lfut.poll() */
+static int poll(lua_State *L) {
+  lfb_callbacks_run(L, lfb_self(L));
+  return 0;
+}
+
+void lfb_helpers_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg functions[] = {{"cpu_count", cpu_count},
+                                       {"getpid", process_id},
+                                       {"worker", worker},
+                                       {"sleep", sleep_seconds},
+                                       {"perf_counter", perf_counter},
+                                       {"time", wall_time},
+                                       {"poll", poll},
+                                       {NULL, NULL}};
+  lfb_setfuncs(L, S, functions);
+}

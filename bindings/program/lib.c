@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See lib.h. */
+#include "bindings/program/lib.h"
+
+#include <string.h>
+
+#include "bindings/core/error.h"
+#include "bindings/core/options.h"
+#include "bindings/native/convert.h"
+#include "bindings/native/native.h"
+#include "bindings/pack/pack.h"
+#include "bindings/pool/completed.h"
+#include "bindings/pool/executor.h"
+#include "bindings/pool/future.h"
+#include "bindings/pool/map.h"
+#include "bindings/pool/source.h"
+#include "bindings/process/process.h"
+#include "bindings/process/threading.h"
+#include "bindings/program/helpers.h"
+#include "bindings/program/pools.h"
+#include "bindings/program/program.h"
+#include "bindings/sync/array.h"
+#include "bindings/sync/shared.h"
+
+static void ref_task(void *task) {
+  lf_task_ref(task);
+}
+
+static void ref_pool(void *pool) {
+  lf_pool_handle(pool);
+}
+
+static void ref_array(void *array) {
+  lf_array_ref(array);
+}
+
+#define SHARED(class)                                                          \
+  { class, ref_array, lf_array_unref, lfb_push_object }
+
+const lfb_handle_class lfb_handles[] = {
+    {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
+    {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
+    {LFB_THREAD, lfb_thread_ref, lfb_thread_unref, lfb_push_thread},
+    {LFB_OUT, ref_array, lf_array_unref, lfb_push_out},
+    {LFB_ARRAY, ref_array, lf_array_unref, lfb_push_array},
+    SHARED(LFB_QUEUE),
+    SHARED(LFB_LOCK),
+    SHARED(LFB_RLOCK),
+    SHARED(LFB_SEMAPHORE),
+    SHARED(LFB_BOUNDED_SEMAPHORE),
+    SHARED(LFB_EVENT),
+    SHARED(LFB_CONDITION),
+    SHARED(LFB_BARRIER),
+    SHARED(LFB_VALUE),
+    SHARED(LFB_DICT),
+    {0, NULL, NULL, NULL}};
+
+/* Shuts the executor at 1 down after fn: raises its error, or returns its
+ * results, which are behind it. */
+static int with_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  lua_getfield(L, 1, "shutdown");
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 0);
+  if (status != LUA_OK && status != LUA_YIELD)
+    return lua_error(L);
+  return lua_gettop(L) - 1;
+}
+
+/* lfut.with(exe, fn) */
+static int with(lua_State *L) {
+  lfb_check_executor(L, 1);
+  lfb_check_callable(L, 2);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  int status = lua_pcallk(L, 1, LUA_MULTRET, 0, 0, with_done);
+  return with_done(L, status, 0);
+}
+
+static void set_constants(lua_State *L) {
+  static const char *const when[] = {"ALL_COMPLETED", "FIRST_COMPLETED",
+                                     "FIRST_EXCEPTION"};
+  for (int i = 0; i < 3; i++) {
+    lua_pushstring(L, when[i]);
+    lua_setfield(L, -2, when[i]);
+  }
+  lua_pushliteral(L, PACKAGE_VERSION);
+  lua_setfield(L, -2, "_VERSION");
+}
+
+/* Pushes the methods of the class at the top, or something else. */
+static void push_methods(lua_State *L) {
+  lua_getfield(L, -1, "__index");
+  if (lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 2))
+    lua_remove(L, -2);
+}
+
+/* Methods are found in the module, so that they travel by name: what
+ * exe:submit(queue.put, queue, 1) sends is lfut._methods.Queue.put. */
+static void set_methods(lua_State *L, lfb_state *S) {
+  lua_newtable(L);
+  for (int class = 0; class < LFB_CLASSES; class ++) {
+    const char *name = S->class_names[class];
+    if (!name || strncmp(name, "lfut.", 5) != 0)
+      continue;
+    lfb_push_class(L, (lfb_class) class);
+    push_methods(L);
+    if (lua_istable(L, -1)) {
+      lua_setfield(L, -3, name + 5);
+      lua_pop(L, 1);
+    } else {
+      lua_pop(L, 2);
+    }
+  }
+  lua_setfield(L, -2, "_methods");
+}
+
+void lfb_lib_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg functions[] = {
+      {"ThreadPoolExecutor", lfb_thread_pool_executor},
+      {"ProcessPoolExecutor", lfb_process_pool_executor},
+      {"InlineExecutor", lfb_inline_executor},
+      {"Pool", lfb_pool},
+      {"ThreadPool", lfb_thread_pool},
+      {"Process", lfb_process},
+      {"Thread", lfb_thread},
+      {"load", lfb_load},
+      {"plugin", lfb_plugin},
+      {"Out", lfb_out},
+      {"Array", lfb_array_make},
+      {"Queue", lfb_queue},
+      {"Lock", lfb_lock},
+      {"RLock", lfb_rlock},
+      {"Semaphore", lfb_semaphore},
+      {"BoundedSemaphore", lfb_bounded_semaphore},
+      {"Event", lfb_event},
+      {"Condition", lfb_condition},
+      {"Barrier", lfb_barrier},
+      {"Value", lfb_value},
+      {"Dict", lfb_dict},
+      {"wait", lfb_wait_futures},
+      {"as_completed", lfb_as_completed},
+      {"is_error", lfb_is_error},
+      {"range", lfb_range},
+      {"zip", lfb_zip},
+      {"with", with},
+      {NULL, NULL}};
+  lfb_future_open(L, S);
+  lfb_executor_open(L, S);
+  lfb_map_open(L, S);
+  lfb_completed_open(L, S);
+  lfb_process_open(L, S);
+  lfb_thread_open(L, S);
+  lfb_convert_open(L, S);
+  lfb_native_open(L, S);
+  lfb_array_open(L, S);
+  lfb_queue_open(L, S);
+  lfb_lock_open(L, S);
+  lfb_event_open(L, S);
+  lfb_barrier_open(L, S);
+  lfb_value_open(L, S);
+  lfb_dict_open(L, S);
+  lua_newtable(L);
+  lfb_setfuncs(L, S, functions);
+  lfb_error_open(L, S);
+  lfb_source_open_types(L, S);
+  lfb_helpers_open(L, S);
+  lfb_pools_open(L);
+  set_constants(L);
+  set_methods(L, S);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "lfut");
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_lfut); /* for who loads modules anew */
+  lua_setfield(L, -2, "lfut");
+  lua_pop(L, 2);
+  lfb_set_ref(L, LFB_REF_MODULE);
+}

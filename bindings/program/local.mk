@@ -1,0 +1,6 @@
+bindings_sources += \
+	%D%/command.c %D%/command.h \
+	%D%/helpers.c %D%/helpers.h \
+	%D%/lib.c %D%/lib.h \
+	%D%/pools.c %D%/pools.h \
+	%D%/program.c %D%/program.h

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See callback.h. A callback is a userdata with the future and the function as
+ * user values, kept alive by a table in the registry until it has run. */
+#include "bindings/run/callback.h"
+
+#include <stdio.h>
+
+#include "bindings/core/options.h"
+#include "bindings/process/forked.h"
+#include "bindings/run/interrupt.h"
+#include "bindings/run/wait.h"
+
+struct lfb_callback {
+  lf_link link; /* in S->callbacks */
+  lf_waiter waiter;
+  lfb_callback *next; /* among the due */
+  lfb_state *S;
+};
+
+/* Any thread: the future is done. */
+static void fall_due(lfb_callback *cb) {
+  lfb_state *S = cb->S;
+  lfb_callback *head = atomic_load_explicit(&S->due, memory_order_relaxed);
+  do
+    cb->next = head;
+  while (!atomic_compare_exchange_weak(&S->due, &head, cb));
+  if (S->waker)
+    S->waker->wake(S->waker);
+}
+
+static void callback_fire(lf_waiter *waiter) {
+  fall_due(lf_container_of(waiter, lfb_callback, waiter));
+}
+
+int lfb_add_done_callback(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lf_task **future = lfb_check(L, 1, LFB_FUTURE);
+  lfb_check_callable(L, 2);
+  lfb_refuse_foreign(L, *future);
+  lfb_push_ref(L, LFB_REF_CALLBACKS);
+  lfb_callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);
+  for (int i = 1; i <= 2; i++) {
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  lua_rawsetp(L, -2, cb);
+  cb->S = S;
+  cb->waiter.fire = callback_fire;
+  lf_list_add(&S->callbacks, &cb->link);
+  if (!lf_waiter_add(&cb->waiter, *future))
+    fall_due(cb);
+  lfb_callbacks_run(L, S);
+  return 0;
+}
+
+static lfb_callback *take_due(lfb_state *S) {
+  if (!S->taken) {
+    lfb_callback *cb = atomic_exchange(&S->due, NULL);
+    while (cb) {
+      lfb_callback *next = cb->next;
+      cb->next = S->taken;
+      S->taken = cb;
+      cb = next;
+    }
+  }
+  lfb_callback *cb = S->taken;
+  if (cb)
+    S->taken = cb->next;
+  return cb;
+}
+
+/* Pushes the function and its future, and forgets the callback. */
+static void push_call(lua_State *L, lfb_callback *cb) {
+  lf_list_del(&cb->link);
+  lf_waiter_remove(&cb->waiter); /* who told of it is through with it */
+  lfb_push_ref(L, LFB_REF_CALLBACKS);
+  int refs = lua_gettop(L);
+  lua_rawgetp(L, refs, cb);
+  lua_getiuservalue(L, -1, 2);
+  lua_getiuservalue(L, -2, 1);
+  lua_pushnil(L);
+  lua_rawsetp(L, refs, cb);
+  lua_remove(L, refs);
+  lua_remove(L, refs);
+}
+
+static int to_string(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* The error value at the top, which is popped. Nothing in it may raise. */
+static void report(lua_State *L) {
+  lua_pushcfunction(L, to_string);
+  lua_pushvalue(L, -2);
+  bool ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
+  fprintf(stderr, "lfut: error in done-callback: %s\n",
+          ok ? lua_tostring(L, -1) : "(error object that cannot be shown)");
+  lua_pop(L, 2);
+}
+
+void lfb_callbacks_run(lua_State *L, lfb_state *S) {
+  if (S->in_callback)
+    return;
+  lfb_callback *cb;
+  luaL_checkstack(L, 10, "done-callbacks");
+  while ((cb = take_due(S))) {
+    push_call(L, cb);
+    S->in_callback = true;
+    S->interrupted = false;
+    int status = lua_pcall(L, 1, 0, 0);
+    S->in_callback = false;
+    if (status != LUA_OK && lfb_must_stop(S))
+      lua_error(L);
+    if (status != LUA_OK)
+      report(L);
+  }
+}
+
+bool lfb_callbacks_left(lfb_state *S) {
+  return !lf_list_empty(&S->callbacks);
+}
+
+void lfb_callbacks_drop(lfb_state *S) {
+  lf_link *l;
+  while ((l = lf_list_pop(&S->callbacks)))
+    lf_waiter_remove(&lf_container_of(l, lfb_callback, link)->waiter);
+}
+
+void lfb_callbacks_forget(lfb_state *S) {
+  lfb_callbacks_drop(S);
+  atomic_store(&S->due, NULL);
+  S->taken = NULL;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Done-callbacks: run in the interpreter that added them, from its own lfut
+ * calls, in the order in which their futures were done. */
+#ifndef LFB_RUN_CALLBACK_H
+#define LFB_RUN_CALLBACK_H
+
+#include "bindings/core/state.h"
+
+/* Future:add_done_callback(fn) */
+int lfb_add_done_callback(lua_State *L);
+
+/* Runs what has fallen due; at the start of every lfut call that may wait.
+ * Their errors are reported on stderr. */
+void lfb_callbacks_run(lua_State *L, lfb_state *S);
+
+/* Is there one to run now? */
+static inline bool lfb_callbacks_due(lfb_state *S) {
+  return (S->taken ||
+          atomic_load_explicit(&S->due, memory_order_relaxed) != NULL) &&
+         !S->in_callback;
+}
+
+/* Are there any that have not run? */
+bool lfb_callbacks_left(lfb_state *S);
+
+/* Forgets all; when the interpreter closes. */
+void lfb_callbacks_drop(lfb_state *S);
+
+/* The same in a forked process; those that were due, too. */
+void lfb_callbacks_forget(lfb_state *S);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See interrupt.h. A signal handler touches what it is said to touch here, and
+ * no more: flags, and the hook of the coroutine that runs on its thread. As
+ * that one may be about to change, the flags are looked at after each change.
+ */
+#include "bindings/run/interrupt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bindings/worker/vm.h"
+#include "runtime/os/command.h"
+
+#define INTERRUPTED "interrupted!"
+
+/* --- Tasks --- */
+
+static lfb_run *current(const lfb_state *S) {
+  return S->vm ? S->vm->current : NULL;
+}
+
+bool lfb_is_doomed(const lfb_state *S) {
+  const lfb_run *r = current(S);
+  return r && r->doom[0] && !r->closing && !r->raising;
+}
+
+bool lfb_task_is_handling(const lfb_state *S) {
+  const lfb_run *r = current(S);
+  return r && (r->closing || r->raising);
+}
+
+bool lfb_task_ends(lfb_state *S) {
+  lfb_run *r = current(S);
+  if (!r || !r->doom[0])
+    return false;
+  r->raising = false; /* the error has come here, or another in its place */
+  return true;
+}
+
+static void note_doom(lfb_run *r, const char *message) {
+  if (!r->doom[0])
+    snprintf(r->doom, sizeof r->doom, "%s", message);
+}
+
+/* With commands that it has started and does not wait for: in a worker process,
+ * nobody else reaches them. */
+void lfb_interrupt_run(lfb_run *r) {
+  note_doom(r, INTERRUPTED);
+  lf_commands_interrupt();
+}
+
+bool lfb_take_signal(lfb_state *S) {
+  lfb_run *r = current(S);
+  if (r && !r->closing && S->vm->interrupted) {
+    S->vm->interrupted = 0;
+    lfb_interrupt_run(r);
+    r->raising = false; /* asked again */
+  }
+  return lfb_is_doomed(S);
+}
+
+/* An error in a finalizer goes no further than that. */
+static bool is_in_finalizer(lua_State *L) {
+  lua_Debug ar;
+  for (int i = 0; lua_getstack(L, i, &ar); i++)
+    if (lua_getinfo(L, "n", &ar) && ar.name && strcmp(ar.name, "__gc") == 0 &&
+        strcmp(ar.namewhat, "metamethod") == 0)
+      return true;
+  return false;
+}
+
+static void set_doom_hook(lua_State *L);
+
+static int raise_doom(lua_State *L, lfb_state *S) {
+  if (is_in_finalizer(L))
+    set_doom_hook(L);
+  else
+    S->vm->current->raising = true;
+  lua_pushstring(L, S->vm->current->doom);
+  return lua_error(L);
+}
+
+/* Count hook of a task that has been told to stop. */
+static void doom_hook(lua_State *L, lua_Debug *ar) {
+  lfb_state *S = lfb_state_find(L);
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  if (!lfb_take_signal(S))
+    return; /* it was meant for a task that is over */
+  if (lfb_can_yield(L, S))
+    lua_yield(L, 0);
+  else
+    raise_doom(L, S);
+}
+
+/* Async-signal-safe. */
+static void set_doom_hook(lua_State *L) {
+  lua_sethook(L, doom_hook, LUA_MASKCOUNT, 1);
+}
+
+int lfb_doom(lua_State *L, lfb_state *S, const char *message) {
+  lfb_run *r = current(S);
+  if (!r)
+    return luaL_error(L, "%s", message);
+  S->vm->interrupted = 0;
+  if (message)
+    note_doom(r, message);
+  if (lfb_can_yield(L, S))
+    return lua_yield(L, 0); /* past all that would catch an error */
+  return raise_doom(L, S);
+}
+
+int lfb_task_exit(lua_State *L, lfb_state *S, int status) {
+  char message[64];
+  snprintf(message, sizeof message, "os.exit(%d) called in a task", status);
+  return lfb_doom(L, S, message);
+}
+
+static _Thread_local lfb_frame *volatile frames;
+
+void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native) {
+  *frame = (lfb_frame){vm, native, frames};
+  atomic_signal_fence(memory_order_seq_cst); /* a signal finds it complete */
+  frames = frame;
+}
+
+void lfb_frame_leave(lfb_frame *frame) {
+  frames = frame->below;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
+void lfb_interrupt_here(void) {
+  for (lfb_frame *f = frames; f; f = f->below) {
+    f->vm->interrupted = 1;
+    if (!f->native)
+      set_doom_hook(f->vm->S->running);
+  }
+}
+
+/* --- The program --- */
+
+volatile int lfb_signalled;
+unsigned lfb_interrupts;
+
+/* The hook that the script had set where Ctrl-C has put its own. */
+static struct {
+  lua_State *L; /* NULL: none */
+  lua_Hook hook;
+  int mask, count;
+} former;
+
+/* Back to the script's. */
+static void unset_hook(lua_State *L) {
+  if (former.L == L)
+    lua_sethook(L, former.hook, former.mask, former.count);
+  else
+    lua_sethook(L, NULL, 0, 0);
+  if (former.L == L)
+    former.L = NULL;
+}
+
+/* Pushes the error of Ctrl-C, which stops all work. */
+static void push_interrupted(lua_State *L, lfb_state *S) {
+  lfb_signalled = 0;
+  lfb_interrupts++;
+  lfb_interrupt(S);
+  S->interrupted = true;
+  luaL_where(L, 0);
+  lua_pushliteral(L, INTERRUPTED);
+  lua_concat(L, 2);
+}
+
+static void program_hook(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  unset_hook(L);
+  if (!lfb_signalled)
+    return; /* it has been raised elsewhere */
+  push_interrupted(L, lfb_state_find(L));
+  lua_error(L);
+}
+
+/* Async-signal-safe. */
+static void set_program_hook(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  if (hook == program_hook)
+    return;
+  if (hook) {
+    former.hook = hook;
+    former.mask = lua_gethookmask(L);
+    former.count = lua_gethookcount(L);
+    former.L = L;
+  }
+  lua_sethook(L, program_hook, LUA_MASKCOUNT, 1);
+}
+
+void lfb_interrupt_program(lfb_state *S) {
+  lfb_signalled = 1;
+  set_program_hook(S->running);
+}
+
+static int no_hook(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+/* What debug.sethook sets in Lua's terms of C. */
+static lua_Hook debug_hook(lua_State *L) {
+  int top = lua_gettop(L);
+  lua_State *probe = lua_newthread(L);
+  lua_pushcfunction(L, luaopen_debug);
+  lua_call(L, 0, 1);
+  lua_getfield(L, -1, "sethook");
+  lua_pushvalue(L, top + 1);
+  lua_pushcfunction(L, no_hook);
+  lua_pushliteral(L, "c");
+  lua_call(L, 3, 0);
+  lua_settop(L, top);
+  return lua_gethook(probe);
+}
+
+void lfb_interrupt_open(lua_State *L, lfb_state *S) {
+  S->debug_hook = debug_hook(L);
+}
+
+void lfb_interrupt(lfb_state *S) {
+  lf_commands_interrupt();
+  /* From the last to the first: pools that end meanwhile take their places
+   * from those that have had their turn. */
+  for (size_t i = lf_host_count(&S->home->host); i-- > 0;) {
+    lf_pool *p = lf_host_pool(&S->home->host, i);
+    if (!p)
+      continue;
+    lf_pool_interrupt(p);
+    lf_pool_unref(p);
+  }
+}
+
+/* --- Either: coroutines --- */
+
+/* The coroutine that runs has changed: what has been noted is for this one. */
+static void rearm(lua_State *L, lfb_state *S) {
+  if (S->vm) {
+    if (S->vm->current && S->vm->interrupted)
+      set_doom_hook(L);
+  } else if (lfb_signalled) {
+    set_program_hook(L);
+  }
+}
+
+int lfb_resume(lua_State *L, lfb_state *S, lua_State *co, int nargs,
+               int *nresults) {
+  lua_State *outer = S->running;
+  bool yields = S->yields;
+  S->yields = yields && lfb_can_yield(L, S);
+  S->running = co;
+  rearm(co, S);
+  int status = lua_resume(co, L, nargs, nresults);
+  S->running = outer;
+  S->yields = yields;
+  rearm(outer, S);
+  return status;
+}
+
+int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co) {
+  lua_State *outer = S->running;
+  bool yields = S->yields;
+  S->yields = false;
+  S->running = co;
+  rearm(co, S);
+  int status = lfb_closethread(co, L);
+  S->running = outer;
+  S->yields = yields;
+  rearm(outer, S);
+  return status;
+}
+
+void lfb_close_last(lua_State *L, lfb_run *r, lua_State *co) {
+  r->closing = true;
+  lfb_close_co(L, r->vm->S, co);
+  r->closing = false;
+}
+
+/* --- Either: waits --- */
+
+/* Runs a little code, for the hook to do what it is there for: to raise. True:
+ * the error is at the top. */
+static bool hook_raises(lua_State *L) {
+  luaL_checkstack(L, 5, "hook");
+  return luaL_loadstring(L, "return") != LUA_OK ||
+         lua_pcall(L, 0, 0, 0) != LUA_OK;
+}
+
+/* Has the program's signal handler, if that is not lfut's, set a hook in the
+ * main thread that raises? */
+static bool is_signalled_elsewhere(lua_State *L, lfb_state *S) {
+  lua_Hook hook = lua_gethook(S->L);
+  if (!hook || hook == S->debug_hook || hook == program_hook)
+    return false;
+  if (L != S->L) {
+    lua_sethook(L, hook, lua_gethookmask(S->L), lua_gethookcount(S->L));
+    lua_sethook(S->L, NULL, 0, 0);
+  }
+  if (!hook_raises(L))
+    return false;
+  lfb_interrupt(S);
+  S->interrupted = true;
+  return true;
+}
+
+bool lfb_is_signalled(lua_State *L, lfb_state *S) {
+  if (S->vm)
+    return lfb_take_signal(S);
+  S->interrupted = false;
+  if (!lfb_signalled)
+    return is_signalled_elsewhere(L, S);
+  push_interrupted(L, S);
+  return true;
+}
+
+bool lfb_is_interrupted(lua_State *L, lfb_state *S) {
+  if (lfb_is_signalled(L, S))
+    return true;
+  return !S->vm && S->debug_hook && lua_gethook(L) == S->debug_hook &&
+         hook_raises(L);
+}
+
+int lfb_raise_interrupted(lua_State *L, lfb_state *S) {
+  if (S->vm)
+    return lfb_doom(L, S, NULL);
+  S->interrupted = false;
+  return lua_error(L);
+}
+
+bool lfb_must_stop(const lfb_state *S) {
+  return S->vm ? lfb_is_doomed(S) : S->interrupted;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Ctrl-C in the program, and the end of a task before its time: how running Lua
+ * code is stopped. There is one way for both.
+ *
+ * Who asks for it (a signal handler, os.exit) notes it and sets a count hook in
+ * the coroutine that runs. A script gets an error by that hook, or in the wait
+ * that it is in, as from anywhere else. A task gets out of its code by a yield,
+ * which nothing in between can catch; where Lua cannot yield, by an error,
+ * which lfut's own pcall and the like (protect.h, coro.h) do not keep. On the
+ * way each coroutine is closed, innermost first, and at last the task's own, so
+ * every to-be-closed variable is closed. Its handlers run to their end: nothing
+ * stops them. */
+#ifndef LFB_RUN_INTERRUPT_H
+#define LFB_RUN_INTERRUPT_H
+
+#include "bindings/core/state.h"
+
+struct lfb_run;
+
+/* How long a thread sleeps before it looks for a hook that a signal may have
+ * set in between, in seconds: the handlers of other programs than lfut do not
+ * wake us. */
+#define LFB_LOOK_AGAIN 0.25
+
+/* --- Where a task may yield --- */
+
+/* Is L the innermost coroutine of the task that runs, and has lfut resumed all
+ * those below it, from places where Lua can yield? */
+static inline bool lfb_can_yield(lua_State *L, lfb_state *S) {
+  return S->yields && L == S->running && lua_isyieldable(L);
+}
+
+/* Resumes the coroutine as one that lfut knows of, as lua_resume does. */
+int lfb_resume(lua_State *L, lfb_state *S, lua_State *co, int nargs,
+               int *nresults);
+
+/* Closes the coroutine likewise, as lua_closethread does. */
+int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co);
+
+/* The same at the end of a task: nothing stops the handlers that it runs. */
+void lfb_close_last(lua_State *L, struct lfb_run *run, lua_State *co);
+
+/* --- Stopping a task --- */
+
+/* Has the task that runs been told to stop, and is not at its end yet? */
+bool lfb_is_doomed(const lfb_state *S);
+
+/* Takes up what the signal handler has noted; is the task doomed? */
+bool lfb_take_signal(lfb_state *S);
+
+/* The end of the task with an error that it cannot catch: raises or yields, so
+ * 'return' it. 'message' NULL: it is doomed already. */
+int lfb_doom(lua_State *L, lfb_state *S, const char *message);
+
+/* For the next two. */
+bool lfb_task_is_handling(const lfb_state *S);
+bool lfb_task_ends(lfb_state *S);
+
+/* For functions that call others and keep their errors: is this one called by a
+ * handler, on the way of the error that ends the task? Then it may keep those.
+ */
+static inline bool lfb_is_handling(const lfb_state *S) {
+  return S->vm && lfb_task_is_handling(S);
+}
+
+/* When such a function has made its call, 'handling' being what the above was
+ * before: is it to go on with the end of the task, by lfb_doom? */
+static inline bool lfb_ends_task(lfb_state *S, bool handling) {
+  return S->vm && !handling && lfb_task_ends(S);
+}
+
+/* Has a task that waits and does not run end with "interrupted!" when it goes
+ * on. */
+void lfb_interrupt_run(struct lfb_run *run);
+
+/* os.exit in a task: its end. 'return' it. */
+int lfb_task_exit(lua_State *L, lfb_state *S, int status);
+
+/* An interpreter that runs a task on this thread, and below it the one that had
+ * it run. */
+typedef struct lfb_frame {
+  struct lf_vm *vm;
+  bool native; /* no Lua runs */
+  struct lfb_frame *below;
+} lfb_frame;
+
+void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native);
+void lfb_frame_leave(lfb_frame *frame);
+
+/* Async-signal-safe, on the thread concerned: the tasks that run there end with
+ * "interrupted!". */
+void lfb_interrupt_here(void);
+
+/* --- Ctrl-C in the program --- */
+
+/* Before the program runs code: what signal handlers need. */
+void lfb_interrupt_open(lua_State *L, lfb_state *S);
+
+/* Async-signal-safe, on the program's thread: its Lua code raises
+ * "interrupted!". */
+void lfb_interrupt_program(lfb_state *S);
+
+/* Ctrl-C has come; set in the signal's handler, reset when it is raised. */
+extern volatile int lfb_signalled;
+
+/* How often that has been raised in the program. */
+extern unsigned lfb_interrupts;
+
+/* Cancels all queued work of the program and stops what runs. */
+void lfb_interrupt(lfb_state *S);
+
+/* --- While something waits --- */
+
+/* Is the wait to end by an error? In the program that is at the top then. */
+bool lfb_is_interrupted(lua_State *L, lfb_state *S);
+
+/* Is Ctrl-C the reason to end (no hook that a script has set)? As above. */
+bool lfb_is_signalled(lua_State *L, lfb_state *S);
+
+/* Then: raises it, or ends the task. 'return' it. */
+int lfb_raise_interrupted(lua_State *L, lfb_state *S);
+
+/* Is "interrupted!" or the end of a task on its way up, which nobody between
+ * may keep? */
+bool lfb_must_stop(const lfb_state *S);
+
+#endif

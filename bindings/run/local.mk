@@ -1,0 +1,9 @@
+bindings_sources += \
+	%D%/callback.c %D%/callback.h \
+	%D%/coro.c %D%/coro.h \
+	%D%/interrupt.c %D%/interrupt.h \
+	%D%/output.c %D%/output.h \
+	%D%/protect.c %D%/protect.h \
+	%D%/standard.c %D%/standard.h \
+	%D%/wait.c %D%/wait.h \
+	%D%/wait_shared.c

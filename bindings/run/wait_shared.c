@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Waits for what is shared: see wait.h and runtime/shm/waiters.h. Who waits has
+ * a place at the object from before its first look to its last. A task is
+ * parked there if it can be: its worker goes on with other tasks that it has
+ * begun, but begins none. Else the thread sleeps, and only wakes to run those.
+ */
+#include "bindings/run/wait.h"
+
+#include <string.h>
+
+#include "bindings/run/interrupt.h"
+#include "bindings/worker/vm.h"
+#include "runtime/shm/array.h"
+
+/* Not of the runtime's codes. */
+enum { ERROR_ON_TOP = -1000, NO_PLACE };
+
+static bool is_late(const lfb_shared_wait *what) {
+  return what->deadline != LF_FOREVER && lf_now() >= what->deadline;
+}
+
+/* Looks once; the place may have been called. LF_EAGAIN: the wait goes on. */
+static int look(const lfb_shared_wait *what, void *arg, lf_sleeper *s) {
+  if (what->once && lf_sleeper_called(s))
+    return 0;
+  if (!what->once)
+    lf_sleeper_rearm(s);
+  return what->look(arg);
+}
+
+/* The end of the stay at the object, with what has come of it. Each look may
+ * have been one of several that a call was for: others are to look, too, so
+ * that none is lost. */
+static int leave(const lfb_shared_wait *what, void *arg, lf_sleeper *s,
+                 int err) {
+  if (what->once && err == LF_ETIMEOUT && lf_sleeper_called(s))
+    err = 0;
+  if (err && what->give_up)
+    what->give_up(arg, err == ERROR_ON_TOP ? LF_EINTR : err);
+  if (err == 0 && what->keep)
+    return err;
+  if (lf_sleeper_end(s) ? !what->once || err : err == LF_EFOREIGN)
+    lf_call(what->object, what->kind, 1);
+  return err;
+}
+
+/* --- Sleeping --- */
+
+static int run_callbacks(lua_State *L) {
+  lfb_callbacks_run(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+/* Calls are for those who look soon: meanwhile others get them. (Of one who
+ * waits to be called, they are kept.) */
+static void pause_place(lf_sleeper *s, const lfb_shared_wait *what) {
+  if (!what->once && lf_sleeper_pause(s))
+    lf_call(what->object, what->kind, 1);
+}
+
+static void resume_place(lf_sleeper *s, const lfb_shared_wait *what) {
+  if (!what->once)
+    lf_sleeper_resume(s);
+}
+
+/* What may not be left to an error while a place is held: false if there is one
+ * at the top. */
+static bool callbacks_are_run(lua_State *L, lfb_state *S, lf_sleeper *s,
+                              const lfb_shared_wait *what) {
+  pause_place(s, what);
+  lua_pushcfunction(L, run_callbacks);
+  lua_pushlightuserdata(L, S);
+  bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  resume_place(s, what);
+  return ok;
+}
+
+/* Runs a task of this worker that was parked and became ready: it may be the
+ * one that has what is waited for, and nobody else can. */
+static bool resume_ready(lf_worker *w, lf_sleeper *s,
+                         const lfb_shared_wait *what) {
+  lf_run *ready = w && lfb_has_stack() ? lf_worker_ready(w) : NULL;
+  if (!ready)
+    return false;
+  pause_place(s, what);
+  lfb_vmops.resume(lf_worker_vm(w), ready);
+  resume_place(s, what);
+  return true;
+}
+
+static void sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
+                     int64_t deadline) {
+  bool rings = w && lf_worker_rings(w, s);
+  if (lf_sleeper_stirred(s))
+    return;
+  if (!w)
+    lf_host_sleep(&S->home->host, s, deadline);
+  else if (rings)
+    lf_worker_sleep(w, deadline);
+  else
+    lf_sleep(s, lf_worker_parker(w), deadline);
+}
+
+/* Looks and sleeps; LF_EINTR: interrupted. */
+static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
+                          const lfb_shared_wait *what, lfb_sleeper *job) {
+  lf_worker *w = lf_worker_self();
+  for (;;) {
+    if (what->job && atomic_load(&job->fired))
+      return 0;
+    int err = look(what, what->arg, s);
+    if (err != LF_EAGAIN)
+      return err;
+    if (lfb_is_interrupted(L, S))
+      return LF_EINTR;
+    if (lfb_callbacks_due(S)) {
+      if (!callbacks_are_run(L, S, s, what))
+        return ERROR_ON_TOP;
+      continue;
+    }
+    if (is_late(what))
+      return LF_ETIMEOUT;
+    if (resume_ready(w, s, what))
+      continue;
+    int64_t until = !w                ? lf_after(LFB_LOOK_AGAIN)
+                    : lfb_has_stack() ? lf_worker_deadline(w)
+                                      : LF_FOREVER;
+    sleep_at(S, s, w, until < what->deadline ? until : what->deadline);
+  }
+}
+
+/* The same, being told of the loop's news. */
+static int look_for_both(lua_State *L, lfb_state *S, lf_sleeper *s,
+                         const lfb_shared_wait *what) {
+  lfb_sleeper job;
+  lfb_wait_for news = {.job = what->job};
+  if (what->job)
+    lfb_watch_asleep(S, &job, &news);
+  int err = look_and_sleep(L, S, s, what, &job);
+  if (what->job)
+    lfb_unwatch_asleep(&job, &news);
+  return err;
+}
+
+/* A look without a place, where that may do. */
+static int look_first(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
+  lfb_poll(L, S);
+  if (what->once || what->first)
+    return LF_EAGAIN;
+  int err = what->look(what->arg);
+  return err == LF_EAGAIN && what->deadline <= 0 ? LF_ETIMEOUT : err;
+}
+
+static void prepare(lua_State *L, lfb_state *S) {
+  if (S->vm && S->vm->closing)
+    luaL_error(L, "cannot wait in a worker that closes");
+  luaL_checkstack(L, 20, "waits");
+  lf_array_sweep(); /* there is time */
+}
+
+static int raise_no_place(lua_State *L) {
+  return luaL_error(L, "too many threads wait");
+}
+
+/* After 'prepare'. */
+static int wait_asleep(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
+                       lf_sleeper **place) {
+  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
+  if (!s)
+    return raise_no_place(L);
+  int err = leave(what, what->arg, s, look_for_both(L, S, s, what));
+  if (err == LF_EINTR)
+    lfb_raise_interrupted(L, S);
+  if (err == ERROR_ON_TOP)
+    lua_error(L);
+  if (place)
+    *place = s;
+  return err;
+}
+
+int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
+                    lf_sleeper **place) {
+  int err = look_first(L, S, what);
+  if (err != LF_EAGAIN)
+    return err;
+  prepare(L, S);
+  return wait_asleep(L, S, what, place);
+}
+
+/* --- Parking --- */
+
+/* A wait that outlives the C function's frame: a value that is to be closed, on
+ * the stack of the task. */
+typedef struct {
+  lfb_shared_wait what;
+  int base;
+  lf_sleeper *place; /* NULL: the wait is over */
+  _Alignas(16) char arg[];
+} parked_wait;
+
+#define PARKED_WAIT "lfut.wait" /* the name of its metatable */
+
+/* The task ends in the middle. */
+static int parked_close(lua_State *L) {
+  parked_wait *p = lua_touserdata(L, 1);
+  if (p->place)
+    leave(&p->what, p->arg, p->place, LF_EINTR);
+  p->place = NULL;
+  return 0;
+}
+
+/* The one at the top, if it is of this size: of a wait that is over. */
+static parked_wait *reuse_parked(lua_State *L, const lfb_shared_wait *what) {
+  parked_wait *p = lua_touserdata(L, -1);
+  if (!p || lua_rawlen(L, -1) != sizeof *p + what->size ||
+      !lua_getmetatable(L, -1))
+    return NULL;
+  luaL_getmetatable(L, PARKED_WAIT);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is && !p->place ? p : NULL;
+}
+
+static parked_wait *push_new_parked(lua_State *L, const lfb_shared_wait *what) {
+  parked_wait *p = lua_newuserdatauv(L, sizeof *p + what->size, 0);
+  p->place = NULL;
+  lfb_push_metatable(L, PARKED_WAIT, "__close", parked_close);
+  lua_setmetatable(L, -2);
+  lua_toclose(L, -1);
+  return p;
+}
+
+/* A function that waits several times has one for all: it cannot be popped, as
+ * Lua 5.4.4 may lose its stack then. */
+static parked_wait *push_parked(lua_State *L, const lfb_shared_wait *what) {
+  parked_wait *p = reuse_parked(L, what);
+  if (!p)
+    p = push_new_parked(L, what);
+  *p = (parked_wait){.what = *what, .base = lua_gettop(L) - 1};
+  memcpy(p->arg, what->arg, what->size);
+  return p;
+}
+
+static void leave_to_others(lfb_run *r) {
+  (void)r; /* the place stays as it is */
+}
+
+static int go_on_k(lua_State *L, int status, lua_KContext ctx);
+
+/* Looks; parks the task, or ends the wait. */
+static int go_on(lua_State *L, parked_wait *p) {
+  lfb_state *S = lfb_self(L);
+  lfb_run *r = S->vm->current;
+  if (lfb_is_interrupted(L, S))
+    return lfb_raise_interrupted(L, S);
+  int err = look(&p->what, p->arg, p->place);
+  if (err == LF_EAGAIN && is_late(&p->what))
+    err = LF_ETIMEOUT;
+  if (err == LF_EAGAIN && lf_run_hold(&r->base, p->place, p->what.deadline)) {
+    r->waiting = true;
+    r->unwatch = leave_to_others;
+    return lua_yieldk(L, 0, (lua_KContext)p, go_on_k);
+  }
+  lf_sleeper *s = p->place;
+  p->place = NULL;
+  err = leave(&p->what, p->arg, s, err == LF_EAGAIN ? LF_ENOMEM : err);
+  return p->what.then(L, p->base, err, p->arg, s);
+}
+
+static int go_on_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return go_on(L, (parked_wait *)ctx);
+}
+
+int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
+                     lf_sleeper *place) {
+  (void)base;
+  (void)arg;
+  (void)place;
+  if (err == LF_ENOMEM)
+    return luaL_error(L, "not enough memory");
+  lua_pushboolean(L, err == 0);
+  return 1;
+}
+
+static void pass_place(lfb_run *r) {
+  lf_sleeper_pass(r->watched);
+}
+
+bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
+  lfb_run *r = S->vm->current;
+  if (lfb_is_interrupted(L, S))
+    lfb_raise_interrupted(L, S);
+  prepare(L, S);
+  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
+  if (!s)
+    raise_no_place(L);
+  if (what->look(what->arg) != LF_EAGAIN ||
+      !lf_run_hold(&r->base, s, what->deadline)) {
+    lf_sleeper_pass(s);
+    return false;
+  }
+  r->waiting = true;
+  r->watched = s;
+  r->unwatch = pass_place;
+  return true;
+}
+
+int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
+  int base = lua_gettop(L);
+  int err = look_first(L, S, what);
+  lf_sleeper *place = NULL;
+  if (err == LF_EAGAIN) {
+    prepare(L, S);
+    if (lfb_can_park(L, S)) {
+      parked_wait *p = push_parked(L, what);
+      p->place = lf_sleeper_new(what->object, what->kind);
+      return p->place ? go_on(L, p) : raise_no_place(L);
+    }
+    err = wait_asleep(L, S, what, &place);
+  }
+  return what->then(L, base, err, what->arg, place);
+}

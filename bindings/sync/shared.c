@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See shared.h. */
+#include "bindings/sync/shared.h"
+
+#include "bindings/worker/vm.h"
+#include "runtime/shm/arena.h"
+
+const char lfb_shared_marks[LFB_CLASSES];
+
+static lfb_shared *push_empty(lua_State *L, lfb_class class) {
+  int values = class == LFB_BARRIER; /* its action; the collector looks */
+  lfb_shared *b = lua_newuserdatauv(L, sizeof *b, values);
+  *b = (lfb_shared){.class = &lfb_shared_marks[class]};
+  lfb_set_class(L, class);
+  return b;
+}
+
+static uint32_t type_of(lfb_class class) {
+  return (uint32_t)(class - LFB_QUEUE) + 1;
+}
+
+void lfb_shared_fini(lfb_class class, void (*fini)(void *object)) {
+  lf_object_fini(type_of(class), fini);
+}
+
+lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size) {
+  lfb_state *S = lfb_self(L);
+  lfb_shared *b = push_empty(L, class);
+  b->root = lf_object_new(type_of(class), size);
+  if (!b->root)
+    luaL_error(L, "not enough memory");
+  b->object = b->root->data;
+  if (S->vm)
+    S->vm->idle_garbage = true;
+  return b;
+}
+
+lfb_class lfb_class_of_object(const void *object) {
+  uint32_t type = ((const lf_shared *)object)->type;
+  bool fine = type >= 1 && type <= type_of(LFB_CLASSES - 1);
+  return fine ? LFB_QUEUE + (lfb_class)type - 1 : LFB_CLASSES;
+}
+
+void lfb_push_object(lua_State *L, lfb_state *S, void *array) {
+  lf_array *a = array;
+  const lf_shared *object = a->data;
+  lf_check(a->type == LF_A_OBJECT && object->type >= 1 &&
+           object->type <= type_of(LFB_CLASSES - 1));
+  lfb_shared *b = push_empty(L, LFB_QUEUE + (lfb_class)object->type - 1);
+  b->root = lf_array_ref(a);
+  b->object = a->data;
+  if (S->vm)
+    S->vm->idle_garbage = true;
+}
+
+void lfb_set_partner(lua_State *L, void *lock) {
+  lfb_shared_at(L, -1)->partner = lf_array_ref(lock);
+}
+
+void *lfb_shared_error(lua_State *L, int idx, lfb_class class) {
+  luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
+  return NULL;
+}
+
+static int shared_gc(lua_State *L) {
+  lfb_shared *b = lfb_shared_at(L, 1);
+  if (!b)
+    return 0;
+  b->class = NULL;
+  if (b->root)
+    lf_array_unref(b->root);
+  if (b->partner)
+    lf_array_unref(b->partner);
+  return 0;
+}
+
+static int shared_eq(lua_State *L) {
+  lfb_shared *a = lfb_shared_at(L, 1), *b = lfb_shared_at(L, 2);
+  lua_pushboolean(L, a && b && a->object == b->object);
+  return 1;
+}
+
+/* The name of the class, of which its own __tostring tells more. */
+static int shared_tostring(lua_State *L) {
+  luaL_getmetafield(L, 1, "__name");
+  lua_pushfstring(L, "%s: %p", lua_tostring(L, -1), lua_touserdata(L, 1));
+  return 1;
+}
+
+void lfb_shared_class(lua_State *L, lfb_state *S, lfb_class class,
+                      const char *name, const luaL_Reg *methods,
+                      const luaL_Reg *extra) {
+  static const luaL_Reg metamethods[] = {{"__eq", shared_eq},
+                                         {"__gc", shared_gc},
+                                         {"__tostring", shared_tostring},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, class, name, methods, metamethods);
+  lfb_push_class(L, class);
+  if (extra)
+    lfb_setfuncs(L, S, extra);
+  lua_pop(L, 1);
+}
+
+/* --- Holders --- */
+
+lfb_holder *lfb_holder_of(lfb_state *S) {
+  lfb_run *r = S->vm ? S->vm->current : NULL;
+  return r ? &r->holder : &S->holder;
+}
+
+uint64_t lfb_new_holder(lua_State *L, lfb_holder *h) {
+  h->generation = lf_generation;
+  h->id = lf_holder_new();
+  if (!h->id)
+    luaL_error(L, "too many processes for locks");
+  return h->id;
+}
+
+/* --- with --- */
+
+/* What gives back what a method 'with' has acquired: a to-be-closed value. The
+ * handle at 1 keeps the object. */
+typedef struct {
+  lfb_leave leave;
+  void *object;
+  bool armed, taken;
+} guard;
+
+static const char spare_guard; /* the place of one in the registry */
+
+static guard *push_new_guard(lua_State *L) {
+  guard *g = lua_newuserdatauv(L, sizeof *g, 0);
+  *g = (guard){.armed = false};
+  lfb_set_class(L, LFB_GUARD);
+  return g;
+}
+
+/* One serves again and again, unless one 'with' is inside of another. */
+static guard *push_free_guard(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spare_guard);
+  guard *g = lua_touserdata(L, -1);
+  if (g && !g->taken)
+    return g;
+  lua_pop(L, 1);
+  guard *new = push_new_guard(L);
+  if (!g) {
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_guard);
+  }
+  return new;
+}
+
+void lfb_push_guard(lua_State *L, lfb_leave leave, void *object) {
+  guard *g = push_free_guard(L);
+  lua_insert(L, 2);
+  lua_toclose(L, 2);
+  *g = (guard){.leave = leave, .object = object, .taken = true};
+}
+
+static int guard_close(lua_State *L) {
+  guard *g = lua_touserdata(L, 1);
+  if (g->armed)
+    g->leave(L, g->object);
+  g->armed = g->taken = false;
+  return 0;
+}
+
+/* The results of fn are behind 'base' values. */
+static int after_call(lua_State *L, int status, lua_KContext base) {
+  (void)status;
+  return lua_gettop(L) - (int)base;
+}
+
+int lfb_call_guarded(lua_State *L, int top) {
+  ((guard *)lua_touserdata(L, 2))->armed = true;
+  int base = lua_gettop(L);
+  luaL_checkstack(L, top, "too many arguments");
+  for (int i = 3; i <= top; i++)
+    lua_pushvalue(L, i);
+  lua_callk(L, top - 3, LUA_MULTRET, base, after_call);
+  return after_call(L, LUA_OK, base);
+}
+
+void lfb_guard_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg metamethods[] = {{"__close", guard_close},
+                                         {NULL, NULL}};
+  lfb_newclass(L, S, LFB_GUARD, "guard", NULL, metamethods);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See chunk.h. */
+#include "bindings/worker/chunk.h"
+
+#include <string.h>
+
+#include "bindings/native/call.h"
+#include "bindings/pack/closure.h"
+#include "bindings/pack/names.h"
+#include "bindings/pack/pack.h"
+#include "bindings/sync/array.h"
+#include "bindings/sync/element.h"
+#include "drivers.lua.h"
+#include "runtime/base/mem.h"
+
+/* --- The job's function and options --- */
+
+/* --- Items that change their function --- */
+
+/* Upvalues: the function, the number of an upvalue. */
+static int renew_env(lua_State *L) {
+  lua_pushglobaltable(L);
+  lua_setupvalue(L, lua_upvalueindex(1),
+                 (int)lua_tointeger(L, lua_upvalueindex(2)));
+  return 0;
+}
+
+/* The number of the upvalue _ENV of the function at the top; 0: it has none. */
+static int find_env(lua_State *L) {
+  lua_pushglobaltable(L);
+  for (int i = 1; lua_getupvalue(L, -2, i); i++) {
+    bool env = lua_rawequal(L, -1, -2);
+    lua_pop(L, 1);
+    if (env) {
+      lua_pop(L, 1);
+      return i;
+    }
+  }
+  lua_pop(L, 1);
+  return 0;
+}
+
+/* Does the function at the top, or one in it, assign to its i-th upvalue? */
+static bool assigns(lua_State *L, lfb_state *S, int i) {
+  lf_code *code = lfb_code_of(L, S, -1);
+  const lfb_notes *notes = code->notes;
+  bool is = notes && lfb_is_assigned(notes, (unsigned)i - 1);
+  lf_code_unref(code);
+  return is;
+}
+
+/* The function of the setup at the top may assign to _ENV: that is for one
+ * item, as it would be for one task. (Other upvalues are the loop's.) */
+static void guard_env(lua_State *L, lfb_state *S) {
+  lua_rawgeti(L, -1, LFB_SETUP_FUNCTION);
+  bool lua = lua_isfunction(L, -1) && !lua_iscfunction(L, -1);
+  int env = lua ? find_env(L) : 0;
+  if (env == 0 || !assigns(L, S, env)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  lua_getfield(L, -1, "renewed");
+  lua_pushvalue(L, -3);
+  lua_pushvalue(L, -1);
+  lua_pushinteger(L, env);
+  lua_pushcclosure(L, renew_env, 2);
+  lua_call(L, 2, 1);
+  lua_rawseti(L, -4, LFB_SETUP_FUNCTION);
+  lua_pop(L, 2);
+}
+
+/* Pushes the table of the setup's values; each of several runs of one job has
+ * its own, as one may be parked in the middle of the function. One that is not
+ * in use is kept for the worker's next chunk. */
+static void push_setup(lua_State *L, lfb_run *r) {
+  struct lf_vm *vm = r->vm;
+  lfb_push_ref(L, LFB_REF_JOB);
+  if (vm->job == lf_job_id(r->job)) {
+    vm->job = 0;
+    lua_rawgeti(L, -1, 2);
+    if (lua_istable(L, -1))
+      r->globals = luaL_ref(L, LUA_REGISTRYINDEX);
+    else
+      lua_pop(L, 1);
+    if (r->globals != LUA_NOREF)
+      lfb_exchange_globals(L, r->globals, false);
+    lua_rawgeti(L, -1, 1);
+  } else {
+    size_t at = 0;
+    lua_createtable(L, LFB_SETUP_COUNT, 0);
+    int n = lfb_unpack(L, vm->S, lf_job_setup(r->job), &at, &r->globals);
+    for (; n > 0; n--)
+      lua_rawseti(L, -n - 1, n);
+    guard_env(L, vm->S);
+  }
+  lua_remove(L, -2);
+}
+
+/* Protected: keeps the setup for the next chunk. */
+static int keep_setup(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lfb_push_ref(L, LFB_REF_JOB);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->setup);
+  lua_rawseti(L, -2, 1);
+  if (r->globals != LUA_NOREF)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->globals);
+  else
+    lua_pushnil(L);
+  lua_rawseti(L, -2, 2);
+  r->vm->job = lf_job_id(r->job);
+  return 0;
+}
+
+/* --- What the drivers call --- */
+
+static lfb_run *run_of(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* fetch() -> the next item's arguments */
+static int fetch_packed(lua_State *L) {
+  lfb_run *r = run_of(L);
+  return lfb_unpack(L, r->vm->S, &r->chunk->block->bytes, &r->item, NULL);
+}
+
+static int fetch_element(lua_State *L) {
+  lfb_run *r = run_of(L);
+  lfb_push_element(L, r->array, (size_t)r->position++);
+  return 1;
+}
+
+static int fetch_number(lua_State *L) {
+  lfb_run *r = run_of(L);
+  lua_pushnumber(L, r->first + (lua_Number)r->position++ * r->step);
+  return 1;
+}
+
+static int put_number(lua_State *L, lf_buf *out) {
+  lua_Number n = lua_tonumber(L, 1);
+  lua_Integer i = lua_tointeger(L, 1);
+  return lua_isinteger(L, 1) ? lfb_put_number(out, LFB_ITEM_INTEGER, &i)
+                             : lfb_put_number(out, LFB_ITEM_FLOAT, &n);
+}
+
+/* Should the run end here, and leave its other items to others? */
+static bool is_full(lfb_run *r, uint64_t done) {
+  r->cut = done < r->chunk->count &&
+           lf_chunk_overruns(r->chunk, lf_worker_pool(r->vm->worker), r->since);
+  return r->cut;
+}
+
+enum { PIECE = 8 }; /* as in scripts/drivers.lua */
+
+/* full() -> is it enough, with one piece more? */
+static int full(lua_State *L) {
+  lfb_run *r = run_of(L);
+  r->begun += PIECE;
+  if (!lf_is_hungry(&r->hunger) || !is_full(r, r->begun))
+    return 0;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* emit(...) -> is it enough?: an item's results */
+static int emit(lua_State *L) {
+  static const unsigned char kind = LFB_ITEM_RESULT;
+  lfb_run *r = run_of(L);
+  lf_buf *out = &r->chunk->out;
+  bool number = lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TNUMBER;
+  if ((number ? put_number(L, out) : lf_buf_put(out, &kind, 1)) != 0)
+    return luaL_error(L, "not enough memory");
+  if (!number)
+    lfb_pack(L, r->vm->S, out, 1, lua_gettop(L), &lfb_results, NULL);
+  r->mark = out->len;
+  r->chunk->finished++;
+  if (!lf_is_hungry(&r->hunger) || r->sink != LFB_MAPPED ||
+      !is_full(r, r->chunk->finished))
+    return 0;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* --- Running --- */
+
+static void push_helper(lua_State *L, lfb_run *r, lua_CFunction f) {
+  lua_pushlightuserdata(L, r);
+  lua_pushcclosure(L, f, 1);
+}
+
+static void push_setup_value(lua_State *L, int setup, int which) {
+  lua_rawgeti(L, setup, which);
+}
+
+/* Pushes the function, with math.random seeded for each item if asked for. */
+static void push_function(lua_State *L, int setup, uint64_t position) {
+  push_setup_value(L, setup, LFB_SETUP_SEED);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    push_setup_value(L, setup, LFB_SETUP_FUNCTION);
+    return;
+  }
+  int seed = lua_gettop(L);
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  lua_getfield(L, -1, "seeded");
+  push_setup_value(L, setup, LFB_SETUP_FUNCTION);
+  lua_pushvalue(L, seed);
+  lua_pushinteger(L, (lua_Integer)position);
+  lua_rawgeti(L, seed + 1, 1); /* math.randomseed */
+  lua_call(L, 4, 1);
+  lua_replace(L, seed);
+  lua_settop(L, seed);
+}
+
+static bool is_integer_range(lua_State *L, int setup) {
+  push_setup_value(L, setup, LFB_SETUP_FIRST);
+  bool is = lua_isinteger(L, -1);
+  lua_pop(L, 1);
+  return is;
+}
+
+/* first, last (or, without results, how many), step of the items from
+ * 'position' to the chunk's end. */
+static void push_range(lua_State *L, lfb_run *r, int setup, uint64_t position) {
+  push_setup_value(L, setup, LFB_SETUP_FIRST);
+  push_setup_value(L, setup, LFB_SETUP_STEP);
+  uint64_t first = (uint64_t)lua_tointeger(L, -2);
+  uint64_t step = (uint64_t)lua_tointeger(L, -1);
+  uint64_t last = r->chunk->first + r->chunk->count - 1;
+  lua_pop(L, 2);
+  lua_pushinteger(L, (lua_Integer)(first + position * step));
+  lua_pushinteger(L, r->sink == LFB_MAPPED
+                         ? (lua_Integer)(first + last * step)
+                         : (lua_Integer)(last + 1 - position));
+  lua_pushinteger(L, (lua_Integer)step);
+}
+
+/* How many items there are from 'position' on, and fetch. */
+static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
+  lf_block *b = r->chunk->block;
+  uint64_t left = r->chunk->first + r->chunk->count - position;
+  lua_pushinteger(L, (lua_Integer)left);
+  if (b) {
+    r->item = lf_block_start(b, position);
+    push_helper(L, r, fetch_packed);
+    return;
+  }
+  push_setup_value(L, setup, LFB_SETUP_FIRST);
+  push_setup_value(L, setup, LFB_SETUP_STEP);
+  r->array = lfb_test_array(L, r->vm->S, -2); /* the setup keeps it */
+  r->first = lua_tonumber(L, -2);
+  r->step = lua_tonumber(L, -1);
+  r->position = position;
+  lua_pop(L, 2);
+  push_helper(L, r, r->array ? fetch_element : fetch_number);
+}
+
+static int part_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)L;
+  (void)status;
+  (void)ctx;
+  return 0;
+}
+
+int lfb_part_body(lua_State *L) {
+  static const char *const drivers[][2] = {{"map_items", "map_range"},
+                                           {"each_items", "each_range"},
+                                           {"fold_items", "fold_range"}};
+  lfb_run *r = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  luaL_checkstack(L, 30, "parallel loop");
+  if (r->setup == LUA_NOREF) {
+    push_setup(L, r);
+    lua_pushvalue(L, -1);
+    r->setup = luaL_ref(L, LUA_REGISTRYINDEX);
+  } else {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->setup);
+  }
+  push_setup_value(L, 1, LFB_SETUP_SINK);
+  r->sink = (int)lua_tointeger(L, -1);
+  bool range = is_integer_range(L, 1);
+  uint64_t position = r->chunk->first + r->chunk->finished;
+  r->begun = r->chunk->finished + (r->sink == LFB_FOLD);
+  r->cut = false;
+  r->hunger = lf_pool_hunger(lf_worker_pool(r->vm->worker));
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  lua_getfield(L, -1, drivers[r->sink][range]);
+  int driver = lua_gettop(L);
+  push_function(L, 1, position);
+  if (range)
+    push_range(L, r, 1, position);
+  else
+    push_items(L, r, 1, position);
+  if (r->sink != LFB_EACH)
+    push_helper(L, r, emit);
+  if (r->sink == LFB_FOLD)
+    push_setup_value(L, 1, LFB_SETUP_COMBINE);
+  if (r->sink != LFB_MAPPED)
+    push_helper(L, r, full);
+  lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, part_done);
+  return 0;
+}
+
+static void give_up(lf_chunk *c, const char *why) {
+  c->failed = true;
+  (void)lf_buf_put(&c->why, why, strlen(why));
+}
+
+/* The chunk was run without the interpreter. */
+static void end_native(struct lf_vm *vm, lf_task *task, lf_job *job,
+                       lf_chunk *chunk, int64_t since) {
+  lf_job_done(job, chunk, lf_now() - since);
+  if (task)
+    lf_worker_end(vm->worker, task, LF_FINISHED);
+  else
+    lf_worker_count_finished(vm->worker);
+}
+
+static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
+                  lf_chunk *chunk) {
+  int64_t since = lf_now();
+  vm->interrupted = 0;
+  lfb_run_native_part(vm, job, chunk);
+  lf_worker_leave_gate(vm->worker); /* the rest passes it call by call */
+  if (vm->interrupted)
+    give_up(chunk, "interrupted!");
+  vm->interrupted = 0;
+  if (chunk->finished + chunk->rest == chunk->count || chunk->failed) {
+    end_native(vm, task, job, chunk, since);
+    return;
+  }
+  lfb_run *r = lfb_run_new(vm, task);
+  if (!r || !lfb_run_ready(r)) {
+    static const char text[] = "not enough memory";
+    if (r)
+      lfb_run_free(r);
+    chunk->failed = true;
+    (void)lf_buf_put(&chunk->why, text, sizeof text - 1);
+    lf_job_done(job, chunk, 0);
+    if (task)
+      lf_worker_end(vm->worker, task, LF_FINISHED);
+    return;
+  }
+  r->chunk = chunk;
+  r->job = lf_job_ref(job);
+  r->setup = LUA_NOREF;
+  r->mark = chunk->out.len;
+  r->since = since;
+  lfb_run_start(r, lfb_part_body);
+}
+
+void lfb_part_run(struct lf_vm *vm, lf_task *task) {
+  lf_chunk *chunk = lf_job_claim(task->job, task);
+  if (chunk)
+    start(vm, task, task->job, chunk);
+  else
+    lf_worker_end(vm->worker, task, LF_FINISHED);
+}
+
+bool lfb_run_part(struct lf_vm *vm, lf_job *job) {
+  lf_chunk *chunk = lf_job_claim(job, NULL);
+  if (!chunk)
+    return false;
+  lf_worker_count_started(vm->worker);
+  start(vm, NULL, job, chunk);
+  return true;
+}
+
+/* --- Ending
+ * ----------------------------------------------------------------------------
+ */
+
+/* The error entry of the item that failed. */
+static bool put_error(lfb_run *r) {
+  lf_buf *out = &r->chunk->out;
+  lf_buf value;
+  char *trace = NULL;
+  lf_buf_init(&value, NULL, 0);
+  lfb_pack_failure(r, &value, &trace);
+  uint32_t len = trace ? (uint32_t)strlen(trace) : 0;
+  bool ok = lf_buf_put(out, &(char){LFB_ITEM_ERROR}, 1) == 0 &&
+            lf_buf_append(out, &value) == 0 &&
+            lf_buf_put(out, &len, sizeof len) == 0 &&
+            lf_buf_put(out, trace, len) == 0;
+  if (!ok)
+    lf_buf_cut(out, r->mark);
+  lf_buf_fini(&value);
+  lf_free(trace);
+  return ok;
+}
+
+void lfb_part_note(lfb_run *r, bool ok) {
+  lf_chunk *c = r->chunk;
+  if (ok && r->cut) {
+    c->finished = r->sink == LFB_MAPPED ? c->finished : r->begun;
+    c->rest = c->count - c->finished;
+    return;
+  }
+  if (ok) {
+    c->finished = c->count;
+    return;
+  }
+  bool interrupted = strcmp(r->doom, "interrupted!") == 0;
+  lf_buf_cut(&c->out, r->mark);
+  if (put_error(r)) {
+    r->mark = c->out.len;
+    c->finished++;
+  } else {
+    give_up(c, "not enough memory");
+  }
+  if (interrupted)
+    give_up(c, "interrupted!");
+}
+
+bool lfb_part_more(lfb_run *r) {
+  lf_chunk *c = r->chunk;
+  if (r->sink == LFB_MAPPED && c->finished < c->count && !c->failed &&
+      !c->rest) {
+    r->doom[0] = '\0';
+    if (lfb_run_ready(r))
+      return true;
+    give_up(c, "not enough memory");
+  }
+  struct lf_vm *vm = r->vm;
+  lf_task *task = r->task;
+  lf_job *job = r->job;
+  if (r->setup != LUA_NOREF) {
+    lfb_try(vm, keep_setup, r);
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, r->setup);
+  }
+  lfb_run_free(r);
+  lf_job_done(job, c, lf_now() - r->since);
+  lf_job_unref(job);
+  if (task)
+    lf_worker_end(vm->worker, task, LF_FINISHED);
+  else
+    lf_worker_count_finished(vm->worker);
+  return false;
+}
+
+void lfb_part_open(lua_State *L) {
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  bool there = lua_istable(L, -1); /* a forked worker's program has them */
+  lua_pop(L, 1);
+  if (there)
+    return;
+  if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
+                       "=lfut", "t") != LUA_OK)
+    lua_error(L);
+  lua_call(L, 0, 1);
+  lfb_push_standard(L, "math");
+  lua_pushliteral(L, "randomseed");
+  lua_rawget(L, -2);
+  lua_rawseti(L, -3, 1);
+  lua_pop(L, 1);
+  lfb_set_ref(L, LFB_REF_DRIVERS);
+}

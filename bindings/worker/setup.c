@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See setup.h. What the workers take over is noted in one place for all pools
+ * of the program: when an executor is made, and when a module has been loaded
+ * since. A worker that does not know a module looks there again. */
+#include "bindings/worker/setup.h"
+
+#include <string.h>
+
+#include "bindings/core/box.h"
+#include "bindings/core/options.h"
+#include "bindings/pack/names.h"
+#include "bindings/pack/pack.h"
+#include "runtime/base/mem.h"
+
+/* For threads and processes alike: nothing in it may be tied to this process.
+ */
+static lfb_label start_label(void) {
+  return (lfb_label){.what = "package field",
+                     .first = 1,
+                     .where = "to a worker",
+                     .wire = LFB_SOME_PROCESS};
+}
+
+static char nobody[3];
+lf_pool *const LFB_SOME_PROCESS = (lf_pool *)&nobody[0];
+lf_pool *const LFB_ANY_PROCESS = (lf_pool *)&nobody[1];
+lf_pool *const LFB_THIS_PROCESS = (lf_pool *)&nobody[2];
+
+void lfb_setup_free(void *p) {
+  lfb_setup *setup = p;
+  lf_buf_fini(&setup->initializer);
+  lf_buf_fini(&setup->greeting);
+  lfb_picture_free(setup->picture);
+  lfb_home_unref(setup->home);
+  lf_free(setup);
+}
+
+void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
+                          lf_pool *wire) {
+  const lfb_label label = {
+      .what = "initarg", .first = -1, .where = "to a worker", .wire = wire};
+  int top = lua_gettop(L);
+  lua_pushvalue(L, idx);
+  int n = lua_istable(L, idx + 1) ? lfb_list_length(L, idx + 1) : 0;
+  for (int i = 1; i <= n; i++)
+    lua_geti(L, idx + 1, i);
+  lfb_pack(L, S, out, top + 1, n + 1, &label, NULL);
+  lua_settop(L, top);
+}
+
+static lfb_start *latest(lfb_home *home) {
+  pthread_mutex_lock(&home->lock);
+  lfb_start *start = home->start;
+  if (start)
+    atomic_fetch_add(&start->refs, 1);
+  pthread_mutex_unlock(&home->lock);
+  return start;
+}
+
+lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
+                         lf_pool *wire) {
+  int top = lua_gettop(L);
+  if (!S->vm)
+    lfb_start_note(L, S);
+  lfb_box *b = lfb_push_box(L, lfb_setup_free);
+  lfb_setup *setup = b->content = lf_zalloc(sizeof *setup);
+  if (!setup)
+    luaL_error(L, "not enough memory");
+  setup->home = lfb_home_ref(S->home);
+  setup->kind = kind;
+  lfb_start *start = latest(S->home);
+  atomic_init(&setup->start, start ? start->version : 0);
+  lfb_start_unref(start);
+  setup->has_initializer = !lua_isnil(L, idx);
+  if (setup->has_initializer)
+    lfb_initializer_pack(L, S, &setup->initializer, idx, wire);
+  setup->initializer_in = &setup->initializer;
+  b->content = NULL;
+  lua_settop(L, top);
+  return setup;
+}
+
+/* --- What is taken over from the program --- */
+
+void lfb_start_unref(lfb_start *start) {
+  if (!start || atomic_fetch_sub(&start->refs, 1) != 1)
+    return;
+  lf_buf_fini(&start->packed);
+  lf_free(start);
+}
+
+static void free_start(void *start) {
+  lfb_start_unref(start);
+}
+
+/* Protected, with the record as upvalue: can the value be sent? */
+static int try_pack(lua_State *L) {
+  lf_buf *buf = lua_touserdata(L, 2);
+  const lfb_label label = start_label();
+  lf_buf_reset(buf);
+  lfb_pack(L, lfb_self(L), buf, 1, 1, &label, NULL);
+  return 0;
+}
+
+static bool can_send(lua_State *L, lfb_state *S, lf_buf *buf) {
+  lua_pushlightuserdata(L, S);
+  lua_pushcclosure(L, try_pack, 1);
+  lua_pushvalue(L, -2);
+  lua_pushlightuserdata(L, buf);
+  if (lua_pcall(L, 2, 0, 0) == LUA_OK)
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Pushes package.preload with those loaders that a script has put there and
+ * that can be sent. */
+static void push_preload(lua_State *L, lfb_state *S, lf_buf *scratch) {
+  lua_newtable(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1) ||
+        !can_send(L, S, scratch))
+      continue;
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -6);
+  }
+  lua_pop(L, 1);
+}
+
+/* Pushes a field of package, if it is a string. */
+static void push_path(lua_State *L, const char *field) {
+  lfb_push_standard(L, "package");
+  lua_pushstring(L, field);
+  lua_rawget(L, -2);
+  if (lua_type(L, -1) != LUA_TSTRING) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+  }
+  lua_replace(L, -2);
+}
+
+/* Pushes the global 'arg', if it is the table that it should be. */
+static void push_arg(lua_State *L, lfb_state *S, lf_buf *scratch) {
+  lua_pushglobaltable(L);
+  lua_pushliteral(L, "arg");
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (lua_istable(L, -1) && can_send(L, S, scratch))
+    return;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+}
+
+/* The home's from now on; takes over the reference. */
+static void publish(lfb_home *home, lfb_start *start) {
+  pthread_mutex_lock(&home->lock);
+  lfb_start *old = home->start;
+  start->version = old ? old->version + 1 : 1;
+  home->start = start;
+  pthread_mutex_unlock(&home->lock);
+  lfb_start_unref(old);
+}
+
+void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 20, "starting workers");
+  push_path(L, "path");
+  push_path(L, "cpath");
+  push_arg(L, S, out);
+  push_preload(L, S, out);
+  const lfb_label label = start_label();
+  lf_buf_reset(out);
+  lfb_pack(L, S, out, top + 1, 3, &label, NULL);
+  lfb_pack(L, S, out, top + 4, 1, &label, NULL);
+  lua_settop(L, top);
+}
+
+void lfb_start_note(lua_State *L, lfb_state *S) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 20, "starting workers");
+  lfb_box *b = lfb_push_box(L, free_start);
+  lfb_start *start = b->content = lf_zalloc(sizeof *start);
+  if (!start)
+    luaL_error(L, "not enough memory");
+  atomic_init(&start->refs, 1);
+  lfb_start_pack(L, S, &start->packed);
+  b->content = NULL;
+  publish(S->home, start);
+  lua_settop(L, top);
+}
+
+/* Sets a field of package to the value at 'idx'. */
+static void set_package(lua_State *L, const char *field, int idx) {
+  lfb_push_standard(L, "package");
+  lua_pushstring(L, field);
+  lua_pushvalue(L, idx);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Protected, with the record as upvalue: the stream at 2 of the start, the
+ * loaders of modules. */
+static int apply_preload(lua_State *L) {
+  const lfb_start *start = lua_touserdata(L, 1);
+  size_t at = (size_t)lua_tointeger(L, 2);
+  lfb_unpack(L, lfb_self(L), &start->packed, &at, NULL);
+  int loaders = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (lua_pushnil(L); lua_next(L, loaders); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
+  }
+  return 0;
+}
+
+/* A loader may name modules that only the loaders can load. Then there are none
+ * of them here, as whoever asks for one will be told. */
+static void apply(lua_State *L, lfb_state *S, lfb_start *start) {
+  size_t at = 0;
+  int top = lua_gettop(L);
+  lfb_unpack(L, S, &start->packed, &at, NULL);
+  S->start = start->version;
+  set_package(L, "path", top + 1);
+  set_package(L, "cpath", top + 2);
+  lua_pushglobaltable(L);
+  lua_pushliteral(L, "arg");
+  lua_pushvalue(L, top + 3);
+  lua_rawset(L, -3);
+  lua_pushlightuserdata(L, S);
+  lua_pushcclosure(L, apply_preload, 1);
+  lua_pushlightuserdata(L, start);
+  lua_pushinteger(L, (lua_Integer)at);
+  if (lua_pcall(L, 2, 0, 0) == LUA_ERRMEM) {
+    S->start = 0; /* the next one tries again */
+    lua_error(L);
+  }
+  lua_settop(L, top);
+}
+
+bool lfb_start_apply(lua_State *L, lfb_state *S) {
+  lfb_box *b = lfb_push_box(L, free_start);
+  lfb_start *start = b->content = latest(S->home);
+  bool new = start && start->version != S->start;
+  if (new)
+    apply(L, S, start);
+  b->content = NULL;
+  lfb_start_unref(start);
+  lua_pop(L, 1);
+  return new;
+}
+
+static void hold_start(void *start) {
+  atomic_fetch_add(&((lfb_start *)start)->refs, 1);
+}
+
+void lfb_start_tell(lfb_state *S, lf_pool *pool) {
+  lfb_setup *setup = lf_pool_setup(pool);
+  lfb_start *start = latest(S->home);
+  if (start && start->version != atomic_load(&setup->start)) {
+    const lf_notice notice = {&start->packed, start, hold_start, free_start};
+    atomic_store(&setup->start, start->version);
+    lf_pool_tell(pool, &notice);
+  }
+  lfb_start_unref(start);
+}
+
+void lfb_start_receive(lfb_home *home, lf_buf *bytes) {
+  lfb_start *start = lf_zalloc(sizeof *start);
+  if (!start)
+    return;
+  atomic_init(&start->refs, 1);
+  if (lf_buf_move(&start->packed, bytes) == 0)
+    publish(home, start);
+  else
+    lf_free(start);
+}

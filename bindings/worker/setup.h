@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How a pool's workers start: what they take over from the program, and the
+ * initializer. */
+#ifndef LFB_WORKER_SETUP_H
+#define LFB_WORKER_SETUP_H
+
+#include "bindings/core/state.h"
+#include "bindings/process/snapshot.h"
+
+/* The same for all workers of a pool: read-only, owned by the pool. */
+typedef struct {
+  lfb_home *home;               /* a reference */
+  lf_buf initializer;           /* packed: function or source text, arguments */
+  const lf_buf *initializer_in; /* where it is: the same, or the greeting */
+  size_t initializer_at;
+  bool has_initializer;
+  const char *kind; /* "thread", "inline", "process" */
+  bool single;      /* the pool's name is that of its one worker */
+  /* For processes. */
+  lfb_picture *picture;   /* what these have already; or NULL */
+  lfb_state *image;       /* whose interpreter forked workers go on with */
+  lf_buf greeting;        /* what spawned workers are told */
+  _Atomic uint64_t start; /* the version of lfb_start that the workers know */
+} lfb_setup;
+
+/* The initializer is at 'idx', with its list of arguments behind it; nil for
+ * none. 'wire': LFB_SOME_PROCESS for worker processes, else NULL. Raises on
+ * error. */
+lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
+                         lf_pool *wire);
+
+/* For a label's 'wire': a process before there is a pool; what any process can
+ * take, by no message of ours; what stays in this process, but for longer than
+ * a call. */
+extern lf_pool *const LFB_SOME_PROCESS, *const LFB_ANY_PROCESS,
+                                            *const LFB_THIS_PROCESS;
+
+static inline bool lfb_is_pool(const lf_pool *wire) {
+  return wire && wire != LFB_SOME_PROCESS && wire != LFB_ANY_PROCESS &&
+         wire != LFB_THIS_PROCESS;
+}
+void lfb_setup_free(void *setup);
+
+/* Appends the initializer at 'idx' with its arguments, as a stream of its own,
+ * for workers of 'wire' (a process pool, or NULL). Raises. */
+void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
+                          lf_pool *wire);
+
+/* How an interpreter starts, as a stream; 'out' is reset first. Raises. */
+void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out);
+
+/* In the program: notes how interpreters are to start from now on. Raises. */
+void lfb_start_note(lua_State *L, lfb_state *S);
+
+/* In the program, before something is submitted: lets the pool's worker
+ * processes know how interpreters start, if that has changed. */
+void lfb_start_tell(lfb_state *S, lf_pool *pool);
+
+/* In a worker process: takes that over; without memory for it, nothing. */
+void lfb_start_receive(lfb_home *home, lf_buf *bytes);
+
+/* In a worker: starts as the program says, if it says something new; true
+ * then. Raises. */
+bool lfb_start_apply(lua_State *L, lfb_state *S);
+
+void lfb_start_unref(lfb_start *start); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,7 @@
+runtime_sources += \
+	%D%/base.h \
+	%D%/buf.c %D%/buf.h \
+	%D%/code.c %D%/code.h \
+	%D%/mem.c %D%/mem.h \
+	%D%/suggest.c %D%/suggest.h \
+	%D%/table.c %D%/table.h

@@ -1,0 +1,9 @@
+runtime_sources += \
+	%D%/cdecl.c %D%/cdecl.h \
+	%D%/declarator.c %D%/declarator.h \
+	%D%/expr.c %D%/expr.h \
+	%D%/form.c \
+	%D%/keywords.c %D%/keywords.h \
+	%D%/lex.c %D%/lex.h \
+	%D%/symbols.c %D%/symbols.h \
+	%D%/type.c %D%/type.h

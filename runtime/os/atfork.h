@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Locks around forks. Those that outlive a call register themselves where they
+ * are defined, so that no child finds one held by a thread that it does not
+ * have. However a process is forked by the C library. */
+#ifndef LF_OS_ATFORK_H
+#define LF_OS_ATFORK_H
+
+#include "runtime/base/base.h"
+
+/* Locks in the order in which a fork takes them, whatever the order of linking:
+ * who holds one may wait for those below it, and for none above it. */
+typedef enum {
+  LF_FORK_PLUGINS,     /* no lock: told when all are given back */
+  LF_FORK_CALLS,       /* lf_call_begin */
+  LF_FORK_LIBRARIES,   /* library.c: while one is loaded, anything may run */
+  LF_FORK_CHILDREN,    /* child.c */
+  LF_FORK_COMMANDS,    /* command.c */
+  LF_FORK_LOANS,       /* loan.c */
+  LF_FORK_GATES,       /* strand.c: the list's, then each one's */
+  LF_FORK_GRAPH,       /* deadlock.c */
+  LF_FORK_TASKS,       /* task.c */
+  LF_FORK_CODE,        /* code.c */
+  LF_FORK_ARRAYS,      /* array.c */
+  LF_FORK_HEAP,        /* heap.c */
+  LF_FORK_ARENA,       /* arena.c */
+  LF_FORK_DESCRIPTORS, /* fork.c */
+  LF_FORK_MEMORY,      /* mem.c: who holds others may be about to allocate */
+  LF_FORK_LOCKS
+} lf_fork_lock;
+
+/* Has 'before' called before each fork, in the order above, and 'parent' or
+ * 'child' afterwards, in the opposite order (each may be NULL). To be called by
+ * constructors, or while there can be no fork. */
+void lf_at_fork(lf_fork_lock which, void (*before)(void), void (*parent)(void),
+                void (*child)(void));
+
+/* Around calls that take locks of the C library which no fork cares for: time
+ * zones, locales, the loader of libraries. No fork happens in between, but for
+ * the calling thread's own. May be nested. */
+void lf_call_begin(void);
+void lf_call_end(void);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See command.h. */
+#include "runtime/os/command.h"
+#include "runtime/os/atfork.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/os/fork.h"
+#include "runtime/os/thread.h"
+
+/* --- Those that run --- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static lf_link running = {&running, &running};
+
+static void take_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+/* They are the parent's. */
+static void give_lock_in_child(void) {
+  lf_list_init(&running);
+  give_lock();
+}
+
+__attribute__((constructor)) static void care_for_forks(void) {
+  lf_at_fork(LF_FORK_COMMANDS, take_lock, give_lock, give_lock_in_child);
+}
+
+/* --- Starting --- */
+
+static int spawn(pid_t *pid, const char *text, int fd, int as) {
+  char *argv[] = {(char *)"sh", (char *)"-c", (char *)"--", (char *)text, NULL};
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attr;
+  sigset_t none, normal;
+  sigemptyset(&none);
+  sigemptyset(&normal);
+  sigaddset(&normal, SIGINT); /* a process worker ends by other means */
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attr);
+  posix_spawnattr_setsigmask(&attr, &none);
+  posix_spawnattr_setsigdefault(&attr, &normal);
+  posix_spawnattr_setflags(&attr,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  int err = fd < 0 ? 0 : posix_spawn_file_actions_adddup2(&actions, fd, as);
+  if (err == 0)
+    err = posix_spawn(pid, "/bin/sh", &actions, &attr, argv, environ);
+  posix_spawnattr_destroy(&attr);
+  posix_spawn_file_actions_destroy(&actions);
+  return err;
+}
+
+int lf_command_start(lf_command *c, const char *text, int fd, int as,
+                     bool of_task) {
+  *c = (lf_command){
+      .generation = lf_generation, .of_task = of_task && as != 0, .pidfd = -1};
+  lf_list_init(&c->link);
+  lf_fork_want_ends();
+  int err = spawn(&c->pid, text, fd, as);
+  if (err)
+    return err;
+  take_lock();
+  lf_list_add(&running, &c->link);
+  give_lock();
+  return 0;
+}
+
+/* --- Waiting --- */
+
+int lf_command_wait(lf_command *c, int64_t deadline) {
+  if (lf_is_foreign(c->generation))
+    return 0;
+  if (c->pidfd < 0)
+    c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+  if (c->pidfd < 0) { /* there are no descriptors left */
+    siginfo_t info;
+    int r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT);
+    return r < 0 && errno == EINTR ? LF_EINTR : 0;
+  }
+  struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
+  int64_t left = deadline == LF_FOREVER ? INT64_MAX : deadline - lf_now();
+  struct timespec ts = {left / 1000000000, left % 1000000000};
+  if (left <= 0)
+    ts = (struct timespec){0, 0};
+  int r = ppoll(&p, 1, deadline == LF_FOREVER ? NULL : &ts, NULL);
+  return r > 0 ? 0 : r == 0 ? LF_ETIMEOUT : LF_EINTR;
+}
+
+int lf_command_end(lf_command *c) {
+  int status = 0, r;
+  if (lf_is_foreign(c->generation)) {
+    errno = ECHILD;
+    return -1;
+  }
+  take_lock(); /* nobody signals a number that is free again */
+  do
+    r = waitpid(c->pid, &status, 0);
+  while (r < 0 && errno == EINTR);
+  lf_list_del(&c->link);
+  give_lock();
+  int err = errno;
+  if (c->pidfd >= 0)
+    close(c->pidfd);
+  errno = err;
+  return r < 0 ? -1 : status;
+}
+
+/* --- Signals --- */
+
+enum { DEPTH = 16 }; /* of processes started by processes */
+
+/* The process and its children, who may not pass on what they get. */
+static void signal_tree(pid_t pid, int sig, int depth) {
+  char path[64];
+  int child;
+  snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+  FILE *f = depth < DEPTH ? fopen(path, "re") : NULL;
+  while (f && fscanf(f, "%d", &child) == 1)
+    signal_tree(child, sig, depth + 1);
+  if (f)
+    fclose(f);
+  kill(pid, sig);
+}
+
+void lf_command_signal(lf_command *c, int sig) {
+  if (lf_is_foreign(c->generation))
+    return;
+  take_lock();
+  signal_tree(c->pid, sig, 0); /* it is not waited for yet */
+  give_lock();
+}
+
+/* Under the lock. */
+static void interrupt(lf_command *c) {
+  if (!c->signalled)
+    signal_tree(c->pid, SIGINT, 0);
+  c->signalled = true;
+}
+
+bool lf_command_is_interrupted(lf_command *c) {
+  take_lock();
+  bool is = c->signalled;
+  give_lock();
+  return is;
+}
+
+void lf_command_interrupt(lf_command *c) {
+  if (lf_is_foreign(c->generation))
+    return;
+  take_lock();
+  interrupt(c);
+  give_lock();
+}
+
+void lf_commands_interrupt(void) {
+  take_lock();
+  for (lf_link *l = running.next; l != &running; l = l->next) {
+    lf_command *c = lf_container_of(l, lf_command, link);
+    if (c->of_task)
+      interrupt(c);
+  }
+  give_lock();
+}

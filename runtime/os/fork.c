@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See fork.h. */
+#include "runtime/os/fork.h"
+#include "runtime/os/atfork.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/os/thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+uint32_t lf_generation;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next three */
+static int *fds;
+static size_t nfds, fds_cap;
+
+static bool clean = true;
+static pid_t origin; /* who has forked this process */
+
+static void take_lock(void) {
+  pthread_mutex_lock(&lock);
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&lock);
+}
+
+/* However the process has been forked. */
+static void in_any_child(void) {
+  lf_generation++;
+  lf_threads_forked();
+  give_lock();
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  lf_at_fork(LF_FORK_DESCRIPTORS, take_lock, give_lock, in_any_child);
+}
+
+/* --- Descriptors --- */
+
+void lf_fd_own(int fd) {
+  take_lock();
+  if (nfds == fds_cap) {
+    size_t cap = fds_cap ? 2 * fds_cap : 16;
+    int *more = realloc(fds, cap * sizeof *fds);
+    if (more) {
+      fds = more;
+      fds_cap = cap;
+    }
+  }
+  if (nfds < fds_cap) /* else a child keeps it, to no harm */
+    fds[nfds++] = fd;
+  give_lock();
+}
+
+void lf_fd_close(int fd) {
+  if (fd < 0)
+    return;
+  take_lock();
+  for (size_t i = 0; i < nfds; i++)
+    if (fds[i] == fd) {
+      fds[i] = fds[--nfds];
+      break;
+    }
+  give_lock();
+  close(fd);
+}
+
+static void close_others(int keep) {
+  size_t kept = 0;
+  for (size_t i = 0; i < nfds; i++) {
+    if (fds[i] == keep)
+      fds[kept++] = keep;
+    else
+      close(fds[i]);
+  }
+  nfds = kept;
+}
+
+/* --- Output --- */
+
+/* Another thread may hold the stream for as long as it waits for input. */
+static bool flush(FILE *stream) {
+  for (int tries = 0; tries < 100; tries++) {
+    struct timespec pause = {.tv_nsec = 100000};
+    if (ftrylockfile(stream) == 0) {
+      fflush(stream);
+      funlockfile(stream);
+      return true;
+    }
+    nanosleep(&pause, NULL);
+  }
+  return false;
+}
+
+bool lf_flush_output(void) {
+  if (!lf_threads_others())
+    return fflush(NULL) == 0;
+  flush(stdout);
+  flush(stderr);
+  return false;
+}
+
+static atomic_bool were_free;
+
+/* To open a stream, and to close it, takes the lock on all of them. */
+static void try_streams(void *arg) {
+  (void)arg;
+  FILE *f = fopen("/dev/null", "re");
+  if (f)
+    fclose(f);
+  atomic_store(&were_free, true);
+}
+
+bool lf_streams_are_free(void) {
+  struct timespec moment = {.tv_nsec = 100000};
+  if (!lf_threads_others() || lf_thread_start("lfut_exit", try_streams, NULL))
+    return true;
+  int64_t end = lf_after(2);
+  while (!atomic_load(&were_free) && lf_now() < end)
+    nanosleep(&moment, NULL);
+  return atomic_load(&were_free);
+}
+
+/* --- Forking --- */
+
+static void nothing(int sig) {
+  (void)sig;
+}
+
+void lf_fork_leave_interrupts(void) {
+  struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+}
+
+static void in_child(pid_t parent, int keep) {
+  sigset_t none;
+  origin = parent;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) /* it has died already */
+    _exit(EXIT_FAILURE);
+  lf_fork_leave_interrupts();
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  close_others(keep);
+}
+
+pid_t lf_fork(int keep) {
+  pid_t parent = getpid();
+  bool flushed = lf_flush_output();
+  errno = ENOMEM;
+  pid_t pid = lf_mem_refuse() ? -1 : fork();
+  if (pid == 0) {
+    clean = clean && flushed;
+    in_child(parent, keep);
+  }
+  return pid;
+}
+
+pid_t lf_fork_sibling(int keep) {
+  pid_t parent = origin; /* not getppid(), which is another once it has died */
+  errno = ENOMEM;
+  pid_t pid =
+      lf_mem_refuse()
+          ? -1
+          : (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  if (pid == 0) { /* no handlers have run: there are no locks to care for */
+    lf_generation++;
+    lf_threads_forked();
+    in_child(parent, keep);
+  }
+  return pid;
+}
+
+void lf_fork_want_ends(void) {
+  struct sigaction action;
+  if (sigaction(SIGCHLD, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+    signal(SIGCHLD, SIG_DFL);
+}
+
+bool lf_fork_was_clean(void) {
+  return clean;
+}
+
+void lf_fork_exit(int status) {
+  if (clean && !lf_threads_others()) {
+    fflush(NULL);
+  } else {
+    flush(stdout);
+    flush(stderr);
+  }
+  _exit(status);
+}
+
+uint64_t lf_unique(void) {
+  uint64_t id = 0;
+  if (getrandom(&id, sizeof id, GRND_NONBLOCK) != sizeof id)
+    id = (uint64_t)lf_now() ^ ((uint64_t)getpid() << 40);
+  return id | 1;
+}
+
+const char *lf_signal_name(int sig) {
+  static _Thread_local char name[32];
+  const char *abbreviation = sigabbrev_np(sig);
+  if (!abbreviation)
+    return NULL;
+  snprintf(name, sizeof name, "SIG%s", abbreviation);
+  return name;
+}

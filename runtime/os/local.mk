@@ -1,0 +1,5 @@
+runtime_sources += \
+	%D%/atfork.c %D%/atfork.h \
+	%D%/command.c %D%/command.h \
+	%D%/fork.c %D%/fork.h \
+	%D%/thread.c %D%/thread.h

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See thread.h. A parker is a futex word: 0, WOKEN, SLEEPING, or AWAY. */
+#include "runtime/os/thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/base/mem.h"
+
+enum {
+  WOKEN = 1,
+  SLEEPING = 2,
+  AWAY = 3,
+  SPIN_MAX = 50000, /* about what a futex round trip costs */
+  SPIN_MIN = 2000,
+  WORTH = 100000,  /* a wait with a sleep that spinning could have saved */
+  STACK = 16 << 20 /* address space only: pages are touched when needed */
+};
+
+static _Atomic int awake, threads;
+static _Atomic int loud;       /* those of 'threads' that are not silent */
+static _Thread_local bool own; /* the calling thread is one of 'loud' */
+
+static int64_t clock_ns(clockid_t clock) {
+  struct timespec ts;
+  clock_gettime(clock, &ts);
+  return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int64_t lf_now(void) {
+  return clock_ns(CLOCK_MONOTONIC);
+}
+
+double lf_wall_time(void) {
+  return (double)clock_ns(CLOCK_REALTIME) / 1e9;
+}
+
+int64_t lf_after(double seconds) {
+  if (isnan(seconds) || seconds > 1e9)
+    return LF_FOREVER;
+  if (seconds <= 0)
+    return 0;
+  return lf_now() + (int64_t)(seconds * 1e9);
+}
+
+/* The cgroup (v2) quota as a number of processors, or 0. */
+static int cgroup_cpus(void) {
+  FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (!f)
+    return 0;
+  long quota = 0, period = 0;
+  int n = fscanf(f, "%ld %ld", &quota, &period);
+  fclose(f);
+  if (n != 2 || quota <= 0 || period <= 0)
+    return 0;
+  return (int)((quota + period - 1) / period);
+}
+
+int lf_cpu_count(void) {
+  cpu_set_t set;
+  int n = sched_getaffinity(0, sizeof set, &set) == 0
+              ? CPU_COUNT(&set)
+              : (int)sysconf(_SC_NPROCESSORS_ONLN);
+  int quota = cgroup_cpus();
+  n = quota > 0 && quota < n ? quota : n;
+  return n < 1 ? 1 : n;
+}
+
+static int cpus(void) {
+  static _Atomic int cached;
+  int n = atomic_load_explicit(&cached, memory_order_relaxed);
+  if (n == 0) {
+    n = lf_cpu_count();
+    atomic_store_explicit(&cached, n, memory_order_relaxed);
+  }
+  return n;
+}
+
+void lf_count_awake(int by) {
+  atomic_fetch_add(&awake, by);
+}
+
+void lf_spin_learn(lf_spin_time *time, int64_t waited) {
+  int64_t ns = lf_spin_ns(time);
+  ns += waited < WORTH ? (SPIN_MAX - ns) / 4 : (SPIN_MIN - ns) / 4;
+  atomic_store_explicit(&time->ns, ns, memory_order_relaxed);
+}
+
+int lf_awake(void) {
+  return atomic_load_explicit(&awake, memory_order_relaxed);
+}
+
+static const _Atomic uint32_t *outside;
+
+void lf_count_outside(const _Atomic uint32_t *others) {
+  outside = others;
+}
+
+bool lf_may_spin(void) {
+  int n = lf_awake();
+  if (outside)
+    n += (int)atomic_load_explicit(outside, memory_order_relaxed);
+  return n <= cpus();
+}
+
+/* The thread's own copy of what it has to do; the thread frees it. */
+struct start {
+  void (*entry)(void *arg);
+  void *arg;
+  char name[16];
+};
+
+static void *thread_main(void *p) {
+  struct start s = *(struct start *)p;
+  lf_free(p);
+  pthread_setname_np(pthread_self(), s.name);
+  own = true;
+  lf_count_awake(1);
+  s.entry(s.arg);
+  lf_count_awake(-1);
+  lf_thread_silent();
+  atomic_fetch_sub(&threads, 1);
+  return NULL;
+}
+
+/* A thread has the signals of who starts it, so that what it starts in turn has
+ * them, too; but a fault belongs to who makes it, and SIGURG is how lfut
+ * reaches its own threads. */
+static void worker_signals(sigset_t *set) {
+  const int passed[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                        SIGTRAP, SIGABRT, SIGURG};
+  pthread_sigmask(SIG_SETMASK, NULL, set);
+  for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++)
+    sigdelset(set, passed[i]);
+}
+
+int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
+  struct start *s = lf_malloc(sizeof *s);
+  if (!s)
+    return LF_ETHREAD;
+  s->entry = entry;
+  s->arg = arg;
+  snprintf(s->name, sizeof s->name, "%s", name);
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, STACK);
+  atomic_fetch_add(&threads, 1);
+  atomic_fetch_add(&loud, 1);
+  sigset_t set, old;
+  worker_signals(&set);
+  pthread_sigmask(SIG_SETMASK, &set, &old);
+  pthread_t thread;
+  int err = pthread_create(&thread, &attr, thread_main, s);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attr);
+  if (err == 0)
+    return 0;
+  atomic_fetch_sub(&loud, 1);
+  atomic_fetch_sub(&threads, 1);
+  lf_free(s);
+  return LF_ETHREAD;
+}
+
+void lf_threads_settle(void) {
+  struct timespec moment = {.tv_nsec = 50000};
+  for (int i = 0; i < 20000 && atomic_load(&threads) > 0; i++)
+    nanosleep(&moment, NULL);
+}
+
+bool lf_threads_others(void) {
+  return atomic_load(&loud) > own;
+}
+
+void lf_thread_silent(void) {
+  if (own)
+    atomic_fetch_sub(&loud, 1);
+  own = false;
+}
+
+void lf_threads_forked(void) {
+  own = false;
+  atomic_store(&threads, 0);
+  atomic_store(&loud, 0);
+  atomic_store(&awake, 1);
+}
+
+size_t lf_stack_left(void) {
+  static _Thread_local char *lowest;
+  char here;
+  if (!lowest) {
+    pthread_attr_t attr;
+    void *stack = &here;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+      pthread_attr_getstack(&attr, &stack, &size);
+      pthread_attr_destroy(&attr);
+    }
+    lowest = stack;
+  }
+  return &here > lowest ? (size_t)(&here - lowest) : 0;
+}
+
+/* Not FUTEX_PRIVATE_FLAG: the word may be shared with another process. */
+static long futex(_Atomic uint32_t *word, int op, uint32_t value,
+                  const struct timespec *deadline) {
+  return syscall(SYS_futex, word, op, value, deadline, NULL,
+                 FUTEX_BITSET_MATCH_ANY);
+}
+
+int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline) {
+  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  if (futex(word, FUTEX_WAIT_BITSET, value, &ts) == 0 || errno == EAGAIN)
+    return 0;
+  return errno == ETIMEDOUT ? LF_ETIMEOUT : LF_EINTR;
+}
+
+void lf_futex_wake(_Atomic uint32_t *word) {
+  futex(word, FUTEX_WAKE, 1, NULL);
+}
+
+static bool take_wakeup(lf_parker *parker) {
+  uint32_t woken = WOKEN;
+  return atomic_compare_exchange_strong(&parker->word, &woken, 0);
+}
+
+static lf_spin_time parking = LF_SPIN_TIME;
+
+/* Looks for a wake-up for a moment without sleeping. */
+static void spin(lf_parker *parker, int64_t now, int64_t deadline) {
+  int64_t end = now + lf_spin_ns(&parking);
+  end = end < deadline ? end : deadline;
+  for (int i = 1; lf_may_spin(); i++) {
+    if (lf_parker_woken(parker))
+      return;
+    lf_relax();
+    if (i % 64 == 0 && lf_now() >= end)
+      return;
+  }
+}
+
+static int sleep_until(lf_parker *parker, int64_t deadline) {
+  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  lf_count_awake(-1);
+  long r = futex(&parker->word, FUTEX_WAIT_BITSET, SLEEPING,
+                 deadline == LF_FOREVER ? NULL : &ts);
+  int err = r == 0 ? 0 : errno;
+  uint32_t sleeping = SLEEPING;
+  bool woken = !atomic_compare_exchange_strong(&parker->word, &sleeping, 0);
+  if (!woken || parker->shared)
+    lf_count_awake(1);
+  if (woken) {
+    atomic_store(&parker->word, 0); /* it was WOKEN: ours */
+    return 0;
+  }
+  return err == EINTR ? LF_EINTR : err == ETIMEDOUT ? LF_ETIMEOUT : 1;
+}
+
+int lf_doze(lf_parker *parker, int64_t deadline) {
+  if (take_wakeup(parker))
+    return 0;
+  if (deadline <= 0)
+    return LF_ETIMEOUT;
+  int r = 1;
+  while (r > 0) {
+    uint32_t idle = 0;
+    if (atomic_compare_exchange_strong(&parker->word, &idle, SLEEPING))
+      r = sleep_until(parker, deadline);
+    else
+      r = take_wakeup(parker) ? 0 : LF_EINTR;
+  }
+  return r;
+}
+
+int lf_park(lf_parker *parker, int64_t deadline) {
+  if (take_wakeup(parker))
+    return 0;
+  if (deadline <= 0)
+    return LF_ETIMEOUT;
+  int64_t since = lf_now();
+  spin(parker, since, deadline);
+  int r = lf_doze(parker, deadline);
+  if (r == 0)
+    lf_spin_learn(&parking, lf_now() - since);
+  return r;
+}
+
+static char *_Atomic shared_base;
+
+void lf_parkers_from(void *base) {
+  atomic_store(&shared_base, base);
+}
+
+int lf_doze_at(lf_parker *at, lf_parker *parker, int64_t deadline) {
+  uint32_t idle = 0, away = AWAY;
+  atomic_store(&parker->away, (uint64_t)((char *)at - shared_base));
+  if (!atomic_compare_exchange_strong(&parker->word, &idle, AWAY))
+    return take_wakeup(parker) ? 0 : LF_EINTR;
+  int r = lf_doze(at, deadline);
+  if (atomic_compare_exchange_strong(&parker->word, &away, 0))
+    return r;
+  atomic_store(&parker->word, 0); /* it was WOKEN: ours */
+  return 0;
+}
+
+void lf_unpark(lf_parker *parker) {
+  bool shared = parker->shared; /* afterwards it may be gone */
+  uint32_t before = atomic_exchange(&parker->word, WOKEN);
+  if (before == AWAY) {
+    char *at = shared_base + atomic_load(&parker->away);
+    lf_unpark((lf_parker *)at);
+  } else if (before == SLEEPING) {
+    if (!shared)
+      lf_count_awake(1);
+    futex(&parker->word, FUTEX_WAKE, 1, NULL);
+  }
+}

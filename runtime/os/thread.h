@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads, clocks, and parking: how a thread sleeps until it is told to go on.
+ */
+#ifndef LF_OS_THREAD_H
+#define LF_OS_THREAD_H
+
+#include "runtime/base/base.h"
+
+#include <stdatomic.h>
+
+/* Points in time are nanoseconds of the monotonic clock. */
+#define LF_FOREVER INT64_MAX
+
+int64_t lf_now(void);
+
+/* 'seconds' from now as a point in time; NaN and large values: LF_FOREVER. */
+int64_t lf_after(double seconds);
+
+/* Seconds since 1970. */
+double lf_wall_time(void);
+
+/* Processors that this process may use: affinity mask and cgroup quota, at
+ * least 1. */
+int lf_cpu_count(void);
+
+/* Starts 'entry(arg)' on a detached thread, with the caller's signals. 'name'
+ * (15 characters count) is what top -H shows. 0 or LF_ETHREAD. */
+int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg);
+
+/* Waits a moment for threads that are about to end to be gone. */
+void lf_threads_settle(void);
+
+/* Are there threads of lf_thread_start other than the caller? Silent ones do
+ * not count. */
+bool lf_threads_others(void);
+
+/* The calling thread uses no stream of stdio, from now to its end. */
+void lf_thread_silent(void);
+
+/* In a forked child, which has one thread. */
+void lf_threads_forked(void);
+
+/* Bytes left on the calling thread's C stack, roughly. */
+size_t lf_stack_left(void);
+
+/* One thread sleeps on it, any other may wake it. A wake-up that comes
+ * first is kept (one, not a count). */
+typedef struct {
+  _Atomic uint32_t word;
+  atomic_bool shared;    /* other processes may wake its thread */
+  _Atomic uint64_t away; /* where its thread sleeps instead: see lf_doze_at */
+} lf_parker;
+
+static inline void lf_parker_init(lf_parker *parker) {
+  atomic_init(&parker->word, 0);
+  parker->shared = false;
+  atomic_init(&parker->away, 0);
+}
+
+/* In memory that processes share. Somebody may still wake who had the memory
+ * before. */
+static inline void lf_parker_init_shared(lf_parker *parker) {
+  atomic_store(&parker->word, 0);
+  atomic_store(&parker->away, 0);
+  atomic_store(&parker->shared, true);
+}
+
+/* Sleeps until woken (0), the deadline (LF_ETIMEOUT), a signal (LF_EINTR).
+ * May spin first, if a processor is free for it. */
+int lf_park(lf_parker *parker, int64_t deadline);
+
+/* The same without spinning first. */
+int lf_doze(lf_parker *parker, int64_t deadline);
+
+/* The same for a thread that is to be woken by other processes, too, through
+ * 'at', which lies in what they share: who wakes 'own' meanwhile wakes it
+ * there.
+ */
+int lf_doze_at(lf_parker *at, lf_parker *own, int64_t deadline);
+
+/* Where what the processes share begins in this one; set once. */
+void lf_parkers_from(void *base);
+
+/* Wakes the parked thread, or lets its next park return at once. May be
+ * called from a signal handler. */
+void lf_unpark(lf_parker *parker);
+
+/* True when a wake-up waits to be taken. */
+static inline bool lf_parker_woken(lf_parker *parker) {
+  return atomic_load_explicit(&parker->word, memory_order_acquire) == 1;
+}
+
+/* True when someone sleeps on it, or is about to. */
+static inline bool lf_parker_sleeps(const lf_parker *parker) {
+  return atomic_load_explicit(&parker->word, memory_order_relaxed) >= 2;
+}
+
+/* The system calls below all of that, for words that processes share. Waits
+ * while the word has the value, until the deadline at most: 0, LF_ETIMEOUT,
+ * LF_EINTR. */
+int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline);
+void lf_futex_wake(_Atomic uint32_t *word); /* one who does */
+
+/* Threads that are awake: those of lf_thread_start count themselves, a
+ * program's own thread is counted by this (1, later -1). One that sleeps is
+ * counted again by who wakes it, as it takes a while to run. */
+void lf_count_awake(int by);
+
+int lf_awake(void);
+
+/* Others, outside of this process, that are awake: a word that someone keeps up
+ * to date. */
+void lf_count_outside(const _Atomic uint32_t *others);
+
+/* May the calling thread spin instead of sleeping? If there is a processor for
+ * each thread that is awake. */
+bool lf_may_spin(void);
+
+/* For how many nanoseconds it is worth it, as far as one kind of waiting has
+ * shown. Any thread may learn. */
+typedef struct {
+  _Atomic int64_t ns;
+} lf_spin_time;
+
+#define LF_SPIN_TIME                                                           \
+  { 20000 }
+
+static inline int64_t lf_spin_ns(lf_spin_time *time) {
+  return atomic_load_explicit(&time->ns, memory_order_relaxed);
+}
+
+/* Waiting has taken 'waited' nanoseconds, a sleep included if there was one. */
+void lf_spin_learn(lf_spin_time *time, int64_t waited);
+
+/* What a spinner does between two looks. */
+static inline void lf_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#else
+  atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+#endif

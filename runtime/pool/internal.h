@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pool and its workers from the inside: private to pool.c, sched.c, worker.c.
+ *
+ * Two kinds of locks, never held together: the pool's (the common queue, which
+ * worker is in which mode) and each worker's (its own queue).
+ *
+ * A worker is ACTIVE (runs tasks or looks for them), IDLE (sleeps), BLOCKED
+ * (sleeps in the middle of a task), LEAVING (closes its interpreter) or GONE.
+ * At most max_workers are active; one that was blocked queues for a free place
+ * before it goes on.
+ *
+ * Looking for common work (what is in any queue, for any worker) is a token:
+ * who has it *seeks*. Spinners have one, and whoever is woken for a task gets
+ * one. While there is a seeker, who pushes a task wakes nobody. So a seeker
+ * that turns to work, of whatever kind, or goes to sleep, gives the token back
+ * first, then looks whether there is still a task, and has another one seek
+ * then; or itself, if it was about to sleep.
+ *
+ * Nothing is missed, as each writes before it reads: one the queue's length,
+ * then who seeks, who is active; the other that it seeks no more, is not active
+ * any more, then the length. (tests/model/idle.pml) */
+#ifndef LF_POOL_INTERNAL_H
+#define LF_POOL_INTERNAL_H
+
+#include "runtime/os/fork.h"
+#include "runtime/pool/pool.h"
+#include "runtime/shm/waiters.h"
+
+typedef enum { GONE, STARTING, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
+
+struct lf_worker {
+  lf_pool *pool;
+  lf_worker *next; /* in the pool's list; set before it is published */
+  int id;
+  lf_vm *vm; /* the worker's thread */
+  lf_parker parker;
+  lf_parker *parker_at;    /* that, or one that a process shares */
+  _Atomic(lf_run *) ready; /* runs that became ready; pushed by any thread */
+  lf_run *taken;           /* oldest first; the worker's thread */
+  lf_link timed;           /* parked runs with a deadline; its thread */
+  int64_t next_deadline;   /* not after the first of them; its thread */
+  size_t parked;           /* its thread */
+  lf_link held;            /* of these, the runs that wait for something shared,
+                              and keep the worker from new tasks; its thread */
+  lf_sleeper *bell;        /* at which it sleeps then, or NULL; its thread */
+  atomic_bool interrupted; /* the held ones are to end */
+
+  int64_t batch_time;     /* when it last took from the common queue */
+  size_t batch;           /* and how many; its thread */
+  unsigned taken_tasks;   /* its thread */
+  struct lf_gate *inside; /* that the running task has passed; its thread */
+  bool stays;             /* it is the pool's home; the pool's lock */
+  bool swept;             /* ops->idle since the last task; its thread */
+  bool seeks;             /* has a token; its thread, or who wakes it */
+
+  pthread_mutex_t lock; /* the next three */
+  lf_link queue;        /* tasks submitted here; it takes the newest */
+  lf_link grabbed;      /* from the common queue; it takes the oldest */
+  _Atomic size_t queued, ngrabbed; /* in both, and in the second; written under
+                                      the lock, read anywhere */
+  atomic_bool moving;              /* holds tasks that are in no queue */
+
+  mode mode;              /* the pool's lock, as all that follows */
+  lf_link standby;        /* among the idle, the gone, who want a place */
+  pthread_t thread;       /* 0 unless it has started and not left */
+  lf_link pinned;         /* tasks that only it may run */
+  _Atomic size_t npinned; /* read without the lock as a hint */
+
+  /* Written by the worker's thread alone, read by anyone. */
+  _Atomic uint64_t submitted, started, finished, failed;
+
+  struct lf_proc *proc; /* a process (dispatch.h), or NULL; the pool's lock */
+};
+
+struct lf_pool {
+  _Atomic size_t refs, handles;
+  lf_pool_options o;   /* immutable */
+  uint32_t generation; /* immutable: whose process (fork.h) */
+  lf_task *over;
+  struct lf_fleet *fleet;       /* its workers are processes; NULL else */
+  struct lf_remote *remote;     /* this process is a worker; NULL else */
+  lf_link hosted;               /* in the host's list; its lock */
+  _Atomic(lf_worker *) workers; /* grows only */
+  _Atomic(char *) broken;       /* set once */
+  atomic_bool shutdown;         /* set under the lock */
+  _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
+  _Atomic int seekers;          /* active workers that look for common work */
+  _Atomic int stocked;          /* workers with tasks in their own queues */
+  _Atomic int64_t again;        /* when to try again to start a worker that a
+                                   task could not have, or 0 */
+  _Atomic uint64_t cancelled, unstarted; /* done without being started */
+  _Atomic size_t aside;                  /* tasks that wait at gates */
+  lf_worker *home; /* that runs what one worker has to; the lock */
+
+  pthread_mutex_t lock; /* all below */
+  lf_link queue;
+  _Atomic size_t queued; /* read without the lock as a hint */
+  bool finish, ended;
+  int threads;        /* workers not GONE */
+  int live;           /* workers neither LEAVING nor GONE */
+  _Atomic int active; /* read without the lock as a hint */
+  int nworkers;
+  lf_link idle;    /* of workers, latest first */
+  lf_link wanting; /* blocked workers that want to go on */
+  lf_link gone;    /* workers that are GONE, but for new ones */
+  _Atomic int nwanting;
+  uint64_t submitted;
+};
+
+/* --- registry.c -------------------------------------------------------------
+ */
+
+/* The pool is in its host's list from its making to its end. */
+void lf_host_add(lf_pool *pool);
+void lf_host_del(lf_pool *pool);
+
+/* --- pool.c ------------------------------------------------------------- */
+
+/* For a worker process: the signal that lf_pool_interrupt sends. */
+void lf_pool_catch_interrupts(void);
+
+/* Under the lock: can more work come from outside? */
+static inline bool lf_pool_is_open(const lf_pool *p) {
+  return !p->shutdown && !p->finish && atomic_load(&p->handles) > 0;
+}
+
+/* Under the lock: true once, when nothing can happen in the pool any more;
+ * then lf_pool_end has to follow, without the lock. */
+bool lf_pool_try_end(lf_pool *pool);
+void lf_pool_end(lf_pool *pool);
+
+/* Under the lock: a worker that is not running, new or one that has gone. */
+lf_worker *lf_pool_spare_worker(lf_pool *pool);
+
+/* Under the lock: who is to be unparked, as a place has become free. */
+lf_worker *lf_pool_pass_place(lf_pool *pool);
+
+/* Under the lock, after a task has come: who is to be unparked, or NULL. A
+ * worker is started if none is idle; '*err' tells if that failed. */
+lf_worker *lf_pool_rouse(lf_pool *pool, int *err);
+
+/* The worker has a token from now on, or gives it back; false: it had none.
+ * Then who gives it back has to look for tasks once more. */
+void lf_worker_seek(lf_worker *worker);
+bool lf_worker_seek_no_more(lf_worker *worker);
+
+/* A task that was put aside at its gate comes back to the front of the queue,
+ * or goes: it has been cancelled. */
+void lf_pool_take_in(lf_task *task);
+
+/* Under the lock: a worker could not be started. Those that are blocked try it
+ * again when it is time: one of them may wait for what it was to do. */
+void lf_pool_try_later(lf_pool *pool);
+
+/* There is work: has one more worker look for it, if nobody does. */
+void lf_pool_rouse_more(lf_pool *pool);
+
+/* Takes every queued task out of the pool; ends them: cancelled, or failed with
+ * a text. */
+void lf_pool_drain(lf_pool *pool, lf_link *out);
+void lf_pool_fail_all(lf_link *tasks, const char *why);
+
+/* --- sched.c: which task a worker runs next ------------------------------- */
+
+void lf_worker_push(lf_worker *worker, lf_task *task);
+void lf_worker_drain(lf_worker *worker, lf_link *out);
+lf_task *lf_worker_take(lf_worker *worker);
+
+/* Hints without locks: is there something for any worker to do; for this one
+ * alone, as others see it; for this one, by its thread? */
+bool lf_pool_any_queued(lf_pool *pool);
+bool lf_worker_has_own(const lf_worker *worker);
+bool lf_worker_has_work(lf_worker *worker);
+
+/* --- worker.c --------------------------------------------------------------
+ */
+
+/* A worker's thread. */
+void lf_worker_main(void *worker);
+
+/* Any thread: puts a run on its worker's ready list, once. */
+void lf_run_ready(lf_waker *waker);
+
+/* The worker whose thread calls; a signal handler may ask, too. */
+extern _Thread_local lf_worker *lf_self;
+
+#endif

@@ -1,0 +1,7 @@
+runtime_sources += \
+	%D%/internal.h \
+	%D%/loop.c %D%/loop.h \
+	%D%/pool.c %D%/pool.h \
+	%D%/registry.c \
+	%D%/sched.c \
+	%D%/worker.c

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * An executor's inside: a queue of tasks and the worker threads that run them.
+ *
+ * Memory: 'refs' counts whoever points at the pool. Use: 'handles' counts who
+ * may still submit; a pool without handles finishes its work and ends. It has
+ * ended when no worker is left and none can start: the task 'over' is then
+ * finished, and waiting for the end is waiting for that task.
+ *
+ * Tasks from outside go through one queue, first come, first served; a worker
+ * takes several at a time when there are many. Tasks that a worker submits go
+ * to the end of its own queue, where it takes them newest first and others
+ * steal the oldest. */
+#ifndef LF_POOL_POOL_H
+#define LF_POOL_POOL_H
+
+#include "runtime/task/vm.h"
+
+#include <pthread.h>
+
+/* More workers than this nobody means. */
+enum { LF_MAX_WORKERS = 100000 };
+
+typedef struct lf_pool lf_pool;
+
+/* What one main program (interpreter) has started: its pools. */
+typedef struct lf_host {
+  pthread_mutex_t lock;
+  lf_link pools;     /* those that have not ended, a reference each */
+  lf_parker *parker; /* of the main program's thread */
+} lf_host;
+
+void lf_host_init(lf_host *host, lf_parker *parker);
+void lf_host_fini(lf_host *host);
+
+/* How many pools there are. */
+size_t lf_host_count(lf_host *host);
+
+/* One that the program waits for at its end: none of the daemons; as below. */
+lf_pool *lf_host_unfinished(lf_host *host);
+
+/* The i-th pool that has not ended, with a reference for the caller; NULL
+ * after the last. */
+lf_pool *lf_host_pool(lf_host *host, size_t i);
+
+typedef struct {
+  int max_workers;  /* 1 to LF_MAX_WORKERS */
+  const char *name; /* prefix of the workers' names; copied */
+  const lf_vmops *ops;
+  void *setup; /* for ops->open; owned by the pool */
+  void (*setup_free)(void *setup);
+  lf_host *host;
+  bool daemon;    /* the program does not wait for it at its end */
+  bool in_caller; /* no threads: the caller runs each task (InlineExecutor) */
+  /* For lf_pool_processes; 0 and NULL else. */
+  uint64_t max_tasks;     /* after which a worker is replaced; 0: never */
+  char *program;          /* spawned instead of forking; owned by the pool */
+  const lf_buf *greeting; /* what spawned workers are sent at first; lives as
+                             long as 'setup' */
+} lf_pool_options;
+
+/* A pool with one handle, held with the caller's one reference; workers start
+ * on demand. NULL: no memory, and the caller still owns 'setup'. */
+lf_pool *lf_pool_new(const lf_pool_options *options);
+
+/* The new pool's workers are to be processes. Forks the one from which they
+ * are forked, as the program is now: its interpreters have to stand still.
+ * LF_EBROKEN: they cannot; 'why' (of 'size' bytes) tells. */
+int lf_pool_processes(lf_pool *pool, char *why, size_t size);
+
+/* Bytes that all workers, which are processes, get before any task that is
+ * submitted from now on (ops->notice). They belong to 'owner', which is counted
+ * by 'hold' and 'drop'. */
+typedef struct {
+  const lf_buf *bytes;
+  void *owner;
+  void (*hold)(void *owner);
+  void (*drop)(void *owner);
+} lf_notice;
+void lf_pool_tell(lf_pool *pool, const lf_notice *notice);
+
+/* Do the pool's tasks run in another process than the caller's, or is the
+ * caller the worker process that runs them? */
+bool lf_pool_is_remote(const lf_pool *pool);
+
+/* For such a pool: can the other process be told about the task? */
+bool lf_pool_can_name(const lf_pool *pool, const lf_task *task);
+
+lf_pool *lf_pool_ref(lf_pool *pool);
+void lf_pool_unref(void *pool);
+
+/* Handles: each comes with a reference. */
+lf_pool *lf_pool_handle(lf_pool *pool);
+void lf_pool_unhandle(void *pool);
+
+/* Where a submitted task goes. */
+typedef enum {
+  LF_NEAR, /* the submitting worker's own queue, if it is the pool's */
+  LF_TAIL, /* the end of the common queue, also after shutdown */
+  LF_HOME, /* the worker that runs all tasks which one worker has to run */
+} lf_place;
+
+/* Queues a pending task (the pool takes a reference); parts of loops also after
+ * shutdown. LF_ESHUTDOWN, LF_EBROKEN,
+ * or LF_ETHREAD when no worker could be started at all: nothing is queued. */
+int lf_pool_submit(lf_pool *pool, lf_task *task, lf_place place);
+
+/* Queues tasks[i] for the i-th worker alone, starting missing ones first; n is
+ * max_workers. Errors as for submit; then none is queued. */
+int lf_pool_broadcast(lf_pool *pool, lf_task **tasks);
+
+/* Takes no more tasks from outside; what is queued is finished, or cancelled.
+ * Does not wait: the pool's 'over' task tells. Repeatable. */
+void lf_pool_shutdown(lf_pool *pool, bool cancel);
+
+/* At the end of the program: finishes all work, also what it submits itself,
+ * then ends. Does not wait. */
+void lf_pool_finish(lf_pool *pool);
+
+/* Cancels what is queued and stops what runs; the pool stays usable. */
+void lf_pool_interrupt(lf_pool *pool);
+
+/* Ends all worker processes by the signal, and the pool: what runs is lost,
+ * what is queued is cancelled. */
+void lf_pool_kill(lf_pool *pool, int sig);
+
+/* Cancels a task of any pool that has not begun; as lf_task_cancel. */
+bool lf_pool_cancel(lf_task *task);
+
+/* In a worker process, on its thread: receives what its program has sent. */
+void lf_pool_listen(lf_pool *pool);
+
+/* The state of a task that may be in another process. */
+lf_state lf_pool_look(lf_task *task);
+
+/* For task.c, in a worker process: nobody here knows the task any more; false
+ * if someone does again. */
+bool lf_pool_release(lf_task *task);
+
+/* The job's parts that have not begun, in other processes, are cancelled. */
+void lf_pool_recall(lf_pool *pool, struct lf_job *job);
+
+/* Waits as lf_park does, and receives what worker processes have sent. For the
+ * host's own thread. */
+int lf_host_park(lf_host *host, int64_t deadline);
+
+/* The same at a place of waiters.h, when looking has been in vain. */
+struct lf_sleeper;
+int lf_host_sleep(lf_host *host, struct lf_sleeper *place, int64_t deadline);
+
+/* What worker processes have sent so far has been received, and the tasks that
+ * have ended by that have ended; before a wait is said to have been in vain. */
+void lf_host_catch_up(lf_host *host);
+
+/* How often all that was queued has been cancelled. */
+uint64_t lf_pool_epoch(lf_pool *pool);
+
+/* Finished when the pool has ended; lives as long as the pool. */
+lf_task *lf_pool_over(lf_pool *pool);
+
+const lf_vmops *lf_pool_ops(const lf_pool *pool);
+const char *lf_pool_name(const lf_pool *pool);
+int lf_pool_max_workers(const lf_pool *pool);
+bool lf_pool_in_caller(const lf_pool *pool);
+void *lf_pool_setup(const lf_pool *pool);
+lf_host *lf_pool_host(const lf_pool *pool);
+bool lf_pool_is_shutdown(lf_pool *pool);
+
+/* Could more tasks run at once than there are? Hints: one without a call, of
+ * which 'running' lives as long as the pool, and a better one. */
+typedef struct {
+  const _Atomic int *running;
+  int most;
+} lf_hunger;
+lf_hunger lf_pool_hunger(lf_pool *pool);
+
+static inline bool lf_is_hungry(const lf_hunger *h) {
+  return atomic_load_explicit(h->running, memory_order_relaxed) < h->most;
+}
+
+bool lf_pool_is_hungry(lf_pool *pool);
+
+/* Is it of a process further up, in a forked child? Then nothing else may be
+ * called but what drops references. */
+bool lf_pool_is_foreign(const lf_pool *pool);
+
+/* Why the pool is broken, or NULL. */
+const char *lf_pool_broken(lf_pool *pool);
+
+/* Breaks the pool: fails what is queued with the text. */
+void lf_pool_break(lf_pool *pool, const char *why);
+
+typedef struct {
+  uint64_t workers, idle, queued, running, finished, failed, cancelled;
+} lf_pool_stats;
+
+void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
+
+/* For task.c: tasks that were done without having been started. */
+void lf_pool_count_cancelled(lf_pool *pool);
+void lf_pool_count_failed(lf_pool *pool);
+
+/* --- The workers ------------------------------------------------------- */
+
+/* The worker whose thread calls, or NULL. */
+lf_worker *lf_worker_self(void);
+
+lf_pool *lf_worker_pool(lf_worker *worker);
+int lf_worker_id(lf_worker *worker);
+lf_vm *lf_worker_vm(lf_worker *worker);
+lf_parker *lf_worker_parker(lf_worker *worker);
+
+/* For interpreters: the task that runs goes on as one that need not be alone:
+ * leaves the gate that it has passed (strand.h), if it has. */
+void lf_worker_leave_gate(lf_worker *worker);
+
+/* Is it inside of a gate? */
+bool lf_worker_is_inside(const lf_worker *worker);
+
+/* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
+ * the run's reference. */
+void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
+
+/* As lf_task_report, of a task that the worker runs; who has submitted it sees
+ * it. */
+void lf_worker_report(lf_worker *worker, lf_task *task, double done,
+                      double total);
+
+/* A worker that is no thread: for a pool with in_caller, whose interpreter the
+ * caller opens and enters. Lives as long as the pool. NULL: no memory. */
+lf_worker *lf_worker_in_caller(lf_pool *pool);
+
+/* Counts a task that such a worker has started, or a part of a loop that it
+ * has finished. */
+void lf_worker_count_started(lf_worker *worker);
+void lf_worker_count_finished(lf_worker *worker);
+
+void lf_run_init(lf_run *run, lf_worker *worker);
+
+/* The run stands still from now on, and becomes ready when its waker is woken
+ * or at the deadline. By its worker. */
+void lf_run_park(lf_run *run, int64_t deadline);
+
+/* The same while it waits for something shared, at a place of waiters.h: it
+ * becomes ready when that is called, too. The worker begins no task meanwhile.
+ * False: no memory, and nothing has happened. */
+struct lf_sleeper;
+bool lf_run_hold(lf_run *run, struct lf_sleeper *place, int64_t deadline);
+
+/* By the interpreter when it goes on with it. */
+void lf_run_unpark(lf_run *run);
+
+/* Does the worker have such runs? */
+bool lf_worker_holds(const lf_worker *worker);
+
+/* Lets the place, of its thread, ring where the thread will sleep, if it does
+ * so by lf_worker_sleep (true). */
+bool lf_worker_rings(lf_worker *worker, struct lf_sleeper *place);
+
+/* In a signal handler on the worker's thread: they are to end
+ * (run->interrupted). */
+void lf_worker_interrupt(lf_worker *worker);
+
+/* Sleeps until the worker is woken, or one of them is called, or the deadline:
+ * as lf_park. */
+int lf_worker_sleep(lf_worker *worker, int64_t deadline);
+
+/* The calling worker's thread is about to sleep in the middle of a task, which
+ * could not be parked: another may take its place meanwhile. */
+void lf_worker_block(lf_worker *worker);
+
+/* It goes on; waits until fewer than max_workers run. */
+void lf_worker_unblock(lf_worker *worker);
+
+/* While blocked: the next of its runs that became ready, or NULL. */
+lf_run *lf_worker_ready(lf_worker *worker);
+
+/* While blocked: the next task that only this worker may run, or NULL. */
+lf_task *lf_worker_pinned(lf_worker *worker);
+
+/* When the next run with a deadline becomes ready, or LF_FOREVER. */
+int64_t lf_worker_deadline(lf_worker *worker);
+
+#endif

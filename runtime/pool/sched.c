@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which task a worker runs next. See internal.h. */
+#include "runtime/pool/internal.h"
+#include "runtime/process/serve.h"
+
+enum {
+  BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */
+  FAIR = 61, /* every so many tasks, the common queue comes before the own */
+  BRIEF_NS = 5000, /* a task that takes less is taken with others */
+};
+
+/* Under the worker's lock. */
+static void set_queued(lf_worker *w, size_t n) {
+  size_t before = w->queued;
+  w->queued = n;
+  if ((before > 0) != (n > 0))
+    w->pool->stocked += n > 0 ? 1 : -1;
+}
+
+void lf_worker_push(lf_worker *w, lf_task *task) {
+  pthread_mutex_lock(&w->lock);
+  lf_list_add(&w->queue, &task->link);
+  set_queued(w, w->queued + 1);
+  pthread_mutex_unlock(&w->lock);
+}
+
+/* Which of a worker's own tasks is next. */
+typedef enum { NEWEST, OLDEST } end_of_queue;
+
+static lf_task *pop_own(lf_worker *w, end_of_queue which) {
+  if (atomic_load_explicit(&w->queued, memory_order_relaxed) == 0)
+    return NULL;
+  pthread_mutex_lock(&w->lock);
+  lf_link *l = NULL;
+  if (which == NEWEST && !lf_list_empty(&w->queue)) {
+    l = w->queue.prev;
+  } else if (!lf_list_empty(&w->grabbed)) {
+    l = w->grabbed.next;
+    w->ngrabbed--;
+  } else if (!lf_list_empty(&w->queue)) {
+    l = w->queue.next;
+  }
+  if (l) {
+    lf_list_del(l);
+    set_queued(w, w->queued - 1);
+  }
+  pthread_mutex_unlock(&w->lock);
+  return l ? lf_container_of(l, lf_task, link) : NULL;
+}
+
+lf_task *lf_worker_pinned(lf_worker *w) {
+  if (w->pool->remote)
+    return lf_remote_take(w->pool->remote, true);
+  if (atomic_load_explicit(&w->npinned, memory_order_relaxed) == 0)
+    return NULL;
+  pthread_mutex_lock(&w->pool->lock);
+  lf_link *l = lf_list_pop(&w->pinned);
+  if (l)
+    w->npinned--;
+  pthread_mutex_unlock(&w->pool->lock);
+  return l ? lf_container_of(l, lf_task, link) : NULL;
+}
+
+static void keep_batch(lf_worker *w, lf_link *batch, size_t n) {
+  if (n == 0)
+    return;
+  pthread_mutex_lock(&w->lock);
+  lf_list_move(&w->grabbed, batch);
+  set_queued(w, w->queued + n);
+  w->ngrabbed += n;
+  pthread_mutex_unlock(&w->lock);
+  atomic_store(&w->moving, false);
+}
+
+/* How many to take at once: several while tasks take less time than taking
+ * them, so that long ones stay where every worker sees them. */
+static size_t batch_size(lf_worker *w) {
+  int64_t now = lf_now(), spent = now - w->batch_time;
+  bool brief = w->batch > 0 && spent < (int64_t)w->batch * BRIEF_NS;
+  size_t n = brief ? w->batch * 2 : 1;
+  w->batch_time = now;
+  w->batch = n > BATCH ? BATCH : n;
+  return w->batch;
+}
+
+/* Some of the common queue's tasks: the first is returned. */
+static lf_task *take_common(lf_worker *w) {
+  lf_pool *p = w->pool;
+  if (atomic_load_explicit(&p->queued, memory_order_relaxed) == 0)
+    return NULL;
+  lf_link batch;
+  lf_list_init(&batch);
+  size_t n = batch_size(w);
+  pthread_mutex_lock(&p->lock);
+  size_t share = p->queued / (size_t)(2 * p->o.max_workers) + 1;
+  n = n > share ? share : n;
+  n = n > p->queued ? p->queued : n;
+  for (size_t i = 0; i < n; i++)
+    lf_list_add(&batch, lf_list_pop(&p->queue));
+  p->queued -= n;
+  if (n > 1)
+    atomic_store(&w->moving, true);
+  bool more = p->queued > 0;
+  pthread_mutex_unlock(&p->lock);
+  if (n == 0)
+    return NULL;
+  lf_task *first = lf_container_of(lf_list_pop(&batch), lf_task, link);
+  keep_batch(w, &batch, n - 1);
+  if (n > 1 || more) /* a seeker may not have seen what was moved */
+    lf_pool_rouse_more(p);
+  return first;
+}
+
+static lf_task *steal(lf_worker *w) {
+  lf_worker *v = w->pool->stocked > 0 ? w->pool->workers : NULL;
+  for (; v; v = v->next) {
+    lf_task *t = v == w ? NULL : pop_own(v, OLDEST);
+    if (!t)
+      continue;
+    if (v->queued > 0)
+      lf_pool_rouse_more(w->pool);
+    return t;
+  }
+  return NULL;
+}
+
+lf_task *lf_worker_take(lf_worker *w) {
+  lf_task *t = lf_worker_pinned(w);
+  bool fair = ++w->taken_tasks % FAIR == 0;
+  if (!t && fair && w->ngrabbed == 0)
+    t = take_common(w);
+  if (!t)
+    t = pop_own(w, fair ? OLDEST : NEWEST);
+  if (!t)
+    t = take_common(w);
+  return t ? t : steal(w);
+}
+
+bool lf_pool_any_queued(lf_pool *p) {
+  return p->queued > 0 || p->stocked > 0;
+}
+
+void lf_worker_drain(lf_worker *w, lf_link *out) {
+  while (atomic_load(&w->moving))
+    lf_relax();
+  pthread_mutex_lock(&w->lock);
+  lf_list_move(out, &w->grabbed);
+  lf_list_move(out, &w->queue);
+  w->ngrabbed = 0;
+  set_queued(w, 0);
+  pthread_mutex_unlock(&w->lock);
+}
+
+bool lf_worker_has_own(const lf_worker *w) {
+  return w->npinned || atomic_load(&w->ready);
+}
+
+bool lf_worker_has_work(lf_worker *w) {
+  return w->taken || lf_worker_has_own(w) || lf_pool_any_queued(w->pool);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See array_refs.h. */
+#include "runtime/process/array_refs.h"
+
+#include "runtime/base/mem.h"
+
+/* What the other has, or has not said that it has no more. */
+typedef struct {
+  lf_array *array; /* a reference to the root */
+  uint64_t names;  /* how often it was named */
+} given;
+
+/* In a message: what is gone. */
+typedef struct {
+  uint64_t at, names;
+} gone;
+
+void lf_peer_init(lf_peer *peer, bool up, void (*rouse)(lf_giver *giver)) {
+  *peer = (lf_peer){.up = up, .giver.rouse = rouse};
+  lf_list_init(&peer->giver.taken);
+}
+
+static void free_chain(lf_array *a) {
+  while (a) {
+    lf_array *next = a->next;
+    lf_free(a);
+    a = next;
+  }
+}
+
+void lf_peer_fini(lf_peer *peer, uint32_t owner) {
+  lf_array_bury(&peer->giver, owner);
+  free_chain(lf_array_take_dropped(&peer->giver));
+  for (size_t i = 0; i < peer->given.cap; i++) {
+    given *g = peer->given.entries[i].id ? peer->given.entries[i].value : NULL;
+    if (g)
+      lf_array_unref(g->array);
+    lf_free(g);
+  }
+  lf_table_fini(&peer->given);
+}
+
+/* Counts that the root is named once more. */
+static int note_given(lf_peer *peer, lf_array *root) {
+  lf_entry *e = lf_table_find(&peer->given, root->at);
+  if (e) {
+    ((given *)e->value)->names++;
+    return 0;
+  }
+  given *g = lf_malloc(sizeof *g);
+  if (!g || lf_table_add(&peer->given, root->at, g) != 0) {
+    lf_free(g);
+    return LF_ENOMEM;
+  }
+  *g = (given){lf_array_ref(root), 1};
+  return 0;
+}
+
+static void take_back(lf_peer *peer, uint64_t at, uint64_t names) {
+  lf_entry *e = at ? lf_table_find(&peer->given, at) : NULL;
+  given *g = e ? e->value : NULL;
+  if (!g)
+    return;
+  g->names -= names < g->names ? names : g->names;
+  if (g->names > 0)
+    return;
+  lf_table_del(&peer->given, at);
+  lf_array_unref(g->array);
+  lf_free(g);
+}
+
+int lf_peer_name(lf_peer *peer, lf_array *a, lf_array_name *name) {
+  lf_array *root = lf_array_root(a);
+  *name = lf_array_describe(a);
+  atomic_store(&root->named, true);
+  name->given = !(peer->up && lf_array_is_inherited(root)) &&
+                !lf_array_is_from(root, &peer->giver);
+  return name->given ? note_given(peer, root) : 0;
+}
+
+void lf_peer_unname(lf_peer *peer, const lf_array_name *name) {
+  if (name->given)
+    take_back(peer, name->at, 1);
+}
+
+bool lf_peer_put_dropped(lf_peer *peer, lf_buf *out) {
+  lf_array *a = lf_array_take_dropped(&peer->giver);
+  while (a) {
+    gone g = {a->at, a->names};
+    lf_array *next = a->next;
+    if (lf_buf_put(out, &g, sizeof g) != 0) {
+      lf_array_put_dropped(&peer->giver, a);
+      return false;
+    }
+    lf_free(a);
+    a = next;
+  }
+  return true;
+}
+
+void lf_peer_take_dropped(lf_peer *peer, const lf_buf *body) {
+  for (size_t i = 0; i + sizeof(gone) <= body->len; i += sizeof(gone)) {
+    gone g;
+    memcpy(&g, body->data + i, sizeof g);
+    take_back(peer, g.at, g.names);
+  }
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Messages between a program and a worker process, over the rings of ring.h. A
+ * message has a body of bytes which may name objects by their address, like any
+ * packed values; it says where, and what that is called on the other side.
+ * Function code is sent once, before the first message that needs it, and is a
+ * number from then on.
+ *
+ * One end each; a thread at a time uses an end. */
+#ifndef LF_PROCESS_CHANNEL_H
+#define LF_PROCESS_CHANNEL_H
+
+#include "runtime/base/table.h"
+#include "runtime/pool/pool.h"
+#include "runtime/process/array_refs.h"
+#include "runtime/process/ring.h"
+
+typedef enum {
+  LF_MSG_CODE = 1, /* id: the code's; body: label, bytes */
+  LF_MSG_FORGET,   /* all code that was sent so far */
+  LF_MSG_DROP,     /* body: arrays of which nothing is left (array_refs.h) */
+  /* From the program. */
+  LF_MSG_SETUP,  /* body: for a worker that was not forked: see serve.h */
+  LF_MSG_TASK,   /* id, slot; body: arguments */
+  LF_MSG_JOB,    /* id: the job's; body: its setup */
+  LF_MSG_CHUNK,  /* id, slot, a: first item, b: count, state: shareable; body:
+                    items; tail: where each starts in the block, a size_t each,
+                    c: and the block's slice. Of the job that was sent last */
+  LF_MSG_DONE,   /* id: of a task submitted by the worker: as RESULT */
+  LF_MSG_RESTED, /* id: of a part submitted by the worker: as REST */
+  LF_MSG_STUCK,  /* id: its wait would never end; body: why */
+  LF_MSG_GO,     /* the blocked worker may go on */
+  LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS; b: the question's */
+  LF_MSG_NOTICE, /* body: how interpreters start from now on */
+  LF_MSG_STOP,   /* nothing more will come */
+  /* From the worker. */
+  LF_MSG_READY,  /* id: its pid */
+  LF_MSG_BROKEN, /* it cannot run; body: why */
+  LF_MSG_RESULT, /* id, state, error; body: as the task's data; tail: trace */
+  LF_MSG_PART,   /* id, a: items finished, b: ns, error; body: results; flag:
+                    1: the rest has none, tail: why; 2: it is given back */
+  LF_MSG_SUBMIT, /* id, flag: lf_place; a task of its own, as TASK; c: its code
+                  */
+  LF_MSG_SUBMIT_CHUNK, /* as CHUNK */
+  LF_MSG_BROADCAST,    /* as SUBMIT; a: how many are to come with this one */
+  LF_MSG_BLOCK,
+  LF_MSG_UNBLOCK,
+  LF_MSG_WAIT,     /* id, flag: any; body: ids of tasks submitted; a: id of the
+                      task on top of it, or 0; b: look whether it can end */
+  LF_MSG_UNWAIT,   /* id */
+  LF_MSG_REST,     /* id: of a part: it waits, for the first time */
+  LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
+  LF_MSG_CANCEL,   /* id of a task submitted; b: the question's number */
+  LF_MSG_LOOK,     /* the same */
+  LF_MSG_STATS,
+  LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
+                      was named to it */
+  LF_MSG_SHUTDOWN, /* flag: cancel */
+  LF_MSG_KINDS,    /* none */
+} lf_msg_kind;
+
+typedef struct {
+  uint8_t kind, state, error, flag;
+  uint32_t nrelocs, narrays;
+  uint64_t id;
+  uint64_t size, tail; /* bytes of body and tail */
+  uint64_t slot, a, b, c;
+} lf_msg;
+
+/* A message on its way out, when the ring is full. The bytes of body and tail
+ * belong to 'owner', which is dropped when they have been written. */
+typedef struct {
+  lf_link link;
+  lf_buf head; /* message and relocations */
+  const unsigned char *body, *tail;
+  size_t body_len, tail_len, written;
+  void *owner;
+  void (*drop)(void *owner);
+  lf_buf own; /* the body, if it was left to the parcel */
+} lf_parcel;
+
+/* How the ends agree on futures: each task that both know of has a number; what
+ * the program has numbered is even, what the worker has, odd. */
+typedef struct {
+  /* The task's number, which is given to it if need be; 0: no memory. */
+  uint64_t (*name)(void *user, lf_task *task);
+  /* The task with the number, with a reference; NULL: none, or no memory. */
+  lf_task *(*find)(void *user, uint64_t id);
+} lf_names;
+
+typedef struct {
+  lf_ring *in, *out;
+  lf_pool *pool; /* what a handle of the pool is on this side; not counted */
+  const lf_names *names;
+  void *user;                                       /* theirs */
+  void *(*annotate)(const void *bytes, size_t len); /* for lf_code_get */
+  lf_peer peer;   /* which arrays each has of the other */
+  uint32_t owner; /* of the zones of a worker process (arena.h), or 0 */
+  lf_link parcels;
+  bool posted;      /* something was published; the user resets it */
+  lf_table known;   /* code that the other side has */
+  lf_table learned; /* code that it has sent: id -> lf_code *, a reference */
+  lf_buf gone;      /* arrays that it is still to be told of */
+  /* The message that is being read. */
+  int piece;      /* which of head, relocations, body, tail; 4: it is whole */
+  size_t got;     /* of that piece */
+  bool no_memory; /* its body could not be kept */
+  bool damaged;   /* it is none: nothing more is read */
+  lf_msg msg;
+  lf_buf relocs, body, tail;
+  unsigned char small[128];
+} lf_end;
+
+void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, lf_pool *pool,
+                 const lf_names *names, void *user);
+
+/* The other process, if it is a worker, has ended. */
+void lf_end_fini(lf_end *end);
+
+/* Sends the message with the bytes from 'from' to 'to' of 'body' (may be NULL)
+ * and the tail. What does not fit is kept as a parcel, for which 'owner', whose
+ * bytes these are, is kept until 'drop(owner)'; if everything has been written,
+ * 'drop' is called at once (may be NULL: the bytes are copied, then). Does not
+ * block. LF_ENOMEM: nothing was sent or dropped. */
+typedef struct {
+  const lf_buf *body;
+  size_t from, to;
+  const void *tail;
+  size_t tail_len;
+  void *owner;
+  void (*drop)(void *owner);
+} lf_load;
+
+int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load);
+
+/* Writes parcels as far as there is room; true when none is left. */
+bool lf_end_flush(lf_end *end);
+
+/* The parcel that waits for this owner's bytes to be written, or NULL. */
+lf_parcel *lf_end_parcel(lf_end *end, const void *owner);
+
+/* Throws away all: there is nobody to read them. */
+void lf_end_drop_parcels(lf_end *end);
+
+/* Throws away a parcel of which nothing has been written. */
+void lf_parcel_withdraw(lf_end *end, lf_parcel *parcel);
+
+/* Tells the other side of which of its arrays nothing is left here. */
+void lf_end_tell_dropped(lf_end *end);
+
+/* Reads the next whole message: true when it is in end->msg, body (with its
+ * references) and tail, until the next call. What the other side writes is not
+ * trusted: false for ever when it cannot be a message (end->damaged); what a
+ * message says is for who deals with it to check. */
+bool lf_end_receive(lf_end *end);
+
+/* Code that has been received, borrowed; NULL if there is none by that id. */
+lf_code *lf_end_code(const lf_end *end, uint64_t id);
+
+/* For tasks: the body and tail as the task's data and trace, from or to. */
+lf_load lf_load_task(const lf_task *task);
+
+#endif

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What worker processes ask of their program, for the tasks that run in them:
+ * tasks of their own, how those stand, who waits for whom. See dispatch.h. */
+#include "runtime/process/dispatch.h"
+
+#include "runtime/base/mem.h"
+
+#include <string.h>
+
+/* --- Tasks that a worker submits --- */
+
+static lf_export *find_export(const lf_proc *c, uint64_t id) {
+  lf_entry *e = id ? lf_table_find(&c->exports, id) : NULL;
+  return e ? e->value : NULL;
+}
+
+/* Submitted by the worker, not only known to it: it has to be there until it
+ * has been told the end. */
+static bool is_its_own(const lf_export *e) {
+  return e->id & 1;
+}
+
+static void export_free(lf_export *e) {
+  if (e->chunk)
+    lf_chunk_free(e->chunk);
+  lf_task_unref(e->task);
+  lf_free(e);
+}
+
+/* Between the two it is not known any more. */
+static void export_forget(lf_export *e) {
+  lf_table_del(&e->proc->exports, e->id);
+  lf_table_del(&e->proc->numbers, (uintptr_t)e->task);
+  e->proc = NULL;
+}
+
+/* Any thread: the worker is to be told that it has ended. */
+static void push_ended(lf_export *e) {
+  lf_pool *p = e->pool;
+  atomic_store(&e->ended, true);
+  lf_export *head =
+      atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
+  do
+    e->next = head;
+  while (!atomic_compare_exchange_weak(&p->fleet->ended, &head, e));
+  if (!lf_fleet_is_pumping(p))
+    lf_fleet_kick(p);
+}
+
+static void export_fire(lf_waiter *waiter) {
+  push_ended(lf_container_of(waiter, lf_export, waiter));
+}
+
+/* The part of a loop has ended, or will not be run. */
+static void part_done(lf_job *job, lf_task *task, lf_chunk *chunk, int64_t ns) {
+  (void)job;
+  lf_export *e = (lf_export *)(uintptr_t)task->part_of;
+  e->chunk = chunk;
+  e->ns = ns;
+  push_ended(e);
+}
+
+static lf_export *export_new(lf_proc *c, lf_task *t, uint64_t id) {
+  lf_export *e = find_export(c, id) ? NULL : lf_zalloc(sizeof *e);
+  if (!e)
+    return NULL;
+  int err = lf_table_add(&c->exports, id, e);
+  if (err == 0)
+    err = lf_table_add(&c->numbers, (uintptr_t)t, e);
+  if (err) {
+    lf_table_del(&c->exports, id);
+    lf_free(e);
+    return NULL;
+  }
+  e->pool = c->worker->pool;
+  e->proc = c;
+  e->id = id;
+  e->names = 1;
+  e->task = lf_task_ref(t);
+  e->waiter.fire = export_fire;
+  lf_list_init(&e->waiter.link);
+  e->waiter.task = t;
+  c->untold += is_its_own(e);
+  return e;
+}
+
+static uint64_t name(void *user, lf_task *t) {
+  lf_proc *c = user;
+  lf_entry *known = lf_table_find(&c->numbers, (uintptr_t)t);
+  if (known) {
+    lf_export *e = known->value;
+    e->names++;
+    return e->id;
+  }
+  lf_export *e = export_new(c, t, c->last_number + 2);
+  if (!e)
+    return 0;
+  c->last_number = e->id;
+  if (!lf_waiter_add(&e->waiter, t))
+    push_ended(e);
+  return e->id;
+}
+
+static lf_task *find(void *user, uint64_t id) {
+  lf_export *e = find_export(user, id);
+  return e ? lf_task_ref(e->task) : NULL;
+}
+
+const lf_names lf_nested_names = {name, find};
+
+/* The worker has forgotten it, unless it was named to it meanwhile: then it is
+ * new to the worker, who has to be told again. */
+static void receive_release(lf_proc *c) {
+  lf_export *e = find_export(c, c->end.msg.id);
+  if (!e)
+    return;
+  bool told = e->told;
+  if (e->names > c->end.msg.a) {
+    e->names -= c->end.msg.a;
+    if (told) {
+      e->told = false;
+      c->untold += is_its_own(e);
+      push_ended(e);
+    }
+    return;
+  }
+  if (!told)
+    c->untold -= is_its_own(e);
+  export_forget(e);
+  if (told)
+    export_free(e); /* else when it has ended */
+}
+
+/* The task that the message in hand describes, or NULL. */
+static lf_task *read_task(lf_proc *c) {
+  lf_end *end = &c->end;
+  lf_pool *p = c->worker->pool;
+  lf_task *t = end->no_memory ? NULL : lf_task_new(p);
+  if (!t)
+    return NULL;
+  lf_code *code = lf_end_code(end, end->msg.slot);
+  t->code = code ? lf_code_ref(code) : NULL;
+  if (end->msg.kind == LF_MSG_SUBMIT_CHUNK) {
+    bool items = end->msg.tail > 0;
+    if (c->lent)
+      t->chunk =
+          lf_chunk_import(end->msg.a, end->msg.b, items ? &end->body : NULL,
+                          &end->tail, (size_t)end->msg.c);
+    if (t->chunk) {
+      t->chunk->shareable = end->msg.state;
+      t->chunk->task = t;
+      t->job = lf_job_ref(c->lent);
+    }
+  }
+  bool fine = end->msg.kind == LF_MSG_SUBMIT_CHUNK
+                  ? t->chunk != NULL
+                  : lf_buf_move(&t->data, &end->body) == 0;
+  if (fine)
+    return t;
+  lf_task_unref(t);
+  return NULL;
+}
+
+/* It cannot be run: the worker is told so as of any task that has failed. */
+static void refuse(lf_proc *c, uint64_t id, const char *why) {
+  lf_buf text;
+  lf_buf_init(&text, NULL, 0);
+  lf_msg msg = {.kind = LF_MSG_DONE, .id = id, .state = LF_FAILED};
+  msg.error = LF_BROKEN;
+  (void)lf_buf_put(&text, why, strlen(why));
+  lf_load load = {.body = &text, .to = text.len};
+  (void)lf_end_send(&c->end, &msg, &load);
+  lf_buf_fini(&text);
+}
+
+/* The last of a broadcast has come, or one that is no broadcast. */
+static const char *accept(lf_proc *c, lf_task *t) {
+  lf_pool *p = c->worker->pool;
+  if (p->broken)
+    return p->broken;
+  if (p->shutdown && !t->job)
+    return "cannot schedule new futures after shutdown";
+  if (c->end.msg.kind != LF_MSG_BROADCAST) {
+    if (c->end.msg.flag == LF_HOME && lf_fleet_add_home(p, t) != 0)
+      return "not enough memory";
+    if (c->end.msg.flag != LF_HOME)
+      lf_fleet_add(p, t, t->job ? &p->queue : p->queue.next);
+    return NULL;
+  }
+  t->ending = LF_RUNNING; /* in no queue yet */
+  lf_list_add(&c->gathering, &lf_task_ref(t)->link);
+  if (c->end.msg.a > 1)
+    return NULL;
+  lf_task **all = lf_malloc((size_t)p->o.max_workers * sizeof *all);
+  lf_link *l;
+  int n = 0;
+  while ((l = lf_list_pop(&c->gathering)))
+    if (all && n < p->o.max_workers)
+      all[n++] = lf_container_of(l, lf_task, link);
+  int err = n == p->o.max_workers ? lf_fleet_broadcast(p, all) : LF_ENOMEM;
+  for (int i = 0; i < n; i++)
+    lf_task_unref(all[i]); /* not the last: the exports have one */
+  lf_free(all);
+  return err ? "cannot start all workers" : NULL;
+}
+
+static void receive_submit(lf_proc *c) {
+  uint64_t id = c->end.msg.id;
+  if (id % 2 == 0 || find_export(c, id) || c->end.msg.flag > LF_HOME ||
+      (c->end.msg.kind == LF_MSG_SUBMIT_CHUNK && !c->end.no_memory &&
+       c->end.msg.b == 0)) {
+    lf_fleet_condemn(c);
+    return;
+  }
+  lf_task *t = read_task(c);
+  lf_export *e = t ? export_new(c, t, id) : NULL;
+  if (!e) {
+    if (t)
+      lf_task_unref(t);
+    refuse(c, id, "not enough memory");
+    return;
+  }
+  if (t->job)
+    t->part_of = (uintptr_t)e;
+  const char *why = accept(c, t);
+  if (why) {
+    refuse(c, id, why);
+    c->untold -= is_its_own(e);
+    export_forget(e);
+    export_free(e);
+  } else if (!t->job) {
+    lf_waiter_add(&e->waiter, t); /* it cannot be done yet */
+  }
+  lf_task_unref(t);
+}
+
+static void receive_job(lf_proc *c) {
+  if (c->lent)
+    lf_job_unref(c->lent);
+  c->lent = c->end.no_memory
+                ? NULL
+                : lf_job_import(c->worker->pool, &c->end.body, part_done);
+}
+
+/* --- Telling the worker --- */
+
+static int tell_part(lf_export *e) {
+  lf_chunk *k = e->chunk;
+  lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .state = LF_FINISHED};
+  msg.a = k->finished;
+  msg.b = (uint64_t)e->ns;
+  msg.flag = (uint8_t)((k->rest > 0) << 2 | k->dropped << 1 | k->failed);
+  msg.error = (uint8_t)k->error;
+  lf_load load = {.body = &k->out, .to = k->out.len};
+  load.tail = k->why.data;
+  load.tail_len = k->why.len;
+  load.owner = k;
+  load.drop = lf_chunk_drop;
+  int err = lf_end_send(&e->proc->end, &msg, &load);
+  if (err == 0)
+    e->chunk = NULL;
+  return err;
+}
+
+static int tell_task(lf_export *e) {
+  lf_task *t = e->task;
+  lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .error = t->error};
+  msg.state = (uint8_t)lf_task_state(t);
+  lf_load load = {0}; /* who cancels a task drops its data */
+  if (msg.state != LF_CANCELLED)
+    load = lf_load_task(t);
+  load.owner = lf_task_ref(t);
+  load.drop = lf_task_unref;
+  int err = lf_end_send(&e->proc->end, &msg, &load);
+  if (err)
+    lf_task_unref(t);
+  return err;
+}
+
+/* The export has ended, and the worker is there. */
+static void tell(lf_export *e) {
+  lf_fleet_stir(e->proc);
+  int err = e->chunk ? tell_part(e) : tell_task(e);
+  if (err)
+    refuse(e->proc, e->id, "not enough memory");
+  e->told = true;
+  e->proc->untold -= is_its_own(e);
+}
+
+void lf_nested_tell(lf_pool *p) {
+  lf_export *e = atomic_exchange(&p->fleet->ended, NULL);
+  while (e) {
+    lf_export *next = e->next;
+    if (e->proc)
+      tell(e);
+    if (!e->proc) {
+      export_free(e);
+    } else if (e->task->job) { /* no future: nobody will name it */
+      export_forget(e);
+      export_free(e);
+    }
+    e = next;
+  }
+}
+
+void lf_nested_forget(lf_proc *c) {
+  lf_link *l;
+  for (size_t i = 0; i < c->exports.cap; i++) {
+    lf_export *e =
+        c->exports.entries[i].id ? c->exports.entries[i].value : NULL;
+    if (!e)
+      continue;
+    e->proc = NULL;
+    if (!e->told && e->task->job)
+      continue; /* goes when the part has ended, in this pool */
+    if (!e->told)
+      lf_waiter_remove(&e->waiter); /* from here on it does not fire */
+    if (e->told || !atomic_load(&e->ended))
+      export_free(e); /* else by lf_nested_tell */
+  }
+  lf_table_fini(&c->exports);
+  lf_table_fini(&c->numbers);
+  while ((l = lf_list_pop(&c->gathering)))
+    lf_task_unref(lf_container_of(l, lf_task, link));
+  if (c->lent)
+    lf_job_unref(c->lent);
+  c->lent = NULL;
+  for (uint32_t i = 0; i < c->nflights; i++)
+    if (c->flights[i].task && c->flights[i].wait)
+      lf_nested_end_wait(&c->flights[i]);
+}
+
+/* --- Who waits for whom --- */
+
+typedef struct lf_far_wait {
+  lf_waits waits;
+  lf_task *task; /* a reference */
+  size_t n;
+  lf_task *awaited[]; /* a reference each */
+} far_wait;
+
+static void far_each(lf_waits *waits, lf_visit *visit, void *arg) {
+  far_wait *w = lf_container_of(waits, far_wait, waits);
+  for (size_t i = 0; i < w->n && visit(w->awaited[i], arg); i++)
+    continue;
+}
+
+static void far_count(lf_waits *waits, int by) {
+  far_wait *w = lf_container_of(waits, far_wait, waits);
+  for (size_t i = 0; i < w->n; i++)
+    lf_task_await(w->awaited[i], by);
+}
+
+void lf_nested_end_wait(lf_flight *f) {
+  far_wait *w = f->wait;
+  f->wait = NULL;
+  lf_cycle_end(w->task);
+  for (size_t i = 0; i < w->n; i++)
+    lf_task_unref(w->awaited[i]);
+  lf_task_unref(w->task);
+  lf_free(w);
+}
+
+static far_wait *read_wait(lf_proc *c, lf_task *t) {
+  size_t n = c->end.body.len / sizeof(uint64_t);
+  far_wait *w = lf_zalloc(sizeof *w + (n + 1) * sizeof w->awaited[0]);
+  if (!w)
+    return NULL;
+  w->waits = (lf_waits){far_each, far_count, .any = c->end.msg.flag};
+  w->task = lf_task_ref(t);
+  for (size_t i = 0; i < n; i++) {
+    uint64_t id;
+    memcpy(&id, c->end.body.data + i * sizeof id, sizeof id);
+    lf_export *e = find_export(c, id);
+    if (e)
+      w->awaited[w->n++] = lf_task_ref(e->task);
+  }
+  lf_flight *top = lf_fleet_find_flight(c, c->end.msg.a);
+  if (top)
+    w->awaited[w->n++] = lf_task_ref(top->task);
+  return w;
+}
+
+static void receive_wait(lf_proc *c) {
+  char path[1000];
+  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
+  far_wait *w =
+      f && !f->wait && !c->end.no_memory ? read_wait(c, f->task) : NULL;
+  if (!w)
+    return;
+  f->wait = w;
+  if (lf_task_state(f->task) == LF_PENDING)
+    lf_task_start(f->task);
+  if (!c->end.msg.b) {
+    lf_cycle_swap(f->task, &w->waits);
+    return;
+  }
+  if (lf_cycle_begin(f->task, &w->waits, path, sizeof path) == 0)
+    return;
+  lf_buf text;
+  lf_buf_init(&text, NULL, 0);
+  (void)lf_buf_put(&text, path, strlen(path));
+  lf_msg msg = {.kind = LF_MSG_STUCK, .id = c->end.msg.id};
+  lf_load load = {.body = &text, .to = text.len};
+  (void)lf_end_send(&c->end, &msg, &load);
+  lf_buf_fini(&text);
+}
+
+/* A part of a loop waits. If a worker has submitted it, that one may send
+ * another. */
+static void receive_rest(lf_proc *c) {
+  static const lf_load none;
+  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
+  lf_export *e = f ? (lf_export *)f->task->part_of : NULL;
+  if (!e || !e->proc)
+    return;
+  lf_msg msg = {.kind = LF_MSG_RESTED, .id = e->id};
+  lf_fleet_stir(e->proc);
+  (void)lf_end_send(&e->proc->end, &msg, &none);
+}
+
+/* --- Questions --- */
+
+static void reply(lf_proc *c, uint64_t answer, const lf_buf *body) {
+  lf_msg msg = {.kind = LF_MSG_REPLY, .a = answer, .b = c->end.msg.b};
+  lf_load load = {.body = body, .to = body ? body->len : 0};
+  (void)lf_end_send(&c->end, &msg, &load);
+}
+
+/* A task that has not begun leaves the pool; it is to be cancelled then. */
+static bool withdraw(lf_task *t, lf_outcome *after) {
+  if (!lf_fleet_withdraw(t))
+    return lf_task_state(t) == LF_CANCELLED;
+  lf_list_add(&after->cancelled, &t->link);
+  return true;
+}
+
+static void answer(lf_proc *c, lf_outcome *after) {
+  lf_pool *p = c->worker->pool;
+  lf_export *e = find_export(c, c->end.msg.id);
+  lf_task *t = e ? e->task : NULL;
+  lf_pool_stats stats;
+  lf_buf body;
+  switch (c->end.msg.kind) {
+  case LF_MSG_CANCEL:
+    reply(c, t && withdraw(t, after), NULL);
+    break;
+  case LF_MSG_LOOK:
+    if (t && t->at && lf_fleet_has_begun(t))
+      reply(c, LF_RUNNING, NULL);
+    else
+      reply(c, t ? lf_task_state(t) : LF_FINISHED, NULL);
+    break;
+  case LF_MSG_STATS:
+    lf_fleet_stat(p, &stats);
+    lf_buf_init(&body, &stats, sizeof stats);
+    body.len = sizeof stats;
+    reply(c, 0, &body);
+    break;
+  default: /* nothing that a worker says */
+    lf_fleet_condemn(c);
+  }
+}
+
+void lf_nested_receive(lf_proc *c, lf_outcome *after) {
+  lf_pool *p = c->worker->pool;
+  lf_flight *f;
+  switch (c->end.msg.kind) {
+  case LF_MSG_SUBMIT:
+  case LF_MSG_SUBMIT_CHUNK:
+  case LF_MSG_BROADCAST:
+    receive_submit(c);
+    break;
+  case LF_MSG_RELEASE:
+    receive_release(c);
+    break;
+  case LF_MSG_JOB:
+    receive_job(c);
+    break;
+  case LF_MSG_BLOCK:
+    c->blocked = true;
+    break;
+  case LF_MSG_UNBLOCK:
+    c->wants = true;
+    break;
+  case LF_MSG_WAIT:
+    receive_wait(c);
+    break;
+  case LF_MSG_UNWAIT:
+    f = lf_fleet_find_flight(c, c->end.msg.id);
+    if (f && f->wait)
+      lf_nested_end_wait(f);
+    break;
+  case LF_MSG_REST:
+    receive_rest(c);
+    break;
+  case LF_MSG_PROGRESS:
+    f = lf_fleet_find_flight(c, c->end.msg.id);
+    if (f)
+      atomic_store(&f->task->progress, c->end.msg.a);
+    break;
+  case LF_MSG_SHUTDOWN:
+    lf_fleet_close(p);
+    after->cancel_all |= c->end.msg.flag;
+    break;
+  default:
+    answer(c, after);
+  }
+}

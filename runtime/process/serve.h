@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker process from the inside: it receives tasks from its program, runs
+ * them, and sends back what becomes of them. What its tasks submit to their own
+ * pool goes to the program, which runs it wherever there is room.
+ *
+ * The process has one pool of its own that stands for the program's, with one
+ * worker: its main thread. Sending is under the pool's lock; only the worker's
+ * thread receives. */
+#ifndef LF_PROCESS_SERVE_H
+#define LF_PROCESS_SERVE_H
+
+#include "runtime/pool/internal.h"
+#include "runtime/pool/loop.h"
+
+#include <sys/types.h>
+
+/* How a spawned worker is called: lfut --worker=VERSION ID PARENT, with the
+ * region, the bell and the arena as these descriptors; the last one if the
+ * region has an owner's number. */
+#define LF_REMOTE_OPTION "--worker=" PACKAGE_VERSION
+enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL, LF_REMOTE_ARENA };
+
+/* How a worker exits that the system has refused what it takes to start. */
+enum { LF_REMOTE_REFUSED = 71 };
+
+typedef struct lf_remote lf_remote;
+
+/* The life of a forked worker, from options that are there already. */
+_Noreturn void lf_remote_main(const lf_pool_options *options, int id,
+                              int region, int bell);
+
+/* The life of a spawned one: 'make' reads the greeting and makes the setup;
+ * NULL: it cannot. */
+typedef void *lf_remote_make(lf_buf *greeting);
+_Noreturn void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
+                                 lf_remote_make *make);
+
+/* --- For pool.c, worker.c: what these do in a worker process ---------------
+ */
+
+int lf_remote_submit(lf_remote *remote, lf_task *task, lf_place place);
+int lf_remote_broadcast(lf_remote *remote, lf_task **tasks);
+bool lf_remote_cancel(lf_remote *remote, lf_task *task);
+lf_state lf_remote_look(lf_remote *remote, lf_task *task);
+bool lf_remote_release(lf_remote *remote, lf_task *task);
+void lf_remote_stat(lf_remote *remote, lf_pool_stats *stats);
+void lf_remote_shutdown(lf_remote *remote, bool cancel);
+bool lf_remote_is_closed(lf_remote *remote);
+const _Atomic int *lf_remote_full(lf_remote *remote); /* 1: see ring.h */
+
+/* The task, run here, has ended as its fields say. */
+void lf_remote_end(lf_remote *remote, lf_task *task, lf_state state);
+
+/* Its task->progress has changed. */
+void lf_remote_report(lf_remote *remote, lf_task *task);
+
+void lf_remote_block(lf_remote *remote);
+void lf_remote_unblock(lf_remote *remote);
+
+/* Receives what has come; by the worker's thread. */
+void lf_remote_receive(lf_remote *remote);
+
+/* A task received, begun only now; pinned: one that no other worker may run.
+ * NULL: none. */
+lf_task *lf_remote_take(lf_remote *remote, bool pinned);
+
+/* For bindings: a task that runs here waits, and does so no more. The program
+ * looks whether that can ever end. */
+void lf_remote_wait(lf_task *task, lf_waits *waits);
+
+/* A task that waits needs the end of 'top', too, which runs on top of it; NULL:
+ * not any more. 'waits' is what it waits for then (may be NULL). */
+void lf_remote_cover(lf_task *task, lf_waits *waits, const lf_task *top);
+
+void lf_remote_unwait(lf_task *task);
+
+/* For bindings: a task that runs here gives up the worker for a while. If it is
+ * a part of a loop, the loop goes on with another part. */
+void lf_remote_rest(lf_task *task);
+
+#endif

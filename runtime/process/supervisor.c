@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keeper of a pool's worker processes: a thread that starts them, sees them
+ * end, and moves messages when nobody else does. See dispatch.h. */
+#include "runtime/base/mem.h"
+#include "runtime/os/fork.h"
+#include "runtime/process/dispatch.h"
+#include "runtime/process/launch.h"
+#include "runtime/process/serve.h"
+#include "runtime/shm/arena.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Seconds before the next try, when the system has refused. */
+#define REST 0.1
+
+enum {
+  NAP_NS = 200000, /* between two looks while others look, too */
+  FAILURES = 10,   /* starts in a row that may come to nothing */
+  EVENTS = 16,
+};
+
+/* --- Starting --- */
+
+void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
+  w = w ? w : lf_pool_spare_worker(p);
+  if (!w)
+    return; /* tried again at the next round */
+  lf_list_del(&w->standby);
+  w->mode = STARTING;
+  p->threads++;
+  p->live++;
+  p->fleet->starting++;
+  lf_fleet_kick(p);
+}
+
+/* Under the lock: the worker is not running any more, or never was. */
+static void forget_worker(lf_pool *p, lf_worker *w) {
+  if (w->mode != LEAVING)
+    p->live--;
+  w->mode = GONE;
+  lf_list_add(&p->gone, &w->standby);
+  p->threads--;
+}
+
+void lf_keeper_start_none(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if (w->mode != STARTING || w->proc)
+      continue;
+    p->fleet->starting--;
+    forget_worker(p, w);
+  }
+}
+
+void lf_keeper_signal(lf_proc *c, int sig) {
+  if (sig == SIGURG)
+    c->interrupt = true;
+  else
+    c->signal = sig;
+  if (c->pidfd >= 0)
+    syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
+  else if (c->pid > 0) /* nobody has waited for it yet */
+    kill(c->pid, sig);
+}
+
+/* Under the lock: a worker could not be started. If that goes on, and there is
+ * no other, the pool is broken: why; else NULL, and it is tried again. */
+static char *note_trouble(lf_pool *p, const char *text) {
+  snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s", text);
+  p->fleet->rest_until = lf_after(REST);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && !w->proc->stopping && w->proc->left > 0)
+      return NULL;
+  if (++p->fleet->failures < FAILURES && !p->fleet->no_template)
+    return NULL;
+  return lf_strndup(text, strlen(text));
+}
+
+/* Arrays that the worker has given are gone: it is to be told. */
+static void rouse(lf_giver *giver) {
+  lf_proc *c = lf_container_of(giver, lf_proc, end.peer.giver);
+  lf_fleet_kick(c->worker->pool);
+}
+
+static lf_proc *proc_new(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_proc *c = lf_zalloc(sizeof *c);
+  if (!c)
+    return NULL;
+  c->worker = w;
+  c->pidfd = -1;
+  c->left = p->o.max_tasks ? p->o.max_tasks : UINT64_MAX;
+  c->region = lf_region_new(&c->fd);
+  if (!c->region) {
+    lf_free(c);
+    return NULL;
+  }
+  lf_fd_own(c->fd);
+  lf_list_init(&c->link);
+  lf_list_init(&c->gathering);
+  lf_parker_init_shared(&c->region->parker);
+  atomic_store(&c->region->closed, p->shutdown);
+  lf_end_init(&c->end, &c->region->out, &c->region->in, p, &lf_nested_names, c);
+  lf_peer_init(&c->end.peer, false, rouse);
+  c->end.owner = c->region->owner = lf_owner_new();
+  return c;
+}
+
+/* Everything of it but the process, and what it had to do. */
+static void proc_free(lf_proc *c) {
+  lf_end_fini(&c->end);
+  lf_region_unmap(c->region);
+  lf_fd_close(c->fd);
+  lf_fd_close(c->pidfd);
+  lf_free(c->flights);
+  lf_free(c);
+}
+
+/* Has the end of the process seen. If the system refuses what that takes, it is
+ * looked at now and then (look_at_unwatched). */
+static void watch(lf_fleet *f, lf_proc *c) {
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = c->worker};
+  int fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+  if (fd >= 0 && epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
+    close(fd);
+    fd = -1;
+  }
+  c->pidfd = fd;
+  if (fd >= 0)
+    lf_fd_own(fd);
+}
+
+/* Under the lock: what the process was sent and has not begun goes back. */
+static void take_all_back(lf_pool *p, lf_proc *c) {
+  lf_link back;
+  lf_list_init(&back);
+  lf_end_drop_parcels(&c->end);
+  lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
+  lf_fleet_requeue(p, &back);
+}
+
+static void note_not_started(lf_worker *w, const char *why, int err) {
+  lf_pool *p = w->pool;
+  char text[300];
+  snprintf(text, sizeof text, "cannot start a worker process: %s%s%s", why,
+           err ? ": " : "", err ? strerror(err) : "");
+  pthread_mutex_lock(&p->lock);
+  lf_proc *c = w->proc;
+  if (w->mode != STARTING) { /* nobody wants it any more */
+    pthread_mutex_unlock(&p->lock);
+    return;
+  }
+  if (c) {
+    take_all_back(p, c);
+    lf_nested_forget(c);
+    lf_list_del(&c->link);
+  }
+  w->proc = NULL;
+  p->fleet->starting--;
+  forget_worker(p, w);
+  char *broken = note_trouble(p, text);
+  pthread_mutex_unlock(&p->lock);
+  if (c)
+    proc_free(c);
+  if (broken)
+    lf_pool_break(p, broken);
+  lf_free(broken);
+}
+
+/* The process is there: it can be waited for. */
+static void note_started(lf_worker *w, pid_t pid) {
+  lf_pool *p = w->pool;
+  pthread_mutex_lock(&p->lock);
+  lf_proc *c = w->proc;
+  c->pid = pid;
+  lf_fd_close(c->fd); /* there may be no room for another */
+  c->fd = -1;
+  watch(p->fleet, c);
+  if (c->interrupt)
+    lf_keeper_signal(c, SIGURG);
+  if (c->signal)
+    lf_keeper_signal(c, c->signal);
+  pthread_mutex_unlock(&p->lock);
+}
+
+/* What a worker that was not forked has to know. */
+static int greet(lf_proc *c) {
+  const lf_pool_options *o = &c->worker->pool->o;
+  lf_msg msg = {.kind = LF_MSG_SETUP, .a = (uint64_t)o->max_workers};
+  lf_load load = {.body = o->greeting, .to = o->greeting->len};
+  load.tail = o->name;
+  load.tail_len = strlen(o->name);
+  return lf_end_send(&c->end, &msg, &load);
+}
+
+static void start(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_proc *c = proc_new(w);
+  if (!c) {
+    note_not_started(w, "no shared memory", errno);
+    return;
+  }
+  int err = p->o.program ? greet(c) : 0;
+  pthread_mutex_lock(&p->lock);
+  bool wanted = w->mode == STARTING; /* nobody has thought better of it */
+  w->proc = wanted ? c : NULL;
+  if (wanted)
+    lf_fleet_stir(c);
+  pthread_mutex_unlock(&p->lock);
+  if (!wanted) {
+    proc_free(c);
+    return;
+  }
+  err = err ? -ENOMEM : lf_launch(p, w->id, c->fd);
+  if (err < 0)
+    note_not_started(w, lf_launch_what(p), -err);
+  else if (err > 0) /* spawned: it is there already */
+    note_started(w, err);
+}
+
+/* The next one that is to be started, or NULL. */
+static lf_worker *wanted(lf_pool *p) {
+  lf_worker *w;
+  pthread_mutex_lock(&p->lock);
+  for (w = p->workers; w; w = w->next)
+    if (w->mode == STARTING && !w->proc)
+      break;
+  pthread_mutex_unlock(&p->lock);
+  return w;
+}
+
+static lf_worker *by_id(lf_pool *p, int id) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->id == id)
+      return w;
+  return NULL;
+}
+
+/* Not by closing alone: a process between fork and exec may hold a copy. */
+static void unwatch(lf_fleet *f, int fd) {
+  epoll_ctl(f->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* The template answers. */
+static void read_template(lf_pool *p) {
+  lf_launched news;
+  int n;
+  while ((n = lf_launch_receive(p->fleet->control, &news)) > 0) {
+    lf_worker *w = by_id(p, news.id);
+    if (w && w->proc && news.pid > 0)
+      note_started(w, news.pid);
+    else if (w && w->proc)
+      note_not_started(w, "fork", -news.pid);
+  }
+  if (n == 0)
+    return;
+  /* It has died: those that were being started may not be. */
+  pthread_mutex_lock(&p->lock);
+  unwatch(p->fleet, p->fleet->control);
+  lf_fd_close(p->fleet->control);
+  p->fleet->control = -1;
+  p->fleet->no_template = true;
+  snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s",
+           "the process that workers are forked from has died");
+  pthread_mutex_unlock(&p->lock);
+  waitpid(p->fleet->template, NULL, 0);
+  p->fleet->template = 0;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->mode == STARTING && w->proc && !w->proc->pid)
+      note_not_started(w, "the process that they are forked from has died", 0);
+}
+
+/* --- Ending --- */
+
+/* A worker that died before it was ready: what that means for the pool. */
+static char *died_starting(lf_pool *p, const lf_lost *lost,
+                           const char *within) {
+  lf_buf words;
+  char *text = NULL;
+  lf_buf_init(&words, NULL, 0);
+  bool by_hand = lost->signal == SIGKILL || lost->signal == SIGTERM ||
+                 lost->signal == SIGINT || lost->signal == SIGHUP ||
+                 lost->signal == SIGQUIT;
+  bool refused = !lost->signal && lost->exitcode == LF_REMOTE_REFUSED;
+  if (refused)
+    p->fleet->rest_until = lf_after(REST);
+  if ((by_hand || refused) && ++p->fleet->failures < FAILURES &&
+      !p->fleet->no_template)
+    return NULL;
+  if (lf_lost_put(&words, lost, NULL, within) == 0)
+    text =
+        lf_strndup((char *)words.data + sizeof *lost, words.len - sizeof *lost);
+  lf_buf_fini(&words);
+  return text ? text : lf_strndup("", 0);
+}
+
+/* Under the lock: what it had begun is lost, the rest goes back. */
+static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
+  take_all_back(p, c);
+  for (uint32_t i = 0; i < c->nflights; i++) {
+    lf_task *t = c->flights[i].task;
+    if (!t)
+      continue;
+    if (!t->pinned || !lf_fleet_take_back(t)) { /* begun */
+      lf_fleet_finish_flight(c, i);
+      c->worker->started++;
+      c->worker->failed++;
+      t->ending = LF_FAILED;
+      lf_list_add(lost, &t->link);
+    } else {
+      lf_list_add(&c->worker->pinned, &t->link);
+      c->worker->npinned++;
+      p->fleet->pinned = true;
+    }
+  }
+}
+
+/* A task that was lost: a part of a loop tells it with the items. */
+static void lose(lf_task *t, const lf_lost *lost, const char *within) {
+  lf_chunk *c = t->chunk;
+  if (c) {
+    t->chunk = NULL;
+    c->failed = true;
+    c->finished = 0;
+    c->error = LF_LOST;
+    (void)lf_lost_put(&c->why, lost, lf_task_label(t), within);
+    lf_job_done(t->job, c, 0);
+    if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
+      lf_task_end(t, LF_FINISHED);
+  } else {
+    lf_task_lose(t, lost, within);
+  }
+  lf_task_unref(t);
+}
+
+static lf_lost status_of(const lf_proc *c) {
+  siginfo_t info = {0};
+  lf_lost lost = {.pid = c->pid};
+  if (waitid(P_PID, (id_t)c->pid, &info, WEXITED) != 0)
+    lost.signal = SIGKILL; /* someone else has waited for it */
+  else if (info.si_code == CLD_EXITED)
+    lost.exitcode = info.si_status;
+  else
+    lost.signal = info.si_status;
+  return lost;
+}
+
+/* The process has ended. */
+static void bury(lf_worker *w, lf_lost lost) {
+  lf_pool *p = w->pool;
+  lf_link tasks, *l;
+  char within[sizeof w->proc->region->crash];
+  lf_list_init(&tasks);
+  snprintf(within, sizeof within, "%.*s", (int)sizeof within - 1,
+           w->proc->region->crash);
+  if (w->proc->pidfd >= 0)
+    unwatch(p->fleet, w->proc->pidfd);
+  lf_fleet_pump(p); /* what it has said */
+  pthread_mutex_lock(&p->lock);
+  lf_proc *c = w->proc;
+  char *broken = NULL;
+  sort_out(p, c, &tasks);
+  if (!c->ready) {
+    p->fleet->starting--;
+    if (!c->stopping)
+      broken = died_starting(p, &lost, within);
+  }
+  lf_nested_forget(c);
+  lf_list_del(&c->link);
+  forget_worker(p, w);
+  w->proc = NULL;
+  if (w->npinned > 0 && !p->broken && !broken && !p->fleet->no_template)
+    lf_keeper_start_worker(p, w); /* a broadcast still wants this very one */
+  pthread_mutex_unlock(&p->lock);
+  proc_free(c);
+  while ((l = lf_list_pop(&tasks)))
+    lose(lf_container_of(l, lf_task, link), &lost, within);
+  if (broken)
+    lf_pool_break(p, broken);
+  lf_free(broken);
+  lf_fleet_pump(p);
+}
+
+/* --- The thread --- */
+
+/* Workers whose pids the template could not tell any more. */
+static void find_pids(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && w->proc->pid == 0 && w->proc->own_pid > 0)
+      note_started(w, w->proc->own_pid);
+}
+
+static bool has_ended(pid_t pid) {
+  siginfo_t info = {0};
+  int r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
+  return r != 0 || info.si_pid != 0;
+}
+
+/* Those whose end the system would not tell. */
+static void look_at_unwatched(lf_pool *p) {
+  p->fleet->unwatched = 0;
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = w->proc;
+    if (!c || c->pid == 0 || c->pidfd >= 0)
+      continue;
+    if (has_ended(c->pid)) {
+      bury(w, status_of(c));
+      continue;
+    }
+    pthread_mutex_lock(&p->lock);
+    watch(p->fleet, c);
+    pthread_mutex_unlock(&p->lock);
+    p->fleet->unwatched += c->pidfd < 0;
+  }
+}
+
+static void drain_bell(lf_fleet *f) {
+  uint64_t n;
+  atomic_store(&f->rung, true);
+  while (read(f->bell, &n, sizeof n) > 0)
+    continue;
+}
+
+static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
+  for (int i = 0; i < n; i++) {
+    void *what = events[i].data.ptr;
+    if (what == &p->fleet->bell)
+      drain_bell(p->fleet);
+    else if (what == &p->fleet->control)
+      read_template(p);
+    else
+      bury(what, status_of(((lf_worker *)what)->proc));
+  }
+}
+
+/* Sleeps until something happens. While others look after the messages, it
+ * only looks whether they still do. */
+static void sleep_on(lf_pool *p, uint64_t *visits) {
+  struct epoll_event events[EVENTS];
+  lf_fleet *f = p->fleet;
+  struct timespec nap = {.tv_nsec = NAP_NS};
+  uint64_t now = atomic_load(&f->visits);
+  bool napping = now != *visits;
+  *visits = now;
+  if (!napping) {
+    lf_fleet_arm(p, true);
+    if (lf_fleet_has_news(p, true)) {
+      atomic_store(&f->deep, false);
+      return;
+    }
+  }
+  bool brief = napping || f->unwatched > 0 || atomic_load(&f->unbalanced) ||
+               f->rest_until > lf_now();
+  lf_count_awake(-1);
+  int n = (int)syscall(SYS_epoll_pwait2, f->epoll, events, EVENTS,
+                       brief ? &nap : NULL, NULL, (size_t)8);
+  if (n < 0 && errno != EINTR) /* an old system */
+    n = epoll_wait(f->epoll, events, EVENTS, brief ? 1 : -1);
+  lf_count_awake(1);
+  atomic_store(&f->deep, false);
+  look_at_events(p, events, n);
+}
+
+/* Without descriptors of processes nobody would see their ends. */
+static bool can_watch(lf_fleet *f) {
+  int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+  if (fd >= 0) {
+    close(fd);
+    return true;
+  }
+  snprintf(f->trouble, sizeof f->trouble, "pidfd_open: %s", strerror(errno));
+  return false;
+}
+
+static bool open_all(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  if (!can_watch(f))
+    return false;
+  f->epoll = epoll_create1(EPOLL_CLOEXEC);
+  f->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (f->epoll < 0 || f->bell < 0)
+    return false;
+  lf_fd_own(f->epoll);
+  lf_fd_own(f->bell);
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &f->bell};
+  epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->bell, &event);
+  if (!lf_launch_open(p))
+    return false;
+  event.data.ptr = &f->control;
+  if (f->control >= 0)
+    epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->control, &event);
+  return true;
+}
+
+/* Sets p->ended, which only the keeper reads, when nothing can happen any more.
+ */
+static bool is_over(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  bool over = lf_pool_try_end(p);
+  pthread_mutex_unlock(&p->lock);
+  return over;
+}
+
+/* When all workers are leaving: it is gone then about when they are. */
+static void end_template(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  pthread_mutex_lock(&p->lock);
+  bool over = !lf_pool_is_open(p) && p->live == 0 && p->queued == 0 &&
+              lf_fleet_is_quiet(p);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    over = over && (!w->proc || w->proc->pid > 0); /* it has told all pids */
+  pthread_mutex_unlock(&p->lock);
+  if (over && f->template > 0)
+    kill(f->template, SIGKILL);
+}
+
+static void close_all(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  pthread_mutex_lock(&p->lock);
+  int epoll = f->epoll, control = f->control;
+  int bell = atomic_exchange(&f->bell, -1);
+  lf_nested_tell(p); /* frees what has ended for nobody */
+  f->epoll = f->control = -1;
+  lf_count_awake(-f->counted);
+  f->counted = 0;
+  pthread_mutex_unlock(&p->lock);
+  lf_fd_close(control);
+  if (f->template > 0) {
+    kill(f->template, SIGKILL); /* it may not see that its socket is closed */
+    waitpid(f->template, NULL, 0);
+  }
+  lf_hold_end(&f->hold);
+  lf_fd_close(epoll);
+  while (atomic_load(&f->ringing) > 0)
+    lf_relax();
+  lf_fd_close(bell);
+}
+
+static void keeper_main(void *pool) {
+  lf_pool *p = pool;
+  uint64_t visits = 0;
+  lf_worker *w;
+  p->fleet->keeper = pthread_self();
+  bool good = open_all(p);
+  if (!good && !p->fleet->trouble[0])
+    snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s",
+             strerror(errno));
+  p->fleet->failures = good ? 0 : -1;
+  lf_unpark(p->fleet->opening);
+  while (good && !p->ended) {
+    while ((w = wanted(p))) {
+      start(w);
+      if (p->fleet->control >= 0)
+        read_template(p); /* so that it can go on answering */
+    }
+    atomic_store(&p->fleet->unbalanced, false);
+    lf_fleet_pump(p);
+    if (p->fleet->no_template && !p->o.program)
+      find_pids(p);
+    look_at_unwatched(p);
+    end_template(p);
+    if (!wanted(p) && !is_over(p))
+      sleep_on(p, &visits);
+  }
+  pthread_mutex_lock(&p->lock);
+  p->ended = p->shutdown = true;
+  pthread_mutex_unlock(&p->lock);
+  close_all(p);
+  lf_pool_end(p);
+  lf_pool_unref(p);
+}
+
+int lf_pool_processes(lf_pool *p, char *why, size_t size) {
+  char name[32];
+  lf_parker here;
+  lf_parker_init(&here);
+  lf_fleet *f = lf_zalloc(sizeof *f);
+  if (f) {
+    f->epoll = f->control = -1;
+    atomic_init(&f->bell, -1);
+    f->opening = &here;
+    lf_list_init(&f->hold.link);
+    lf_outcome_init(&f->after);
+    lf_list_init(&f->lively);
+    lf_list_init(&f->idle);
+    p->fleet = f;
+    snprintf(name, sizeof name, "%.10s_keeper", p->o.name);
+    lf_pool_ref(p);
+    if (lf_thread_start(name, keeper_main, p) == 0) {
+      while (lf_doze(&here, LF_FOREVER) != 0)
+        continue;
+      if (f->failures == 0)
+        return 0;
+      snprintf(why, size, "cannot start worker processes: %s", f->trouble);
+      return LF_EBROKEN;
+    }
+    lf_pool_unref(p); /* not the last */
+    p->fleet = NULL;
+    lf_free(f);
+  }
+  snprintf(why, size, "cannot start worker processes: no thread for them");
+  return LF_EBROKEN;
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See waiters.h. A place's state is its ticket and whether it has been called,
+ * in one word: so a call that comes late cannot hit who has the place next. */
+#include "runtime/shm/waiters.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/shm/arena.h"
+
+#include <stdlib.h>
+
+struct lf_sleeper {
+  lf_parker parker;        /* of who has the place */
+  _Atomic uint32_t owner;  /* its process's number, or 0: the place is free */
+  _Atomic uint64_t state;  /* 0, or the ticket with one of the bits below */
+  _Atomic uint64_t object; /* its offset; valid while there is a state */
+  _Atomic uint32_t kind;
+  _Atomic uint32_t bell; /* 0, or where its thread sleeps instead: see ring */
+};
+
+enum { WAITING = 1, CALLED = 2, AGAIN = 4, BITS = 3 };
+
+enum { BUCKETS = LF_LIMIT(1024, 64), REACH_BITS = 32 };
+
+/* Those who wait for an object are in places from its bucket's home on, as far
+ * as the bucket's 'reach' says: its lower half is how many places to look at,
+ * the upper one grows with everybody who comes, so that the reach is not
+ * reduced by somebody who has missed one. */
+typedef struct {
+  _Atomic uint64_t tickets; /* given so far */
+  _Atomic uint64_t reach[BUCKETS];
+  _Alignas(64) struct { _Alignas(64) lf_sleeper sleeper; } places[];
+} board;
+
+enum {
+  PLACES = (LF_BOARD - sizeof(board)) / 64,
+  MOST = LF_LIMIT(PLACES, 512),
+};
+
+static board *get_board(void) {
+  return lf_arena_board();
+}
+
+/* The i-th place of a bucket. */
+static lf_sleeper *place(uint32_t bucket, uint32_t i) {
+  uint32_t home = bucket * (MOST / BUCKETS);
+  return &get_board()->places[(home + i) % MOST].sleeper;
+}
+
+static uint32_t bucket_of(uint64_t object) {
+  return (uint32_t)(object * UINT64_C(0x9E3779B97F4A7C15) >> 40) % BUCKETS;
+}
+
+static uint32_t reach_of(uint32_t bucket) {
+  return (uint32_t)atomic_load(&get_board()->reach[bucket]);
+}
+
+/* From now on the first 'n' places are looked at. */
+static void extend(uint32_t bucket, uint32_t n) {
+  _Atomic uint64_t *reach = &get_board()->reach[bucket];
+  uint64_t old = atomic_load(reach), new;
+  do {
+    uint32_t now = (uint32_t)old;
+    new = ((old >> REACH_BITS) + 1) << REACH_BITS | (now > n ? now : n);
+  } while (!atomic_compare_exchange_weak(reach, &old, new));
+}
+
+/* Only the first 'n' are in use, unless somebody has come since 'before'. */
+static void reduce(uint32_t bucket, uint64_t before, uint32_t n) {
+  uint64_t after = (before >> REACH_BITS) << REACH_BITS | n;
+  if (n < (uint32_t)before / 2)
+    atomic_compare_exchange_strong(&get_board()->reach[bucket], &before, after);
+}
+
+/* A free place is the calling process's from now on. It is in the reach before,
+ * so that who is killed can be found, and still afterwards. */
+static lf_sleeper *take_place(uint32_t me, uint32_t bucket) {
+  for (uint32_t i = 0; i < MOST; i++) {
+    uint32_t nobody = 0;
+    lf_sleeper *s = place(bucket, i);
+    if (atomic_load_explicit(&s->owner, memory_order_relaxed) != 0)
+      continue;
+    extend(bucket, i + 1);
+    if (!atomic_compare_exchange_strong(&s->owner, &nobody, me))
+      continue;
+    extend(bucket, i + 1);
+    return s;
+  }
+  return NULL;
+}
+
+lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
+  uint64_t at = lf_arena_offset(object);
+  uint32_t me = lf_owner_self();
+  lf_sleeper *s = me ? take_place(me, bucket_of(at)) : NULL;
+  if (!s)
+    return NULL;
+  lf_parker_init_shared(&s->parker);
+  atomic_store(&s->object, at);
+  atomic_store(&s->kind, kind);
+  atomic_store(&s->bell, 0);
+  atomic_fetch_add(&object->sleeping, 1);
+  uint64_t ticket = atomic_fetch_add(&get_board()->tickets, 1) + 1;
+  atomic_store(&s->state, ticket << BITS | WAITING);
+  return s;
+}
+
+static lf_shared *object_of(const lf_sleeper *s) {
+  return lf_arena_at(atomic_load(&s->object));
+}
+
+/* It does not wait any more, if it did. */
+static void uncount(const lf_sleeper *s, uint64_t state) {
+  if (state & WAITING)
+    atomic_fetch_sub(&object_of(s)->sleeping, 1);
+}
+
+bool lf_sleeper_called(const lf_sleeper *s) {
+  return atomic_load_explicit(&s->state, memory_order_acquire) & CALLED;
+}
+
+bool lf_sleeper_stirred(const lf_sleeper *s) {
+  return atomic_load_explicit(&s->state, memory_order_acquire) &
+         (CALLED | AGAIN);
+}
+
+bool lf_sleeper_pause(lf_sleeper *s) {
+  uint64_t both = WAITING | CALLED;
+  uint64_t before = atomic_fetch_and(&s->state, ~both);
+  uncount(s, before);
+  return before & CALLED;
+}
+
+void lf_sleeper_resume(lf_sleeper *s) {
+  atomic_fetch_add(&object_of(s)->sleeping, 1);
+  atomic_fetch_or(&s->state, WAITING);
+}
+
+bool lf_sleeper_end(lf_sleeper *s) {
+  bool crowd = atomic_load(&s->kind) & LF_CROWD;
+  uint64_t before = atomic_exchange(&s->state, 0);
+  uncount(s, before);
+  atomic_store(&s->owner, 0);
+  return before & CALLED && !crowd;
+}
+
+static lf_spin_time sleeping = LF_SPIN_TIME;
+
+/* Looks for a call or a wake-up for a moment without sleeping. */
+static void spin(lf_sleeper *s, lf_parker *own, int64_t now, int64_t deadline) {
+  int64_t end = now + lf_spin_ns(&sleeping);
+  end = end < deadline ? end : deadline;
+  for (int i = 1; lf_may_spin(); i++) {
+    if (lf_sleeper_called(s) || lf_parker_woken(&s->parker) ||
+        lf_parker_woken(own))
+      return;
+    lf_relax();
+    if (i % 64 == 0 && lf_now() >= end)
+      return;
+  }
+}
+
+void lf_sleeper_rearm(lf_sleeper *s) {
+  uint64_t state = atomic_fetch_and(&s->state, ~(uint64_t)AGAIN);
+  if (!(state & CALLED))
+    return;
+  atomic_fetch_add(&object_of(s)->sleeping, 1);
+  atomic_store(&s->state, (state & ~(uint64_t)(CALLED | AGAIN)) | WAITING);
+}
+
+/* --- Bells --- */
+
+lf_sleeper *lf_bell_new(void) {
+  uint32_t me = lf_owner_self();
+  lf_sleeper *bell = me ? take_place(me, bucket_of(me)) : NULL;
+  if (bell)
+    lf_parker_init_shared(&bell->parker);
+  return bell;
+}
+
+void lf_bell_end(lf_sleeper *bell) {
+  atomic_store(&bell->owner, 0);
+}
+
+void lf_sleeper_ring(lf_sleeper *s, const lf_sleeper *bell) {
+  uint64_t at = bell ? lf_arena_offset(bell) : 0;
+  atomic_store(&s->bell, (uint32_t)at); /* the board is at the beginning */
+}
+
+void lf_sleeper_pass(lf_sleeper *s) {
+  lf_shared *object = object_of(s);
+  uint32_t kind = atomic_load(&s->kind);
+  if (lf_sleeper_end(s))
+    lf_call(object, kind, 1);
+}
+
+/* Wakes whoever sleeps at the place, or at its bell. */
+static void wake(lf_sleeper *s) {
+  uint32_t bell = atomic_load(&s->bell);
+  lf_sleeper *at = bell ? lf_arena_at(bell) : s;
+  lf_unpark(&at->parker);
+}
+
+int lf_sleep(lf_sleeper *s, lf_parker *own, int64_t deadline) {
+  if (lf_sleeper_called(s))
+    return 0;
+  if (deadline <= 0)
+    return LF_ETIMEOUT;
+  int64_t since = lf_now();
+  spin(s, own, since, deadline);
+  int r = lf_doze_at(&s->parker, own, deadline);
+  if (r == 0)
+    lf_spin_learn(&sleeping, lf_now() - since);
+  return r;
+}
+
+/* --- Calling --- */
+
+/* Who is meant. */
+typedef struct {
+  uint64_t object;
+  uint32_t kinds, bucket;
+} call;
+
+/* The state of the place, if it waits and is meant, or 0. */
+static uint64_t state_of(const call *c, lf_sleeper *s) {
+  uint64_t state = atomic_load(&s->state);
+  return state & WAITING && atomic_load(&s->object) == c->object &&
+                 atomic_load(&s->kind) & c->kinds
+             ? state
+             : 0;
+}
+
+/* True if it still has the state. */
+static bool call_one(lf_sleeper *s, uint64_t state) {
+  uint64_t after = (state & ~(uint64_t)WAITING) | CALLED;
+  lf_shared *object = object_of(s); /* afterwards it may be another's */
+  if (!atomic_compare_exchange_strong(&s->state, &state, after))
+    return false;
+  atomic_fetch_sub(&object->sleeping, 1);
+  wake(s);
+  return true;
+}
+
+/* The one that has waited for longest, with its state then; NULL: none. */
+static lf_sleeper *find_first(const call *c, uint64_t *its_state) {
+  lf_sleeper *first = NULL;
+  uint64_t before = atomic_load(&get_board()->reach[c->bucket]);
+  uint32_t used = 0;
+  for (uint32_t i = 0; i < (uint32_t)before; i++) {
+    lf_sleeper *s = place(c->bucket, i);
+    if (atomic_load(&s->owner) != 0)
+      used = i + 1;
+    uint64_t state = state_of(c, s);
+    if (!state || (first && state > *its_state))
+      continue;
+    first = s;
+    *its_state = state;
+  }
+  reduce(c->bucket, before, used);
+  return first;
+}
+
+static uint32_t call_first(const call *c) {
+  uint64_t state = 0;
+  lf_sleeper *s;
+  while ((s = find_first(c, &state)))
+    if (call_one(s, state))
+      return 1;
+  return 0;
+}
+
+/* Calls all whose state, and so ticket, is at most that. */
+static uint32_t call_until(const call *c, uint64_t last) {
+  uint32_t called = 0, reach = reach_of(c->bucket);
+  for (uint32_t i = 0; i < reach; i++) {
+    lf_sleeper *s = place(c->bucket, i);
+    uint64_t state = state_of(c, s);
+    called += state && state <= last && call_one(s, state);
+  }
+  return called;
+}
+
+static int compare(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* The state of the n-th of those who wait, the longest waiting first; the
+ * largest there is, if they are not so many, and 0 if there is no memory. */
+static uint64_t find_nth(const call *c, uint32_t n) {
+  uint32_t reach = reach_of(c->bucket), found = 0;
+  uint64_t *states = lf_malloc((reach + 1) * sizeof *states);
+  for (uint32_t i = 0; states && i < reach; i++) {
+    uint64_t state = state_of(c, place(c->bucket, i));
+    if (state)
+      states[found++] = state;
+  }
+  if (found > n)
+    qsort(states, found, sizeof *states, compare);
+  uint64_t last = !states ? 0 : found > n ? states[n - 1] | AGAIN : UINT64_MAX;
+  lf_free(states);
+  return last;
+}
+
+uint32_t lf_call_slowly(lf_shared *object, uint32_t kinds, uint32_t n) {
+  uint64_t at = lf_arena_offset(object);
+  call c = {at, kinds, bucket_of(at)};
+  uint32_t called = 0;
+  if (n > 1)
+    called = call_until(&c, n == UINT32_MAX ? UINT64_MAX : find_nth(&c, n));
+  while (called < n && n < UINT32_MAX && call_first(&c))
+    called++; /* of those who have come meanwhile, too */
+  return called;
+}
+
+/* --- Burying --- */
+
+static void empty_place(lf_sleeper *s) {
+  uint64_t at = atomic_load(&s->object);
+  uint64_t before = atomic_exchange(&s->state, 0);
+  if (before != 0 && lf_arena_touch(at, sizeof(lf_shared))) {
+    atomic_fetch_add(&object_of(s)->deaths, 1);
+    uncount(s, before);
+  }
+  atomic_store(&s->owner, 0);
+}
+
+/* Calls 'f' for each place in use. */
+static void each_place(void (*f)(lf_sleeper *s, uint32_t arg), uint32_t arg) {
+  for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
+    uint32_t reach = reach_of(bucket);
+    for (uint32_t i = 0; i < reach; i++)
+      if (atomic_load(&place(bucket, i)->owner) != 0)
+        f(place(bucket, i), arg);
+  }
+}
+
+static void bury_one(lf_sleeper *s, uint32_t dead) {
+  uint32_t owner = atomic_load(&s->owner);
+  if (owner && lf_owner_descends(owner, dead))
+    empty_place(s);
+}
+
+void lf_sleepers_bury(uint32_t dead) {
+  each_place(bury_one, dead);
+}
+
+static void look_again(lf_sleeper *s, uint32_t arg) {
+  (void)arg;
+  uint64_t state = atomic_load(&s->state);
+  while (state & WAITING &&
+         !atomic_compare_exchange_weak(&s->state, &state, state | AGAIN))
+    continue;
+  wake(s);
+}
+
+void lf_sleepers_look_again(void) {
+  each_place(look_again, 0);
+}
+
+uint32_t lf_sleepers(void) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; lf_arena_size() && i < MOST; i++)
+    n += atomic_load(&place(0, i)->owner) != 0;
+  return n;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See strand.h. Tasks wait in a lane for each pool. When nobody is inside, the
+ * oldest of each lane is called back to its pool, and the first to come is let
+ * in: a pool whose workers are busy holds up nobody. A task that is on its way
+ * does not hold the gate, as its worker may be one that waits to enter. */
+#include "runtime/task/strand.h"
+#include "runtime/os/atfork.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/pool/internal.h"
+
+typedef struct {
+  lf_link link;
+  lf_pool *pool;   /* the tasks' */
+  lf_link tasks;   /* put aside, oldest first, a reference each */
+  lf_task *called; /* on its way back, or NULL; not counted */
+} lane;
+
+struct lf_gate {
+  lf_gate *next; /* all gates; the list's lock */
+  pthread_mutex_t lock;
+  pthread_cond_t left; /* nobody is inside */
+  bool taken;          /* all below under the lock */
+  int threads;         /* that wait to enter; they come first */
+  lf_link lanes;       /* none is empty without having called */
+};
+
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static lf_gate *gates;
+
+static void take_lock(void) {
+  pthread_mutex_lock(&list_lock);
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&list_lock);
+}
+
+static void init_locks(lf_gate *g) {
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_mutex_init(&g->lock, NULL);
+  pthread_cond_init(&g->left, &attr);
+  pthread_condattr_destroy(&attr);
+}
+
+/* In a forked process nobody else is at a gate, or ever leaves it; who waits is
+ * the parent's. */
+static void begin_anew(void) {
+  for (lf_gate *g = gates; g; g = g->next) {
+    init_locks(g);
+    g->taken = false;
+    g->threads = 0;
+    lf_list_init(&g->lanes);
+  }
+  pthread_mutex_unlock(&list_lock);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  lf_at_fork(LF_FORK_GATES, take_lock, give_lock, begin_anew);
+}
+
+lf_gate *lf_gate_new(void) {
+  lf_gate *g = lf_zalloc(sizeof *g);
+  if (!g)
+    return NULL;
+  init_locks(g);
+  lf_list_init(&g->lanes);
+  pthread_mutex_lock(&list_lock);
+  g->next = gates;
+  gates = g;
+  pthread_mutex_unlock(&list_lock);
+  return g;
+}
+
+void lf_gate_free(lf_gate *g) {
+  pthread_mutex_lock(&list_lock);
+  lf_gate **at = &gates;
+  while (*at != g)
+    at = &(*at)->next;
+  *at = g->next;
+  pthread_mutex_unlock(&list_lock);
+  pthread_mutex_destroy(&g->lock);
+  pthread_cond_destroy(&g->left);
+  lf_free(g);
+}
+
+/* --- Lanes: under the gate's lock --- */
+
+static lane *find_lane(lf_gate *g, const lf_pool *p) {
+  for (lf_link *l = g->lanes.next; l != &g->lanes; l = l->next)
+    if (lf_container_of(l, lane, link)->pool == p)
+      return lf_container_of(l, lane, link);
+  return NULL;
+}
+
+/* NULL: no memory. */
+static lane *need_lane(lf_gate *g, lf_pool *p) {
+  lane *n = find_lane(g, p);
+  if (n || !(n = lf_zalloc(sizeof *n)))
+    return n;
+  n->pool = p;
+  lf_list_init(&n->tasks);
+  lf_list_add(&g->lanes, &n->link);
+  return n;
+}
+
+static void drop_if_empty(lane *n) {
+  if (!n || n->called || !lf_list_empty(&n->tasks))
+    return;
+  lf_list_del(&n->link);
+  lf_free(n);
+}
+
+/* The task that was called has come, or will not. True if it was. */
+static bool is_called(lf_gate *g, const lf_task *t) {
+  lane *n = find_lane(g, t->pool);
+  bool was = n && n->called == t;
+  if (was)
+    n->called = NULL;
+  return was;
+}
+
+/* Calls the oldest of each lane that is still wanted, and those that are not
+ * before it: they are at 'out', to be taken in. */
+static void call_all(lf_gate *g, lf_link *out) {
+  for (lf_link *l = g->lanes.next, *after; l != &g->lanes; l = after) {
+    lane *n = lf_container_of(l, lane, link);
+    after = l->next;
+    while (!n->called && !lf_list_empty(&n->tasks)) {
+      lf_link *first = lf_list_pop(&n->tasks);
+      lf_task *t = lf_container_of(first, lf_task, link);
+      t->aside = false;
+      n->called = lf_task_done(t) ? NULL : t;
+      lf_list_add(out, first);
+    }
+    drop_if_empty(n);
+  }
+}
+
+/* Under the lock, which it gives back: if nobody is inside, lets others come.
+ */
+static void give_back(lf_gate *g) {
+  lf_link out, *l;
+  lf_list_init(&out);
+  if (!g->taken && g->threads > 0)
+    pthread_cond_signal(&g->left);
+  else if (!g->taken)
+    call_all(g, &out);
+  pthread_mutex_unlock(&g->lock);
+  while ((l = lf_list_pop(&out)))
+    lf_pool_take_in(lf_container_of(l, lf_task, link));
+}
+
+/* --- Passing --- */
+
+/* Under the lock. False: no memory. */
+static bool put_aside(lf_gate *g, lf_task *t, bool first) {
+  lane *n = need_lane(g, t->pool);
+  if (!n)
+    return false;
+  t->aside = true;
+  t->epoch = (uint32_t)lf_pool_epoch(t->pool);
+  t->pool->aside++; /* before another thread can take it back in */
+  lf_list_add(first ? n->tasks.next : &n->tasks, &t->link);
+  return true;
+}
+
+bool lf_gate_admit(lf_task *t) {
+  lf_gate *g = t->gate;
+  pthread_mutex_lock(&g->lock);
+  bool called = is_called(g, t), in = !g->taken;
+  bool stays = !in && put_aside(g, t, called);
+  g->taken = true;
+  drop_if_empty(find_lane(g, t->pool));
+  pthread_mutex_unlock(&g->lock);
+  if (!in && !stays) {
+    lf_task_fail(t, LF_BROKEN, "not enough memory");
+    lf_task_unref(t);
+  }
+  return in;
+}
+
+void lf_gate_leave(lf_gate *g) {
+  pthread_mutex_lock(&g->lock);
+  g->taken = false;
+  give_back(g);
+}
+
+void lf_gate_dismiss(lf_task *t) {
+  lf_gate *g = t->gate;
+  pthread_mutex_lock(&g->lock);
+  if (is_called(g, t))
+    give_back(g);
+  else
+    pthread_mutex_unlock(&g->lock);
+}
+
+void lf_gate_forget(lf_task *t) {
+  lf_gate *g = t->gate;
+  pthread_mutex_lock(&g->lock);
+  bool found = t->aside;
+  if (found) {
+    lf_list_del(&t->link);
+    t->aside = false;
+    drop_if_empty(find_lane(g, t->pool));
+  }
+  pthread_mutex_unlock(&g->lock);
+  if (found)
+    lf_pool_take_in(t);
+}
+
+bool lf_gate_enter(lf_gate *g, int64_t deadline) {
+  struct timespec until = {.tv_sec = deadline / 1000000000,
+                           .tv_nsec = deadline % 1000000000};
+  int err = 0;
+  pthread_mutex_lock(&g->lock);
+  g->threads++;
+  while (g->taken && err == 0)
+    err = deadline == LF_FOREVER
+              ? pthread_cond_wait(&g->left, &g->lock)
+              : pthread_cond_timedwait(&g->left, &g->lock, &until);
+  g->threads--;
+  bool in = !g->taken;
+  g->taken = true;
+  pthread_mutex_unlock(&g->lock);
+  return in;
+}
+
+/* --- Draining --- */
+
+static void drain_gate(lf_gate *g, lf_pool *p, lf_link *out) {
+  pthread_mutex_lock(&g->lock);
+  lane *n = find_lane(g, p);
+  lf_link *l;
+  while (n && (l = lf_list_pop(&n->tasks))) {
+    lf_container_of(l, lf_task, link)->aside = false;
+    lf_list_add(out, l);
+    p->aside--;
+  }
+  drop_if_empty(n);
+  pthread_mutex_unlock(&g->lock);
+}
+
+void lf_gate_drain(lf_pool *p, lf_link *out) {
+  pthread_mutex_lock(&list_lock);
+  for (lf_gate *g = gates; g; g = g->next)
+    drain_gate(g, p, out);
+  pthread_mutex_unlock(&list_lock);
+}

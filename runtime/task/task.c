@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See task.h. The locks of the waiters are a few for all tasks; a bit in the
+ * state says that there are waiters at all, so that most tasks end without
+ * any lock. */
+#include "runtime/task/task.h"
+#include "runtime/os/atfork.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/os/fork.h"
+#include "runtime/pool/loop.h"
+#include "runtime/pool/pool.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+enum { WAITED = 8, STATE = 7, LOCKS = 32 };
+
+static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] =
+                                           PTHREAD_MUTEX_INITIALIZER};
+
+static void take_locks(void) {
+  for (int i = 0; i < LOCKS; i++)
+    pthread_mutex_lock(&locks[i]);
+}
+
+static void give_locks(void) {
+  for (int i = 0; i < LOCKS; i++)
+    pthread_mutex_unlock(&locks[i]);
+}
+
+__attribute__((constructor)) static void survive_fork(void) {
+  lf_at_fork(LF_FORK_TASKS, take_locks, give_locks, give_locks);
+}
+
+static pthread_mutex_t *lock_of(lf_task *task) {
+  return &locks[((uintptr_t)task / sizeof *task) % LOCKS];
+}
+
+lf_task *lf_task_new(lf_pool *pool) {
+  lf_task *t = lf_malloc(sizeof *t);
+  if (!t)
+    return NULL;
+  atomic_init(&t->refs, 1);
+  atomic_init(&t->state, LF_PENDING);
+  lf_list_init(&t->link);
+  lf_list_init(&t->waiters);
+  t->pool = pool ? lf_pool_ref(pool) : NULL;
+  t->code = NULL;
+  t->trace = NULL;
+  atomic_init(&t->waits, NULL);
+  atomic_init(&t->awaited, 0);
+  t->job = NULL;
+  t->chunk = NULL;
+  t->at = NULL;
+  t->gate = NULL;
+  t->flight = 0;
+  t->part_of = 0;
+  atomic_init(&t->progress, 0);
+  t->stuck = t->told = t->rests = t->aside = false;
+  t->names = t->revived = 0;
+  t->ending = LF_PENDING;
+  t->error = LF_RAISED;
+  t->pinned = 0;
+  t->mark = 0;
+  lf_buf_init(&t->data, t->small, sizeof t->small);
+  return t;
+}
+
+void lf_task_unref(void *task) {
+  lf_task *t = task;
+  if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+    return;
+  if (t->names > 0 && !lf_pool_release(t))
+    return; /* the program has named it again meanwhile */
+  lf_assert(lf_list_empty(&t->waiters));
+  lf_buf_fini(&t->data);
+  if (t->code)
+    lf_code_unref(t->code);
+  lf_free(t->trace);
+  if (t->chunk)
+    lf_chunk_free(t->chunk);
+  if (t->job)
+    lf_job_unref(t->job);
+  if (t->pool)
+    lf_pool_unref(t->pool);
+  lf_free(t);
+}
+
+lf_state lf_task_state(lf_task *task) {
+  return atomic_load_explicit(&task->state, memory_order_acquire) & STATE;
+}
+
+/* Calls everybody who waits, in the order in which they came; under the task's
+ * lock. */
+static void fire_all(lf_task *task) {
+  lf_link *item;
+  while ((item = lf_list_pop(&task->waiters))) {
+    lf_waiter *w = lf_container_of(item, lf_waiter, link);
+    w->fire(w);
+  }
+}
+
+/* Moves the state from one to the other if it is that. Who waits is told in the
+ * same step: nobody sees the task done and its waiters not told, if he asks
+ * for the lock (lf_task_settle). */
+static bool move(lf_task *task, lf_state from, lf_state to) {
+  uint32_t old = from;
+  if (atomic_compare_exchange_strong(&task->state, &old, to))
+    return true;
+  if (old != ((uint32_t)from | WAITED))
+    return false;
+  pthread_mutex_t *lock = lock_of(task);
+  pthread_mutex_lock(lock);
+  old = (uint32_t)from | WAITED;
+  bool moved =
+      atomic_compare_exchange_strong(&task->state, &old, (uint32_t)to | WAITED);
+  if (moved && to >= LF_FINISHED)
+    fire_all(task);
+  pthread_mutex_unlock(lock);
+  return moved;
+}
+
+void lf_task_settle(lf_task *task) {
+  if (!(atomic_load(&task->state) & WAITED))
+    return;
+  pthread_mutex_lock(lock_of(task));
+  pthread_mutex_unlock(lock_of(task));
+}
+
+bool lf_task_start(lf_task *task) {
+  return move(task, LF_PENDING, LF_RUNNING);
+}
+
+static void now_done(lf_task *task) {
+  if (task->job)
+    lf_job_runner_ended(task->job, task);
+}
+
+void lf_task_end(lf_task *task, lf_state state) {
+  bool ended = move(task, LF_RUNNING, state);
+  lf_check(ended);
+  now_done(task);
+}
+
+bool lf_task_cancel(lf_task *task) {
+  if (!move(task, LF_PENDING, LF_CANCELLED))
+    return false;
+  lf_buf_fini(&task->data);
+  if (task->pool)
+    lf_pool_count_cancelled(task->pool);
+  now_done(task);
+  return true;
+}
+
+void lf_task_report(lf_task *t, double done, double total) {
+  float pair[2] = {(float)done, (float)total};
+  uint64_t bits;
+  memcpy(&bits, pair, sizeof bits);
+  atomic_store_explicit(&t->progress, bits, memory_order_relaxed);
+}
+
+void lf_task_progress(lf_task *t, double *done, double *total) {
+  float pair[2];
+  uint64_t bits = atomic_load_explicit(&t->progress, memory_order_relaxed);
+  memcpy(pair, &bits, sizeof pair);
+  *done = (double)pair[0];
+  *total = (double)pair[1];
+}
+
+bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
+  if (!lf_task_start(task))
+    return false;
+  lf_buf_reset(&task->data);
+  task->error = (uint8_t)error;
+  (void)lf_buf_put(&task->data, text, strlen(text)); /* else: no text */
+  if (task->pool)
+    lf_pool_count_failed(task->pool);
+  lf_task_end(task, LF_FAILED);
+  return true;
+}
+
+int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
+                const char *within) {
+  char how[40], text[400];
+  const char *name = lost->signal ? lf_signal_name(lost->signal) : NULL;
+  bool known = !within[0] || (what && strcmp(what, within) == 0);
+  if (name)
+    snprintf(how, sizeof how, "died of %s", name);
+  else if (lost->signal)
+    snprintf(how, sizeof how, "died of signal %d", (int)lost->signal);
+  else
+    snprintf(how, sizeof how, "exited with code %d", (int)lost->exitcode);
+  snprintf(text, sizeof text, "worker %d %s while %s%s%s%s%s", (int)lost->pid,
+           how, what ? "running " : "starting", what ? what : "",
+           known ? "" : " (in ", known ? "" : within, known ? "" : ")");
+  lf_buf_reset(out);
+  int err = lf_buf_put(out, lost, sizeof *lost);
+  return err ? err : lf_buf_put(out, text, strlen(text));
+}
+
+bool lf_task_lose(lf_task *task, const lf_lost *lost, const char *within) {
+  if (lf_task_state(task) == LF_PENDING)
+    lf_task_start(task);
+  if (lf_task_state(task) != LF_RUNNING)
+    return false;
+  task->error = LF_LOST;
+  (void)lf_lost_put(&task->data, lost, lf_task_label(task), within);
+  lf_task_end(task, LF_FAILED);
+  return true;
+}
+
+const char *lf_task_label(const lf_task *task) {
+  return task->code ? task->code->label : "task";
+}
+
+bool lf_waiter_add(lf_waiter *waiter, lf_task *task) {
+  lf_list_init(&waiter->link);
+  waiter->task = task;
+  pthread_mutex_t *lock = lock_of(task);
+  pthread_mutex_lock(lock);
+  uint32_t old = atomic_fetch_or(&task->state, WAITED);
+  bool added = (old & STATE) < LF_FINISHED;
+  if (added)
+    lf_list_add(&task->waiters, &waiter->link);
+  pthread_mutex_unlock(lock);
+  return added;
+}
+
+void lf_waiter_remove(lf_waiter *waiter) {
+  pthread_mutex_t *lock = lock_of(waiter->task);
+  pthread_mutex_lock(lock);
+  lf_list_del(&waiter->link);
+  pthread_mutex_unlock(lock);
+}

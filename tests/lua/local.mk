@@ -1,0 +1,45 @@
+# tests/lua/api_*.lua are run once for each kind of executor.
+lua_tests = \
+	%D%/api_array.lua \
+	%D%/api_callback.lua \
+	%D%/api_classes.lua \
+	%D%/api_ending.lua \
+	%D%/api_error.lua \
+	%D%/api_executor.lua \
+	%D%/api_finalizers.lua \
+	%D%/api_functions.lua \
+	%D%/api_future.lua \
+	%D%/api_globals.lua \
+	%D%/api_graphs.lua \
+	%D%/api_inside.lua \
+	%D%/api_loops.lua \
+	%D%/api_map.lua \
+	%D%/api_native.lua \
+	%D%/api_native_threads.lua \
+	%D%/api_nesting.lua \
+	%D%/api_plugins.lua \
+	%D%/api_random.lua \
+	%D%/api_refusal.lua \
+	%D%/api_shared_waits.lua \
+	%D%/api_toolbox.lua \
+	%D%/api_values.lua \
+	%D%/api_wait.lua \
+	%D%/api_worker.lua \
+	%D%/chaos.lua \
+	%D%/helpers.lua \
+	%D%/locks.lua \
+	%D%/meeting.lua \
+	%D%/native_load.lua \
+	%D%/nonsense.lua \
+	%D%/pool.lua \
+	%D%/process.lua \
+	%D%/process_loss.lua \
+	%D%/processes.lua \
+	%D%/queues.lua \
+	%D%/shared.lua \
+	%D%/threading.lua
+lua_test_helpers = \
+	%D%/gate.lua \
+	%D%/libraries.lua \
+	%D%/parties.lua \
+	%D%/support.lua

@@ -1,0 +1,17 @@
+sh_tests = \
+	%D%/alloc.bats \
+	%D%/commands.bats \
+	%D%/ending.bats \
+	%D%/errors.bats \
+	%D%/examples.bats \
+	%D%/forks.bats \
+	%D%/house.bats \
+	%D%/module.bats \
+	%D%/native.bats \
+	%D%/options.bats \
+	%D%/process.bats \
+	%D%/processes.bats \
+	%D%/prompt.bats \
+	%D%/signals.bats \
+	%D%/toolbox.bats \
+	%D%/tree.bats
