@@ -70,7 +70,7 @@ struct lf_worker {
   /* Written by the worker's thread alone, read by anyone. */
   _Atomic uint64_t submitted, started, finished, failed;
 
-  struct lf_proc *proc; /* a process (dispatch.h), or NULL; the pool's lock */
+  struct lf_proc *proc; /* its process, or NULL; the pool's lock */
 };
 
 struct lf_pool {

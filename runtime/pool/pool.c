@@ -2,7 +2,7 @@
  *
  * See pool.h, internal.h: the life of a pool, submitting, ending work early. */
 #include "runtime/base/mem.h"
-#include "runtime/process/dispatch.h"
+#include "runtime/process/internal.h"
 #include "runtime/process/serve.h"
 #include "runtime/task/strand.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a main program has started: its pools. See pool.h. */
-#include "runtime/process/dispatch.h"
+#include "runtime/process/internal.h"
 #include "runtime/shm/waiters.h"
 
 void lf_host_init(lf_host *host, lf_parker *parker) {

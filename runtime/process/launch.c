@@ -4,7 +4,7 @@
  * descriptors of the region and of the bell. The worker is no child of the
  * template, but its sibling: the program waits for it. */
 #include "runtime/process/launch.h"
-#include "runtime/process/dispatch.h"
+#include "runtime/process/internal.h"
 #include "runtime/process/serve.h"
 #include "runtime/shm/arena.h"
 

@@ -2,9 +2,16 @@ runtime_sources += \
 	%D%/array_refs.c %D%/array_refs.h \
 	%D%/channel.c %D%/channel.h \
 	%D%/child.c %D%/child.h \
-	%D%/dispatch.c %D%/dispatch.h \
+	%D%/chunk_io.c %D%/chunk_io.h \
+	%D%/dispatch.c \
+	%D%/internal.h \
 	%D%/launch.c %D%/launch.h \
+	%D%/members.c \
+	%D%/proc.c \
+	%D%/processes.c \
+	%D%/pump.c \
 	%D%/requests.c \
 	%D%/ring.c %D%/ring.h \
 	%D%/serve.c %D%/serve.h \
-	%D%/supervisor.c
+	%D%/supervisor.c \
+	%D%/waits.c %D%/waits.h

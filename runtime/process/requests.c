@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * What worker processes ask of their program, for the tasks that run in them:
- * tasks of their own, how those stand, who waits for whom. See dispatch.h. */
-#include "runtime/process/dispatch.h"
+ * tasks of their own, how those stand, who waits for whom. See internal.h. */
+#include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/process/chunk_io.h"
 
 #include <string.h>
 
@@ -304,6 +305,12 @@ void lf_nested_tell(lf_pool *p) {
   }
 }
 
+static void end_wait(lf_flight *f) {
+  if (f->wait)
+    lf_far_wait_end(f->wait);
+  f->wait = NULL;
+}
+
 void lf_nested_forget(lf_proc *c) {
   lf_link *l;
   for (size_t i = 0; i < c->exports.cap; i++) {
@@ -327,65 +334,33 @@ void lf_nested_forget(lf_proc *c) {
     lf_job_unref(c->lent);
   c->lent = NULL;
   for (uint32_t i = 0; i < c->nflights; i++)
-    if (c->flights[i].task && c->flights[i].wait)
-      lf_nested_end_wait(&c->flights[i]);
+    end_wait(&c->flights[i]);
 }
 
 /* --- Who waits for whom --- */
 
-typedef struct lf_far_wait {
-  lf_waits waits;
-  lf_task *task; /* a reference */
-  size_t n;
-  lf_task *awaited[]; /* a reference each */
-} far_wait;
-
-static void far_each(lf_waits *waits, lf_visit *visit, void *arg) {
-  far_wait *w = lf_container_of(waits, far_wait, waits);
-  for (size_t i = 0; i < w->n && visit(w->awaited[i], arg); i++)
-    continue;
-}
-
-static void far_count(lf_waits *waits, int by) {
-  far_wait *w = lf_container_of(waits, far_wait, waits);
-  for (size_t i = 0; i < w->n; i++)
-    lf_task_await(w->awaited[i], by);
-}
-
-void lf_nested_end_wait(lf_flight *f) {
-  far_wait *w = f->wait;
-  f->wait = NULL;
-  lf_cycle_end(w->task);
-  for (size_t i = 0; i < w->n; i++)
-    lf_task_unref(w->awaited[i]);
-  lf_task_unref(w->task);
-  lf_free(w);
-}
-
-static far_wait *read_wait(lf_proc *c, lf_task *t) {
+static lf_far_wait *read_wait(lf_proc *c, lf_task *t) {
   size_t n = c->end.body.len / sizeof(uint64_t);
-  far_wait *w = lf_zalloc(sizeof *w + (n + 1) * sizeof w->awaited[0]);
+  lf_far_wait *w = lf_far_wait_new(t, c->end.msg.flag, n + 1);
   if (!w)
     return NULL;
-  w->waits = (lf_waits){far_each, far_count, .any = c->end.msg.flag};
-  w->task = lf_task_ref(t);
   for (size_t i = 0; i < n; i++) {
     uint64_t id;
     memcpy(&id, c->end.body.data + i * sizeof id, sizeof id);
     lf_export *e = find_export(c, id);
     if (e)
-      w->awaited[w->n++] = lf_task_ref(e->task);
+      lf_far_wait_add(w, e->task);
   }
   lf_flight *top = lf_fleet_find_flight(c, c->end.msg.a);
   if (top)
-    w->awaited[w->n++] = lf_task_ref(top->task);
+    lf_far_wait_add(w, top->task);
   return w;
 }
 
 static void receive_wait(lf_proc *c) {
   char path[1000];
   lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
-  far_wait *w =
+  lf_far_wait *w =
       f && !f->wait && !c->end.no_memory ? read_wait(c, f->task) : NULL;
   if (!w)
     return;
@@ -489,8 +464,8 @@ void lf_nested_receive(lf_proc *c, lf_outcome *after) {
     break;
   case LF_MSG_UNWAIT:
     f = lf_fleet_find_flight(c, c->end.msg.id);
-    if (f && f->wait)
-      lf_nested_end_wait(f);
+    if (f)
+      end_wait(f);
     break;
   case LF_MSG_REST:
     receive_rest(c);

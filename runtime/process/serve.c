@@ -5,7 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/native/library.h"
-#include "runtime/process/dispatch.h"
+#include "runtime/process/chunk_io.h"
 #include "runtime/shm/arena.h"
 
 #include <signal.h>

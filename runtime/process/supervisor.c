@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The keeper of a pool's worker processes: a thread that starts them, sees them
- * end, and moves messages when nobody else does. See dispatch.h. */
+ * The thread of a pool that starts its worker processes, sees them end, and
+ * moves messages when nobody else does. See internal.h. */
+#include "runtime/process/internal.h"
+
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
-#include "runtime/process/dispatch.h"
 #include "runtime/process/launch.h"
 #include "runtime/process/serve.h"
 #include "runtime/shm/arena.h"
@@ -29,47 +30,6 @@ enum {
 };
 
 /* --- Starting --- */
-
-void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
-  w = w ? w : lf_pool_spare_worker(p);
-  if (!w)
-    return; /* tried again at the next round */
-  lf_list_del(&w->standby);
-  w->mode = STARTING;
-  p->threads++;
-  p->live++;
-  p->fleet->starting++;
-  lf_fleet_kick(p);
-}
-
-/* Under the lock: the worker is not running any more, or never was. */
-static void forget_worker(lf_pool *p, lf_worker *w) {
-  if (w->mode != LEAVING)
-    p->live--;
-  w->mode = GONE;
-  lf_list_add(&p->gone, &w->standby);
-  p->threads--;
-}
-
-void lf_keeper_start_none(lf_pool *p) {
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    if (w->mode != STARTING || w->proc)
-      continue;
-    p->fleet->starting--;
-    forget_worker(p, w);
-  }
-}
-
-void lf_keeper_signal(lf_proc *c, int sig) {
-  if (sig == SIGURG)
-    c->interrupt = true;
-  else
-    c->signal = sig;
-  if (c->pidfd >= 0)
-    syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
-  else if (c->pid > 0) /* nobody has waited for it yet */
-    kill(c->pid, sig);
-}
 
 /* Under the lock: a worker could not be started. If that goes on, and there is
  * no other, the pool is broken: why; else NULL, and it is tried again. */
@@ -165,7 +125,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   }
   w->proc = NULL;
   p->fleet->starting--;
-  forget_worker(p, w);
+  lf_members_forget(p, w);
   char *broken = note_trouble(p, text);
   pthread_mutex_unlock(&p->lock);
   if (c)
@@ -375,7 +335,7 @@ static void bury(lf_worker *w, lf_lost lost) {
   }
   lf_nested_forget(c);
   lf_list_del(&c->link);
-  forget_worker(p, w);
+  lf_members_forget(p, w);
   w->proc = NULL;
   if (w->npinned > 0 && !p->broken && !broken && !p->fleet->no_template)
     lf_keeper_start_worker(p, w); /* a broadcast still wants this very one */
@@ -544,7 +504,7 @@ static void close_all(lf_pool *p) {
   lf_fd_close(bell);
 }
 
-static void keeper_main(void *pool) {
+void lf_supervisor_main(void *pool) {
   lf_pool *p = pool;
   uint64_t visits = 0;
   lf_worker *w;
@@ -576,36 +536,4 @@ static void keeper_main(void *pool) {
   close_all(p);
   lf_pool_end(p);
   lf_pool_unref(p);
-}
-
-int lf_pool_processes(lf_pool *p, char *why, size_t size) {
-  char name[32];
-  lf_parker here;
-  lf_parker_init(&here);
-  lf_fleet *f = lf_zalloc(sizeof *f);
-  if (f) {
-    f->epoll = f->control = -1;
-    atomic_init(&f->bell, -1);
-    f->opening = &here;
-    lf_list_init(&f->hold.link);
-    lf_outcome_init(&f->after);
-    lf_list_init(&f->lively);
-    lf_list_init(&f->idle);
-    p->fleet = f;
-    snprintf(name, sizeof name, "%.10s_keeper", p->o.name);
-    lf_pool_ref(p);
-    if (lf_thread_start(name, keeper_main, p) == 0) {
-      while (lf_doze(&here, LF_FOREVER) != 0)
-        continue;
-      if (f->failures == 0)
-        return 0;
-      snprintf(why, size, "cannot start worker processes: %s", f->trouble);
-      return LF_EBROKEN;
-    }
-    lf_pool_unref(p); /* not the last */
-    p->fleet = NULL;
-    lf_free(f);
-  }
-  snprintf(why, size, "cannot start worker processes: no thread for them");
-  return LF_EBROKEN;
 }

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The workers of a pool that are processes, as the program sees them: private
+ * to this folder, whose files on the program's side are, each using only those
+ * before it:
+ *
+ *   proc        a worker process, and the tasks that were sent to it
+ *   members     all of them; the tasks that wait to be sent
+ *   dispatch    which task goes to which worker
+ *   requests    what workers ask for
+ *   pump        a round: receive, dispatch, do what has come of it
+ *   supervisor  the thread that starts them and sees them end
+ *   processes   the pool of them
+ *
+ * Everything here is under the pool's lock, apart from what is said. Whoever
+ * submits, waits, or has been woken for it moves messages (lf_fleet_pump):
+ * there is no thread between who submits and who runs. The supervisor, a thread
+ * of the pool, does that too when nobody else does, and it alone starts
+ * processes and sees them end.
+ *
+ * A task that was sent is in a 'flight'. Until the worker begins it, it can be
+ * taken back (ring.h's slots), so a task is cancelled, moved to an idle worker,
+ * or given to another when its worker dies, exactly if it has not begun.
+ *
+ * Workers that have nothing to do, and of which nothing is expected, are not
+ * looked at, so that they cost nothing: they are not *lively*. If they have
+ * something to say after all, they ring the bell. */
+#ifndef LF_PROCESS_INTERNAL_H
+#define LF_PROCESS_INTERNAL_H
+
+#include "runtime/pool/internal.h"
+#include "runtime/pool/loop.h"
+#include "runtime/process/channel.h"
+#include "runtime/process/waits.h"
+
+typedef struct {
+  lf_task *task;     /* a reference; NULL: the flight is free */
+  uint32_t number;   /* so that a stale id is recognised */
+  uint32_t next;     /* free ones: index + 1 */
+  uint32_t word;     /* of its slot */
+  bool begun;        /* by what was seen */
+  lf_far_wait *wait; /* what it waits for, or NULL (waits.h) */
+} lf_flight;
+
+/* A task->ending: it could not be sent for lack of memory. */
+enum { LF_UNSENT = LF_CANCELLED + 1 };
+
+typedef struct lf_proc lf_proc;
+
+/* A task that a worker has submitted or was told about, as a future: it is to
+ * be told its end. */
+typedef struct lf_export {
+  lf_waiter waiter;
+  struct lf_export *next; /* among those that have ended */
+  lf_pool *pool;          /* not counted: it outlives its exports */
+  lf_proc *proc;          /* NULL: the worker has gone */
+  uint64_t id;            /* what it is called between the two */
+  lf_task *task;          /* a reference */
+  uint64_t names;         /* how often it was named to the worker */
+  bool told;              /* the worker knows how it has ended */
+  atomic_bool ended;      /* it is, or has been, on the list of those */
+  struct lf_chunk *chunk; /* of a part: its outcome, else NULL */
+  int64_t ns;
+} lf_export;
+
+struct lf_proc {
+  lf_worker *worker;
+  lf_link link; /* among the lively, or the others */
+  bool lively;
+  pid_t pid;
+  pid_t own_pid; /* as it says itself, when it is ready */
+  int pidfd, fd; /* -1: none; fd: the region's, until the process has started */
+  lf_region *region;
+  lf_end end;
+  lf_flight *flights;
+  uint32_t nflights, free_flight; /* index + 1 */
+  size_t aloft;                   /* flights in use */
+  uint64_t sent;                  /* tasks ever sent */
+  uint64_t reserved; /* tasks about to be sent; while the lock is held */
+  uint64_t left;     /* how many more it is to be sent, of max_tasks */
+  uint64_t job;      /* sent last */
+  uint64_t notices;  /* the one that was sent last */
+  lf_table exports;  /* number -> lf_export * */
+  lf_table numbers;  /* task's address -> lf_export * */
+  uint64_t last_number;
+  size_t untold;     /* exports of which it has to be told */
+  lf_job *lent;      /* the job that it has sent last, imported; a reference */
+  lf_link gathering; /* tasks of a broadcast that is not complete */
+  uint64_t seen;     /* begun, when it was looked at ... */
+  int64_t seen_at;
+  bool ready;          /* it has said so */
+  bool stopping;       /* it was told */
+  bool blocked, wants; /* in the middle of a task; wants to go on */
+  int signal;          /* that is to end it, or 0 */
+  bool mad;            /* what it says makes no sense: it is killed */
+  bool interrupt;      /* SIGURG was to be sent */
+};
+
+/* What is to be done once the lock is given back, by one thread at a time, so
+ * that tasks end in the order in which the workers have ended them. */
+typedef struct {
+  lf_link done;      /* tasks that end as task->ending says */
+  lf_link cancelled; /* tasks taken out of the pool */
+  bool cancel_all;
+  lf_link claims; /* runners that need a chunk */
+  char *broken;   /* why the pool is */
+} lf_outcome;
+
+typedef struct lf_fleet {
+  int epoll, control;         /* control: to the template, or -1 */
+  _Atomic int bell;           /* any thread may ring it; -1: it is closed */
+  _Atomic int ringing;        /* threads that are about to */
+  pid_t template;             /* or 0 */
+  lf_hold hold;               /* of arrays, for what is forked from it */
+  bool no_template;           /* it has died, or none is needed */
+  lf_link lively;             /* procs that are looked at in each round */
+  lf_link idle;               /* all others, the latest first */
+  bool pinned;                /* a task may be for one worker alone */
+  atomic_bool rung;           /* somebody has rung the bell */
+  atomic_bool deep;           /* the keeper sleeps until that */
+  int starting;               /* workers asked for and not ready */
+  int unwatched;              /* whose end is not told; the keeper's */
+  int failures;               /* starts in a row that came to nothing */
+  int counted;                /* workers counted as awake */
+  _Atomic(lf_export *) ended; /* pushed by any thread */
+  _Atomic uint64_t visits;    /* of lf_fleet_pump by others than the keeper */
+  lf_outcome after;
+  bool ending;            /* a thread sees to that */
+  atomic_bool unbalanced; /* look again soon; the keeper resets it */
+  pthread_t keeper;
+  lf_notice notice;   /* the latest */
+  uint64_t notices;   /* how many there were */
+  int64_t rest_until; /* no starts before; the system has refused one */
+  lf_parker *opening; /* who waits for the keeper to be ready, or NULL */
+  char trouble[300];  /* why workers cannot start */
+} lf_fleet;
+
+/* --- proc.c --- */
+
+static inline lf_proc *lf_proc_of(lf_link *link) {
+  return lf_container_of(link, lf_proc, link);
+}
+
+static inline uint64_t lf_proc_begun(const lf_proc *c) {
+  return atomic_load(&c->region->begun);
+}
+
+/* Sent, or about to be, and not begun. */
+static inline uint64_t lf_proc_ahead(const lf_proc *c) {
+  return c->sent + c->reserved - lf_proc_begun(c);
+}
+
+/* In this order: a worker says that it is busy before it says that it has
+ * begun. */
+static inline bool lf_proc_is_occupied(const lf_proc *c) {
+  return lf_proc_ahead(c) > 0 || atomic_load(&c->region->busy);
+}
+
+/* Can it be sent one more; is it there to do that; and does it go on with
+ * others meanwhile? */
+bool lf_proc_has_room(const lf_proc *proc);
+bool lf_proc_can_receive(const lf_proc *proc);
+bool lf_proc_can_take(const lf_proc *proc);
+
+/* A flight without a task, and its index; NULL: no memory. */
+lf_flight *lf_flight_new(lf_proc *proc, uint32_t *index);
+
+/* The task is the caller's then. */
+void lf_fleet_finish_flight(lf_proc *proc, uint32_t i);
+
+/* The flight a message is about, or NULL: it has ended. */
+lf_flight *lf_fleet_find_flight(lf_proc *proc, uint64_t id);
+
+/* The task being at->at: takes it back, if it has not begun. */
+bool lf_fleet_take_back(lf_task *task);
+
+/* Those that a worker has not begun go to 'out', in order: all that others may
+ * run, all of one job, or really all. */
+typedef enum { LF_MOVABLE, LF_OF_JOB, LF_ALL } lf_recall;
+void lf_fleet_recall(lf_proc *proc, lf_recall what, lf_job *job, lf_link *out);
+
+/* Has it begun, as far as can be seen now? Notes it. */
+bool lf_fleet_has_begun(lf_task *task);
+
+/* --- members.c --- */
+
+/* Any thread: has the supervisor look. */
+void lf_fleet_kick(lf_pool *pool);
+
+/* For each of the lively. */
+#define EACH_LIVELY(l, p)                                                      \
+  for (lf_link *l = (p)->fleet->lively.next; l != &(p)->fleet->lively;         \
+       l = l->next)
+
+/* The worker is about to be sent something, or has sent something. */
+void lf_fleet_stir(lf_proc *proc);
+
+/* Is there something to receive from it, or room for more of what it is to get?
+ */
+bool lf_proc_has_news(const lf_proc *proc);
+
+/* Those of which nothing is expected, and for which nothing is to be done, ring
+ * the bell from now on if they have something to say. */
+void lf_members_let_rest(lf_pool *pool);
+
+/* The bell was rung: who has is lively. */
+void lf_members_look_at_idle(lf_pool *pool);
+
+/* Asks for one more worker, or (not NULL) for this one, which is not running.
+ */
+void lf_keeper_start_worker(lf_pool *pool, lf_worker *worker);
+
+/* The worker is not running any more, or never was. */
+void lf_members_forget(lf_pool *pool, lf_worker *worker);
+
+/* None of those that the supervisor has not come to start is wanted any more.
+ */
+void lf_keeper_start_none(lf_pool *pool);
+
+/* Sends the process a signal, now or once it is there. One that is to end it
+ * (not SIGURG) means that it gets no more tasks. */
+void lf_keeper_signal(lf_proc *proc, int sig);
+
+/* The worker has written what it cannot have meant: it is killed, and nothing
+ * more that it says is listened to. */
+void lf_fleet_condemn(lf_proc *proc);
+
+/* Workers that run something, or will; and that may run tasks, now or soon. */
+int lf_members_count_occupied(lf_pool *pool);
+int lf_members_count_hands(lf_pool *pool);
+
+/* Queues a task before 'at' in the common queue; for the one worker that runs
+ * what one worker has to run, starting it if it is not there. */
+void lf_fleet_add(lf_pool *pool, lf_task *task, lf_link *at);
+int lf_fleet_add_home(lf_pool *pool, lf_task *task);
+
+/* Pins tasks[i] to the i-th worker, starting missing ones. */
+int lf_fleet_broadcast(lf_pool *pool, lf_task **tasks);
+
+/* The task is the next for its worker, or for any; those are, in order. */
+void lf_members_put_first(lf_pool *pool, lf_task *task);
+void lf_fleet_requeue(lf_pool *pool, lf_link *tasks);
+
+/* Takes a task that has not begun out of the pool, wherever it is. It is the
+ * caller's then, with the pool's reference. */
+bool lf_fleet_withdraw(lf_task *task);
+
+void lf_outcome_init(lf_outcome *after);
+bool lf_outcome_is_empty(const lf_outcome *after);
+
+/* Is nothing on its way? */
+bool lf_fleet_is_quiet(lf_pool *pool);
+
+/* No more tasks are taken. */
+void lf_fleet_close(lf_pool *pool);
+
+void lf_fleet_stat(lf_pool *pool, lf_pool_stats *stats);
+
+/* The pool for which the calling thread is in lf_fleet_pump, or NULL. It goes
+ * on then until there is nothing to do. */
+extern _Thread_local lf_pool *lf_members_pumping;
+bool lf_fleet_is_pumping(const lf_pool *pool);
+
+/* --- dispatch.c --- */
+
+/* Sends what can be. */
+void lf_dispatch(lf_pool *pool, lf_outcome *after);
+
+/* Tells those to stop for whom nothing more will come. */
+void lf_dispatch_stop_idle(lf_pool *pool);
+
+/* --- requests.c --- */
+
+extern const lf_names lf_nested_names; /* user: the lf_proc */
+
+/* The message in hand is a request. */
+void lf_nested_receive(lf_proc *proc, lf_outcome *after);
+
+/* Tells the workers about tasks that have ended. */
+void lf_nested_tell(lf_pool *pool);
+
+/* The worker has gone. */
+void lf_nested_forget(lf_proc *proc);
+
+/* --- pump.c: without the lock --- */
+
+/* One round: receives, sends, ends. */
+void lf_fleet_pump(lf_pool *pool);
+
+/* Is there something to receive? Who finds the lock taken may be told no
+ * ('wait' false). */
+bool lf_fleet_has_news(lf_pool *pool, bool wait);
+
+/* All workers are to ring the bell at their next news. By the supervisor: it
+ * will sleep until then. */
+void lf_fleet_arm(lf_pool *pool, bool supervisor);
+
+/* Waits until what was received has been seen to, by whichever thread. */
+void lf_fleet_settle(lf_pool *pool);
+
+/* --- supervisor.c --- */
+
+/* The thread of the pool, which is to have a reference for it. */
+void lf_supervisor_main(void *pool);
+
+#endif

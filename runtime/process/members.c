@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The workers of a pool that are processes: which are looked at, which tasks
+ * wait for which, how they are asked for. See internal.h. */
+#include "runtime/process/internal.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void lf_fleet_kick(lf_pool *p) {
+  lf_fleet *f = p->fleet;
+  uint64_t one = 1;
+  ssize_t n = 0;
+  atomic_fetch_add(&f->ringing, 1);
+  int bell = atomic_load(&f->bell);
+  if (bell >= 0)
+    n = write(bell, &one, sizeof one);
+  (void)n; /* full: it is rung already */
+  atomic_fetch_sub(&f->ringing, 1);
+}
+
+/* --- Who is lively --- */
+
+void lf_fleet_stir(lf_proc *c) {
+  lf_fleet *f = c->worker->pool->fleet;
+  if (c->lively)
+    return;
+  c->lively = true;
+  lf_list_del(&c->link);
+  lf_list_add(&f->lively, &c->link);
+  atomic_store(&c->region->armed, atomic_load(&f->deep));
+}
+
+bool lf_proc_has_news(const lf_proc *c) {
+  return lf_ring_filled(c->end.in) > 0 ||
+         (!lf_list_empty(&c->end.parcels) && lf_ring_room(c->end.out) > 0);
+}
+
+/* Is nothing expected of it, and nothing to be done for it? */
+static bool can_rest(lf_proc *c) {
+  return c->ready && !c->stopping && !c->signal && !c->mad && c->aloft == 0 &&
+         c->left > 0 && !lf_proc_is_occupied(c) && !c->blocked &&
+         lf_list_empty(&c->end.parcels) && !c->end.posted &&
+         c->worker->npinned == 0 && !lf_peer_has_dropped(&c->end.peer);
+}
+
+/* It rings the bell from now on if it has something to say. */
+void lf_members_let_rest(lf_pool *p) {
+  for (lf_link *l = p->fleet->lively.next, *next; l != &p->fleet->lively;
+       l = next) {
+    lf_proc *c = lf_proc_of(l);
+    next = l->next;
+    if (!can_rest(c))
+      continue;
+    c->lively = false;
+    lf_list_del(&c->link);
+    lf_list_add(p->fleet->idle.next, &c->link);
+    atomic_store(&c->region->armed, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (lf_proc_has_news(c))
+      lf_fleet_stir(c);
+  }
+}
+
+/* The bell was rung: by whom? */
+void lf_members_look_at_idle(lf_pool *p) {
+  for (lf_link *l = p->fleet->idle.next, *next; l != &p->fleet->idle;
+       l = next) {
+    lf_proc *c = lf_proc_of(l);
+    next = l->next;
+    if (lf_proc_has_news(c) || lf_peer_has_dropped(&c->end.peer))
+      lf_fleet_stir(c);
+  }
+}
+
+/* --- Coming and going --- */
+
+void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
+  w = w ? w : lf_pool_spare_worker(p);
+  if (!w)
+    return; /* tried again at the next round */
+  lf_list_del(&w->standby);
+  w->mode = STARTING;
+  p->threads++;
+  p->live++;
+  p->fleet->starting++;
+  lf_fleet_kick(p);
+}
+
+/* Under the lock: the worker is not running any more, or never was. */
+void lf_members_forget(lf_pool *p, lf_worker *w) {
+  if (w->mode != LEAVING)
+    p->live--;
+  w->mode = GONE;
+  lf_list_add(&p->gone, &w->standby);
+  p->threads--;
+}
+
+void lf_keeper_start_none(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if (w->mode != STARTING || w->proc)
+      continue;
+    p->fleet->starting--;
+    lf_members_forget(p, w);
+  }
+}
+
+void lf_keeper_signal(lf_proc *c, int sig) {
+  if (sig == SIGURG)
+    c->interrupt = true;
+  else
+    c->signal = sig;
+  if (c->pidfd >= 0)
+    syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
+  else if (c->pid > 0) /* nobody has waited for it yet */
+    kill(c->pid, sig);
+}
+
+void lf_fleet_condemn(lf_proc *c) {
+  if (c->mad)
+    return;
+  c->mad = true;
+  snprintf(c->region->crash, sizeof c->region->crash, "%s",
+           "sending what makes no sense");
+  lf_keeper_signal(c, SIGKILL);
+}
+
+/* Under the lock: workers that run something, or will. */
+int lf_members_count_occupied(lf_pool *p) {
+  int n = 0;
+  EACH_LIVELY(l, p)
+  n += !lf_proc_of(l)->blocked && lf_proc_is_occupied(lf_proc_of(l));
+  return n;
+}
+
+/* Workers that may run tasks, now or soon. */
+int lf_members_count_hands(lf_pool *p) {
+  int n = p->live;
+  EACH_LIVELY(l, p) {
+    lf_proc *c = lf_proc_of(l);
+    n -= c->worker->mode == ACTIVE && (c->blocked || c->left == 0);
+  }
+  return n;
+}
+
+/* --- Tasks that were not sent --- */
+
+void lf_fleet_add(lf_pool *p, lf_task *t, lf_link *at) {
+  lf_list_add(at, &lf_task_ref(t)->link);
+  p->queued++;
+  p->submitted++;
+}
+
+static bool is_fit(const lf_worker *w) {
+  return w->mode == STARTING || (w->mode == ACTIVE && w->proc->left > 0);
+}
+
+static void pin(lf_worker *w, lf_task *t) {
+  t->pinned = (uint32_t)w->id;
+  t->ending = LF_PENDING;
+  lf_list_add(&w->pinned, &lf_task_ref(t)->link);
+  w->npinned++;
+  w->pool->fleet->pinned = true;
+}
+
+int lf_fleet_add_home(lf_pool *p, lf_task *t) {
+  bool stays = p->home && (is_fit(p->home) || p->home->npinned > 0);
+  if (stays) {
+    p->submitted++;
+    pin(p->home, t);
+    return 0;
+  }
+  lf_worker *w = p->workers;
+  while (w && !is_fit(w))
+    w = w->next;
+  if (!w && !(w = lf_pool_spare_worker(p)))
+    return LF_ENOMEM;
+  if (!is_fit(w))
+    lf_keeper_start_worker(p, w);
+  p->home = w;
+  p->submitted++;
+  pin(w, t);
+  return 0;
+}
+
+int lf_fleet_broadcast(lf_pool *p, lf_task **tasks) {
+  if (p->shutdown)
+    return LF_ESHUTDOWN;
+  if (p->broken)
+    return LF_EBROKEN;
+  for (int n = lf_members_count_hands(p); n < p->o.max_workers; n++)
+    lf_keeper_start_worker(p, NULL);
+  int fit = 0, i = 0;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    fit += is_fit(w);
+  if (fit < p->o.max_workers)
+    return LF_ENOMEM;
+  for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next)
+    if (is_fit(w))
+      pin(w, tasks[i++]);
+  return 0;
+}
+
+/* Under the lock: the task is the next for its worker, or for any. */
+void lf_members_put_first(lf_pool *p, lf_task *t) {
+  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
+    if ((uint32_t)w->id == t->pinned) {
+      lf_list_add(w->pinned.next, &t->link);
+      w->npinned++;
+      p->fleet->pinned = true;
+      return;
+    }
+  lf_list_add(p->queue.next, &t->link);
+  p->queued++;
+}
+
+void lf_fleet_requeue(lf_pool *p, lf_link *tasks) {
+  lf_link *l;
+  while (!lf_list_empty(tasks)) {
+    l = tasks->prev;
+    lf_list_del(l);
+    lf_list_add(p->queue.next, l);
+    p->queued++;
+  }
+}
+
+bool lf_fleet_withdraw(lf_task *t) {
+  lf_pool *p = t->pool;
+  if (lf_task_state(t) != LF_PENDING || t->ending != LF_PENDING)
+    return false;
+  if (t->at) {
+    if (!lf_fleet_take_back(t))
+      return false;
+  } else if (lf_list_empty(&t->link)) {
+    return false; /* on its way into the queue, or a broadcast's gathering */
+  } else if (t->pinned) {
+    for (lf_worker *w = p->workers; w; w = w->next)
+      if ((uint32_t)w->id == t->pinned)
+        w->npinned--;
+    lf_list_del(&t->link);
+  } else {
+    p->queued--;
+    lf_list_del(&t->link);
+  }
+  t->ending = LF_CANCELLED;
+  return true;
+}
+
+/* --- Looking and closing --- */
+
+void lf_outcome_init(lf_outcome *after) {
+  *after = (lf_outcome){0};
+  lf_list_init(&after->done);
+  lf_list_init(&after->cancelled);
+  lf_list_init(&after->claims);
+}
+
+bool lf_outcome_is_empty(const lf_outcome *o) {
+  return lf_list_empty(&o->done) && lf_list_empty(&o->cancelled) &&
+         lf_list_empty(&o->claims) && !o->cancel_all && !o->broken;
+}
+
+bool lf_fleet_is_quiet(lf_pool *p) {
+  bool quiet = !p->fleet->ending && lf_outcome_is_empty(&p->fleet->after);
+  for (lf_worker *w = p->workers; w && quiet; w = w->next)
+    quiet = w->npinned == 0;
+  return quiet;
+}
+
+void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
+  *s = (lf_pool_stats){.queued = p->queued};
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = w->proc;
+    s->finished += w->finished;
+    s->failed += w->failed;
+    s->queued += w->npinned;
+    s->workers += w->mode == STARTING || w->mode == ACTIVE;
+    s->idle += c && c->ready && w->mode == ACTIVE && !lf_proc_is_occupied(c);
+    for (uint32_t i = 0; c && i < c->nflights; i++) {
+      lf_task *t = c->flights[i].task;
+      if (t && lf_fleet_has_begun(t))
+        s->running++;
+      else if (t)
+        s->queued++;
+    }
+  }
+  s->cancelled = p->cancelled;
+  s->failed += p->unstarted;
+}
+
+void lf_fleet_close(lf_pool *p) {
+  p->shutdown = true;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc)
+      atomic_store(&w->proc->region->closed, 1);
+}
+
+_Thread_local lf_pool *lf_members_pumping;
+
+bool lf_fleet_is_pumping(const lf_pool *p) {
+  return lf_members_pumping == p;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A round: what worker processes have sent is received, what they are to have
+ * is sent, and what has come of it is done without the lock. See internal.h. */
+#include "runtime/process/internal.h"
+
+#include "runtime/base/mem.h"
+
+#include <sched.h>
+#include <string.h>
+
+/* --- Receiving --- */
+
+static char no_memory[] = "not enough memory";
+
+/* A task's result, as a buffer's contents; a text when they were lost. */
+static void take_outcome(lf_task *t, lf_end *end) {
+  lf_buf_reset(&t->data);
+  t->error = end->msg.error;
+  t->ending = end->msg.state == LF_FINISHED ? LF_FINISHED : LF_FAILED;
+  if (end->msg.tail && !end->no_memory)
+    t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
+  if (!end->no_memory && lf_buf_move(&t->data, &end->body) == 0)
+    return;
+  t->ending = LF_FAILED;
+  t->error = LF_BROKEN;
+  (void)lf_buf_put(&t->data, no_memory, sizeof no_memory - 1);
+}
+
+/* There was no memory for it, here or there. */
+static void refuse_part(lf_task *t) {
+  lf_chunk *c = t->chunk;
+  t->ending = LF_FINISHED;
+  c->finished = c->rest = 0;
+  c->failed = true;
+  c->error = LF_RAISED;
+  lf_buf_reset(&c->why);
+  (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
+}
+
+static void take_part(lf_task *t, lf_end *end) {
+  lf_chunk *c = t->chunk;
+  t->ending = LF_FINISHED;
+  c->ns = (int64_t)end->msg.b;
+  c->finished = end->msg.a;
+  c->failed = end->msg.flag & 1;
+  c->error = end->msg.error;
+  c->rest = end->msg.flag & 2 && c->finished ? c->count - c->finished : 0;
+  if (end->no_memory || c->finished > c->count ||
+      lf_buf_move(&c->out, &end->body) != 0 ||
+      lf_buf_move(&c->why, &end->tail) != 0)
+    refuse_part(t);
+}
+
+/* Can the outcome be that of the task? */
+static bool is_outcome(const lf_end *end, const lf_task *t) {
+  const lf_msg *msg = &end->msg;
+  if (msg->error > LF_LOST ||
+      (msg->error == LF_LOST && msg->size < sizeof(lf_lost)))
+    return false;
+  if (msg->kind == LF_MSG_PART)
+    return t->chunk && msg->a <= t->chunk->count;
+  return msg->state == LF_FINISHED || msg->state == LF_FAILED;
+}
+
+static void receive_outcome(lf_proc *c, lf_outcome *after) {
+  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
+  if (!f || !is_outcome(&c->end, f->task)) {
+    lf_fleet_condemn(c);
+    return;
+  }
+  lf_task *t = f->task;
+  lf_fleet_finish_flight(c, (uint32_t)(f - c->flights));
+  if (t->chunk && c->end.msg.kind == LF_MSG_PART)
+    take_part(t, &c->end);
+  else if (t->chunk)
+    refuse_part(t);
+  else
+    take_outcome(t, &c->end);
+  c->worker->started++;
+  *(t->ending == LF_FINISHED ? &c->worker->finished : &c->worker->failed) += 1;
+  lf_list_add(&after->done, &t->link);
+}
+
+static void receive_broken(lf_proc *c, lf_outcome *after) {
+  if (c->ready) {
+    lf_fleet_condemn(c);
+    return;
+  }
+  c->stopping = true; /* it leaves */
+  if (after->broken)
+    return;
+  after->broken = c->end.no_memory
+                      ? NULL
+                      : lf_strndup((char *)c->end.body.data, c->end.body.len);
+  if (!after->broken)
+    after->broken = lf_strndup(no_memory, sizeof no_memory - 1);
+}
+
+static void receive_ready(lf_proc *c) {
+  lf_fleet *f = c->worker->pool->fleet;
+  if (c->ready) {
+    lf_fleet_condemn(c);
+    return;
+  }
+  c->ready = true;
+  c->own_pid = (pid_t)c->end.msg.id;
+  c->worker->mode = ACTIVE;
+  f->starting--;
+  f->failures = 0;
+}
+
+static void receive_all(lf_proc *c, lf_outcome *after) {
+  while (!c->mad && lf_end_receive(&c->end)) {
+    switch (c->end.msg.kind) {
+    case LF_MSG_READY:
+      receive_ready(c);
+      break;
+    case LF_MSG_BROKEN:
+      receive_broken(c, after);
+      break;
+    case LF_MSG_RESULT:
+    case LF_MSG_PART:
+      receive_outcome(c, after);
+      break;
+    default:
+      lf_nested_receive(c, after);
+    }
+  }
+  if (c->end.damaged)
+    lf_fleet_condemn(c);
+}
+
+/* --- What is done without the lock --- */
+
+/* A runner gets its chunk, and goes back to be sent. Meanwhile it was in no
+ * queue: if all that was queued has been cancelled, so is this. */
+static void end_claimed(lf_pool *p, lf_task *t) {
+  uint64_t epoch = lf_pool_epoch(p);
+  lf_chunk *chunk = lf_job_claim(t->job, t);
+  if (!chunk) {
+    if (lf_task_start(t))
+      lf_task_end(t, LF_FINISHED);
+    lf_task_unref(t);
+    return;
+  }
+  t->chunk = chunk;
+  pthread_mutex_lock(&p->lock);
+  bool cancelled = p->broken || lf_pool_epoch(p) != epoch;
+  if (!cancelled)
+    lf_members_put_first(p, t);
+  pthread_mutex_unlock(&p->lock);
+  if (cancelled) {
+    p->broken ? lf_task_fail(t, LF_BROKEN, p->broken) : lf_task_cancel(t);
+    lf_task_unref(t);
+  }
+}
+
+static void end_task(lf_task *t) {
+  if (t->ending == LF_UNSENT) {
+    lf_task_fail(t, LF_BROKEN, no_memory);
+  } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
+    lf_chunk *c = t->chunk;
+    t->chunk = NULL;
+    if (c)
+      lf_job_done(t->job, c, c->ns);
+    lf_task_end(t, t->ending);
+  }
+  lf_task_unref(t);
+}
+
+static void run_after(lf_pool *p, lf_outcome *after) {
+  lf_link *l;
+  if (after->cancel_all)
+    lf_pool_shutdown(p, true);
+  if (after->broken)
+    lf_pool_break(p, after->broken);
+  lf_free(after->broken);
+  while ((l = lf_list_pop(&after->done)))
+    end_task(lf_container_of(l, lf_task, link));
+  while ((l = lf_list_pop(&after->cancelled))) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    lf_task_cancel(t);
+    lf_task_unref(t);
+  }
+  while ((l = lf_list_pop(&after->claims)))
+    end_claimed(p, lf_container_of(l, lf_task, link));
+}
+
+/* Under the lock: takes what is to be done, if there is anything and nobody is
+ * at it. */
+static bool take_after(lf_fleet *f, lf_outcome *out) {
+  lf_outcome *in = &f->after;
+  if (f->ending || lf_outcome_is_empty(in))
+    return false;
+  lf_outcome_init(out);
+  out->cancel_all = in->cancel_all;
+  out->broken = in->broken;
+  lf_list_move(&out->done, &in->done);
+  lf_list_move(&out->cancelled, &in->cancelled);
+  lf_list_move(&out->claims, &in->claims);
+  lf_outcome_init(in);
+  return f->ending = true;
+}
+
+/* --- A round --- */
+
+/* Under the lock: how many workers are awake, to all who want to spin. */
+static void count_awake(lf_pool *p) {
+  int n = lf_members_count_occupied(p);
+  lf_count_awake(n - p->fleet->counted);
+  p->fleet->counted = n;
+  bool full = n >= p->o.max_workers || p->queued > 0;
+  EACH_LIVELY(l, p) {
+    lf_proc *c = lf_proc_of(l);
+    int others = lf_awake() - (lf_proc_is_occupied(c) ? 1 : 0);
+    atomic_store_explicit(&c->region->load, (uint32_t)(others > 0 ? others : 0),
+                          memory_order_relaxed);
+    atomic_store_explicit(&c->region->full, full, memory_order_relaxed);
+    if (!lf_list_empty(&c->end.parcels))
+      lf_end_flush(&c->end);
+    if (c->end.posted) {
+      c->end.posted = false;
+      lf_unpark(&c->region->parker);
+    }
+  }
+}
+
+/* Under the lock: receives and sends what can be. */
+static void move_messages(lf_pool *p) {
+  lf_outcome *after = &p->fleet->after;
+  if (atomic_exchange(&p->fleet->rung, false))
+    lf_members_look_at_idle(p);
+  EACH_LIVELY(l, p) {
+    lf_proc_of(l)->reserved = 0;
+    receive_all(lf_proc_of(l), after);
+    lf_end_tell_dropped(&lf_proc_of(l)->end);
+  }
+  lf_nested_tell(p);
+  lf_dispatch(p, after);
+  lf_dispatch_stop_idle(p);
+  count_awake(p);
+  lf_members_let_rest(p);
+}
+
+void lf_fleet_pump(lf_pool *p) {
+  lf_pool *outer = lf_members_pumping;
+  lf_outcome after;
+  lf_members_pumping = p;
+  pthread_mutex_lock(&p->lock);
+  move_messages(p);
+  while (take_after(p->fleet, &after)) {
+    pthread_mutex_unlock(&p->lock);
+    run_after(p, &after);
+    pthread_mutex_lock(&p->lock);
+    p->fleet->ending = false;
+    move_messages(p);
+    if (p->threads == 0) /* it may be over, but the keeper saw us at work */
+      lf_fleet_kick(p);
+  }
+  pthread_mutex_unlock(&p->lock);
+  lf_members_pumping = outer;
+}
+
+void lf_fleet_settle(lf_pool *p) {
+  bool ending = true;
+  while (ending && !lf_fleet_is_pumping(p)) {
+    pthread_mutex_lock(&p->lock);
+    ending = p->fleet->ending;
+    pthread_mutex_unlock(&p->lock);
+    if (ending)
+      sched_yield();
+  }
+}
+
+/* --- Is there a need for one? --- */
+
+bool lf_fleet_has_news(lf_pool *p, bool wait) {
+  if (wait)
+    pthread_mutex_lock(&p->lock);
+  else if (pthread_mutex_trylock(&p->lock) != 0)
+    return false;
+  atomic_thread_fence(memory_order_seq_cst); /* after lf_fleet_arm */
+  bool news = atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
+  for (lf_link *l = p->fleet->lively.next; l != &p->fleet->lively && !news;
+       l = l->next)
+    news = lf_proc_has_news(lf_proc_of(l));
+  pthread_mutex_unlock(&p->lock);
+  return news;
+}
+
+void lf_fleet_arm(lf_pool *p, bool keeper) {
+  pthread_mutex_lock(&p->lock);
+  if (keeper)
+    atomic_store(&p->fleet->deep, true);
+  EACH_LIVELY(l, p)
+  atomic_store(&lf_proc_of(l)->region->armed, 1);
+  pthread_mutex_unlock(&p->lock);
+}
