@@ -4,6 +4,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/process/internal.h"
 #include "runtime/process/serve.h"
+#include "runtime/process/serve_receive.h"
 #include "runtime/task/strand.h"
 
 #include <sched.h>

@@ -2,7 +2,7 @@
  *
  * Which task a worker runs next. See internal.h. */
 #include "runtime/pool/internal.h"
-#include "runtime/process/serve.h"
+#include "runtime/process/serve_receive.h"
 
 enum {
   BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */

@@ -3,6 +3,7 @@
  * The life of a worker. See internal.h. */
 #include "runtime/base/mem.h"
 #include "runtime/process/serve.h"
+#include "runtime/process/serve_receive.h"
 #include "runtime/task/strand.h"
 
 enum { IDLE_NS = 50000000 }; /* without work for so long: ops->idle */

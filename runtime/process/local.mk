@@ -13,5 +13,7 @@ runtime_sources += \
 	%D%/requests.c \
 	%D%/ring.c %D%/ring.h \
 	%D%/serve.c %D%/serve.h \
+	%D%/serve_receive.c %D%/serve_receive.h \
+	%D%/serve_send.c %D%/serve_send.h \
 	%D%/supervisor.c \
 	%D%/waits.c %D%/waits.h

@@ -10,8 +10,8 @@
 #ifndef LF_PROCESS_SERVE_H
 #define LF_PROCESS_SERVE_H
 
-#include "runtime/pool/internal.h"
-#include "runtime/pool/loop.h"
+#include "runtime/pool/pool.h"
+#include "runtime/task/deadlock.h"
 
 #include <sys/types.h>
 
@@ -36,34 +36,14 @@ typedef void *lf_remote_make(lf_buf *greeting);
 _Noreturn void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
                                  lf_remote_make *make);
 
-/* --- For pool.c, worker.c: what these do in a worker process ---------------
- */
-
-int lf_remote_submit(lf_remote *remote, lf_task *task, lf_place place);
-int lf_remote_broadcast(lf_remote *remote, lf_task **tasks);
+/* What the pool's functions do in a worker process; see also serve_send.h. */
 bool lf_remote_cancel(lf_remote *remote, lf_task *task);
 lf_state lf_remote_look(lf_remote *remote, lf_task *task);
-bool lf_remote_release(lf_remote *remote, lf_task *task);
 void lf_remote_stat(lf_remote *remote, lf_pool_stats *stats);
 void lf_remote_shutdown(lf_remote *remote, bool cancel);
-bool lf_remote_is_closed(lf_remote *remote);
 const _Atomic int *lf_remote_full(lf_remote *remote); /* 1: see ring.h */
-
-/* The task, run here, has ended as its fields say. */
-void lf_remote_end(lf_remote *remote, lf_task *task, lf_state state);
-
-/* Its task->progress has changed. */
-void lf_remote_report(lf_remote *remote, lf_task *task);
-
 void lf_remote_block(lf_remote *remote);
 void lf_remote_unblock(lf_remote *remote);
-
-/* Receives what has come; by the worker's thread. */
-void lf_remote_receive(lf_remote *remote);
-
-/* A task received, begun only now; pinned: one that no other worker may run.
- * NULL: none. */
-lf_task *lf_remote_take(lf_remote *remote, bool pinned);
 
 /* For bindings: a task that runs here waits, and does so no more. The program
  * looks whether that can ever end. */

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See serve_receive.h. */
+#include "runtime/process/serve_receive.h"
+
+#include "runtime/base/mem.h"
+
+#include <string.h>
+
+/* --- Tasks to run --- */
+
+/* True if the task in the slot is the worker's from now on, and not taken back.
+ */
+static bool begin(lf_remote *r, uint32_t i) {
+  _Atomic uint32_t *slot = &r->region->slots[i % LF_SLOTS];
+  uint32_t word = atomic_load(slot);
+  atomic_store(&r->region->busy, 1);
+  bool begun =
+      (word & 3) == LF_SLOT_SENT &&
+      atomic_compare_exchange_strong(slot, &word, (word & ~3u) | LF_SLOT_BEGUN);
+  if (!begun) /* it was taken back: the slot can be used again */
+    atomic_store(slot, word & ~3u);
+  atomic_fetch_add(&r->region->begun, 1);
+  return begun;
+}
+
+/* The task in hand cannot be kept for lack of memory: it ends with that. */
+static void refuse_task(lf_remote *r) {
+  lf_msg msg = {.id = r->end.msg.id};
+  if (!begin(r, (uint32_t)r->end.msg.slot))
+    return;
+  pthread_mutex_lock(&r->pool->lock);
+  lf_serve_tell_lack(r, &msg);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
+/* A task to be run here. */
+static void receive_task(lf_remote *r) {
+  lf_end *end = &r->end;
+  lf_pool *p = r->pool;
+  lf_task *t = lf_task_new(p);
+  bool chunk = end->msg.kind == LF_MSG_CHUNK;
+  bool fine = t && !end->no_memory && (!chunk || r->job);
+  if (fine && chunk) {
+    t->chunk = lf_chunk_import(end->msg.a, end->msg.b,
+                               end->msg.tail ? &end->body : NULL, &end->tail,
+                               (size_t)end->msg.c);
+    fine = t->chunk != NULL;
+    if (fine)
+      t->chunk->shareable = end->msg.state;
+    t->job = lf_job_ref(r->job);
+  } else if (fine) {
+    fine = lf_buf_move(&t->data, &end->body) == 0;
+  }
+  if (!fine) {
+    refuse_task(r);
+    if (t)
+      lf_task_unref(t);
+    return;
+  }
+  t->flight = end->msg.id;
+  t->slot = (uint8_t)end->msg.slot;
+  t->pinned = end->msg.flag ? (uint32_t)r->worker->id : 0;
+  lf_list_add(end->msg.flag ? &r->worker->pinned : &p->queue, &t->link);
+}
+
+lf_task *lf_remote_take(lf_remote *r, bool pinned) {
+  lf_link *l;
+  lf_link *from = pinned ? &r->worker->pinned : &r->pool->queue;
+  while ((l = lf_list_pop(from))) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    if (begin(r, t->slot))
+      return t;
+    lf_task_unref(t);
+  }
+  return NULL;
+}
+
+/* --- Tasks that were submitted from here --- */
+
+static char no_memory[] = "not enough memory";
+
+/* The part does not run any more, or waits. */
+static void uncount_part(lf_remote *r, lf_task *t) {
+  pthread_mutex_lock(&r->pool->lock);
+  r->parts -= !t->rests;
+  t->rests = true;
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
+/* What has become of a part of a loop that was submitted from here. */
+static void receive_part(lf_remote *r, lf_task *t) {
+  lf_end *end = &r->end;
+  lf_chunk *c = t->chunk;
+  bool refused = end->msg.state == LF_FAILED; /* the body is why */
+  t->chunk = NULL;
+  uncount_part(r, t);
+  c->finished = end->msg.a;
+  c->failed = end->msg.flag & 1 || refused;
+  c->dropped = end->msg.flag & 2;
+  c->rest = end->msg.flag & 4 && c->finished ? c->count - c->finished : 0;
+  c->error = end->msg.error;
+  bool fine = !end->no_memory && c->finished <= c->count &&
+              lf_buf_move(refused ? &c->why : &c->out, &end->body) == 0 &&
+              (refused || lf_buf_move(&c->why, &end->tail) == 0);
+  if (!fine) {
+    c->finished = 0;
+    c->failed = true;
+    c->error = LF_RAISED;
+    lf_buf_reset(&c->why);
+    (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
+  }
+  if (c->dropped)
+    lf_job_drop(t->job, c);
+  else
+    lf_job_done(t->job, c, (int64_t)end->msg.b);
+  lf_task_end(t, LF_FINISHED);
+}
+
+static void receive_result(lf_remote *r, lf_task *t) {
+  lf_end *end = &r->end;
+  lf_state state = end->msg.state;
+  t->error = end->msg.error;
+  if (end->msg.tail && !end->no_memory)
+    t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
+  if (end->no_memory || lf_buf_move(&t->data, &end->body) != 0) {
+    state = LF_FAILED;
+    t->error = LF_BROKEN;
+    (void)lf_buf_put(&t->data, no_memory, sizeof no_memory - 1);
+  }
+  bool known = state == LF_FINISHED || state == LF_FAILED;
+  lf_task_end(t, known ? state : LF_CANCELLED);
+}
+
+/* The task that the message in hand is about, unless it has ended. */
+static lf_task *find_open(lf_remote *r) {
+  pthread_mutex_lock(&r->pool->lock);
+  lf_entry *e = lf_table_find(&r->tasks, r->end.msg.id);
+  lf_task *t = e ? e->value : NULL;
+  pthread_mutex_unlock(&r->pool->lock);
+  return t && !lf_task_done(t) ? t : NULL;
+}
+
+/* A part of a loop that was submitted from here waits for something. */
+static void receive_rested(lf_remote *r) {
+  lf_task *t = find_open(r);
+  if (!t || !t->chunk)
+    return;
+  uncount_part(r, t);
+  lf_serve_send_runners(r);
+}
+
+/* A task that was submitted from here, or is known here, has ended. */
+static void receive_done(lf_remote *r) {
+  lf_task *t = find_open(r);
+  if (!t)
+    return;
+  if (t->chunk)
+    receive_part(r, t);
+  else
+    receive_result(r, t);
+  lf_task_unref(t); /* the table's */
+  lf_serve_send_runners(r);
+}
+
+/* One of the tasks that wait here would do so for ever. */
+static void receive_stuck(lf_remote *r) {
+  for (lf_link *l = r->waiting.next; l != &r->waiting; l = l->next) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    if (t->flight != r->end.msg.id || t->stuck)
+      continue;
+    t->trace = lf_strndup((char *)r->end.body.data, r->end.body.len);
+    t->stuck = true;
+    r->pool->o.ops->stuck(r->worker->vm, t);
+    lf_unpark(r->worker->parker_at); /* if it waits in the middle of a task */
+    return;
+  }
+}
+
+/* --- All else --- */
+
+static void receive_reply(lf_remote *r) {
+  const lf_end *end = &r->end;
+  pthread_mutex_lock(&r->pool->lock);
+  for (lf_link *l = r->questions.next; l != &r->questions; l = l->next) {
+    lf_question *q = lf_container_of(l, lf_question, link);
+    if (q->number != end->msg.b)
+      continue;
+    lf_list_del(l);
+    q->answer = end->msg.a;
+    if (end->body.len == sizeof q->stats)
+      memcpy(&q->stats, end->body.data, sizeof q->stats);
+    lf_parker *parker = q->parker;
+    atomic_store(&q->answered, true); /* then it may be gone */
+    lf_unpark(parker);
+    break;
+  }
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
+/* The program waits for room in the ring, of which there is more now. */
+static void make_room_known(lf_remote *r) {
+  atomic_thread_fence(memory_order_seq_cst); /* after what was taken */
+  if (atomic_load(&r->end.in->want)) {
+    atomic_store(&r->region->armed, 1);
+    lf_serve_ring_bell(r);
+  }
+}
+
+static void tell_dropped(lf_remote *r) {
+  if (!lf_peer_has_dropped(&r->end.peer))
+    return;
+  pthread_mutex_lock(&r->pool->lock);
+  lf_end_tell_dropped(&r->end);
+  lf_serve_flush(r);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
+void lf_remote_receive(lf_remote *r) {
+  while (lf_end_receive(&r->end)) {
+    switch (r->end.msg.kind) {
+    case LF_MSG_TASK:
+    case LF_MSG_CHUNK:
+      receive_task(r);
+      break;
+    case LF_MSG_JOB:
+      if (r->job)
+        lf_job_unref(r->job);
+      r->job = r->end.no_memory
+                   ? NULL
+                   : lf_job_import(r->pool, &r->end.body, lf_serve_part_done);
+      break;
+    case LF_MSG_DONE:
+      receive_done(r);
+      break;
+    case LF_MSG_RESTED:
+      receive_rested(r);
+      break;
+    case LF_MSG_NOTICE:
+      if (!r->end.no_memory)
+        r->pool->o.ops->notice(r->worker->vm, &r->end.body);
+      break;
+    case LF_MSG_STUCK:
+      receive_stuck(r);
+      break;
+    case LF_MSG_GO:
+      r->go = true;
+      break;
+    case LF_MSG_REPLY:
+      receive_reply(r);
+      break;
+    case LF_MSG_STOP:
+      r->stop = true;
+      break;
+    default:
+      break;
+    }
+  }
+  make_room_known(r);
+  tell_dropped(r);
+}

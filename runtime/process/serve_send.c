@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See serve_send.h. */
+#include "runtime/process/serve_send.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/process/chunk_io.h"
+
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  SOON_NS = 50000
+}; /* before who waits for room sleeps, and for how long */
+
+void lf_serve_ring_bell(lf_remote *r) {
+  uint64_t one = 1;
+  atomic_thread_fence(memory_order_seq_cst); /* after what was published */
+  if (atomic_load(&r->region->armed) && atomic_exchange(&r->region->armed, 0)) {
+    ssize_t n = write(r->bell, &one, sizeof one);
+    (void)n;
+  }
+}
+
+/* Under the lock: waits until all is written. */
+void lf_serve_flush(lf_remote *r) {
+  int64_t soon = 0;
+  lf_serve_ring_bell(r);
+  while (!lf_end_flush(&r->end)) {
+    struct timespec moment = {.tv_nsec = SOON_NS};
+    int64_t now = lf_now();
+    soon = soon ? soon : now + SOON_NS;
+    lf_serve_ring_bell(r);
+    if (now < soon)
+      lf_relax();
+    else
+      nanosleep(&moment, NULL);
+  }
+}
+
+/* Under the lock: sends, waiting for room. */
+int lf_serve_post(lf_remote *r, lf_msg *msg, const lf_load *load) {
+  int err = lf_end_send(&r->end, msg, load);
+  lf_serve_flush(r);
+  return err;
+}
+
+int lf_serve_tell(lf_remote *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
+  static const lf_load none;
+  lf_msg msg = {.kind = (uint8_t)kind, .id = id, .flag = flag};
+  pthread_mutex_lock(&r->pool->lock);
+  int err = lf_serve_post(r, &msg, &none);
+  pthread_mutex_unlock(&r->pool->lock);
+  return err;
+}
+
+/* A result that could not be sent for lack of memory is an error in its place.
+ */
+void lf_serve_tell_lack(lf_remote *r, lf_msg *msg) {
+  static char text[] = "not enough memory";
+  lf_buf body;
+  lf_buf_init(&body, text, sizeof text);
+  body.len = sizeof text - 1;
+  lf_load load = {.body = &body, .to = body.len};
+  msg->kind = LF_MSG_RESULT;
+  msg->state = LF_FAILED;
+  msg->error = LF_BROKEN;
+  (void)lf_serve_post(r, msg, &load);
+}
+
+/* --- Numbers of tasks --- */
+
+/* Under the lock: a number for the task, of which a reference is kept. */
+static bool note_sent(lf_remote *r, lf_task *t, uint64_t *id) {
+  *id = r->last_number + 2;
+  if (lf_table_add(&r->tasks, *id, t) != 0)
+    return false;
+  r->last_number = *id;
+  lf_task_ref(t);
+  t->flight = *id;
+  t->names = 1;
+  return true;
+}
+
+/* Under the lock: the program does not know it after all. */
+static void unnote(lf_remote *r, lf_task *t) {
+  lf_table_del(&r->tasks, t->flight);
+  t->names = 0;
+  lf_task_unref(t);
+}
+
+static uint64_t name(void *user, lf_task *t) {
+  (void)user;
+  return t->names > 0 ? t->flight : 0;
+}
+
+static lf_task *find_locked(lf_remote *r, uint64_t id) {
+  lf_entry *e = lf_table_find(&r->tasks, id);
+  if (e) {
+    lf_task *t = e->value;
+    t->names++;
+    if (atomic_fetch_add(&t->refs, 1) == 0)
+      t->revived++; /* whoever is about to free it does not */
+    return t;
+  }
+  lf_task *t = lf_task_new(r->pool);
+  if (!t || lf_table_add(&r->tasks, id, t) != 0) {
+    if (t)
+      lf_task_unref(t);
+    return NULL;
+  }
+  lf_task_start(t); /* as far as can be told */
+  t->flight = id;
+  t->names = 1;
+  return lf_task_ref(t); /* one is the table's, until it has ended */
+}
+
+static lf_task *find(void *user, uint64_t id) {
+  lf_remote *r = user;
+  pthread_mutex_lock(&r->pool->lock);
+  lf_task *t = find_locked(r, id);
+  pthread_mutex_unlock(&r->pool->lock);
+  return t;
+}
+
+const lf_names lf_serve_names = {name, find};
+
+bool lf_remote_release(lf_remote *r, lf_task *t) {
+  static const lf_load none;
+  pthread_mutex_lock(&r->pool->lock);
+  bool last = t->revived == 0;
+  if (last) {
+    lf_msg msg = {.kind = LF_MSG_RELEASE, .id = t->flight, .a = t->names};
+    lf_table_del(&r->tasks, t->flight);
+    if (!t->job)
+      (void)lf_serve_post(r, &msg, &none);
+  } else {
+    t->revived--;
+  }
+  pthread_mutex_unlock(&r->pool->lock);
+  return last;
+}
+
+/* --- Results --- */
+
+/* What is sent stays where it is until it has been written: post waits. */
+static void nothing(void *owner) {
+  (void)owner;
+}
+
+void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
+  if (!t->job) {
+    lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->flight, .error = t->error};
+    msg.state = (uint8_t)state;
+    lf_load load = lf_load_task(t);
+    load.drop = nothing;
+    pthread_mutex_lock(&r->pool->lock);
+    if (lf_serve_post(r, &msg, &load) != 0)
+      lf_serve_tell_lack(r, &msg);
+    pthread_mutex_unlock(&r->pool->lock);
+  }
+  lf_task_end(t, state);
+  lf_task_unref(t);
+}
+
+void lf_remote_report(lf_remote *r, lf_task *t) {
+  static const lf_load none;
+  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->flight};
+  msg.a = atomic_load(&t->progress);
+  pthread_mutex_lock(&r->pool->lock);
+  (void)lf_serve_post(r, &msg, &none);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
+/* A part of a loop that was received has ended. */
+void lf_serve_part_done(lf_job *job, lf_task *t, lf_chunk *c, int64_t ns) {
+  lf_remote *r = lf_job_pool(job)->remote;
+  lf_msg msg = {.kind = LF_MSG_PART, .id = t->flight, .a = c->finished};
+  msg.b = (uint64_t)ns;
+  msg.flag = (uint8_t)((c->rest > 0) << 1 | c->failed);
+  msg.error = (uint8_t)c->error;
+  lf_load load = {.body = &c->out, .to = c->out.len};
+  load.tail = c->why.data;
+  load.tail_len = c->why.len;
+  load.drop = nothing;
+  pthread_mutex_lock(&r->pool->lock);
+  if (lf_serve_post(r, &msg, &load) != 0)
+    lf_serve_tell_lack(r, &msg);
+  pthread_mutex_unlock(&r->pool->lock);
+  lf_chunk_free(c);
+}
+
+/* --- Submitting --- */
+
+bool lf_remote_is_closed(lf_remote *r) {
+  return atomic_load(&r->region->closed);
+}
+
+/* Under the lock. The task is running from here on, as far as can be told. */
+static int post_task(lf_remote *r, lf_task *t, lf_msg *msg) {
+  if (!note_sent(r, t, &msg->id))
+    return LF_ENOMEM;
+  lf_load load = {.body = &t->data, .to = t->data.len};
+  msg->slot = t->code ? t->code->id : 0;
+  int err = lf_serve_post(r, msg, &load);
+  if (err)
+    unnote(r, t);
+  return err;
+}
+
+static int submit_call(lf_remote *r, lf_task *t, lf_place place) {
+  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)place};
+  lf_task_start(t);
+  pthread_mutex_lock(&r->pool->lock);
+  int err = post_task(r, t, &msg);
+  pthread_mutex_unlock(&r->pool->lock);
+  if (err == 0)
+    lf_buf_fini(&t->data); /* what it was given has been sent */
+  return err;
+}
+
+/* Under the lock: the job's setup, unless it was sent last. */
+static int post_job(lf_remote *r, lf_job *job) {
+  if (r->lent_id == lf_job_id(job))
+    return 0;
+  lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
+  const lf_buf *setup = lf_job_setup(job);
+  lf_load load = {.body = setup, .to = setup->len};
+  int err = lf_serve_post(r, &msg, &load);
+  if (err == 0)
+    r->lent_id = lf_job_id(job);
+  return err;
+}
+
+static int post_part(lf_remote *r, lf_task *t, const lf_chunk *c) {
+  lf_msg msg = {.kind = LF_MSG_SUBMIT_CHUNK};
+  msg.flag = (uint8_t)lf_job_place(t->job);
+  int err = post_job(r, t->job);
+  if (err || !note_sent(r, t, &msg.id))
+    return LF_ENOMEM;
+  msg.slot = t->code ? t->code->id : 0;
+  err = lf_chunk_send(&r->end, &msg, c);
+  lf_serve_flush(r);
+  return err;
+}
+
+/* The part could not be sent for lack of memory. */
+static void fail_part(lf_task *t, lf_chunk *c) {
+  static const char text[] = "not enough memory";
+  t->chunk = NULL;
+  c->failed = true;
+  (void)lf_buf_put(&c->why, text, sizeof text - 1);
+  lf_job_done(t->job, c, 0);
+  lf_task_end(t, LF_FINISHED);
+}
+
+/* A runner gets its chunk and is sent with it. */
+static void send_runner(lf_remote *r, lf_task *t) {
+  lf_chunk *c = lf_task_start(t) ? lf_job_claim(t->job, t) : NULL;
+  if (!c) {
+    if (lf_task_state(t) == LF_RUNNING)
+      lf_task_end(t, LF_FINISHED);
+    return;
+  }
+  t->chunk = c;
+  pthread_mutex_lock(&r->pool->lock);
+  int err = post_part(r, t, c);
+  r->parts += err == 0;
+  pthread_mutex_unlock(&r->pool->lock);
+  if (err)
+    fail_part(t, c);
+}
+
+/* Sends parts of loops, a few at a time, so that their sizes can adapt. Those
+ * that wait do not count: they may wait for what is sent now. One thread does,
+ * for all. */
+void lf_serve_send_runners(lf_remote *r) {
+  lf_link *l;
+  pthread_mutex_t *lock = &r->pool->lock;
+  pthread_mutex_lock(lock);
+  bool mine = !r->sending_runners;
+  r->sending_runners = true;
+  while (mine && r->parts <= r->pool->o.max_workers &&
+         (l = lf_list_pop(&r->runners))) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    pthread_mutex_unlock(lock);
+    send_runner(r, t);
+    lf_task_unref(t);
+    pthread_mutex_lock(lock);
+  }
+  r->sending_runners = !mine;
+  pthread_mutex_unlock(lock);
+}
+
+int lf_remote_submit(lf_remote *r, lf_task *t, lf_place place) {
+  if (lf_remote_is_closed(r) && !t->job)
+    return LF_ESHUTDOWN;
+  if (!t->job)
+    return submit_call(r, t, place);
+  pthread_mutex_lock(&r->pool->lock);
+  lf_list_add(&r->runners, &lf_task_ref(t)->link);
+  pthread_mutex_unlock(&r->pool->lock);
+  lf_serve_send_runners(r);
+  return 0;
+}
+
+int lf_remote_broadcast(lf_remote *r, lf_task **tasks) {
+  if (lf_remote_is_closed(r))
+    return LF_ESHUTDOWN;
+  int n = r->pool->o.max_workers, err = 0;
+  pthread_mutex_lock(&r->pool->lock);
+  for (int i = 0; i < n && err == 0; i++) {
+    lf_msg msg = {.kind = LF_MSG_BROADCAST, .a = (uint64_t)(n - i)};
+    lf_task_start(tasks[i]);
+    err = post_task(r, tasks[i], &msg);
+  }
+  pthread_mutex_unlock(&r->pool->lock);
+  return err;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a worker process sends to its program: the results of what it runs, and
+ * tasks of its own, which the program runs wherever there is room; and the
+ * record of the worker, of which everything else in serve*.c is a part.
+ *
+ * Any thread of the process sends, under the lock of the pool that stands for
+ * the program's. */
+#ifndef LF_PROCESS_SERVE_SEND_H
+#define LF_PROCESS_SERVE_SEND_H
+
+#include "runtime/pool/internal.h"
+#include "runtime/pool/loop.h"
+#include "runtime/process/channel.h"
+
+/* A question to the program. Any thread asks; the worker's receives the answer,
+ * and tells who waits for it. */
+typedef struct {
+  lf_link link;
+  uint64_t number;
+  lf_parker *parker; /* of who asks */
+  atomic_bool answered;
+  uint64_t answer;
+  lf_pool_stats stats;
+} lf_question;
+
+typedef struct lf_remote {
+  lf_pool *pool; /* the reference of the process */
+  lf_worker *worker;
+  lf_region *region;
+  lf_end end;
+  int bell;
+  bool stop;         /* the program will send nothing more */
+  bool go;           /* it may go on, after lf_remote_unblock */
+  lf_link questions; /* without an answer yet; the lock */
+  uint64_t last_question;
+  lf_job *job; /* received last; a reference */
+  /* Tasks that the program knows, too: number -> lf_task *. There is a
+   * reference to those of which the program is to tell the end. The lock. */
+  lf_table tasks;
+  uint64_t last_number;
+  uint64_t lent_id; /* the job that was sent last */
+  int parts;        /* parts of loops sent that may be running; the lock */
+  lf_link runners;  /* that wait for their turn */
+  lf_link waiting;  /* tasks that run here and wait */
+  bool sending_runners;
+} lf_remote;
+
+/* What was published is seen by a program that wants to be told. */
+void lf_serve_ring_bell(lf_remote *remote);
+
+/* Under the lock: waits until all is written; sends, waiting for room. */
+void lf_serve_flush(lf_remote *remote);
+int lf_serve_post(lf_remote *remote, lf_msg *msg, const lf_load *load);
+
+/* A message without a body; takes the lock. */
+int lf_serve_tell(lf_remote *remote, lf_msg_kind kind, uint64_t id,
+                  uint8_t flag);
+
+/* Under the lock: the result that 'msg' is about could not be sent, or made,
+ * for lack of memory: an error in its place. */
+void lf_serve_tell_lack(lf_remote *remote, lf_msg *msg);
+
+extern const lf_names lf_serve_names; /* user: the lf_remote */
+
+/* Nobody here knows the task any more; false if someone does again. */
+bool lf_remote_release(lf_remote *remote, lf_task *task);
+
+/* The task, run here, has ended as its fields say. */
+void lf_remote_end(lf_remote *remote, lf_task *task, lf_state state);
+
+/* Its task->progress has changed. */
+void lf_remote_report(lf_remote *remote, lf_task *task);
+
+/* A part of a loop that was received has ended (lf_job_import). */
+void lf_serve_part_done(lf_job *job, lf_task *task, lf_chunk *chunk,
+                        int64_t ns);
+
+/* Sends parts of loops, a few at a time, so that their sizes can adapt. */
+void lf_serve_send_runners(lf_remote *remote);
+
+/* As lf_pool_submit, lf_pool_broadcast, lf_pool_is_shutdown. */
+int lf_remote_submit(lf_remote *remote, lf_task *task, lf_place place);
+int lf_remote_broadcast(lf_remote *remote, lf_task **tasks);
+bool lf_remote_is_closed(lf_remote *remote);
+
+#endif
