@@ -20,6 +20,7 @@
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
+#include "runtime/process/processes.h"
 #include "runtime/task/strand.h"
 
 lfb_executor *lfb_check_executor(lua_State *L, int idx) {

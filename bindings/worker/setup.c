@@ -12,6 +12,7 @@
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
 #include "runtime/base/mem.h"
+#include "runtime/process/processes.h"
 
 /* For threads and processes alike: nothing in it may be tied to this process.
  */

@@ -3,6 +3,7 @@
  * See pool.h, internal.h: the life of a pool, submitting, ending work early. */
 #include "runtime/base/mem.h"
 #include "runtime/process/internal.h"
+#include "runtime/process/processes.h"
 #include "runtime/process/serve.h"
 #include "runtime/process/serve_receive.h"
 #include "runtime/task/strand.h"
@@ -326,23 +327,6 @@ static int submit_near(lf_worker *w, lf_task *task) {
   return 0;
 }
 
-/* To workers that are processes. */
-static int submit_far(lf_pool *p, lf_task *task, lf_place place) {
-  pthread_mutex_lock(&p->lock);
-  bool closed = p->ended || (p->shutdown && place != LF_TAIL && !task->job);
-  int err = closed ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
-  if (err == 0 && place == LF_HOME)
-    err = lf_fleet_add_home(p, task);
-  else if (err == 0)
-    lf_fleet_add(p, task, &p->queue);
-  if (err == 0)
-    p->fleet->visits++;
-  pthread_mutex_unlock(&p->lock);
-  if (err == 0 && !lf_fleet_is_pumping(p))
-    lf_fleet_pump(p);
-  return err;
-}
-
 /* Under the lock: queues it; '*w' is to be unparked then. */
 static int add(lf_pool *p, lf_task *task, lf_worker **w) {
   int err;
@@ -388,7 +372,7 @@ static int submit(lf_pool *p, lf_task *task, lf_place place) {
   if (p->remote)
     return lf_remote_submit(p->remote, task, place);
   if (p->fleet)
-    return submit_far(p, task, place);
+    return lf_processes_submit(p, task, place);
   if (place == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
     return submit_near(lf_self, task);
   int err = 0;
@@ -432,19 +416,11 @@ static int start_missing(lf_pool *p) {
   return err;
 }
 
-static int broadcast_far(lf_pool *p, lf_task **tasks) {
-  pthread_mutex_lock(&p->lock);
-  int err = lf_fleet_broadcast(p, tasks);
-  pthread_mutex_unlock(&p->lock);
-  lf_fleet_pump(p);
-  return err;
-}
-
 int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
   if (p->remote)
     return lf_remote_broadcast(p->remote, tasks);
   if (p->fleet)
-    return broadcast_far(p, tasks);
+    return lf_processes_broadcast(p, tasks);
   pthread_mutex_lock(&p->lock);
   int err = p->shutdown ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
   if (err == 0)
@@ -645,19 +621,6 @@ void lf_pool_recall(lf_pool *p, lf_job *job) {
   lf_pool_fail_all(&back, NULL);
 }
 
-void lf_pool_tell(lf_pool *p, const lf_notice *notice) {
-  if (!p->fleet)
-    return;
-  notice->hold(notice->owner);
-  pthread_mutex_lock(&p->lock);
-  lf_notice old = p->fleet->notice;
-  p->fleet->notice = *notice;
-  p->fleet->notices++;
-  pthread_mutex_unlock(&p->lock);
-  if (old.drop)
-    old.drop(old.owner);
-}
-
 bool lf_pool_can_name(const lf_pool *p, const lf_task *t) {
   if (p->remote)
     return t->names > 0;
@@ -670,16 +633,9 @@ bool lf_pool_is_remote(const lf_pool *p) {
 
 /* --- Looking --- */
 
-static void stat_far(lf_pool *p, lf_pool_stats *s) {
-  lf_fleet_pump(p);
-  pthread_mutex_lock(&p->lock);
-  lf_fleet_stat(p, s);
-  pthread_mutex_unlock(&p->lock);
-}
-
 void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {
   if (p->remote || p->fleet) {
-    p->remote ? lf_remote_stat(p->remote, s) : stat_far(p, s);
+    p->remote ? lf_remote_stat(p->remote, s) : lf_processes_stat(p, s);
     return;
   }
   *s = (lf_pool_stats){0};

@@ -63,22 +63,6 @@ typedef struct {
  * on demand. NULL: no memory, and the caller still owns 'setup'. */
 lf_pool *lf_pool_new(const lf_pool_options *options);
 
-/* The new pool's workers are to be processes. Forks the one from which they
- * are forked, as the program is now: its interpreters have to stand still.
- * LF_EBROKEN: they cannot; 'why' (of 'size' bytes) tells. */
-int lf_pool_processes(lf_pool *pool, char *why, size_t size);
-
-/* Bytes that all workers, which are processes, get before any task that is
- * submitted from now on (ops->notice). They belong to 'owner', which is counted
- * by 'hold' and 'drop'. */
-typedef struct {
-  const lf_buf *bytes;
-  void *owner;
-  void (*hold)(void *owner);
-  void (*drop)(void *owner);
-} lf_notice;
-void lf_pool_tell(lf_pool *pool, const lf_notice *notice);
-
 /* Do the pool's tasks run in another process than the caller's, or is the
  * caller the worker process that runs them? */
 bool lf_pool_is_remote(const lf_pool *pool);

@@ -31,6 +31,7 @@
 #include "runtime/pool/internal.h"
 #include "runtime/pool/loop.h"
 #include "runtime/process/channel.h"
+#include "runtime/process/processes.h"
 #include "runtime/process/waits.h"
 
 typedef struct {

@@ -8,7 +8,7 @@ runtime_sources += \
 	%D%/launch.c %D%/launch.h \
 	%D%/members.c \
 	%D%/proc.c \
-	%D%/processes.c \
+	%D%/processes.c %D%/processes.h \
 	%D%/pump.c \
 	%D%/requests.c \
 	%D%/ring.c %D%/ring.h \
