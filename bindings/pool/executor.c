@@ -312,7 +312,7 @@ lf_pool *lfb_wire(lf_pool *pool) {
 /* The task is to call the C function with the n values from 3 on. */
 static void pack_native_call(lua_State *L, lfb_state *S, lf_native *native,
                              lf_task *task, int n) {
-  lf_pool *pool = task->pool;
+  lf_pool *pool = lf_task_pool(task);
   lfb_check_threads(L, S, native, pool);
   lfb_native_pack(L, S, native, 3, n, lfb_wire(pool), &task->data);
   task->code = lf_code_ref(native->code);
@@ -332,7 +332,7 @@ static lf_native *check_function(lua_State *L, lfb_state *S) {
 static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool,
                           lf_native *native, int n) {
   lf_task **slot = lfb_new_future(L);
-  lf_task *task = *slot = lf_task_new(pool);
+  lf_task *task = *slot = lf_task_new(lf_pool_owner(pool));
   if (!task)
     luaL_error(L, "not enough memory");
   if (native) {

@@ -71,7 +71,8 @@ void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
     return;
   }
   lua_pushlstring(L, (const char *)data->data, data->len);
-  lfb_push_error(L, lfb_broken_kind(task->pool), "%s", lua_tostring(L, -1));
+  lfb_push_error(L, lfb_broken_kind(lf_task_pool(task)), "%s",
+                 lua_tostring(L, -1));
 }
 
 static int raise_cancelled(lua_State *L) {

@@ -92,6 +92,7 @@ void lfb_forked_exit(lfb_state *S, int status) {
 }
 
 void lfb_refuse_foreign(lua_State *L, lf_task *task) {
-  if (task->pool && lf_pool_is_foreign(task->pool) && !lf_task_done(task))
+  if (task->owner && lf_pool_is_foreign(lf_task_pool(task)) &&
+      !lf_task_done(task))
     luaL_error(L, "future belongs to another process");
 }

@@ -164,7 +164,7 @@ static int thread_start(lua_State *L) {
   lfb_box *box = lfb_push_box(L, lf_pool_unhandle);
   lf_pool *pool = box->content = new_pool(L, S, t);
   lf_task **slot = lfb_new_future(L);
-  lf_task *task = *slot = lf_task_new(pool);
+  lf_task *task = *slot = lf_task_new(lf_pool_owner(pool));
   if (!task)
     return luaL_error(L, "not enough memory");
   lfb_pack(L, S, &task->data, 2, n, &lfb_arguments, &task->code);

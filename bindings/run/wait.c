@@ -162,9 +162,10 @@ bool lfb_has_stack(void) {
  * is pending and its turn would come on this worker anyway. */
 static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
-  if (!w || !t || t->pool != lf_worker_pool(w) || t->job || t->gate ||
-      (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
-      lf_pool_in_caller(t->pool) || !lfb_has_stack() || !lf_task_start(t))
+  if (!w || !t || lf_task_pool(t) != lf_worker_pool(w) || lf_runner_of(t) ||
+      t->gate || (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
+      lf_pool_in_caller(lf_task_pool(t)) || !lfb_has_stack() ||
+      !lf_task_start(t))
     return false;
   lf_worker_count_started(w);
   lfb_vmops.run(lf_worker_vm(w), lf_task_ref(t));

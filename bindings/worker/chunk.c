@@ -351,9 +351,10 @@ static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
 }
 
 void lfb_part_run(struct lf_vm *vm, lf_task *task) {
-  lf_chunk *chunk = lf_job_claim(task->job, task);
+  lf_runner *runner = lf_runner_of(task);
+  lf_chunk *chunk = lf_job_claim(runner->job, runner);
   if (chunk)
-    start(vm, task, task->job, chunk);
+    start(vm, task, runner->job, chunk);
   else
     lf_worker_end(vm->worker, task, LF_FINISHED);
 }

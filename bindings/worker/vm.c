@@ -387,7 +387,7 @@ static void return_globals(struct lf_vm *vm, lfb_run *below) {
 
 static void vm_run(struct lf_vm *vm, lf_task *task) {
   vm->interrupted = 0;
-  if (task->job) {
+  if (lf_runner_of(task)) {
     lfb_part_run(vm, task);
     return;
   }

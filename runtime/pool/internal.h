@@ -74,7 +74,8 @@ struct lf_worker {
 };
 
 struct lf_pool {
-  _Atomic size_t refs, handles;
+  lf_owner owner; /* first: of its tasks */
+  _Atomic size_t handles;
   lf_pool_options o;   /* immutable */
   uint32_t generation; /* immutable: whose process (fork.h) */
   lf_task *over;
@@ -84,14 +85,11 @@ struct lf_pool {
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */
   atomic_bool shutdown;         /* set under the lock */
-  _Atomic uint64_t epoch;       /* how often all queued work was cancelled */
   _Atomic int seekers;          /* active workers that look for common work */
   _Atomic int stocked;          /* workers with tasks in their own queues */
   _Atomic int64_t again;        /* when to try again to start a worker that a
                                    task could not have, or 0 */
-  _Atomic uint64_t cancelled, unstarted; /* done without being started */
-  _Atomic size_t aside;                  /* tasks that wait at gates */
-  lf_worker *home; /* that runs what one worker has to; the lock */
+  lf_worker *home;              /* that runs what one worker has to; the lock */
 
   pthread_mutex_t lock; /* all below */
   lf_link queue;
@@ -144,10 +142,6 @@ lf_worker *lf_pool_rouse(lf_pool *pool, int *err);
  * Then who gives it back has to look for tasks once more. */
 void lf_worker_seek(lf_worker *worker);
 bool lf_worker_seek_no_more(lf_worker *worker);
-
-/* A task that was put aside at its gate comes back to the front of the queue,
- * or goes: it has been cancelled. */
-void lf_pool_take_in(lf_task *task);
 
 /* Under the lock: a worker could not be started. Those that are blocked try it
  * again when it is time: one of them may wait for what it was to do. */

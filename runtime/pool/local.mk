@@ -1,4 +1,5 @@
 runtime_sources += \
+	%D%/chunk.c %D%/chunk.h \
 	%D%/internal.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/pool.c %D%/pool.h \

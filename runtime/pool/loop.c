@@ -54,63 +54,6 @@ struct held {
 
 static _Atomic uint64_t last_id;
 
-/* --- Blocks and chunks ------------------------------------------------------
- */
-
-lf_block *lf_block_new(void) {
-  lf_block *b = lf_zalloc(sizeof *b);
-  if (b)
-    atomic_init(&b->refs, 1);
-  return b;
-}
-
-void lf_block_unref(lf_block *b) {
-  if (atomic_fetch_sub(&b->refs, 1) != 1)
-    return;
-  lf_buf_fini(&b->bytes);
-  lf_buf_fini(&b->starts);
-  lf_free(b);
-}
-
-int lf_block_item(lf_block *b, size_t start) {
-  int err = lf_buf_put(&b->starts, &start, sizeof start);
-  if (err == 0)
-    b->count++;
-  return err;
-}
-
-size_t lf_block_start(const lf_block *b, uint64_t item) {
-  size_t at;
-  memcpy(&at, b->starts.data + (item - b->first) * sizeof at, sizeof at);
-  return at;
-}
-
-void lf_chunk_free(lf_chunk *c) {
-  if (c->block)
-    lf_block_unref(c->block);
-  lf_buf_fini(&c->out);
-  lf_buf_fini(&c->why);
-  lf_free(c);
-}
-
-void lf_chunk_drop(void *chunk) {
-  lf_chunk_free(chunk);
-}
-
-void lf_block_drop(void *block) {
-  lf_block_unref(block);
-}
-
-static lf_chunk *chunk_new(void) {
-  lf_chunk *c = lf_zalloc(sizeof *c);
-  if (!c)
-    return NULL;
-  lf_list_init(&c->link);
-  lf_list_init(&c->running);
-  lf_list_init(&c->returned);
-  return c;
-}
-
 /* --- The job ----------------------------------------------------------------
  */
 
@@ -126,10 +69,6 @@ static void each_runner(lf_waits *waits, lf_visit *visit, void *arg) {
 static void count_wait(lf_waits *waits, int by) {
   atomic_fetch_add(&lf_container_of(waits, lf_job, waits)->awaiting,
                    (uint32_t)by);
-}
-
-bool lf_job_is_awaited(const lf_job *job) {
-  return atomic_load(&job->awaiting) > 0;
 }
 
 lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
@@ -173,50 +112,6 @@ lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
   if (j)
     j->foreign_done = done;
   return j;
-}
-
-/* Where the i-th item starts, or SIZE_MAX if that is not between the two. */
-static size_t start_between(const lf_buf *starts, uint64_t i, size_t base,
-                            size_t from, size_t to) {
-  size_t at;
-  memcpy(&at, starts->data + i * sizeof at, sizeof at);
-  return at >= base && at - base >= from && at - base <= to ? at - base
-                                                            : SIZE_MAX;
-}
-
-static lf_block *import_block(uint64_t first, uint64_t count, lf_buf *items,
-                              const lf_buf *starts, size_t base) {
-  size_t start = 0, len = items->len;
-  lf_block *b = lf_block_new();
-  if (!b)
-    return NULL;
-  b->first = first;
-  bool ok =
-      starts->len / sizeof start == count && lf_buf_move(&b->bytes, items) == 0;
-  for (uint64_t i = 0; ok && i < count; i++) {
-    start = start_between(starts, i, base, start, len);
-    ok = start != SIZE_MAX && lf_block_item(b, start) == 0;
-  }
-  if (ok)
-    return b;
-  lf_block_unref(b);
-  return NULL;
-}
-
-lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
-                          const lf_buf *starts, size_t base) {
-  lf_chunk *c = count > 0 && first <= UINT64_MAX - count ? chunk_new() : NULL;
-  if (!c)
-    return NULL;
-  c->first = first;
-  c->count = count;
-  if (!items)
-    return c;
-  c->block = import_block(first, count, items, starts, base);
-  if (c->block)
-    return c;
-  lf_chunk_free(c);
-  return NULL;
 }
 
 lf_job *lf_job_ref(lf_job *job) {
@@ -359,19 +254,38 @@ static void stop(lf_job *j, int err, const char *text) {
 /* --- Runners ----------------------------------------------------------------
  */
 
+lf_runner *lf_runner_new(lf_job *j, lf_chunk *chunk) {
+  lf_runner *r = lf_malloc(sizeof *r);
+  if (!r)
+    return NULL;
+  lf_task_init(&r->task, lf_pool_owner(j->pool), &lf_runner_ops);
+  r->task.code = j->code ? lf_code_ref(j->code) : NULL;
+  r->task.gate = j->gate;
+  r->job = lf_job_ref(j);
+  r->chunk = chunk;
+  r->from = NULL;
+  return r;
+}
+
+static void runner_free(lf_task *task) {
+  lf_runner *r = lf_runner_of(task);
+  if (r->chunk)
+    lf_chunk_free(r->chunk);
+  if (r->job)
+    lf_job_unref(r->job);
+  lf_free(r);
+}
+
+static bool runner_is_awaited(const lf_task *task) {
+  return atomic_load(&lf_runner_of(task)->job->awaiting) > 0;
+}
+
 static int submit_runner(lf_job *j) {
-  lf_task *t = lf_task_new(j->pool);
-  if (!t)
+  lf_runner *r = lf_runner_new(j, NULL);
+  if (!r)
     return LF_ENOMEM;
-  t->job = lf_job_ref(j);
-  t->code = j->code ? lf_code_ref(j->code) : NULL;
-  t->gate = j->gate;
-  int err = lf_pool_submit(j->pool, t, j->place);
-  if (err) { /* so that its end means nothing */
-    lf_job_unref(j);
-    t->job = NULL;
-  }
-  lf_task_unref(t);
+  int err = lf_pool_submit(j->pool, &r->task, j->place);
+  lf_task_unref(&r->task);
   return err;
 }
 
@@ -439,21 +353,8 @@ void lf_job_drop(lf_job *j, lf_chunk *c) {
   tell(j);
 }
 
-void lf_job_runner_ended(lf_job *j, lf_task *task) {
-  lf_state state = lf_task_state(task);
-  lf_chunk *c = task->chunk;
-  if (state == LF_FINISHED)
-    return;
-  task->chunk = NULL;
-  if (c)
-    leave_running(j, c);
-  if (j->foreign_done && c) {
-    c->dropped = true;
-    j->foreign_done(j, task, c, 0);
-  }
-  if (j->foreign_done)
-    return;
-  pthread_mutex_lock(&j->lock);
+/* Under the lock: a runner has ended without having run its chunk. */
+static void stop_for(lf_job *j, lf_state state, lf_chunk *c) {
   if (c)
     drop_chunk(j, c);
   else
@@ -463,9 +364,31 @@ void lf_job_runner_ended(lf_job *j, lf_task *task) {
     stop(j, 0, NULL);
   else
     stop(j, broken ? LF_EBROKEN : LF_ETHREAD, broken);
+}
+
+static void runner_done(lf_task *task) {
+  lf_runner *r = lf_runner_of(task);
+  lf_job *j = r->job;
+  lf_state state = lf_task_state(task);
+  lf_chunk *c = r->chunk;
+  if (state == LF_FINISHED)
+    return;
+  r->chunk = NULL;
+  if (c)
+    leave_running(j, c);
+  if (j->foreign_done && c) {
+    c->dropped = true;
+    j->foreign_done(r, c, 0);
+  }
+  if (j->foreign_done)
+    return;
+  pthread_mutex_lock(&j->lock);
+  stop_for(j, state, c);
   pthread_mutex_unlock(&j->lock);
   tell(j);
 }
+
+const lf_task_ops lf_runner_ops = {runner_done, runner_is_awaited, runner_free};
 
 /* Under the lock: how many items the next chunk should have. */
 static uint64_t chunk_size(lf_job *j) {
@@ -523,7 +446,7 @@ static lf_chunk *take_returned(lf_job *j, lf_chunk *c) {
 /* Under the lock: the rest of a chunk that is done is to be claimed again.
  * False: no memory. */
 static bool give_back(lf_job *j, lf_chunk *c) {
-  lf_chunk *rest = chunk_new();
+  lf_chunk *rest = lf_chunk_new();
   if (!rest)
     return false;
   c->count -= c->rest;
@@ -583,14 +506,15 @@ static lf_chunk *next_chunk(lf_job *j, lf_chunk *c) {
   return c;
 }
 
-lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
-  lf_chunk *c = task ? task->chunk : NULL;
+lf_chunk *lf_job_claim(lf_job *j, lf_runner *runner) {
+  lf_task *task = runner ? &runner->task : NULL;
+  lf_chunk *c = runner ? runner->chunk : NULL;
   if (c) { /* it was claimed before, or came with the runner */
-    task->chunk = NULL;
+    runner->chunk = NULL;
     c->task = task;
     return c;
   }
-  c = chunk_new();
+  c = lf_chunk_new();
   pthread_mutex_lock(&j->lock);
   if (task)
     j->queued--;
@@ -619,7 +543,7 @@ lf_chunk *lf_job_claim(lf_job *j, lf_task *task) {
 
 void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   if (j->foreign_done) {
-    j->foreign_done(j, c->task, c, ns);
+    j->foreign_done(lf_runner_of(c->task), c, ns);
     return;
   }
   pthread_mutex_lock(&j->lock);

@@ -10,46 +10,31 @@
 #ifndef LF_POOL_LOOP_H
 #define LF_POOL_LOOP_H
 
+#include "runtime/pool/chunk.h"
 #include "runtime/pool/pool.h"
 #include "runtime/task/deadlock.h"
 
 typedef struct lf_job lf_job;
 
-/* Packed items, read-only once supplied. Counted. */
+/* A task that runs a part of a loop. */
 typedef struct {
-  _Atomic size_t refs;
-  uint64_t first, count; /* items, from 0 */
-  lf_buf bytes;
-  lf_buf starts; /* of size_t: where each item starts in 'bytes' */
-} lf_block;
+  lf_task task;
+  lf_job *job;     /* a reference; NULL: it could not be queued */
+  lf_chunk *chunk; /* the part, once it has been claimed; owned */
+  void *from;      /* who is told of its end; for 'done' of lf_job_import */
+} lf_runner;
 
-lf_block *lf_block_new(void);
-void lf_block_unref(lf_block *block);
+extern const lf_task_ops lf_runner_ops;
 
-/* Notes that one more item is there, from 'start' in 'bytes'. 0 or LF_ENOMEM.
- */
-int lf_block_item(lf_block *block, size_t start);
-size_t lf_block_start(const lf_block *block, uint64_t item);
+/* The runner that the task is, or NULL. */
+static inline lf_runner *lf_runner_of(const lf_task *task) {
+  return task->ops == &lf_runner_ops ? lf_container_of(task, lf_runner, task)
+                                     : NULL;
+}
 
-/* Items first ... first + count - 1. Written by the worker that claimed it,
- * then, once done, the consumer's. */
-typedef struct lf_chunk {
-  lf_link link; /* in item order, or in order of completion */
-  uint64_t first, count;
-  lf_block *block;   /* where the items are, or NULL; a reference */
-  lf_task *task;     /* its runner, once it has one; not counted */
-  lf_link running;   /* in the job's list; the job's lock */
-  lf_link returned;  /* among those that wait to be claimed again; the same */
-  bool shareable;    /* what has not been begun of it may be given back, */
-  uint64_t rest;     /* if it is: how many items, of the last ones */
-  uint64_t finished; /* how many items have their result in 'out' */
-  lf_buf out;
-  bool failed, done; /* failed: the rest has no result but 'error', 'why' */
-  bool dropped;      /* cancelled after all: nothing of it was run */
-  int64_t ns;        /* how long it took, while it is told from far */
-  lf_error error;
-  lf_buf why;
-} lf_chunk;
+/* A runner with one reference, which owns 'chunk' (may be NULL) then. NULL: no
+ * memory. */
+lf_runner *lf_runner_new(lf_job *job, lf_chunk *chunk);
 
 typedef enum { LF_ORDERED, LF_UNORDERED } lf_order;
 
@@ -66,17 +51,10 @@ void lf_job_restrict(lf_job *job, struct lf_gate *gate, bool home);
 lf_place lf_job_place(const lf_job *job);
 
 /* The same loop in another process than its consumer's: its runners come with
- * their chunk (task->chunk), whose end is told by 'done', which owns it then.
+ * their chunk, whose end is told by 'done', which owns it then.
  * 'setup' is moved from. NULL: no memory. */
-typedef void lf_chunk_done(lf_job *job, lf_task *task, lf_chunk *chunk,
-                           int64_t ns);
+typedef void lf_chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
 lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done);
-
-/* A chunk of such a job: 'first' and 'count' of the items whose bytes are moved
- * from 'items' (may be NULL) and start where 'starts' says, less 'base'. NULL:
- * no memory, or that cannot be. */
-lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
-                          const lf_buf *starts, size_t base);
 
 lf_job *lf_job_ref(lf_job *job);
 void lf_job_unref(void *job);
@@ -115,21 +93,14 @@ typedef struct {
 
 lf_next lf_job_next(lf_job *job, lf_chunk **chunk, lf_stop *why);
 
-void lf_chunk_free(lf_chunk *chunk);
-
-/* The same, and lf_block_unref, for those who need a 'drop'. */
-void lf_chunk_drop(void *chunk);
-void lf_block_drop(void *block);
-
 /* The waker is woken when the next chunk is there, or the job has been closed,
  * until it is taken out again. False if lf_job_next would not say LF_WAIT any
  * more. */
 bool lf_job_watch(lf_job *job, lf_waker *waker);
 void lf_job_unwatch(lf_job *job, lf_waker *waker);
 
-/* For waiting in a task: all runners that run. Is there a task that does? */
+/* For waiting in a task: all runners that run. */
 lf_waits *lf_job_waits(lf_job *job);
-bool lf_job_is_awaited(const lf_job *job);
 
 /* Nothing more is claimed. */
 void lf_job_close(lf_job *job);
@@ -144,8 +115,8 @@ void lf_job_seal(lf_job *job, lf_task *over);
  * given back? It takes longer than a chunk should, and others are idle. */
 bool lf_chunk_overruns(const lf_chunk *chunk, lf_pool *pool, int64_t since);
 
-/* A chunk for the runner 'task' (NULL: for the caller itself), or NULL. */
-lf_chunk *lf_job_claim(lf_job *job, lf_task *task);
+/* A chunk for the runner (NULL: for the caller itself), or NULL. */
+lf_chunk *lf_job_claim(lf_job *job, lf_runner *runner);
 
 /* The chunk's results are complete, after 'ns' nanoseconds of running; but for
  * chunk->rest: others may claim these. */
@@ -153,8 +124,5 @@ void lf_job_done(lf_job *job, lf_chunk *chunk, int64_t ns);
 
 /* The chunk, claimed, will not be run after all: the loop ends there. */
 void lf_job_drop(lf_job *job, lf_chunk *chunk);
-
-/* For task.c: a runner is done. */
-void lf_job_runner_ended(lf_job *job, lf_task *task);
 
 #endif

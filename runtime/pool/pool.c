@@ -2,6 +2,7 @@
  *
  * See pool.h, internal.h: the life of a pool, submitting, ending work early. */
 #include "runtime/base/mem.h"
+#include "runtime/pool/loop.h"
 #include "runtime/process/internal.h"
 #include "runtime/process/processes.h"
 #include "runtime/process/serve.h"
@@ -24,6 +25,8 @@ enum {
 
 /* --- Life of a pool --- */
 
+static const lf_owner_ops owner_ops;
+
 lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_pool *p = lf_zalloc(sizeof *p);
   char *name = lf_strndup(options->name, strlen(options->name));
@@ -35,7 +38,8 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
       lf_task_unref(over);
     return NULL;
   }
-  atomic_init(&p->refs, 1);
+  atomic_init(&p->owner.refs, 1);
+  p->owner.ops = &owner_ops;
   atomic_init(&p->handles, 1);
   p->o = *options;
   p->o.name = name;
@@ -58,14 +62,16 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
 }
 
 lf_pool *lf_pool_ref(lf_pool *pool) {
-  atomic_fetch_add_explicit(&pool->refs, 1, memory_order_relaxed);
+  lf_owner_ref(&pool->owner);
   return pool;
 }
 
 void lf_pool_unref(void *pool) {
-  lf_pool *p = pool;
-  if (atomic_fetch_sub(&p->refs, 1) != 1)
-    return;
+  lf_owner_unref(&((lf_pool *)pool)->owner);
+}
+
+static void pool_free(lf_owner *owner) {
+  lf_pool *p = lf_container_of(owner, lf_pool, owner);
   for (lf_worker *w = p->workers, *next; w; w = next) {
     next = w->next;
     pthread_mutex_destroy(&w->lock);
@@ -88,7 +94,7 @@ void lf_pool_unref(void *pool) {
 /* Under the lock: true once, when nothing can happen in the pool any more. */
 bool lf_pool_try_end(lf_pool *p) {
   if (p->ended || lf_pool_is_open(p) || p->threads > 0 || p->queued > 0 ||
-      p->aside > 0 || (p->fleet && !lf_fleet_is_quiet(p)))
+      p->owner.aside > 0 || (p->fleet && !lf_fleet_is_quiet(p)))
     return false;
   p->ended = true;
   p->shutdown = true;
@@ -188,7 +194,7 @@ static int start_worker(lf_pool *p) {
   p->threads--;
   p->live--;
   p->active--;
-  atomic_fetch_sub(&p->refs, 1); /* not the last: the caller has one */
+  atomic_fetch_sub(&p->owner.refs, 1); /* not the last: the caller has one */
   return err;
 }
 
@@ -293,14 +299,14 @@ static void end_aside(lf_pool *p, lf_task *t, bool lost) {
                                    : NULL);
 }
 
-void lf_pool_take_in(lf_task *t) {
-  lf_pool *p = lf_pool_ref(t->pool);
+static void take_in(lf_task *t) {
+  lf_pool *p = lf_pool_ref(lf_task_pool(t));
   bool lost = false;
   pthread_mutex_lock(&p->lock);
   bool wanted =
       !lf_task_done(t) && !p->broken && t->epoch == (uint32_t)lf_pool_epoch(p);
   lf_worker *w = wanted ? take_back(p, t, &lost) : NULL;
-  if (--p->aside == 0 && !lf_pool_is_open(p))
+  if (--p->owner.aside == 0 && !lf_pool_is_open(p))
     wake_idle(p); /* the last one was kept for it */
   bool ended = lf_pool_try_end(p);
   pthread_mutex_unlock(&p->lock);
@@ -312,6 +318,13 @@ void lf_pool_take_in(lf_task *t) {
     lf_pool_end(p);
   lf_pool_unref(p);
 }
+
+static bool release(lf_task *t) {
+  lf_pool *p = lf_task_pool(t);
+  return lf_pool_is_foreign(p) || lf_remote_release(p->remote, t);
+}
+
+static const lf_owner_ops owner_ops = {pool_free, release, take_in};
 
 /* --- Submitting --- */
 
@@ -377,7 +390,7 @@ static int submit(lf_pool *p, lf_task *task, lf_place place) {
     return submit_near(lf_self, task);
   int err = 0;
   pthread_mutex_lock(&p->lock);
-  if (p->ended || (p->shutdown && place != LF_TAIL && !task->job)) {
+  if (p->ended || (p->shutdown && place != LF_TAIL && !lf_runner_of(task))) {
     pthread_mutex_unlock(&p->lock);
     return LF_ESHUTDOWN;
   }
@@ -457,7 +470,7 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
   }
   mark_taken(out);
   pthread_mutex_unlock(&p->lock);
-  lf_gate_drain(p, out);
+  lf_gate_drain(&p->owner, out);
   for (lf_worker *w = p->workers; w; w = w->next)
     lf_worker_drain(w, out);
 }
@@ -478,7 +491,7 @@ void lf_pool_fail_all(lf_link *tasks, const char *why) {
 
 static void cancel_queued(lf_pool *p) {
   lf_link tasks;
-  atomic_fetch_add(&p->epoch, 1);
+  atomic_fetch_add(&p->owner.epoch, 1);
   lf_pool_drain(p, &tasks);
   lf_pool_fail_all(&tasks, NULL);
 }
@@ -559,7 +572,7 @@ void lf_pool_kill(lf_pool *p, int sig) {
 }
 
 bool lf_pool_cancel(lf_task *t) {
-  lf_pool *p = t->pool;
+  lf_pool *p = lf_task_pool(t);
   if (p && lf_pool_is_foreign(p))
     return false;
   if (p && p->remote)
@@ -588,7 +601,7 @@ void lf_pool_listen(lf_pool *p) {
 }
 
 lf_state lf_pool_look(lf_task *t) {
-  lf_pool *p = t->pool;
+  lf_pool *p = lf_task_pool(t);
   if (!p || lf_pool_is_foreign(p))
     return lf_task_state(t);
   if (p->remote)
@@ -601,10 +614,6 @@ lf_state lf_pool_look(lf_task *t) {
     lf_task_start(t);
   pthread_mutex_unlock(&p->lock);
   return lf_task_state(t);
-}
-
-bool lf_pool_release(lf_task *t) {
-  return lf_pool_is_foreign(t->pool) || lf_remote_release(t->pool->remote, t);
 }
 
 void lf_pool_recall(lf_pool *p, lf_job *job) {
@@ -624,7 +633,7 @@ void lf_pool_recall(lf_pool *p, lf_job *job) {
 bool lf_pool_can_name(const lf_pool *p, const lf_task *t) {
   if (p->remote)
     return t->names > 0;
-  return !t->pool || !lf_pool_is_foreign(t->pool);
+  return !t->owner || !lf_pool_is_foreign(lf_task_pool(t));
 }
 
 bool lf_pool_is_remote(const lf_pool *p) {
@@ -651,19 +660,19 @@ void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {
   s->workers = (uint64_t)(p->o.in_caller ? p->nworkers : p->live);
   submitted += p->submitted;
   pthread_mutex_unlock(&p->lock);
-  s->cancelled = p->cancelled;
-  uint64_t unstarted = s->cancelled + p->unstarted;
+  s->cancelled = p->owner.cancelled;
+  uint64_t unstarted = s->cancelled + p->owner.unstarted;
   uint64_t done = s->finished + s->failed; /* the counts may be out of step */
   s->running = started > done ? started - done : 0;
   if (p->o.in_caller && s->running == 0)
     s->idle = s->workers;
   uint64_t gone = started + unstarted;
   s->queued = submitted > gone ? submitted - gone : 0;
-  s->failed += p->unstarted;
+  s->failed += p->owner.unstarted;
 }
 
 uint64_t lf_pool_epoch(lf_pool *p) {
-  return atomic_load(&p->epoch);
+  return atomic_load(&p->owner.epoch);
 }
 
 lf_task *lf_pool_over(lf_pool *p) {
@@ -715,12 +724,4 @@ bool lf_pool_is_hungry(lf_pool *p) {
 
 const char *lf_pool_broken(lf_pool *p) {
   return p->broken;
-}
-
-void lf_pool_count_cancelled(lf_pool *p) {
-  p->cancelled++;
-}
-
-void lf_pool_count_failed(lf_pool *p) {
-  p->unstarted++;
 }

@@ -22,6 +22,8 @@
 enum { LF_MAX_WORKERS = 100000 };
 
 typedef struct lf_pool lf_pool;
+struct lf_job;
+struct lf_gate;
 
 /* What one main program (interpreter) has started: its pools. */
 typedef struct lf_host {
@@ -70,6 +72,15 @@ bool lf_pool_is_remote(const lf_pool *pool);
 /* For such a pool: can the other process be told about the task? */
 bool lf_pool_can_name(const lf_pool *pool, const lf_task *task);
 
+/* A pool is the owner of its tasks: the same address. */
+static inline lf_owner *lf_pool_owner(lf_pool *pool) {
+  return (lf_owner *)pool;
+}
+
+static inline lf_pool *lf_task_pool(const lf_task *task) {
+  return (lf_pool *)task->owner;
+}
+
 lf_pool *lf_pool_ref(lf_pool *pool);
 void lf_pool_unref(void *pool);
 
@@ -116,10 +127,6 @@ void lf_pool_listen(lf_pool *pool);
 
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
-
-/* For task.c, in a worker process: nobody here knows the task any more; false
- * if someone does again. */
-bool lf_pool_release(lf_task *task);
 
 /* The job's parts that have not begun, in other processes, are cancelled. */
 void lf_pool_recall(lf_pool *pool, struct lf_job *job);
@@ -179,10 +186,6 @@ typedef struct {
 } lf_pool_stats;
 
 void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
-
-/* For task.c: tasks that were done without having been started. */
-void lf_pool_count_cancelled(lf_pool *pool);
-void lf_pool_count_failed(lf_pool *pool);
 
 /* --- The workers ------------------------------------------------------- */
 

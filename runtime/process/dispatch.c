@@ -39,10 +39,11 @@ static int send_job(lf_proc *c, lf_job *job) {
 }
 
 static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
-  if (t->job) {
-    int err = send_job(c, t->job);
+  const lf_runner *runner = lf_runner_of(t);
+  if (runner) {
+    int err = send_job(c, runner->job);
     msg->kind = LF_MSG_CHUNK;
-    return err ? err : lf_chunk_send(&c->end, msg, t->chunk);
+    return err ? err : lf_chunk_send(&c->end, msg, runner->chunk);
   }
   msg->kind = LF_MSG_TASK;
   lf_load load = {.body = &t->data, .to = t->data.len};
@@ -124,7 +125,7 @@ static lf_task *next_task(lf_pool *p, lf_link *queue) {
 
 /* A runner has to get its chunk first. */
 static void send(lf_worker *w, lf_task *t, lf_outcome *after) {
-  if (t->job && !t->chunk) {
+  if (lf_runner_of(t) && !lf_runner_of(t)->chunk) {
     lf_fleet_stir(w->proc); /* the next round takes that back */
     w->proc->reserved++;
     lf_list_add(&after->claims, &t->link);
@@ -195,7 +196,7 @@ static lf_worker *find_busy(lf_pool *p, int occupied) {
   lf_worker *best = NULL;
   uint64_t least = UINT64_MAX;
   const lf_task *next = lf_container_of(p->queue.next, lf_task, link);
-  uint64_t longest = next->job ? LONG_PART_NS : LONG_NS;
+  uint64_t longest = lf_runner_of(next) ? LONG_PART_NS : LONG_NS;
   EACH_LIVELY(l, p) {
     lf_proc *c = lf_proc_of(l);
     if (!may_have(p, c, occupied))

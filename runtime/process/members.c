@@ -227,7 +227,7 @@ void lf_fleet_requeue(lf_pool *p, lf_link *tasks) {
 }
 
 bool lf_fleet_withdraw(lf_task *t) {
-  lf_pool *p = t->pool;
+  lf_pool *p = lf_task_pool(t);
   if (lf_task_state(t) != LF_PENDING || t->ending != LF_PENDING)
     return false;
   if (t->at) {
@@ -286,8 +286,8 @@ void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
         s->queued++;
     }
   }
-  s->cancelled = p->cancelled;
-  s->failed += p->unstarted;
+  s->cancelled = p->owner.cancelled;
+  s->failed += p->owner.unstarted;
 }
 
 void lf_fleet_close(lf_pool *p) {

@@ -122,12 +122,16 @@ static uint64_t order_of(const lf_proc *c, const lf_task *t) {
   return c->sent - back;
 }
 
+static bool is_of(const lf_task *t, const lf_job *job) {
+  return lf_runner_of(t) && lf_runner_of(t)->job == job;
+}
+
 void lf_fleet_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
   lf_link *before = out->prev; /* other workers' */
   for (uint32_t i = 0; i < c->nflights && lf_proc_ahead(c) > 0; i++) {
     lf_task *t = c->flights[i].task;
     bool wanted = t && (what == LF_ALL || (what == LF_MOVABLE && !t->pinned) ||
-                        (what == LF_OF_JOB && t->job == job));
+                        (what == LF_OF_JOB && is_of(t, job)));
     uint64_t order = wanted ? order_of(c, t) : 0;
     if (!wanted || !take_back(c, &c->flights[i], what == LF_MOVABLE))
       continue;

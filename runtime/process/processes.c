@@ -56,7 +56,8 @@ void lf_pool_tell(lf_pool *p, const lf_notice *notice) {
 /* To workers that are processes. */
 int lf_processes_submit(lf_pool *p, lf_task *task, lf_place place) {
   pthread_mutex_lock(&p->lock);
-  bool closed = p->ended || (p->shutdown && place != LF_TAIL && !task->job);
+  bool closed =
+      p->ended || (p->shutdown && place != LF_TAIL && !lf_runner_of(task));
   int err = closed ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
   if (err == 0 && place == LF_HOME)
     err = lf_fleet_add_home(p, task);

@@ -28,8 +28,7 @@ static void take_outcome(lf_task *t, lf_end *end) {
 }
 
 /* There was no memory for it, here or there. */
-static void refuse_part(lf_task *t) {
-  lf_chunk *c = t->chunk;
+static void refuse_part(lf_task *t, lf_chunk *c) {
   t->ending = LF_FINISHED;
   c->finished = c->rest = 0;
   c->failed = true;
@@ -38,8 +37,7 @@ static void refuse_part(lf_task *t) {
   (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
 }
 
-static void take_part(lf_task *t, lf_end *end) {
-  lf_chunk *c = t->chunk;
+static void take_part(lf_task *t, lf_chunk *c, lf_end *end) {
   t->ending = LF_FINISHED;
   c->ns = (int64_t)end->msg.b;
   c->finished = end->msg.a;
@@ -49,7 +47,7 @@ static void take_part(lf_task *t, lf_end *end) {
   if (end->no_memory || c->finished > c->count ||
       lf_buf_move(&c->out, &end->body) != 0 ||
       lf_buf_move(&c->why, &end->tail) != 0)
-    refuse_part(t);
+    refuse_part(t, c);
 }
 
 /* Can the outcome be that of the task? */
@@ -58,8 +56,9 @@ static bool is_outcome(const lf_end *end, const lf_task *t) {
   if (msg->error > LF_LOST ||
       (msg->error == LF_LOST && msg->size < sizeof(lf_lost)))
     return false;
+  const lf_runner *runner = lf_runner_of(t);
   if (msg->kind == LF_MSG_PART)
-    return t->chunk && msg->a <= t->chunk->count;
+    return runner && msg->a <= runner->chunk->count;
   return msg->state == LF_FINISHED || msg->state == LF_FAILED;
 }
 
@@ -71,10 +70,11 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   }
   lf_task *t = f->task;
   lf_fleet_finish_flight(c, (uint32_t)(f - c->flights));
-  if (t->chunk && c->end.msg.kind == LF_MSG_PART)
-    take_part(t, &c->end);
-  else if (t->chunk)
-    refuse_part(t);
+  const lf_runner *runner = lf_runner_of(t);
+  if (runner && c->end.msg.kind == LF_MSG_PART)
+    take_part(t, runner->chunk, &c->end);
+  else if (runner)
+    refuse_part(t, runner->chunk);
   else
     take_outcome(t, &c->end);
   c->worker->started++;
@@ -137,14 +137,15 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
  * queue: if all that was queued has been cancelled, so is this. */
 static void end_claimed(lf_pool *p, lf_task *t) {
   uint64_t epoch = lf_pool_epoch(p);
-  lf_chunk *chunk = lf_job_claim(t->job, t);
+  lf_runner *runner = lf_runner_of(t);
+  lf_chunk *chunk = lf_job_claim(runner->job, runner);
   if (!chunk) {
     if (lf_task_start(t))
       lf_task_end(t, LF_FINISHED);
     lf_task_unref(t);
     return;
   }
-  t->chunk = chunk;
+  runner->chunk = chunk;
   pthread_mutex_lock(&p->lock);
   bool cancelled = p->broken || lf_pool_epoch(p) != epoch;
   if (!cancelled)
@@ -160,10 +161,12 @@ static void end_task(lf_task *t) {
   if (t->ending == LF_UNSENT) {
     lf_task_fail(t, LF_BROKEN, no_memory);
   } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
-    lf_chunk *c = t->chunk;
-    t->chunk = NULL;
-    if (c)
-      lf_job_done(t->job, c, c->ns);
+    lf_runner *runner = lf_runner_of(t);
+    lf_chunk *c = runner ? runner->chunk : NULL;
+    if (c) {
+      runner->chunk = NULL;
+      lf_job_done(runner->job, c, c->ns);
+    }
     lf_task_end(t, t->ending);
   }
   lf_task_unref(t);

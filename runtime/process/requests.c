@@ -54,9 +54,8 @@ static void export_fire(lf_waiter *waiter) {
 }
 
 /* The part of a loop has ended, or will not be run. */
-static void part_done(lf_job *job, lf_task *task, lf_chunk *chunk, int64_t ns) {
-  (void)job;
-  lf_export *e = (lf_export *)(uintptr_t)task->part_of;
+static void part_done(lf_runner *runner, lf_chunk *chunk, int64_t ns) {
+  lf_export *e = runner->from;
   e->chunk = chunk;
   e->ns = ns;
   push_ended(e);
@@ -133,34 +132,45 @@ static void receive_release(lf_proc *c) {
     export_free(e); /* else when it has ended */
 }
 
+/* The part of the loop in hand that the message describes, or NULL. */
+static lf_task *read_part(lf_proc *c) {
+  lf_end *end = &c->end;
+  if (!c->lent)
+    return NULL;
+  lf_chunk *chunk = lf_chunk_import(end->msg.a, end->msg.b,
+                                    end->msg.tail > 0 ? &end->body : NULL,
+                                    &end->tail, (size_t)end->msg.c);
+  lf_runner *r = chunk ? lf_runner_new(c->lent, chunk) : NULL;
+  if (r) {
+    chunk->shareable = end->msg.state;
+    chunk->task = &r->task;
+    return &r->task;
+  }
+  if (chunk)
+    lf_chunk_free(chunk);
+  return NULL;
+}
+
+static lf_task *read_call(lf_proc *c) {
+  lf_task *t = lf_task_new(lf_pool_owner(c->worker->pool));
+  if (t && lf_buf_move(&t->data, &c->end.body) == 0)
+    return t;
+  if (t)
+    lf_task_unref(t);
+  return NULL;
+}
+
 /* The task that the message in hand describes, or NULL. */
 static lf_task *read_task(lf_proc *c) {
   lf_end *end = &c->end;
-  lf_pool *p = c->worker->pool;
-  lf_task *t = end->no_memory ? NULL : lf_task_new(p);
-  if (!t)
+  if (end->no_memory)
     return NULL;
-  lf_code *code = lf_end_code(end, end->msg.slot);
-  t->code = code ? lf_code_ref(code) : NULL;
-  if (end->msg.kind == LF_MSG_SUBMIT_CHUNK) {
-    bool items = end->msg.tail > 0;
-    if (c->lent)
-      t->chunk =
-          lf_chunk_import(end->msg.a, end->msg.b, items ? &end->body : NULL,
-                          &end->tail, (size_t)end->msg.c);
-    if (t->chunk) {
-      t->chunk->shareable = end->msg.state;
-      t->chunk->task = t;
-      t->job = lf_job_ref(c->lent);
-    }
-  }
-  bool fine = end->msg.kind == LF_MSG_SUBMIT_CHUNK
-                  ? t->chunk != NULL
-                  : lf_buf_move(&t->data, &end->body) == 0;
-  if (fine)
-    return t;
-  lf_task_unref(t);
-  return NULL;
+  lf_task *t =
+      end->msg.kind == LF_MSG_SUBMIT_CHUNK ? read_part(c) : read_call(c);
+  lf_code *code = t ? lf_end_code(end, end->msg.slot) : NULL;
+  if (code)
+    t->code = lf_code_ref(code);
+  return t;
 }
 
 /* It cannot be run: the worker is told so as of any task that has failed. */
@@ -180,13 +190,13 @@ static const char *accept(lf_proc *c, lf_task *t) {
   lf_pool *p = c->worker->pool;
   if (p->broken)
     return p->broken;
-  if (p->shutdown && !t->job)
+  if (p->shutdown && !lf_runner_of(t))
     return "cannot schedule new futures after shutdown";
   if (c->end.msg.kind != LF_MSG_BROADCAST) {
     if (c->end.msg.flag == LF_HOME && lf_fleet_add_home(p, t) != 0)
       return "not enough memory";
     if (c->end.msg.flag != LF_HOME)
-      lf_fleet_add(p, t, t->job ? &p->queue : p->queue.next);
+      lf_fleet_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
     return NULL;
   }
   t->ending = LF_RUNNING; /* in no queue yet */
@@ -222,15 +232,16 @@ static void receive_submit(lf_proc *c) {
     refuse(c, id, "not enough memory");
     return;
   }
-  if (t->job)
-    t->part_of = (uintptr_t)e;
+  lf_runner *runner = lf_runner_of(t);
+  if (runner)
+    runner->from = e;
   const char *why = accept(c, t);
   if (why) {
     refuse(c, id, why);
     c->untold -= is_its_own(e);
     export_forget(e);
     export_free(e);
-  } else if (!t->job) {
+  } else if (!runner) {
     lf_waiter_add(&e->waiter, t); /* it cannot be done yet */
   }
   lf_task_unref(t);
@@ -297,7 +308,7 @@ void lf_nested_tell(lf_pool *p) {
       tell(e);
     if (!e->proc) {
       export_free(e);
-    } else if (e->task->job) { /* no future: nobody will name it */
+    } else if (lf_runner_of(e->task)) { /* no future: nobody will name it */
       export_forget(e);
       export_free(e);
     }
@@ -319,7 +330,7 @@ void lf_nested_forget(lf_proc *c) {
     if (!e)
       continue;
     e->proc = NULL;
-    if (!e->told && e->task->job)
+    if (!e->told && lf_runner_of(e->task))
       continue; /* goes when the part has ended, in this pool */
     if (!e->told)
       lf_waiter_remove(&e->waiter); /* from here on it does not fire */
@@ -387,7 +398,8 @@ static void receive_wait(lf_proc *c) {
 static void receive_rest(lf_proc *c) {
   static const lf_load none;
   lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
-  lf_export *e = f ? (lf_export *)f->task->part_of : NULL;
+  lf_runner *runner = f ? lf_runner_of(f->task) : NULL;
+  lf_export *e = runner ? runner->from : NULL;
   if (!e || !e->proc)
     return;
   lf_msg msg = {.kind = LF_MSG_RESTED, .id = e->id};

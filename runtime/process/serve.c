@@ -108,7 +108,7 @@ void lf_remote_unblock(lf_remote *r) {
 /* --- Waiting --- */
 
 static lf_remote *remote_of(const lf_task *t) {
-  return t->pool ? t->pool->remote : NULL;
+  return t->owner ? lf_task_pool(t)->remote : NULL;
 }
 
 static bool put_id(lf_task *t, void *ids) {
@@ -169,7 +169,7 @@ void lf_remote_unwait(lf_task *t) {
 
 void lf_remote_rest(lf_task *t) {
   lf_remote *r = remote_of(t);
-  if (!r || !t->job || t->rests)
+  if (!r || !lf_runner_of(t) || t->rests)
     return;
   t->rests = true;
   lf_serve_tell(r, LF_MSG_REST, t->flight, 0);

@@ -34,34 +34,47 @@ static void refuse_task(lf_remote *r) {
   pthread_mutex_unlock(&r->pool->lock);
 }
 
+/* The part of the loop in hand that the message describes, or NULL. */
+static lf_task *read_part(lf_remote *r) {
+  lf_end *end = &r->end;
+  if (!r->job)
+    return NULL;
+  lf_chunk *chunk =
+      lf_chunk_import(end->msg.a, end->msg.b, end->msg.tail ? &end->body : NULL,
+                      &end->tail, (size_t)end->msg.c);
+  lf_runner *runner = chunk ? lf_runner_new(r->job, chunk) : NULL;
+  if (runner) {
+    chunk->shareable = end->msg.state;
+    return &runner->task;
+  }
+  if (chunk)
+    lf_chunk_free(chunk);
+  return NULL;
+}
+
+static lf_task *read_call(lf_remote *r) {
+  lf_task *t = lf_task_new(lf_pool_owner(r->pool));
+  if (t && lf_buf_move(&t->data, &r->end.body) == 0)
+    return t;
+  if (t)
+    lf_task_unref(t);
+  return NULL;
+}
+
 /* A task to be run here. */
 static void receive_task(lf_remote *r) {
   lf_end *end = &r->end;
-  lf_pool *p = r->pool;
-  lf_task *t = lf_task_new(p);
-  bool chunk = end->msg.kind == LF_MSG_CHUNK;
-  bool fine = t && !end->no_memory && (!chunk || r->job);
-  if (fine && chunk) {
-    t->chunk = lf_chunk_import(end->msg.a, end->msg.b,
-                               end->msg.tail ? &end->body : NULL, &end->tail,
-                               (size_t)end->msg.c);
-    fine = t->chunk != NULL;
-    if (fine)
-      t->chunk->shareable = end->msg.state;
-    t->job = lf_job_ref(r->job);
-  } else if (fine) {
-    fine = lf_buf_move(&t->data, &end->body) == 0;
-  }
-  if (!fine) {
+  lf_task *t = end->no_memory                  ? NULL
+               : end->msg.kind == LF_MSG_CHUNK ? read_part(r)
+                                               : read_call(r);
+  if (!t) {
     refuse_task(r);
-    if (t)
-      lf_task_unref(t);
     return;
   }
   t->flight = end->msg.id;
   t->slot = (uint8_t)end->msg.slot;
   t->pinned = end->msg.flag ? (uint32_t)r->worker->id : 0;
-  lf_list_add(end->msg.flag ? &r->worker->pinned : &p->queue, &t->link);
+  lf_list_add(end->msg.flag ? &r->worker->pinned : &r->pool->queue, &t->link);
 }
 
 lf_task *lf_remote_take(lf_remote *r, bool pinned) {
@@ -89,11 +102,12 @@ static void uncount_part(lf_remote *r, lf_task *t) {
 }
 
 /* What has become of a part of a loop that was submitted from here. */
-static void receive_part(lf_remote *r, lf_task *t) {
+static void receive_part(lf_remote *r, lf_runner *runner) {
   lf_end *end = &r->end;
-  lf_chunk *c = t->chunk;
+  lf_task *t = &runner->task;
+  lf_chunk *c = runner->chunk;
   bool refused = end->msg.state == LF_FAILED; /* the body is why */
-  t->chunk = NULL;
+  runner->chunk = NULL;
   uncount_part(r, t);
   c->finished = end->msg.a;
   c->failed = end->msg.flag & 1 || refused;
@@ -111,9 +125,9 @@ static void receive_part(lf_remote *r, lf_task *t) {
     (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
   }
   if (c->dropped)
-    lf_job_drop(t->job, c);
+    lf_job_drop(runner->job, c);
   else
-    lf_job_done(t->job, c, (int64_t)end->msg.b);
+    lf_job_done(runner->job, c, (int64_t)end->msg.b);
   lf_task_end(t, LF_FINISHED);
 }
 
@@ -144,7 +158,7 @@ static lf_task *find_open(lf_remote *r) {
 /* A part of a loop that was submitted from here waits for something. */
 static void receive_rested(lf_remote *r) {
   lf_task *t = find_open(r);
-  if (!t || !t->chunk)
+  if (!t || !lf_runner_of(t))
     return;
   uncount_part(r, t);
   lf_serve_send_runners(r);
@@ -155,8 +169,8 @@ static void receive_done(lf_remote *r) {
   lf_task *t = find_open(r);
   if (!t)
     return;
-  if (t->chunk)
-    receive_part(r, t);
+  if (lf_runner_of(t))
+    receive_part(r, lf_runner_of(t));
   else
     receive_result(r, t);
   lf_task_unref(t); /* the table's */

@@ -103,7 +103,7 @@ static lf_task *find_locked(lf_remote *r, uint64_t id) {
       t->revived++; /* whoever is about to free it does not */
     return t;
   }
-  lf_task *t = lf_task_new(r->pool);
+  lf_task *t = lf_task_new(lf_pool_owner(r->pool));
   if (!t || lf_table_add(&r->tasks, id, t) != 0) {
     if (t)
       lf_task_unref(t);
@@ -132,7 +132,7 @@ bool lf_remote_release(lf_remote *r, lf_task *t) {
   if (last) {
     lf_msg msg = {.kind = LF_MSG_RELEASE, .id = t->flight, .a = t->names};
     lf_table_del(&r->tasks, t->flight);
-    if (!t->job)
+    if (!lf_runner_of(t))
       (void)lf_serve_post(r, &msg, &none);
   } else {
     t->revived--;
@@ -149,7 +149,7 @@ static void nothing(void *owner) {
 }
 
 void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
-  if (!t->job) {
+  if (!lf_runner_of(t)) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->flight, .error = t->error};
     msg.state = (uint8_t)state;
     lf_load load = lf_load_task(t);
@@ -173,9 +173,10 @@ void lf_remote_report(lf_remote *r, lf_task *t) {
 }
 
 /* A part of a loop that was received has ended. */
-void lf_serve_part_done(lf_job *job, lf_task *t, lf_chunk *c, int64_t ns) {
-  lf_remote *r = lf_job_pool(job)->remote;
-  lf_msg msg = {.kind = LF_MSG_PART, .id = t->flight, .a = c->finished};
+void lf_serve_part_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
+  lf_remote *r = lf_job_pool(runner->job)->remote;
+  lf_msg msg = {
+      .kind = LF_MSG_PART, .id = runner->task.flight, .a = c->finished};
   msg.b = (uint64_t)ns;
   msg.flag = (uint8_t)((c->rest > 0) << 1 | c->failed);
   msg.error = (uint8_t)c->error;
@@ -232,43 +233,46 @@ static int post_job(lf_remote *r, lf_job *job) {
   return err;
 }
 
-static int post_part(lf_remote *r, lf_task *t, const lf_chunk *c) {
+static int post_part(lf_remote *r, lf_runner *runner) {
+  lf_task *t = &runner->task;
   lf_msg msg = {.kind = LF_MSG_SUBMIT_CHUNK};
-  msg.flag = (uint8_t)lf_job_place(t->job);
-  int err = post_job(r, t->job);
+  msg.flag = (uint8_t)lf_job_place(runner->job);
+  int err = post_job(r, runner->job);
   if (err || !note_sent(r, t, &msg.id))
     return LF_ENOMEM;
   msg.slot = t->code ? t->code->id : 0;
-  err = lf_chunk_send(&r->end, &msg, c);
+  err = lf_chunk_send(&r->end, &msg, runner->chunk);
   lf_serve_flush(r);
   return err;
 }
 
 /* The part could not be sent for lack of memory. */
-static void fail_part(lf_task *t, lf_chunk *c) {
+static void fail_part(lf_runner *runner) {
   static const char text[] = "not enough memory";
-  t->chunk = NULL;
+  lf_chunk *c = runner->chunk;
+  runner->chunk = NULL;
   c->failed = true;
   (void)lf_buf_put(&c->why, text, sizeof text - 1);
-  lf_job_done(t->job, c, 0);
-  lf_task_end(t, LF_FINISHED);
+  lf_job_done(runner->job, c, 0);
+  lf_task_end(&runner->task, LF_FINISHED);
 }
 
 /* A runner gets its chunk and is sent with it. */
-static void send_runner(lf_remote *r, lf_task *t) {
-  lf_chunk *c = lf_task_start(t) ? lf_job_claim(t->job, t) : NULL;
+static void send_runner(lf_remote *r, lf_runner *runner) {
+  lf_task *t = &runner->task;
+  lf_chunk *c = lf_task_start(t) ? lf_job_claim(runner->job, runner) : NULL;
   if (!c) {
     if (lf_task_state(t) == LF_RUNNING)
       lf_task_end(t, LF_FINISHED);
     return;
   }
-  t->chunk = c;
+  runner->chunk = c;
   pthread_mutex_lock(&r->pool->lock);
-  int err = post_part(r, t, c);
+  int err = post_part(r, runner);
   r->parts += err == 0;
   pthread_mutex_unlock(&r->pool->lock);
   if (err)
-    fail_part(t, c);
+    fail_part(runner);
 }
 
 /* Sends parts of loops, a few at a time, so that their sizes can adapt. Those
@@ -284,7 +288,7 @@ void lf_serve_send_runners(lf_remote *r) {
          (l = lf_list_pop(&r->runners))) {
     lf_task *t = lf_container_of(l, lf_task, link);
     pthread_mutex_unlock(lock);
-    send_runner(r, t);
+    send_runner(r, lf_runner_of(t));
     lf_task_unref(t);
     pthread_mutex_lock(lock);
   }
@@ -293,9 +297,9 @@ void lf_serve_send_runners(lf_remote *r) {
 }
 
 int lf_remote_submit(lf_remote *r, lf_task *t, lf_place place) {
-  if (lf_remote_is_closed(r) && !t->job)
+  if (lf_remote_is_closed(r) && !lf_runner_of(t))
     return LF_ESHUTDOWN;
-  if (!t->job)
+  if (!lf_runner_of(t))
     return submit_call(r, t, place);
   pthread_mutex_lock(&r->pool->lock);
   lf_list_add(&r->runners, &lf_task_ref(t)->link);

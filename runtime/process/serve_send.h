@@ -73,8 +73,7 @@ void lf_remote_end(lf_remote *remote, lf_task *task, lf_state state);
 void lf_remote_report(lf_remote *remote, lf_task *task);
 
 /* A part of a loop that was received has ended (lf_job_import). */
-void lf_serve_part_done(lf_job *job, lf_task *task, lf_chunk *chunk,
-                        int64_t ns);
+void lf_serve_part_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
 
 /* Sends parts of loops, a few at a time, so that their sizes can adapt. */
 void lf_serve_send_runners(lf_remote *remote);

@@ -285,14 +285,15 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
 
 /* A task that was lost: a part of a loop tells it with the items. */
 static void lose(lf_task *t, const lf_lost *lost, const char *within) {
-  lf_chunk *c = t->chunk;
+  lf_runner *runner = lf_runner_of(t);
+  lf_chunk *c = runner ? runner->chunk : NULL;
   if (c) {
-    t->chunk = NULL;
+    runner->chunk = NULL;
     c->failed = true;
     c->finished = 0;
     c->error = LF_LOST;
     (void)lf_lost_put(&c->why, lost, lf_task_label(t), within);
-    lf_job_done(t->job, c, 0);
+    lf_job_done(runner->job, c, 0);
     if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
       lf_task_end(t, LF_FINISHED);
   } else {

@@ -15,7 +15,6 @@
 #include "runtime/task/deadlock.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/pool/loop.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -224,7 +223,7 @@ static void retire(lf_waits *former) {
 /* May another task be waiting for it? */
 static bool is_awaited(const lf_task *task) {
   return atomic_load(&task->awaited) > 0 ||
-         (task->job && lf_job_is_awaited(task->job));
+         (task->ops && task->ops->is_awaited(task));
 }
 
 int lf_cycle_begin(lf_task *task, lf_waits *waits, char *path, size_t size) {

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * See strand.h. Tasks wait in a lane for each pool. When nobody is inside, the
- * oldest of each lane is called back to its pool, and the first to come is let
- * in: a pool whose workers are busy holds up nobody. A task that is on its way
- * does not hold the gate, as its worker may be one that waits to enter. */
+ * See strand.h. Tasks wait in a lane for each owner. When nobody is inside, the
+ * oldest of each lane is called back to it, and the first to come is let
+ * in: an owner whose workers are busy holds up nobody. A task that is on its
+ * way does not hold the gate, as its worker may be one that waits to enter. */
 #include "runtime/task/strand.h"
-#include "runtime/os/atfork.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/pool/internal.h"
+#include "runtime/os/atfork.h"
+#include "runtime/os/thread.h"
+
+#include <pthread.h>
+#include <time.h>
 
 typedef struct {
   lf_link link;
-  lf_pool *pool;   /* the tasks' */
+  lf_owner *owner; /* the tasks' */
   lf_link tasks;   /* put aside, oldest first, a reference each */
   lf_task *called; /* on its way back, or NULL; not counted */
 } lane;
@@ -89,19 +92,19 @@ void lf_gate_free(lf_gate *g) {
 
 /* --- Lanes: under the gate's lock --- */
 
-static lane *find_lane(lf_gate *g, const lf_pool *p) {
+static lane *find_lane(lf_gate *g, const lf_owner *owner) {
   for (lf_link *l = g->lanes.next; l != &g->lanes; l = l->next)
-    if (lf_container_of(l, lane, link)->pool == p)
+    if (lf_container_of(l, lane, link)->owner == owner)
       return lf_container_of(l, lane, link);
   return NULL;
 }
 
 /* NULL: no memory. */
-static lane *need_lane(lf_gate *g, lf_pool *p) {
-  lane *n = find_lane(g, p);
+static lane *need_lane(lf_gate *g, lf_owner *owner) {
+  lane *n = find_lane(g, owner);
   if (n || !(n = lf_zalloc(sizeof *n)))
     return n;
-  n->pool = p;
+  n->owner = owner;
   lf_list_init(&n->tasks);
   lf_list_add(&g->lanes, &n->link);
   return n;
@@ -116,7 +119,7 @@ static void drop_if_empty(lane *n) {
 
 /* The task that was called has come, or will not. True if it was. */
 static bool is_called(lf_gate *g, const lf_task *t) {
-  lane *n = find_lane(g, t->pool);
+  lane *n = find_lane(g, t->owner);
   bool was = n && n->called == t;
   if (was)
     n->called = NULL;
@@ -140,6 +143,10 @@ static void call_all(lf_gate *g, lf_link *out) {
   }
 }
 
+static void take_in(lf_task *t) {
+  t->owner->ops->take_in(t);
+}
+
 /* Under the lock, which it gives back: if nobody is inside, lets others come.
  */
 static void give_back(lf_gate *g) {
@@ -151,19 +158,19 @@ static void give_back(lf_gate *g) {
     call_all(g, &out);
   pthread_mutex_unlock(&g->lock);
   while ((l = lf_list_pop(&out)))
-    lf_pool_take_in(lf_container_of(l, lf_task, link));
+    take_in(lf_container_of(l, lf_task, link));
 }
 
 /* --- Passing --- */
 
 /* Under the lock. False: no memory. */
 static bool put_aside(lf_gate *g, lf_task *t, bool first) {
-  lane *n = need_lane(g, t->pool);
+  lane *n = need_lane(g, t->owner);
   if (!n)
     return false;
   t->aside = true;
-  t->epoch = (uint32_t)lf_pool_epoch(t->pool);
-  t->pool->aside++; /* before another thread can take it back in */
+  t->epoch = (uint32_t)t->owner->epoch;
+  t->owner->aside++; /* before another thread can take it back in */
   lf_list_add(first ? n->tasks.next : &n->tasks, &t->link);
   return true;
 }
@@ -174,7 +181,7 @@ bool lf_gate_admit(lf_task *t) {
   bool called = is_called(g, t), in = !g->taken;
   bool stays = !in && put_aside(g, t, called);
   g->taken = true;
-  drop_if_empty(find_lane(g, t->pool));
+  drop_if_empty(find_lane(g, t->owner));
   pthread_mutex_unlock(&g->lock);
   if (!in && !stays) {
     lf_task_fail(t, LF_BROKEN, "not enough memory");
@@ -205,11 +212,11 @@ void lf_gate_forget(lf_task *t) {
   if (found) {
     lf_list_del(&t->link);
     t->aside = false;
-    drop_if_empty(find_lane(g, t->pool));
+    drop_if_empty(find_lane(g, t->owner));
   }
   pthread_mutex_unlock(&g->lock);
   if (found)
-    lf_pool_take_in(t);
+    take_in(t);
 }
 
 bool lf_gate_enter(lf_gate *g, int64_t deadline) {
@@ -231,22 +238,22 @@ bool lf_gate_enter(lf_gate *g, int64_t deadline) {
 
 /* --- Draining --- */
 
-static void drain_gate(lf_gate *g, lf_pool *p, lf_link *out) {
+static void drain_gate(lf_gate *g, lf_owner *owner, lf_link *out) {
   pthread_mutex_lock(&g->lock);
-  lane *n = find_lane(g, p);
+  lane *n = find_lane(g, owner);
   lf_link *l;
   while (n && (l = lf_list_pop(&n->tasks))) {
     lf_container_of(l, lf_task, link)->aside = false;
     lf_list_add(out, l);
-    p->aside--;
+    owner->aside--;
   }
   drop_if_empty(n);
   pthread_mutex_unlock(&g->lock);
 }
 
-void lf_gate_drain(lf_pool *p, lf_link *out) {
+void lf_gate_drain(lf_owner *owner, lf_link *out) {
   pthread_mutex_lock(&list_lock);
   for (lf_gate *g = gates; g; g = g->next)
-    drain_gate(g, p, out);
+    drain_gate(g, owner, out);
   pthread_mutex_unlock(&list_lock);
 }

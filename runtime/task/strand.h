@@ -2,13 +2,13 @@
  *
  * A gate that one at a time may pass: a task at its start, or a thread in the
  * middle of one. A task that finds it taken is put aside, so that its worker
- * can run others, and comes back to its pool when it is let in; it is pending
- * meanwhile and can be cancelled. First come, first served among the tasks of a
- * pool. */
+ * can run others, and comes back to its owner when it is let in; it is pending
+ * meanwhile and can be cancelled. First come, first served among the tasks of
+ * an owner. */
 #ifndef LF_TASK_STRAND_H
 #define LF_TASK_STRAND_H
 
-#include "runtime/pool/pool.h"
+#include "runtime/task/task.h"
 
 typedef struct lf_gate lf_gate;
 
@@ -32,7 +32,7 @@ bool lf_gate_enter(lf_gate *gate, int64_t deadline);
 /* After either. */
 void lf_gate_leave(lf_gate *gate);
 
-/* Takes the pool's tasks that were put aside to 'out'. */
-void lf_gate_drain(lf_pool *pool, lf_link *out);
+/* Takes the owner's tasks that were put aside to 'out'. */
+void lf_gate_drain(lf_owner *owner, lf_link *out);
 
 #endif

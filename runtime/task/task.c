@@ -4,12 +4,10 @@
  * state says that there are waiters at all, so that most tasks end without
  * any lock. */
 #include "runtime/task/task.h"
-#include "runtime/os/atfork.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/atfork.h"
 #include "runtime/os/fork.h"
-#include "runtime/pool/loop.h"
-#include "runtime/pool/pool.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -37,25 +35,20 @@ static pthread_mutex_t *lock_of(lf_task *task) {
   return &locks[((uintptr_t)task / sizeof *task) % LOCKS];
 }
 
-lf_task *lf_task_new(lf_pool *pool) {
-  lf_task *t = lf_malloc(sizeof *t);
-  if (!t)
-    return NULL;
+void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   atomic_init(&t->refs, 1);
   atomic_init(&t->state, LF_PENDING);
   lf_list_init(&t->link);
   lf_list_init(&t->waiters);
-  t->pool = pool ? lf_pool_ref(pool) : NULL;
+  t->ops = ops;
+  t->owner = owner ? lf_owner_ref(owner) : NULL;
   t->code = NULL;
   t->trace = NULL;
   atomic_init(&t->waits, NULL);
   atomic_init(&t->awaited, 0);
-  t->job = NULL;
-  t->chunk = NULL;
   t->at = NULL;
   t->gate = NULL;
   t->flight = 0;
-  t->part_of = 0;
   atomic_init(&t->progress, 0);
   t->stuck = t->told = t->rests = t->aside = false;
   t->names = t->revived = 0;
@@ -64,6 +57,12 @@ lf_task *lf_task_new(lf_pool *pool) {
   t->pinned = 0;
   t->mark = 0;
   lf_buf_init(&t->data, t->small, sizeof t->small);
+}
+
+lf_task *lf_task_new(lf_owner *owner) {
+  lf_task *t = lf_malloc(sizeof *t);
+  if (t)
+    lf_task_init(t, owner, NULL);
   return t;
 }
 
@@ -71,20 +70,20 @@ void lf_task_unref(void *task) {
   lf_task *t = task;
   if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
     return;
-  if (t->names > 0 && !lf_pool_release(t))
-    return; /* the program has named it again meanwhile */
+  if (t->names > 0 && !t->owner->ops->release(t))
+    return;
   lf_assert(lf_list_empty(&t->waiters));
   lf_buf_fini(&t->data);
   if (t->code)
     lf_code_unref(t->code);
   lf_free(t->trace);
-  if (t->chunk)
-    lf_chunk_free(t->chunk);
-  if (t->job)
-    lf_job_unref(t->job);
-  if (t->pool)
-    lf_pool_unref(t->pool);
-  lf_free(t);
+  lf_owner *owner = t->owner;
+  if (t->ops)
+    t->ops->free(t);
+  else
+    lf_free(t);
+  if (owner)
+    lf_owner_unref(owner);
 }
 
 lf_state lf_task_state(lf_task *task) {
@@ -133,8 +132,8 @@ bool lf_task_start(lf_task *task) {
 }
 
 static void now_done(lf_task *task) {
-  if (task->job)
-    lf_job_runner_ended(task->job, task);
+  if (task->ops)
+    task->ops->done(task);
 }
 
 void lf_task_end(lf_task *task, lf_state state) {
@@ -147,8 +146,8 @@ bool lf_task_cancel(lf_task *task) {
   if (!move(task, LF_PENDING, LF_CANCELLED))
     return false;
   lf_buf_fini(&task->data);
-  if (task->pool)
-    lf_pool_count_cancelled(task->pool);
+  if (task->owner)
+    task->owner->cancelled++;
   now_done(task);
   return true;
 }
@@ -174,8 +173,8 @@ bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
   lf_buf_reset(&task->data);
   task->error = (uint8_t)error;
   (void)lf_buf_put(&task->data, text, strlen(text)); /* else: no text */
-  if (task->pool)
-    lf_pool_count_failed(task->pool);
+  if (task->owner)
+    task->owner->unstarted++;
   lf_task_end(task, LF_FAILED);
   return true;
 }

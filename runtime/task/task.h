@@ -39,19 +39,58 @@ typedef struct {
   int32_t exitcode; /* else */
 } lf_lost;
 
-struct lf_pool;
-struct lf_job;
-struct lf_chunk;
 struct lf_worker;
 struct lf_gate;
 typedef struct lf_task lf_task;
+
+/* Whom a task belongs to: what a pool is to its tasks, and its first member.
+ * Counts may be read by anyone. */
+typedef struct lf_owner {
+  _Atomic size_t refs; /* who points at it: tasks, and others */
+  _Atomic uint64_t cancelled, unstarted; /* tasks that were done without having
+                                            been started: those, and failed */
+  _Atomic uint64_t epoch; /* how often all queued work was cancelled */
+  _Atomic size_t aside;   /* tasks that wait at strands */
+  const struct lf_owner_ops *ops;
+} lf_owner;
+
+typedef struct lf_owner_ops {
+  /* The last reference is gone. */
+  void (*free)(lf_owner *owner);
+  /* The last reference to a task is gone that others know by a name
+   * (task->names). False: it has one again. */
+  bool (*release)(lf_task *task);
+  /* A task that was put aside at its strand comes back to be run, or goes: it
+   * has been cancelled. */
+  void (*take_in)(lf_task *task);
+} lf_owner_ops;
+
+static inline lf_owner *lf_owner_ref(lf_owner *owner) {
+  atomic_fetch_add_explicit(&owner->refs, 1, memory_order_relaxed);
+  return owner;
+}
+
+static inline void lf_owner_unref(lf_owner *owner) {
+  if (atomic_fetch_sub(&owner->refs, 1) == 1)
+    owner->ops->free(owner);
+}
+
+/* For what a task is a part of. */
+typedef struct lf_task_ops {
+  /* It is done; by whoever has moved its state there, after the waiters. */
+  void (*done)(lf_task *task);
+  /* May tasks be waiting for more than it? (deadlock.h) */
+  bool (*is_awaited)(const lf_task *task);
+  /* Nobody knows it any more. */
+  void (*free)(lf_task *task);
+} lf_task_ops;
 
 /* Told that something has happened. 'wake' may be called by any thread at any
  * time while the waker is registered somewhere, also more often than needed;
  * it takes no lock and does not block. */
 typedef struct lf_waker {
   void (*wake)(struct lf_waker *waker);
-  lf_link link; /* among those who watch the same: see waitset.h, loop.h */
+  lf_link link; /* among those who watch the same: see waitset.h */
 } lf_waker;
 
 /* Waits for one task. Storage belongs to who waits, who takes it out again
@@ -70,17 +109,15 @@ struct lf_task {
   _Atomic uint32_t state; /* lf_state, and WAITED in task.c */
   lf_link link;           /* in a queue; its lock */
   lf_link waiters;
-  struct lf_pool *pool;      /* a reference to its memory; may be NULL */
+  const lf_task_ops *ops;    /* immutable; NULL: it is no part of anything */
+  lf_owner *owner;           /* a reference to its memory; may be NULL */
   lf_code *code;             /* what it runs: a reference; may be NULL */
   char *trace;               /* a failed task's traceback, or NULL */
   _Atomic(lf_waits *) waits; /* what it waits for now, or NULL (deadlock.h) */
   _Atomic uint32_t awaited;  /* by how many tasks, or more */
-  struct lf_job *job; /* the parallel loop of which it runs a part, or NULL */
-  struct lf_chunk *chunk; /* that part, once it has been claimed */
-  struct lf_gate *gate;   /* that its run passes alone, or NULL (strand.h) */
+  struct lf_gate *gate;      /* that its run passes alone, or NULL (strand.h) */
   struct lf_worker *at; /* the process to which it was sent; the pool's lock */
   uint64_t flight;      /* what it is called there; the same */
-  uintptr_t part_of;    /* whose part it is, in requests.c */
   uint32_t names;       /* serve.c: the program knows it as 'flight', and has
                            named it so often; 0: it does not */
   uint64_t part_order;  /* of being sent, while tasks are taken back */
@@ -100,8 +137,11 @@ struct lf_task {
   _Alignas(8) unsigned char small[56];
 };
 
-/* A PENDING task with one reference, or NULL. 'pool' may be NULL. */
-lf_task *lf_task_new(struct lf_pool *pool);
+/* A PENDING task with one reference, or NULL. 'owner' may be NULL. */
+lf_task *lf_task_new(lf_owner *owner);
+
+/* The same, as a part of what the caller has allocated. */
+void lf_task_init(lf_task *task, lf_owner *owner, const lf_task_ops *ops);
 
 static inline lf_task *lf_task_ref(lf_task *task) {
   atomic_fetch_add_explicit(&task->refs, 1, memory_order_relaxed);

@@ -194,16 +194,17 @@ static void go(fake_run *r) {
 }
 
 static void run_part(struct lf_vm *vm, lf_task *task) {
-  lf_chunk *chunk = lf_job_claim(task->job, task);
+  lf_runner *runner = lf_runner_of(task);
+  lf_chunk *chunk = lf_job_claim(runner->job, runner);
   if (chunk)
-    fake_run_chunk(task->job, chunk);
+    fake_run_chunk(runner->job, chunk);
   count_out(vm->setup);
   lf_worker_end(vm->worker, task, LF_FINISHED);
 }
 
 static void vm_run(struct lf_vm *vm, lf_task *task) {
   count_in(vm->setup);
-  if (task->job)
+  if (lf_runner_of(task))
     run_part(vm, task);
   else
     go(run_new(vm, task));
@@ -319,7 +320,7 @@ lf_pool_stats stat_of(lf_pool *pool) {
  */
 
 lf_task *fake_task(lf_pool *pool, ...) {
-  lf_task *task = lf_task_new(pool);
+  lf_task *task = lf_task_new(lf_pool_owner(pool));
   lf_check(task);
   va_list args;
   va_start(args, pool);

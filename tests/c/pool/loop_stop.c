@@ -259,10 +259,12 @@ static void it_awaits_its_runners(void **state) {
   waits->each(waits, count_running, &running);
   assert_int_equal(running, 2);
   assert_false(waits->any);
-  assert_false(lf_job_is_awaited(job));
+  lf_runner *runner = lf_runner_new(job, NULL);
+  assert_false(lf_runner_ops.is_awaited(&runner->task));
   waits->count(waits, 1);
-  assert_true(lf_job_is_awaited(job));
+  assert_true(lf_runner_ops.is_awaited(&runner->task));
   waits->count(waits, -1);
+  lf_task_unref(&runner->task);
   lf_job_close(job);
   gate_add(&g.go);
   int n;

@@ -39,7 +39,7 @@ static int begin(void **state) {
   region = lf_region_new(&fd);
   setup = (fake_setup){0};
   pool = fake_pool(&setup, 1);
-  known = lf_task_new(pool);
+  known = lf_task_new(lf_pool_owner(pool));
   asked = 0;
   lf_end_init(&a, &region->out, &region->in, pool, &names, NULL);
   lf_end_init(&b, &region->in, &region->out, pool, &names, NULL);
@@ -442,7 +442,7 @@ static void sends_nothing_without_memory(void **state) {
   (void)state;
   lf_buf body;
   lf_buf_init(&body, NULL, 0);
-  lf_task *stranger = lf_task_new(pool);
+  lf_task *stranger = lf_task_new(lf_pool_owner(pool));
   put_name(&body, stranger, lf_task_unref);
   lf_msg msg = {.kind = LF_MSG_TASK};
   lf_load load = {.body = &body, .to = body.len, .drop = count_drop};

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See chunk.h. */
+#include "runtime/pool/chunk.h"
+
+#include "runtime/base/mem.h"
+
+#include <string.h>
+
+lf_block *lf_block_new(void) {
+  lf_block *b = lf_zalloc(sizeof *b);
+  if (b)
+    atomic_init(&b->refs, 1);
+  return b;
+}
+
+void lf_block_unref(lf_block *b) {
+  if (atomic_fetch_sub(&b->refs, 1) != 1)
+    return;
+  lf_buf_fini(&b->bytes);
+  lf_buf_fini(&b->starts);
+  lf_free(b);
+}
+
+int lf_block_item(lf_block *b, size_t start) {
+  int err = lf_buf_put(&b->starts, &start, sizeof start);
+  if (err == 0)
+    b->count++;
+  return err;
+}
+
+size_t lf_block_start(const lf_block *b, uint64_t item) {
+  size_t at;
+  memcpy(&at, b->starts.data + (item - b->first) * sizeof at, sizeof at);
+  return at;
+}
+
+void lf_chunk_free(lf_chunk *c) {
+  if (c->block)
+    lf_block_unref(c->block);
+  lf_buf_fini(&c->out);
+  lf_buf_fini(&c->why);
+  lf_free(c);
+}
+
+void lf_chunk_drop(void *chunk) {
+  lf_chunk_free(chunk);
+}
+
+void lf_block_drop(void *block) {
+  lf_block_unref(block);
+}
+
+lf_chunk *lf_chunk_new(void) {
+  lf_chunk *c = lf_zalloc(sizeof *c);
+  if (!c)
+    return NULL;
+  lf_list_init(&c->link);
+  lf_list_init(&c->running);
+  lf_list_init(&c->returned);
+  return c;
+}
+
+/* Where the i-th item starts, or SIZE_MAX if that is not between the two. */
+static size_t start_between(const lf_buf *starts, uint64_t i, size_t base,
+                            size_t from, size_t to) {
+  size_t at;
+  memcpy(&at, starts->data + i * sizeof at, sizeof at);
+  return at >= base && at - base >= from && at - base <= to ? at - base
+                                                            : SIZE_MAX;
+}
+
+static lf_block *import_block(uint64_t first, uint64_t count, lf_buf *items,
+                              const lf_buf *starts, size_t base) {
+  size_t start = 0, len = items->len;
+  lf_block *b = lf_block_new();
+  if (!b)
+    return NULL;
+  b->first = first;
+  bool ok =
+      starts->len / sizeof start == count && lf_buf_move(&b->bytes, items) == 0;
+  for (uint64_t i = 0; ok && i < count; i++) {
+    start = start_between(starts, i, base, start, len);
+    ok = start != SIZE_MAX && lf_block_item(b, start) == 0;
+  }
+  if (ok)
+    return b;
+  lf_block_unref(b);
+  return NULL;
+}
+
+lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
+                          const lf_buf *starts, size_t base) {
+  lf_chunk *c =
+      count > 0 && first <= UINT64_MAX - count ? lf_chunk_new() : NULL;
+  if (!c)
+    return NULL;
+  c->first = first;
+  c->count = count;
+  if (!items)
+    return c;
+  c->block = import_block(first, count, items, starts, base);
+  if (c->block)
+    return c;
+  lf_chunk_free(c);
+  return NULL;
+}

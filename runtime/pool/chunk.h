@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Chunks of a parallel loop: the items first ... first + count - 1, and what
+ * has come of them. */
+#ifndef LF_POOL_CHUNK_H
+#define LF_POOL_CHUNK_H
+
+#include "runtime/task/task.h"
+
+/* Packed items, read-only once supplied. Counted. */
+typedef struct {
+  _Atomic size_t refs;
+  uint64_t first, count; /* items, from 0 */
+  lf_buf bytes;
+  lf_buf starts; /* of size_t: where each item starts in 'bytes' */
+} lf_block;
+
+lf_block *lf_block_new(void);
+void lf_block_unref(lf_block *block);
+
+/* Notes that one more item is there, from 'start' in 'bytes'. 0 or LF_ENOMEM.
+ */
+int lf_block_item(lf_block *block, size_t start);
+size_t lf_block_start(const lf_block *block, uint64_t item);
+
+/* Items first ... first + count - 1. Written by the worker that claimed it,
+ * then, once done, the consumer's. */
+typedef struct lf_chunk {
+  lf_link link; /* in item order, or in order of completion */
+  uint64_t first, count;
+  lf_block *block;   /* where the items are, or NULL; a reference */
+  lf_task *task;     /* its runner, once it has one; not counted */
+  lf_link running;   /* in the job's list; the job's lock */
+  lf_link returned;  /* among those that wait to be claimed again; the same */
+  bool shareable;    /* what has not been begun of it may be given back, */
+  uint64_t rest;     /* if it is: how many items, of the last ones */
+  uint64_t finished; /* how many items have their result in 'out' */
+  lf_buf out;
+  bool failed, done; /* failed: the rest has no result but 'error', 'why' */
+  bool dropped;      /* cancelled after all: nothing of it was run */
+  int64_t ns;        /* how long it took, while it is told from far */
+  lf_error error;
+  lf_buf why;
+} lf_chunk;
+
+/* An empty one; NULL: no memory. */
+lf_chunk *lf_chunk_new(void);
+void lf_chunk_free(lf_chunk *chunk);
+
+/* A chunk that has come from another process: 'first' and 'count' of the items
+ * whose bytes are moved from 'items' (may be NULL) and start where 'starts'
+ * says, less 'base'. NULL: no memory, or that cannot be. */
+lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
+                          const lf_buf *starts, size_t base);
+
+/* The same, and lf_block_unref, for those who need a 'drop'. */
+void lf_chunk_drop(void *chunk);
+void lf_block_drop(void *block);
+
+#endif
