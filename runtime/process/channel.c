@@ -39,11 +39,10 @@ static void never_mind(lf_giver *giver) {
   (void)giver;
 }
 
-void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, lf_pool *pool,
-                 const lf_names *names, void *user) {
-  *end = (lf_end){.in = in, .out = out, .pool = pool, .names = names};
-  end->user = user;
-  end->annotate = lf_pool_ops(pool)->annotate;
+void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, const lf_names *names,
+                 void *user, void *(*annotate)(const void *, size_t)) {
+  *end = (lf_end){.in = in, .out = out, .names = names, .user = user};
+  end->annotate = annotate;
   lf_list_init(&end->parcels);
   lf_buf_init(&end->body, end->small, sizeof end->small);
   lf_peer_init(&end->peer, false, never_mind);
@@ -289,6 +288,7 @@ static int name_object(lf_end *end, naming *n, const struct lf_ref *ref,
     return name_array(end, n, ref->object, &r->id);
   }
   r->what = ref->drop == lf_task_unref ? FUTURE : POOL;
+  lf_assert(r->what == FUTURE || ref->drop == end->names->drop);
   r->id = r->what == FUTURE ? end->names->name(end->user, ref->object) : 0;
   return r->what == FUTURE && r->id == 0 ? LF_ENOMEM : 0;
 }
@@ -394,8 +394,8 @@ static void *meaning_of(lf_end *end, const reloc *r, void (**drop)(void *)) {
     *drop = lf_array_unref;
     return find_array(end, r->id);
   case POOL:
-    *drop = lf_pool_unhandle;
-    return lf_pool_handle(end->pool);
+    *drop = end->names->drop;
+    return end->names->self(end->user);
   default:
     return NULL;
   }

@@ -11,9 +11,9 @@
 #define LF_PROCESS_CHANNEL_H
 
 #include "runtime/base/table.h"
-#include "runtime/pool/pool.h"
 #include "runtime/process/array_refs.h"
 #include "runtime/process/ring.h"
+#include "runtime/task/task.h"
 
 typedef enum {
   LF_MSG_CODE = 1, /* id: the code's; body: label, bytes */
@@ -79,18 +79,22 @@ typedef struct {
   lf_buf own; /* the body, if it was left to the parcel */
 } lf_parcel;
 
-/* How the ends agree on futures: each task that both know of has a number; what
- * the program has numbered is even, what the worker has, odd. */
+/* How the ends agree on what bodies refer to. Futures: each task that both know
+ * of has a number; what the program has numbered is even, what the worker has,
+ * odd. */
 typedef struct {
   /* The task's number, which is given to it if need be; 0: no memory. */
   uint64_t (*name)(void *user, lf_task *task);
   /* The task with the number, with a reference; NULL: none, or no memory. */
   lf_task *(*find)(void *user, uint64_t id);
+  /* What stands for the pool in a body here, with a reference that 'drop' gives
+   * back; what a body refers to by that 'drop' is the pool. */
+  void *(*self)(void *user);
+  void (*drop)(void *self);
 } lf_names;
 
 typedef struct {
   lf_ring *in, *out;
-  lf_pool *pool; /* what a handle of the pool is on this side; not counted */
   const lf_names *names;
   void *user;                                       /* theirs */
   void *(*annotate)(const void *bytes, size_t len); /* for lf_code_get */
@@ -111,8 +115,9 @@ typedef struct {
   unsigned char small[128];
 } lf_end;
 
-void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, lf_pool *pool,
-                 const lf_names *names, void *user);
+/* 'annotate' is for lf_code_get. */
+void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, const lf_names *names,
+                 void *user, void *(*annotate)(const void *bytes, size_t len));
 
 /* The other process, if it is a worker, has ended. */
 void lf_end_fini(lf_end *end);

@@ -107,7 +107,12 @@ static lf_task *find(void *user, uint64_t id) {
   return e ? lf_task_ref(e->task) : NULL;
 }
 
-const lf_names lf_nested_names = {name, find};
+static void *self(void *user) {
+  lf_proc *c = user;
+  return lf_pool_handle(c->worker->pool);
+}
+
+const lf_names lf_nested_names = {name, find, self, lf_pool_unhandle};
 
 /* The worker has forgotten it, unless it was named to it meanwhile: then it is
  * new to the worker, who has to be told again. */

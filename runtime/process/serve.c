@@ -307,7 +307,8 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
   w->mode = ACTIVE;
   w->next_deadline = LF_FOREVER;
   w->parker_at = &region->parker;
-  lf_end_init(&r->end, &region->in, &region->out, p, &lf_serve_names, r);
+  lf_end_init(&r->end, &region->in, &region->out, &lf_serve_names, r,
+              options->ops->annotate);
   lf_peer_init(&r->end.peer, true, rouse);
   lf_owner_be(region->owner);
   r->last_number = 1; /* odd */

@@ -123,7 +123,12 @@ static lf_task *find(void *user, uint64_t id) {
   return t;
 }
 
-const lf_names lf_serve_names = {name, find};
+static void *self(void *user) {
+  lf_remote *r = user;
+  return lf_pool_handle(r->pool);
+}
+
+const lf_names lf_serve_names = {name, find, self, lf_pool_unhandle};
 
 bool lf_remote_release(lf_remote *r, lf_task *t) {
   static const lf_load none;

@@ -68,7 +68,8 @@ static lf_proc *proc_new(lf_worker *w) {
   lf_list_init(&c->gathering);
   lf_parker_init_shared(&c->region->parker);
   atomic_store(&c->region->closed, p->shutdown);
-  lf_end_init(&c->end, &c->region->out, &c->region->in, p, &lf_nested_names, c);
+  lf_end_init(&c->end, &c->region->out, &c->region->in, &lf_nested_names, c,
+              p->o.ops->annotate);
   lf_peer_init(&c->end.peer, false, rouse);
   c->end.owner = c->region->owner = lf_owner_new();
   return c;

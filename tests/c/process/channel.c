@@ -32,7 +32,12 @@ static lf_task *find(void *user, uint64_t id) {
   return id == 42 ? lf_task_ref(known) : NULL;
 }
 
-static const lf_names names = {name, find};
+static void *self(void *user) {
+  (void)user;
+  return lf_pool_handle(pool);
+}
+
+static const lf_names names = {name, find, self, lf_pool_unhandle};
 
 static int begin(void **state) {
   fake_begin(state);
@@ -41,8 +46,8 @@ static int begin(void **state) {
   pool = fake_pool(&setup, 1);
   known = lf_task_new(lf_pool_owner(pool));
   asked = 0;
-  lf_end_init(&a, &region->out, &region->in, pool, &names, NULL);
-  lf_end_init(&b, &region->in, &region->out, pool, &names, NULL);
+  lf_end_init(&a, &region->out, &region->in, &names, NULL, NULL);
+  lf_end_init(&b, &region->in, &region->out, &names, NULL, NULL);
   return region && known ? 0 : -1;
 }
 
