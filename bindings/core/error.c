@@ -128,6 +128,12 @@ int lfb_raise_code(lua_State *L, int err, lf_pool *pool) {
   }
 }
 
+void lfb_refuse_foreign(lua_State *L, lf_task *task) {
+  if (task->owner && lf_pool_is_foreign(lf_task_pool(task)) &&
+      !lf_task_done(task))
+    luaL_error(L, "future belongs to another process");
+}
+
 static bool kind_is(const char *kind, const char *wanted) {
   if (strcmp(kind, wanted) == 0)
     return true;

@@ -34,6 +34,10 @@ bool lfb_last_trace(lua_State *L, int idx);
 /* lfut.is_error(v [, kind]) */
 int lfb_is_error(lua_State *L);
 
+/* Raises if waiting for the task would never end: after a fork, it has stayed
+ * in the other process. */
+void lfb_refuse_foreign(lua_State *L, lf_task *task);
+
 /* The kind of error of a pool whose workers cannot run. */
 const char *lfb_broken_kind(lf_pool *pool);
 

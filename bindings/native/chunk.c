@@ -11,7 +11,7 @@
 #include "bindings/native/convert.h"
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"
-#include "bindings/process/forked.h"
+#include "bindings/run/forked.h"
 #include "bindings/sync/element.h"
 #include "bindings/worker/chunk.h"
 #include "runtime/task/strand.h"

@@ -9,7 +9,6 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pool/future.h"
-#include "bindings/process/forked.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"

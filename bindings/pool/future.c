@@ -6,7 +6,6 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pack/pack.h"
-#include "bindings/process/forked.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
 

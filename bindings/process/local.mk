@@ -1,5 +1,4 @@
 bindings_sources += \
-	%D%/forked.c %D%/forked.h \
 	%D%/process.c %D%/process.h \
 	%D%/process_worker.c %D%/process_worker.h \
 	%D%/snapshot.c %D%/snapshot.h \

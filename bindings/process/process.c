@@ -14,9 +14,9 @@
 
 #include "bindings/core/options.h"
 #include "bindings/core/report.h"
-#include "bindings/process/forked.h"
 #include "bindings/process/target.h"
 #include "bindings/program/program.h"
+#include "bindings/run/forked.h"
 #include "bindings/run/output.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/vm.h"

@@ -13,8 +13,8 @@
 
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
-#include "bindings/process/forked.h"
 #include "bindings/program/program.h"
+#include "bindings/run/forked.h"
 #include "bindings/run/output.h"
 #include "bindings/run/standard.h"
 #include "bindings/worker/chunk.h"

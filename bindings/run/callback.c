@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
+#include "bindings/core/error.h"
 #include "bindings/core/options.h"
-#include "bindings/process/forked.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/wait.h"
 

@@ -1,6 +1,7 @@
 bindings_sources += \
 	%D%/callback.c %D%/callback.h \
 	%D%/coro.c %D%/coro.h \
+	%D%/forked.c %D%/forked.h \
 	%D%/interrupt.c %D%/interrupt.h \
 	%D%/output.c %D%/output.h \
 	%D%/protect.c %D%/protect.h \

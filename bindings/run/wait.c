@@ -4,7 +4,6 @@
 #include "bindings/run/wait.h"
 
 #include "bindings/core/error.h"
-#include "bindings/process/forked.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"

@@ -120,8 +120,8 @@ static inline void lfb_catch_up(lfb_state *S) {
 }
 
 #include "bindings/pack/borrow.h"
-#include "bindings/process/forked.h"
 #include "bindings/run/callback.h"
+#include "bindings/run/forked.h"
 
 static inline void lfb_poll(lua_State *L, lfb_state *S) {
   if (lf_is_foreign(S->home->generation))

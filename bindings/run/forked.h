@@ -2,8 +2,8 @@
  *
  * An interpreter in a forked process: what it must forget of the process that
  * it is a copy of, and its end. */
-#ifndef LFB_PROCESS_FORKED_H
-#define LFB_PROCESS_FORKED_H
+#ifndef LFB_RUN_FORKED_H
+#define LFB_RUN_FORKED_H
 
 #include "bindings/core/state.h"
 
@@ -26,8 +26,5 @@ void lfb_forked_leave(struct lf_vm *vm, bool ok, const char *message);
 
 /* The end of such a process: writes out what is left, runs no exit handlers. */
 _Noreturn void lfb_forked_exit(lfb_state *S, int status);
-
-/* Raises if the waiting for a thing of the other process would never end. */
-void lfb_refuse_foreign(lua_State *L, lf_task *task);
 
 #endif

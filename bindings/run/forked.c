@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See forked.h. */
-#include "bindings/process/forked.h"
+#include "bindings/run/forked.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,10 +89,4 @@ void lfb_forked_leave(struct lf_vm *vm, bool ok, const char *message) {
 void lfb_forked_exit(lfb_state *S, int status) {
   lfb_output_flush(S->output);
   lf_fork_exit(status);
-}
-
-void lfb_refuse_foreign(lua_State *L, lf_task *task) {
-  if (task->owner && lf_pool_is_foreign(lf_task_pool(task)) &&
-      !lf_task_done(task))
-    luaL_error(L, "future belongs to another process");
 }
