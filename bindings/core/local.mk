@@ -1,5 +1,6 @@
 bindings_sources += \
 	%D%/box.c %D%/box.h \
+	%D%/class.c %D%/class.h \
 	%D%/error.c %D%/error.h \
 	%D%/options.c %D%/options.h \
 	%D%/report.c %D%/report.h \

@@ -16,18 +16,12 @@ static const char refs[LFB_REF_COUNT];
 static const char record;
 static _Atomic uint64_t last_id;
 
-/* The key of something in the registry: a negative integer, which luaL_ref does
- * not use, and which is found faster than a pointer. */
-static lua_Integer key_of(const char *address) {
-  return -(lua_Integer)(intptr_t)address;
-}
-
 void lfb_push_ref(lua_State *L, lfb_ref ref) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, key_of(&refs[ref]));
+  lua_rawgeti(L, LUA_REGISTRYINDEX, lfb_registry_key(&refs[ref]));
 }
 
 void lfb_set_ref(lua_State *L, lfb_ref ref) {
-  lua_rawseti(L, LUA_REGISTRYINDEX, key_of(&refs[ref]));
+  lua_rawseti(L, LUA_REGISTRYINDEX, lfb_registry_key(&refs[ref]));
 }
 
 lfb_state *lfb_state_find(lua_State *L) {
@@ -156,96 +150,4 @@ bool lfb_state_renew(lfb_state *S) {
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
   lua_pushlightuserdata(L, S);
   luaL_setfuncs(L, funcs, 1);
-}
-
-static const char class_keys[LFB_CLASSES];
-
-void lfb_push_class(lua_State *L, lfb_class class) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, key_of(&class_keys[class]));
-}
-
-void lfb_set_class(lua_State *L, lfb_class class) {
-  lfb_push_class(L, class);
-  lua_setmetatable(L, -2);
-}
-
-void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
-                  const luaL_Reg *methods, const luaL_Reg *metamethods) {
-  lua_newtable(L);
-  lfb_setfuncs(L, S, metamethods);
-  if (methods) {
-    lua_newtable(L);
-    lfb_setfuncs(L, S, methods);
-    lua_setfield(L, -2, "__index");
-  }
-  lua_pushstring(L, name);
-  lua_setfield(L, -2, "__name");
-  lua_pushliteral(L, "lfut");
-  lua_setfield(L, -2, "__metatable");
-  S->classes[class] = lua_topointer(L, -1);
-  S->class_names[class] = name;
-  lua_rawseti(L, LUA_REGISTRYINDEX, key_of(&class_keys[class]));
-}
-
-void lfb_push_metatable(lua_State *L, const char *name, const char *event,
-                        lua_CFunction f) {
-  if (luaL_getmetatable(L, name) != LUA_TNIL)
-    return;
-  lua_pop(L, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, f);
-  lua_setfield(L, -2, event);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, LUA_REGISTRYINDEX, name);
-}
-
-void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
-                   lua_CFunction index, const luaL_Reg *methods) {
-  lfb_push_class(L, class);
-  lua_pushlightuserdata(L, S);
-  lua_newtable(L);
-  lfb_setfuncs(L, S, methods);
-  lua_pushcclosure(L, index, 2);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
-}
-
-static const char marks[LFB_EXECUTOR + 1];
-
-void lfb_mark(void *userdata, size_t size, lfb_class class) {
-  const void *mark = &marks[class];
-  memcpy((char *)userdata + size - sizeof mark, &mark, sizeof mark);
-}
-
-/* Has the userdata the class's mark? */
-static bool is_marked(const void *u, size_t size, lfb_class class) {
-  const void *mark;
-  if (size < 2 * sizeof mark || size > LFB_MARKED)
-    return false;
-  memcpy(&mark, (const char *)u + size - sizeof mark, sizeof mark);
-  return mark == &marks[class];
-}
-
-static void *test_marked(lua_State *L, int idx, lfb_class class) {
-  void *u = lua_touserdata(L, idx);
-  return u && is_marked(u, lua_rawlen(L, idx), class) ? u : NULL;
-}
-
-void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {
-  if (class <= LFB_EXECUTOR)
-    return test_marked(L, idx, class);
-  void *u = lua_touserdata(L, idx);
-  if (!u || !lua_getmetatable(L, idx))
-    return NULL;
-  bool same = lua_topointer(L, -1) == S->classes[class];
-  lua_pop(L, 1);
-  return same ? u : NULL;
-}
-
-void *lfb_check(lua_State *L, int idx, lfb_class class) {
-  void *u = class <= LFB_EXECUTOR ? test_marked(L, idx, class)
-                                  : lfb_test(L, lfb_self(L), idx, class);
-  if (!u)
-    luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
-  return u;
 }

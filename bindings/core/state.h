@@ -6,38 +6,11 @@
 #ifndef LFB_CORE_STATE_H
 #define LFB_CORE_STATE_H
 
+#include "bindings/core/class.h"
 #include "bindings/engine/compat.h"
 
 #include "runtime/base/code.h"
 #include "runtime/pool/pool.h"
-
-/* Classes of userdata. */
-typedef enum {
-  LFB_FUTURE,
-  LFB_EXECUTOR,
-  LFB_MAP,
-  LFB_COMPLETED,
-  LFB_PROCESS,
-  LFB_THREAD,
-  LFB_LIBRARY,
-  LFB_NATIVE,
-  LFB_POINTER,
-  LFB_OUT,
-  LFB_ARRAY,
-  LFB_GUARD,
-  /* Shared objects (shared.h), in the order of their types. */
-  LFB_QUEUE,
-  LFB_LOCK,
-  LFB_RLOCK,
-  LFB_SEMAPHORE,
-  LFB_BOUNDED_SEMAPHORE,
-  LFB_EVENT,
-  LFB_CONDITION,
-  LFB_BARRIER,
-  LFB_VALUE,
-  LFB_DICT,
-  LFB_CLASSES
-} lfb_class;
 
 enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_MAKERS = LF_LIMIT(512, 8) };
 
@@ -91,7 +64,7 @@ typedef struct {
   int ref;       /* 0, LUA_NOREF: there is none, it has been loaded once */
 } lfb_maker;
 
-typedef struct lfb_state {
+struct lfb_state {
   lua_State *L;                /* the interpreter's main thread */
   lua_State *volatile running; /* the innermost coroutine that lfut has resumed
                                   and that runs; read by signal handlers */
@@ -128,7 +101,7 @@ typedef struct lfb_state {
   size_t array_debt; /* bytes of arrays the collector was not told of */
   lfb_holder holder; /* of what runs outside of tasks */
   lf_buf plain;      /* for packing what needs no packer (shared.c) */
-} lfb_state;
+};
 
 /* Tables in the registry, at the address of these. */
 typedef enum {
@@ -152,6 +125,13 @@ typedef enum {
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,
 } lfb_ref;
+
+/* The key of something in the registry that an address stands for: a negative
+ * integer, which luaL_ref does not use, and which is found faster than a
+ * pointer. */
+static inline lua_Integer lfb_registry_key(const char *address) {
+  return -(lua_Integer)(intptr_t)address;
+}
 
 /* Pushes such a table. */
 void lfb_push_ref(lua_State *L, lfb_ref ref);
@@ -192,35 +172,5 @@ bool lfb_state_renew(lfb_state *S);
 
 /* Registers 'funcs' in the table at the top, each with the record. */
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
-
-/* A metatable with these functions and __index, left in the registry; 'name', a
- * literal, is what messages call it. */
-void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
-                  const luaL_Reg *methods, const luaL_Reg *metamethods);
-
-/* Pushes the metatable of that name with one metamethod, 'f'; what lack of
- * memory leaves of making it does not count. */
-void lfb_push_metatable(lua_State *L, const char *name, const char *event,
-                        lua_CFunction f);
-
-/* Gives it a function as __index, whose second upvalue is a table of the
- * methods. */
-void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
-                   lua_CFunction index, const luaL_Reg *methods);
-
-/* Pushes the metatable; makes it that of the userdata at the top. */
-void lfb_push_class(lua_State *L, lfb_class class);
-void lfb_set_class(lua_State *L, lfb_class class);
-
-/* Futures and executors, which are looked at in every call, are not known by
- * their metatables but by a mark, their last word, which costs less. */
-enum { LFB_MARKED = 64 }; /* bytes that such a userdata has at most */
-void lfb_mark(void *userdata, size_t size, lfb_class class);
-
-/* The userdata at 'idx' if it is of the class, else NULL. */
-void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class);
-
-/* The same, or an argument error; for lfut's C functions. */
-void *lfb_check(lua_State *L, int idx, lfb_class class);
 
 #endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Classes of userdata: their metatables, and how one is told from others. */
+#ifndef LFB_CORE_CLASS_H
+#define LFB_CORE_CLASS_H
+
+#include "bindings/engine/compat.h"
+
+typedef struct lfb_state lfb_state; /* state.h */
+
+typedef enum {
+  LFB_FUTURE,
+  LFB_EXECUTOR,
+  LFB_MAP,
+  LFB_COMPLETED,
+  LFB_PROCESS,
+  LFB_THREAD,
+  LFB_LIBRARY,
+  LFB_NATIVE,
+  LFB_POINTER,
+  LFB_OUT,
+  LFB_ARRAY,
+  LFB_GUARD,
+  /* Shared objects (shared.h), in the order of their types. */
+  LFB_QUEUE,
+  LFB_LOCK,
+  LFB_RLOCK,
+  LFB_SEMAPHORE,
+  LFB_BOUNDED_SEMAPHORE,
+  LFB_EVENT,
+  LFB_CONDITION,
+  LFB_BARRIER,
+  LFB_VALUE,
+  LFB_DICT,
+  LFB_CLASSES
+} lfb_class;
+
+/* A metatable with these functions and __index, left in the registry; 'name', a
+ * literal, is what messages call it. */
+void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
+                  const luaL_Reg *methods, const luaL_Reg *metamethods);
+
+/* Pushes the metatable of that name with one metamethod, 'f'; what lack of
+ * memory leaves of making it does not count. */
+void lfb_push_metatable(lua_State *L, const char *name, const char *event,
+                        lua_CFunction f);
+
+/* Gives it a function as __index, whose second upvalue is a table of the
+ * methods. */
+void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
+                   lua_CFunction index, const luaL_Reg *methods);
+
+/* Pushes the metatable; makes it that of the userdata at the top. */
+void lfb_push_class(lua_State *L, lfb_class class);
+void lfb_set_class(lua_State *L, lfb_class class);
+
+/* Futures and executors, which are looked at in every call, are not known by
+ * their metatables but by a mark, their last word, which costs less. */
+enum { LFB_MARKED = 64 }; /* bytes that such a userdata has at most */
+void lfb_mark(void *userdata, size_t size, lfb_class class);
+
+/* The userdata at 'idx' if it is of the class, else NULL. */
+void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class);
+
+/* The same, or an argument error; for lfut's C functions. */
+void *lfb_check(lua_State *L, int idx, lfb_class class);
+
+#endif
