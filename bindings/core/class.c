@@ -19,22 +19,33 @@ void lfb_set_class(lua_State *L, lfb_class class) {
   lua_setmetatable(L, -2);
 }
 
-void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
-                  const luaL_Reg *methods, const luaL_Reg *metamethods) {
+/* Sets __index of the metatable at the top. */
+static void set_index(lua_State *L, lfb_state *S, const lfb_descriptor *d) {
+  if (!d->methods)
+    return;
+  if (d->index)
+    lua_pushlightuserdata(L, S);
   lua_newtable(L);
-  lfb_setfuncs(L, S, metamethods);
-  if (methods) {
-    lua_newtable(L);
-    lfb_setfuncs(L, S, methods);
-    lua_setfield(L, -2, "__index");
-  }
-  lua_pushstring(L, name);
+  lfb_setfuncs(L, S, d->methods);
+  if (d->index)
+    lua_pushcclosure(L, d->index, 2);
+  lua_setfield(L, -2, "__index");
+}
+
+void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *d) {
+  lua_newtable(L);
+  if (d->base)
+    lfb_setfuncs(L, S, d->base);
+  if (d->metamethods)
+    lfb_setfuncs(L, S, d->metamethods);
+  set_index(L, S, d);
+  lua_pushstring(L, d->name);
   lua_setfield(L, -2, "__name");
   lua_pushliteral(L, "lfut");
   lua_setfield(L, -2, "__metatable");
-  S->classes[class] = lua_topointer(L, -1);
-  S->class_names[class] = name;
-  lua_rawseti(L, LUA_REGISTRYINDEX, lfb_registry_key(&class_keys[class]));
+  S->classes[d->class] = lua_topointer(L, -1);
+  S->descriptors[d->class] = d;
+  lua_rawseti(L, LUA_REGISTRYINDEX, lfb_registry_key(&class_keys[d->class]));
 }
 
 void lfb_push_metatable(lua_State *L, const char *name, const char *event,
@@ -47,17 +58,6 @@ void lfb_push_metatable(lua_State *L, const char *name, const char *event,
   lua_setfield(L, -2, event);
   lua_pushvalue(L, -1);
   lua_setfield(L, LUA_REGISTRYINDEX, name);
-}
-
-void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
-                   lua_CFunction index, const luaL_Reg *methods) {
-  lfb_push_class(L, class);
-  lua_pushlightuserdata(L, S);
-  lua_newtable(L);
-  lfb_setfuncs(L, S, methods);
-  lua_pushcclosure(L, index, 2);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
 }
 
 static const char marks[LFB_EXECUTOR + 1];
@@ -96,6 +96,6 @@ void *lfb_check(lua_State *L, int idx, lfb_class class) {
   void *u = class <= LFB_EXECUTOR ? test_marked(L, idx, class)
                                   : lfb_test(L, lfb_self(L), idx, class);
   if (!u)
-    luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
+    luaL_typeerror(L, idx, lfb_self(L)->descriptors[class]->name);
   return u;
 }

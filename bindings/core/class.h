@@ -35,20 +35,25 @@ typedef enum {
   LFB_CLASSES
 } lfb_class;
 
-/* A metatable with these functions and __index, left in the registry; 'name', a
- * literal, is what messages call it. */
-void lfb_newclass(lua_State *L, lfb_state *S, lfb_class class, const char *name,
-                  const luaL_Reg *methods, const luaL_Reg *metamethods);
+/* What a class is: in the file of the class, which keeps it for good. */
+typedef struct {
+  lfb_class class;
+  const char *name;            /* what messages call it */
+  const luaL_Reg *methods;     /* may be NULL */
+  const luaL_Reg *metamethods; /* may be NULL */
+  const luaL_Reg *base;        /* those that it has in common with others, if it
+                                  has none of its own; may be NULL */
+  lua_CFunction index; /* __index, whose second upvalue is a table of the
+                          methods; NULL: that table itself */
+} lfb_descriptor;
+
+/* Makes the class's metatable, left in the registry. */
+void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *class);
 
 /* Pushes the metatable of that name with one metamethod, 'f'; what lack of
  * memory leaves of making it does not count. */
 void lfb_push_metatable(lua_State *L, const char *name, const char *event,
                         lua_CFunction f);
-
-/* Gives it a function as __index, whose second upvalue is a table of the
- * methods. */
-void lfb_set_index(lua_State *L, lfb_state *S, lfb_class class,
-                   lua_CFunction index, const luaL_Reg *methods);
 
 /* Pushes the metatable; makes it that of the userdata at the top. */
 void lfb_push_class(lua_State *L, lfb_class class);

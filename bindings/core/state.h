@@ -71,8 +71,8 @@ struct lfb_state {
   bool yields; /* a task runs, and nothing below 'running' cannot yield */
   lua_Hook debug_hook;              /* the program's: what debug.sethook sets */
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
-  const char *class_names[LFB_CLASSES];
-  uint64_t id;               /* never used again */
+  const lfb_descriptor *descriptors[LFB_CLASSES]; /* NULL: not made yet */
+  uint64_t id;                                    /* never used again */
   lfb_home *home;            /* a reference; NULL: the record is closed */
   struct lf_vm *vm;          /* NULL in the program */
   struct lfb_output *output; /* of the worker that this was before a fork */

@@ -501,6 +501,14 @@ void lfb_convert_open(lua_State *L, lfb_state *S) {
       {"__tostring", pointer_tostring}, {"__eq", pointer_eq}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"get", out_get}, {NULL, NULL}};
   static const luaL_Reg out[] = {{"__gc", out_gc}, {NULL, NULL}};
-  lfb_newclass(L, S, LFB_POINTER, "lfut.Handle", none, pointer);
-  lfb_newclass(L, S, LFB_OUT, "lfut.Out", methods, out);
+  static const lfb_descriptor pointer_class = {.class = LFB_POINTER,
+                                               .name = "lfut.Handle",
+                                               .methods = none,
+                                               .metamethods = pointer};
+  static const lfb_descriptor out_class = {.class = LFB_OUT,
+                                           .name = "lfut.Out",
+                                           .methods = methods,
+                                           .metamethods = out};
+  lfb_newclass(L, S, &pointer_class);
+  lfb_newclass(L, S, &out_class);
 }

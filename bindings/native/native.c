@@ -365,7 +365,15 @@ void lfb_native_open(lua_State *L, lfb_state *S) {
                                              {NULL, NULL}};
   static const luaL_Reg library[] = {{"__tostring", library_tostring},
                                      {NULL, NULL}};
-  lfb_newclass(L, S, LFB_NATIVE, "lfut.Function", methods, function);
-  lfb_newclass(L, S, LFB_LIBRARY, "lfut.Library", NULL, library);
-  lfb_set_index(L, S, LFB_LIBRARY, library_index, library_methods);
+  static const lfb_descriptor native_class = {.class = LFB_NATIVE,
+                                              .name = "lfut.Function",
+                                              .methods = methods,
+                                              .metamethods = function};
+  static const lfb_descriptor library_class = {.class = LFB_LIBRARY,
+                                               .name = "lfut.Library",
+                                               .methods = library_methods,
+                                               .metamethods = library,
+                                               .index = library_index};
+  lfb_newclass(L, S, &native_class);
+  lfb_newclass(L, S, &library_class);
 }

@@ -341,5 +341,9 @@ void lfb_completed_open(lua_State *L, lfb_state *S) {
                                          {"__gc", futures_gc},
                                          {"__tostring", completed_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_COMPLETED, "lfut.AsCompleted", methods, metamethods);
+  static const lfb_descriptor completed_class = {.class = LFB_COMPLETED,
+                                                 .name = "lfut.AsCompleted",
+                                                 .methods = methods,
+                                                 .metamethods = metamethods};
+  lfb_newclass(L, S, &completed_class);
 }

@@ -533,6 +533,10 @@ void lfb_executor_open(lua_State *L, lfb_state *S) {
                                          {"__close", executor_close},
                                          {"__tostring", executor_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_EXECUTOR, "lfut.Executor", NULL, metamethods);
-  lfb_set_index(L, S, LFB_EXECUTOR, executor_index, methods);
+  static const lfb_descriptor executor_class = {.class = LFB_EXECUTOR,
+                                                .name = "lfut.Executor",
+                                                .methods = methods,
+                                                .metamethods = metamethods,
+                                                .index = executor_index};
+  lfb_newclass(L, S, &executor_class);
 }

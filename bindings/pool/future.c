@@ -260,5 +260,9 @@ void lfb_future_open(lua_State *L, lfb_state *S) {
                                          {"__eq", future_eq},
                                          {"__tostring", future_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_FUTURE, "lfut.Future", methods, metamethods);
+  static const lfb_descriptor future_class = {.class = LFB_FUTURE,
+                                              .name = "lfut.Future",
+                                              .methods = methods,
+                                              .metamethods = metamethods};
+  lfb_newclass(L, S, &future_class);
 }

@@ -323,5 +323,9 @@ void lfb_map_open(lua_State *L, lfb_state *S) {
                                          {"__gc", lfb_loop_gc},
                                          {"__tostring", loop_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_MAP, "lfut.Map", methods, metamethods);
+  static const lfb_descriptor map_class = {.class = LFB_MAP,
+                                           .name = "lfut.Map",
+                                           .methods = methods,
+                                           .metamethods = metamethods};
+  lfb_newclass(L, S, &map_class);
 }

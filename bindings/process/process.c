@@ -284,6 +284,10 @@ void lfb_process_open(lua_State *L, lfb_state *S) {
                                      {NULL, NULL}};
   static const luaL_Reg metamethods[] = {
       {"__gc", process_gc}, {"__tostring", process_tostring}, {NULL, NULL}};
-  lfb_newclass(L, S, LFB_PROCESS, "lfut.Process", NULL, metamethods);
-  lfb_set_index(L, S, LFB_PROCESS, process_index, methods);
+  static const lfb_descriptor process_class = {.class = LFB_PROCESS,
+                                               .name = "lfut.Process",
+                                               .methods = methods,
+                                               .metamethods = metamethods,
+                                               .index = process_index};
+  lfb_newclass(L, S, &process_class);
 }

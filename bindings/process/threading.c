@@ -323,6 +323,10 @@ void lfb_thread_open(lua_State *L, lfb_state *S) {
                                          {"__gc", thread_gc},
                                          {"__tostring", thread_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_THREAD, "lfut.Thread", NULL, metamethods);
-  lfb_set_index(L, S, LFB_THREAD, thread_index, methods);
+  static const lfb_descriptor thread_class = {.class = LFB_THREAD,
+                                              .name = "lfut.Thread",
+                                              .methods = methods,
+                                              .metamethods = metamethods,
+                                              .index = thread_index};
+  lfb_newclass(L, S, &thread_class);
 }

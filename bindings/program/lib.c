@@ -101,8 +101,8 @@ static void push_methods(lua_State *L) {
 static void set_methods(lua_State *L, lfb_state *S) {
   lua_newtable(L);
   for (int class = 0; class < LFB_CLASSES; class ++) {
-    const char *name = S->class_names[class];
-    if (!name || strncmp(name, "lfut.", 5) != 0)
+    const char *name = S->descriptors[class]->name;
+    if (strncmp(name, "lfut.", 5) != 0)
       continue;
     lfb_push_class(L, (lfb_class) class);
     push_methods(L);

@@ -389,6 +389,10 @@ void lfb_array_open(lua_State *L, lfb_state *S) {
                                          {"__newindex", array_newindex},
                                          {"__tostring", array_tostring},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_ARRAY, "lfut.Array", NULL, metamethods);
-  lfb_set_index(L, S, LFB_ARRAY, array_index, methods);
+  static const lfb_descriptor array_class = {.class = LFB_ARRAY,
+                                             .name = "lfut.Array",
+                                             .methods = methods,
+                                             .metamethods = metamethods,
+                                             .index = array_index};
+  lfb_newclass(L, S, &array_class);
 }

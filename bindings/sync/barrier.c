@@ -232,7 +232,11 @@ void lfb_barrier_open(lua_State *L, lfb_state *S) {
                                      {"abort", barrier_abort},
                                      {"reset", barrier_reset},
                                      {NULL, NULL}};
-  lfb_shared_class(L, S, LFB_BARRIER, "lfut.Barrier", NULL, NULL);
-  lfb_set_index(L, S, LFB_BARRIER, barrier_index, methods);
+  static const lfb_descriptor barrier_class = {.class = LFB_BARRIER,
+                                               .name = "lfut.Barrier",
+                                               .methods = methods,
+                                               .base = lfb_shared_base,
+                                               .index = barrier_index};
+  lfb_newclass(L, S, &barrier_class);
   lfb_shared_fini(LFB_BARRIER, barrier_fini);
 }

@@ -206,6 +206,11 @@ void lfb_dict_open(lua_State *L, lfb_state *S) {
                                    {"__pairs", dict_pairs},
                                    {"__tostring", dict_tostring},
                                    {NULL, NULL}};
-  lfb_shared_class(L, S, LFB_DICT, "lfut.Dict", methods, extra);
+  static const lfb_descriptor dict_class = {.class = LFB_DICT,
+                                            .name = "lfut.Dict",
+                                            .methods = methods,
+                                            .metamethods = extra,
+                                            .base = lfb_shared_base};
+  lfb_newclass(L, S, &dict_class);
   lfb_shared_fini(LFB_DICT, dict_fini);
 }

@@ -69,5 +69,10 @@ void lfb_event_open(lua_State *L, lfb_state *S) {
                                      {NULL, NULL}};
   static const luaL_Reg extra[] = {{"__tostring", event_tostring},
                                    {NULL, NULL}};
-  lfb_shared_class(L, S, LFB_EVENT, "lfut.Event", methods, extra);
+  static const lfb_descriptor event_class = {.class = LFB_EVENT,
+                                             .name = "lfut.Event",
+                                             .methods = methods,
+                                             .metamethods = extra,
+                                             .base = lfb_shared_base};
+  lfb_newclass(L, S, &event_class);
 }

@@ -438,8 +438,9 @@ int lfb_condition(lua_State *L) {
   return 1;
 }
 
-void lfb_lock_open(lua_State *L, lfb_state *S) {
-  lfb_guard_open(L, S);
+/* --- Classes --- */
+
+static void open_locks(lua_State *L, lfb_state *S) {
   static const luaL_Reg lock[] = {{"acquire", lock_acquire},
                                   {"release", lock_release},
                                   {"locked", lock_locked},
@@ -450,24 +451,56 @@ void lfb_lock_open(lua_State *L, lfb_state *S) {
                                    {"locked", rlock_locked},
                                    {"with", rlock_with},
                                    {NULL, NULL}};
-  static const luaL_Reg semaphore[] = {{"acquire", semaphore_acquire},
-                                       {"release", semaphore_release},
-                                       {"value", semaphore_value},
-                                       {"with", semaphore_with},
-                                       {NULL, NULL}};
-  static const luaL_Reg condition[] = {{"acquire", condition_acquire},
-                                       {"release", condition_release},
-                                       {"locked", condition_locked},
-                                       {"with", condition_with},
-                                       {"wait", condition_wait},
-                                       {"wait_for", condition_wait_for},
-                                       {"notify", condition_notify},
-                                       {"notify_all", condition_notify_all},
-                                       {NULL, NULL}};
-  lfb_shared_class(L, S, LFB_LOCK, "lfut.Lock", lock, NULL);
-  lfb_shared_class(L, S, LFB_RLOCK, "lfut.RLock", rlock, NULL);
-  lfb_shared_class(L, S, LFB_SEMAPHORE, "lfut.Semaphore", semaphore, NULL);
-  lfb_shared_class(L, S, LFB_BOUNDED_SEMAPHORE, "lfut.BoundedSemaphore",
-                   semaphore, NULL);
-  lfb_shared_class(L, S, LFB_CONDITION, "lfut.Condition", condition, NULL);
+  static const lfb_descriptor lock_class = {.class = LFB_LOCK,
+                                            .name = "lfut.Lock",
+                                            .methods = lock,
+                                            .base = lfb_shared_base};
+  static const lfb_descriptor rlock_class = {.class = LFB_RLOCK,
+                                             .name = "lfut.RLock",
+                                             .methods = rlock,
+                                             .base = lfb_shared_base};
+  lfb_newclass(L, S, &lock_class);
+  lfb_newclass(L, S, &rlock_class);
+}
+
+static void open_semaphores(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {{"acquire", semaphore_acquire},
+                                     {"release", semaphore_release},
+                                     {"value", semaphore_value},
+                                     {"with", semaphore_with},
+                                     {NULL, NULL}};
+  static const lfb_descriptor semaphore_class = {.class = LFB_SEMAPHORE,
+                                                 .name = "lfut.Semaphore",
+                                                 .methods = methods,
+                                                 .base = lfb_shared_base};
+  static const lfb_descriptor bounded_class = {.class = LFB_BOUNDED_SEMAPHORE,
+                                               .name = "lfut.BoundedSemaphore",
+                                               .methods = methods,
+                                               .base = lfb_shared_base};
+  lfb_newclass(L, S, &semaphore_class);
+  lfb_newclass(L, S, &bounded_class);
+}
+
+static void open_condition(lua_State *L, lfb_state *S) {
+  static const luaL_Reg methods[] = {{"acquire", condition_acquire},
+                                     {"release", condition_release},
+                                     {"locked", condition_locked},
+                                     {"with", condition_with},
+                                     {"wait", condition_wait},
+                                     {"wait_for", condition_wait_for},
+                                     {"notify", condition_notify},
+                                     {"notify_all", condition_notify_all},
+                                     {NULL, NULL}};
+  static const lfb_descriptor condition_class = {.class = LFB_CONDITION,
+                                                 .name = "lfut.Condition",
+                                                 .methods = methods,
+                                                 .base = lfb_shared_base};
+  lfb_newclass(L, S, &condition_class);
+}
+
+void lfb_lock_open(lua_State *L, lfb_state *S) {
+  lfb_guard_open(L, S);
+  open_locks(L, S);
+  open_semaphores(L, S);
+  open_condition(L, S);
 }

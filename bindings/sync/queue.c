@@ -371,7 +371,12 @@ void lfb_queue_open(lua_State *L, lfb_state *S) {
                                      {NULL, NULL}};
   static const luaL_Reg extra[] = {{"__tostring", queue_tostring},
                                    {NULL, NULL}};
-  lfb_shared_class(L, S, LFB_QUEUE, "lfut.Queue", NULL, extra);
-  lfb_set_index(L, S, LFB_QUEUE, queue_index, methods);
+  static const lfb_descriptor queue_class = {.class = LFB_QUEUE,
+                                             .name = "lfut.Queue",
+                                             .methods = methods,
+                                             .metamethods = extra,
+                                             .base = lfb_shared_base,
+                                             .index = queue_index};
+  lfb_newclass(L, S, &queue_class);
   lfb_shared_fini(LFB_QUEUE, queue_fini);
 }

@@ -59,7 +59,7 @@ void lfb_set_partner(lua_State *L, void *lock) {
 }
 
 void *lfb_shared_error(lua_State *L, int idx, lfb_class class) {
-  luaL_typeerror(L, idx, lfb_self(L)->class_names[class]);
+  luaL_typeerror(L, idx, lfb_self(L)->descriptors[class]->name);
   return NULL;
 }
 
@@ -88,19 +88,10 @@ static int shared_tostring(lua_State *L) {
   return 1;
 }
 
-void lfb_shared_class(lua_State *L, lfb_state *S, lfb_class class,
-                      const char *name, const luaL_Reg *methods,
-                      const luaL_Reg *extra) {
-  static const luaL_Reg metamethods[] = {{"__eq", shared_eq},
-                                         {"__gc", shared_gc},
-                                         {"__tostring", shared_tostring},
-                                         {NULL, NULL}};
-  lfb_newclass(L, S, class, name, methods, metamethods);
-  lfb_push_class(L, class);
-  if (extra)
-    lfb_setfuncs(L, S, extra);
-  lua_pop(L, 1);
-}
+const luaL_Reg lfb_shared_base[] = {{"__eq", shared_eq},
+                                    {"__gc", shared_gc},
+                                    {"__tostring", shared_tostring},
+                                    {NULL, NULL}};
 
 /* --- Holders --- */
 
@@ -185,5 +176,7 @@ int lfb_call_guarded(lua_State *L, int top) {
 void lfb_guard_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg metamethods[] = {{"__close", guard_close},
                                          {NULL, NULL}};
-  lfb_newclass(L, S, LFB_GUARD, "guard", NULL, metamethods);
+  static const lfb_descriptor guard_class = {
+      .class = LFB_GUARD, .name = "guard", .metamethods = metamethods};
+  lfb_newclass(L, S, &guard_class);
 }

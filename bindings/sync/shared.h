@@ -22,11 +22,8 @@ typedef struct {
 
 extern const char lfb_shared_marks[LFB_CLASSES];
 
-/* Registers the methods for the class; metamethods 'extra' (may be NULL) beside
- * __gc, __eq and __tostring. */
-void lfb_shared_class(lua_State *L, lfb_state *S, lfb_class class,
-                      const char *name, const luaL_Reg *methods,
-                      const luaL_Reg *extra);
+/* Metamethods of all classes. */
+extern const luaL_Reg lfb_shared_base[];
 
 /* Pushes a new object of the size. Raises. */
 lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size);

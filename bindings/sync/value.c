@@ -97,5 +97,10 @@ void lfb_value_open(lua_State *L, lfb_state *S) {
                                      {NULL, NULL}};
   static const luaL_Reg extra[] = {{"__tostring", value_tostring},
                                    {NULL, NULL}};
-  lfb_shared_class(L, S, LFB_VALUE, "lfut.Value", methods, extra);
+  static const lfb_descriptor value_class = {.class = LFB_VALUE,
+                                             .name = "lfut.Value",
+                                             .methods = methods,
+                                             .metamethods = extra,
+                                             .base = lfb_shared_base};
+  lfb_newclass(L, S, &value_class);
 }
