@@ -12,6 +12,10 @@
 #include "runtime/base/code.h"
 #include "runtime/pool/pool.h"
 
+/* C stack that has to be left, in bytes, for running a task on top of another,
+ * and for objects within objects. */
+enum { LFB_STACK = 256 << 10 };
+
 enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_MAKERS = LF_LIMIT(512, 8) };
 
 /* How an interpreter starts: package.path, package.cpath, arg and the loaders
@@ -73,10 +77,11 @@ struct lfb_state {
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const lfb_descriptor *descriptors[LFB_CLASSES]; /* NULL: not made yet */
   uint64_t id;                                    /* never used again */
-  lfb_home *home;            /* a reference; NULL: the record is closed */
-  struct lf_vm *vm;          /* NULL in the program */
-  struct lfb_output *output; /* of the worker that this was before a fork */
-  lf_pool *wire;             /* in a worker process, its pool; else NULL */
+  lfb_home *home;                /* a reference; NULL: the record is closed */
+  struct lf_vm *vm;              /* NULL in the program */
+  struct lfb_output *output;     /* of the worker that this was before a fork */
+  lf_pool *wire;                 /* in a worker process, its pool; else NULL */
+  const struct lfb_reach *reach; /* how far what it gives back goes (reach.h) */
 
   /* Done-callbacks (callback.c). */
   lf_link callbacks;           /* all that have not run */
@@ -122,6 +127,7 @@ typedef enum {
   LFB_REF_DRIVERS,    /* scripts/drivers.lua */
   LFB_REF_MODULE,     /* what require "lfut" gives */
   LFB_REF_LOANS,      /* loan -> string */
+  LFB_REF_SNAPSHOT,   /* in a forked worker: number -> table (reach.h) */
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,
 } lfb_ref;

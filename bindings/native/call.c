@@ -114,11 +114,11 @@ static void put_target(writer *w, lfb_state *S, int idx) {
 }
 
 void lfb_native_pack(lua_State *L, lfb_state *S, lf_native *n, int first,
-                     int count, lf_pool *wire, lf_buf *out) {
+                     int count, const lfb_reach *reach, lf_buf *out) {
   lfb_cargs args;
-  writer w = {L, out, wire != NULL};
+  writer w = {L, out, reach != NULL};
   lfb_convert(L, S, n, first, count,
-              !wire     ? LFB_HERE
+              !reach    ? LFB_HERE
               : S->wire ? LFB_ANYWHERE
                         : LFB_THERE,
               &args);

@@ -11,9 +11,9 @@
 #include "runtime/native/library.h"
 
 /* Converts the 'count' values from 'first' on, as arguments of the function,
- * and appends the call. 'wire' as in lfb_label. Raises. */
+ * and appends the call. 'reach' as in lfb_label. Raises. */
 void lfb_native_pack(lua_State *L, lfb_state *S, lf_native *native, int first,
-                     int count, lf_pool *wire, lf_buf *out);
+                     int count, const struct lfb_reach *reach, lf_buf *out);
 
 /* Appends a stream of what the function has returned. 0 or LF_ENOMEM. */
 int lfb_put_result(lf_buf *out, const lf_native *native, const lf_cvalue *v,

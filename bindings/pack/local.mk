@@ -8,4 +8,5 @@ bindings_sources += \
 	%D%/pack_function.c \
 	%D%/pack_refuse.c \
 	%D%/packer.c %D%/packer.h \
+	%D%/reach.c %D%/reach.h \
 	%D%/unpack.c

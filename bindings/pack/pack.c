@@ -13,8 +13,6 @@
 #include "bindings/pack/packer.h"
 #include "bindings/run/output.h"
 #include "bindings/sync/shared.h"
-#include "bindings/worker/setup.h"
-#include "bindings/worker/vm.h"
 
 const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false, NULL};
 const lfb_label lfb_results = {"result", 1, "back", 0, true, NULL};
@@ -58,7 +56,7 @@ static void pack_bytes(packer *P, const char *s, size_t len) {
 static void pack_string(packer *P, int idx) {
   size_t len;
   const char *s = lua_tolstring(P->L, idx, &len);
-  if (len >= LFB_LOAN_MIN && !P->label->home && !P->wire && !P->describing) {
+  if (len >= LFB_LOAN_MIN && !P->label->home && !P->reach && !P->describing) {
     lfb_loan *loan = lfb_lend(P->L, P->S, idx);
     put_ref(P, LF_NOWHERE, loan, lfb_loan_drop);
     put(P, LFB_T_LOAN, &loan, sizeof(void *));
@@ -137,7 +135,7 @@ void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
   size_t at = P->out->len;
   room(P, sizeof(uint64_t));
   packer inner = {.L = L, .S = P->S, .out = P->out, .label = P->label};
-  inner.wire = P->wire;
+  inner.reach = P->reach;
   inner.outer = P;
   inner.subject = subject;
   inner.current = LFB_ROOT;
@@ -244,13 +242,14 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
  * futures, those that its program knows. */
 static bool can_cross(packer *P, int which, const void *object) {
   lfb_class class = lfb_handles[which].class;
-  if (!P->wire || P->wire == LFB_THIS_PROCESS)
+  if (!lfb_reach_is_far(P->reach))
     return true;
   if (class == LFB_ARRAY || class == LFB_OUT || class >= LFB_QUEUE)
     return true;
   if (class == LFB_FUTURE)
-    return lfb_is_pool(P->wire) && lf_pool_can_name(P->wire, object);
-  return object == P->wire;
+    return P->reach->kind == LFB_REACH_POOL &&
+           lf_pool_can_name(P->reach->pool, object);
+  return object == P->reach->pool;
 }
 
 /* A condition's lock. */
@@ -331,7 +330,7 @@ static bool pack_by_metamethod(packer *P) {
 /* Libraries stay; other processes load what is named so. */
 static void put_code(packer *P, lfb_tag tag, lf_code *code) {
   put(P, tag, &code, sizeof code);
-  if (P->wire)
+  if (P->reach)
     put_ref(P, P->out->len - sizeof code, lf_code_ref(code), lf_code_unref);
 }
 
@@ -467,7 +466,7 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code) {
   packer P = {.L = L, .S = S, .out = out, .label = label, .code = code};
   P.values = first;
-  P.wire = label->wire ? label->wire : label->home ? S->wire : NULL;
+  P.reach = label->reach ? label->reach : label->home ? S->reach : NULL;
   int top = lua_gettop(L);
   put_count(&P, count);
   for (int i = 0; i < count; i++) {

@@ -25,6 +25,7 @@
 #define LFB_PACK_PACK_H
 
 #include "bindings/core/state.h"
+#include "bindings/pack/reach.h"
 
 typedef enum {
   LFB_T_NIL,
@@ -97,10 +98,9 @@ typedef struct {
   int first; /* number of the first value; 0: not counted; -1: the first value
                 is the function, not an argument */
   const char *where;
-  uint64_t number; /* with first 0: "item 3"; 0: none */
-  bool home;       /* they go back to who has sent the task */
-  lf_pool *wire;   /* not NULL: they go to another process, to or from a worker
-                      of this pool */
+  uint64_t number;        /* with first 0: "item 3"; 0: none */
+  bool home;              /* they go back to who has sent the task */
+  const lfb_reach *reach; /* how far they go; may be NULL */
 } lfb_label;
 
 extern const lfb_label lfb_arguments, lfb_results, lfb_error_value;

@@ -5,7 +5,6 @@
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/packer.h"
-#include "bindings/worker/setup.h"
 
 /* Which upvalues of a function are _ENV. */
 typedef struct {
@@ -82,7 +81,7 @@ static void put_code(packer *P, lfb_tag tag, lf_code *code) {
   if (first) {
     *P->code = code;
     put(P, tag, &code, sizeof code);
-    if (P->wire)
+    if (P->reach)
       put_ref(P, P->out->len - sizeof code, lf_code_ref(code), lf_code_unref);
     return;
   }
@@ -128,12 +127,11 @@ void lfb_pack_function(packer *P) {
 }
 
 /* A large table that the workers have already, as it is? */
-static bool pack_pictured(packer *P) {
-  if (!lfb_is_pool(P->wire) || P->S->wire == P->wire ||
-      lfb_packer_find(P, lua_topointer(P->L, -1)))
+static bool pack_known(packer *P) {
+  lfb_known *known = P->reach ? P->reach->known : NULL;
+  if (!known || lfb_packer_find(P, lua_topointer(P->L, -1)))
     return false;
-  const lfb_setup *setup = lf_pool_setup(P->wire);
-  int i = lfb_picture_find(P->L, P->S, setup->picture);
+  int i = known->find(P->L, P->S, known);
   if (i < 0)
     return false;
   uint32_t number = (uint32_t)i;
@@ -145,7 +143,7 @@ static bool pack_pictured(packer *P) {
 /* The value at the top is an upvalue or a global: a table among these may be
  * used as a metatable in the worker. */
 static void pack_captured(packer *P) {
-  if (lfb_pack_plain(P) || (lua_istable(P->L, -1) && pack_pictured(P)))
+  if (lfb_pack_plain(P) || (lua_istable(P->L, -1) && pack_known(P)))
     return;
   P->capturing = true;
   lfb_pack_value(P);

@@ -7,7 +7,6 @@
 #include "bindings/core/error.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/packer.h"
-#include "bindings/worker/setup.h"
 
 enum {
   PIECES = 20, /* of a long path, at either end */
@@ -205,8 +204,8 @@ static void push_kind(lua_State *L, int idx) {
 
 /* Handles travel, but not everywhere. */
 static const char *why_not(packer *P, int value) {
-  bool crosses = P->wire && P->wire != LFB_THIS_PROCESS;
-  for (int i = 0; crosses && lfb_handles[i].push; i++)
+  bool far = lfb_reach_is_far(P->reach);
+  for (int i = 0; far && lfb_handles[i].push; i++)
     if (lfb_test(P->L, P->S, value, lfb_handles[i].class))
       return ", which cannot cross into another process";
   return "";

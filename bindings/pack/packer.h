@@ -106,7 +106,8 @@ typedef struct packer {
   uint32_t lone_root; /* which value it is, as 'current' */
   size_t lone_at;     /* where its tag is */
   const lfb_label *label;
-  lf_pool *wire; /* as in the label, or for results of a worker process */
+  const lfb_reach *reach; /* as in the label, or for results of a worker process
+                           */
   lf_code **code;
   const struct packer *outer; /* whose stream this one is in */
   int subject;                /* stack index of what this stream describes */

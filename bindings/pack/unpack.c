@@ -16,8 +16,6 @@
 #include "bindings/pack/identity.h"
 #include "bindings/pack/names.h"
 #include "bindings/sync/shared.h"
-#include "bindings/worker/setup.h"
-#include "bindings/worker/vm.h"
 
 /* Stack slots from U->base: the objects by number; the classes by number; what
  * is to be done to classes at the end; globals that are to be set then. */
@@ -216,12 +214,15 @@ static void push_handle(unpacker *U) {
 }
 
 /* What this forked worker has had from its beginning. */
-static void push_pictured(unpacker *U) {
+static void push_known(unpacker *U) {
+  lua_State *L = U->L;
   uint32_t number = get_u32(U);
-  if (!U->S->wire)
+  lfb_push_ref(L, LFB_REF_SNAPSHOT);
+  if (!lua_istable(L, -1))
     damaged(U);
-  const lfb_setup *setup = lf_pool_setup(U->S->wire);
-  if (!lfb_picture_push(U->L, setup->picture, number))
+  lua_rawgeti(L, -1, (lua_Integer)number + 1);
+  lua_remove(L, -2);
+  if (!lua_istable(L, -1))
     damaged(U);
   new_object(U);
 }
@@ -338,7 +339,7 @@ static void unpack_object(unpacker *U, unsigned tag) {
     new_object(U);
     break;
   case LFB_T_PICTURE:
-    push_pictured(U);
+    push_known(U);
     break;
   case LFB_T_HANDLE:
     push_handle(U);

@@ -15,6 +15,7 @@
 #include "bindings/pool/future.h"
 #include "bindings/pool/map.h"
 #include "bindings/process/process_worker.h"
+#include "bindings/process/snapshot.h"
 #include "bindings/run/output.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/chunk.h"
@@ -165,7 +166,7 @@ static void take_process_options(lua_State *L, lfb_state *S, lfb_setup *setup,
   if (strcmp(luaL_optstring(L, START_METHOD, "fork"), "fork") == 0) {
     setup->image = S;
     lfb_part_open(L); /* once, not in each worker */
-    setup->picture = lfb_picture_take(L, S);
+    setup->known = lfb_picture_take(L, S);
     return;
   }
   lfb_setup_greet(L, S, setup, INITIALIZER);
@@ -185,9 +186,9 @@ static int executor_new(lua_State *L, kind what) {
   lfb_poll(L, S);
   int workers = take_options(L, S, what);
   lfb_executor *exe = push_empty(L);
-  lf_pool *wire = what == PROCESSES ? LFB_SOME_PROCESS : NULL;
+  const lfb_reach *reach = what == PROCESSES ? &lfb_reach_anywhere : NULL;
   lfb_box *box = lfb_push_box(L, lfb_setup_free);
-  lfb_setup *setup = lfb_setup_new(L, S, INITIALIZER, kinds[what], wire);
+  lfb_setup *setup = lfb_setup_new(L, S, INITIALIZER, kinds[what], reach);
   box->content = setup;
   lf_pool_options options = {
       .max_workers = workers,
@@ -207,8 +208,10 @@ static int executor_new(lua_State *L, kind what) {
   }
   box->content = NULL;
   lua_pop(L, 1);
-  if (what == PROCESSES)
+  if (what == PROCESSES) {
+    lfb_setup_reach(exe->pool, setup->known);
     start_processes(L, exe->pool);
+  }
   remember(L, exe->pool);
   return 1;
 }
@@ -250,7 +253,7 @@ static int executor_gc(lua_State *L) {
   exe->pool = NULL;
   exe->vm = NULL;
   if (pool && !exe->inside && !lf_pool_is_foreign(pool))
-    lfb_picture_forget(L, ((lfb_setup *)lf_pool_setup(pool))->picture);
+    lfb_setup_forget(L, pool);
   if (vm && !lf_pool_is_foreign(pool))
     lfb_vmops.close(vm);
   if (pool && exe->inside)
@@ -302,11 +305,11 @@ static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
 
 /* --- Methods --- */
 
-lf_pool *lfb_wire(lf_pool *pool) {
+const lfb_reach *lfb_reach_to(lf_pool *pool) {
   if (!lf_pool_is_remote(pool))
     return NULL;
   lfb_output_sync(); /* what was written before comes before the task's */
-  return pool;
+  return &((lfb_setup *)lf_pool_setup(pool))->reach;
 }
 
 /* The task is to call the C function with the n values from 3 on. */
@@ -314,7 +317,7 @@ static void pack_native_call(lua_State *L, lfb_state *S, lf_native *native,
                              lf_task *task, int n) {
   lf_pool *pool = lf_task_pool(task);
   lfb_check_threads(L, S, native, pool);
-  lfb_native_pack(L, S, native, 3, n, lfb_wire(pool), &task->data);
+  lfb_native_pack(L, S, native, 3, n, lfb_reach_to(pool), &task->data);
   task->code = lf_code_ref(native->code);
   task->gate = lfb_native_gate(native, pool);
 }
@@ -340,9 +343,9 @@ static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool,
     return task;
   }
   lfb_label label = lfb_arguments;
-  label.wire = lfb_wire(pool);
+  label.reach = lfb_reach_to(pool);
   lfb_pack(L, S, &task->data, 2, n, &label, &task->code);
-  if (label.wire)
+  if (label.reach)
     lfb_start_tell(S, pool);
   return task;
 }

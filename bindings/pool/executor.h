@@ -22,7 +22,7 @@ int lfb_process_pool_executor(lua_State *L);
 int lfb_inline_executor(lua_State *L);
 
 /* For the label of what is packed for the pool's workers. */
-lf_pool *lfb_wire(lf_pool *pool);
+const struct lfb_reach *lfb_reach_to(lf_pool *pool);
 
 /* Pushes the interpreter's executor object for the pool. */
 void lfb_push_executor(lua_State *L, lfb_state *S, void *pool);

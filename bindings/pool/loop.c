@@ -159,10 +159,10 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   else
     lua_pushnil(L);
   lfb_label label = lfb_arguments;
-  label.wire = lfb_wire(exe->pool);
+  label.reach = lfb_reach_to(exe->pool);
   lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &label, NULL);
-  if (label.wire)
-    lfb_start_tell(lfb_self(L), label.wire);
+  if (label.reach)
+    lfb_start_tell(lfb_self(L), exe->pool);
   lf_code *code = label_of(L, lfb_self(L), fn);
   lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
                            o->unordered ? LF_UNORDERED : LF_ORDERED);
@@ -201,7 +201,7 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   l->protected = o.protected;
   l->buffersize = o.buffersize;
   l->deadline = o.deadline;
-  l->wire = lf_pool_is_remote(exe->pool) ? exe->pool : NULL;
+  l->reach = lfb_reach_to(exe->pool);
   l->job = job_new(L, exe, l, 2, combine, sink, &o);
   lfb_loop_supply(L, l, self);
   return l;
@@ -235,7 +235,7 @@ static int pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   if (l->star && n == 1) /* else they are arguments already, as a zip's */
     n = spread(L, i);
   const lfb_label label = {
-      .what = "item", .where = "to a worker", .number = i, .wire = l->wire};
+      .what = "item", .where = "to a worker", .number = i, .reach = l->reach};
   size_t start = block->bytes.len;
   lfb_pack(L, lfb_self(L), &block->bytes, top + 1, n, &label, NULL);
   if (lf_block_item(block, start) != 0)
@@ -299,8 +299,8 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   }
   box->content = NULL;
   l->pulled += block->count;
-  if (l->wire)
-    lfb_start_tell(lfb_self(L), l->wire);
+  if (l->reach)
+    lfb_start_tell(lfb_self(L), l->reach->pool);
   if (lf_job_supply(l->job, block, l->pulled) != 0)
     luaL_error(L, "not enough memory");
   lua_pop(L, 1);

@@ -19,8 +19,8 @@ enum {
 };
 
 typedef struct {
-  lf_job *job;   /* a reference */
-  lf_pool *wire; /* its pool, if the items go to other processes */
+  lf_job *job;                   /* a reference */
+  const struct lfb_reach *reach; /* of the items */
   lfb_source source;
   bool star; /* each item is a table of arguments */
   bool protected;

@@ -13,6 +13,7 @@
 
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
+#include "bindings/process/snapshot.h"
 #include "bindings/program/program.h"
 #include "bindings/run/forked.h"
 #include "bindings/run/output.h"
@@ -30,12 +31,13 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   S->vm = vm;
   S->waker = &vm->callbacks.waker;
   S->wire = lf_worker_pool(vm->worker);
+  S->reach = lfb_setup_reach(S->wire, NULL);
   lfb_output_open(L, S);
   lfb_standard_adopt(L, S);
   lfb_names_renew(L, S);
   lfb_part_open(L);
   const lfb_setup *setup = lf_pool_setup(S->wire);
-  lfb_picture_keep(L, setup->picture);
+  lfb_picture_keep(L, setup->known);
 }
 
 /* --- Spawned --- */
@@ -44,7 +46,7 @@ void lfb_setup_greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
   const lfb_label label = {.what = "setting",
                            .first = 1,
                            .where = "to a worker",
-                           .wire = LFB_SOME_PROCESS};
+                           .reach = &lfb_reach_anywhere};
   lf_buf *out = &setup->greeting;
   int top = lua_gettop(L);
   lfb_start_pack(L, S, out);
@@ -55,7 +57,7 @@ void lfb_setup_greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
   lfb_pack(L, S, out, top + 1, 3, &label, NULL);
   lua_settop(L, top);
   if (!lua_isnil(L, idx))
-    lfb_initializer_pack(L, S, out, idx, LFB_SOME_PROCESS);
+    lfb_initializer_pack(L, S, out, idx, &lfb_reach_anywhere);
   if (lf_buf_put(out, &second, sizeof second) != 0)
     luaL_error(L, "not enough memory");
 }

@@ -12,7 +12,6 @@
 #include "bindings/core/box.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
-#include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
 
 enum {
@@ -20,7 +19,8 @@ enum {
   MOST = 64,                       /* tables in a picture */
 };
 
-struct lfb_picture {
+typedef struct {
+  lfb_known base;
   int n;
   struct {
     const void *table;
@@ -28,12 +28,12 @@ struct lfb_picture {
     size_t len;
     lf_buf held; /* references, no bytes */
   } v[MOST];
-};
+} lfb_picture;
 
 /* Protected: (table at 1, buffer) packs it. */
 static int try_pack(lua_State *L) {
   const lfb_label label = {
-      .what = "table", .where = "to a worker", .wire = LFB_SOME_PROCESS};
+      .what = "table", .where = "to a worker", .reach = &lfb_reach_anywhere};
   lfb_pack(L, lfb_self(L), lua_touserdata(L, 2), 1, 1, &label, NULL);
   return 0;
 }
@@ -129,57 +129,19 @@ static void free_picture(void *picture) {
   lf_free(p);
 }
 
-lfb_picture *lfb_picture_take(lua_State *L, lfb_state *S) {
-  luaL_checkstack(L, 20, "starting workers");
-  int top = lua_gettop(L);
-  lfb_box *box = lfb_push_box(L, free_picture);
-  lfb_picture *p = box->content = lf_zalloc(sizeof *p);
-  if (!p)
-    luaL_error(L, "not enough memory");
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  consider_globals(L, S, p, top + 2);
-  consider_calls(L, S, p, top + 2);
-  if (p->n > 0) {
-    lua_pushvalue(L, top + 2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, p);
-    box->content = NULL;
-  }
-  bool some = p->n > 0;
-  lua_settop(L, top);
-  return some ? p : NULL;
-}
-
-void lfb_picture_free(lfb_picture *p) {
-  free_picture(p);
-}
-
-void lfb_picture_forget(lua_State *L, lfb_picture *p) {
-  if (!p)
-    return;
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, p); /* removing needs no memory */
+static void free_known(lfb_known *known) {
+  free_picture(lf_container_of(known, lfb_picture, base));
 }
 
 /* --- Using it --- */
 
-void lfb_picture_keep(lua_State *L, lfb_picture *p) {
-  if (!p || lua_rawgetp(L, LUA_REGISTRYINDEX, p) != LUA_TTABLE)
-    return;
-  lua_pushnil(L);
-  lua_setmetatable(L, -2);
-  lua_pop(L, 1);
-}
-
-int lfb_picture_find(lua_State *L, lfb_state *S, lfb_picture *p) {
+static int find(lua_State *L, lfb_state *S, lfb_known *known) {
+  lfb_picture *p = lf_container_of(known, lfb_picture, base);
   const void *table = lua_topointer(L, -1);
   int i = 0;
-  while (p && i < p->n && p->v[i].table != table)
+  while (i < p->n && p->v[i].table != table)
     i++;
-  if (!p || i == p->n)
+  if (i == p->n)
     return -1;
   luaL_checkstack(L, 10, "too many values to send");
   bool same = false;
@@ -196,11 +158,45 @@ int lfb_picture_find(lua_State *L, lfb_state *S, lfb_picture *p) {
   return same ? i : -1;
 }
 
-bool lfb_picture_push(lua_State *L, lfb_picture *p, uint32_t number) {
-  if (!p || number >= (uint32_t)p->n ||
-      lua_rawgetp(L, LUA_REGISTRYINDEX, p) != LUA_TTABLE)
-    return false;
-  lua_rawgeti(L, -1, (lua_Integer)number + 1);
-  lua_remove(L, -2);
-  return true;
+static void forget(lua_State *L, lfb_known *known) {
+  lua_pushnil(L); /* removing needs no memory */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, lf_container_of(known, lfb_picture, base));
+}
+
+lfb_known *lfb_picture_take(lua_State *L, lfb_state *S) {
+  luaL_checkstack(L, 20, "starting workers");
+  int top = lua_gettop(L);
+  lfb_box *box = lfb_push_box(L, free_picture);
+  lfb_picture *p = box->content = lf_zalloc(sizeof *p);
+  if (!p)
+    luaL_error(L, "not enough memory");
+  p->base = (lfb_known){find, forget, free_known};
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  consider_globals(L, S, p, top + 2);
+  consider_calls(L, S, p, top + 2);
+  if (p->n > 0) {
+    lua_pushvalue(L, top + 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, p);
+    box->content = NULL;
+  }
+  bool some = p->n > 0;
+  lua_settop(L, top);
+  return some ? &p->base : NULL;
+}
+
+void lfb_picture_keep(lua_State *L, lfb_known *known) {
+  if (known)
+    lua_rawgetp(L, LUA_REGISTRYINDEX,
+                lf_container_of(known, lfb_picture, base));
+  else
+    lua_pushnil(L);
+  if (lua_istable(L, -1)) {
+    lua_pushnil(L);
+    lua_setmetatable(L, -2);
+  }
+  lfb_set_ref(L, LFB_REF_SNAPSHOT);
 }

@@ -52,6 +52,7 @@ void lfb_forked(lua_State *L, lfb_state *S) {
     S->output = S->vm->output;
   S->vm = NULL;
   S->wire = NULL;
+  S->reach = NULL;
   S->in_callback = false;
   S->interrupted = false;
   lfb_callbacks_forget(S);

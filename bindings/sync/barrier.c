@@ -11,7 +11,6 @@
 #include "bindings/pack/pack.h"
 #include "bindings/run/wait.h"
 #include "bindings/sync/shared.h"
-#include "bindings/worker/setup.h"
 
 #include "runtime/sync/record.h"
 #include "runtime/sync/sync.h"
@@ -42,7 +41,7 @@ static int raise_memory(lua_State *L) {
 static void keep_action(lua_State *L, barrier *b) {
   lf_record r;
   lfb_label label = action_label;
-  label.wire = LFB_ANY_PROCESS;
+  label.reach = &lfb_reach_anywhere;
   lf_buf *values = lfb_push_buf(L), *tail = lfb_push_buf(L);
   lfb_pack(L, lfb_self(L), values, 2, 1, &label, NULL);
   lf_position at = lf_stream_begin(&b->b.shared), first = at;

@@ -9,7 +9,6 @@
 #include "bindings/engine/bytecode.h"
 #include "bindings/pack/pack.h"
 #include "bindings/sync/shared.h"
-#include "bindings/worker/setup.h"
 
 #include "runtime/base/mem.h"
 #include "runtime/sync/dict.h"
@@ -48,7 +47,7 @@ static lf_buf *pack_key(lua_State *L, lfb_state *S) {
                 "key is NaN");
   luaL_argcheck(L, lua_rawlen(L, 2) < UINT32_MAX / 2, 2, "key is too long");
   lfb_label label = key_label;
-  label.wire = LFB_ANY_PROCESS;
+  label.reach = &lfb_reach_anywhere;
   lf_buf_reset(&S->plain);
   lfb_pack(L, S, &S->plain, 2, 1, &label, NULL);
   return &S->plain;
@@ -121,7 +120,7 @@ static int dict_set(lua_State *L) {
   bool remove = lua_isnil(L, 3);
   if (!remove && !get_number(L, 3, &v)) {
     lfb_label label = value_label;
-    label.wire = LFB_ANY_PROCESS;
+    label.reach = &lfb_reach_anywhere;
     v.values = lfb_push_buf(L);
     lfb_pack(L, S, v.values, 3, 1, &label, NULL);
   }

@@ -13,7 +13,6 @@
 #include "bindings/pack/pack.h"
 #include "bindings/run/wait.h"
 #include "bindings/sync/shared.h"
-#include "bindings/worker/setup.h"
 
 #include "runtime/sync/queue.h"
 
@@ -91,7 +90,7 @@ static bool is_plain(lua_State *L) {
 static lf_buf *pack_value(lua_State *L, lfb_state *S, lf_buf *out) {
   lfb_label label = put_label;
   bool shared = !is_plain(L) && lf_array_is_shared(lfb_shared_at(L, 1)->root);
-  label.wire = shared ? LFB_ANY_PROCESS : LFB_THIS_PROCESS;
+  label.reach = shared ? &lfb_reach_anywhere : &lfb_reach_process;
   lf_buf_reset(out);
   lfb_pack(L, S, out, 2, 1, &label, NULL);
   return out;

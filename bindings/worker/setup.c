@@ -20,27 +20,35 @@ static lfb_label start_label(void) {
   return (lfb_label){.what = "package field",
                      .first = 1,
                      .where = "to a worker",
-                     .wire = LFB_SOME_PROCESS};
+                     .reach = &lfb_reach_anywhere};
 }
 
-static char nobody[3];
-lf_pool *const LFB_SOME_PROCESS = (lf_pool *)&nobody[0];
-lf_pool *const LFB_ANY_PROCESS = (lf_pool *)&nobody[1];
-lf_pool *const LFB_THIS_PROCESS = (lf_pool *)&nobody[2];
+const lfb_reach *lfb_setup_reach(lf_pool *pool, lfb_known *known) {
+  lfb_setup *setup = lf_pool_setup(pool);
+  setup->reach = (lfb_reach){LFB_REACH_POOL, pool, known};
+  return &setup->reach;
+}
+
+void lfb_setup_forget(lua_State *L, lf_pool *pool) {
+  const lfb_setup *setup = lf_pool_setup(pool);
+  if (setup->known)
+    setup->known->forget(L, setup->known);
+}
 
 void lfb_setup_free(void *p) {
   lfb_setup *setup = p;
   lf_buf_fini(&setup->initializer);
   lf_buf_fini(&setup->greeting);
-  lfb_picture_free(setup->picture);
+  if (setup->known)
+    setup->known->free(setup->known);
   lfb_home_unref(setup->home);
   lf_free(setup);
 }
 
 void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
-                          lf_pool *wire) {
+                          const lfb_reach *reach) {
   const lfb_label label = {
-      .what = "initarg", .first = -1, .where = "to a worker", .wire = wire};
+      .what = "initarg", .first = -1, .where = "to a worker", .reach = reach};
   int top = lua_gettop(L);
   lua_pushvalue(L, idx);
   int n = lua_istable(L, idx + 1) ? lfb_list_length(L, idx + 1) : 0;
@@ -60,7 +68,7 @@ static lfb_start *latest(lfb_home *home) {
 }
 
 lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
-                         lf_pool *wire) {
+                         const lfb_reach *reach) {
   int top = lua_gettop(L);
   if (!S->vm)
     lfb_start_note(L, S);
@@ -75,7 +83,7 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
   lfb_start_unref(start);
   setup->has_initializer = !lua_isnil(L, idx);
   if (setup->has_initializer)
-    lfb_initializer_pack(L, S, &setup->initializer, idx, wire);
+    lfb_initializer_pack(L, S, &setup->initializer, idx, reach);
   setup->initializer_in = &setup->initializer;
   b->content = NULL;
   lua_settop(L, top);

@@ -6,7 +6,7 @@
 #define LFB_WORKER_SETUP_H
 
 #include "bindings/core/state.h"
-#include "bindings/process/snapshot.h"
+#include "bindings/pack/reach.h"
 
 /* The same for all workers of a pool: read-only, owned by the pool. */
 typedef struct {
@@ -18,34 +18,31 @@ typedef struct {
   const char *kind; /* "thread", "inline", "process" */
   bool single;      /* the pool's name is that of its one worker */
   /* For processes. */
-  lfb_picture *picture;   /* what these have already; or NULL */
+  lfb_reach reach;        /* from the program to them, or from one back */
+  lfb_known *known;       /* what these have already; owned; or NULL */
   lfb_state *image;       /* whose interpreter forked workers go on with */
   lf_buf greeting;        /* what spawned workers are told */
   _Atomic uint64_t start; /* the version of lfb_start that the workers know */
 } lfb_setup;
 
 /* The initializer is at 'idx', with its list of arguments behind it; nil for
- * none. 'wire': LFB_SOME_PROCESS for worker processes, else NULL. Raises on
- * error. */
+ * none. 'reach': to the workers. Raises on error. */
 lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
-                         lf_pool *wire);
+                         const lfb_reach *reach);
 
-/* For a label's 'wire': a process before there is a pool; what any process can
- * take, by no message of ours; what stays in this process, but for longer than
- * a call. */
-extern lf_pool *const LFB_SOME_PROCESS, *const LFB_ANY_PROCESS,
-                                            *const LFB_THIS_PROCESS;
+/* The pool's setup, of worker processes: values go to its workers, or from one
+ * back. */
+const lfb_reach *lfb_setup_reach(lf_pool *pool, lfb_known *known);
 
-static inline bool lfb_is_pool(const lf_pool *wire) {
-  return wire && wire != LFB_SOME_PROCESS && wire != LFB_ANY_PROCESS &&
-         wire != LFB_THIS_PROCESS;
-}
+/* In the program, when the script has let go of the pool. */
+void lfb_setup_forget(lua_State *L, lf_pool *pool);
+
 void lfb_setup_free(void *setup);
 
 /* Appends the initializer at 'idx' with its arguments, as a stream of its own,
- * for workers of 'wire' (a process pool, or NULL). Raises. */
+ * for workers that are so far away. Raises. */
 void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
-                          lf_pool *wire);
+                          const lfb_reach *reach);
 
 /* How an interpreter starts, as a stream; 'out' is reset first. Raises. */
 void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out);

@@ -486,6 +486,7 @@ static int open_body(lua_State *L) {
   lfb_state *S = lfb_state_new(L, setup->home, vm);
   vm->S = S;
   S->wire = lf_pool_is_remote(pool) ? pool : NULL;
+  S->reach = S->wire ? lfb_setup_reach(pool, NULL) : NULL;
   S->waker = &vm->callbacks.waker;
   lfb_lib_open(L, S);
   lfb_output_note(L);

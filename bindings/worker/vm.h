@@ -71,10 +71,6 @@ struct lf_vm {
 
 extern const lf_vmops lfb_vmops;
 
-/* C stack that has to be left, in bytes, for running a task on top of another.
- */
-enum { LFB_STACK = 256 << 10 };
-
 /* For an InlineExecutor, on the C stack of the caller: claims and runs one
  * chunk of the loop; false if there was none. */
 bool lfb_run_part(struct lf_vm *vm, lf_job *job);

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See reach.h. */
+#include "bindings/pack/reach.h"
+
+const lfb_reach lfb_reach_process = {LFB_REACH_PROCESS, NULL, NULL};
+const lfb_reach lfb_reach_anywhere = {LFB_REACH_ANYWHERE, NULL, NULL};
