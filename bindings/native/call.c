@@ -14,9 +14,10 @@
 #include "bindings/native/convert.h"
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"
+#include "bindings/run/failure.h"
 #include "bindings/run/forked.h"
+#include "bindings/run/items.h"
 #include "bindings/sync/array.h"
-#include "bindings/worker/chunk.h"
 #include "runtime/task/strand.h"
 
 #define LOOK_AGAIN 0.05 /* for an interruption, in seconds */

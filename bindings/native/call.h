@@ -6,9 +6,10 @@
 #ifndef LFB_NATIVE_CALL_H
 #define LFB_NATIVE_CALL_H
 
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 
 #include "runtime/native/library.h"
+#include "runtime/pool/loop.h"
 
 /* Converts the 'count' values from 'first' on, as arguments of the function,
  * and appends the call. 'reach' as in lfb_label. Raises. */

@@ -12,8 +12,8 @@
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"
 #include "bindings/run/forked.h"
+#include "bindings/run/items.h"
 #include "bindings/sync/element.h"
-#include "bindings/worker/chunk.h"
 #include "runtime/task/strand.h"
 
 /* A value that needs no interpreter. */

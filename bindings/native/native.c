@@ -12,7 +12,7 @@
 #include "bindings/native/convert.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/wait.h"
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/base/mem.h"
 #include "runtime/task/strand.h"
 

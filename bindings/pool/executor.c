@@ -20,6 +20,7 @@
 #include "bindings/run/wait.h"
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"
+#include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
 #include "runtime/process/processes.h"
 #include "runtime/task/strand.h"

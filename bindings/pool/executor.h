@@ -4,7 +4,7 @@
 #ifndef LFB_POOL_EXECUTOR_H
 #define LFB_POOL_EXECUTOR_H
 
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 
 /* The userdata. A pool is in an interpreter at most once. */
 typedef struct {

@@ -17,6 +17,7 @@
 #include "bindings/run/interrupt.h"
 #include "bindings/run/wait.h"
 #include "bindings/sync/queue.h"
+#include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
 #include "runtime/sync/queue.h"

@@ -8,7 +8,8 @@
 #define LFB_POOL_LOOP_H
 
 #include "bindings/pool/source.h"
-#include "bindings/worker/chunk.h"
+#include "bindings/run/items.h"
+#include "runtime/pool/loop.h"
 
 /* User values of the userdata. */
 enum {

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "bindings/core/error.h"
+#include "bindings/run/run.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/queue.h"
 #include "bindings/sync/shared.h"
-#include "bindings/worker/vm.h"
 
 #define RANGE "lfut.Range"
 #define ZIP "lfut.Zip"

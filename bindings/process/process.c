@@ -18,8 +18,8 @@
 #include "bindings/program/program.h"
 #include "bindings/run/forked.h"
 #include "bindings/run/output.h"
+#include "bindings/run/run.h"
 #include "bindings/run/wait.h"
-#include "bindings/worker/vm.h"
 #include "runtime/os/fork.h"
 #include "runtime/process/child.h"
 

@@ -19,6 +19,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/standard.h"
 #include "bindings/worker/chunk.h"
+#include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
 #include "runtime/process/serve.h"
 

@@ -5,8 +5,8 @@
 #ifndef LFB_PROCESS_PROCESS_WORKER_H
 #define LFB_PROCESS_PROCESS_WORKER_H
 
+#include "bindings/run/run.h"
 #include "bindings/worker/setup.h"
-#include "bindings/worker/vm.h"
 
 /* In a forked worker: makes the image's interpreter one of a worker. Protected:
  * raises on lack of memory. */

@@ -16,7 +16,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/standard.h"
 #include "bindings/run/wait.h"
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/os/fork.h"
 #include "runtime/process/child.h"
 

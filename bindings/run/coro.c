@@ -7,8 +7,8 @@
 #include "bindings/run/coro.h"
 
 #include "bindings/run/interrupt.h"
+#include "bindings/run/run.h"
 #include "bindings/run/standard.h"
-#include "bindings/worker/vm.h"
 
 static lua_State *check_co(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
@@ -22,7 +22,7 @@ enum { PARK = -2, FAILED = -1, DOOMED = -3 };
 
 /* Has it yielded to park the task? */
 static bool is_parking(const lfb_state *S) {
-  return S->vm && S->vm->current && S->vm->current->waiting;
+  return S->vm && S->vm->current && S->vm->current->base.parked;
 }
 
 /* The task has been told to stop: its coroutine is closed first. */

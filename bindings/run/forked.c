@@ -10,7 +10,7 @@
 #include "bindings/program/program.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/output.h"
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/os/fork.h"
 
 static const char main_thread, inherited; /* in the registry */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/os/command.h"
 
 #define INTERRUPTED "interrupted!"
@@ -22,25 +22,29 @@ static lfb_run *current(const lfb_state *S) {
 
 bool lfb_is_doomed(const lfb_state *S) {
   const lfb_run *r = current(S);
-  return r && r->doom[0] && !r->closing && !r->raising;
+  return r && r->stage == LFB_DOOMED;
 }
 
 bool lfb_task_is_handling(const lfb_state *S) {
   const lfb_run *r = current(S);
-  return r && (r->closing || r->raising);
+  return r && r->stage >= LFB_RAISING;
 }
 
 bool lfb_task_ends(lfb_state *S) {
   lfb_run *r = current(S);
   if (!r || !r->doom[0])
     return false;
-  r->raising = false; /* the error has come here, or another in its place */
+  if (r->stage == LFB_RAISING)
+    r->stage = LFB_DOOMED; /* the error has come here, or another instead */
   return true;
 }
 
+/* The first reason stays. */
 static void note_doom(lfb_run *r, const char *message) {
   if (!r->doom[0])
     snprintf(r->doom, sizeof r->doom, "%s", message);
+  if (r->stage == LFB_RUNNING)
+    r->stage = LFB_DOOMED;
 }
 
 /* With commands that it has started and does not wait for: in a worker process,
@@ -52,10 +56,10 @@ void lfb_interrupt_run(lfb_run *r) {
 
 bool lfb_take_signal(lfb_state *S) {
   lfb_run *r = current(S);
-  if (r && !r->closing && S->vm->interrupted) {
+  if (r && r->stage != LFB_CLOSING && S->vm->interrupted) {
     S->vm->interrupted = 0;
     lfb_interrupt_run(r);
-    r->raising = false; /* asked again */
+    r->stage = LFB_DOOMED; /* asked again, perhaps */
   }
   return lfb_is_doomed(S);
 }
@@ -73,11 +77,12 @@ static bool is_in_finalizer(lua_State *L) {
 static void set_doom_hook(lua_State *L);
 
 static int raise_doom(lua_State *L, lfb_state *S) {
+  lfb_run *r = S->vm->current;
   if (is_in_finalizer(L))
     set_doom_hook(L);
-  else
-    S->vm->current->raising = true;
-  lua_pushstring(L, S->vm->current->doom);
+  else if (r->stage != LFB_CLOSING)
+    r->stage = LFB_RAISING;
+  lua_pushstring(L, r->doom);
   return lua_error(L);
 }
 
@@ -276,9 +281,9 @@ int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co) {
 }
 
 void lfb_close_last(lua_State *L, lfb_run *r, lua_State *co) {
-  r->closing = true;
+  r->stage = LFB_CLOSING;
   lfb_close_co(L, r->vm->S, co);
-  r->closing = false;
+  r->stage = r->doom[0] ? LFB_DOOMED : LFB_RUNNING;
 }
 
 /* --- Either: waits --- */

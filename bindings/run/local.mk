@@ -1,10 +1,13 @@
 bindings_sources += \
 	%D%/callback.c %D%/callback.h \
 	%D%/coro.c %D%/coro.h \
+	%D%/failure.c %D%/failure.h \
 	%D%/forked.c %D%/forked.h \
 	%D%/interrupt.c %D%/interrupt.h \
+	%D%/items.h \
 	%D%/output.c %D%/output.h \
 	%D%/protect.c %D%/protect.h \
+	%D%/run.c %D%/run.h \
 	%D%/standard.c %D%/standard.h \
 	%D%/wait.c %D%/wait.h \
 	%D%/wait_shared.c

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bindings/pack/names.h"
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/os/fork.h"
 
 struct lfb_output {

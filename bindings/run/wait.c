@@ -5,7 +5,7 @@
 
 #include "bindings/core/error.h"
 #include "bindings/run/interrupt.h"
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/base/mem.h"
 #include "runtime/process/serve.h"
 #include "runtime/shm/array.h"
@@ -121,7 +121,6 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
     lua_error(L);
   if (r->task)
     lf_remote_rest(r->task);
-  r->waiting = true;
   lf_run_park(&r->base, what->deadline);
   watch(r, what);
 }
@@ -167,7 +166,7 @@ static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
       !lf_task_start(t))
     return false;
   lf_worker_count_started(w);
-  lfb_vmops.run(lf_worker_vm(w), lf_task_ref(t));
+  lf_pool_ops(t->pool)->run(lf_worker_vm(w), lf_task_ref(t));
   return true;
 }
 
@@ -216,12 +215,13 @@ static void uncover(covered *c) {
 
 /* Runs on top of the blocked task: another that became ready, or a new one. */
 static void run_on_top(lf_worker *w, lf_run *ready, lf_task *task) {
+  const lf_vmops *ops = lf_pool_ops(lf_worker_pool(w));
   lf_worker_unblock(w);
   if (ready) {
-    lfb_vmops.resume(lf_worker_vm(w), ready);
+    ops->resume(lf_worker_vm(w), ready);
   } else {
     lf_worker_count_started(w);
-    lfb_vmops.run(lf_worker_vm(w), task);
+    ops->run(lf_worker_vm(w), task);
   }
   lf_worker_block(w);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "bindings/run/interrupt.h"
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/shm/array.h"
 
 /* Not of the runtime's codes. */
@@ -84,7 +84,7 @@ static bool resume_ready(lf_worker *w, lf_sleeper *s,
   if (!ready)
     return false;
   pause_place(s, what);
-  lfb_vmops.resume(lf_worker_vm(w), ready);
+  lf_pool_ops(lf_worker_pool(w))->resume(lf_worker_vm(w), ready);
   resume_place(s, what);
   return true;
 }
@@ -258,7 +258,6 @@ static int go_on(lua_State *L, parked_wait *p) {
   if (err == LF_EAGAIN && is_late(&p->what))
     err = LF_ETIMEOUT;
   if (err == LF_EAGAIN && lf_run_hold(&r->base, p->place, p->what.deadline)) {
-    r->waiting = true;
     r->unwatch = leave_to_others;
     return lua_yieldk(L, 0, (lua_KContext)p, go_on_k);
   }
@@ -301,7 +300,6 @@ bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
     lf_sleeper_pass(s);
     return false;
   }
-  r->waiting = true;
   r->watched = s;
   r->unwatch = pass_place;
   return true;

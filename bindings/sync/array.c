@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "bindings/sync/element.h"
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 
 enum { DEBT = 16 << 10, OBJECT = 256 }; /* bytes */
 

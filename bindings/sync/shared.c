@@ -3,7 +3,7 @@
  * See shared.h. */
 #include "bindings/sync/shared.h"
 
-#include "bindings/worker/vm.h"
+#include "bindings/run/run.h"
 #include "runtime/shm/arena.h"
 
 const char lfb_shared_marks[LFB_CLASSES];

@@ -9,12 +9,30 @@
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
+#include "bindings/run/failure.h"
+#include "bindings/run/interrupt.h"
+#include "bindings/run/items.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/element.h"
 #include "drivers.lua.h"
 #include "runtime/base/mem.h"
 
-/* --- The job's function and options --- */
+/* What a run knows of the chunk that it runs. */
+typedef struct lfb_chunk_run {
+  lf_chunk *claimed;
+  lf_job *job;                  /* a reference */
+  int setup;                    /* registry: the job's function and options */
+  size_t item;                  /* the next packed one: where in its block */
+  const struct lf_array *array; /* else its elements; borrowed */
+  lua_Number first, step;       /* else a range of floats */
+  uint64_t position;            /* of the next item */
+  lfb_sink sink;
+  size_t mark;      /* end of the output's last complete entry */
+  uint64_t begun;   /* of the chunk, without results: items run */
+  bool cut;         /* the rest of the chunk is given back */
+  lf_hunger hunger; /* is that wanted? */
+  int64_t since;    /* when it began */
+} chunk_run;
 
 /* --- Items that change their function --- */
 
@@ -77,7 +95,7 @@ static void guard_env(lua_State *L, lfb_state *S) {
 static void push_setup(lua_State *L, lfb_run *r) {
   struct lf_vm *vm = r->vm;
   lfb_push_ref(L, LFB_REF_JOB);
-  if (vm->job == lf_job_id(r->job)) {
+  if (vm->job == lf_job_id(r->chunk->job)) {
     vm->job = 0;
     lua_rawgeti(L, -1, 2);
     if (lua_istable(L, -1))
@@ -90,7 +108,7 @@ static void push_setup(lua_State *L, lfb_run *r) {
   } else {
     size_t at = 0;
     lua_createtable(L, LFB_SETUP_COUNT, 0);
-    int n = lfb_unpack(L, vm->S, lf_job_setup(r->job), &at, &r->globals);
+    int n = lfb_unpack(L, vm->S, lf_job_setup(r->chunk->job), &at, &r->globals);
     for (; n > 0; n--)
       lua_rawseti(L, -n - 1, n);
     guard_env(L, vm->S);
@@ -102,14 +120,14 @@ static void push_setup(lua_State *L, lfb_run *r) {
 static int keep_setup(lua_State *L) {
   lfb_run *r = lua_touserdata(L, 1);
   lfb_push_ref(L, LFB_REF_JOB);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, r->setup);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->chunk->setup);
   lua_rawseti(L, -2, 1);
   if (r->globals != LUA_NOREF)
     lua_rawgeti(L, LUA_REGISTRYINDEX, r->globals);
   else
     lua_pushnil(L);
   lua_rawseti(L, -2, 2);
-  r->vm->job = lf_job_id(r->job);
+  r->vm->job = lf_job_id(r->chunk->job);
   return 0;
 }
 
@@ -122,18 +140,20 @@ static lfb_run *run_of(lua_State *L) {
 /* fetch() -> the next item's arguments */
 static int fetch_packed(lua_State *L) {
   lfb_run *r = run_of(L);
-  return lfb_unpack(L, r->vm->S, &r->chunk->block->bytes, &r->item, NULL);
+  return lfb_unpack(L, r->vm->S, &r->chunk->claimed->block->bytes,
+                    &r->chunk->item, NULL);
 }
 
 static int fetch_element(lua_State *L) {
   lfb_run *r = run_of(L);
-  lfb_push_element(L, r->array, (size_t)r->position++);
+  lfb_push_element(L, r->chunk->array, (size_t)r->chunk->position++);
   return 1;
 }
 
 static int fetch_number(lua_State *L) {
   lfb_run *r = run_of(L);
-  lua_pushnumber(L, r->first + (lua_Number)r->position++ * r->step);
+  lua_pushnumber(L, r->chunk->first +
+                        (lua_Number)r->chunk->position++ * r->chunk->step);
   return 1;
 }
 
@@ -146,9 +166,11 @@ static int put_number(lua_State *L, lf_buf *out) {
 
 /* Should the run end here, and leave its other items to others? */
 static bool is_full(lfb_run *r, uint64_t done) {
-  r->cut = done < r->chunk->count &&
-           lf_chunk_overruns(r->chunk, lf_worker_pool(r->vm->worker), r->since);
-  return r->cut;
+  r->chunk->cut =
+      done < r->chunk->claimed->count &&
+      lf_chunk_overruns(r->chunk->claimed, lf_worker_pool(r->vm->worker),
+                        r->chunk->since);
+  return r->chunk->cut;
 }
 
 enum { PIECE = 8 }; /* as in scripts/drivers.lua */
@@ -156,8 +178,8 @@ enum { PIECE = 8 }; /* as in scripts/drivers.lua */
 /* full() -> is it enough, with one piece more? */
 static int full(lua_State *L) {
   lfb_run *r = run_of(L);
-  r->begun += PIECE;
-  if (!lf_is_hungry(&r->hunger) || !is_full(r, r->begun))
+  r->chunk->begun += PIECE;
+  if (!lf_is_hungry(&r->chunk->hunger) || !is_full(r, r->chunk->begun))
     return 0;
   lua_pushboolean(L, 1);
   return 1;
@@ -167,16 +189,16 @@ static int full(lua_State *L) {
 static int emit(lua_State *L) {
   static const unsigned char kind = LFB_ITEM_RESULT;
   lfb_run *r = run_of(L);
-  lf_buf *out = &r->chunk->out;
+  lf_buf *out = &r->chunk->claimed->out;
   bool number = lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TNUMBER;
   if ((number ? put_number(L, out) : lf_buf_put(out, &kind, 1)) != 0)
     return luaL_error(L, "not enough memory");
   if (!number)
     lfb_pack(L, r->vm->S, out, 1, lua_gettop(L), &lfb_results, NULL);
-  r->mark = out->len;
-  r->chunk->finished++;
-  if (!lf_is_hungry(&r->hunger) || r->sink != LFB_MAPPED ||
-      !is_full(r, r->chunk->finished))
+  r->chunk->mark = out->len;
+  r->chunk->claimed->finished++;
+  if (!lf_is_hungry(&r->chunk->hunger) || r->chunk->sink != LFB_MAPPED ||
+      !is_full(r, r->chunk->claimed->finished))
     return 0;
   lua_pushboolean(L, 1);
   return 1;
@@ -227,10 +249,10 @@ static void push_range(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   push_setup_value(L, setup, LFB_SETUP_STEP);
   uint64_t first = (uint64_t)lua_tointeger(L, -2);
   uint64_t step = (uint64_t)lua_tointeger(L, -1);
-  uint64_t last = r->chunk->first + r->chunk->count - 1;
+  uint64_t last = r->chunk->claimed->first + r->chunk->claimed->count - 1;
   lua_pop(L, 2);
   lua_pushinteger(L, (lua_Integer)(first + position * step));
-  lua_pushinteger(L, r->sink == LFB_MAPPED
+  lua_pushinteger(L, r->chunk->sink == LFB_MAPPED
                          ? (lua_Integer)(first + last * step)
                          : (lua_Integer)(last + 1 - position));
   lua_pushinteger(L, (lua_Integer)step);
@@ -238,22 +260,23 @@ static void push_range(lua_State *L, lfb_run *r, int setup, uint64_t position) {
 
 /* How many items there are from 'position' on, and fetch. */
 static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
-  lf_block *b = r->chunk->block;
-  uint64_t left = r->chunk->first + r->chunk->count - position;
+  lf_block *b = r->chunk->claimed->block;
+  uint64_t left =
+      r->chunk->claimed->first + r->chunk->claimed->count - position;
   lua_pushinteger(L, (lua_Integer)left);
   if (b) {
-    r->item = lf_block_start(b, position);
+    r->chunk->item = lf_block_start(b, position);
     push_helper(L, r, fetch_packed);
     return;
   }
   push_setup_value(L, setup, LFB_SETUP_FIRST);
   push_setup_value(L, setup, LFB_SETUP_STEP);
-  r->array = lfb_test_array(L, r->vm->S, -2); /* the setup keeps it */
-  r->first = lua_tonumber(L, -2);
-  r->step = lua_tonumber(L, -1);
-  r->position = position;
+  r->chunk->array = lfb_test_array(L, r->vm->S, -2); /* the setup keeps it */
+  r->chunk->first = lua_tonumber(L, -2);
+  r->chunk->step = lua_tonumber(L, -1);
+  r->chunk->position = position;
   lua_pop(L, 2);
-  push_helper(L, r, r->array ? fetch_element : fetch_number);
+  push_helper(L, r, r->chunk->array ? fetch_element : fetch_number);
 }
 
 static int part_done(lua_State *L, int status, lua_KContext ctx) {
@@ -263,40 +286,40 @@ static int part_done(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-int lfb_part_body(lua_State *L) {
+static int chunk_body(lua_State *L) {
   static const char *const drivers[][2] = {{"map_items", "map_range"},
                                            {"each_items", "each_range"},
                                            {"fold_items", "fold_range"}};
   lfb_run *r = lua_touserdata(L, 1);
   lua_settop(L, 0);
   luaL_checkstack(L, 30, "parallel loop");
-  if (r->setup == LUA_NOREF) {
+  if (r->chunk->setup == LUA_NOREF) {
     push_setup(L, r);
     lua_pushvalue(L, -1);
-    r->setup = luaL_ref(L, LUA_REGISTRYINDEX);
+    r->chunk->setup = luaL_ref(L, LUA_REGISTRYINDEX);
   } else {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, r->setup);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, r->chunk->setup);
   }
   push_setup_value(L, 1, LFB_SETUP_SINK);
-  r->sink = (int)lua_tointeger(L, -1);
+  r->chunk->sink = (lfb_sink)lua_tointeger(L, -1);
   bool range = is_integer_range(L, 1);
-  uint64_t position = r->chunk->first + r->chunk->finished;
-  r->begun = r->chunk->finished + (r->sink == LFB_FOLD);
-  r->cut = false;
-  r->hunger = lf_pool_hunger(lf_worker_pool(r->vm->worker));
+  uint64_t position = r->chunk->claimed->first + r->chunk->claimed->finished;
+  r->chunk->begun = r->chunk->claimed->finished + (r->chunk->sink == LFB_FOLD);
+  r->chunk->cut = false;
+  r->chunk->hunger = lf_pool_hunger(lf_worker_pool(r->vm->worker));
   lfb_push_ref(L, LFB_REF_DRIVERS);
-  lua_getfield(L, -1, drivers[r->sink][range]);
+  lua_getfield(L, -1, drivers[r->chunk->sink][range]);
   int driver = lua_gettop(L);
   push_function(L, 1, position);
   if (range)
     push_range(L, r, 1, position);
   else
     push_items(L, r, 1, position);
-  if (r->sink != LFB_EACH)
+  if (r->chunk->sink != LFB_EACH)
     push_helper(L, r, emit);
-  if (r->sink == LFB_FOLD)
+  if (r->chunk->sink == LFB_FOLD)
     push_setup_value(L, 1, LFB_SETUP_COMBINE);
-  if (r->sink != LFB_MAPPED)
+  if (r->chunk->sink != LFB_MAPPED)
     push_helper(L, r, full);
   lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, part_done);
   return 0;
@@ -317,11 +340,40 @@ static void end_native(struct lf_vm *vm, lf_task *task, lf_job *job,
     lf_worker_count_finished(vm->worker);
 }
 
+/* As far as it needs no interpreter; an interruption reaches it. */
+static void run_native(struct lf_vm *vm, lf_job *job, lf_chunk *chunk) {
+  lfb_frame here;
+  lfb_frame_enter(&here, vm, true);
+  lfb_native_part(vm, job, chunk);
+  lfb_frame_leave(&here);
+}
+
+/* No memory for a run. */
+static void fail_unstarted(struct lf_vm *vm, lf_task *task, lf_job *job,
+                           lf_chunk *chunk) {
+  give_up(chunk, "not enough memory");
+  lf_job_done(job, chunk, 0);
+  if (task)
+    lf_worker_end(vm->worker, task, LF_FINISHED);
+}
+
+/* A run for the chunk; NULL: no memory. */
+static lfb_run *new_run(struct lf_vm *vm, lf_task *task) {
+  lfb_run *r = lfb_run_new(vm, task);
+  if (r && !r->chunk && !(r->chunk = lf_malloc(sizeof *r->chunk))) {
+    lfb_run_free(r);
+    return NULL;
+  }
+  return r;
+}
+
+static bool chunk_ended(lfb_run *r, bool ok);
+
 static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
                   lf_chunk *chunk) {
   int64_t since = lf_now();
   vm->interrupted = 0;
-  lfb_run_native_part(vm, job, chunk);
+  run_native(vm, job, chunk);
   lf_worker_leave_gate(vm->worker); /* the rest passes it call by call */
   if (vm->interrupted)
     give_up(chunk, "interrupted!");
@@ -330,24 +382,19 @@ static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
     end_native(vm, task, job, chunk, since);
     return;
   }
-  lfb_run *r = lfb_run_new(vm, task);
-  if (!r || !lfb_run_ready(r)) {
-    static const char text[] = "not enough memory";
-    if (r)
-      lfb_run_free(r);
-    chunk->failed = true;
-    (void)lf_buf_put(&chunk->why, text, sizeof text - 1);
-    lf_job_done(job, chunk, 0);
-    if (task)
-      lf_worker_end(vm->worker, task, LF_FINISHED);
+  lfb_run *r = new_run(vm, task);
+  if (!r) {
+    fail_unstarted(vm, task, job, chunk);
     return;
   }
-  r->chunk = chunk;
-  r->job = lf_job_ref(job);
-  r->setup = LUA_NOREF;
-  r->mark = chunk->out.len;
-  r->since = since;
-  lfb_run_start(r, lfb_part_body);
+  *r->chunk = (chunk_run){.claimed = chunk,
+                          .job = lf_job_ref(job),
+                          .setup = LUA_NOREF,
+                          .mark = chunk->out.len,
+                          .since = since};
+  r->body = chunk_body;
+  r->ended = chunk_ended;
+  lfb_run_start(r);
 }
 
 void lfb_part_run(struct lf_vm *vm, lf_task *task) {
@@ -374,7 +421,7 @@ bool lfb_run_part(struct lf_vm *vm, lf_job *job) {
 
 /* The error entry of the item that failed. */
 static bool put_error(lfb_run *r) {
-  lf_buf *out = &r->chunk->out;
+  lf_buf *out = &r->chunk->claimed->out;
   lf_buf value;
   char *trace = NULL;
   lf_buf_init(&value, NULL, 0);
@@ -385,27 +432,18 @@ static bool put_error(lfb_run *r) {
             lf_buf_put(out, &len, sizeof len) == 0 &&
             lf_buf_put(out, trace, len) == 0;
   if (!ok)
-    lf_buf_cut(out, r->mark);
+    lf_buf_cut(out, r->chunk->mark);
   lf_buf_fini(&value);
   lf_free(trace);
   return ok;
 }
 
-void lfb_part_note(lfb_run *r, bool ok) {
-  lf_chunk *c = r->chunk;
-  if (ok && r->cut) {
-    c->finished = r->sink == LFB_MAPPED ? c->finished : r->begun;
-    c->rest = c->count - c->finished;
-    return;
-  }
-  if (ok) {
-    c->finished = c->count;
-    return;
-  }
+static void note_failure(lfb_run *r) {
+  lf_chunk *c = r->chunk->claimed;
   bool interrupted = strcmp(r->doom, "interrupted!") == 0;
-  lf_buf_cut(&c->out, r->mark);
+  lf_buf_cut(&c->out, r->chunk->mark);
   if (put_error(r)) {
-    r->mark = c->out.len;
+    r->chunk->mark = c->out.len;
     c->finished++;
   } else {
     give_up(c, "not enough memory");
@@ -414,29 +452,57 @@ void lfb_part_note(lfb_run *r, bool ok) {
     give_up(c, "interrupted!");
 }
 
-bool lfb_part_more(lfb_run *r) {
-  lf_chunk *c = r->chunk;
-  if (r->sink == LFB_MAPPED && c->finished < c->count && !c->failed &&
-      !c->rest) {
-    r->doom[0] = '\0';
-    if (lfb_run_ready(r))
-      return true;
-    give_up(c, "not enough memory");
+static void note_items(chunk_run *own) {
+  lf_chunk *c = own->claimed;
+  if (!own->cut) {
+    c->finished = c->count;
+    return;
   }
+  c->finished = own->sink == LFB_MAPPED ? c->finished : own->begun;
+  c->rest = c->count - c->finished;
+}
+
+/* After an item has failed: is the next one's turn? */
+static bool goes_on(lfb_run *r) {
+  lf_chunk *c = r->chunk->claimed;
+  if (r->chunk->sink != LFB_MAPPED || c->finished == c->count || c->failed ||
+      c->rest)
+    return false;
+  r->doom[0] = '\0';
+  r->stage = LFB_RUNNING;
+  if (lfb_run_ready(r))
+    return true;
+  give_up(c, "not enough memory");
+  return false;
+}
+
+static void end(lfb_run *r) {
   struct lf_vm *vm = r->vm;
   lf_task *task = r->task;
-  lf_job *job = r->job;
-  if (r->setup != LUA_NOREF) {
+  const chunk_run own = *r->chunk;
+  if (own.setup != LUA_NOREF) {
     lfb_try(vm, keep_setup, r);
-    luaL_unref(vm->L, LUA_REGISTRYINDEX, r->setup);
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, own.setup);
   }
   lfb_run_free(r);
-  lf_job_done(job, c, lf_now() - r->since);
-  lf_job_unref(job);
+  lf_job_done(own.job, own.claimed, lf_now() - own.since);
+  lf_job_unref(own.job);
   if (task)
     lf_worker_end(vm->worker, task, LF_FINISHED);
   else
     lf_worker_count_finished(vm->worker);
+}
+
+/* The coroutine has ended. */
+static bool chunk_ended(lfb_run *r, bool ok) {
+  if (ok)
+    note_items(r->chunk);
+  else
+    note_failure(r);
+  lfb_run_clean(r, ok);
+  if (goes_on(r))
+    return true;
+  end(r);
   return false;
 }
 

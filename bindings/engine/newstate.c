@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See newstate.h. */
+#include "bindings/engine/newstate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/base/mem.h"
+
+static void *allocate(void *ud, void *block, size_t old, size_t size) {
+  (void)ud;
+  (void)old;
+  if (size > 0)
+    return lf_realloc(block, size);
+  lf_free(block);
+  return NULL;
+}
+
+/* As luaL_newstate would have set it up: control messages, and parts that
+ * belong together. */
+static void warn(void *ud, const char *message, int more) {
+  lfb_warnings *w = ud;
+  bool control = !w->middle && !more && message[0] == '@';
+  if (control && strcmp(message, "@on") == 0)
+    w->on = true;
+  else if (control && strcmp(message, "@off") == 0)
+    w->on = false;
+  if (w->on && !control)
+    fprintf(stderr, "%s%s%s", w->middle ? "" : "Lua warning: ", message,
+            more ? "" : "\n");
+  w->middle = more;
+}
+
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  lf_panic(__FILE__, __LINE__, message ? message : "unprotected error");
+}
+
+lua_State *lfb_newstate(lfb_warnings *warnings) {
+  lua_State *L = lua_newstate(allocate, NULL);
+  if (!L)
+    return NULL;
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, warn, warnings);
+  return L;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See run.h. Each task runs in a coroutine, which is kept for the next when it
+ * ends. The arguments are unpacked and the results packed inside it, so that
+ * errors there, too, are errors of the task. */
+#include "bindings/run/run.h"
+
+#include "bindings/pack/pack.h"
+#include "bindings/run/failure.h"
+#include "bindings/run/forked.h"
+#include "bindings/run/interrupt.h"
+#include "bindings/run/output.h"
+#include "bindings/run/wait.h"
+#include "runtime/base/mem.h"
+
+enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
+
+/* --- Captured globals, while the task waits --- */
+
+/* Stands for nil in the table, whose names have to stay. */
+static char unset;
+
+void lfb_exchange_globals(lua_State *L, int ref, bool save) {
+  luaL_checkstack(L, 8, "captured globals");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+  lua_pushglobaltable(L);
+  int table = lua_gettop(L) - 1, globals = table + 1;
+  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    if (save) {
+      lua_pushvalue(L, -1);
+      if (lua_rawget(L, globals) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_pushlightuserdata(L, &unset);
+      }
+      lua_rawset(L, table);
+    } else {
+      lua_pushvalue(L, -2);
+      if (lua_touserdata(L, -1) == &unset) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+      }
+      lua_rawset(L, globals);
+    }
+  }
+  lua_pop(L, 2);
+}
+
+static int save_globals(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lfb_exchange_globals(L, r->globals, true);
+  return 0;
+}
+
+static int set_globals(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lfb_exchange_globals(L, r->globals, false);
+  return 0;
+}
+
+/* --- Runs --- */
+
+static lfb_run *make(struct lf_vm *vm) {
+  lfb_run *r = lf_zalloc(sizeof *r);
+  if (!r)
+    return NULL;
+  lf_run_init(&r->base, vm->worker);
+  lf_list_init(&r->link);
+  lf_list_init(&r->waiter.link);
+  r->vm = vm;
+  r->co_ref = LUA_NOREF;
+  lf_list_add(&vm->all, &r->all);
+  return r;
+}
+
+static lfb_run *reuse(struct lf_vm *vm) {
+  lf_link *l = lf_list_pop(&vm->runs);
+  if (l)
+    vm->free_runs--;
+  return l ? lf_container_of(l, lfb_run, link) : NULL;
+}
+
+lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
+  lfb_run *r = reuse(vm);
+  r = r ? r : make(vm);
+  if (!r)
+    return NULL;
+  r->task = task;
+  r->globals = LUA_NOREF;
+  r->stage = LFB_RUNNING;
+  r->holder.id = 0;
+  r->doom[0] = '\0';
+  if (lfb_run_ready(r))
+    return r;
+  lfb_run_free(r);
+  return NULL;
+}
+
+/* Protected: gives the run a coroutine if it has none. */
+static int ensure_co(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  r->co = lua_newthread(L);
+  r->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+bool lfb_run_ready(lfb_run *r) {
+  return r->co_ref != LUA_NOREF || lfb_try(r->vm, ensure_co, r);
+}
+
+static void drop_co(lfb_run *r) {
+  if (r->vm->S->running == r->co)
+    r->vm->S->running = r->vm->L; /* for signals */
+  luaL_unref(r->vm->L, LUA_REGISTRYINDEX, r->co_ref);
+  r->co_ref = LUA_NOREF;
+  r->co = NULL;
+}
+
+void lfb_run_free(lfb_run *r) {
+  struct lf_vm *vm = r->vm;
+  if (r->globals != LUA_NOREF)
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, r->globals);
+  r->task = NULL;
+  if (vm->free_runs >= KEEP_RUNS)
+    drop_co(r);
+  vm->free_runs++;
+  lf_list_add(vm->runs.next, &r->link);
+}
+
+void lfb_runs_free(struct lf_vm *vm) {
+  lf_link *l;
+  while ((l = lf_list_pop(&vm->all))) {
+    lfb_run *r = lf_container_of(l, lfb_run, all);
+    lf_free(r->chunk);
+    lf_free(r);
+  }
+}
+
+/* --- Running --- */
+
+void lfb_run_clean(lfb_run *r, bool ok) {
+  lua_sethook(r->co, NULL, 0, 0); /* whoever has set it */
+  if (!ok) {
+    lfb_closethread(r->co, NULL);
+    lua_settop(r->co, 0);
+  }
+  if (r->doom[0])
+    drop_co(r); /* it may have died in a hook: Lua would run no other there */
+  lfb_output_flush(r->vm->output);
+}
+
+/* A library's lua_yield in the task's outermost coroutine. */
+static void refuse_yield(lfb_run *r) {
+  lfb_closethread(r->co, NULL);
+  lua_settop(r->co, 0);
+}
+
+/* Runs the coroutine until it parks (false), or ends and has no more to do. */
+static bool step(lfb_run *r, int nargs) {
+  int n;
+  int status = lua_resume(r->co, NULL, nargs, &n);
+  if (lf_is_foreign(r->vm->generation))
+    lfb_forked_leave(r->vm, status == LUA_OK,
+                     lua_gettop(r->co) ? lua_tostring(r->co, -1) : NULL);
+  if (!r->base.parked)
+    lfb_take_signal(r->vm->S); /* perhaps no Lua code has run since */
+  if (status == LUA_YIELD && r->base.parked) {
+    if (r->globals != LUA_NOREF)
+      lfb_try(r->vm, save_globals, r);
+    return false;
+  }
+  if (status == LUA_YIELD && !r->doom[0])
+    refuse_yield(r);
+  return r->ended(r, status == LUA_OK && !r->doom[0]);
+}
+
+static void push_body(lfb_run *r) {
+  lua_pushcfunction(r->co, r->body);
+  lua_pushlightuserdata(r->co, r);
+}
+
+static void go(lfb_run *r, int nargs) {
+  struct lf_vm *vm = r->vm;
+  lfb_run *outer = vm->current;
+  lfb_state *S = vm->S;
+  lua_State *running = S->running;
+  bool yielded = S->yields;
+  lfb_frame here;
+  S->running = r->co;
+  r->below = outer;
+  vm->current = r;
+  lfb_frame_enter(&here, vm, false);
+  S->yields = true;
+  while (step(r, nargs)) {
+    S->running = r->co;
+    push_body(r);
+    nargs = 1;
+  }
+  lfb_frame_leave(&here);
+  vm->current = outer;
+  S->running = running;
+  S->yields = yielded;
+}
+
+/* The task below another that runs on top of it finds its captured globals as
+ * it has left them. */
+static void leave_globals(struct lf_vm *vm, lfb_run *below) {
+  if (below && below->globals != LUA_NOREF)
+    lfb_try(vm, save_globals, below);
+}
+
+static void return_globals(struct lf_vm *vm, lfb_run *below) {
+  if (below && below->globals != LUA_NOREF)
+    lfb_try(vm, set_globals, below);
+}
+
+void lfb_run_start(lfb_run *r) {
+  struct lf_vm *vm = r->vm;
+  lfb_run *below = vm->current;
+  leave_globals(vm, below);
+  push_body(r);
+  go(r, 1);
+  return_globals(vm, below);
+}
+
+void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
+  lf_run *base = &r->base;
+  if (!base->parked)
+    return;
+  lf_run_unpark(base);
+  if (base->interrupted)
+    lfb_interrupt_run(r);
+  base->interrupted = false;
+  lfb_end_wait(r);
+  r->unwatch(r);
+  lfb_run *below = vm->current;
+  leave_globals(vm, below);
+  if (r->globals != LUA_NOREF)
+    lfb_try(vm, set_globals, r);
+  go(r, 0);
+  return_globals(vm, below);
+}
+
+/* --- Tasks --- */
+
+static int task_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  lfb_run *r = (lfb_run *)ctx;
+  lfb_pack(L, r->vm->S, &r->task->data, 1, lua_gettop(L), &lfb_results, NULL);
+  return 0;
+}
+
+/* In the task's coroutine: from arguments to results. */
+static int task_body(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lf_buf *data = &r->task->data;
+  lua_settop(L, 0);
+  size_t at = 0;
+  int n = lfb_unpack(L, r->vm->S, data, &at, &r->globals);
+  lf_buf_reset(data);
+  lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
+  return task_done(L, LUA_OK, (lua_KContext)r);
+}
+
+static bool task_ended(lfb_run *r, bool ok) {
+  lf_task *t = r->task;
+  lf_worker *worker = r->vm->worker;
+  if (!ok) {
+    lf_buf_reset(&t->data);
+    lfb_pack_failure(r, &t->data, &t->trace);
+  }
+  lfb_run_clean(r, ok);
+  lfb_run_free(r);
+  lf_worker_end(worker, t, ok ? LF_FINISHED : LF_FAILED);
+  return false;
+}
+
+/* The run could not be begun for lack of memory. */
+static void fail_unstarted(struct lf_vm *vm, lf_task *task) {
+  lfb_put_memory_error(&task->data);
+  lf_worker_end(vm->worker, task, LF_FAILED);
+}
+
+void lfb_run_task(struct lf_vm *vm, lf_task *task) {
+  lfb_run *r = lfb_run_new(vm, task);
+  if (!r) {
+    fail_unstarted(vm, task);
+    return;
+  }
+  r->body = task_body;
+  r->ended = task_ended;
+  lfb_run_start(r);
+}
