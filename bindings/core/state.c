@@ -140,6 +140,7 @@ bool lfb_state_renew(lfb_state *S) {
   home->workers = S->home->workers;
   home->warns = S->home->warns;
   home->is_lfut = S->home->is_lfut;
+  home->open = S->home->open;
   home->former = S->home;
   S->home = home;
   atomic_store(&last_id, lf_unique());

@@ -26,6 +26,8 @@ typedef struct {
   lf_buf packed;
 } lfb_start;
 
+struct lfb_state;
+
 /* What the program and all the interpreters started from it share. Lives as
  * long as any of them. */
 typedef struct lfb_home {
@@ -37,6 +39,8 @@ typedef struct lfb_home {
   atomic_bool warns;     /* workers begin with warnings on */
   bool is_lfut;          /* the program is lfut, not one that uses the module */
   atomic_bool abandoned; /* no work is to be finished at the end */
+  /* Opens the module in an interpreter of it. Raises. */
+  void (*open)(lua_State *L, struct lfb_state *S);
   pthread_mutex_t lock;
   lfb_start *start;        /* the latest; under the lock */
   struct lfb_home *former; /* in a forked process: the parent's */

@@ -166,6 +166,7 @@ static void take_process_options(lua_State *L, lfb_state *S, lfb_setup *setup,
   options->max_tasks = (uint64_t)luaL_optinteger(L, MAX_TASKS, 0);
   if (strcmp(luaL_optstring(L, START_METHOD, "fork"), "fork") == 0) {
     setup->image = S;
+    setup->adopt = lfb_adopt;
     lfb_part_open(L); /* once, not in each worker */
     setup->known = lfb_picture_take(L, S);
     return;

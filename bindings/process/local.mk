@@ -1,4 +1,5 @@
 bindings_sources += \
+	%D%/finish.c %D%/finish.h \
 	%D%/process.c %D%/process.h \
 	%D%/process_worker.c %D%/process_worker.h \
 	%D%/snapshot.c %D%/snapshot.h \

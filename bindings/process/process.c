@@ -14,8 +14,8 @@
 
 #include "bindings/core/options.h"
 #include "bindings/core/report.h"
+#include "bindings/process/finish.h"
 #include "bindings/process/target.h"
-#include "bindings/program/program.h"
 #include "bindings/run/forked.h"
 #include "bindings/run/output.h"
 #include "bindings/run/run.h"
@@ -76,7 +76,7 @@ static bool is_running(lf_child *c) {
 static int run(lua_State *L) {
   lfb_forked(L, lfb_self(L));
   lua_call(L, lua_gettop(L) - 1, 0);
-  lfb_program_finish(L);
+  lfb_finish(L);
   if (!lf_fork_was_clean()) /* open files that are garbage are still written */
     lua_gc(L, LUA_GCCOLLECT);
   return 0;

@@ -70,6 +70,9 @@ typedef struct {
   lfb_setup *setup;
 } making;
 
+/* For home->open; set at the beginning. */
+static void (*open_module)(lua_State *L, lfb_state *S);
+
 static int make_setup(lua_State *L) {
   making *m = lua_touserdata(L, 1);
   lfb_state *S = lfb_state_new(L, NULL, NULL);
@@ -85,6 +88,7 @@ static int make_setup(lua_State *L) {
   lfb_unpack(L, S, &start->packed, &at, NULL);
   setup->home = lfb_home_ref(S->home);
   setup->home->is_lfut = true;
+  setup->home->open = open_module;
   setup->home->warns = lua_toboolean(L, top + 1);
   setup->home->workers = (int)lua_tointeger(L, top + 2);
   setup->has_initializer = lua_toboolean(L, top + 3);
@@ -110,7 +114,9 @@ static void *read_greeting(lf_buf *greeting) {
   return ok ? m.setup : NULL;
 }
 
-void lfb_spawned_main(const char *id, const char *parent) {
+void lfb_spawned_main(const char *id, const char *parent,
+                      void (*open)(lua_State *L, lfb_state *S)) {
+  open_module = open;
   lf_remote_spawned(atoi(id), atoi(parent), &lfb_vmops, read_greeting);
 }
 

@@ -19,7 +19,9 @@ void lfb_setup_greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx);
 /* The program lfut, to be spawned; a new string, or raises. */
 char *lfb_program_path(lua_State *L);
 
-/* The life of a spawned worker, whose number and parent's pid are given. */
-_Noreturn void lfb_spawned_main(const char *id, const char *parent);
+/* The life of a spawned worker, whose number and parent's pid are given, and
+ * what opens the module in its interpreter. */
+_Noreturn void lfb_spawned_main(const char *id, const char *parent,
+                                void (*open)(lua_State *L, lfb_state *S));
 
 #endif

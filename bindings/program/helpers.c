@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "bindings/core/options.h"
+#include "bindings/run/run.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/setup.h"
-#include "bindings/run/run.h"
 
 /* lfut.cpu_count() */
 static int cpu_count(lua_State *L) {

@@ -1,5 +1,4 @@
 bindings_sources += \
-	%D%/command.c %D%/command.h \
 	%D%/helpers.c %D%/helpers.h \
 	%D%/lib.c %D%/lib.h \
 	%D%/pools.c %D%/pools.h \

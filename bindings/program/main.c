@@ -4,9 +4,12 @@
  * in, a default number of workers, and an orderly end for work and signals.
  * Everything here runs in the main thread. */
 #include "bindings/core/report.h"
+#include "bindings/process/finish.h"
 #include "bindings/process/process_worker.h"
+#include "bindings/program/lib.h"
 #include "bindings/program/program.h"
 #include "bindings/program/repl.h"
+#include "bindings/run/exit.h"
 #include "bindings/run/interrupt.h"
 #include "runtime/os/fork.h"
 #include "runtime/process/serve.h"
@@ -290,7 +293,7 @@ static _Noreturn void leave(int status) {
 
 /* os.exit([code [, close]]) in the program itself. */
 static int os_exit(lua_State *L) {
-  int status = lfb_program_status(L);
+  int status = lfb_exit_status(L);
   if (!closing) { /* a finalizer may call this from within lua_close */
     bool close = lua_toboolean(L, 2);
     lfb_program_abandon(L);
@@ -516,7 +519,7 @@ static int run_program(lua_State *L) {
   catch_interrupts();
   bool good = run_all(L, o, p->argc, p->argv);
   if (good) {
-    lua_pushcfunction(L, lfb_program_finish);
+    lua_pushcfunction(L, lfb_finish);
     good = report(L, call(L, 0, 0));
   }
   lua_pushboolean(L, good);
@@ -536,7 +539,7 @@ static void run(lua_State *L, struct program *p) {
     leave(uncaught ? STATUS_INTERRUPTED : EXIT_FAILURE);
   }
   closing = 1;
-  bool busy = lfb_program_busy(L);
+  bool busy = lfb_is_busy(L);
   lua_close(L);
   if (busy) /* daemons */
     leave(EXIT_SUCCESS);
@@ -548,7 +551,7 @@ int main(int argc, char **argv) {
   struct program program = {&options, argc, argv};
   lua_State *L;
   if (argc == 4 && strcmp(argv[1], LF_REMOTE_OPTION) == 0)
-    lfb_spawned_main(argv[2], argv[3]);
+    lfb_spawned_main(argv[2], argv[3], lfb_lib_open);
   if (!options.actions || !parse_options(&options, argc, argv))
     return EXIT_FAILURE;
   if (options.only_help)

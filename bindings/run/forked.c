@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "bindings/pack/borrow.h"
-#include "bindings/program/program.h"
 #include "bindings/run/callback.h"
+#include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
 #include "bindings/run/run.h"
 #include "runtime/os/fork.h"

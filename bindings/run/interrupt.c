@@ -148,6 +148,25 @@ void lfb_interrupt_here(void) {
 volatile int lfb_signalled;
 unsigned lfb_interrupts;
 
+/* For its signal handler, if the program is lfut; else NULL. */
+static lfb_state *volatile program;
+
+static void wake_program(lf_waker *waker) {
+  lfb_state *S = lf_container_of(waker, lfb_state, home_waker);
+  lf_unpark(&S->home->parker);
+}
+
+void lfb_program_adopt(lfb_state *S) {
+  S->home_waker.wake = wake_program;
+  S->waker = &S->home_waker;
+  if (program)
+    program = S;
+}
+
+void lfb_program_watch(lfb_state *S) {
+  program = S;
+}
+
 /* The hook that the script had set where Ctrl-C has put its own. */
 static struct {
   lua_State *L; /* NULL: none */
@@ -199,9 +218,11 @@ static void set_program_hook(lua_State *L) {
   lua_sethook(L, program_hook, LUA_MASKCOUNT, 1);
 }
 
-void lfb_interrupt_program(lfb_state *S) {
+void lfb_program_signal(void) {
+  lfb_interrupt_here(); /* tasks of an InlineExecutor */
   lfb_signalled = 1;
-  set_program_hook(S->running);
+  set_program_hook(program->running);
+  lf_unpark(&program->home->parker);
 }
 
 static int no_hook(lua_State *L) {

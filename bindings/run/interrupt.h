@@ -97,9 +97,16 @@ void lfb_interrupt_here(void);
 /* Before the program runs code: what signal handlers need. */
 void lfb_interrupt_open(lua_State *L, lfb_state *S);
 
-/* Async-signal-safe, on the program's thread: its Lua code raises
- * "interrupted!". */
-void lfb_interrupt_program(lfb_state *S);
+/* The interpreter is a program's, the first one's or, from now on, that of a
+ * forked process: its thread is woken when a done-callback falls due. */
+void lfb_program_adopt(lfb_state *S);
+
+/* And its signal handler calls lfb_program_signal. */
+void lfb_program_watch(lfb_state *S);
+
+/* Async-signal-safe, on the program's thread: its Lua code, or its blocked lfut
+ * call, raises "interrupted!". */
+void lfb_program_signal(void);
 
 /* Ctrl-C has come; set in the signal's handler, reset when it is raised. */
 extern volatile int lfb_signalled;

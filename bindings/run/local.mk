@@ -1,6 +1,8 @@
 bindings_sources += \
 	%D%/callback.c %D%/callback.h \
+	%D%/command.c %D%/command.h \
 	%D%/coro.c %D%/coro.h \
+	%D%/exit.c %D%/exit.h \
 	%D%/failure.c %D%/failure.h \
 	%D%/forked.c %D%/forked.h \
 	%D%/interrupt.c %D%/interrupt.h \

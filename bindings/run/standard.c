@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 #include "bindings/pack/names.h"
-#include "bindings/program/command.h"
-#include "bindings/program/program.h"
+#include "bindings/run/command.h"
 #include "bindings/run/coro.h"
+#include "bindings/run/exit.h"
 #include "bindings/run/output.h"
 #include "bindings/run/protect.h"
 #include "runtime/os/atfork.h"

@@ -10,9 +10,6 @@
 #include "bindings/native/call.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
-#include "bindings/process/process_worker.h"
-#include "bindings/program/lib.h"
-#include "bindings/program/program.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/failure.h"
 #include "bindings/run/forked.h"
@@ -70,7 +67,7 @@ static int open_body(lua_State *L) {
   const lfb_setup *setup = lf_pool_setup(pool);
   vm->warnings.on = setup->home->warns;
   if (vm->adopted) {
-    lfb_adopt(L, vm);
+    setup->adopt(L, vm);
     return 0;
   }
   luaL_openlibs(L);
@@ -79,7 +76,7 @@ static int open_body(lua_State *L) {
   S->wire = lf_pool_is_remote(pool) ? pool : NULL;
   S->reach = S->wire ? lfb_setup_reach(pool, NULL) : NULL;
   S->waker = &vm->callbacks.waker;
-  lfb_lib_open(L, S);
+  S->home->open(L, S);
   lfb_output_note(L);
   lfb_output_open(L, S);
   lfb_standard_open(L, S);

@@ -2,7 +2,7 @@
  *
  * See command.h. The file of io.popen is the io library's, with the command
  * behind it. */
-#include "bindings/program/command.h"
+#include "bindings/run/command.h"
 
 #include <errno.h>
 #include <fcntl.h>

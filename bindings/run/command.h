@@ -3,8 +3,8 @@
  * os.execute and io.popen: as the standard libraries', but they stop nobody
  * else meanwhile, and Ctrl-C and the end of a task reach who waits for a
  * command, and the command. */
-#ifndef LFB_PROGRAM_COMMAND_H
-#define LFB_PROGRAM_COMMAND_H
+#ifndef LFB_RUN_COMMAND_H
+#define LFB_RUN_COMMAND_H
 
 #include "bindings/core/state.h"
 
