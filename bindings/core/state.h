@@ -58,10 +58,6 @@ typedef struct {
   uint32_t generation;
 } lfb_holder;
 
-/* C stack that has to be left, in bytes, for running a task on top of another.
- */
-enum { LFB_STACK = 256 << 10 };
-
 /* Functions whose bytecode is known; the closure itself is in the table
  * LFB_REF_SLOTS (weak) at the same index. */
 typedef struct {

@@ -11,8 +11,8 @@
 #include "bindings/core/options.h"
 #include "bindings/native/convert.h"
 #include "bindings/run/interrupt.h"
-#include "bindings/run/wait.h"
 #include "bindings/run/run.h"
+#include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
 #include "runtime/task/strand.h"
 

@@ -166,7 +166,7 @@ static bool run_awaited(lf_worker *w, const lfb_wait_for *what) {
       !lf_task_start(t))
     return false;
   lf_worker_count_started(w);
-  lf_pool_ops(t->pool)->run(lf_worker_vm(w), lf_task_ref(t));
+  lf_pool_ops(lf_task_pool(t))->run(lf_worker_vm(w), lf_task_ref(t));
   return true;
 }
 

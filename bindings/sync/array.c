@@ -7,8 +7,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "bindings/sync/element.h"
 #include "bindings/run/run.h"
+#include "bindings/sync/element.h"
 
 enum { DEBT = 16 << 10, OBJECT = 256 }; /* bytes */
 

@@ -18,10 +18,10 @@ typedef struct {
   const char *kind; /* "thread", "inline", "process" */
   bool single;      /* the pool's name is that of its one worker */
   /* For processes. */
-  lfb_reach reach;   /* from the program to them, or from one back */
-  lfb_known *known;  /* what these have already; owned; or NULL */
-  lfb_state *image;  /* whose interpreter forked workers go on with, once this
-                        has made it a worker's; raises */
+  lfb_reach reach;  /* from the program to them, or from one back */
+  lfb_known *known; /* what these have already; owned; or NULL */
+  lfb_state *image; /* whose interpreter forked workers go on with, once this
+                       has made it a worker's; raises */
   void (*adopt)(lua_State *L, struct lf_vm *vm);
   lf_buf greeting;        /* what spawned workers are told */
   _Atomic uint64_t start; /* the version of lfb_start that the workers know */
