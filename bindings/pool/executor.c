@@ -22,6 +22,8 @@
 #include "bindings/worker/setup.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/caller.h"
+#include "runtime/pool/threads.h"
 #include "runtime/process/processes.h"
 #include "runtime/task/strand.h"
 
@@ -199,7 +201,9 @@ static int executor_new(lua_State *L, kind what) {
       .setup = setup,
       .setup_free = lfb_setup_free,
       .host = &S->home->host,
-      .in_caller = what == INLINE,
+      .backend = what == INLINE      ? &lf_caller_backend
+                 : what == PROCESSES ? &lf_processes_backend
+                                     : &lf_threads_backend,
   };
   if (what == PROCESSES)
     take_process_options(L, S, setup, &options);

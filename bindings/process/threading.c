@@ -19,6 +19,7 @@
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/threads.h"
 
 /* INITIAL -> STARTING -> STARTED, or back to INITIAL if the system refuses.
  * STARTING lasts for a moment in the interpreter that starts it. */
@@ -123,6 +124,7 @@ static lf_pool *new_pool(lua_State *L, lfb_state *S, const thread *t) {
       .setup = setup,
       .setup_free = lfb_setup_free,
       .host = &S->home->host,
+      .backend = &lf_threads_backend,
       .daemon = t->daemon,
   };
   lf_pool *pool = lf_pool_new(&options);

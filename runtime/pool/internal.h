@@ -24,7 +24,7 @@
 #define LF_POOL_INTERNAL_H
 
 #include "runtime/os/fork.h"
-#include "runtime/pool/pool.h"
+#include "runtime/pool/backend.h"
 #include "runtime/shm/waiters.h"
 
 typedef enum { GONE, STARTING, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
@@ -79,8 +79,7 @@ struct lf_pool {
   lf_pool_options o;   /* immutable */
   uint32_t generation; /* immutable: whose process (fork.h) */
   lf_task *over;
-  struct lf_fleet *fleet;       /* its workers are processes; NULL else */
-  struct lf_remote *remote;     /* this process is a worker; NULL else */
+  void *own;                    /* the back end's */
   lf_link hosted;               /* in the host's list; its lock */
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */
@@ -106,17 +105,7 @@ struct lf_pool {
   uint64_t submitted;
 };
 
-/* --- registry.c -------------------------------------------------------------
- */
-
-/* The pool is in its host's list from its making to its end. */
-void lf_host_add(lf_pool *pool);
-void lf_host_del(lf_pool *pool);
-
 /* --- pool.c ------------------------------------------------------------- */
-
-/* For a worker process: the signal that lf_pool_interrupt sends. */
-void lf_pool_catch_interrupts(void);
 
 /* Under the lock: can more work come from outside? */
 static inline bool lf_pool_is_open(const lf_pool *p) {
@@ -128,8 +117,43 @@ static inline bool lf_pool_is_open(const lf_pool *p) {
 bool lf_pool_try_end(lf_pool *pool);
 void lf_pool_end(lf_pool *pool);
 
+/* Takes no more tasks from outside, as lf_pool_shutdown. */
+void lf_pool_close(lf_pool *pool, bool cancel);
+
+/* Takes every queued task out of the pool; ends them: cancelled, or failed with
+ * a text. */
+void lf_pool_drain(lf_pool *pool, lf_link *out);
+void lf_pool_fail_all(lf_link *tasks, const char *why);
+
+/* --- sched.c: which task a worker runs next ------------------------------- */
+
+void lf_worker_push(lf_worker *worker, lf_task *task);
+void lf_worker_drain(lf_worker *worker, lf_link *out);
+lf_task *lf_worker_take(lf_worker *worker);
+lf_task *lf_thread_pinned(lf_worker *worker);
+
+/* Hints without locks: is there something for any worker to do; for this one
+ * alone, as others see it; for this one, by its thread? */
+bool lf_pool_any_queued(lf_pool *pool);
+static inline bool lf_worker_has_own(const lf_worker *w) {
+  return w->npinned || atomic_load(&w->ready);
+}
+
+bool lf_worker_has_work(lf_worker *worker);
+
+/* --- crew.c: workers come, are woken, give up their places --------------- */
+
+/* The worker whose thread calls; a signal handler may ask, too. */
+extern _Thread_local lf_worker *lf_self;
+
+/* Has SIGURG interrupt the task that the receiving thread runs. */
+void lf_pool_catch_interrupts(void);
+
 /* Under the lock: a worker that is not running, new or one that has gone. */
 lf_worker *lf_pool_spare_worker(lf_pool *pool);
+
+/* Under the lock: starts one more worker, active. 0 or LF_ETHREAD. */
+int lf_pool_start_worker(lf_pool *pool);
 
 /* Under the lock: who is to be unparked, as a place has become free. */
 lf_worker *lf_pool_pass_place(lf_pool *pool);
@@ -150,33 +174,14 @@ void lf_pool_try_later(lf_pool *pool);
 /* There is work: has one more worker look for it, if nobody does. */
 void lf_pool_rouse_more(lf_pool *pool);
 
-/* Takes every queued task out of the pool; ends them: cancelled, or failed with
- * a text. */
-void lf_pool_drain(lf_pool *pool, lf_link *out);
-void lf_pool_fail_all(lf_link *tasks, const char *why);
+/* Under the lock, which it may give back meanwhile: from idle or blocked to
+ * active, as soon as there is a place. */
+void lf_worker_become_active(lf_worker *worker);
 
-/* --- sched.c: which task a worker runs next ------------------------------- */
-
-void lf_worker_push(lf_worker *worker, lf_task *task);
-void lf_worker_drain(lf_worker *worker, lf_link *out);
-lf_task *lf_worker_take(lf_worker *worker);
-
-/* Hints without locks: is there something for any worker to do; for this one
- * alone, as others see it; for this one, by its thread? */
-bool lf_pool_any_queued(lf_pool *pool);
-bool lf_worker_has_own(const lf_worker *worker);
-bool lf_worker_has_work(lf_worker *worker);
-
-/* --- worker.c --------------------------------------------------------------
+/* --- ready.c: runs that stand still ----------------------------------------
  */
-
-/* A worker's thread. */
-void lf_worker_main(void *worker);
 
 /* Any thread: puts a run on its worker's ready list, once. */
 void lf_run_ready(lf_waker *waker);
-
-/* The worker whose thread calls; a signal handler may ask, too. */
-extern _Thread_local lf_worker *lf_self;
 
 #endif

@@ -1,8 +1,13 @@
 runtime_sources += \
 	%D%/chunk.c %D%/chunk.h \
+	%D%/backend.h \
+	%D%/caller.c %D%/caller.h \
+	%D%/crew.c \
 	%D%/internal.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/pool.c %D%/pool.h \
 	%D%/registry.c \
+	%D%/ready.c \
 	%D%/sched.c \
-	%D%/worker.c
+	%D%/threads.c %D%/threads.h \
+	%D%/worker.c %D%/worker.h

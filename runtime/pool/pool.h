@@ -22,6 +22,7 @@
 enum { LF_MAX_WORKERS = 100000 };
 
 typedef struct lf_pool lf_pool;
+typedef struct lf_backend lf_backend;
 struct lf_job;
 struct lf_gate;
 
@@ -52,9 +53,9 @@ typedef struct {
   void *setup; /* for ops->open; owned by the pool */
   void (*setup_free)(void *setup);
   lf_host *host;
-  bool daemon;    /* the program does not wait for it at its end */
-  bool in_caller; /* no threads: the caller runs each task (InlineExecutor) */
-  /* For lf_pool_processes; 0 and NULL else. */
+  bool daemon;               /* the program does not wait for it at its end */
+  const lf_backend *backend; /* who runs the tasks (backend.h) */
+  /* For processes; 0 and NULL else. */
   uint64_t max_tasks;     /* after which a worker is replaced; 0: never */
   char *program;          /* spawned instead of forking; owned by the pool */
   const lf_buf *greeting; /* what spawned workers are sent at first; lives as
@@ -64,6 +65,17 @@ typedef struct {
 /* A pool with one handle, held with the caller's one reference; workers start
  * on demand. NULL: no memory, and the caller still owns 'setup'. */
 lf_pool *lf_pool_new(const lf_pool_options *options);
+
+/* Bytes that all workers, which are processes, get before any task that is
+ * submitted from now on (ops->notice). They belong to 'owner', which is counted
+ * by 'hold' and 'drop'. */
+typedef struct {
+  const lf_buf *bytes;
+  void *owner;
+  void (*hold)(void *owner);
+  void (*drop)(void *owner);
+} lf_notice;
+void lf_pool_tell(lf_pool *pool, const lf_notice *notice);
 
 /* Do the pool's tasks run in another process than the caller's, or is the
  * caller the worker process that runs them? */
@@ -212,10 +224,6 @@ void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
  * it. */
 void lf_worker_report(lf_worker *worker, lf_task *task, double done,
                       double total);
-
-/* A worker that is no thread: for a pool with in_caller, whose interpreter the
- * caller opens and enters. Lives as long as the pool. NULL: no memory. */
-lf_worker *lf_worker_in_caller(lf_pool *pool);
 
 /* Counts a task that such a worker has started, or a part of a loop that it
  * has finished. */

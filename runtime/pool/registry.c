@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a main program has started: its pools. See pool.h. */
-#include "runtime/process/internal.h"
+#include "runtime/pool/internal.h"
 #include "runtime/shm/waiters.h"
 
 void lf_host_init(lf_host *host, lf_parker *parker) {
@@ -47,49 +47,32 @@ lf_pool *lf_host_unfinished(lf_host *host) {
   return found;
 }
 
-void lf_host_add(lf_pool *p) {
-  lf_pool_ref(p);
-  pthread_mutex_lock(&p->o.host->lock);
-  lf_list_add(&p->o.host->pools, &p->hosted);
-  pthread_mutex_unlock(&p->o.host->lock);
-}
-
-void lf_host_del(lf_pool *p) {
-  pthread_mutex_lock(&p->o.host->lock);
-  lf_list_del(&p->hosted);
-  pthread_mutex_unlock(&p->o.host->lock);
-  lf_pool_unref(p);
-}
-
 /* --- Waiting --- */
 
-enum { SOME = 8 }; /* pools looked after by who waits; the rest by keepers */
+enum { SOME = 8 }; /* pools looked after by who waits; the rest by themselves */
 
 static lf_spin_time waiting = LF_SPIN_TIME;
 
-/* The host's pools of processes, with a reference each; returns how many. */
-static int get_fleets(lf_host *host, lf_pool **fleets) {
+/* The host's pools that a waiting thread looks after, with a reference each;
+ * returns how many. */
+static int get_pools(lf_host *host, lf_pool **pools) {
   int n = 0;
   pthread_mutex_lock(&host->lock);
   for (lf_link *l = host->pools.next; l != &host->pools && n < SOME;
        l = l->next) {
     lf_pool *p = lf_container_of(l, lf_pool, hosted);
-    if (p->fleet && !lf_pool_is_foreign(p))
-      fleets[n++] = lf_pool_ref(p);
+    if (p->o.backend->poll && !lf_pool_is_foreign(p))
+      pools[n++] = lf_pool_ref(p);
   }
   pthread_mutex_unlock(&host->lock);
   return n;
 }
 
 /* Receives what there is; true if there was anything. */
-static bool look_after(lf_pool **fleets, int n) {
+static bool look_after(lf_pool **pools, int n) {
   bool some = false;
   for (int i = 0; i < n; i++)
-    if (lf_fleet_has_news(fleets[i], false)) {
-      fleets[i]->fleet->visits++;
-      lf_fleet_pump(fleets[i]);
-      some = true;
-    }
+    some |= pools[i]->o.backend->poll(pools[i]);
   return some;
 }
 
@@ -98,12 +81,12 @@ static bool is_woken(const lf_host *host, const lf_sleeper *place) {
 }
 
 /* True if the host was woken. */
-static bool spin(lf_host *host, lf_pool **fleets, int n,
-                 const lf_sleeper *place, int64_t deadline) {
+static bool spin(lf_host *host, lf_pool **pools, int n, const lf_sleeper *place,
+                 int64_t deadline) {
   int64_t now = lf_now(), end = now + lf_spin_ns(&waiting);
   end = end < deadline ? end : deadline;
   for (int i = 1; !is_woken(host, place); i++) {
-    if (look_after(fleets, n)) {
+    if (look_after(pools, n)) {
       end = lf_now() + lf_spin_ns(&waiting);
       continue;
     }
@@ -116,24 +99,24 @@ static bool spin(lf_host *host, lf_pool **fleets, int n,
 
 /* 'place': where the thread waits for something shared, or NULL. */
 static int park(lf_host *host, lf_sleeper *place, int64_t deadline) {
-  lf_pool *fleets[SOME];
-  int n = get_fleets(host, fleets);
+  lf_pool *pools[SOME];
+  int n = get_pools(host, pools);
   if (n == 0)
     return place ? lf_sleep(place, host->parker, deadline)
                  : lf_park(host->parker, deadline);
   int64_t since = lf_now();
-  bool woken = deadline > 0 && spin(host, fleets, n, place, deadline);
+  bool woken = deadline > 0 && spin(host, pools, n, place, deadline);
   if (!woken && deadline > 0) {
     for (int i = 0; i < n; i++)
-      lf_fleet_arm(fleets[i], false); /* from here on the keeper is told */
-    look_after(fleets, n);
+      pools[i]->o.backend->arm(pools[i]);
+    look_after(pools, n);
   }
   int r = place ? lf_sleep(place, host->parker, deadline)
                 : lf_doze(host->parker, deadline);
   if (r == 0)
     lf_spin_learn(&waiting, lf_now() - since);
   for (int i = 0; i < n; i++)
-    lf_pool_unref(fleets[i]);
+    lf_pool_unref(pools[i]);
   return r;
 }
 
@@ -146,11 +129,10 @@ int lf_host_sleep(lf_host *host, lf_sleeper *place, int64_t deadline) {
 }
 
 void lf_host_catch_up(lf_host *host) {
-  lf_pool *fleets[SOME];
-  int n = get_fleets(host, fleets);
+  lf_pool *pools[SOME];
+  int n = get_pools(host, pools);
   for (int i = 0; i < n; i++) {
-    lf_fleet_pump(fleets[i]);
-    lf_fleet_settle(fleets[i]);
-    lf_pool_unref(fleets[i]);
+    pools[i]->o.backend->catch_up(pools[i]);
+    lf_pool_unref(pools[i]);
   }
 }

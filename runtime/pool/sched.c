@@ -2,7 +2,6 @@
  *
  * Which task a worker runs next. See internal.h. */
 #include "runtime/pool/internal.h"
-#include "runtime/process/serve_receive.h"
 
 enum {
   BATCH = LF_LIMIT(32, 3), /* tasks taken from the common queue at once */
@@ -49,9 +48,7 @@ static lf_task *pop_own(lf_worker *w, end_of_queue which) {
   return l ? lf_container_of(l, lf_task, link) : NULL;
 }
 
-lf_task *lf_worker_pinned(lf_worker *w) {
-  if (w->pool->remote)
-    return lf_remote_take(w->pool->remote, true);
+lf_task *lf_thread_pinned(lf_worker *w) {
   if (atomic_load_explicit(&w->npinned, memory_order_relaxed) == 0)
     return NULL;
   pthread_mutex_lock(&w->pool->lock);
@@ -126,7 +123,7 @@ static lf_task *steal(lf_worker *w) {
 }
 
 lf_task *lf_worker_take(lf_worker *w) {
-  lf_task *t = lf_worker_pinned(w);
+  lf_task *t = lf_thread_pinned(w);
   bool fair = ++w->taken_tasks % FAIR == 0;
   if (!t && fair && w->ngrabbed == 0)
     t = take_common(w);
@@ -150,10 +147,6 @@ void lf_worker_drain(lf_worker *w, lf_link *out) {
   w->ngrabbed = 0;
   set_queued(w, 0);
   pthread_mutex_unlock(&w->lock);
-}
-
-bool lf_worker_has_own(const lf_worker *w) {
-  return w->npinned || atomic_load(&w->ready);
 }
 
 bool lf_worker_has_work(lf_worker *w) {

@@ -79,8 +79,8 @@ static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
   uint32_t i;
   lf_proc *c = w->proc;
   lf_fleet_stir(c);
-  if (c->notices != w->pool->fleet->notices)
-    send_notice(w->pool->fleet, c);
+  if (c->notices != lf_fleet_of(w->pool)->notices)
+    send_notice(lf_fleet_of(w->pool), c);
   lf_flight *f = lf_flight_new(c, &i);
   if (lf_proc_ahead(c) == 0) { /* from now on it could begin something */
     c->seen = lf_proc_begun(c);
@@ -155,7 +155,8 @@ static lf_worker *find_free(lf_pool *p) {
       return c->worker;
     asleep = c->worker;
   }
-  for (lf_link *l = p->fleet->idle.next; l != &p->fleet->idle; l = l->next)
+  for (lf_link *l = lf_fleet_of(p)->idle.next; l != &lf_fleet_of(p)->idle;
+       l = l->next)
     if (lf_proc_can_take(lf_proc_of(l)))
       return lf_proc_of(l)->worker;
   return asleep;
@@ -163,7 +164,7 @@ static lf_worker *find_free(lf_pool *p) {
 
 /* One that is starting and has no task yet: it finds it there. */
 static lf_worker *find_starting(lf_pool *p) {
-  lf_worker *w = p->fleet->starting > 0 ? p->workers : NULL;
+  lf_worker *w = lf_fleet_of(p)->starting > 0 ? p->workers : NULL;
   for (; w; w = w->next)
     if (w->mode == STARTING && w->proc && !w->proc->ready &&
         lf_proc_ahead(w->proc) == 0 && lf_proc_has_room(w->proc))
@@ -230,8 +231,8 @@ static void let_go_on(lf_pool *p, int *occupied) {
 }
 
 static void send_pinned(lf_pool *p, lf_outcome *after) {
-  lf_worker *w = p->fleet->pinned ? p->workers : NULL;
-  p->fleet->pinned = false;
+  lf_worker *w = lf_fleet_of(p)->pinned ? p->workers : NULL;
+  lf_fleet_of(p)->pinned = false;
   for (; w; w = w->next) {
     while (w->npinned > 0 && lf_proc_can_receive(w->proc) &&
            lf_proc_ahead(w->proc) == 0) {
@@ -240,14 +241,14 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
       if (t)
         send(w, t, after);
     }
-    p->fleet->pinned |= w->npinned > 0;
+    lf_fleet_of(p)->pinned |= w->npinned > 0;
   }
 }
 
 /* Are there tasks that no worker is being started for? */
 static bool wants_hands(lf_pool *p) {
   size_t coming = 0;
-  bool look = p->fleet->starting > 0 || p->fleet->pinned;
+  bool look = lf_fleet_of(p)->starting > 0 || lf_fleet_of(p)->pinned;
   for (lf_worker *w = look ? p->workers : NULL; w; w = w->next) {
     coming += w->mode == STARTING && (!w->proc || lf_proc_ahead(w->proc) == 0);
     if (w->mode == GONE && w->npinned > 0)
@@ -269,7 +270,7 @@ static bool has_movable(const lf_proc *c) {
 
 /* The keeper is to look again soon. */
 static void look_again(lf_pool *p) {
-  lf_fleet *f = p->fleet;
+  lf_fleet *f = lf_fleet_of(p);
   if (!atomic_exchange(&f->unbalanced, true) &&
       !pthread_equal(pthread_self(), f->keeper))
     lf_fleet_kick(p);
@@ -280,8 +281,8 @@ static void look_again(lf_pool *p) {
 static bool rebalance(lf_pool *p, bool may_start) {
   bool idle = find_free(p) != NULL;
   int64_t now = lf_now(), patience = idle ? STUCK_NS : START_NS;
-  for (lf_link *l = p->fleet->lively.next;
-       (idle || may_start) && l != &p->fleet->lively; l = l->next) {
+  for (lf_link *l = lf_fleet_of(p)->lively.next;
+       (idle || may_start) && l != &lf_fleet_of(p)->lively; l = l->next) {
     lf_proc *c = lf_proc_of(l);
     if (lf_proc_ahead(c) == 0 || !has_movable(c) || (!c->ready && !idle))
       continue;
@@ -308,7 +309,7 @@ static bool rebalance(lf_pool *p, bool may_start) {
  * there may not be more. */
 static bool start_workers(lf_pool *p, lf_outcome *after) {
   int hands = lf_members_count_hands(p);
-  lf_fleet *f = p->fleet;
+  lf_fleet *f = lf_fleet_of(p);
   if (f->no_template && hands == 0 && wants_hands(p) && !after->broken)
     after->broken = lf_strndup(f->trouble, strlen(f->trouble));
   if (p->broken || f->no_template || lf_now() < f->rest_until)
@@ -357,7 +358,7 @@ void lf_dispatch(lf_pool *p, lf_outcome *after) {
            (w = find_starting(p)))
       send_to(p, w, after, &occupied);
     bool may_start = start_workers(p, after);
-    while (p->queued > 0 && p->fleet->starting == 0 &&
+    while (p->queued > 0 && lf_fleet_of(p)->starting == 0 &&
            (w = find_busy(p, occupied)))
       send_to(p, w, after, &occupied);
     again = p->queued == 0 && rebalance(p, may_start);

@@ -136,6 +136,10 @@ typedef struct lf_fleet {
   char trouble[300];  /* why workers cannot start */
 } lf_fleet;
 
+static inline lf_fleet *lf_fleet_of(const lf_pool *pool) {
+  return pool->own;
+}
+
 /* --- proc.c --- */
 
 static inline lf_proc *lf_proc_of(lf_link *link) {
@@ -190,7 +194,7 @@ void lf_fleet_kick(lf_pool *pool);
 
 /* For each of the lively. */
 #define EACH_LIVELY(l, p)                                                      \
-  for (lf_link *l = (p)->fleet->lively.next; l != &(p)->fleet->lively;         \
+  for (lf_link *l = lf_fleet_of(p)->lively.next; l != &lf_fleet_of(p)->lively;         \
        l = l->next)
 
 /* The worker is about to be sent something, or has sent something. */

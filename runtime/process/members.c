@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 void lf_fleet_kick(lf_pool *p) {
-  lf_fleet *f = p->fleet;
+  lf_fleet *f = lf_fleet_of(p);
   uint64_t one = 1;
   ssize_t n = 0;
   atomic_fetch_add(&f->ringing, 1);
@@ -24,7 +24,7 @@ void lf_fleet_kick(lf_pool *p) {
 /* --- Who is lively --- */
 
 void lf_fleet_stir(lf_proc *c) {
-  lf_fleet *f = c->worker->pool->fleet;
+  lf_fleet *f = lf_fleet_of(c->worker->pool);
   if (c->lively)
     return;
   c->lively = true;
@@ -48,15 +48,15 @@ static bool can_rest(lf_proc *c) {
 
 /* It rings the bell from now on if it has something to say. */
 void lf_members_let_rest(lf_pool *p) {
-  for (lf_link *l = p->fleet->lively.next, *next; l != &p->fleet->lively;
-       l = next) {
+  for (lf_link *l = lf_fleet_of(p)->lively.next, *next;
+       l != &lf_fleet_of(p)->lively; l = next) {
     lf_proc *c = lf_proc_of(l);
     next = l->next;
     if (!can_rest(c))
       continue;
     c->lively = false;
     lf_list_del(&c->link);
-    lf_list_add(p->fleet->idle.next, &c->link);
+    lf_list_add(lf_fleet_of(p)->idle.next, &c->link);
     atomic_store(&c->region->armed, 1);
     atomic_thread_fence(memory_order_seq_cst);
     if (lf_proc_has_news(c))
@@ -66,8 +66,8 @@ void lf_members_let_rest(lf_pool *p) {
 
 /* The bell was rung: by whom? */
 void lf_members_look_at_idle(lf_pool *p) {
-  for (lf_link *l = p->fleet->idle.next, *next; l != &p->fleet->idle;
-       l = next) {
+  for (lf_link *l = lf_fleet_of(p)->idle.next, *next;
+       l != &lf_fleet_of(p)->idle; l = next) {
     lf_proc *c = lf_proc_of(l);
     next = l->next;
     if (lf_proc_has_news(c) || lf_peer_has_dropped(&c->end.peer))
@@ -85,7 +85,7 @@ void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
   w->mode = STARTING;
   p->threads++;
   p->live++;
-  p->fleet->starting++;
+  lf_fleet_of(p)->starting++;
   lf_fleet_kick(p);
 }
 
@@ -102,7 +102,7 @@ void lf_keeper_start_none(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next) {
     if (w->mode != STARTING || w->proc)
       continue;
-    p->fleet->starting--;
+    lf_fleet_of(p)->starting--;
     lf_members_forget(p, w);
   }
 }
@@ -162,7 +162,7 @@ static void pin(lf_worker *w, lf_task *t) {
   t->ending = LF_PENDING;
   lf_list_add(&w->pinned, &lf_task_ref(t)->link);
   w->npinned++;
-  w->pool->fleet->pinned = true;
+  lf_fleet_of(w->pool)->pinned = true;
 }
 
 int lf_fleet_add_home(lf_pool *p, lf_task *t) {
@@ -209,7 +209,7 @@ void lf_members_put_first(lf_pool *p, lf_task *t) {
     if ((uint32_t)w->id == t->pinned) {
       lf_list_add(w->pinned.next, &t->link);
       w->npinned++;
-      p->fleet->pinned = true;
+      lf_fleet_of(p)->pinned = true;
       return;
     }
   lf_list_add(p->queue.next, &t->link);
@@ -263,7 +263,8 @@ bool lf_outcome_is_empty(const lf_outcome *o) {
 }
 
 bool lf_fleet_is_quiet(lf_pool *p) {
-  bool quiet = !p->fleet->ending && lf_outcome_is_empty(&p->fleet->after);
+  bool quiet =
+      !lf_fleet_of(p)->ending && lf_outcome_is_empty(&lf_fleet_of(p)->after);
   for (lf_worker *w = p->workers; w && quiet; w = w->next)
     quiet = w->npinned == 0;
   return quiet;

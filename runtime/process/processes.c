@@ -6,6 +6,8 @@
 #include "runtime/base/mem.h"
 #include "runtime/process/internal.h"
 
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 
 int lf_pool_processes(lf_pool *p, char *why, size_t size) {
@@ -21,7 +23,7 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
     lf_outcome_init(&f->after);
     lf_list_init(&f->lively);
     lf_list_init(&f->idle);
-    p->fleet = f;
+    p->own = f;
     snprintf(name, sizeof name, "%.10s_keeper", p->o.name);
     lf_pool_ref(p);
     if (lf_thread_start(name, lf_supervisor_main, p) == 0) {
@@ -33,28 +35,14 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
       return LF_EBROKEN;
     }
     lf_pool_unref(p); /* not the last */
-    p->fleet = NULL;
+    p->own = NULL;
     lf_free(f);
   }
   snprintf(why, size, "cannot start worker processes: no thread for them");
   return LF_EBROKEN;
 }
 
-void lf_pool_tell(lf_pool *p, const lf_notice *notice) {
-  if (!p->fleet)
-    return;
-  notice->hold(notice->owner);
-  pthread_mutex_lock(&p->lock);
-  lf_notice old = p->fleet->notice;
-  p->fleet->notice = *notice;
-  p->fleet->notices++;
-  pthread_mutex_unlock(&p->lock);
-  if (old.drop)
-    old.drop(old.owner);
-}
-
-/* To workers that are processes. */
-int lf_processes_submit(lf_pool *p, lf_task *task, lf_place place) {
+static int submit(lf_pool *p, lf_task *task, lf_place place) {
   pthread_mutex_lock(&p->lock);
   bool closed =
       p->ended || (p->shutdown && place != LF_TAIL && !lf_runner_of(task));
@@ -64,14 +52,14 @@ int lf_processes_submit(lf_pool *p, lf_task *task, lf_place place) {
   else if (err == 0)
     lf_fleet_add(p, task, &p->queue);
   if (err == 0)
-    p->fleet->visits++;
+    lf_fleet_of(p)->visits++;
   pthread_mutex_unlock(&p->lock);
   if (err == 0 && !lf_fleet_is_pumping(p))
     lf_fleet_pump(p);
   return err;
 }
 
-int lf_processes_broadcast(lf_pool *p, lf_task **tasks) {
+static int broadcast(lf_pool *p, lf_task **tasks) {
   pthread_mutex_lock(&p->lock);
   int err = lf_fleet_broadcast(p, tasks);
   pthread_mutex_unlock(&p->lock);
@@ -79,9 +67,124 @@ int lf_processes_broadcast(lf_pool *p, lf_task **tasks) {
   return err;
 }
 
-void lf_processes_stat(lf_pool *p, lf_pool_stats *s) {
+static void stat(lf_pool *p, lf_pool_stats *s) {
   lf_fleet_pump(p);
   pthread_mutex_lock(&p->lock);
   lf_fleet_stat(p, s);
   pthread_mutex_unlock(&p->lock);
 }
+
+static bool cancel(lf_pool *p, lf_task *t) {
+  pthread_mutex_lock(&p->lock);
+  bool out = lf_fleet_withdraw(t);
+  bool ending = t->ending == LF_CANCELLED;
+  pthread_mutex_unlock(&p->lock);
+  while (!out && ending && !lf_task_done(t))
+    sched_yield(); /* another thread is about to end it */
+  if (!out)
+    return false;
+  bool cancelled = lf_task_cancel(t);
+  lf_task_unref(t);
+  return cancelled;
+}
+
+static lf_state look(lf_pool *p, lf_task *t) {
+  if (lf_task_state(t) != LF_PENDING)
+    return lf_task_state(t);
+  lf_fleet_pump(p);
+  pthread_mutex_lock(&p->lock);
+  if (t->at && lf_fleet_has_begun(t) && lf_task_state(t) == LF_PENDING)
+    lf_task_start(t);
+  pthread_mutex_unlock(&p->lock);
+  return lf_task_state(t);
+}
+
+static void recall(lf_pool *p, lf_job *job, lf_link *out) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc)
+      lf_fleet_recall(w->proc, job ? LF_OF_JOB : LF_ALL, job, out);
+}
+
+static lf_hunger hunger(lf_pool *p) {
+  return (lf_hunger){&p->active, p->o.max_workers};
+}
+
+static void shut_down(lf_pool *p, bool cancel_queued) {
+  pthread_mutex_lock(&p->lock);
+  lf_fleet_close(p);
+  pthread_mutex_unlock(&p->lock);
+  lf_pool_close(p, cancel_queued);
+}
+
+static void tell(lf_pool *p, const lf_notice *notice) {
+  lf_fleet *f = lf_fleet_of(p);
+  notice->hold(notice->owner);
+  pthread_mutex_lock(&p->lock);
+  lf_notice old = f->notice;
+  f->notice = *notice;
+  f->notices++;
+  pthread_mutex_unlock(&p->lock);
+  if (old.drop)
+    old.drop(old.owner);
+}
+
+static void interrupt(lf_pool *p) {
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && w->proc->ready && w->proc->aloft > 0)
+      lf_keeper_signal(w->proc, SIGURG);
+}
+
+static void kill_all(lf_pool *p, int sig) {
+  pthread_mutex_lock(&p->lock);
+  lf_keeper_start_none(p);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->proc && w->mode != GONE)
+      lf_keeper_signal(w->proc, sig);
+  pthread_mutex_unlock(&p->lock);
+  lf_fleet_kick(p);
+}
+
+static void fleet_free(lf_pool *p) {
+  lf_fleet *f = lf_fleet_of(p);
+  if (f && f->notice.drop)
+    f->notice.drop(f->notice.owner);
+  lf_free(f);
+}
+
+static bool poll_news(lf_pool *p) {
+  if (!lf_fleet_has_news(p, false))
+    return false;
+  lf_fleet_of(p)->visits++;
+  lf_fleet_pump(p);
+  return true;
+}
+
+static void arm(lf_pool *p) {
+  lf_fleet_arm(p, false);
+}
+
+static void catch_up(lf_pool *p) {
+  lf_fleet_pump(p);
+  lf_fleet_settle(p);
+}
+
+const lf_backend lf_processes_backend = {
+    .remote = true,
+    .submit = submit,
+    .broadcast = broadcast,
+    .cancel = cancel,
+    .look = look,
+    .recall = recall,
+    .stat = stat,
+    .hunger = hunger,
+    .shutdown = shut_down,
+    .tell = tell,
+    .kill = kill_all,
+    .settle = lf_fleet_kick,
+    .interrupt = interrupt,
+    .is_quiet = lf_fleet_is_quiet,
+    .free = fleet_free,
+    .poll = poll_news,
+    .arm = arm,
+    .catch_up = catch_up,
+};

@@ -98,7 +98,7 @@ static void receive_broken(lf_proc *c, lf_outcome *after) {
 }
 
 static void receive_ready(lf_proc *c) {
-  lf_fleet *f = c->worker->pool->fleet;
+  lf_fleet *f = lf_fleet_of(c->worker->pool);
   if (c->ready) {
     lf_fleet_condemn(c);
     return;
@@ -211,8 +211,8 @@ static bool take_after(lf_fleet *f, lf_outcome *out) {
 /* Under the lock: how many workers are awake, to all who want to spin. */
 static void count_awake(lf_pool *p) {
   int n = lf_members_count_occupied(p);
-  lf_count_awake(n - p->fleet->counted);
-  p->fleet->counted = n;
+  lf_count_awake(n - lf_fleet_of(p)->counted);
+  lf_fleet_of(p)->counted = n;
   bool full = n >= p->o.max_workers || p->queued > 0;
   EACH_LIVELY(l, p) {
     lf_proc *c = lf_proc_of(l);
@@ -231,8 +231,8 @@ static void count_awake(lf_pool *p) {
 
 /* Under the lock: receives and sends what can be. */
 static void move_messages(lf_pool *p) {
-  lf_outcome *after = &p->fleet->after;
-  if (atomic_exchange(&p->fleet->rung, false))
+  lf_outcome *after = &lf_fleet_of(p)->after;
+  if (atomic_exchange(&lf_fleet_of(p)->rung, false))
     lf_members_look_at_idle(p);
   EACH_LIVELY(l, p) {
     lf_proc_of(l)->reserved = 0;
@@ -252,11 +252,11 @@ void lf_fleet_pump(lf_pool *p) {
   lf_members_pumping = p;
   pthread_mutex_lock(&p->lock);
   move_messages(p);
-  while (take_after(p->fleet, &after)) {
+  while (take_after(lf_fleet_of(p), &after)) {
     pthread_mutex_unlock(&p->lock);
     run_after(p, &after);
     pthread_mutex_lock(&p->lock);
-    p->fleet->ending = false;
+    lf_fleet_of(p)->ending = false;
     move_messages(p);
     if (p->threads == 0) /* it may be over, but the keeper saw us at work */
       lf_fleet_kick(p);
@@ -269,7 +269,7 @@ void lf_fleet_settle(lf_pool *p) {
   bool ending = true;
   while (ending && !lf_fleet_is_pumping(p)) {
     pthread_mutex_lock(&p->lock);
-    ending = p->fleet->ending;
+    ending = lf_fleet_of(p)->ending;
     pthread_mutex_unlock(&p->lock);
     if (ending)
       sched_yield();
@@ -284,9 +284,10 @@ bool lf_fleet_has_news(lf_pool *p, bool wait) {
   else if (pthread_mutex_trylock(&p->lock) != 0)
     return false;
   atomic_thread_fence(memory_order_seq_cst); /* after lf_fleet_arm */
-  bool news = atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
-  for (lf_link *l = p->fleet->lively.next; l != &p->fleet->lively && !news;
-       l = l->next)
+  bool news =
+      atomic_load_explicit(&lf_fleet_of(p)->ended, memory_order_relaxed);
+  for (lf_link *l = lf_fleet_of(p)->lively.next;
+       l != &lf_fleet_of(p)->lively && !news; l = l->next)
     news = lf_proc_has_news(lf_proc_of(l));
   pthread_mutex_unlock(&p->lock);
   return news;
@@ -295,7 +296,7 @@ bool lf_fleet_has_news(lf_pool *p, bool wait) {
 void lf_fleet_arm(lf_pool *p, bool keeper) {
   pthread_mutex_lock(&p->lock);
   if (keeper)
-    atomic_store(&p->fleet->deep, true);
+    atomic_store(&lf_fleet_of(p)->deep, true);
   EACH_LIVELY(l, p)
   atomic_store(&lf_proc_of(l)->region->armed, 1);
   pthread_mutex_unlock(&p->lock);

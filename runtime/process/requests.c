@@ -41,10 +41,10 @@ static void push_ended(lf_export *e) {
   lf_pool *p = e->pool;
   atomic_store(&e->ended, true);
   lf_export *head =
-      atomic_load_explicit(&p->fleet->ended, memory_order_relaxed);
+      atomic_load_explicit(&lf_fleet_of(p)->ended, memory_order_relaxed);
   do
     e->next = head;
-  while (!atomic_compare_exchange_weak(&p->fleet->ended, &head, e));
+  while (!atomic_compare_exchange_weak(&lf_fleet_of(p)->ended, &head, e));
   if (!lf_fleet_is_pumping(p))
     lf_fleet_kick(p);
 }
@@ -306,7 +306,7 @@ static void tell(lf_export *e) {
 }
 
 void lf_nested_tell(lf_pool *p) {
-  lf_export *e = atomic_exchange(&p->fleet->ended, NULL);
+  lf_export *e = atomic_exchange(&lf_fleet_of(p)->ended, NULL);
   while (e) {
     lf_export *next = e->next;
     if (e->proc)

@@ -88,12 +88,14 @@ static bool step(lf_remote *r) {
 
 /* --- Blocking --- */
 
-void lf_remote_block(lf_remote *r) {
+static void block(lf_worker *w) {
+  lf_remote *r = lf_remote_of(w->pool);
   atomic_store(&r->region->busy, 0);
   lf_serve_tell(r, LF_MSG_BLOCK, 0, 0);
 }
 
-void lf_remote_unblock(lf_remote *r) {
+static void unblock(lf_worker *w) {
+  lf_remote *r = lf_remote_of(w->pool);
   r->go = false;
   atomic_store(&r->region->busy, 1);
   lf_serve_tell(r, LF_MSG_UNBLOCK, 0, 0);
@@ -108,7 +110,8 @@ void lf_remote_unblock(lf_remote *r) {
 /* --- Waiting --- */
 
 static lf_remote *remote_of(const lf_task *t) {
-  return t->owner ? lf_task_pool(t)->remote : NULL;
+  lf_pool *p = lf_task_pool(t);
+  return p && p->o.backend == &lf_serve_backend ? lf_remote_of(p) : NULL;
 }
 
 static bool put_id(lf_task *t, void *ids) {
@@ -236,7 +239,8 @@ static void await_done(lf_remote *r, lf_task *t) {
   lf_waiter_remove(&l.waiter);
 }
 
-bool lf_remote_cancel(lf_remote *r, lf_task *t) {
+static bool cancel(lf_pool *p, lf_task *t) {
+  lf_remote *r = lf_remote_of(p);
   if (lf_task_done(t) || t->names == 0)
     return lf_task_cancel(t);
   lf_question q;
@@ -246,7 +250,8 @@ bool lf_remote_cancel(lf_remote *r, lf_task *t) {
   return lf_task_state(t) == LF_CANCELLED;
 }
 
-lf_state lf_remote_look(lf_remote *r, lf_task *t) {
+static lf_state look(lf_pool *p, lf_task *t) {
+  lf_remote *r = lf_remote_of(p);
   if (t->names == 0 || lf_task_done(t))
     return lf_task_state(t);
   lf_question q;
@@ -257,20 +262,89 @@ lf_state lf_remote_look(lf_remote *r, lf_task *t) {
   return lf_task_state(t);
 }
 
-void lf_remote_stat(lf_remote *r, lf_pool_stats *s) {
+static void stat(lf_pool *p, lf_pool_stats *s) {
+  lf_remote *r = lf_remote_of(p);
   lf_question q;
   ask(r, LF_MSG_STATS, 0, &q);
   *s = q.stats;
 }
 
-void lf_remote_shutdown(lf_remote *r, bool cancel) {
+static void shut_down(lf_pool *p, bool cancel_queued) {
+  lf_remote *r = lf_remote_of(p);
   atomic_store(&r->region->closed, 1);
-  lf_serve_tell(r, LF_MSG_SHUTDOWN, 0, cancel);
+  lf_serve_tell(r, LF_MSG_SHUTDOWN, 0, cancel_queued);
 }
 
-const _Atomic int *lf_remote_full(lf_remote *r) {
-  return &r->region->full;
+static lf_hunger hunger(lf_pool *p) {
+  return (lf_hunger){&lf_remote_of(p)->region->full, 1};
 }
+
+static bool is_shutdown(const lf_pool *p) {
+  return lf_remote_is_closed(lf_remote_of(p));
+}
+
+static bool can_name(const lf_pool *p, const lf_task *t) {
+  (void)p;
+  return t->names > 0;
+}
+
+/* --- On the worker's thread --- */
+
+static lf_task *pinned(lf_worker *w) {
+  return lf_remote_take(lf_remote_of(w->pool), true);
+}
+
+static void receive(lf_pool *p) {
+  lf_remote_receive(lf_remote_of(p));
+}
+
+static void end(lf_worker *w, lf_task *t, lf_state state) {
+  lf_remote_end(lf_remote_of(w->pool), t, state);
+}
+
+static void report(lf_worker *w, lf_task *t) {
+  lf_remote_report(lf_remote_of(w->pool), t);
+}
+
+/* --- Of tasks --- */
+
+static int submit(lf_pool *p, lf_task *t, lf_place place) {
+  return lf_remote_submit(lf_remote_of(p), t, place);
+}
+
+static int broadcast(lf_pool *p, lf_task **tasks) {
+  return lf_remote_broadcast(lf_remote_of(p), tasks);
+}
+
+static bool release(lf_pool *p, lf_task *t) {
+  return lf_remote_release(lf_remote_of(p), t);
+}
+
+/* The program ends what is to be ended. */
+static void settle(lf_pool *p) {
+  (void)p;
+}
+
+const lf_backend lf_serve_backend = {
+    .remote = true,
+    .submit = submit,
+    .broadcast = broadcast,
+    .cancel = cancel,
+    .look = look,
+    .can_name = can_name,
+    .release = release,
+    .stat = stat,
+    .hunger = hunger,
+    .is_shutdown = is_shutdown,
+    .shutdown = shut_down,
+    .settle = settle,
+    .receive = receive,
+    .pinned = pinned,
+    .block = block,
+    .unblock = unblock,
+    .end = end,
+    .report = report,
+};
 
 /* --- Life --- */
 
@@ -292,10 +366,10 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
                              lf_region *region, int bell) {
   lf_remote *r = lf_zalloc(sizeof *r);
   lf_pool *p = r ? lf_pool_new(options) : NULL;
-  lf_worker *w = p ? lf_worker_in_caller(p) : NULL;
+  lf_worker *w = p ? lf_pool_spare_worker(p) : NULL;
   if (!w)
     die("not enough memory");
-  p->remote = r;
+  p->own = r;
   r->pool = p;
   r->worker = w;
   r->region = region;
@@ -362,6 +436,7 @@ void lf_remote_main(const lf_pool_options *options, int id, int region_fd,
   close(region_fd);
   lf_fd_own(bell);
   o.host = NULL;
+  o.backend = &lf_serve_backend;
   o.program = NULL;
   o.setup_free = NULL;
   live(remote_new(&o, id, region, bell));
@@ -369,7 +444,7 @@ void lf_remote_main(const lf_pool_options *options, int id, int region_fd,
 
 void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
                        lf_remote_make *make) {
-  lf_pool_options o = {.name = "", .ops = ops};
+  lf_pool_options o = {.name = "", .ops = ops, .backend = &lf_serve_backend};
   lf_region *region = lf_region_map(LF_REMOTE_REGION);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (!region || getppid() != parent)

@@ -24,7 +24,8 @@ enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL, LF_REMOTE_ARENA };
 /* How a worker exits that the system has refused what it takes to start. */
 enum { LF_REMOTE_REFUSED = 71 };
 
-typedef struct lf_remote lf_remote;
+/* The back end of the pool that stands for the program's. */
+extern const lf_backend lf_serve_backend;
 
 /* The life of a forked worker, from options that are there already. */
 _Noreturn void lf_remote_main(const lf_pool_options *options, int id,
@@ -35,15 +36,6 @@ _Noreturn void lf_remote_main(const lf_pool_options *options, int id,
 typedef void *lf_remote_make(lf_buf *greeting);
 _Noreturn void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
                                  lf_remote_make *make);
-
-/* What the pool's functions do in a worker process; see also serve_send.h. */
-bool lf_remote_cancel(lf_remote *remote, lf_task *task);
-lf_state lf_remote_look(lf_remote *remote, lf_task *task);
-void lf_remote_stat(lf_remote *remote, lf_pool_stats *stats);
-void lf_remote_shutdown(lf_remote *remote, bool cancel);
-const _Atomic int *lf_remote_full(lf_remote *remote); /* 1: see ring.h */
-void lf_remote_block(lf_remote *remote);
-void lf_remote_unblock(lf_remote *remote);
 
 /* For bindings: a task that runs here waits, and does so no more. The program
  * looks whether that can ever end. */

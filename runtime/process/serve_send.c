@@ -179,7 +179,7 @@ void lf_remote_report(lf_remote *r, lf_task *t) {
 
 /* A part of a loop that was received has ended. */
 void lf_serve_part_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
-  lf_remote *r = lf_job_pool(runner->job)->remote;
+  lf_remote *r = lf_remote_of(lf_job_pool(runner->job));
   lf_msg msg = {
       .kind = LF_MSG_PART, .id = runner->task.flight, .a = c->finished};
   msg.b = (uint64_t)ns;

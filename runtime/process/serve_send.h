@@ -46,6 +46,10 @@ typedef struct lf_remote {
   bool sending_runners;
 } lf_remote;
 
+static inline lf_remote *lf_remote_of(const lf_pool *pool) {
+  return pool->own;
+}
+
 /* What was published is seen by a program that wants to be told. */
 void lf_serve_ring_bell(lf_remote *remote);
 

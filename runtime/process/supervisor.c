@@ -34,12 +34,12 @@ enum {
 /* Under the lock: a worker could not be started. If that goes on, and there is
  * no other, the pool is broken: why; else NULL, and it is tried again. */
 static char *note_trouble(lf_pool *p, const char *text) {
-  snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s", text);
-  p->fleet->rest_until = lf_after(REST);
+  snprintf(lf_fleet_of(p)->trouble, sizeof lf_fleet_of(p)->trouble, "%s", text);
+  lf_fleet_of(p)->rest_until = lf_after(REST);
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc && !w->proc->stopping && w->proc->left > 0)
       return NULL;
-  if (++p->fleet->failures < FAILURES && !p->fleet->no_template)
+  if (++lf_fleet_of(p)->failures < FAILURES && !lf_fleet_of(p)->no_template)
     return NULL;
   return lf_strndup(text, strlen(text));
 }
@@ -125,7 +125,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
     lf_list_del(&c->link);
   }
   w->proc = NULL;
-  p->fleet->starting--;
+  lf_fleet_of(p)->starting--;
   lf_members_forget(p, w);
   char *broken = note_trouble(p, text);
   pthread_mutex_unlock(&p->lock);
@@ -144,7 +144,7 @@ static void note_started(lf_worker *w, pid_t pid) {
   c->pid = pid;
   lf_fd_close(c->fd); /* there may be no room for another */
   c->fd = -1;
-  watch(p->fleet, c);
+  watch(lf_fleet_of(p), c);
   if (c->interrupt)
     lf_keeper_signal(c, SIGURG);
   if (c->signal)
@@ -214,7 +214,7 @@ static void unwatch(lf_fleet *f, int fd) {
 static void read_template(lf_pool *p) {
   lf_launched news;
   int n;
-  while ((n = lf_launch_receive(p->fleet->control, &news)) > 0) {
+  while ((n = lf_launch_receive(lf_fleet_of(p)->control, &news)) > 0) {
     lf_worker *w = by_id(p, news.id);
     if (w && w->proc && news.pid > 0)
       note_started(w, news.pid);
@@ -225,15 +225,15 @@ static void read_template(lf_pool *p) {
     return;
   /* It has died: those that were being started may not be. */
   pthread_mutex_lock(&p->lock);
-  unwatch(p->fleet, p->fleet->control);
-  lf_fd_close(p->fleet->control);
-  p->fleet->control = -1;
-  p->fleet->no_template = true;
-  snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s",
+  unwatch(lf_fleet_of(p), lf_fleet_of(p)->control);
+  lf_fd_close(lf_fleet_of(p)->control);
+  lf_fleet_of(p)->control = -1;
+  lf_fleet_of(p)->no_template = true;
+  snprintf(lf_fleet_of(p)->trouble, sizeof lf_fleet_of(p)->trouble, "%s",
            "the process that workers are forked from has died");
   pthread_mutex_unlock(&p->lock);
-  waitpid(p->fleet->template, NULL, 0);
-  p->fleet->template = 0;
+  waitpid(lf_fleet_of(p)->template, NULL, 0);
+  lf_fleet_of(p)->template = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->mode == STARTING && w->proc && !w->proc->pid)
       note_not_started(w, "the process that they are forked from has died", 0);
@@ -252,9 +252,9 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
                  lost->signal == SIGQUIT;
   bool refused = !lost->signal && lost->exitcode == LF_REMOTE_REFUSED;
   if (refused)
-    p->fleet->rest_until = lf_after(REST);
-  if ((by_hand || refused) && ++p->fleet->failures < FAILURES &&
-      !p->fleet->no_template)
+    lf_fleet_of(p)->rest_until = lf_after(REST);
+  if ((by_hand || refused) && ++lf_fleet_of(p)->failures < FAILURES &&
+      !lf_fleet_of(p)->no_template)
     return NULL;
   if (lf_lost_put(&words, lost, NULL, within) == 0)
     text =
@@ -279,7 +279,7 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
     } else {
       lf_list_add(&c->worker->pinned, &t->link);
       c->worker->npinned++;
-      p->fleet->pinned = true;
+      lf_fleet_of(p)->pinned = true;
     }
   }
 }
@@ -324,14 +324,14 @@ static void bury(lf_worker *w, lf_lost lost) {
   snprintf(within, sizeof within, "%.*s", (int)sizeof within - 1,
            w->proc->region->crash);
   if (w->proc->pidfd >= 0)
-    unwatch(p->fleet, w->proc->pidfd);
+    unwatch(lf_fleet_of(p), w->proc->pidfd);
   lf_fleet_pump(p); /* what it has said */
   pthread_mutex_lock(&p->lock);
   lf_proc *c = w->proc;
   char *broken = NULL;
   sort_out(p, c, &tasks);
   if (!c->ready) {
-    p->fleet->starting--;
+    lf_fleet_of(p)->starting--;
     if (!c->stopping)
       broken = died_starting(p, &lost, within);
   }
@@ -339,7 +339,7 @@ static void bury(lf_worker *w, lf_lost lost) {
   lf_list_del(&c->link);
   lf_members_forget(p, w);
   w->proc = NULL;
-  if (w->npinned > 0 && !p->broken && !broken && !p->fleet->no_template)
+  if (w->npinned > 0 && !p->broken && !broken && !lf_fleet_of(p)->no_template)
     lf_keeper_start_worker(p, w); /* a broadcast still wants this very one */
   pthread_mutex_unlock(&p->lock);
   proc_free(c);
@@ -368,7 +368,7 @@ static bool has_ended(pid_t pid) {
 
 /* Those whose end the system would not tell. */
 static void look_at_unwatched(lf_pool *p) {
-  p->fleet->unwatched = 0;
+  lf_fleet_of(p)->unwatched = 0;
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = w->proc;
     if (!c || c->pid == 0 || c->pidfd >= 0)
@@ -378,9 +378,9 @@ static void look_at_unwatched(lf_pool *p) {
       continue;
     }
     pthread_mutex_lock(&p->lock);
-    watch(p->fleet, c);
+    watch(lf_fleet_of(p), c);
     pthread_mutex_unlock(&p->lock);
-    p->fleet->unwatched += c->pidfd < 0;
+    lf_fleet_of(p)->unwatched += c->pidfd < 0;
   }
 }
 
@@ -394,9 +394,9 @@ static void drain_bell(lf_fleet *f) {
 static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
   for (int i = 0; i < n; i++) {
     void *what = events[i].data.ptr;
-    if (what == &p->fleet->bell)
-      drain_bell(p->fleet);
-    else if (what == &p->fleet->control)
+    if (what == &lf_fleet_of(p)->bell)
+      drain_bell(lf_fleet_of(p));
+    else if (what == &lf_fleet_of(p)->control)
       read_template(p);
     else
       bury(what, status_of(((lf_worker *)what)->proc));
@@ -407,7 +407,7 @@ static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
  * only looks whether they still do. */
 static void sleep_on(lf_pool *p, uint64_t *visits) {
   struct epoll_event events[EVENTS];
-  lf_fleet *f = p->fleet;
+  lf_fleet *f = lf_fleet_of(p);
   struct timespec nap = {.tv_nsec = NAP_NS};
   uint64_t now = atomic_load(&f->visits);
   bool napping = now != *visits;
@@ -443,7 +443,7 @@ static bool can_watch(lf_fleet *f) {
 }
 
 static bool open_all(lf_pool *p) {
-  lf_fleet *f = p->fleet;
+  lf_fleet *f = lf_fleet_of(p);
   if (!can_watch(f))
     return false;
   f->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -473,7 +473,7 @@ static bool is_over(lf_pool *p) {
 
 /* When all workers are leaving: it is gone then about when they are. */
 static void end_template(lf_pool *p) {
-  lf_fleet *f = p->fleet;
+  lf_fleet *f = lf_fleet_of(p);
   pthread_mutex_lock(&p->lock);
   bool over = !lf_pool_is_open(p) && p->live == 0 && p->queued == 0 &&
               lf_fleet_is_quiet(p);
@@ -485,7 +485,7 @@ static void end_template(lf_pool *p) {
 }
 
 static void close_all(lf_pool *p) {
-  lf_fleet *f = p->fleet;
+  lf_fleet *f = lf_fleet_of(p);
   pthread_mutex_lock(&p->lock);
   int epoll = f->epoll, control = f->control;
   int bell = atomic_exchange(&f->bell, -1);
@@ -510,22 +510,22 @@ void lf_supervisor_main(void *pool) {
   lf_pool *p = pool;
   uint64_t visits = 0;
   lf_worker *w;
-  p->fleet->keeper = pthread_self();
+  lf_fleet_of(p)->keeper = pthread_self();
   bool good = open_all(p);
-  if (!good && !p->fleet->trouble[0])
-    snprintf(p->fleet->trouble, sizeof p->fleet->trouble, "%s",
+  if (!good && !lf_fleet_of(p)->trouble[0])
+    snprintf(lf_fleet_of(p)->trouble, sizeof lf_fleet_of(p)->trouble, "%s",
              strerror(errno));
-  p->fleet->failures = good ? 0 : -1;
-  lf_unpark(p->fleet->opening);
+  lf_fleet_of(p)->failures = good ? 0 : -1;
+  lf_unpark(lf_fleet_of(p)->opening);
   while (good && !p->ended) {
     while ((w = wanted(p))) {
       start(w);
-      if (p->fleet->control >= 0)
+      if (lf_fleet_of(p)->control >= 0)
         read_template(p); /* so that it can go on answering */
     }
-    atomic_store(&p->fleet->unbalanced, false);
+    atomic_store(&lf_fleet_of(p)->unbalanced, false);
     lf_fleet_pump(p);
-    if (p->fleet->no_template && !p->o.program)
+    if (lf_fleet_of(p)->no_template && !p->o.program)
       find_pids(p);
     look_at_unwatched(p);
     end_template(p);

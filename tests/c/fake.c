@@ -3,6 +3,8 @@
  * See fake.h. */
 #include "tests/c/fake.h"
 
+#include "runtime/pool/threads.h"
+
 #include "runtime/os/fork.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/slab.h"
@@ -291,6 +293,7 @@ lf_pool *fake_pool(fake_setup *setup, int max_workers) {
       .ops = &ops,
       .setup = setup,
       .host = &host,
+      .backend = &lf_threads_backend,
   };
   lf_pool *pool = lf_pool_new(&options);
   assert_non_null(pool);

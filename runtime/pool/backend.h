@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The back end of a pool: who runs its tasks, and where. pool.c calls it
+ * through this table and does not ask what it is:
+ *
+ *   threads.h               threads of this process
+ *   caller.h                the one who asks for a result, at once
+ *   process/processes.h     processes, seen from their program
+ *   process/serve.h         the same, seen from one of these processes
+ *
+ * Unless something else is said, any thread calls, without the pool's lock. */
+#ifndef LF_POOL_BACKEND_H
+#define LF_POOL_BACKEND_H
+
+#include "runtime/pool/pool.h"
+
+struct lf_backend {
+  bool remote; /* lf_pool_is_remote */
+  bool caller; /* lf_pool_in_caller */
+
+  /* --- Of tasks: as the functions of pool.h whose names they have --- */
+
+  /* Called again a few times for LF_ETHREAD. */
+  int (*submit)(lf_pool *pool, lf_task *task, lf_place place);
+  int (*broadcast)(lf_pool *pool, lf_task **tasks);
+  bool (*cancel)(lf_pool *pool, lf_task *task);
+  lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */
+  bool (*can_name)(const lf_pool *pool, const lf_task *task); /* NULL: all */
+
+  /* As in lf_owner_ops. NULL: does not happen. */
+  bool (*release)(lf_pool *pool, lf_task *task);
+  void (*take_in)(lf_task *task);
+
+  /* Under the lock: those tasks that were handed on to workers and have not
+   * begun go to 'out', in their order; 'job' NULL: all, else those that run its
+   * parts. NULL: none is. */
+  void (*recall)(lf_pool *pool, struct lf_job *job, lf_link *out);
+
+  /* --- Of pools --- */
+
+  void (*stat)(lf_pool *pool, lf_pool_stats *stats);
+  lf_hunger (*hunger)(lf_pool *pool);
+  bool (*is_shutdown)(const lf_pool *pool);          /* NULL: pool->shutdown */
+  void (*shutdown)(lf_pool *pool, bool cancel);      /* NULL: lf_pool_close */
+  void (*tell)(lf_pool *pool, const lf_notice *new); /* NULL: nobody asks */
+  void (*kill)(lf_pool *pool, int sig); /* after shutdown; NULL: nothing more */
+
+  /* Less can come from outside than before: workers that have nothing to do may
+   * leave, and the pool end. One that drops handles under its lock is called so
+   * under its lock, too. */
+  void (*settle)(lf_pool *pool);
+
+  /* Under the lock. Stops what runs. */
+  void (*interrupt)(lf_pool *pool);
+
+  /* Under the lock: is nothing on its way? NULL: yes. */
+  bool (*is_quiet)(lf_pool *pool);
+
+  /* With the pool: frees pool->own. NULL: there is nothing. */
+  void (*free)(lf_pool *pool);
+
+  /* --- For a program's thread that waits (registry.c); all NULL, or none ---
+   */
+
+  bool (*poll)(lf_pool *pool);     /* receives what there is, if there is */
+  void (*arm)(lf_pool *pool);      /* it sleeps: others are to receive */
+  void (*catch_up)(lf_pool *pool); /* receives, and all of it has been done */
+
+  /* --- On a worker's thread --- */
+
+  void (*worker_main)(void *worker);     /* for lf_pool_start_worker */
+  void (*receive)(lf_pool *pool);        /* what has come; NULL: nothing does */
+  lf_task *(*pinned)(lf_worker *worker); /* lf_worker_pinned */
+  void (*block)(lf_worker *worker);      /* lf_worker_block, */
+  void (*unblock)(lf_worker *worker);    /* lf_worker_unblock, */
+  void (*end)(lf_worker *worker, lf_task *task, lf_state state); /* and _end */
+  void (*report)(lf_worker *worker, lf_task *task); /* NULL: all see it */
+};
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See caller.h. */
+#include "runtime/pool/caller.h"
+
+#include "runtime/pool/internal.h"
+#include "runtime/pool/threads.h"
+#include "runtime/pool/worker.h"
+
+lf_worker *lf_worker_in_caller(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  lf_worker *w = lf_pool_spare_worker(p);
+  pthread_mutex_unlock(&p->lock);
+  return w;
+}
+
+/* The caller runs what it has, instead of handing it on. */
+static int submit(lf_pool *p, lf_task *task, lf_place place) {
+  (void)p, (void)task, (void)place;
+  lf_check(false);
+  return LF_EBROKEN;
+}
+
+static int broadcast(lf_pool *p, lf_task **tasks) {
+  return submit(p, tasks[0], LF_TAIL);
+}
+
+static bool cancel(lf_pool *p, lf_task *task) {
+  (void)p;
+  return lf_task_cancel(task);
+}
+
+static void settle(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  bool ended = lf_pool_try_end(p);
+  pthread_mutex_unlock(&p->lock);
+  if (ended)
+    lf_pool_end(p);
+}
+
+static void interrupt(lf_pool *p) {
+  (void)p; /* the caller's thread is interrupted by itself */
+}
+
+static void stat(lf_pool *p, lf_pool_stats *s) {
+  lf_threads_stat(p, s);
+  s->workers = (uint64_t)p->nworkers;
+  if (s->running == 0)
+    s->idle = s->workers;
+}
+
+static lf_hunger hunger(lf_pool *p) {
+  return (lf_hunger){&p->active, 0};
+}
+
+static lf_task *pinned(lf_worker *w) {
+  (void)w;
+  return NULL;
+}
+
+/* Nobody else could take its place. */
+static void stay(lf_worker *w) {
+  (void)w;
+}
+
+const lf_backend lf_caller_backend = {
+    .caller = true,
+    .submit = submit,
+    .broadcast = broadcast,
+    .cancel = cancel,
+    .settle = settle,
+    .interrupt = interrupt,
+    .stat = stat,
+    .hunger = hunger,
+    .pinned = pinned,
+    .block = stay,
+    .unblock = stay,
+    .end = lf_thread_end,
+};

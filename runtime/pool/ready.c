@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Runs that stand still, and when they go on. See internal.h, vm.h. */
+#include "runtime/pool/internal.h"
+
+/* Any thread: puts the run on its worker's ready list, once. */
+void lf_run_ready(lf_waker *waker) {
+  lf_run *r = lf_container_of(waker, lf_run, waker);
+  lf_worker *w = r->worker;
+  if (atomic_exchange(&r->ready, true))
+    return;
+  lf_run *head = atomic_load_explicit(&w->ready, memory_order_relaxed);
+  do
+    r->next = head;
+  while (!atomic_compare_exchange_weak(&w->ready, &head, r));
+  lf_unpark(w->parker_at);
+}
+
+void lf_run_init(lf_run *run, lf_worker *worker) {
+  *run = (lf_run){.waker = {.wake = lf_run_ready}, .worker = worker};
+  atomic_init(&run->ready, false);
+  lf_list_init(&run->timed);
+  lf_list_init(&run->held);
+}
+
+void lf_run_park(lf_run *run, int64_t deadline) {
+  lf_worker *w = run->worker;
+  run->parked = true;
+  w->parked++;
+  run->deadline = deadline;
+  if (deadline == LF_FOREVER)
+    return;
+  lf_list_add(&w->timed, &run->timed);
+  if (deadline < w->next_deadline)
+    w->next_deadline = deadline;
+}
+
+bool lf_run_hold(lf_run *run, lf_sleeper *place, int64_t deadline) {
+  lf_worker *w = run->worker;
+  if (!w->bell && !(w->bell = lf_bell_new()))
+    return false;
+  run->place = place;
+  lf_sleeper_ring(place, w->bell);
+  lf_list_add(&w->held, &run->held);
+  lf_run_park(run, deadline);
+  return true;
+}
+
+void lf_run_unpark(lf_run *run) {
+  run->place = NULL;
+  lf_list_del(&run->held);
+  run->parked = false;
+  run->worker->parked--;
+  lf_list_del(&run->timed);
+}
+
+/* Makes the runs ready whose deadline has come. */
+static void expire(lf_worker *w) {
+  if (w->next_deadline == LF_FOREVER)
+    return;
+  int64_t now = lf_now(), next = LF_FOREVER;
+  if (now < w->next_deadline)
+    return;
+  for (lf_link *l = w->timed.next, *after; l != &w->timed; l = after) {
+    after = l->next;
+    lf_run *r = lf_container_of(l, lf_run, timed);
+    if (r->deadline <= now) {
+      lf_list_del(l);
+      lf_run_ready(&r->waker);
+    } else if (r->deadline < next) {
+      next = r->deadline;
+    }
+  }
+  w->next_deadline = next;
+}
+
+/* Makes the held runs ready that have been called, or have to end. */
+static void look_at_held(lf_worker *w) {
+  bool all = atomic_exchange(&w->interrupted, false);
+  for (lf_link *l = w->held.next; l != &w->held; l = l->next) {
+    lf_run *r = lf_container_of(l, lf_run, held);
+    r->interrupted = r->interrupted || all;
+    if (all || lf_sleeper_stirred(r->place))
+      lf_run_ready(&r->waker);
+  }
+}
+
+bool lf_worker_holds(const lf_worker *w) {
+  return !lf_list_empty(&w->held);
+}
+
+void lf_worker_interrupt(lf_worker *w) {
+  if (lf_worker_holds(w))
+    atomic_store(&w->interrupted, true);
+  lf_unpark(w->parker_at);
+}
+
+bool lf_worker_rings(lf_worker *w, lf_sleeper *place) {
+  bool holds = lf_worker_holds(w);
+  lf_sleeper_ring(place, holds ? w->bell : NULL);
+  return holds;
+}
+
+int lf_worker_sleep(lf_worker *w, int64_t deadline) {
+  return lf_worker_holds(w) ? lf_sleep(w->bell, w->parker_at, deadline)
+                            : lf_park(w->parker_at, deadline);
+}
+
+int64_t lf_worker_deadline(lf_worker *w) {
+  int64_t again = w->pool->again;
+  return again && again < w->next_deadline ? again : w->next_deadline;
+}
+
+/* A task had no thread: perhaps there is one now. A worker that is blocked may
+ * be waiting for that task, so it is it that asks, now and then. */
+static void try_again(lf_pool *p) {
+  if (lf_now() < p->again)
+    return;
+  p->again = 0;
+  if (lf_pool_any_queued(p))
+    lf_pool_rouse_more(p);
+}
+
+lf_run *lf_worker_ready(lf_worker *w) {
+  if (w->pool->o.backend->receive)
+    w->pool->o.backend->receive(w->pool);
+  expire(w);
+  if (w->pool->again)
+    try_again(w->pool);
+  if (lf_worker_holds(w))
+    look_at_held(w);
+  if (!w->taken && atomic_load_explicit(&w->ready, memory_order_relaxed)) {
+    lf_run *r = atomic_exchange(&w->ready, NULL);
+    while (r) {
+      lf_run *next = r->next;
+      r->next = w->taken;
+      w->taken = r;
+      r = next;
+    }
+  }
+  lf_run *r = w->taken;
+  if (!r)
+    return NULL;
+  w->taken = r->next;
+  atomic_store(&r->ready, false);
+  return r;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pool whose workers are threads. Tasks from outside go through the common
+ * queue, those that a worker submits through its own. See threads.h. */
+#include "runtime/pool/threads.h"
+
+#include "runtime/pool/loop.h"
+#include "runtime/pool/worker.h"
+#include "runtime/task/strand.h"
+
+#include <signal.h>
+
+static bool is_there(const lf_worker *w) {
+  return w->mode != GONE && w->mode != LEAVING;
+}
+
+/* Under the lock: the idle ones look again whether they may leave. */
+static void wake_idle(lf_pool *p) {
+  for (lf_link *l = p->idle.next; l != &p->idle; l = l->next)
+    lf_unpark(&lf_container_of(l, lf_worker, standby)->parker);
+}
+
+static void settle(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  wake_idle(p);
+  bool ended = lf_pool_try_end(p);
+  pthread_mutex_unlock(&p->lock);
+  if (ended)
+    lf_pool_end(p);
+}
+
+/* --- Tasks that were put aside at strands --- */
+
+/* Under the lock: queues the task first, for the worker that has to run it if
+ * that is one; who is to be unparked, or NULL. '*lost': nobody would run it. */
+static lf_worker *take_back(lf_pool *p, lf_task *t, bool *lost) {
+  int err;
+  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
+    if ((uint32_t)w->id == t->pinned && is_there(w)) {
+      lf_list_add(w->pinned.next, &t->link);
+      w->npinned++;
+      return w;
+    }
+  lf_list_add(p->queue.next, &t->link);
+  p->queued++;
+  lf_worker *w = lf_pool_rouse(p, &err);
+  *lost = err && p->live == 0;
+  if (*lost) {
+    lf_list_del(&t->link);
+    p->queued--;
+  }
+  return w;
+}
+
+/* A task that was put aside will not be run. */
+static void end_aside(lf_pool *p, lf_task *t, bool lost) {
+  lf_link one;
+  lf_list_init(&one);
+  lf_list_add(&one, &t->link);
+  lf_pool_fail_all(&one, p->broken ? p->broken
+                         : lost    ? "cannot start a worker thread"
+                                   : NULL);
+}
+
+static void take_in(lf_task *t) {
+  lf_pool *p = lf_pool_ref(lf_task_pool(t));
+  bool lost = false;
+  pthread_mutex_lock(&p->lock);
+  bool wanted =
+      !lf_task_done(t) && !p->broken && t->epoch == (uint32_t)lf_pool_epoch(p);
+  lf_worker *w = wanted ? take_back(p, t, &lost) : NULL;
+  if (--p->owner.aside == 0 && !lf_pool_is_open(p))
+    wake_idle(p); /* the last one was kept for it */
+  bool ended = lf_pool_try_end(p);
+  pthread_mutex_unlock(&p->lock);
+  if (w)
+    lf_unpark(&w->parker);
+  if (!wanted || lost)
+    end_aside(p, t, lost);
+  if (ended)
+    lf_pool_end(p);
+  lf_pool_unref(p);
+}
+
+/* --- Submitting --- */
+
+static int submit_near(lf_worker *w, lf_task *task) {
+  lf_pool *p = w->pool;
+  if (p->shutdown)
+    return LF_ESHUTDOWN;
+  if (p->broken)
+    return LF_EBROKEN;
+  lf_worker_push(w, lf_task_ref(task));
+  atomic_store_explicit(&w->submitted, w->submitted + 1, memory_order_relaxed);
+  lf_pool_rouse_more(p);
+  return 0;
+}
+
+/* Under the lock: queues it; '*w' is to be unparked then. */
+static int add(lf_pool *p, lf_task *task, lf_worker **w) {
+  int err;
+  lf_list_add(&p->queue, &lf_task_ref(task)->link);
+  p->queued++;
+  *w = lf_pool_rouse(p, &err);
+  if (err && p->live == 0) { /* nobody would ever run it */
+    lf_list_del(&task->link);
+    p->queued--;
+    lf_task_unref(task); /* not the last: the caller has one */
+    return err;
+  }
+  p->submitted++;
+  return 0;
+}
+
+/* Under the lock. */
+static void pin(lf_worker *w, lf_task *task) {
+  task->pinned = (uint32_t)w->id;
+  lf_list_add(&w->pinned, &lf_task_ref(task)->link);
+  w->npinned++;
+  lf_unpark(&w->parker);
+}
+
+/* Under the lock: queues it for the worker that all such tasks are for. */
+static int add_home(lf_pool *p, lf_task *task) {
+  lf_worker *w = p->home && is_there(p->home) ? p->home : p->workers;
+  while (w && !is_there(w))
+    w = w->next;
+  int err = w ? 0 : lf_pool_start_worker(p);
+  for (w = w ? w : p->workers; !err && !is_there(w);)
+    w = w->next;
+  if (err)
+    return err;
+  p->home = w;
+  w->stays = true;
+  p->submitted++;
+  pin(w, task);
+  return 0;
+}
+
+static int submit_far(lf_pool *p, lf_task *task, lf_place place) {
+  lf_worker *w = NULL;
+  pthread_mutex_lock(&p->lock);
+  int err = p->ended || (p->shutdown && place != LF_TAIL && !lf_runner_of(task))
+                ? LF_ESHUTDOWN
+            : p->broken        ? LF_EBROKEN
+            : place == LF_HOME ? add_home(p, task)
+                               : add(p, task, &w);
+  pthread_mutex_unlock(&p->lock);
+  if (w)
+    lf_unpark(&w->parker);
+  return err;
+}
+
+static int submit(lf_pool *p, lf_task *task, lf_place place) {
+  if (place == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
+    return submit_near(lf_self, task);
+  return submit_far(p, task, place);
+}
+
+/* Under the lock: starts workers until there are max_workers, apart from those
+ * that stand in for blocked ones. */
+static int start_missing(lf_pool *p) {
+  int err = 0;
+  while (err == 0 && p->live < p->o.max_workers)
+    err = lf_pool_start_worker(p);
+  return err;
+}
+
+static int broadcast(lf_pool *p, lf_task **tasks) {
+  pthread_mutex_lock(&p->lock);
+  int err = p->shutdown ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
+  if (err == 0)
+    err = start_missing(p);
+  if (err == 0)
+    p->submitted += (uint64_t)p->o.max_workers;
+  int i = 0;
+  for (lf_worker *w = p->workers; err == 0 && w; w = w->next)
+    if (is_there(w) && i < p->o.max_workers)
+      pin(w, tasks[i++]);
+  pthread_mutex_unlock(&p->lock);
+  return err;
+}
+
+/* --- Ending work early --- */
+
+static bool cancel(lf_pool *p, lf_task *task) {
+  (void)p;
+  bool cancelled = lf_task_cancel(task);
+  if (cancelled && task->gate)
+    lf_gate_forget(task);
+  return cancelled;
+}
+
+static void interrupt(lf_pool *p) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, lf_pool_catch_interrupts);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if ((w->mode == ACTIVE || w->mode == BLOCKED) && w->thread)
+      pthread_kill(w->thread, SIGURG);
+}
+
+/* --- Looking --- */
+
+void lf_threads_stat(lf_pool *p, lf_pool_stats *s) {
+  *s = (lf_pool_stats){0};
+  uint64_t started = 0, submitted = 0;
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    s->idle += w->mode == IDLE;
+    s->finished += w->finished;
+    s->failed += w->failed;
+    started += w->started;
+    submitted += w->submitted;
+  }
+  s->workers = (uint64_t)p->live;
+  submitted += p->submitted;
+  pthread_mutex_unlock(&p->lock);
+  s->cancelled = p->owner.cancelled;
+  uint64_t unstarted = s->cancelled + p->owner.unstarted;
+  uint64_t done = s->finished + s->failed; /* the counts may be out of step */
+  s->running = started > done ? started - done : 0;
+  uint64_t gone = started + unstarted;
+  s->queued = submitted > gone ? submitted - gone : 0;
+  s->failed += p->owner.unstarted;
+}
+
+static lf_hunger hunger(lf_pool *p) {
+  return (lf_hunger){&p->active, p->o.max_workers};
+}
+
+const lf_backend lf_threads_backend = {
+    .submit = submit,
+    .broadcast = broadcast,
+    .cancel = cancel,
+    .interrupt = interrupt,
+    .settle = settle,
+    .take_in = take_in,
+    .stat = lf_threads_stat,
+    .hunger = hunger,
+    .worker_main = lf_worker_main,
+    .pinned = lf_thread_pinned,
+    .block = lf_thread_block,
+    .unblock = lf_thread_unblock,
+    .end = lf_thread_end,
+};
