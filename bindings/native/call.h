@@ -8,7 +8,7 @@
 
 #include "bindings/run/run.h"
 
-#include "runtime/native/library.h"
+#include "runtime/native/call.h"
 #include "runtime/pool/loop.h"
 
 /* Converts the 'count' values from 'first' on, as arguments of the function,

@@ -7,7 +7,7 @@
 
 #include "bindings/core/state.h"
 
-#include "runtime/native/library.h"
+#include "runtime/native/call.h"
 #include "runtime/shm/array.h"
 
 /* Converted arguments. What pointers point to belongs to the Lua values. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Functions of C libraries, bound to be called through libffi. ffi.h has its
- * home here.
+ * Functions of C libraries, bound to be called through libffi (call.h).
  *
  * A library is described by bytes, which are interned like code (code.h): so it
  * is one object however often it is loaded, and a worker process to which the
@@ -24,15 +23,6 @@ typedef enum {
 
 extern const char *const lf_threads_names[]; /* NULL behind the last */
 
-/* An argument or a result: the member for its C type's kind. */
-typedef union {
-  uint64_t bits;
-  int64_t i; /* integers and booleans, sign or zero extended */
-  float f;
-  double d;
-  void *p;
-} lf_cvalue;
-
 /* Which results mean that the function has failed. */
 typedef enum {
   LF_NEVER,
@@ -41,12 +31,6 @@ typedef enum {
   LF_NULL,
   LF_ZERO,
 } lf_failure;
-
-/* What messages say: "compress2 of libz.so.1 returned -5". */
-typedef struct {
-  lf_cvalue value;      /* what it returned */
-  int32_t error_number; /* errno, or 0 */
-} lf_native_error;
 
 struct lf_gate;
 typedef struct lf_library lf_library;
@@ -108,38 +92,5 @@ int lf_library_open(lf_code *code, lf_library **out, lf_buf *why);
 
 /* The function of that name, or NULL: the first one declared so. */
 lf_native *lf_library_find(const lf_library *library, const char *name);
-
-/* --- Calling ----------------------------------------------------------------
- */
-
-/* Its address, as an argument for a parameter that points to a function. */
-void *lf_native_entry(const lf_native *native);
-
-/* The arguments from 'count' on, at least native->least, become the lengths of
- * the arrays that the option 'args' says. 'lengths': as below. */
-void lf_native_fill(const lf_native *native, int count, lf_cvalue *args,
-                    const size_t *lengths);
-
-/* Before a call: are what the pointers in 'args' point to as long as the
- * option 'args' says? 'lengths': of what each points to, in elements; SIZE_MAX:
- * not known. False: 'why' has the message. */
-bool lf_native_check(const lf_native *native, const lf_cvalue *args,
-                     const size_t *lengths, lf_buf *why);
-
-/* Calls the function with its proto->nparams arguments, whatever its threading
- * rule. 'task' is what a plugin's function finds the services with, and leaves
- * further results in. False: its result means failure, and 'error' tells, or
- * task->error is set. */
-bool lf_native_call(const lf_native *native, const lf_cvalue *args,
-                    lfut_task *task, lf_cvalue *result, lf_native_error *error);
-
-/* Appends the message of a failure. */
-void lf_native_explain(const lf_native *native, const lf_native_error *error,
-                       lf_buf *out);
-
-/* In a worker process: when it crashes in a function, its label is left in the
- * 'size' bytes at 'note', where the program finds it, and nothing is said. The
- * processes forked from this one say it again. */
-void lf_native_note_crash(char *note, size_t size);
 
 #endif

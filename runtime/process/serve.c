@@ -4,7 +4,7 @@
 #include "runtime/process/serve.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/native/library.h"
+#include "runtime/os/crash.h"
 #include "runtime/process/serve_receive.h"
 #include "runtime/shm/arena.h"
 
@@ -412,7 +412,7 @@ static _Noreturn void live(lf_remote *r) {
   prctl(PR_SET_NAME, name);
   lf_count_outside(&r->region->load);
   lf_pool_catch_interrupts();
-  lf_native_note_crash(r->region->crash, sizeof r->region->crash);
+  lf_crash_note(r->region->crash, sizeof r->region->crash);
   lf_self = w;
   w->thread = pthread_self();
   int err = r->pool->o.ops->open(w, &w->vm, &why);
