@@ -98,6 +98,7 @@ static void begin(lf_creader *r, unit *u, const char *text, size_t len,
                   lf_buf *why) {
   r->names = &u->names;
   r->arena = &u->names.arena;
+  r->type = lf_cread_type;
   lf_clex_init(&r->x, text, len, why);
   if (len > TEXT)
     lf_clex_fail(&r->x, &r->x.tok,

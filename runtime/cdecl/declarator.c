@@ -1,386 +1,270 @@
 /* SPDX-License-Identifier: MIT
  *
- * See declarator.h. Types of one or more words, structures, enumerations,
- * constants, and what is read over. */
+ * See declarator.h. A declarator is read from the name outwards; the type of
+ * the name is made in the other direction. */
 #include "runtime/cdecl/declarator.h"
 
-/* --- Helpers --- */
+#include <stdio.h>
 
-static const lf_ctype *int_type(void) {
-  return lf_ctype_builtin("int", 3);
-}
-
-const lf_ctype *lf_cread_made(lf_creader *r, const lf_ctype *type) {
-  if (type)
-    return type;
-  lf_clex_no_memory(&r->x);
-  return int_type();
-}
-
-const char *lf_cread_kept(lf_creader *r, const lf_ctoken *tok) {
-  const char *text = lf_carena_copy(r->arena, tok->at, tok->len);
-  if (text)
-    return text;
-  lf_clex_no_memory(&r->x);
-  return "";
-}
-
-/* Over everything between brackets. */
-static void read_over(lf_creader *r, int open, int close) {
-  int depth = 0;
-  do {
-    if (r->x.tok.kind == LF_T_HASH) {
-      lf_cread_hash(r);
-      continue;
-    }
-    depth += r->x.tok.kind == open;
-    depth -= r->x.tok.kind == close;
-    if (lf_ctoken_over(&r->x.tok))
-      lf_clex_expect(&r->x, close);
-    else if (depth > LF_C_NESTING)
-      lf_clex_too_deep(&r->x);
-    else
-      lf_clex_next(&r->x);
-  } while (depth > 0 && r->x.err == 0);
-}
-
-void lf_cread_attributes(lf_creader *r) {
-  for (;;) {
-    if (r->x.tok.kind == '[' && lf_clex_peek(&r->x).kind == '[') {
-      read_over(r, '[', ']');
-    } else if (lf_cword_is(&r->x.tok, LF_W_ATTRIBUTE)) {
-      lf_clex_next(&r->x);
-      if (r->x.tok.kind == '(')
-        read_over(r, '(', ')');
-      else
-        lf_clex_expected(&r->x, "'('");
-    } else {
-      return;
-    }
-  }
-}
-
-/* --- Constants --- */
-
-static bool find_constant(void *user, const lf_ctoken *name, lf_cvalue *v) {
-  lf_creader *r = user;
-  lf_cname *n = lf_cnames_find(r->names, name);
-  if (!n || n->meaning != LF_N_CONSTANT)
-    return false;
-  *v = n->value;
-  return true;
-}
-
-bool lf_cread_begins_type(void *user, const lf_ctoken *tok) {
-  lf_creader *r = user;
-  const lf_cword *word = lf_cword_find(tok);
-  if (!word)
-    return lf_cnames_type(r->names, tok);
-  return word->kind <= LF_W_ATTRIBUTE || word->kind == LF_W_STRUCT ||
-         word->kind == LF_W_ENUM;
-}
-
-static const lf_ctype *type_name(void *user) {
-  return lf_cread_type(user);
-}
-
-lf_cvalue lf_cread_constant(lf_creader *r) {
-  static const lf_cscope scope = {find_constant, lf_cread_begins_type,
-                                  type_name};
-  return lf_cexpr_read(&r->x, &scope, r);
-}
-
-/* #define NAME integer */
-static void read_define(lf_creader *r) {
-  r->x.lines = true;
-  lf_clex_next(&r->x);
-  lf_ctoken name = r->x.tok;
-  lf_cquote q = lf_clex_quote(&name);
-  if (!lf_cword_free(&name))
-    lf_clex_expected(&r->x, "name");
-  else if (r->x.at < r->x.end && *r->x.at == '(')
-    lf_clex_fail(&r->x, &name, "macro %s has parameters (leave it out)",
-                 q.text);
-  lf_clex_next(&r->x);
-  if (lf_ctoken_over(&r->x.tok))
-    lf_clex_fail(&r->x, &name, "macro %s has no value (leave it out)", q.text);
-  lf_cvalue v = lf_cread_constant(r);
-  if (!lf_ctoken_over(&r->x.tok))
-    lf_clex_expected(&r->x, "end of line");
-  if (r->x.err)
-    return;
-  lf_cnames_constant(r->names, &r->x, &name, v);
-  r->x.lines = false;
-  lf_clex_next(&r->x);
-}
-
-void lf_cread_hash(lf_creader *r) {
-  lf_ctoken hash = r->x.tok, word = hash;
-  do {
-    word.at++;
-    word.len--;
-  } while (word.len > 0 && (*word.at == ' ' || *word.at == '\t'));
-  word.kind = LF_T_NAME;
-  if (lf_ctoken_is(&word, "define"))
-    read_define(r);
-  else if (lf_ctoken_is(&word, "include"))
-    lf_clex_fail(&r->x, &hash, "'#include' is not read (paste the prototypes)");
-  else
-    lf_clex_fail(&r->x, &hash, "'#%.*s' is not read (leave it out)",
-                 (int)(word.len < 40 ? word.len : 40), word.at);
-}
-
-/* --- Structures and enumerations --- */
-
-/* The name behind struct, union or enum, if there is one. */
-static lf_ctoken read_tag(lf_creader *r) {
-  lf_ctoken none = {0}, tok;
-  lf_clex_next(&r->x);
-  lf_cread_attributes(r);
-  tok = r->x.tok;
-  if (lf_cword_free(&tok)) {
-    lf_clex_next(&r->x);
-    lf_cread_attributes(r);
-    return tok;
-  }
-  if (tok.kind != '{')
-    lf_clex_expected(&r->x, "name");
-  return none;
-}
-
-static const lf_ctype *read_struct(lf_creader *r, lf_cspecs *s) {
-  const char *word = lf_ctoken_is(&r->x.tok, "struct") ? "struct" : "union";
-  lf_ctoken name = read_tag(r);
-  if (r->x.tok.kind == '{')
-    read_over(r, '{', '}');
-  s->tagged = true;
-  s->anonymous = name.len == 0;
-  if (s->anonymous || r->x.err)
-    return int_type();
-  return lf_cnames_declare_tag(r->names, &r->x, word, &name, NULL);
-}
-
-/* The value that an enumerator has by itself. */
-static lf_cvalue successor(lf_creader *r, lf_cvalue v) {
-  uint64_t last = v.is_unsigned ? UINT64_MAX : INT64_MAX;
-  if (v.bits == last)
-    lf_clex_fail(&r->x, &r->x.tok,
-                 "enumerator of more than 64 bits (give it a value)");
-  v.bits++;
-  v.is_wide |= v.bits > (v.is_unsigned ? (uint64_t)UINT32_MAX : INT32_MAX) &&
-               !lf_cvalue_negative(&v);
-  return v;
-}
-
-/* Enumerators are int if they can be. */
-static lf_cvalue as_enumerator(lf_cvalue v) {
-  bool fits = lf_cvalue_negative(&v) ? (int64_t)v.bits >= INT32_MIN
-                                     : v.bits <= INT32_MAX;
-  return fits ? (lf_cvalue){.bits = v.bits} : v;
-}
-
-/* An int, or what is needed for the values. */
-static const lf_ctype *enum_type(uint64_t most, int64_t least) {
-  const char *name = "int";
-  if (least < INT32_MIN || (least < 0 && most > INT32_MAX))
-    name = "int64_t";
-  else if (most > UINT32_MAX)
-    name = most > INT64_MAX ? "uint64_t" : "int64_t";
-  else if (most > INT32_MAX)
-    name = "uint32_t";
-  return lf_ctype_builtin(name, strlen(name));
-}
-
-static const lf_ctype *read_enumerators(lf_creader *r) {
-  lf_cvalue v = {0};
-  uint64_t most = 0;
-  int64_t least = 0;
-  bool first = true;
-  do {
-    lf_clex_next(&r->x);
-    while (r->x.tok.kind == LF_T_HASH)
-      lf_cread_hash(r);
-    lf_ctoken name = r->x.tok;
-    if (name.kind == '}' && !first)
-      break;
-    if (!lf_cword_free(&name))
-      lf_clex_expected(&r->x, "name");
-    lf_clex_next(&r->x);
-    lf_cread_attributes(r);
-    if (lf_clex_take(&r->x, '='))
-      v = as_enumerator(lf_cread_constant(r));
-    else if (!first)
-      v = successor(r, v);
-    if (r->x.err)
-      break;
-    lf_cnames_constant(r->names, &r->x, &name, v);
-    if (lf_cvalue_negative(&v))
-      least = (int64_t)v.bits < least ? (int64_t)v.bits : least;
-    else
-      most = v.bits > most ? v.bits : most;
-    first = false;
-  } while (r->x.tok.kind == ',');
-  while (r->x.tok.kind == LF_T_HASH)
-    lf_cread_hash(r);
-  lf_clex_expect(&r->x, '}');
-  return enum_type(most, least);
-}
-
-static const lf_ctype *read_enum(lf_creader *r, lf_cspecs *s) {
-  lf_ctoken name = read_tag(r);
-  bool body = r->x.tok.kind == '{';
-  const lf_ctype *type = body ? read_enumerators(r) : int_type();
-  s->tagged = true;
-  if (name.len == 0 || r->x.err)
-    return type;
-  if (!body && lf_cnames_tag(r->names, "enum", &name))
-    type = NULL; /* it has one */
-  return lf_cnames_declare_tag(r->names, &r->x, "enum", &name, type);
-}
+/* What is around the name. */
+typedef struct lf_cmodifier {
+  struct lf_cmodifier *inner; /* towards the name */
+  int kind;                   /* '*', '[', '(' */
+  bool is_const;              /* the pointer */
+  const char *size;           /* of the array, in words */
+  lf_cfunc *function;
+  lf_ctoken at;
+} lf_cmodifier;
 
 /* --- Types --- */
 
-/* A type that nobody knows; 'top': of what is declared by itself. */
-static void unknown_type(lf_creader *r, bool top) {
-  lf_ctoken tok = r->x.tok, next = lf_clex_peek(&r->x);
-  lf_cquote q = lf_clex_quote(&tok);
-  const lf_cname *tag = lf_cnames_tag(r->names, NULL, &tok);
-  const char *near = tag ? tag->text : lf_cnames_near(r->names, &tok);
-  if (lf_cword_cpp(&tok) || next.kind == LF_T2(':', ':'))
-    lf_clex_fail(&r->x, &tok, "%s is C++ (only C is read)", q.text);
-  else if (near)
-    lf_clex_fail(&r->x, &tok, "unknown type name %s (did you mean '%s'?)",
-                 q.text, near);
-  else if (lf_cread_begins_type(r, &next))
-    lf_clex_fail(&r->x, &tok,
-                 "unknown name %s before a type (if it is a macro, leave it "
-                 "out)",
-                 q.text);
-  else if (next.kind == '(' && top)
-    lf_clex_expected(&r->x, "type of the result");
-  else if (next.kind == '*')
-    lf_clex_fail(&r->x, &tok,
-                 "unknown type name %s (declare it: typedef struct %.*s_s "
-                 "%.*s;)",
-                 q.text, (int)tok.len, tok.at, (int)tok.len, tok.at);
-  else
-    lf_clex_fail(&r->x, &tok, "unknown type name %s (declare it by typedef)",
-                 q.text);
+static const lf_ctype *array_of(lf_creader *r, const lf_cmodifier *m,
+                                const lf_ctype *type) {
+  if (type->kind == LF_C_VOID || type->kind == LF_C_FUNCTION)
+    lf_clex_fail(&r->x, &m->at, "array of type '%s' (use pointers)",
+                 type->name);
+  return lf_ctype_array(r->arena, type, m->size);
 }
 
-void lf_cread_second_type(lf_creader *r, const lf_cspecs *s,
-                          const lf_ctoken *tok) {
-  lf_clex_fail(&r->x, tok, "%s does not go with '%s' (leave one of them out)",
-               lf_clex_quote(tok).text, s->type->name);
+static const lf_ctype *function_with(lf_creader *r, const lf_cspecs *s,
+                                     const lf_cmodifier *m,
+                                     const lf_ctype *result) {
+  if (result->kind == LF_C_FUNCTION || result->kind == LF_C_ARRAY)
+    lf_clex_fail(&r->x, &m->at, "function that returns %s (return a pointer)",
+                 result->kind == LF_C_ARRAY ? "an array" : "a function");
+  if (result->kind == LF_C_OPAQUE)
+    lf_clex_fail(&r->x, &s->at,
+                 "'%s' cannot be returned by value (return a pointer)",
+                 result->name);
+  m->function->result = lf_ctype_plain(result);
+  return lf_ctype_function(r->arena, m->function);
 }
 
-static void read_base(lf_creader *r, lf_cspecs *s, unsigned base) {
-  unsigned bases = s->bases + base;
-  const lf_ctype *type = lf_cword_type(bases);
-  const char *was = s->type ? s->type->name : "";
-  bool is_double = lf_ctoken_is(&r->x.tok, "double");
-  bool is_long = lf_ctoken_is(&r->x.tok, "long");
-  if (s->bases == 0 && s->type) {
-    lf_cread_second_type(r, s, &r->x.tok);
-  } else if (type) {
-    s->bases = bases;
-    s->type = type;
-  } else if ((is_double && strcmp(was, "long") == 0) ||
-             (is_long && strcmp(was, "double") == 0)) {
-    lf_clex_fail(&r->x, &s->at, "'long double' cannot be passed (use double)");
-  } else {
-    lf_cread_second_type(r, s, &r->x.tok);
+const lf_ctype *lf_cread_apply(lf_creader *r, lf_cspecs *s,
+                               const lf_cform *form) {
+  const lf_ctype *type = lf_cread_base(r, s, &form->name);
+  for (const lf_cmodifier *m = form->outermost; m && r->x.err == 0;
+       m = m->inner) {
+    type = lf_cread_made(r, m->kind == '*'   ? lf_ctype_pointer(r->arena, type)
+                            : m->kind == '[' ? array_of(r, m, type)
+                                             : function_with(r, s, m, type));
+    if (m->is_const)
+      type = lf_cread_made(r, lf_ctype_const(r->arena, type));
+    if (type->weight > LF_C_WEIGHT)
+      lf_clex_fail(&r->x, &m->at,
+                   "type made of more than %d types (use void *)", LF_C_WEIGHT);
   }
-  lf_clex_next(&r->x);
+  return type;
 }
 
-/* "double complex", as <complex.h> has it. */
-static void refuse_complex(lf_creader *r, const lf_cspecs *s) {
-  if (!s->bases || !lf_ctoken_is(&r->x.tok, "complex"))
-    return;
-  int next = lf_clex_peek(&r->x).kind;
-  if (next == LF_T_NAME || next == '*')
-    lf_clex_fail(&r->x, &r->x.tok,
-                 "'complex' cannot be passed (pass a pointer)");
-}
+/* --- Declarators --- */
 
-/* A word that stands before the type or is a part of it; false: it is neither.
- */
-static bool read_word(lf_creader *r, lf_cspecs *s, const lf_cword *word,
-                      bool top) {
-  switch (word->kind) {
-  case LF_W_BASE:
-    read_base(r, s, word->base);
-    return true;
-  case LF_W_STRUCT:
-  case LF_W_ENUM:
-    if (s->type)
-      lf_cread_second_type(r, s, &r->x.tok);
-    else
-      s->type = word->kind == LF_W_ENUM ? read_enum(r, s) : read_struct(r, s);
-    return true;
-  case LF_W_STATIC:
-  case LF_W_REFUSED:
-    lf_clex_fail(&r->x, &r->x.tok, "'%s' %s", word->text, word->why);
-    return false;
-  case LF_W_CONST:
-  case LF_W_IGNORED:
-    s->is_const |= word->kind == LF_W_CONST;
-    lf_clex_next(&r->x);
-    return true;
-  case LF_W_TYPEDEF:
-  case LF_W_EXTERN:
-    if (top) {
-      s->is_typedef |= word->kind == LF_W_TYPEDEF;
-      lf_clex_next(&r->x);
-    }
-    return top;
-  default:
-    return false;
+static lf_cmodifier *add_modifier(lf_creader *r, lf_cform *form, int kind,
+                                  const lf_ctoken *at) {
+  lf_cmodifier *m = lf_carena_take(r->arena, sizeof *m);
+  if (!m) {
+    lf_clex_no_memory(&r->x);
+    return NULL;
   }
+  *m = (lf_cmodifier){
+      .inner = form->outermost, .kind = kind, .size = "", .at = *at};
+  form->outermost = m;
+  return m;
 }
 
-void lf_cread_specs(lf_creader *r, lf_cspecs *s, bool top) {
-  *s = (lf_cspecs){.at = r->x.tok};
+/* Of a pointer; is it const? */
+static bool read_qualifiers(lf_creader *r) {
+  bool is_const = false;
   for (;;) {
     lf_cread_attributes(r);
-    const lf_cword *word = lf_cword_find(&r->x.tok);
-    if (!s->type)
-      s->at = r->x.tok;
-    if (word) {
-      if (!read_word(r, s, word, top))
-        break;
-      continue;
-    }
-    if (s->type)
-      break;
-    s->type = lf_cnames_type(r->names, &r->x.tok);
-    if (!s->type)
-      break;
+    if (lf_cword_is(&r->x.tok, LF_W_CONST))
+      is_const = true;
+    else if (!lf_cword_is(&r->x.tok, LF_W_IGNORED))
+      return is_const;
     lf_clex_next(&r->x);
   }
-  refuse_complex(r, s);
-  if (s->type)
-    return;
-  if (lf_cword_free(&r->x.tok))
-    unknown_type(r, top);
-  else
-    lf_clex_expected(&r->x, "type");
-  s->type = int_type();
 }
 
-const lf_ctype *lf_cread_base(lf_creader *r, lf_cspecs *s,
-                              const lf_ctoken *name) {
-  if (s->anonymous && !s->is_typedef)
-    lf_clex_fail(&r->x, &s->at, "%s without a name (name it)",
-                 lf_clex_quote(&s->at).text);
-  if (s->anonymous && r->x.err == 0) {
-    const char *tag = lf_cread_kept(r, name);
-    s->type = lf_cread_made(r, lf_ctype_opaque(r->arena, tag, "struct"));
+static const char *read_size(lf_creader *r) {
+  lf_ctoken tok = r->x.tok, next = lf_clex_peek(&r->x);
+  if (tok.kind == ']')
+    return "";
+  if (next.kind == ']' && (tok.kind == '*' || lf_cword_free(&tok))) {
+    lf_clex_next(&r->x); /* a parameter, perhaps */
+    return lf_cread_kept(r, &tok);
   }
-  s->anonymous = false;
-  if (s->is_const)
-    s->type = lf_cread_made(r, lf_ctype_const(r->arena, s->type));
-  s->is_const = false;
-  return s->type;
+  lf_cinteger v = lf_cread_constant(r);
+  if (lf_cinteger_negative(&v))
+    lf_clex_fail(&r->x, &tok, "array of negative size (leave the size out)");
+  char text[24];
+  snprintf(text, sizeof text, "%llu", (unsigned long long)v.bits);
+  tok = (lf_ctoken){.at = text, .len = strlen(text)};
+  return lf_cread_kept(r, &tok);
+}
+
+static void read_array(lf_creader *r, lf_cform *form) {
+  lf_cmodifier *m = add_modifier(r, form, '[', &r->x.tok);
+  lf_clex_next(&r->x);
+  while (lf_cword_is(&r->x.tok, LF_W_STATIC) ||
+         lf_cword_is(&r->x.tok, LF_W_CONST) ||
+         lf_cword_is(&r->x.tok, LF_W_IGNORED))
+    lf_clex_next(&r->x);
+  const char *size = read_size(r);
+  if (m)
+    m->size = size;
+  lf_clex_expect(&r->x, ']');
+}
+
+/* False: it is the void that says that there are no parameters. */
+static bool check_void(lf_creader *r, const lf_cspecs *s, const lf_cform *form,
+                       const lf_ctype *type, bool first) {
+  if (first && form->name.len == 0 && !type->is_const && r->x.tok.kind == ')')
+    return false;
+  lf_clex_fail(&r->x, &s->at, "parameter%s%s of type void (leave it out)",
+               form->name.len ? " " : "",
+               form->name.len ? lf_clex_quote(&form->name).text : "");
+  return true;
+}
+
+bool lf_cread_param(lf_creader *r, lf_buf *list) {
+  size_t n = list->len / sizeof(lf_cparam);
+  lf_cspecs s;
+  lf_cform form = {.optional = true};
+  lf_cread_specs(r, &s, false);
+  lf_cread_form(r, &form);
+  const lf_ctype *type = lf_cread_apply(r, &s, &form);
+  if (type->kind == LF_C_VOID && !check_void(r, &s, &form, type, n == 0))
+    return false;
+  if (type->kind == LF_C_OPAQUE)
+    lf_clex_fail(&r->x, &s.at,
+                 "'%s' cannot be passed by value (pass a pointer)", type->name);
+  if (r->x.tok.kind == '=')
+    lf_clex_fail(&r->x, &r->x.tok,
+                 "default argument '=' is C++ (leave it out)");
+  if (n == LF_C_PARAMS)
+    lf_clex_fail(&r->x, &s.at, "more than %d parameters (pass a structure)",
+                 LF_C_PARAMS);
+  if (type->kind == LF_C_FUNCTION)
+    type = lf_cread_made(r, lf_ctype_pointer(r->arena, type));
+  else if (type->kind == LF_C_ARRAY)
+    type = lf_cread_made(r, lf_ctype_pointer(r->arena, type->to));
+  lf_cparam p = {form.name.len ? lf_cread_kept(r, &form.name) : "",
+                 lf_ctype_plain(type)};
+  if (r->x.err == 0 && lf_buf_put(list, &p, sizeof p) != 0)
+    lf_clex_no_memory(&r->x);
+  return true;
+}
+
+void lf_cread_params(lf_creader *r, lf_cfunc *f, lf_buf *list) {
+  lf_cparam *params = lf_carena_take(r->arena, list->len);
+  if (!params)
+    lf_clex_no_memory(&r->x);
+  else if (list->len > 0)
+    memcpy(params, list->data, list->len);
+  f->params = params;
+  f->nparams = params ? (int)(list->len / sizeof *params) : 0;
+  lf_buf_fini(list);
+}
+
+static void read_params(lf_creader *r, lf_cfunc *f, const lf_ctoken *name) {
+  lf_buf list;
+  lf_buf_init(&list, NULL, 0);
+  lf_clex_next(&r->x);
+  if (r->x.tok.kind == ')')
+    lf_clex_fail(&r->x, &r->x.tok,
+                 "parameters expected before ')' (write %.*s(void))",
+                 (int)name->len, name->len ? name->at : "");
+  if (r->x.tok.kind == LF_T_DOTS)
+    lf_clex_fail(&r->x, &r->x.tok,
+                 "parameter expected before '...' (C needs one)");
+  do {
+    f->variadic = lf_clex_take(&r->x, LF_T_DOTS);
+    if (f->variadic || !lf_cread_param(r, &list))
+      break;
+  } while (lf_clex_take(&r->x, ','));
+  lf_clex_expect(&r->x, ')');
+  lf_cread_params(r, f, &list);
+}
+
+static void read_function(lf_creader *r, lf_cform *form) {
+  lf_ctoken at = r->x.tok;
+  lf_cfunc *f = lf_carena_take(r->arena, sizeof *f);
+  lf_cmodifier *m = f ? add_modifier(r, form, '(', &at) : NULL;
+  if (!m) {
+    lf_clex_no_memory(&r->x);
+    return;
+  }
+  m->function = f;
+  read_params(r, f, &form->name);
+}
+
+/* At a '(': is it around another declarator, and not around parameters? */
+static bool is_nested(lf_creader *r) {
+  lf_ctoken next = lf_clex_peek(&r->x);
+  return next.kind == '*' || next.kind == '(' || next.kind == '&' ||
+         lf_cword_is(&next, LF_W_ATTRIBUTE) ||
+         (lf_cword_free(&next) && !lf_cnames_type(r->names, &next));
+}
+
+static void read_direct(lf_creader *r, lf_cform *form) {
+  if (lf_cword_free(&r->x.tok)) {
+    form->name = r->x.tok;
+    lf_clex_next(&r->x);
+  } else if (r->x.tok.kind == '(' && is_nested(r)) {
+    lf_clex_next(&r->x);
+    lf_cread_form(r, form);
+    lf_clex_expect(&r->x, ')');
+  } else if (!form->optional) {
+    lf_clex_expected(&r->x, "name");
+  }
+}
+
+static void read_suffixes(lf_creader *r, lf_cform *form) {
+  for (;;) {
+    lf_cread_attributes(r);
+    if (r->x.tok.kind == '(')
+      read_function(r, form);
+    else if (r->x.tok.kind == '[')
+      read_array(r, form);
+    else
+      return;
+  }
+}
+
+void lf_cread_form(lf_creader *r, lf_cform *form) {
+  uint64_t consts = 0;
+  int stars = 0;
+  lf_ctoken at;
+  if (!lf_clex_enter(&r->x))
+    return;
+  for (at = r->x.tok; lf_clex_take(&r->x, '*'); stars++) {
+    if (stars == LF_C_NESTING)
+      lf_clex_too_deep(&r->x);
+    else
+      consts |= (uint64_t)read_qualifiers(r) << stars;
+  }
+  if (r->x.tok.kind == '&' || r->x.tok.kind == LF_T2('&', '&'))
+    lf_clex_fail(&r->x, &r->x.tok, "reference %s is C++ (use a pointer)",
+                 lf_clex_quote(&r->x.tok).text);
+  lf_cread_attributes(r);
+  read_direct(r, form);
+  read_suffixes(r, form);
+  while (stars-- > 0 && r->x.err == 0) {
+    lf_cmodifier *m = add_modifier(r, form, '*', &at);
+    if (m)
+      m->is_const = consts >> stars & 1;
+  }
+  lf_clex_leave(&r->x);
+}
+
+const lf_ctype *lf_cread_type(void *reader) {
+  lf_creader *r = reader;
+  lf_cspecs s;
+  lf_cform form = {.optional = true};
+  lf_cread_specs(r, &s, false);
+  lf_cread_form(r, &form);
+  if (form.name.len > 0)
+    lf_clex_fail(&r->x, &form.name, "unexpected %s in a type",
+                 lf_clex_quote(&form.name).text);
+  return lf_cread_apply(r, &s, &form);
 }

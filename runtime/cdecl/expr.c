@@ -12,22 +12,22 @@ typedef struct {
   int unused; /* > 0: the value is not needed and need not exist */
 } reader;
 
-static lf_cvalue conditional(reader *r);
+static lf_cinteger conditional(reader *r);
 
 /* --- Values --- */
 
-static lf_cvalue fitted(uint64_t bits, bool is_unsigned, bool is_wide) {
+static lf_cinteger fitted(uint64_t bits, bool is_unsigned, bool is_wide) {
   if (!is_wide)
     bits = is_unsigned ? (uint32_t)bits : (uint64_t)(int32_t)bits;
-  return (lf_cvalue){bits, is_unsigned, is_wide};
+  return (lf_cinteger){bits, is_unsigned, is_wide};
 }
 
-static lf_cvalue truth(bool is_true) {
-  return (lf_cvalue){.bits = is_true};
+static lf_cinteger truth(bool is_true) {
+  return (lf_cinteger){.bits = is_true};
 }
 
 /* Makes both of the type that C calculates with. */
-static void balance(lf_cvalue *a, lf_cvalue *b) {
+static void balance(lf_cinteger *a, lf_cinteger *b) {
   bool wide = a->is_wide || b->is_wide;
   bool uns = (a->is_wide == wide && a->is_unsigned) ||
              (b->is_wide == wide && b->is_unsigned);
@@ -36,22 +36,23 @@ static void balance(lf_cvalue *a, lf_cvalue *b) {
 }
 
 /* A value that does not exist, unless nobody needs it. */
-static lf_cvalue no_value(reader *r, const lf_ctoken *where, const char *why) {
+static lf_cinteger no_value(reader *r, const lf_ctoken *where,
+                            const char *why) {
   if (r->unused == 0)
     lf_clex_fail(r->x, where, "%s", why);
   return truth(false);
 }
 
-static lf_cvalue signed_result(reader *r, const lf_ctoken *op, bool overflow,
-                               int64_t value, bool wide) {
+static lf_cinteger signed_result(reader *r, const lf_ctoken *op, bool overflow,
+                                 int64_t value, bool wide) {
   if (overflow || (!wide && value != (int32_t)value))
     return no_value(r, op, "constant does not fit its type (add a suffix UL)");
   return fitted((uint64_t)value, false, wide);
 }
 
 /* Of two of the same type. */
-static lf_cvalue divide(reader *r, const lf_ctoken *op, lf_cvalue a,
-                        lf_cvalue b) {
+static lf_cinteger divide(reader *r, const lf_ctoken *op, lf_cinteger a,
+                          lf_cinteger b) {
   int64_t n = (int64_t)a.bits, d = (int64_t)b.bits;
   bool rest = op->kind == '%';
   if (b.bits == 0)
@@ -66,8 +67,8 @@ static lf_cvalue divide(reader *r, const lf_ctoken *op, lf_cvalue a,
 }
 
 /* The same: + - * */
-static lf_cvalue calculate(reader *r, const lf_ctoken *op, lf_cvalue a,
-                           lf_cvalue b) {
+static lf_cinteger calculate(reader *r, const lf_ctoken *op, lf_cinteger a,
+                             lf_cinteger b) {
   int64_t n = (int64_t)a.bits, m = (int64_t)b.bits, value;
   uint64_t bits;
   bool overflow;
@@ -86,10 +87,10 @@ static lf_cvalue calculate(reader *r, const lf_ctoken *op, lf_cvalue a,
   return signed_result(r, op, overflow, value, a.is_wide);
 }
 
-static lf_cvalue shift(reader *r, const lf_ctoken *op, lf_cvalue a,
-                       lf_cvalue b) {
+static lf_cinteger shift(reader *r, const lf_ctoken *op, lf_cinteger a,
+                         lf_cinteger b) {
   uint64_t width = a.is_wide ? 64 : 32;
-  if (lf_cvalue_negative(&b) || b.bits >= width)
+  if (lf_cinteger_negative(&b) || b.bits >= width)
     return no_value(r, op, "shift by more than the type has bits");
   if (op->kind == LF_T2('<', '<'))
     return fitted(a.bits << b.bits, a.is_unsigned, a.is_wide);
@@ -99,12 +100,12 @@ static lf_cvalue shift(reader *r, const lf_ctoken *op, lf_cvalue a,
 }
 
 /* The same as of divide. */
-static bool is_less(lf_cvalue a, lf_cvalue b) {
+static bool is_less(lf_cinteger a, lf_cinteger b) {
   return a.is_unsigned ? a.bits < b.bits : (int64_t)a.bits < (int64_t)b.bits;
 }
 
-static lf_cvalue apply(reader *r, const lf_ctoken *op, lf_cvalue a,
-                       lf_cvalue b) {
+static lf_cinteger apply(reader *r, const lf_ctoken *op, lf_cinteger a,
+                         lf_cinteger b) {
   if (op->kind == LF_T2('<', '<') || op->kind == LF_T2('>', '>'))
     return shift(r, op, a, b);
   balance(&a, &b);
@@ -162,9 +163,9 @@ static bool read_suffix(const char *p, const char *end, bool *is_unsigned,
 }
 
 /* The first type of C's list that has the value. */
-static lf_cvalue typed(uint64_t bits, bool is_unsigned, int longs,
-                       bool decimal) {
-  lf_cvalue v = {bits, is_unsigned, (size_t)longs * sizeof(long) > 4};
+static lf_cinteger typed(uint64_t bits, bool is_unsigned, int longs,
+                         bool decimal) {
+  lf_cinteger v = {bits, is_unsigned, (size_t)longs * sizeof(long) > 4};
   bool both = is_unsigned || !decimal;
   if (!v.is_wide && bits > UINT32_MAX)
     v.is_wide = true;
@@ -177,7 +178,7 @@ static lf_cvalue typed(uint64_t bits, bool is_unsigned, int longs,
   return v;
 }
 
-static lf_cvalue number(reader *r) {
+static lf_cinteger number(reader *r) {
   const lf_ctoken *tok = &r->x->tok;
   const char *p = tok->at, *end = p + tok->len, *digits;
   unsigned base = 10;
@@ -226,7 +227,7 @@ static int escape(const char **at, const char *end) {
   return -1;
 }
 
-static lf_cvalue character(reader *r) {
+static lf_cinteger character(reader *r) {
   const lf_ctoken *tok = &r->x->tok;
   const char *p = tok->at + 1, *end = tok->at + tok->len - 1;
   int value = -1;
@@ -251,7 +252,7 @@ static bool is_integer(const lf_ctype *type) {
 }
 
 /* As a value of that type, promoted. */
-static lf_cvalue convert(lf_cvalue v, const lf_ctype *type) {
+static lf_cinteger convert(lf_cinteger v, const lf_ctype *type) {
   switch (type->kind) {
   case LF_C_BOOL:
     return truth(v.bits != 0);
@@ -270,30 +271,30 @@ static lf_cvalue convert(lf_cvalue v, const lf_ctype *type) {
   }
 }
 
-static lf_cvalue unary(reader *r);
+static lf_cinteger unary(reader *r);
 
 /* Behind '(': the type is next. */
-static lf_cvalue cast(reader *r) {
+static lf_cinteger cast(reader *r) {
   lf_ctoken at = r->x->tok;
   const lf_ctype *type = r->scope->type(r->user);
   if (!is_integer(type))
     lf_clex_fail(r->x, &at, "constant of type '%s' (only integers are read)",
                  type->name);
   lf_clex_expect(r->x, ')');
-  lf_cvalue v = unary(r);
+  lf_cinteger v = unary(r);
   return r->x->err ? v : convert(v, type);
 }
 
-static lf_cvalue parenthesis(reader *r) {
+static lf_cinteger parenthesis(reader *r) {
   lf_clex_next(r->x);
   if (r->scope->begins_type(r->user, &r->x->tok))
     return cast(r);
-  lf_cvalue v = conditional(r);
+  lf_cinteger v = conditional(r);
   lf_clex_expect(r->x, ')');
   return v;
 }
 
-static lf_cvalue size_of(reader *r) {
+static lf_cinteger size_of(reader *r) {
   lf_clex_next(r->x);
   lf_clex_expect(r->x, '(');
   lf_ctoken at = r->x->tok;
@@ -306,11 +307,11 @@ static lf_cvalue size_of(reader *r) {
   if (size == 0)
     lf_clex_fail(r->x, &at, "the size of '%s' is not known", type->name);
   lf_clex_expect(r->x, ')');
-  return (lf_cvalue){size, true, sizeof(size_t) > 4};
+  return (lf_cinteger){size, true, sizeof(size_t) > 4};
 }
 
-static lf_cvalue name(reader *r) {
-  lf_cvalue v;
+static lf_cinteger name(reader *r) {
+  lf_cinteger v;
   const lf_ctoken *tok = &r->x->tok;
   if (lf_ctoken_is(tok, "sizeof"))
     return size_of(r);
@@ -323,7 +324,7 @@ static lf_cvalue name(reader *r) {
   return v;
 }
 
-static lf_cvalue primary(reader *r) {
+static lf_cinteger primary(reader *r) {
   switch (r->x->tok.kind) {
   case LF_T_NUMBER:
     return number(r);
@@ -341,21 +342,21 @@ static lf_cvalue primary(reader *r) {
   }
 }
 
-static lf_cvalue operate(reader *r, const lf_ctoken *op) {
+static lf_cinteger operate(reader *r, const lf_ctoken *op) {
   lf_clex_next(r->x);
-  lf_cvalue v = unary(r);
+  lf_cinteger v = unary(r);
   if (op->kind == '!')
     return truth(v.bits == 0);
   if (op->kind == '~')
     return fitted(~v.bits, v.is_unsigned, v.is_wide);
   if (op->kind == '-')
-    return calculate(r, op, (lf_cvalue){0, v.is_unsigned, v.is_wide}, v);
+    return calculate(r, op, (lf_cinteger){0, v.is_unsigned, v.is_wide}, v);
   return v;
 }
 
-static lf_cvalue unary(reader *r) {
+static lf_cinteger unary(reader *r) {
   lf_ctoken op = r->x->tok;
-  lf_cvalue v = truth(false);
+  lf_cinteger v = truth(false);
   if (lf_clex_enter(r->x))
     v = op.kind > 0 && op.kind < 0x80 && strchr("!~-+", op.kind)
             ? operate(r, &op)
@@ -395,8 +396,8 @@ static int rank_of(int kind) {
 }
 
 /* Operators that bind at least so closely. */
-static lf_cvalue binary(reader *r, int least) {
-  lf_cvalue a = unary(r);
+static lf_cinteger binary(reader *r, int least) {
+  lf_cinteger a = unary(r);
   int rank;
   while ((rank = rank_of(r->x->tok.kind)) >= least) {
     lf_ctoken op = r->x->tok;
@@ -405,7 +406,7 @@ static lf_cvalue binary(reader *r, int least) {
     bool settled = (either && a.bits) || (both && !a.bits);
     lf_clex_next(r->x);
     r->unused += settled;
-    lf_cvalue b = binary(r, rank + 1);
+    lf_cinteger b = binary(r, rank + 1);
     r->unused -= settled;
     if (either || both)
       a = truth(settled ? either : b.bits != 0);
@@ -415,17 +416,17 @@ static lf_cvalue binary(reader *r, int least) {
   return a;
 }
 
-static lf_cvalue conditional(reader *r) {
-  lf_cvalue v = truth(false);
+static lf_cinteger conditional(reader *r) {
+  lf_cinteger v = truth(false);
   if (lf_clex_enter(r->x)) {
     v = binary(r, 1);
     if (lf_clex_take(r->x, '?')) {
       bool first = v.bits != 0;
       r->unused += !first;
-      lf_cvalue a = conditional(r);
+      lf_cinteger a = conditional(r);
       r->unused += first - !first;
       lf_clex_expect(r->x, ':');
-      lf_cvalue b = conditional(r);
+      lf_cinteger b = conditional(r);
       r->unused -= first;
       balance(&a, &b);
       v = first ? a : b;
@@ -435,7 +436,7 @@ static lf_cvalue conditional(reader *r) {
   return v;
 }
 
-lf_cvalue lf_cexpr_read(lf_clex *x, const lf_cscope *scope, void *user) {
+lf_cinteger lf_cexpr_read(lf_clex *x, const lf_cscope *scope, void *user) {
   reader r = {.x = x, .scope = scope, .user = user};
   return conditional(&r);
 }

@@ -13,12 +13,12 @@ typedef struct {
   uint64_t bits; /* one of 32 bits: extended by its sign, or by zeros */
   bool is_unsigned;
   bool is_wide; /* 64 bits */
-} lf_cvalue;
+} lf_cinteger;
 
 /* What names mean where the expression stands. */
 typedef struct {
   /* False: there is no such constant. */
-  bool (*constant)(void *user, const lf_ctoken *name, lf_cvalue *value);
+  bool (*constant)(void *user, const lf_ctoken *name, lf_cinteger *value);
   /* Does it begin the name of a type? */
   bool (*begins_type)(void *user, const lf_ctoken *tok);
   /* Reads one; never NULL. */
@@ -27,9 +27,9 @@ typedef struct {
 
 /* Reads one up to the first token that does not belong to it, with complaints
  * to the lexer, after which the value means nothing. */
-lf_cvalue lf_cexpr_read(lf_clex *x, const lf_cscope *scope, void *user);
+lf_cinteger lf_cexpr_read(lf_clex *x, const lf_cscope *scope, void *user);
 
-static inline bool lf_cvalue_negative(const lf_cvalue *v) {
+static inline bool lf_cinteger_negative(const lf_cinteger *v) {
   return !v->is_unsigned && (int64_t)v->bits < 0;
 }
 

@@ -153,7 +153,7 @@ static lf_cname *declare(lf_cnames *names, lf_clex *x, const lf_ctoken *tok,
 }
 
 void lf_cnames_constant(lf_cnames *names, lf_clex *x, const lf_ctoken *tok,
-                        lf_cvalue v) {
+                        lf_cinteger v) {
   lf_cname *n =
       declare(names, x, tok, (lf_cname){.meaning = LF_N_CONSTANT, .value = v});
   if (!n)

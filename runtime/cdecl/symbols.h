@@ -23,7 +23,7 @@ typedef struct lf_cname {
   int line;
   const lf_ctype *type; /* of a function, too */
   const lf_ctype *of;   /* of a typedef: what it names */
-  lf_cvalue value;
+  lf_cinteger value;
   size_t index; /* of a function */
   struct lf_cname *same, *next;
 } lf_cname;
@@ -57,7 +57,7 @@ const char *lf_cnames_near(const lf_cnames *names, const lf_ctoken *tok);
 
 /* Give the name a meaning: complain if it has another one. */
 void lf_cnames_constant(lf_cnames *names, lf_clex *x, const lf_ctoken *tok,
-                        lf_cvalue value);
+                        lf_cinteger value);
 void lf_cnames_typedef(lf_cnames *names, lf_clex *x, const lf_ctoken *tok,
                        const lf_ctype *type);
 void lf_cnames_function(lf_cnames *names, lf_clex *x, const lf_ctoken *tok,
