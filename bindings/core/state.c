@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#include "bindings/pack/borrow.h"
-#include "bindings/run/callback.h"
 #include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
@@ -66,8 +64,8 @@ void lfb_raise_closed(lua_State *L) {
  * objects after all finalizers. */
 static int state_gc(lua_State *L) {
   lfb_state *S = lua_touserdata(L, 1);
-  lfb_callbacks_drop(S);
-  lfb_loans_close(S);
+  for (int i = 0; i < LFB_CLOSERS && S->closers[i]; i++)
+    S->closers[i](S);
   for (int i = 0; i < LFB_SLOTS; i++)
     if (S->slots[i].code)
       lf_code_unref(S->slots[i].code);
@@ -78,6 +76,14 @@ static int state_gc(lua_State *L) {
   S->home = NULL;
   lf_array_sweep(); /* the last handles are gone */
   return 0;
+}
+
+void lfb_at_close(lfb_state *S, lfb_closer closer) {
+  int i = 0;
+  while (i < LFB_CLOSERS && S->closers[i] && S->closers[i] != closer)
+    i++;
+  lf_check(i < LFB_CLOSERS);
+  S->closers[i] = closer;
 }
 
 void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode) {

@@ -72,6 +72,11 @@ typedef struct {
   int ref;       /* 0, LUA_NOREF: there is none, it has been loaded once */
 } lfb_maker;
 
+/* What is to be done when the record of an interpreter is closed. */
+typedef void (*lfb_closer)(lfb_state *S);
+
+enum { LFB_CLOSERS = 4 };
+
 struct lfb_state {
   lua_State *L;                /* the interpreter's main thread */
   lua_State *volatile running; /* the innermost coroutine that lfut has resumed
@@ -109,7 +114,8 @@ struct lfb_state {
   uint64_t start;    /* version of the lfb_start that was applied */
   size_t array_debt; /* bytes of arrays the collector was not told of */
   lfb_holder holder; /* of what runs outside of tasks */
-  lf_buf plain;      /* for packing what needs no packer (shared.c) */
+  lfb_closer closers[LFB_CLOSERS]; /* NULL behind the last */
+  lf_buf plain; /* for packing what needs no packer (shared.c) */
 };
 
 /* Tables in the registry, at the address of these. */
@@ -175,6 +181,10 @@ lfb_state *lfb_state_find(lua_State *L);
 /* Makes the record (owned by the registry, freed when L closes); 'home' NULL:
  * a program, which gets a home of its own. Raises on lack of memory. */
 lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm);
+
+/* Has 'closer' called before the record is closed; once, however often it is
+ * said. By the interpreter's own thread, on its C stack. */
+void lfb_at_close(lfb_state *S, lfb_closer closer);
 
 /* In a forked process, for forked.c: an identity and a home of its own; what
  * belongs to the parent's home is left as it is. False: no memory. */

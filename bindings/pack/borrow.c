@@ -32,8 +32,42 @@ __attribute__((constructor)) static void survive_fork(void) {
   lf_at_fork(LF_FORK_LOANS, take_lock, give_lock, give_lock);
 }
 
+static void free_loan(lfb_loan *loan) {
+  if (loan->copied)
+    lf_free((char *)loan->bytes);
+  lf_free(loan);
+}
+
+/* Under the lock, while nobody reads. */
+static void make_copy(lfb_loan *loan) {
+  lf_list_del(&loan->link);
+  loan->bytes = lf_strndup(loan->bytes, loan->len);
+  loan->copied = true;
+  loan->sender = NULL;
+}
+
+/* When the sender closes: what is still lent is copied. */
+static void close_loans(lfb_state *S) {
+  lf_link *l;
+  pthread_mutex_lock(&lock);
+  while (!lf_list_empty(&S->lent)) {
+    lfb_loan *loan = lf_container_of(S->lent.next, lfb_loan, link);
+    if (loan->readers > 0) { /* it may be given back meanwhile */
+      pthread_mutex_unlock(&lock);
+      sched_yield();
+      pthread_mutex_lock(&lock);
+      continue;
+    }
+    make_copy(loan);
+  }
+  while ((l = lf_list_pop(&S->returned)))
+    free_loan(lf_container_of(l, lfb_loan, link));
+  pthread_mutex_unlock(&lock);
+}
+
 lfb_loan *lfb_lend(lua_State *L, lfb_state *S, int idx) {
   lfb_loans_collect(L, S);
+  lfb_at_close(S, close_loans);
   lua_pushvalue(L, idx);
   lfb_push_ref(L, LFB_REF_LOANS);
   lfb_loan *loan = lf_zalloc(sizeof *loan);
@@ -53,12 +87,6 @@ lfb_loan *lfb_lend(lua_State *L, lfb_state *S, int idx) {
   lf_list_add(&S->lent, &loan->link);
   pthread_mutex_unlock(&lock);
   return loan;
-}
-
-static void free_loan(lfb_loan *loan) {
-  if (loan->copied)
-    lf_free((char *)loan->bytes);
-  lf_free(loan);
 }
 
 void lfb_loan_drop(void *p) {
@@ -115,32 +143,6 @@ void lfb_loans_collect(lua_State *L, lfb_state *S) {
     free_loan(loan);
   }
   lua_pop(L, 1);
-}
-
-/* Under the lock, while nobody reads. */
-static void make_copy(lfb_loan *loan) {
-  lf_list_del(&loan->link);
-  loan->bytes = lf_strndup(loan->bytes, loan->len);
-  loan->copied = true;
-  loan->sender = NULL;
-}
-
-void lfb_loans_close(lfb_state *S) {
-  lf_link *l;
-  pthread_mutex_lock(&lock);
-  while (!lf_list_empty(&S->lent)) {
-    lfb_loan *loan = lf_container_of(S->lent.next, lfb_loan, link);
-    if (loan->readers > 0) { /* it may be given back meanwhile */
-      pthread_mutex_unlock(&lock);
-      sched_yield();
-      pthread_mutex_lock(&lock);
-      continue;
-    }
-    make_copy(loan);
-  }
-  while ((l = lf_list_pop(&S->returned)))
-    free_loan(lf_container_of(l, lfb_loan, link));
-  pthread_mutex_unlock(&lock);
 }
 
 void lfb_loans_forget(lfb_state *S) {

@@ -26,9 +26,6 @@ void lfb_push_loan(lua_State *L, lfb_loan *loan);
 /* Lets go of the strings whose loans have been given back. */
 void lfb_loans_collect(lua_State *L, lfb_state *S);
 
-/* When the sender closes: what is still lent is copied. */
-void lfb_loans_close(lfb_state *S);
-
 /* In a forked process: nobody in it will read what the other one has lent. */
 void lfb_loans_forget(lfb_state *S);
 

@@ -33,6 +33,13 @@ static void callback_fire(lf_waiter *waiter) {
   fall_due(lf_container_of(waiter, lfb_callback, waiter));
 }
 
+/* Forgets all; when the interpreter closes. */
+static void drop_callbacks(lfb_state *S) {
+  lf_link *l;
+  while ((l = lf_list_pop(&S->callbacks)))
+    lf_waiter_remove(&lf_container_of(l, lfb_callback, link)->waiter);
+}
+
 int lfb_add_done_callback(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lf_task **future = lfb_check(L, 1, LFB_FUTURE);
@@ -47,6 +54,7 @@ int lfb_add_done_callback(lua_State *L) {
   lua_rawsetp(L, -2, cb);
   cb->S = S;
   cb->waiter.fire = callback_fire;
+  lfb_at_close(S, drop_callbacks);
   lf_list_add(&S->callbacks, &cb->link);
   if (!lf_waiter_add(&cb->waiter, *future))
     fall_due(cb);
@@ -122,14 +130,8 @@ bool lfb_callbacks_left(lfb_state *S) {
   return !lf_list_empty(&S->callbacks);
 }
 
-void lfb_callbacks_drop(lfb_state *S) {
-  lf_link *l;
-  while ((l = lf_list_pop(&S->callbacks)))
-    lf_waiter_remove(&lf_container_of(l, lfb_callback, link)->waiter);
-}
-
 void lfb_callbacks_forget(lfb_state *S) {
-  lfb_callbacks_drop(S);
+  drop_callbacks(S);
   atomic_store(&S->due, NULL);
   S->taken = NULL;
 }

@@ -24,10 +24,7 @@ static inline bool lfb_callbacks_due(lfb_state *S) {
 /* Are there any that have not run? */
 bool lfb_callbacks_left(lfb_state *S);
 
-/* Forgets all; when the interpreter closes. */
-void lfb_callbacks_drop(lfb_state *S);
-
-/* The same in a forked process; those that were due, too. */
+/* Forgets all, those that were due, too; in a forked process. */
 void lfb_callbacks_forget(lfb_state *S);
 
 #endif
