@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 
-#include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
 #include "runtime/shm/array.h"
@@ -38,7 +37,8 @@ void lfb_home_unref(lfb_home *home) {
   if (atomic_fetch_sub(&home->refs, 1) != 1)
     return;
   lf_host_fini(&home->host);
-  lfb_start_unref(home->start);
+  if (home->start.latest)
+    home->start.free(home->start.latest);
   pthread_mutex_destroy(&home->lock);
   lf_free(home);
 }

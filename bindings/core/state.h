@@ -18,15 +18,15 @@ enum { LFB_STACK = 256 << 10 };
 
 enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_MAKERS = LF_LIMIT(512, 8) };
 
-/* How an interpreter starts: package.path, package.cpath, arg and the loaders
- * in package.preload, as the program has them. Counted, read-only. */
+/* How interpreters start, which worker/setup.c knows and fills in before the
+ * first one does. */
 typedef struct {
-  _Atomic size_t refs;
-  uint64_t version;
-  lf_buf packed;
-} lfb_start;
-
-struct lfb_state;
+  void *latest; /* the program's and its interpreters'; under the home's lock */
+  void (*free)(void *latest);
+  /* In the program: modules have come since. In a worker: a module is not
+   * known. Raises. NULL: nobody has started yet. */
+  void (*refresh)(lua_State *L, lfb_state *S);
+} lfb_starting;
 
 /* What the program and all the interpreters started from it share. Lives as
  * long as any of them. */
@@ -42,7 +42,7 @@ typedef struct lfb_home {
   /* Opens the module in an interpreter of it. Raises. */
   void (*open)(lua_State *L, struct lfb_state *S);
   pthread_mutex_t lock;
-  lfb_start *start;        /* the latest; under the lock */
+  lfb_starting start;
   struct lfb_home *former; /* in a forked process: the parent's */
 } lfb_home;
 

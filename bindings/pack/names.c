@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bindings/worker/setup.h"
-
 enum { DEPTH = 4 };
 
 static const char *const standard[] = {
@@ -411,8 +409,8 @@ void lfb_names_refresh(lua_State *L, lfb_state *S) {
   lua_pop(L, 1);
   bool news = S->news;
   S->news = false;
-  if (news && !S->vm)
-    lfb_start_note(L, S); /* they may be in a place that is new, too */
+  if (news && !S->vm && S->home->start.refresh)
+    S->home->start.refresh(L, S); /* they may be in a place that is new, too */
 }
 
 bool lfb_was_named(lua_State *L, int idx) {
@@ -476,8 +474,8 @@ static void push_module(lua_State *L, lfb_state *S, const char *name,
     *key += strlen(*key) + 1;
     return;
   }
-  if (S->vm && !is_loaded(L, name))
-    lfb_start_apply(L, S);
+  if (S->vm && S->home->start.refresh && !is_loaded(L, name))
+    S->home->start.refresh(L, S);
   lfb_push_standard(L, "require");
   lua_pushstring(L, name);
   lua_call(L, 1, 1);

@@ -77,8 +77,8 @@ static int make_setup(lua_State *L) {
   making *m = lua_touserdata(L, 1);
   lfb_state *S = lfb_state_new(L, NULL, NULL);
   lfb_setup *setup = lf_zalloc(sizeof *setup);
-  lfb_start *start = lf_zalloc(sizeof *start);
-  if (!setup || !start || lf_buf_move(&start->packed, m->greeting) != 0)
+  const lfb_start *start = lfb_start_publish(S->home, m->greeting);
+  if (!setup || !start)
     return luaL_error(L, "not enough memory");
   uint64_t second;
   memcpy(&second, start->packed.data + start->packed.len - sizeof second,
@@ -95,9 +95,6 @@ static int make_setup(lua_State *L) {
   setup->initializer_in = &start->packed;
   setup->initializer_at = at;
   setup->kind = "process";
-  atomic_init(&start->refs, 1);
-  start->version = 1;
-  setup->home->start = start;
   m->setup = setup;
   return 0;
 }

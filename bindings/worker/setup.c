@@ -58,9 +58,18 @@ void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
   lua_settop(L, top);
 }
 
+/* NULL is allowed. */
+static void unref_start(void *p) {
+  lfb_start *start = p;
+  if (!start || atomic_fetch_sub(&start->refs, 1) != 1)
+    return;
+  lf_buf_fini(&start->packed);
+  lf_free(start);
+}
+
 static lfb_start *latest(lfb_home *home) {
   pthread_mutex_lock(&home->lock);
-  lfb_start *start = home->start;
+  lfb_start *start = home->start.latest;
   if (start)
     atomic_fetch_add(&start->refs, 1);
   pthread_mutex_unlock(&home->lock);
@@ -80,7 +89,7 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
   setup->kind = kind;
   lfb_start *start = latest(S->home);
   atomic_init(&setup->start, start ? start->version : 0);
-  lfb_start_unref(start);
+  unref_start(start);
   setup->has_initializer = !lua_isnil(L, idx);
   if (setup->has_initializer)
     lfb_initializer_pack(L, S, &setup->initializer, idx, reach);
@@ -91,17 +100,6 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
 }
 
 /* --- What is taken over from the program --- */
-
-void lfb_start_unref(lfb_start *start) {
-  if (!start || atomic_fetch_sub(&start->refs, 1) != 1)
-    return;
-  lf_buf_fini(&start->packed);
-  lf_free(start);
-}
-
-static void free_start(void *start) {
-  lfb_start_unref(start);
-}
 
 /* Protected, with the record as upvalue: can the value be sent? */
 static int try_pack(lua_State *L) {
@@ -163,16 +161,6 @@ static void push_arg(lua_State *L, lfb_state *S, lf_buf *scratch) {
   lua_pushnil(L);
 }
 
-/* The home's from now on; takes over the reference. */
-static void publish(lfb_home *home, lfb_start *start) {
-  pthread_mutex_lock(&home->lock);
-  lfb_start *old = home->start;
-  start->version = old ? old->version + 1 : 1;
-  home->start = start;
-  pthread_mutex_unlock(&home->lock);
-  lfb_start_unref(old);
-}
-
 void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, "starting workers");
@@ -187,17 +175,41 @@ void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out) {
   lua_settop(L, top);
 }
 
+/* In a worker they may have come to the program. */
+static void refresh(lua_State *L, lfb_state *S) {
+  if (S->vm)
+    lfb_start_apply(L, S);
+  else
+    lfb_start_note(L, S);
+}
+
+const lfb_start *lfb_start_publish(lfb_home *home, lf_buf *packed) {
+  lfb_start *start = lf_zalloc(sizeof *start);
+  if (!start || lf_buf_move(&start->packed, packed) != 0) {
+    lf_free(start);
+    return NULL;
+  }
+  atomic_init(&start->refs, 1);
+  pthread_mutex_lock(&home->lock);
+  lfb_start *old = home->start.latest;
+  start->version = old ? old->version + 1 : 1;
+  home->start.latest = start;
+  if (!home->start.refresh) { /* nobody has started yet, who could look */
+    home->start.free = unref_start;
+    home->start.refresh = refresh;
+  }
+  pthread_mutex_unlock(&home->lock);
+  unref_start(old);
+  return start;
+}
+
 void lfb_start_note(lua_State *L, lfb_state *S) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, "starting workers");
-  lfb_box *b = lfb_push_box(L, free_start);
-  lfb_start *start = b->content = lf_zalloc(sizeof *start);
-  if (!start)
+  lf_buf *packed = lfb_push_buf(L);
+  lfb_start_pack(L, S, packed);
+  if (!lfb_start_publish(S->home, packed))
     luaL_error(L, "not enough memory");
-  atomic_init(&start->refs, 1);
-  lfb_start_pack(L, S, &start->packed);
-  b->content = NULL;
-  publish(S->home, start);
   lua_settop(L, top);
 }
 
@@ -250,16 +262,14 @@ static void apply(lua_State *L, lfb_state *S, lfb_start *start) {
   lua_settop(L, top);
 }
 
-bool lfb_start_apply(lua_State *L, lfb_state *S) {
-  lfb_box *b = lfb_push_box(L, free_start);
+void lfb_start_apply(lua_State *L, lfb_state *S) {
+  lfb_box *b = lfb_push_box(L, unref_start);
   lfb_start *start = b->content = latest(S->home);
-  bool new = start && start->version != S->start;
-  if (new)
+  if (start && start->version != S->start)
     apply(L, S, start);
   b->content = NULL;
-  lfb_start_unref(start);
+  unref_start(start);
   lua_pop(L, 1);
-  return new;
 }
 
 static void hold_start(void *start) {
@@ -270,20 +280,9 @@ void lfb_start_tell(lfb_state *S, lf_pool *pool) {
   lfb_setup *setup = lf_pool_setup(pool);
   lfb_start *start = latest(S->home);
   if (start && start->version != atomic_load(&setup->start)) {
-    const lf_notice notice = {&start->packed, start, hold_start, free_start};
+    const lf_notice notice = {&start->packed, start, hold_start, unref_start};
     atomic_store(&setup->start, start->version);
     lf_pool_tell(pool, &notice);
   }
-  lfb_start_unref(start);
-}
-
-void lfb_start_receive(lfb_home *home, lf_buf *bytes) {
-  lfb_start *start = lf_zalloc(sizeof *start);
-  if (!start)
-    return;
-  atomic_init(&start->refs, 1);
-  if (lf_buf_move(&start->packed, bytes) == 0)
-    publish(home, start);
-  else
-    lf_free(start);
+  unref_start(start);
 }

@@ -8,6 +8,14 @@
 #include "bindings/core/state.h"
 #include "bindings/pack/reach.h"
 
+/* How an interpreter starts: package.path, package.cpath, arg and the loaders
+ * in package.preload, as the program has them. Counted, read-only. */
+typedef struct {
+  _Atomic size_t refs;
+  uint64_t version;
+  lf_buf packed;
+} lfb_start;
+
 /* The same for all workers of a pool: read-only, owned by the pool. */
 typedef struct {
   lfb_home *home;               /* a reference */
@@ -56,13 +64,12 @@ void lfb_start_note(lua_State *L, lfb_state *S);
  * processes know how interpreters start, if that has changed. */
 void lfb_start_tell(lfb_state *S, lf_pool *pool);
 
-/* In a worker process: takes that over; without memory for it, nothing. */
-void lfb_start_receive(lfb_home *home, lf_buf *bytes);
+/* Interpreters of the home start so from now on; takes over the packed values.
+ * NULL: no memory. */
+const lfb_start *lfb_start_publish(lfb_home *home, lf_buf *packed);
 
-/* In a worker: starts as the program says, if it says something new; true
- * then. Raises. */
-bool lfb_start_apply(lua_State *L, lfb_state *S);
-
-void lfb_start_unref(lfb_start *start); /* NULL is allowed */
+/* In a worker: starts as the program says, if it says something new.
+ * Raises. */
+void lfb_start_apply(lua_State *L, lfb_state *S);
 
 #endif

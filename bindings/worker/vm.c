@@ -195,7 +195,7 @@ static void vm_stuck(struct lf_vm *vm, lf_task *task) {
 }
 
 static void vm_notice(struct lf_vm *vm, lf_buf *bytes) {
-  lfb_start_receive(vm->S->home, bytes);
+  (void)lfb_start_publish(vm->S->home, bytes); /* no memory: as before */
 }
 
 const lf_vmops lfb_vmops = {
