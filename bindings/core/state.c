@@ -120,6 +120,7 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
   memset(S, 0, sizeof *S);
   S->id = atomic_fetch_add(&last_id, 1) + 1;
   S->vm = vm;
+  S->out = stdout;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   S->L = S->running = lua_tothread(L, -1);
   lua_pop(L, 1);

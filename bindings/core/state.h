@@ -6,6 +6,8 @@
 #ifndef LFB_CORE_STATE_H
 #define LFB_CORE_STATE_H
 
+#include <stdio.h>
+
 #include "bindings/core/class.h"
 #include "bindings/engine/compat.h"
 
@@ -86,10 +88,12 @@ struct lfb_state {
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const lfb_descriptor *descriptors[LFB_CLASSES]; /* NULL: not made yet */
   uint64_t id;                                    /* never used again */
-  lfb_home *home;                /* a reference; NULL: the record is closed */
-  struct lf_vm *vm;              /* NULL in the program */
-  struct lfb_output *output;     /* of the worker that this was before a fork */
-  lf_pool *wire;                 /* in a worker process, its pool; else NULL */
+  lfb_home *home;            /* a reference; NULL: the record is closed */
+  struct lf_vm *vm;          /* NULL in the program */
+  struct lfb_output *output; /* of the worker that this was before a fork */
+  FILE *out;     /* the interpreter's standard output: a worker's, also after a
+                    fork, or the program's */
+  lf_pool *wire; /* in a worker process, its pool; else NULL */
   const struct lfb_reach *reach; /* how far what it gives back goes (reach.h) */
 
   /* Done-callbacks (callback.c). */

@@ -515,3 +515,18 @@ void lfb_push_named(lua_State *L, lfb_state *S, const char *bytes, size_t len) {
   }
   lua_remove(L, -2);
 }
+
+int lfb_stdio_index(lua_State *L, lfb_state *S, int idx) {
+  luaL_Stream *p = luaL_testudata(L, idx, LUA_FILEHANDLE);
+  if (!p || !p->closef)
+    return -1;
+  return p->f == stdin ? 0 : p->f == S->out ? 1 : p->f == stderr ? 2 : -1;
+}
+
+void lfb_push_stdio(lua_State *L, int which) {
+  static const char *const names[] = {"stdin", "stdout", "stderr"};
+  lfb_push_standard(L, "io");
+  lua_pushstring(L, names[which]);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}

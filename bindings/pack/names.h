@@ -44,6 +44,13 @@ void lfb_push_standard(lua_State *L, const char *name);
  * the script can change: the globals of lfut's own Lua code. */
 void lfb_push_libraries(lua_State *L);
 
+/* Which standard file is the value at 'idx': 0 stdin, 1 stdout, 2 stderr (the
+ * interpreter's own), else -1. */
+int lfb_stdio_index(lua_State *L, lfb_state *S, int idx);
+
+/* Pushes it (0 to 2), as the script finds it now. */
+void lfb_push_stdio(lua_State *L, int which);
+
 /* Is the value at the top what the standard global 'name' is? */
 bool lfb_is_standard(lua_State *L, const char *name);
 

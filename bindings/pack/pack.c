@@ -11,7 +11,6 @@
 #include "bindings/pack/identity.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/packer.h"
-#include "bindings/run/output.h"
 #include "bindings/sync/shared.h"
 
 const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false, NULL};
@@ -357,7 +356,7 @@ static void pack_userdata(packer *P) {
   if (pack_native(P) || lfb_pack_seen(P))
     return;
   luaL_checkstack(L, 10, "too many values to send");
-  int standard = lfb_stdio_index(L, -1);
+  int standard = lfb_stdio_index(L, P->S, -1);
   if (standard >= 0) {
     unsigned char which = (unsigned char)standard;
     put(P, LFB_T_STDIO, &which, 1);

@@ -176,15 +176,10 @@ static void push_named(unpacker *U) {
 }
 
 static void push_stdio(unpacker *U) {
-  static const char *const names[] = {"stdin", "stdout", "stderr"};
-  lua_State *L = U->L;
   unsigned which = get_byte(U);
   if (which >= 3)
     damaged(U);
-  lfb_push_standard(L, "io");
-  lua_pushstring(L, names[which]);
-  lua_rawget(L, -2);
-  lua_remove(L, -2);
+  lfb_push_stdio(U->L, (int)which);
 }
 
 /* Is the array what the class has handles to? */

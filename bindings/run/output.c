@@ -78,15 +78,8 @@ void lfb_output_close(lfb_output *out) {
   free(out);
 }
 
-/* The interpreter's standard output: a worker's, or one's that was a worker's
- * before a fork, or the program's. */
-static FILE *stream_of(lfb_state *S) {
-  struct lfb_output *out = S->vm ? S->vm->output : S->output;
-  return out ? out->stream : stdout;
-}
-
 int lfb_print(lua_State *L) {
-  FILE *stream = stream_of(lfb_state_find(L));
+  FILE *stream = lfb_state_find(L)->out;
   int n = lua_gettop(L);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
@@ -136,26 +129,19 @@ void lfb_output_open(lua_State *L, lfb_state *S) {
   if (!S->vm->output)
     luaL_error(L, "not enough memory");
   S->vm->output->own = S->wire != NULL;
+  S->out = S->vm->output->stream;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &standard_output);
   luaL_Stream *p = lua_touserdata(L, -1);
   if (p && p->closef) { /* wherever it is kept by now */
-    p->f = S->vm->output->stream;
+    p->f = S->out;
     p->closef = stay_open;
   }
   lua_pop(L, 1);
 }
 
 void lfb_output_write(lfb_state *S) {
-  FILE *own = stream_of(S);
+  FILE *own = S->out;
   if (own != stdout)
     fflush(own);
   lf_flush_output();
-}
-
-int lfb_stdio_index(lua_State *L, int idx) {
-  luaL_Stream *p = luaL_testudata(L, idx, LUA_FILEHANDLE);
-  if (!p || !p->closef)
-    return -1;
-  FILE *out = stream_of(lfb_state_find(L));
-  return p->f == stdin ? 0 : p->f == out ? 1 : p->f == stderr ? 2 : -1;
 }

@@ -32,7 +32,4 @@ void lfb_output_sync(void);
 
 void lfb_output_close(lfb_output *output);
 
-/* 0 stdin, 1 stdout, 2 stderr (the interpreter's own), else -1. */
-int lfb_stdio_index(lua_State *L, int idx);
-
 #endif
