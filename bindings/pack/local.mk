@@ -2,6 +2,7 @@ bindings_sources += \
 	%D%/borrow.c %D%/borrow.h \
 	%D%/closure.c %D%/closure.h \
 	%D%/identity.c %D%/identity.h \
+	%D%/internal.h \
 	%D%/names.c %D%/names.h \
 	%D%/pack.c %D%/pack.h \
 	%D%/pack_class.c \
@@ -9,4 +10,4 @@ bindings_sources += \
 	%D%/pack_refuse.c \
 	%D%/packer.c %D%/packer.h \
 	%D%/reach.c %D%/reach.h \
-	%D%/unpack.c
+	%D%/unpack.c %D%/unpack.h

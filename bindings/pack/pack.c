@@ -9,8 +9,8 @@
 #include "bindings/pack/borrow.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/identity.h"
+#include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
-#include "bindings/pack/packer.h"
 #include "bindings/sync/shared.h"
 
 const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false, NULL};

@@ -112,13 +112,4 @@ extern const lfb_label lfb_arguments, lfb_results, lfb_error_value;
 void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code);
 
-/* Pushes the values of the stream at '*at', an offset in the buffer that is
- * moved behind it; returns how many. What other processes have written is not
- * trusted: raises TransferError if it is nonsense. With 'globals' (may be NULL)
- * set, the captured globals are set and *globals becomes a registry reference
- * to a table of them by name, unless there are none (LUA_NOREF). The buffer is
- * not to change meanwhile. */
-int lfb_unpack(lua_State *L, lfb_state *S, const lf_buf *buf, size_t *at,
-               int *globals);
-
 #endif

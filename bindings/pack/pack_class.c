@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Classes: tables that are used as metatables. See packer.h. */
+ * Classes: tables that are used as metatables. See internal.h. */
 #include "bindings/pack/identity.h"
-#include "bindings/pack/packer.h"
+#include "bindings/pack/internal.h"
 
 /* The class whose table is at the top, which has occurred as an object ('table'
  * its number) or not (LFB_CLASS_BASE); its number. */

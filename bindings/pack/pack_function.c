@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Functions: their code, upvalues and the globals that they name. See packer.h.
+ * Functions: their code, upvalues and the globals that they name. See
+ * internal.h.
  */
 #include "bindings/pack/closure.h"
+#include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
-#include "bindings/pack/packer.h"
 
 /* Which upvalues of a function are _ENV. */
 typedef struct {

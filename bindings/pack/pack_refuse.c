@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The path to a value that cannot travel, looked for only then. See packer.h.
+ * The path to a value that cannot travel, looked for only then. See internal.h.
  */
 #include <stdio.h>
 
 #include "bindings/core/error.h"
 #include "bindings/pack/closure.h"
-#include "bindings/pack/packer.h"
+#include "bindings/pack/internal.h"
 
 enum {
   PIECES = 20, /* of a long path, at either end */

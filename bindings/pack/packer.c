@@ -3,6 +3,8 @@
  * See packer.h. */
 #include "bindings/pack/packer.h"
 
+#include "bindings/pack/internal.h"
+
 static void add_object(packer *P, const lfb_objrec *rec) {
   lua_State *L = P->L;
   uint32_t n = (uint32_t)P->objs.n;
@@ -129,4 +131,20 @@ void lfb_packer_share(packer *P, uint32_t object) {
   if (c)
     memset(P->out->data + c->at + offsetof(lfb_segment, version), 0,
            sizeof(uint64_t));
+}
+
+/* --- For classes --- */
+
+void lfb_packer_put(lfb_packer *P, const void *bytes, size_t n) {
+  memcpy(room(P, n), bytes, n);
+}
+
+void lfb_packer_put_object(lfb_packer *P, void *object, void (*drop)(void *)) {
+  size_t at = P->out->len;
+  put_ref(P, at, object, drop);
+  lfb_packer_put(P, &object, sizeof object);
+}
+
+const lfb_reach *lfb_packer_reach(const lfb_packer *P) {
+  return P->reach;
 }

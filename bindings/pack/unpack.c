@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * See pack.h. Uses the Lua stack and nothing else, so that an error (of
+ * See unpack.h. Uses the Lua stack and nothing else, so that an error (of
  * memory, of a module that is not found) leaves nothing behind: classes and
  * globals are changed when all has been read. Of what another process has
  * written every length, number and kind is checked, and a pointer is only taken
  * where the buffer has a reference to what it points to. */
+#include "bindings/pack/unpack.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +29,7 @@ enum { CLASS = 1, FIELDS, METATABLE, VERSION, STAGES = VERSION };
 
 enum { MOST_OBJECTS = 1 << 30 };
 
-typedef struct {
+typedef struct lfb_unpacker {
   lua_State *L;
   lfb_state *S;
   const lf_buf *buf;
@@ -768,4 +770,18 @@ int lfb_unpack(lua_State *L, lfb_state *S, const lf_buf *buf, size_t *at,
   unpack_values(&U, n);
   *at = (size_t)(U.at - buf->data);
   return (int)n;
+}
+
+/* --- For classes --- */
+
+void lfb_unpacker_get(lfb_unpacker *U, void *bytes, size_t n) {
+  get_bytes(U, bytes, n);
+}
+
+void *lfb_unpacker_get_object(lfb_unpacker *U, void (*drop)(void *object)) {
+  return get_pointer(U, drop);
+}
+
+void lfb_unpacker_refuse(lfb_unpacker *U) {
+  damaged(U);
 }

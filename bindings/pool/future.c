@@ -5,7 +5,7 @@
 
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
-#include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
 

@@ -13,6 +13,7 @@
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/pool/executor.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/wait.h"

@@ -13,6 +13,7 @@
 
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/process/snapshot.h"
 #include "bindings/program/program.h"
 #include "bindings/run/forked.h"

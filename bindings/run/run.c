@@ -6,6 +6,7 @@
 #include "bindings/run/run.h"
 
 #include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/failure.h"
 #include "bindings/run/forked.h"
 #include "bindings/run/interrupt.h"

@@ -8,6 +8,7 @@
 #include "bindings/core/error.h"
 #include "bindings/engine/bytecode.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/sync/shared.h"
 
 #include "runtime/base/mem.h"

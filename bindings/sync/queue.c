@@ -11,6 +11,7 @@
 #include "bindings/core/options.h"
 #include "bindings/engine/bytecode.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/wait.h"
 #include "bindings/sync/shared.h"
 

@@ -9,6 +9,7 @@
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/failure.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/items.h"

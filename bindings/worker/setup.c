@@ -11,6 +11,7 @@
 #include "bindings/core/options.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "runtime/base/mem.h"
 #include "runtime/process/processes.h"
 

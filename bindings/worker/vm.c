@@ -9,7 +9,7 @@
 #include "bindings/engine/bytecode.h"
 #include "bindings/native/call.h"
 #include "bindings/pack/names.h"
-#include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/failure.h"
 #include "bindings/run/forked.h"

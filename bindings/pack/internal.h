@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The packer: what is known of the values that are being written to a stream.
+ * Its memory is userdata on the Lua stack, so that an error leaves nothing
+ * behind; it has none until the first object. */
+#ifndef LFB_PACK_INTERNAL_H
+#define LFB_PACK_INTERNAL_H
+
+#include <string.h>
+
+#include "bindings/pack/identity.h"
+#include "bindings/pack/pack.h"
+#include "bindings/pack/packer.h"
+
+/* Stack slots of a packer, from P->base: the table of all objects (by their
+ * numbers from 1 on) and classes (from -1 down), a set of names, and the memory
+ * of the arrays. */
+enum {
+  LFB_ANCHOR,
+  LFB_KNOWN,
+  LFB_MEMO,
+  LFB_OBJS,
+  LFB_IDS,
+  LFB_METAS,
+  LFB_CLASS_LIST,
+  LFB_GLOBALS,
+  LFB_PACKER_SLOTS
+};
+
+/* Of whom something is a part: the number of an object, LFB_CLASS_BASE + that
+ * of a class, LFB_ROOT + that of a value of the stream. */
+#define LFB_CLASS_BASE 0x40000000u
+#define LFB_ROOT 0x80000000u
+
+typedef struct {
+  uint32_t parent; /* in whose body it was met first */
+  bool body;       /* its body follows the values */
+  bool lone;       /* its tag, at 'hint', is LFB_T_LONE */
+  size_t hint;     /* of a table: where its sizes are in the output */
+} lfb_objrec;
+
+/* An object, a class or an upvalue that has occurred. */
+typedef struct {
+  const void *key; /* of an object, or of an upvalue */
+  uint32_t value;  /* number, as above; for an upvalue its closure's */
+  uint32_t index;  /* of an upvalue in that closure; of a table that is a class
+                      after all: which, from 1 on */
+} lfb_memo;
+
+typedef struct {
+  unsigned char identity[LFB_IDENTITY];
+  uint32_t parent; /* where it was met first */
+  uint32_t object; /* the number of the table, if that had occurred as one */
+  uint32_t first, end; /* the objects of its segment */
+  size_t at;           /* where that is in the output */
+} lfb_classrec;
+
+/* A captured global, and the number of the closure that names it. The name
+ * belongs to that one's code. */
+typedef struct {
+  const char *name;
+  uint32_t closure;
+} lfb_globalrec;
+
+/* A table with a metatable: which class that is, or LFB_CLASS_BASE: it has a
+ * name. */
+typedef struct {
+  uint32_t object, class;
+} lfb_metarec;
+
+/* A table whose copy is to be recognised when it comes home. */
+typedef struct {
+  uint32_t object;
+  unsigned char identity[LFB_IDENTITY];
+} lfb_idrec;
+
+/* An array in a userdata on the stack. */
+typedef struct {
+  void *data;
+  size_t n, cap;
+} lfb_array;
+
+typedef struct lfb_packer {
+  lua_State *L;
+  lfb_state *S;
+  lf_buf *out;
+  int base;          /* 0: there are none */
+  int values;        /* stack index of the stream's first value */
+  lfb_array memo;    /* of lfb_memo: open addressing, cap a power of 2 */
+  lfb_array objs;    /* of lfb_objrec */
+  lfb_array classes; /* of lfb_classrec */
+  lfb_array globals; /* of lfb_globalrec */
+  lfb_array metas;   /* of lfb_metarec */
+  lfb_array ids;     /* of lfb_idrec */
+  uint32_t drained;  /* objects whose body is written */
+  uint32_t current;  /* whose body is being written, as above */
+  /* The segment that is being written. */
+  uint32_t first;     /* objects before it */
+  uint32_t described; /* classes whose segments are written or begun */
+  uint64_t version;   /* a hash of what it says so far */
+  bool describing;    /* it is a class's */
+  bool whole;         /* and may have a version */
+  bool rest;          /* something follows the values */
+  bool fresh_names;
+  /* The one object so far, a bare closure, if there are no slots yet. */
+  const void *lone;
+  uint32_t lone_root; /* which value it is, as 'current' */
+  size_t lone_at;     /* where its tag is */
+  const lfb_label *label;
+  const lfb_reach *reach; /* as in the label, or for results of a worker process
+                           */
+  lf_code **code;
+  const struct lfb_packer *outer; /* whose stream this one is in */
+  int subject;    /* stack index of what this stream describes */
+  bool capturing; /* the value is an upvalue or a global */
+} packer;
+
+/* --- Bytes ------------------------------------------------------------------
+ */
+
+LF_INLINE unsigned char *room(packer *P, size_t n) {
+  unsigned char *at = lf_buf_room(P->out, n);
+  if (!at)
+    luaL_error(P->L, "not enough memory");
+  return at;
+}
+
+static inline void put_tag(packer *P, lfb_tag tag) {
+  *room(P, 1) = (unsigned char)tag;
+}
+
+LF_INLINE void put(packer *P, lfb_tag tag, const void *bytes, size_t n) {
+  unsigned char *at = room(P, 1 + n);
+  at[0] = (unsigned char)tag;
+  memcpy(at + 1, bytes, n);
+}
+
+static inline void put_u32(packer *P, uint32_t x) {
+  memcpy(room(P, sizeof x), &x, sizeof x);
+}
+
+/* The bytes name the object at offset 'at', or not (LF_NOWHERE). */
+static inline void put_ref(packer *P, size_t at, void *object,
+                           void (*drop)(void *)) {
+  if (lf_buf_ref(P->out, at, object, drop) != 0) {
+    drop(object);
+    luaL_error(P->L, "not enough memory");
+  }
+}
+
+/* Something that the segment says. */
+LF_INLINE void feed(packer *P, uint64_t x) {
+  P->version = (P->version ^ x) * 0x9e3779b97f4a7c15u;
+  P->version ^= P->version >> 32;
+}
+
+/* --- Its memory (packer.c) --- */
+
+/* Puts the slots below the value at the top, if they are not there yet. */
+void lfb_packer_open(packer *P);
+
+void lfb_packer_add(packer *P, lfb_array *a, int slot, const void *item,
+                    size_t size);
+
+/* What is known of an object or upvalue, or NULL; valid until the next note.
+ * Notes it. */
+lfb_memo *lfb_packer_find(packer *P, const void *key);
+void lfb_packer_note(packer *P, const void *key, uint32_t value,
+                     uint32_t index);
+
+/* Numbers the object at the top, which occurs for the first time. */
+uint32_t lfb_packer_object(packer *P, bool body);
+
+/* The same with a bare closure whose tag is at 'at'. */
+void lfb_packer_lone(packer *P, size_t at);
+
+/* The object is named in a segment that is not its own: that one and its own
+ * cannot be skipped. */
+void lfb_packer_share(packer *P, uint32_t object);
+
+/* --- Values (pack.c): each writes the one at the top, which stays --- */
+
+void lfb_pack_value(packer *P);
+
+/* If it travels by name; if it has occurred before. */
+bool lfb_has_name(packer *P);
+bool lfb_pack_named(packer *P);
+bool lfb_pack_seen(packer *P);
+
+/* A stream within the stream, about the object at 'subject': 'fill' writes it;
+ * its length comes first. */
+void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner));
+
+/* The bodies of the objects that have none yet. */
+void lfb_pack_bodies(packer *P);
+
+/* What follows the values. */
+void lfb_pack_rest(packer *P);
+
+/* Writes a value that is no object; what it says goes into the version. */
+bool lfb_pack_plain(packer *P);
+
+/* --- Classes (pack_class.c) --- */
+
+/* If the table at the top is known to be used as a metatable. */
+bool lfb_pack_class(packer *P);
+
+/* The metatable at the top, of the table numbered 'n'. */
+void lfb_pack_metatable(packer *P, uint32_t n);
+
+/* The segments of the classes that have occurred; of one of them. */
+void lfb_pack_segment(packer *P);
+
+/* Which tables have which metatables, and which copies are to be recognised. */
+void lfb_pack_metatables(packer *P);
+void lfb_pack_identities(packer *P);
+
+/* Could a table with the key be of use as a metatable? */
+bool lfb_is_metafield(lua_State *L, int idx);
+
+/* Notes that the copy of this table, numbered 'n', is to be recognised when it
+ * comes home as a metatable. */
+void lfb_pack_identity(packer *P, int table, uint32_t n);
+
+/* --- Functions (pack_function.c) --- */
+
+void lfb_pack_function(packer *P);
+void lfb_pack_function_body(packer *P, uint32_t n, int function);
+
+/* The segment of the globals that functions have named. */
+void lfb_pack_globals(packer *P);
+
+/* Is the value at the top the globals table? */
+bool lfb_is_globals(lua_State *L);
+
+/* Pushes the script's global 'name', if it is one to be captured. */
+bool lfb_push_captured(lua_State *L, const char *name);
+
+/* --- Refusing (pack_refuse.c) --- */
+
+/* Raises TransferError: the value at the top cannot travel. */
+void lfb_pack_refuse(packer *P);
+
+#endif
