@@ -92,6 +92,17 @@ void *lfb_test(lua_State *L, lfb_state *S, int idx, lfb_class class) {
   return same ? u : NULL;
 }
 
+const lfb_descriptor *lfb_class_at(lua_State *L, lfb_state *S, int idx) {
+  if (!lua_getmetatable(L, idx))
+    return NULL;
+  const void *metatable = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  for (int i = 0; i < LFB_CLASSES; i++)
+    if (S->classes[i] == metatable)
+      return S->descriptors[i];
+  return NULL;
+}
+
 void *lfb_check(lua_State *L, int idx, lfb_class class) {
   void *u = class <= LFB_EXECUTOR ? test_marked(L, idx, class)
                                   : lfb_test(L, lfb_self(L), idx, class);

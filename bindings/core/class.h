@@ -8,6 +8,7 @@
 
 typedef struct lfb_state lfb_state; /* state.h */
 
+/* In packed values, by number. */
 typedef enum {
   LFB_FUTURE,
   LFB_EXECUTOR,
@@ -35,6 +36,23 @@ typedef enum {
   LFB_CLASSES
 } lfb_class;
 
+struct lfb_reach;
+struct lfb_packer;
+struct lfb_unpacker;
+
+/* How userdata travel whose first word is a pointer to something counted. */
+typedef struct {
+  /* A reference for a buffer, which 'drop' gives back. */
+  void (*ref)(void *object);
+  void (*drop)(void *object);
+  /* Pushes a userdata for it, taking a reference of its own. */
+  void (*push)(lua_State *L, lfb_state *S, void *object);
+  /* Among what 'drop' drops, is it the class's? NULL: always. */
+  bool (*fits)(lfb_class class, const void *object);
+  /* May it go so far, to another process? NULL: never. */
+  bool (*crosses)(const struct lfb_reach *reach, const void *object);
+} lfb_handle;
+
 /* What a class is: in the file of the class, which keeps it for good. */
 typedef struct {
   lfb_class class;
@@ -43,9 +61,18 @@ typedef struct {
   const luaL_Reg *metamethods; /* may be NULL */
   const luaL_Reg *base;        /* those that it has in common with others, if it
                                   has none of its own; may be NULL */
-  lua_CFunction index; /* __index, whose second upvalue is a table of the
-                          methods; NULL: that table itself */
+  lua_CFunction index;      /* __index, whose second upvalue is a table of the
+                               methods; NULL: that table itself */
+  const lfb_handle *handle; /* NULL: it is none */
+  /* What is packed besides the handle of the userdata at the top, and read when
+   * that has been pushed. Without a handle, all: 'unpack' pushes then. NULL:
+   * nothing. Raise. */
+  void (*pack)(lua_State *L, struct lfb_packer *P);
+  void (*unpack)(lua_State *L, struct lfb_unpacker *U);
 } lfb_descriptor;
+
+/* That of the userdata at 'idx', or NULL. */
+const lfb_descriptor *lfb_class_at(lua_State *L, lfb_state *S, int idx);
 
 /* Makes the class's metatable, left in the registry. */
 void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *class);

@@ -58,7 +58,7 @@ static bool read_long(const unsigned char **at, plain *v) {
 
 /* An array's handle. */
 static bool read_handle(const unsigned char **at, plain *v) {
-  if (lfb_handles[*(*at)++].class != LFB_ARRAY)
+  if (*(*at)++ != LFB_ARRAY)
     return false;
   v->kind = ARRAY;
   read_bytes(at, &v->array, sizeof v->array);

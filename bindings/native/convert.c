@@ -11,6 +11,7 @@
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/native/native.h"
+#include "bindings/pack/reach.h"
 #include "bindings/sync/array.h"
 #include "runtime/base/buf.h"
 
@@ -453,7 +454,7 @@ static int pointer_eq(lua_State *L) {
   return 1;
 }
 
-lf_array **lfb_new_out(lua_State *L) {
+static lf_array **new_out(lua_State *L) {
   lf_array **slot = lua_newuserdatauv(L, sizeof *slot, 0);
   *slot = NULL;
   lfb_set_class(L, LFB_OUT);
@@ -461,14 +462,14 @@ lf_array **lfb_new_out(lua_State *L) {
 }
 
 int lfb_out(lua_State *L) {
-  lf_array **slot = lfb_new_out(L);
+  lf_array **slot = new_out(L);
   *slot = lf_array_new(LF_A_UINT64, LFB_OUT_WORDS);
   return *slot ? 1 : luaL_error(L, "not enough memory");
 }
 
-void lfb_push_out(lua_State *L, lfb_state *S, void *array) {
+static void push_out(lua_State *L, lfb_state *S, void *array) {
   (void)S;
-  *lfb_new_out(L) = lf_array_ref(array);
+  *new_out(L) = lf_array_ref(array);
 }
 
 void lfb_sign_out(lf_array *out, const lf_native *n) {
@@ -505,10 +506,16 @@ void lfb_convert_open(lua_State *L, lfb_state *S) {
                                                .name = "lfut.Handle",
                                                .methods = none,
                                                .metamethods = pointer};
+  static const lfb_handle handle = {.ref = lfb_array_hold,
+                                    .drop = lf_array_unref,
+                                    .push = push_out,
+                                    .fits = lfb_array_fits,
+                                    .crosses = lfb_reach_all};
   static const lfb_descriptor out_class = {.class = LFB_OUT,
                                            .name = "lfut.Out",
                                            .methods = methods,
-                                           .metamethods = out};
+                                           .metamethods = out,
+                                           .handle = &handle};
   lfb_newclass(L, S, &pointer_class);
   lfb_newclass(L, S, &out_class);
 }

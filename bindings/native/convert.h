@@ -81,8 +81,6 @@ void lfb_sign_out(lf_array *out, const lf_native *native);
 
 /* lfut.Out() */
 int lfb_out(lua_State *L);
-lf_array **lfb_new_out(lua_State *L);
-void lfb_push_out(lua_State *L, lfb_state *S, void *array);
 
 void lfb_convert_open(lua_State *L, lfb_state *S);
 

@@ -11,7 +11,6 @@
 #include "bindings/pack/identity.h"
 #include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
-#include "bindings/sync/shared.h"
 
 const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false, NULL};
 const lfb_label lfb_results = {"result", 1, "back", 0, true, NULL};
@@ -237,50 +236,21 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
 
 /* --- Userdata --- */
 
-/* Arrays are everywhere. Of executors, a worker process knows its own; of
- * futures, those that its program knows. */
-static bool can_cross(packer *P, int which, const void *object) {
-  lfb_class class = lfb_handles[which].class;
-  if (!lfb_reach_is_far(P->reach))
-    return true;
-  if (class == LFB_ARRAY || class == LFB_OUT || class >= LFB_QUEUE)
-    return true;
-  if (class == LFB_FUTURE)
-    return P->reach->kind == LFB_REACH_POOL &&
-           lf_pool_can_name(P->reach->pool, object);
-  return object == P->reach->pool;
-}
-
-/* A condition's lock. */
-static void put_partner(packer *P, lf_array *lock) {
-  memcpy(room(P, sizeof lock), &lock, sizeof lock);
-  put_ref(P, P->out->len - sizeof lock, lf_array_ref(lock), lf_array_unref);
-}
-
-/* One of lfut's own objects? */
-static bool pack_handle(packer *P) {
-  lua_State *L = P->L;
-  void **u = lua_touserdata(L, -1);
-  if (!lua_getmetatable(L, -1))
-    return false;
-  const void *class = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  for (int i = 0; lfb_handles[i].push; i++) {
-    if (P->S->classes[lfb_handles[i].class] != class)
-      continue;
-    if (!*u || !can_cross(P, i, *u))
-      lfb_pack_refuse(P);
-    unsigned char which = (unsigned char)i;
-    put(P, LFB_T_HANDLE, &which, 1);
-    memcpy(room(P, sizeof *u), u, sizeof *u);
-    lfb_handles[i].ref(*u);
-    put_ref(P, P->out->len - sizeof *u, *u, lfb_handles[i].drop);
-    if (lfb_handles[i].class == LFB_CONDITION)
-      put_partner(P, lfb_shared_at(L, -1)->partner);
-    lfb_packer_object(P, false);
-    return true;
-  }
-  return false;
+/* One of lfut's own objects. */
+static void pack_handle(packer *P, const lfb_descriptor *d) {
+  const lfb_handle *h = d->handle;
+  void **u = lua_touserdata(P->L, -1);
+  unsigned char class = (unsigned char)d->class;
+  bool far = lfb_reach_is_far(P->reach);
+  if (!*u || (far && !(h->crosses && h->crosses(P->reach, *u))))
+    lfb_pack_refuse(P);
+  put(P, LFB_T_HANDLE, &class, 1);
+  memcpy(room(P, sizeof *u), u, sizeof *u);
+  h->ref(*u);
+  put_ref(P, P->out->len - sizeof *u, *u, h->drop);
+  if (d->pack)
+    d->pack(P->L, P);
+  lfb_packer_object(P, false);
 }
 
 /* The packed form at the top but one, __lfut_unpack above it. */
@@ -352,6 +322,7 @@ static bool pack_native(packer *P) {
 
 static void pack_userdata(packer *P) {
   lua_State *L = P->L;
+  const lfb_descriptor *class = lfb_class_at(L, P->S, -1);
   P->whole = false;
   if (pack_native(P) || lfb_pack_seen(P))
     return;
@@ -360,7 +331,9 @@ static void pack_userdata(packer *P) {
   if (standard >= 0) {
     unsigned char which = (unsigned char)standard;
     put(P, LFB_T_STDIO, &which, 1);
-  } else if (!pack_handle(P) && !pack_by_metamethod(P) && !lfb_pack_named(P)) {
+  } else if (class && class->handle) {
+    pack_handle(P, class);
+  } else if (!pack_by_metamethod(P) && !lfb_pack_named(P)) {
     lfb_pack_refuse(P);
   }
 }

@@ -78,19 +78,6 @@ typedef struct {
   uint32_t objects; /* that occur in it for the first time */
 } lfb_segment;
 
-/* lfut's objects that travel as handles: userdata whose first word is a
- * pointer to something counted. */
-typedef struct {
-  lfb_class class;
-  /* A reference for a buffer, which 'drop' gives back. */
-  void (*ref)(void *object);
-  void (*drop)(void *object);
-  /* Pushes a userdata for it, taking a reference of its own. */
-  void (*push)(lua_State *L, lfb_state *S, void *object);
-} lfb_handle_class;
-
-extern const lfb_handle_class lfb_handles[];
-
 /* What the values are, for messages: "argument 2" of which the counting starts
  * at 'first'; and where they are to go: "to a worker", "back". */
 typedef struct {

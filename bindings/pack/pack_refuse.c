@@ -204,11 +204,10 @@ static void push_kind(lua_State *L, int idx) {
 
 /* Handles travel, but not everywhere. */
 static const char *why_not(packer *P, int value) {
-  bool far = lfb_reach_is_far(P->reach);
-  for (int i = 0; far && lfb_handles[i].push; i++)
-    if (lfb_test(P->L, P->S, value, lfb_handles[i].class))
-      return ", which cannot cross into another process";
-  return "";
+  const lfb_descriptor *class = lfb_class_at(P->L, P->S, value);
+  return class && class->handle && lfb_reach_is_far(P->reach)
+             ? ", which cannot cross into another process"
+             : "";
 }
 
 void lfb_pack_refuse(packer *P) {

@@ -38,4 +38,7 @@ static inline bool lfb_reach_is_far(const lfb_reach *reach) {
   return reach && reach->kind != LFB_REACH_PROCESS;
 }
 
+/* For a handle: its objects can go everywhere. */
+bool lfb_reach_all(const lfb_reach *reach, const void *object);
+
 #endif

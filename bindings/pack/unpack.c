@@ -17,7 +17,6 @@
 #include "bindings/pack/closure.h"
 #include "bindings/pack/identity.h"
 #include "bindings/pack/names.h"
-#include "bindings/sync/shared.h"
 
 /* Stack slots from U->base: the objects by number; the classes by number; what
  * is to be done to classes at the end; globals that are to be set then. */
@@ -184,29 +183,18 @@ static void push_stdio(unpacker *U) {
   lfb_push_stdio(U->L, (int)which);
 }
 
-/* Is the array what the class has handles to? */
-static bool fits(lfb_class class, const lf_array *a) {
-  if (class == LFB_ARRAY || class == LFB_OUT)
-    return a->type != LF_A_OBJECT;
-  if (class < LFB_QUEUE)
-    return true;
-  return a->type == LF_A_OBJECT && lfb_class_of_object(a->data) == class;
-}
-
 static void push_handle(unpacker *U) {
-  unsigned which = get_byte(U);
-  for (unsigned i = 0; i <= which; i++)
-    if (!lfb_handles[i].push)
-      damaged(U);
-  const lfb_handle_class *class = &lfb_handles[which];
-  void *object = get_pointer(U, class->drop);
-  void *partner =
-      class->class == LFB_CONDITION ? get_pointer(U, lf_array_unref) : NULL;
-  if (class->class >= LFB_OUT && !fits(class->class, object))
+  unsigned class = get_byte(U);
+  const lfb_descriptor *d =
+      class < LFB_CLASSES ? U->S->descriptors[class] : NULL;
+  if (!d || !d->handle)
     damaged(U);
-  class->push(U->L, U->S, object);
-  if (partner)
-    lfb_set_partner(U->L, partner);
+  void *object = get_pointer(U, d->handle->drop);
+  if (d->handle->fits && !d->handle->fits(d->class, object))
+    damaged(U);
+  d->handle->push(U->L, U->S, object);
+  if (d->unpack)
+    d->unpack(U->L, U);
   new_object(U);
 }
 

@@ -234,7 +234,8 @@ int lfb_inline_executor(lua_State *L) {
   return executor_new(L, INLINE);
 }
 
-void lfb_push_executor(lua_State *L, lfb_state *S, void *p) {
+/* Pushes the interpreter's executor object for the pool. */
+static void push_executor(lua_State *L, lfb_state *S, void *p) {
   lf_pool *pool = p;
   lfb_push_ref(L, LFB_REF_HANDLES);
   if (lua_rawgetp(L, -1, pool) == LUA_TUSERDATA) {
@@ -526,6 +527,15 @@ static int executor_index(lua_State *L) {
   return 1;
 }
 
+static void ref(void *pool) {
+  lf_pool_handle(pool);
+}
+
+/* A worker process knows its own. */
+static bool crosses(const lfb_reach *reach, const void *pool) {
+  return reach->pool == pool;
+}
+
 void lfb_executor_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"submit", executor_submit},
                                      {"map", lfb_map},
@@ -542,10 +552,15 @@ void lfb_executor_open(lua_State *L, lfb_state *S) {
                                          {"__close", executor_close},
                                          {"__tostring", executor_tostring},
                                          {NULL, NULL}};
+  static const lfb_handle handle = {.ref = ref,
+                                    .drop = lf_pool_unhandle,
+                                    .push = push_executor,
+                                    .crosses = crosses};
   static const lfb_descriptor executor_class = {.class = LFB_EXECUTOR,
                                                 .name = "lfut.Executor",
                                                 .methods = methods,
                                                 .metamethods = metamethods,
-                                                .index = executor_index};
+                                                .index = executor_index,
+                                                .handle = &handle};
   lfb_newclass(L, S, &executor_class);
 }

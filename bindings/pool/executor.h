@@ -24,9 +24,6 @@ int lfb_inline_executor(lua_State *L);
 /* For the label of what is packed for the pool's workers. */
 const struct lfb_reach *lfb_reach_to(lf_pool *pool);
 
-/* Pushes the interpreter's executor object for the pool. */
-void lfb_push_executor(lua_State *L, lfb_state *S, void *pool);
-
 lfb_executor *lfb_check_executor(lua_State *L, int idx);
 
 /* Raises if the pool takes no more tasks. */

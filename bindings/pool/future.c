@@ -5,6 +5,7 @@
 
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
+#include "bindings/pack/reach.h"
 #include "bindings/pack/unpack.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
@@ -243,6 +244,14 @@ static int future_eq(lua_State *L) {
   return 1;
 }
 
+static void ref(void *task) {
+  lf_task_ref(task);
+}
+
+static bool crosses(const lfb_reach *reach, const void *task) {
+  return reach->kind == LFB_REACH_POOL && lf_pool_can_name(reach->pool, task);
+}
+
 void lfb_future_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {
       {"result", lfb_future_result},
@@ -260,9 +269,14 @@ void lfb_future_open(lua_State *L, lfb_state *S) {
                                          {"__eq", future_eq},
                                          {"__tostring", future_tostring},
                                          {NULL, NULL}};
+  static const lfb_handle handle = {.ref = ref,
+                                    .drop = lf_task_unref,
+                                    .push = lfb_push_future,
+                                    .crosses = crosses};
   static const lfb_descriptor future_class = {.class = LFB_FUTURE,
                                               .name = "lfut.Future",
                                               .methods = methods,
-                                              .metamethods = metamethods};
+                                              .metamethods = metamethods,
+                                              .handle = &handle};
   lfb_newclass(L, S, &future_class);
 }

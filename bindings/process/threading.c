@@ -40,12 +40,12 @@ typedef struct {
 
 static _Atomic int unnamed; /* those that were called Thread-1, -2, ... */
 
-void lfb_thread_ref(void *p) {
+static void thread_ref(void *p) {
   thread *t = p;
   atomic_fetch_add(&t->refs, 1);
 }
 
-void lfb_thread_unref(void *p) {
+static void thread_unref(void *p) {
   thread *t = p;
   if (atomic_fetch_sub(&t->refs, 1) != 1)
     return;
@@ -64,10 +64,10 @@ static thread **push_empty(lua_State *L) {
   return slot;
 }
 
-void lfb_push_thread(lua_State *L, lfb_state *S, void *p) {
+static void push_thread(lua_State *L, lfb_state *S, void *p) {
   (void)S;
   thread **slot = push_empty(L);
-  lfb_thread_ref(p);
+  thread_ref(p);
   *slot = p;
 }
 
@@ -276,7 +276,7 @@ static int thread_gc(lua_State *L) {
     lua_pushlightuserdata(L, t);
     lua_pcall(L, 1, 0, 0);
   }
-  lfb_thread_unref(t);
+  thread_unref(t);
   return 0;
 }
 
@@ -325,10 +325,13 @@ void lfb_thread_open(lua_State *L, lfb_state *S) {
                                          {"__gc", thread_gc},
                                          {"__tostring", thread_tostring},
                                          {NULL, NULL}};
+  static const lfb_handle handle = {
+      .ref = thread_ref, .drop = thread_unref, .push = push_thread};
   static const lfb_descriptor thread_class = {.class = LFB_THREAD,
                                               .name = "lfut.Thread",
                                               .methods = methods,
                                               .metamethods = metamethods,
-                                              .index = thread_index};
+                                              .index = thread_index,
+                                              .handle = &handle};
   lfb_newclass(L, S, &thread_class);
 }

@@ -23,39 +23,6 @@
 #include "bindings/sync/array.h"
 #include "bindings/sync/shared.h"
 
-static void ref_task(void *task) {
-  lf_task_ref(task);
-}
-
-static void ref_pool(void *pool) {
-  lf_pool_handle(pool);
-}
-
-static void ref_array(void *array) {
-  lf_array_ref(array);
-}
-
-#define SHARED(class)                                                          \
-  { class, ref_array, lf_array_unref, lfb_push_object }
-
-const lfb_handle_class lfb_handles[] = {
-    {LFB_FUTURE, ref_task, lf_task_unref, lfb_push_future},
-    {LFB_EXECUTOR, ref_pool, lf_pool_unhandle, lfb_push_executor},
-    {LFB_THREAD, lfb_thread_ref, lfb_thread_unref, lfb_push_thread},
-    {LFB_OUT, ref_array, lf_array_unref, lfb_push_out},
-    {LFB_ARRAY, ref_array, lf_array_unref, lfb_push_array},
-    SHARED(LFB_QUEUE),
-    SHARED(LFB_LOCK),
-    SHARED(LFB_RLOCK),
-    SHARED(LFB_SEMAPHORE),
-    SHARED(LFB_BOUNDED_SEMAPHORE),
-    SHARED(LFB_EVENT),
-    SHARED(LFB_CONDITION),
-    SHARED(LFB_BARRIER),
-    SHARED(LFB_VALUE),
-    SHARED(LFB_DICT),
-    {0, NULL, NULL, NULL}};
-
 /* Shuts the executor at 1 down after fn: raises its error, or returns its
  * results, which are behind it. */
 static int with_done(lua_State *L, int status, lua_KContext ctx) {

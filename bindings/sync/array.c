@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "bindings/pack/reach.h"
 #include "bindings/run/run.h"
 #include "bindings/sync/element.h"
 
@@ -54,7 +55,7 @@ static box *push_empty(lua_State *L) {
 }
 
 /* A worker gives back what its garbage holds before it sleeps. */
-void lfb_push_array(lua_State *L, lfb_state *S, void *array) {
+static void push_array(lua_State *L, lfb_state *S, void *array) {
   box *b = push_empty(L);
   b->array = lf_array_ref(array);
   if (S->vm)
@@ -371,6 +372,15 @@ static int array_eq(lua_State *L) {
   return 1;
 }
 
+void lfb_array_hold(void *array) {
+  lf_array_ref(array);
+}
+
+bool lfb_array_fits(lfb_class class, const void *array) {
+  (void)class;
+  return ((const lf_array *)array)->type != LF_A_OBJECT;
+}
+
 void lfb_array_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"add", array_add},
                                      {"bytes", array_size},
@@ -389,10 +399,16 @@ void lfb_array_open(lua_State *L, lfb_state *S) {
                                          {"__newindex", array_newindex},
                                          {"__tostring", array_tostring},
                                          {NULL, NULL}};
+  static const lfb_handle handle = {.ref = lfb_array_hold,
+                                    .drop = lf_array_unref,
+                                    .push = push_array,
+                                    .fits = lfb_array_fits,
+                                    .crosses = lfb_reach_all};
   static const lfb_descriptor array_class = {.class = LFB_ARRAY,
                                              .name = "lfut.Array",
                                              .methods = methods,
                                              .metamethods = metamethods,
-                                             .index = array_index};
+                                             .index = array_index,
+                                             .handle = &handle};
   lfb_newclass(L, S, &array_class);
 }

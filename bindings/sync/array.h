@@ -16,7 +16,9 @@ int lfb_array_make(lua_State *L);
 /* The array at 'idx', borrowed, or NULL if there is something else. */
 lf_array *lfb_test_array(lua_State *L, lfb_state *S, int idx);
 
-/* Pushes a userdata for the array, with a reference of its own. */
-void lfb_push_array(lua_State *L, lfb_state *S, void *array);
+/* For handles of classes whose objects are arrays of elements: a reference; is
+ * it one of these, not of a shared object? */
+void lfb_array_hold(void *array);
+bool lfb_array_fits(lfb_class class, const void *array);
 
 #endif

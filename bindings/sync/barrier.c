@@ -236,6 +236,7 @@ void lfb_barrier_open(lua_State *L, lfb_state *S) {
                                                .name = "lfut.Barrier",
                                                .methods = methods,
                                                .base = lfb_shared_base,
+                                               .handle = &lfb_shared_handle,
                                                .index = barrier_index};
   lfb_newclass(L, S, &barrier_class);
   lfb_shared_fini(LFB_BARRIER, barrier_fini);

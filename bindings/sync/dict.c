@@ -210,7 +210,8 @@ void lfb_dict_open(lua_State *L, lfb_state *S) {
                                             .name = "lfut.Dict",
                                             .methods = methods,
                                             .metamethods = extra,
-                                            .base = lfb_shared_base};
+                                            .base = lfb_shared_base,
+                                            .handle = &lfb_shared_handle};
   lfb_newclass(L, S, &dict_class);
   lfb_shared_fini(LFB_DICT, dict_fini);
 }

@@ -73,6 +73,7 @@ void lfb_event_open(lua_State *L, lfb_state *S) {
                                              .name = "lfut.Event",
                                              .methods = methods,
                                              .metamethods = extra,
-                                             .base = lfb_shared_base};
+                                             .base = lfb_shared_base,
+                                             .handle = &lfb_shared_handle};
   lfb_newclass(L, S, &event_class);
 }

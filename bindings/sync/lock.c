@@ -7,6 +7,8 @@
 
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
+#include "bindings/pack/packer.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/wait.h"
 #include "bindings/sync/shared.h"
 
@@ -422,6 +424,20 @@ static int condition_notify_all(lua_State *L) {
   return notify(L, UINT32_MAX);
 }
 
+/* The condition at the top has this lock. */
+static void set_partner(lua_State *L, lf_array *lock) {
+  lfb_shared_at(L, -1)->partner = lf_array_ref(lock);
+}
+
+static void pack_partner(lua_State *L, lfb_packer *P) {
+  lf_array *lock = lfb_shared_at(L, -1)->partner;
+  lfb_packer_put_object(P, lf_array_ref(lock), lf_array_unref);
+}
+
+static void unpack_partner(lua_State *L, lfb_unpacker *U) {
+  set_partner(L, lfb_unpacker_get_object(U, lf_array_unref));
+}
+
 /* lfut.Condition([lock]) */
 int lfb_condition(lua_State *L) {
   lua_settop(L, 1);
@@ -434,7 +450,7 @@ int lfb_condition(lua_State *L) {
                 lock->class != &lfb_shared_marks[LFB_RLOCK]))
     luaL_typeerror(L, 1, "lfut.Lock or lfut.RLock");
   lfb_shared_new(L, LFB_CONDITION, sizeof(lf_shared));
-  lfb_set_partner(L, lock->root);
+  set_partner(L, lock->root);
   return 1;
 }
 
@@ -454,11 +470,13 @@ static void open_locks(lua_State *L, lfb_state *S) {
   static const lfb_descriptor lock_class = {.class = LFB_LOCK,
                                             .name = "lfut.Lock",
                                             .methods = lock,
-                                            .base = lfb_shared_base};
+                                            .base = lfb_shared_base,
+                                            .handle = &lfb_shared_handle};
   static const lfb_descriptor rlock_class = {.class = LFB_RLOCK,
                                              .name = "lfut.RLock",
                                              .methods = rlock,
-                                             .base = lfb_shared_base};
+                                             .base = lfb_shared_base,
+                                             .handle = &lfb_shared_handle};
   lfb_newclass(L, S, &lock_class);
   lfb_newclass(L, S, &rlock_class);
 }
@@ -472,11 +490,13 @@ static void open_semaphores(lua_State *L, lfb_state *S) {
   static const lfb_descriptor semaphore_class = {.class = LFB_SEMAPHORE,
                                                  .name = "lfut.Semaphore",
                                                  .methods = methods,
-                                                 .base = lfb_shared_base};
+                                                 .base = lfb_shared_base,
+                                                 .handle = &lfb_shared_handle};
   static const lfb_descriptor bounded_class = {.class = LFB_BOUNDED_SEMAPHORE,
                                                .name = "lfut.BoundedSemaphore",
                                                .methods = methods,
-                                               .base = lfb_shared_base};
+                                               .base = lfb_shared_base,
+                                               .handle = &lfb_shared_handle};
   lfb_newclass(L, S, &semaphore_class);
   lfb_newclass(L, S, &bounded_class);
 }
@@ -494,7 +514,10 @@ static void open_condition(lua_State *L, lfb_state *S) {
   static const lfb_descriptor condition_class = {.class = LFB_CONDITION,
                                                  .name = "lfut.Condition",
                                                  .methods = methods,
-                                                 .base = lfb_shared_base};
+                                                 .base = lfb_shared_base,
+                                                 .handle = &lfb_shared_handle,
+                                                 .pack = pack_partner,
+                                                 .unpack = unpack_partner};
   lfb_newclass(L, S, &condition_class);
 }
 

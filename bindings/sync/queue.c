@@ -376,6 +376,7 @@ void lfb_queue_open(lua_State *L, lfb_state *S) {
                                              .methods = methods,
                                              .metamethods = extra,
                                              .base = lfb_shared_base,
+                                             .handle = &lfb_shared_handle,
                                              .index = queue_index};
   lfb_newclass(L, S, &queue_class);
   lfb_shared_fini(LFB_QUEUE, queue_fini);

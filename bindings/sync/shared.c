@@ -3,7 +3,9 @@
  * See shared.h. */
 #include "bindings/sync/shared.h"
 
+#include "bindings/pack/reach.h"
 #include "bindings/run/run.h"
+#include "bindings/sync/array.h"
 #include "runtime/shm/arena.h"
 
 const char lfb_shared_marks[LFB_CLASSES];
@@ -36,13 +38,14 @@ lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size) {
   return b;
 }
 
-lfb_class lfb_class_of_object(const void *object) {
-  uint32_t type = ((const lf_shared *)object)->type;
-  bool fine = type >= 1 && type <= type_of(LFB_CLASSES - 1);
-  return fine ? LFB_QUEUE + (lfb_class)type - 1 : LFB_CLASSES;
+static bool fits(lfb_class class, const void *array) {
+  const lf_array *a = array;
+  return a->type == LF_A_OBJECT &&
+         ((const lf_shared *)a->data)->type == type_of(class);
 }
 
-void lfb_push_object(lua_State *L, lfb_state *S, void *array) {
+/* Pushes a handle to the object, with a reference of its own. */
+static void push_object(lua_State *L, lfb_state *S, void *array) {
   lf_array *a = array;
   const lf_shared *object = a->data;
   lf_check(a->type == LF_A_OBJECT && object->type >= 1 &&
@@ -54,9 +57,11 @@ void lfb_push_object(lua_State *L, lfb_state *S, void *array) {
     S->vm->idle_garbage = true;
 }
 
-void lfb_set_partner(lua_State *L, void *lock) {
-  lfb_shared_at(L, -1)->partner = lf_array_ref(lock);
-}
+const lfb_handle lfb_shared_handle = {.ref = lfb_array_hold,
+                                      .drop = lf_array_unref,
+                                      .push = push_object,
+                                      .fits = fits,
+                                      .crosses = lfb_reach_all};
 
 void *lfb_shared_error(lua_State *L, int idx, lfb_class class) {
   luaL_typeerror(L, idx, lfb_self(L)->descriptors[class]->name);

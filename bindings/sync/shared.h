@@ -22,23 +22,15 @@ typedef struct {
 
 extern const char lfb_shared_marks[LFB_CLASSES];
 
-/* Metamethods of all classes. */
+/* Metamethods of all classes; how they travel. */
 extern const luaL_Reg lfb_shared_base[];
+extern const lfb_handle lfb_shared_handle;
 
 /* Pushes a new object of the size. Raises. */
 lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size);
 
 /* What is to be done with the class's objects when nobody has them any more. */
 void lfb_shared_fini(lfb_class class, void (*fini)(void *object));
-
-/* The class of an object, as its memory says; LFB_CLASSES: it is none. */
-lfb_class lfb_class_of_object(const void *object);
-
-/* Pushes a handle to the object, with a reference of its own. */
-void lfb_push_object(lua_State *L, lfb_state *S, void *array);
-
-/* The condition at the top has this lock. */
-void lfb_set_partner(lua_State *L, void *lock);
 
 /* The handle at 'idx' of any of the classes, or NULL. */
 LF_INLINE lfb_shared *lfb_shared_at(lua_State *L, int idx) {

@@ -101,6 +101,7 @@ void lfb_value_open(lua_State *L, lfb_state *S) {
                                              .name = "lfut.Value",
                                              .methods = methods,
                                              .metamethods = extra,
-                                             .base = lfb_shared_base};
+                                             .base = lfb_shared_base,
+                                             .handle = &lfb_shared_handle};
   lfb_newclass(L, S, &value_class);
 }
