@@ -48,6 +48,16 @@ void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *d) {
   lua_rawseti(L, LUA_REGISTRYINDEX, lfb_registry_key(&class_keys[d->class]));
 }
 
+void lfb_add_methods(lua_State *L, lfb_state *S, lfb_class class,
+                     const luaL_Reg *methods) {
+  lfb_push_class(L, class);
+  lua_getfield(L, -1, "__index");
+  if (lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 2))
+    lua_remove(L, -2);
+  lfb_setfuncs(L, S, methods);
+  lua_pop(L, 2);
+}
+
 void lfb_push_metatable(lua_State *L, const char *name, const char *event,
                         lua_CFunction f) {
   if (luaL_getmetatable(L, name) != LUA_TNIL)

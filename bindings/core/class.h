@@ -77,6 +77,10 @@ const lfb_descriptor *lfb_class_at(lua_State *L, lfb_state *S, int idx);
 /* Makes the class's metatable, left in the registry. */
 void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *class);
 
+/* Adds methods to a class that is made already. */
+void lfb_add_methods(lua_State *L, lfb_state *S, lfb_class class,
+                     const luaL_Reg *methods);
+
 /* Pushes the metatable of that name with one metamethod, 'f'; what lack of
  * memory leaves of making it does not count. */
 void lfb_push_metatable(lua_State *L, const char *name, const char *event,

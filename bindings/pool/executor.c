@@ -13,18 +13,13 @@
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pool/future.h"
-#include "bindings/pool/map.h"
-#include "bindings/process/process_worker.h"
-#include "bindings/process/snapshot.h"
+#include "bindings/pool/inline.h"
 #include "bindings/run/output.h"
 #include "bindings/run/wait.h"
-#include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
-#include "runtime/pool/caller.h"
 #include "runtime/pool/threads.h"
-#include "runtime/process/processes.h"
 #include "runtime/task/strand.h"
 
 lfb_executor *lfb_check_executor(lua_State *L, int idx) {
@@ -44,34 +39,24 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
 
 /* --- Making one --- */
 
-/* The constructor's options, on the stack. */
-enum {
-  NAME = 2,
-  INITIALIZER,
-  INITARGS,
-  START_METHOD,
-  MAX_TASKS,
-  LAST = MAX_TASKS
-};
+enum { LAST = LFB_MAX_TASKS };
 
-typedef enum { THREADS, PROCESSES, INLINE } kind;
-
+/* All kinds take all options, so that a script can change the kind alone. */
 static const char *const option_names[] = {
     "max_workers",         "name", "initializer", "initargs", "start_method",
     "max_tasks_per_child", NULL};
 
-static int default_workers(lfb_state *S, kind what) {
-  if (what == INLINE)
+static int default_workers(lfb_state *S, const lfb_kind *kind) {
+  if (kind->in_caller)
     return 1;
-  int more = what == THREADS ? 4 : 0;
-  return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + more;
+  return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + kind->more;
 }
 
 /* The value at the top, which is popped. */
-static int take_workers(lua_State *L, lfb_state *S, kind what) {
+static int take_workers(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   if (lua_isnil(L, -1)) {
     lua_pop(L, 1);
-    return default_workers(S, what);
+    return default_workers(S, kind);
   }
   int isint;
   lua_Integer n = lua_tointegerx(L, -1, &isint);
@@ -89,7 +74,7 @@ static int take_workers(lua_State *L, lfb_state *S, kind what) {
     return luaL_error(L, "max_workers must not be greater than %d",
                       LF_MAX_WORKERS);
   lua_pop(L, 1);
-  return what == INLINE ? 1 : (int)n;
+  return kind->in_caller ? 1 : (int)n;
 }
 
 static void check_option(lua_State *L, int idx, const char *name, int type,
@@ -100,29 +85,30 @@ static void check_option(lua_State *L, int idx, const char *name, int type,
   lua_pop(L, 1);
 }
 
-/* The values at START_METHOD and MAX_TASKS. */
+/* The values at LFB_START_METHOD and LFB_MAX_TASKS. */
 static void check_process_options(lua_State *L) {
   static const char *const methods[] = {"fork", "spawn"};
-  const char *method = luaL_optstring(L, START_METHOD, methods[0]);
+  const char *method = luaL_optstring(L, LFB_START_METHOD, methods[0]);
   if (strcmp(method, methods[0]) != 0 && strcmp(method, methods[1]) != 0)
     luaL_error(L,
                "bad option 'start_method' ('fork' or 'spawn' expected, got "
                "'%s')",
                method);
   int isint = 1;
-  lua_Integer n =
-      lua_isnil(L, MAX_TASKS) ? 1 : lua_tointegerx(L, MAX_TASKS, &isint);
+  lua_Integer n = lua_isnil(L, LFB_MAX_TASKS)
+                      ? 1
+                      : lua_tointegerx(L, LFB_MAX_TASKS, &isint);
   if (!isint || n < 1)
     luaL_error(L, "bad option 'max_tasks_per_child' (must be an integer >= 1)");
 }
 
 /* Leaves the options at their places; returns max_workers. */
-static int take_options(lua_State *L, lfb_state *S, kind what) {
+static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   lua_settop(L, 1);
   if (!lua_istable(L, 1)) {
     lua_settop(L, LAST);
     lua_pushvalue(L, 1);
-    return take_workers(L, S, what);
+    return take_workers(L, S, kind);
   }
   lfb_check_option_names(L, 1, option_names);
   lua_getfield(L, 1, "name");
@@ -130,17 +116,17 @@ static int take_options(lua_State *L, lfb_state *S, kind what) {
   lua_getfield(L, 1, "initargs");
   lua_getfield(L, 1, "start_method");
   lua_getfield(L, 1, "max_tasks_per_child");
-  check_option(L, NAME, "name", LUA_TSTRING, "string");
-  check_option(L, INITARGS, "initargs", LUA_TTABLE, "table");
-  check_option(L, START_METHOD, "start_method", LUA_TSTRING, "string");
-  check_option(L, MAX_TASKS, "max_tasks_per_child", LUA_TNUMBER, "integer");
+  check_option(L, LFB_NAME, "name", LUA_TSTRING, "string");
+  check_option(L, LFB_INITARGS, "initargs", LUA_TTABLE, "table");
+  check_option(L, LFB_START_METHOD, "start_method", LUA_TSTRING, "string");
+  check_option(L, LFB_MAX_TASKS, "max_tasks_per_child", LUA_TNUMBER, "integer");
   check_process_options(L);
-  lua_pushvalue(L, INITIALIZER);
+  lua_pushvalue(L, LFB_INITIALIZER);
   if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING &&
       !lfb_is_callable(L, -1))
     lfb_option_error(L, "initializer", "function or source text");
   lua_getfield(L, 1, "max_workers");
-  int n = take_workers(L, S, what);
+  int n = take_workers(L, S, kind);
   lua_settop(L, LAST);
   return n;
 }
@@ -162,51 +148,26 @@ static void remember(lua_State *L, lf_pool *pool) {
   lua_pop(L, 1);
 }
 
-/* What is particular to processes: goes into the setup or the options. */
-static void take_process_options(lua_State *L, lfb_state *S, lfb_setup *setup,
-                                 lf_pool_options *options) {
-  options->max_tasks = (uint64_t)luaL_optinteger(L, MAX_TASKS, 0);
-  if (strcmp(luaL_optstring(L, START_METHOD, "fork"), "fork") == 0) {
-    setup->image = S;
-    setup->adopt = lfb_adopt;
-    lfb_part_open(L); /* once, not in each worker */
-    setup->known = lfb_picture_take(L, S);
-    return;
-  }
-  lfb_setup_greet(L, S, setup, INITIALIZER);
-  options->program = lfb_program_path(L);
-  options->greeting = &setup->greeting;
-}
-
-static void start_processes(lua_State *L, lf_pool *pool) {
-  char why[300];
-  if (lf_pool_processes(pool, why, sizeof why) != 0)
-    luaL_error(L, "%s", why); /* the executor at the top closes it */
-}
-
-static int executor_new(lua_State *L, kind what) {
-  static const char *const kinds[] = {"thread", "process", "inline"};
+int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   lfb_state *S = lfb_self(L);
   lfb_poll(L, S);
-  int workers = take_options(L, S, what);
+  int workers = take_options(L, S, kind);
   lfb_executor *exe = push_empty(L);
-  const lfb_reach *reach = what == PROCESSES ? &lfb_reach_anywhere : NULL;
   lfb_box *box = lfb_push_box(L, lfb_setup_free);
-  lfb_setup *setup = lfb_setup_new(L, S, INITIALIZER, kinds[what], reach);
+  lfb_setup *setup =
+      lfb_setup_new(L, S, LFB_INITIALIZER, kind->name, kind->reach);
   box->content = setup;
   lf_pool_options options = {
       .max_workers = workers,
-      .name = luaL_optstring(L, NAME, "lfut"),
+      .name = luaL_optstring(L, LFB_NAME, "lfut"),
       .ops = &lfb_vmops,
       .setup = setup,
       .setup_free = lfb_setup_free,
       .host = &S->home->host,
-      .backend = what == INLINE      ? &lf_caller_backend
-                 : what == PROCESSES ? &lf_processes_backend
-                                     : &lf_threads_backend,
+      .backend = kind->backend,
   };
-  if (what == PROCESSES)
-    take_process_options(L, S, setup, &options);
+  if (kind->prepare)
+    kind->prepare(L, S, setup, &options);
   exe->pool = lf_pool_new(&options);
   if (!exe->pool) {
     lf_free(options.program);
@@ -214,24 +175,16 @@ static int executor_new(lua_State *L, kind what) {
   }
   box->content = NULL;
   lua_pop(L, 1);
-  if (what == PROCESSES) {
-    lfb_setup_reach(exe->pool, setup->known);
-    start_processes(L, exe->pool);
-  }
+  if (kind->start)
+    kind->start(L, exe->pool); /* the executor at the top closes it */
   remember(L, exe->pool);
   return 1;
 }
 
 int lfb_thread_pool_executor(lua_State *L) {
-  return executor_new(L, THREADS);
-}
-
-int lfb_process_pool_executor(lua_State *L) {
-  return executor_new(L, PROCESSES);
-}
-
-int lfb_inline_executor(lua_State *L) {
-  return executor_new(L, INLINE);
+  static const lfb_kind threads = {
+      .name = "thread", .more = 4, .backend = &lf_threads_backend};
+  return lfb_executor_new(L, &threads);
 }
 
 /* Pushes the interpreter's executor object for the pool. */
@@ -268,46 +221,6 @@ static int executor_gc(lua_State *L) {
   else if (pool)
     lf_pool_unhandle(pool);
   return 0;
-}
-
-/* --- Running in the caller --- */
-
-struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
-  (void)S;
-  if (lf_stack_left() < LFB_STACK)
-    luaL_error(L, "C stack overflow (tasks within tasks)");
-  if (exe->vm)
-    return exe->vm;
-  lf_worker *worker = lf_worker_in_caller(exe->pool);
-  lf_buf why;
-  lf_buf_init(&why, NULL, 0);
-  int err = worker ? lfb_vmops.open(worker, &exe->vm, &why) : LF_ENOMEM;
-  if (err == LF_EBROKEN) {
-    (void)lf_buf_put(&why, "", 1);
-    lf_pool_break(exe->pool, (char *)why.data);
-  }
-  lf_buf_fini(&why);
-  if (err)
-    lfb_raise_code(L, err, exe->pool);
-  return exe->vm;
-}
-
-/* Runs the task to its end. A task that submits it waits for it meanwhile. */
-static void run_inline(lua_State *L, lfb_state *S, lfb_executor *exe,
-                       lf_task *task) {
-  char path[8];
-  struct lf_vm *vm = lfb_inline_vm(L, S, exe);
-  lf_wait_one inner;
-  lfb_run *outer = S->vm ? S->vm->current : NULL;
-  lf_task *waiting = outer ? outer->task : NULL;
-  lfb_enter(L, S, task->gate);
-  lf_cycle_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
-  lf_task_start(task);
-  lf_worker_count_started(vm->worker);
-  lfb_vmops.run(vm, lf_task_ref(task));
-  if (task->gate)
-    lf_gate_leave(task->gate);
-  lf_cycle_end(waiting);
 }
 
 /* --- Methods --- */
@@ -366,7 +279,7 @@ static int executor_submit(lua_State *L) {
   lfb_check_accepts(L, exe->pool);
   lf_task *task = push_call(L, S, exe->pool, native, lua_gettop(L) - 1);
   if (lf_pool_in_caller(exe->pool)) {
-    run_inline(L, S, exe, task);
+    lfb_inline_run(L, S, exe, task);
     return 1;
   }
   lf_place place = native ? lfb_native_place(native) : LF_NEAR;
@@ -395,7 +308,7 @@ static int executor_broadcast(lua_State *L) {
     lua_rawseti(L, -2, i + 1);
   }
   if (lf_pool_in_caller(exe->pool)) {
-    run_inline(L, S, exe, tasks[0]);
+    lfb_inline_run(L, S, exe, tasks[0]);
     return 1;
   }
   int err = lf_pool_broadcast(exe->pool, tasks);
@@ -538,10 +451,6 @@ static bool crosses(const lfb_reach *reach, const void *pool) {
 
 void lfb_executor_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"submit", executor_submit},
-                                     {"map", lfb_map},
-                                     {"starmap", lfb_starmap},
-                                     {"for_each", lfb_for_each},
-                                     {"reduce", lfb_reduce},
                                      {"broadcast", executor_broadcast},
                                      {"shutdown", executor_shutdown},
                                      {"stats", executor_stats},

@@ -5,6 +5,7 @@
 #define LFB_POOL_EXECUTOR_H
 
 #include "bindings/run/run.h"
+#include "bindings/worker/setup.h"
 
 /* The userdata. A pool is in an interpreter at most once. */
 typedef struct {
@@ -17,9 +18,34 @@ typedef struct {
 
 void lfb_executor_open(lua_State *L, lfb_state *S);
 
+/* The constructor's options, on the stack, as they are checked already. */
+enum {
+  LFB_NAME = 2,
+  LFB_INITIALIZER,
+  LFB_INITARGS,
+  LFB_START_METHOD,
+  LFB_MAX_TASKS
+};
+
+/* In what the executors differ that a script can make. */
+typedef struct {
+  const char *name;          /* of its workers, for lfut.worker() */
+  const lf_backend *backend; /* who runs the tasks */
+  int more; /* workers than there are CPUs, if no number is given */
+  const lfb_reach *reach; /* to the workers; NULL: they are in this process */
+  /* What else goes into the setup and the options; may be NULL. Raises. */
+  void (*prepare)(lua_State *L, lfb_state *S, lfb_setup *setup,
+                  lf_pool_options *options);
+  /* Has the pool's workers started, if not each when it is needed; may be NULL.
+   * Raises. */
+  void (*start)(lua_State *L, lf_pool *pool);
+} lfb_kind;
+
+/* The constructor of a kind, [max_workers | options]. */
+int lfb_executor_new(lua_State *L, const lfb_kind *kind);
+
+/* lfut.ThreadPoolExecutor([max_workers | options]) */
 int lfb_thread_pool_executor(lua_State *L);
-int lfb_process_pool_executor(lua_State *L);
-int lfb_inline_executor(lua_State *L);
 
 /* For the label of what is packed for the pool's workers. */
 const struct lfb_reach *lfb_reach_to(lf_pool *pool);
@@ -28,8 +54,5 @@ lfb_executor *lfb_check_executor(lua_State *L, int idx);
 
 /* Raises if the pool takes no more tasks. */
 void lfb_check_accepts(lua_State *L, lf_pool *pool);
-
-/* An InlineExecutor's interpreter; raises if it cannot be opened. */
-struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe);
 
 #endif

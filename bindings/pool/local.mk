@@ -3,6 +3,7 @@ bindings_sources += \
 	%D%/executor.c %D%/executor.h \
 	%D%/future.c %D%/future.h \
 	%D%/gather.c %D%/gather.h \
+	%D%/inline.c %D%/inline.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/map.c %D%/map.h \
 	%D%/source.c %D%/source.h

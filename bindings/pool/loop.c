@@ -15,6 +15,7 @@
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
 #include "bindings/pool/executor.h"
+#include "bindings/pool/inline.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/wait.h"
 #include "bindings/sync/queue.h"

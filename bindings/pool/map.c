@@ -182,14 +182,16 @@ static void check_call(lua_State *L) {
     luaL_typeerror(L, 3, LFB_SOURCES);
 }
 
-int lfb_map(lua_State *L) {
+/* exe:map(fn, items [, options]) */
+static int map(lua_State *L) {
   check_call(L);
   lua_settop(L, 4);
   lfb_loop_push(L, false, LFB_MAPPED, 0, 4);
   return push_iterator(L);
 }
 
-int lfb_starmap(lua_State *L) {
+/* exe:starmap(fn, items [, options]) */
+static int starmap(lua_State *L) {
   check_call(L);
   lua_settop(L, 4);
   lfb_loop_push(L, true, LFB_MAPPED, 0, 4);
@@ -244,7 +246,8 @@ static void supply_all(lua_State *L, lfb_loop *l) {
   lf_job_supply(l->job, NULL, l->pulled);
 }
 
-int lfb_for_each(lua_State *L) {
+/* exe:for_each(fn, items [, options]) */
+static int for_each(lua_State *L) {
   check_call(L);
   lua_settop(L, 4);
   supply_all(L, lfb_loop_push(L, false, LFB_EACH, 0, 4));
@@ -289,7 +292,8 @@ static int reduce_k(lua_State *L, int status, lua_KContext some) {
   return some ? 1 : 0;
 }
 
-int lfb_reduce(lua_State *L) {
+/* exe:reduce(fn, items, combine [, initial [, options]]) */
+static int reduce(lua_State *L) {
   check_call(L);
   lua_settop(L, 6);
   bool some = !lua_isnil(L, 5);
@@ -316,6 +320,11 @@ static int loop_tostring(lua_State *L) {
 }
 
 void lfb_map_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg of_executors[] = {{"map", map},
+                                          {"starmap", starmap},
+                                          {"for_each", for_each},
+                                          {"reduce", reduce},
+                                          {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"list", loop_list}, {"close", loop_close}, {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__call", loop_call},
@@ -328,4 +337,5 @@ void lfb_map_open(lua_State *L, lfb_state *S) {
                                            .methods = methods,
                                            .metamethods = metamethods};
   lfb_newclass(L, S, &map_class);
+  lfb_add_methods(L, S, LFB_EXECUTOR, of_executors);
 }

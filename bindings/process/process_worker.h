@@ -12,13 +12,6 @@
  * raises on lack of memory. */
 void lfb_adopt(lua_State *L, struct lf_vm *vm);
 
-/* What spawned workers of the pool are told: adds it to the setup, whose
- * initializer is at 'idx' (see lfb_setup_new). Raises. */
-void lfb_setup_greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx);
-
-/* The program lfut, to be spawned; a new string, or raises. */
-char *lfb_program_path(lua_State *L);
-
 /* The life of a spawned worker, whose number and parent's pid are given, and
  * what opens the module in its interpreter. */
 _Noreturn void lfb_spawned_main(const char *id, const char *parent,

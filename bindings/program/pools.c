@@ -9,6 +9,7 @@
 #include "bindings/pool/executor.h"
 #include "bindings/pool/gather.h"
 #include "bindings/pool/source.h"
+#include "bindings/process/process_pool.h"
 #include "pool.lua.h"
 
 #define MODULE "lfut.pool"

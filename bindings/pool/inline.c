@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See inline.h. */
+#include "bindings/pool/inline.h"
+
+#include "bindings/core/error.h"
+#include "bindings/run/wait.h"
+#include "bindings/worker/vm.h"
+#include "runtime/pool/caller.h"
+#include "runtime/task/strand.h"
+
+int lfb_inline_executor(lua_State *L) {
+  static const lfb_kind inline_kind = {.name = "inline",
+                                       .backend = &lf_caller_backend};
+  return lfb_executor_new(L, &inline_kind);
+}
+
+struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
+  (void)S;
+  if (lf_stack_left() < LFB_STACK)
+    luaL_error(L, "C stack overflow (tasks within tasks)");
+  if (exe->vm)
+    return exe->vm;
+  lf_worker *worker = lf_worker_in_caller(exe->pool);
+  lf_buf why;
+  lf_buf_init(&why, NULL, 0);
+  int err = worker ? lfb_vmops.open(worker, &exe->vm, &why) : LF_ENOMEM;
+  if (err == LF_EBROKEN) {
+    (void)lf_buf_put(&why, "", 1);
+    lf_pool_break(exe->pool, (char *)why.data);
+  }
+  lf_buf_fini(&why);
+  if (err)
+    lfb_raise_code(L, err, exe->pool);
+  return exe->vm;
+}
+
+void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
+                    lf_task *task) {
+  char path[8];
+  struct lf_vm *vm = lfb_inline_vm(L, S, exe);
+  lf_wait_one inner;
+  lfb_run *outer = S->vm ? S->vm->current : NULL;
+  lf_task *waiting = outer ? outer->task : NULL;
+  lfb_enter(L, S, task->gate);
+  lf_cycle_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
+  lf_task_start(task);
+  lf_worker_count_started(vm->worker);
+  lfb_vmops.run(vm, lf_task_ref(task));
+  if (task->gate)
+    lf_gate_leave(task->gate);
+  lf_cycle_end(waiting);
+}

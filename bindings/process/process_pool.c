@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See process_pool.h. */
+#include "bindings/process/process_pool.h"
+
+#include <dlfcn.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bindings/pack/pack.h"
+#include "bindings/pool/executor.h"
+#include "bindings/process/process_worker.h"
+#include "bindings/process/snapshot.h"
+#include "bindings/worker/chunk.h"
+#include "runtime/base/mem.h"
+#include "runtime/process/processes.h"
+
+/* --- The program --- */
+
+/* A new string if there is such a program. */
+static char *if_program(const char *folder, const char *name) {
+  char path[PATH_MAX];
+  int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (n >= (int)sizeof path || access(path, X_OK) != 0)
+    return NULL;
+  return lf_strndup(path, strlen(path));
+}
+
+/* This program, if it is lfut; also if its file has been replaced meanwhile. */
+static char *own_program(lua_State *L) {
+  static const char self[] = "/proc/self/exe";
+  return lfb_state_find(L)->home->is_lfut ? lf_strndup(self, sizeof self - 1)
+                                          : NULL;
+}
+
+static bool ends_with(const char *text, const char *end) {
+  size_t n = strlen(text), m = strlen(end);
+  return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* Near the module: where it was built, .libs/lfut.so, or under the prefix with
+ * which both were installed, lib/lua/5.4/lfut.so. */
+static char *near_program(void) {
+  Dl_info info;
+  char path[PATH_MAX], folder[PATH_MAX + 16];
+  if (!dladdr((void *)(uintptr_t)lfb_process_pool_executor, &info) ||
+      !realpath(info.dli_fname, path))
+    return NULL;
+  const char *dir = dirname(path);
+  if (ends_with(dir, "/.libs"))
+    snprintf(folder, sizeof folder, "%s/..", dir);
+  else if (ends_with(dir, "/lib/lua/5.4"))
+    snprintf(folder, sizeof folder, "%s/../../../bin", dir);
+  else
+    return NULL;
+  return if_program(folder, "lfut");
+}
+
+/* The program lfut, to be spawned; a new string. */
+static char *program_path(lua_State *L) {
+  char *path = own_program(L);
+  path = path ? path : near_program();
+  path = path ? path : if_program(LF_BINDIR, "lfut");
+  if (!path)
+    luaL_error(L,
+               "cannot find the program lfut, which start_method 'spawn' "
+               "needs (it is not in %s)",
+               LF_BINDIR);
+  return path;
+}
+
+/* --- Starting workers --- */
+
+/* What spawned workers are told: adds it to the setup, whose initializer is at
+ * 'idx'. */
+static void greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
+  const lfb_label label = {.what = "setting",
+                           .first = 1,
+                           .where = "to a worker",
+                           .reach = &lfb_reach_anywhere};
+  lf_buf *out = &setup->greeting;
+  int top = lua_gettop(L);
+  lfb_start_pack(L, S, out);
+  uint64_t second = out->len;
+  lua_pushboolean(L, S->home->warns);
+  lua_pushinteger(L, S->home->workers);
+  lua_pushboolean(L, !lua_isnil(L, idx));
+  lfb_pack(L, S, out, top + 1, 3, &label, NULL);
+  lua_settop(L, top);
+  if (!lua_isnil(L, idx))
+    lfb_initializer_pack(L, S, out, idx, &lfb_reach_anywhere);
+  if (lf_buf_put(out, &second, sizeof second) != 0)
+    luaL_error(L, "not enough memory");
+}
+
+/* Goes into the setup or the options. */
+static void prepare(lua_State *L, lfb_state *S, lfb_setup *setup,
+                    lf_pool_options *options) {
+  options->max_tasks = (uint64_t)luaL_optinteger(L, LFB_MAX_TASKS, 0);
+  if (strcmp(luaL_optstring(L, LFB_START_METHOD, "fork"), "fork") == 0) {
+    setup->image = S;
+    setup->adopt = lfb_adopt;
+    lfb_part_open(L); /* once, not in each worker */
+    setup->known = lfb_picture_take(L, S);
+    return;
+  }
+  greet(L, S, setup, LFB_INITIALIZER);
+  options->program = program_path(L);
+  options->greeting = &setup->greeting;
+}
+
+static void start(lua_State *L, lf_pool *pool) {
+  char why[300];
+  lfb_setup *setup = lf_pool_setup(pool);
+  lfb_setup_reach(pool, setup->known);
+  if (lf_pool_processes(pool, why, sizeof why) != 0)
+    luaL_error(L, "%s", why);
+}
+
+int lfb_process_pool_executor(lua_State *L) {
+  static const lfb_kind processes = {.name = "process",
+                                     .backend = &lf_processes_backend,
+                                     .reach = &lfb_reach_anywhere,
+                                     .prepare = prepare,
+                                     .start = start};
+  return lfb_executor_new(L, &processes);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lfut.ProcessPoolExecutor: an executor (pool/executor.h) whose workers are
+ * processes. */
+#ifndef LFB_PROCESS_PROCESS_POOL_H
+#define LFB_PROCESS_PROCESS_POOL_H
+
+#include "bindings/core/state.h"
+
+/* lfut.ProcessPoolExecutor([max_workers | options]) */
+int lfb_process_pool_executor(lua_State *L);
+
+#endif
