@@ -121,6 +121,7 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
   S->id = atomic_fetch_add(&last_id, 1) + 1;
   S->vm = vm;
   S->out = stdout;
+  S->news = LFB_NEWS;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   S->L = S->running = lua_tothread(L, -1);
   lua_pop(L, 1);

@@ -96,6 +96,10 @@ struct lfb_state {
   lf_pool *wire; /* in a worker process, its pool; else NULL */
   const struct lfb_reach *reach; /* how far what it gives back goes (reach.h) */
 
+  /* What lfb_poll looks at (run/poll.h): the generation of this process, or
+   * LFB_NEWS. */
+  _Atomic uint32_t news;
+
   /* Done-callbacks (callback.c). */
   lf_link callbacks;           /* all that have not run */
   _Atomic(lfb_callback *) due; /* pushed by any thread, newest first */
@@ -114,13 +118,21 @@ struct lfb_state {
   lfb_maker makers[LFB_MAKERS]; /* closure.c */
   uint64_t names;    /* counts changes of what has a name (names.c) */
   uint64_t modules;  /* where they lie (names.c) */
-  bool news;         /* a module has come that has not been told of */
+  bool untold;       /* a module has come that has not been told of */
   uint64_t start;    /* version of the lfb_start that was applied */
   size_t array_debt; /* bytes of arrays the collector was not told of */
   lfb_holder holder; /* of what runs outside of tasks */
   lfb_closer closers[LFB_CLOSERS]; /* NULL behind the last */
   lf_buf plain; /* for packing what needs no packer (shared.c) */
 };
+
+#define LFB_NEWS UINT32_MAX /* no process's generation */
+
+/* Any thread, after something has been left for the interpreter: its next
+ * lfb_poll sees to it. */
+static inline void lfb_note_news(lfb_state *S) {
+  atomic_store(&S->news, LFB_NEWS);
+}
 
 /* Tables in the registry, at the address of these. */
 typedef enum {

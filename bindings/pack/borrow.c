@@ -98,6 +98,7 @@ void lfb_loan_drop(void *p) {
     lf_list_add(&loan->sender->returned, &loan->link);
     atomic_store_explicit(&loan->sender->any_returned, true,
                           memory_order_relaxed);
+    lfb_note_news(loan->sender);
   }
   pthread_mutex_unlock(&lock);
   if (orphan)

@@ -226,7 +226,7 @@ static void note_module(lua_State *L, lfb_state *S, const char *name) {
   lua_pop(L, 1);
   keep_module(L, name);
   S->names++;
-  S->news = true;
+  S->untold = true;
 }
 
 /* Is the function that has called this one require? Then a module is complete.
@@ -407,9 +407,9 @@ void lfb_names_refresh(lua_State *L, lfb_state *S) {
     S->modules = sum;
   }
   lua_pop(L, 1);
-  bool news = S->news;
-  S->news = false;
-  if (news && !S->vm && S->home->start.refresh)
+  bool untold = S->untold;
+  S->untold = false;
+  if (untold && !S->vm && S->home->start.refresh)
     S->home->start.refresh(L, S); /* they may be in a place that is new, too */
 }
 

@@ -47,7 +47,7 @@ static const char *const option_names[] = {
     "max_tasks_per_child", NULL};
 
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
-  if (kind->in_caller)
+  if (kind->backend->caller)
     return 1;
   return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + kind->more;
 }
@@ -74,7 +74,7 @@ static int take_workers(lua_State *L, lfb_state *S, const lfb_kind *kind) {
     return luaL_error(L, "max_workers must not be greater than %d",
                       LF_MAX_WORKERS);
   lua_pop(L, 1);
-  return kind->in_caller ? 1 : (int)n;
+  return kind->backend->caller ? 1 : (int)n;
 }
 
 static void check_option(lua_State *L, int idx, const char *name, int type,

@@ -27,6 +27,7 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   S->vm = vm;
   S->waker = &vm->callbacks.waker;
   S->wire = lf_worker_pool(vm->worker);
+  lfb_note_news(S);
   S->reach = lfb_setup_reach(S->wire, NULL);
   lfb_output_open(L, S);
   lfb_standard_adopt(L, S);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bindings/core/options.h"
+#include "bindings/run/callback.h"
 #include "bindings/run/run.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/setup.h"

@@ -9,7 +9,6 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/run/interrupt.h"
-#include "bindings/run/wait.h"
 
 struct lfb_callback {
   lf_link link; /* in S->callbacks */
@@ -25,6 +24,7 @@ static void fall_due(lfb_callback *cb) {
   do
     cb->next = head;
   while (!atomic_compare_exchange_weak(&S->due, &head, cb));
+  lfb_note_news(S);
   if (S->waker)
     S->waker->wake(S->waker);
 }

@@ -8,6 +8,7 @@ bindings_sources += \
 	%D%/interrupt.c %D%/interrupt.h \
 	%D%/items.h \
 	%D%/output.c %D%/output.h \
+	%D%/poll.c %D%/poll.h \
 	%D%/protect.c %D%/protect.h \
 	%D%/run.c %D%/run.h \
 	%D%/standard.c %D%/standard.h \

@@ -4,6 +4,7 @@
 #include "bindings/run/wait.h"
 
 #include "bindings/core/error.h"
+#include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/run.h"
 #include "runtime/base/mem.h"

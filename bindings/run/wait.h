@@ -16,7 +16,7 @@
 #ifndef LFB_RUN_WAIT_H
 #define LFB_RUN_WAIT_H
 
-#include "bindings/core/state.h"
+#include "bindings/run/poll.h"
 
 #include "runtime/pool/loop.h"
 #include "runtime/shm/waiters.h"
@@ -35,9 +35,6 @@ typedef struct {
  * callbacks have run. True: the caller has to yield now. Raises DeadlockError,
  * "interrupted!". Call only while the awaited thing is not there. */
 bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what);
-
-/* Runs the done-callbacks that are due. */
-static inline void lfb_poll(lua_State *L, lfb_state *S);
 
 struct lfb_run;
 
@@ -117,20 +114,6 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S);
 static inline void lfb_catch_up(lfb_state *S) {
   if (!S->vm)
     lf_host_catch_up(&S->home->host);
-}
-
-#include "bindings/pack/borrow.h"
-#include "bindings/run/callback.h"
-#include "bindings/run/forked.h"
-
-static inline void lfb_poll(lua_State *L, lfb_state *S) {
-  if (lf_is_foreign(S->home->generation))
-    lfb_forked_elsewhere(S);
-  if (S->wire)
-    lf_pool_listen(S->wire);
-  if (lfb_callbacks_due(S))
-    lfb_callbacks_run(L, S);
-  lfb_loans_collect(L, S);
 }
 
 #endif

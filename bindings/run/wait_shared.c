@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/run.h"
 #include "runtime/shm/array.h"
