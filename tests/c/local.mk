@@ -2,8 +2,13 @@ c_test_names += \
 	%D%/base/base \
 	%D%/base/buf \
 	%D%/base/code \
+	%D%/base/mem \
+	%D%/base/suggest \
 	%D%/base/table \
 	%D%/cdecl/cdecl \
+	%D%/os/atfork \
+	%D%/os/command \
+	%D%/os/fork \
 	%D%/os/thread \
 	%D%/pool/end \
 	%D%/pool/limit \

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * C declarations: what is understood, what is refused and in which words, and
- * that nothing else can happen. Linked with --wrap=lf_malloc and so on, so that
- * each allocation can fail, and with the target of the fuzzer. */
+ * that nothing else can happen. Linked with memory.c and with the target of the
+ * fuzzer. */
 #include "tests/c/fake.h"
+#include "tests/c/memory.h"
 
 #include "runtime/cdecl/cdecl.h"
 
@@ -927,67 +928,31 @@ static void survives_changes_of_the_corpus(void **state) {
 
 /* --- Lack of memory --- */
 
-static bool counting;
-static size_t allocations, fail_at;
-static long blocks;
+/* What is read. */
+typedef struct {
+  const char *text;
+  size_t len;
+  const char *types;
+} reading;
 
-void *__real_lf_malloc(size_t size);
-void *__real_lf_zalloc(size_t size);
-void *__real_lf_realloc(void *block, size_t size);
-void __real_lf_free(void *block);
-void *__wrap_lf_malloc(size_t size);
-void *__wrap_lf_zalloc(size_t size);
-void *__wrap_lf_realloc(void *block, size_t size);
-void __wrap_lf_free(void *block);
-
-static bool must_fail(void) {
-  return counting && ++allocations == fail_at;
+/* Without memory: LF_ENOMEM and no message; unless there was one already. */
+static bool read_once(void *arg) {
+  const reading *r = arg;
+  const lf_cfunc *f;
+  lf_cdecl *decl = NULL;
+  int err = lf_cdecl_read(r->text, r->len, &decl, &why);
+  if (err == 0 && r->types)
+    err = lf_cdecl_extend(decl, decl->functions, r->types, strlen(r->types), &f,
+                          &why);
+  bool silent = why.len == 0;
+  lf_cdecl_free(decl);
+  lf_buf_fini(&why);
+  return err != LF_ENOMEM || !silent;
 }
 
-void *__wrap_lf_malloc(size_t size) {
-  void *block = must_fail() ? NULL : __real_lf_malloc(size);
-  blocks += block != NULL;
-  return block;
-}
-
-void *__wrap_lf_zalloc(size_t size) {
-  void *block = must_fail() ? NULL : __real_lf_zalloc(size);
-  blocks += block != NULL;
-  return block;
-}
-
-void *__wrap_lf_realloc(void *old, size_t size) {
-  bool is_new = !old;
-  void *block = must_fail() ? NULL : __real_lf_realloc(old, size);
-  blocks += block && is_new;
-  return block;
-}
-
-void __wrap_lf_free(void *block) {
-  blocks -= block != NULL;
-  __real_lf_free(block);
-}
-
-/* Whichever allocation fails: LF_ENOMEM, no message, nothing left behind. */
 static void fail_each(const char *text, size_t len, const char *types) {
-  int err = LF_ENOMEM;
-  for (fail_at = 1; err == LF_ENOMEM; fail_at++) {
-    const lf_cfunc *f;
-    lf_cdecl *decl = NULL;
-    long before = blocks;
-    allocations = 0;
-    counting = true;
-    err = lf_cdecl_read(text, len, &decl, &why);
-    if (err == 0 && types)
-      err = lf_cdecl_extend(decl, decl->functions, types, strlen(types), &f,
-                            &why);
-    counting = false;
-    lf_cdecl_free(decl);
-    assert_true(err != LF_ENOMEM || (allocations >= fail_at && why.len == 0));
-    lf_buf_fini(&why);
-    assert_int_equal(blocks, before);
-  }
-  assert_true(fail_at > 2);
+  reading r = {text, len, types};
+  assert_true(memory_fail_each(read_once, &r) > 0);
 }
 
 static void survives_lack_of_memory(void **state) {
