@@ -6,6 +6,11 @@ c_test_names += \
 	%D%/base/suggest \
 	%D%/base/table \
 	%D%/cdecl/cdecl \
+	%D%/cdecl/expr \
+	%D%/cdecl/keywords \
+	%D%/cdecl/lex \
+	%D%/cdecl/symbols \
+	%D%/cdecl/type \
 	%D%/os/atfork \
 	%D%/os/command \
 	%D%/os/fork \
