@@ -11,6 +11,9 @@ c_test_names += \
 	%D%/cdecl/lex \
 	%D%/cdecl/symbols \
 	%D%/cdecl/type \
+	%D%/native/dso \
+	%D%/native/library \
+	%D%/native/plugin \
 	%D%/os/atfork \
 	%D%/os/command \
 	%D%/os/fork \

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * runtime/native/dso.h: with libraries that every program has. */
+#include "tests/c/fake.h"
+
+#include "runtime/native/dso.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static lf_buf why;
+
+static int begin(void **state) {
+  lf_buf_init(&why, NULL, 0);
+  return fake_begin(state);
+}
+
+static int end(void **state) {
+  lf_buf_fini(&why);
+  return fake_end(state);
+}
+
+#define DSO(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+static bool says(const char *part) {
+  assert_int_equal(lf_buf_put(&why, "", 1), 0);
+  bool is_in = strstr((char *)why.data, part) != NULL;
+  if (!is_in)
+    print_error("'%s' is not in '%s'\n", part, (char *)why.data);
+  lf_buf_reset(&why);
+  return is_in;
+}
+
+static lf_dso opened(const char *name) {
+  lf_dso dso;
+  assert_int_equal(lf_dso_open(name, &dso, &why), 0);
+  assert_int_equal(why.len, 0);
+  return dso;
+}
+
+static void finds_a_library_by_its_name(void **state) {
+  (void)state;
+  lf_dso m = opened("m");
+  assert_string_equal(m.name, "libm.so.6");
+  assert_int_equal(m.path[0], '/');
+  double (*root)(double) =
+      (double (*)(double))lf_dso_function(&m, "sqrt", &why);
+  assert_non_null(root);
+  assert_true(root(9) == 3);
+}
+
+/* However it is named. */
+static void it_is_the_same_library(void **state) {
+  (void)state;
+  char link[] = "/tmp/lfut-dso-XXXXXX", path[64];
+  lf_dso m = opened("m"), again = opened("m"), whole = opened(m.path);
+  assert_non_null(mkdtemp(link));
+  snprintf(path, sizeof path, "%s/another.so", link);
+  assert_int_equal(symlink(m.path, path), 0);
+  lf_dso linked = opened(path), c = opened("c");
+  unlink(path);
+  rmdir(link);
+  assert_ptr_equal(again.handle, m.handle);
+  assert_ptr_equal(whole.handle, m.handle);
+  assert_ptr_equal(linked.handle, m.handle);
+  assert_string_equal(whole.name, m.name);
+  assert_string_equal(linked.name, m.name);
+  assert_true(whole.identity == m.identity);
+  assert_true(c.identity != m.identity);
+}
+
+static void assert_not_opened(const char *name, const char *answer) {
+  lf_dso dso;
+  assert_int_equal(lf_dso_open(name, &dso, &why), LF_EBROKEN);
+  assert_null(dso.handle);
+  assert_true(says(answer));
+}
+
+static void says_what_is_no_library(void **state) {
+  (void)state;
+  char text[] = "/tmp/lfut-dso-XXXXXX", near[] = "./nothing.so";
+  int fd = mkstemp(text);
+  assert_true(fd >= 0);
+  assert_not_opened(text, "is not a shared library (it is not an ELF file)");
+  assert_int_equal(write(fd, "\177ELF", 4), 4);
+  assert_not_opened(text, "(it is not an ELF file)"); /* cut off */
+  unlink(text);
+  close(fd);
+  assert_not_opened(text, "No such file or directory");
+  assert_not_opened("/tmp", "(it is a directory)");
+  assert_not_opened(near, "cannot load './nothing.so'");
+  assert_not_opened("/proc/self/exe", "cannot load");
+}
+
+static void says_what_it_has_tried(void **state) {
+  (void)state;
+  assert_not_opened("no_such_lib", "cannot load 'no_such_lib': tried "
+                                   "libno_such_lib.so, any version of it");
+  assert_not_opened("", "tried lib.so");
+}
+
+static void finds_functions_alone(void **state) {
+  (void)state;
+  lf_dso c = opened("c");
+  assert_non_null(lf_dso_function(&c, "strlen", &why)); /* an IFUNC */
+  assert_non_null(lf_dso_function(&c, "getenv", &why));
+  assert_int_equal(why.len, 0);
+  assert_null(lf_dso_function(&c, "environ", &why));
+  assert_true(says("'environ' is a variable of libc.so.6"));
+}
+
+static void suggests_a_function(void **state) {
+  (void)state;
+  lf_dso m = opened("m");
+  assert_null(lf_dso_function(&m, "tgama", &why));
+  assert_true(says("libm.so.6 has no function 'tgama' (similar: tgamma)"));
+  assert_null(lf_dso_function(&m, "no_function_is_called_so", &why));
+  assert_int_equal(lf_buf_put(&why, "", 1), 0);
+  assert_null(strstr((char *)why.data, "similar"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      DSO(finds_a_library_by_its_name), DSO(it_is_the_same_library),
+      DSO(says_what_is_no_library),     DSO(says_what_it_has_tried),
+      DSO(finds_functions_alone),       DSO(suggests_a_function),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
