@@ -32,6 +32,12 @@ c_test_names += \
 	%D%/process/ring \
 	%D%/shm/arena \
 	%D%/shm/array \
+	%D%/shm/heap \
+	%D%/shm/refs \
+	%D%/shm/robust \
+	%D%/shm/slab \
+	%D%/shm/stream \
+	%D%/shm/waiters \
 	%D%/sync/dict \
 	%D%/sync/queue \
 	%D%/sync/sync \
