@@ -40,6 +40,7 @@ c_test_names += \
 	%D%/shm/waiters \
 	%D%/sync/dict \
 	%D%/sync/queue \
+	%D%/sync/record \
 	%D%/sync/sync \
 	%D%/task/deadlock \
 	%D%/task/task \
