@@ -4,7 +4,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
-local parties = require "parties"
+local concurrent = require "concurrent"
 
 TestToolbox = {}
 
@@ -111,7 +111,7 @@ function TestToolbox.test_a_lock_of_a_parked_task()
   local first = exe:submit(function()
     return l:with(function() return other:submit(function() return g:wait() end):result() end)
   end)
-  parties.await(function() return l:locked() end)
+  concurrent.await(function() return l:locked() end)
   local second = exe:submit(function() return l:with(function() return "second" end) end)
   g:set()
   lu.assertTrue(first:result())

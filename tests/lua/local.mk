@@ -26,20 +26,20 @@ lua_tests = \
 	%D%/api_wait.lua \
 	%D%/api_worker.lua \
 	%D%/chaos.lua \
+	%D%/event_barrier.lua \
 	%D%/helpers.lua \
 	%D%/locks.lua \
-	%D%/meeting.lua \
 	%D%/native_load.lua \
-	%D%/nonsense.lua \
 	%D%/pool.lua \
 	%D%/process.lua \
 	%D%/process_loss.lua \
 	%D%/processes.lua \
 	%D%/queues.lua \
-	%D%/shared.lua \
-	%D%/threading.lua
+	%D%/shared_damage.lua \
+	%D%/threading.lua \
+	%D%/value_dict.lua
 lua_test_helpers = \
+	%D%/concurrent.lua \
 	%D%/gate.lua \
 	%D%/libraries.lua \
-	%D%/parties.lua \
 	%D%/support.lua

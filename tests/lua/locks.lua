@@ -5,7 +5,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
-local parties = require "parties"
+local concurrent = require "concurrent"
 
 TestLock = {}
 
@@ -44,7 +44,7 @@ for name, new in pairs { lock = lfut.Lock, rlock = lfut.RLock, condition = lfut.
 
   TestLock["test_a_death_frees_" .. name] = function()
     local l = new()
-    parties.killed(function(ready)
+    concurrent.killed(function(ready)
       l:acquire()
       ready:set()
       lfut.Event():wait()
@@ -56,7 +56,7 @@ for name, new in pairs { lock = lfut.Lock, rlock = lfut.RLock, condition = lfut.
     l:release()
   end
 
-  parties.add(TestLock, "excludes_" .. name, function(start)
+  concurrent.add(TestLock, "excludes_" .. name, function(start)
     local l, v = new(), lfut.Value "int64"
     local list = {}
     for i = 1, 3 do
@@ -72,11 +72,11 @@ for name, new in pairs { lock = lfut.Lock, rlock = lfut.RLock, condition = lfut.
         end
       end)
     end
-    parties.join(list)
+    concurrent.join(list)
     lu.assertEquals(v:get(), 900)
   end)
 
-  parties.add(TestLock, "timeout_" .. name, function(start)
+  concurrent.add(TestLock, "timeout_" .. name, function(start)
     local l, out, go = new(), lfut.Queue(), lfut.Event()
     local p = start(function()
       l:acquire()
@@ -124,7 +124,7 @@ end
 -- Its count is the dead one's.
 function TestLock.test_recursive_and_abandoned()
   local l = lfut.RLock()
-  parties.killed(function(ready)
+  concurrent.killed(function(ready)
     l:acquire()
     l:acquire()
     ready:set()
@@ -226,7 +226,7 @@ function TestSemaphore.test_with()
   lu.assertEquals(s:value(), 1)
 end
 
-parties.add(TestSemaphore, "lets_so_many_in", function(start)
+concurrent.add(TestSemaphore, "lets_so_many_in", function(start)
   local s, inside, most = lfut.Semaphore(2), lfut.Value "int32", lfut.Value "int32"
   local list = {}
   for i = 1, 5 do
@@ -245,12 +245,12 @@ parties.add(TestSemaphore, "lets_so_many_in", function(start)
       end
     end)
   end
-  parties.join(list)
+  concurrent.join(list)
   lu.assertTrue(most:get() <= 2)
   lu.assertEquals(s:value(), 2)
 end)
 
-parties.add(TestSemaphore, "release_wakes_as_many", function(start)
+concurrent.add(TestSemaphore, "release_wakes_as_many", function(start)
   local s, out = lfut.Semaphore(0), lfut.Queue()
   local list = {}
   for i = 1, 4 do
@@ -265,7 +265,7 @@ parties.add(TestSemaphore, "release_wakes_as_many", function(start)
   lu.assertEquals(s:value(), 0)
   lu.assertTrue(out:empty())
   s:release(2)
-  parties.join(list)
+  concurrent.join(list)
 end)
 
 -- --- Conditions ---
@@ -320,7 +320,7 @@ function TestCondition.test_shares_its_lock()
   d:release()
 end
 
-parties.add(TestCondition, "wait_for", function(start)
+concurrent.add(TestCondition, "wait_for", function(start)
   local c, v, out = lfut.Condition(), lfut.Value "int32", lfut.Queue()
   local p = start(function()
     c:acquire()
@@ -339,7 +339,7 @@ parties.add(TestCondition, "wait_for", function(start)
 end)
 
 -- As many are woken as are notified, and a notice is for those who wait.
-parties.add(TestCondition, "notify_so_many", function(start)
+concurrent.add(TestCondition, "notify_so_many", function(start)
   local c, waiting, woken = lfut.Condition(), lfut.Value "int32", lfut.Queue()
   c:with(function() c:notify(10) end)
   local list = {}
@@ -352,7 +352,7 @@ parties.add(TestCondition, "notify_so_many", function(start)
       end)
     end)
   end
-  parties.await(function() return waiting:get() == 5 end)
+  concurrent.await(function() return waiting:get() == 5 end)
   c:with(function() c:notify(2) end)
   woken:get()
   woken:get()
@@ -361,7 +361,7 @@ parties.add(TestCondition, "notify_so_many", function(start)
   woken:get()
   lu.assertFalse(pcall(woken.get, woken, 0.02))
   c:with(function() c:notify_all() end)
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals(woken:qsize(), 2)
 end)
 

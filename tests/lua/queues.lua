@@ -4,7 +4,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
-local parties = require "parties"
+local concurrent = require "concurrent"
 
 TestQueue = {}
 
@@ -230,7 +230,7 @@ end
 
 -- --- Several parties ---
 
-parties.add(TestQueue, "producers_and_consumers", function(start)
+concurrent.add(TestQueue, "producers_and_consumers", function(start)
   local work, done = lfut.Queue(10), lfut.Queue()
   local list = {}
   for i = 1, 3 do
@@ -251,15 +251,15 @@ parties.add(TestQueue, "producers_and_consumers", function(start)
       done:put { n, sum }
     end)
   end
-  parties.join(list)
+  concurrent.join(list)
   work:close()
-  parties.join(consumers)
+  concurrent.join(consumers)
   local a, b = done:get(), done:get()
   lu.assertEquals(a[1] + b[1], 600)
   lu.assertEquals(a[2] + b[2], 3 * 200 * 201 // 2)
 end)
 
-parties.add(TestQueue, "each_in_its_order", function(start)
+concurrent.add(TestQueue, "each_in_its_order", function(start)
   local q = lfut.Queue(3)
   local list = {}
   for i = 1, 3 do
@@ -275,10 +275,10 @@ parties.add(TestQueue, "each_in_its_order", function(start)
     lu.assertEquals(item[2], last[item[1]] + 1)
     last[item[1]] = item[2]
   end
-  parties.join(list)
+  concurrent.join(list)
 end)
 
-parties.add(TestQueue, "close_wakes_who_gets", function(start)
+concurrent.add(TestQueue, "close_wakes_who_gets", function(start)
   local q, out = lfut.Queue(), lfut.Queue()
   local list = {}
   for i = 1, 3 do
@@ -292,11 +292,11 @@ parties.add(TestQueue, "close_wakes_who_gets", function(start)
     out:get()
   end
   q:close()
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals({ out:get(), out:get(), out:get() }, { "Closed", "Closed", "Closed" })
 end)
 
-parties.add(TestQueue, "close_wakes_who_puts", function(start)
+concurrent.add(TestQueue, "close_wakes_who_puts", function(start)
   local q, out = lfut.Queue(1), lfut.Queue()
   q:put "first"
   local list = {}
@@ -311,12 +311,12 @@ parties.add(TestQueue, "close_wakes_who_puts", function(start)
     out:get()
   end
   q:close()
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals({ out:get(), out:get(), out:get() }, { "Closed", "Closed", "Closed" })
   lu.assertEquals(q:get(), "first")
 end)
 
-parties.add(TestQueue, "join_waits_for_all", function(start)
+concurrent.add(TestQueue, "join_waits_for_all", function(start)
   local q, n = lfut.Queue(), lfut.Value "int64"
   for i = 1, 50 do
     q:put(i)
@@ -333,10 +333,10 @@ parties.add(TestQueue, "join_waits_for_all", function(start)
   lu.assertTrue(q:join())
   lu.assertEquals(n:get(), 50)
   q:close()
-  parties.join(list)
+  concurrent.join(list)
 end)
 
-parties.add(TestQueue, "functions_and_classes", function(start)
+concurrent.add(TestQueue, "functions_and_classes", function(start)
   local there, back = lfut.Queue(), lfut.Queue()
   local Point = {}
   Point.__index = Point
@@ -354,7 +354,7 @@ parties.add(TestQueue, "functions_and_classes", function(start)
   p:join()
 end)
 
-parties.add(TestQueue, "arrays_and_queues", function(start)
+concurrent.add(TestQueue, "arrays_and_queues", function(start)
   local q, more = lfut.Queue(), lfut.Queue()
   local p = start(function()
     local reply = q:get()
@@ -400,7 +400,7 @@ end
 function TestQueue.test_killed_getters()
   local q = lfut.Queue()
   for _ = 1, 20 do
-    parties.killed(function(ready)
+    concurrent.killed(function(ready)
       ready:set()
       q:get()
     end)
@@ -412,7 +412,7 @@ end
 function TestQueue.test_killed_putters()
   local q = lfut.Queue(5)
   for _ = 1, 20 do
-    parties.killed(function(ready)
+    concurrent.killed(function(ready)
       for i = 1, math.huge do
         q:put(("k"):rep(i))
         ready:set()
@@ -486,7 +486,7 @@ function TestQueue.test_killed_in_a_long_put()
 end
 
 -- One look may have answered two calls: nobody goes on sleeping.
-parties.add(TestQueue, "no_call_is_lost", function(start)
+concurrent.add(TestQueue, "no_call_is_lost", function(start)
   local q, out = lfut.Queue(), lfut.Queue()
   local s = lfut.Semaphore(0)
   local list = {}
@@ -516,7 +516,7 @@ parties.add(TestQueue, "no_call_is_lost", function(start)
   end
   q:close()
   s:release(2)
-  parties.join(list)
+  concurrent.join(list)
 end)
 
 -- Many different arrays, while one stays there: places are used again.

@@ -4,7 +4,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
-local parties = require "parties"
+local concurrent = require "concurrent"
 
 TestEvent = {}
 
@@ -25,7 +25,7 @@ function TestEvent.test_set_and_clear()
   lu.assertErrorMsgContains("number expected", e.wait, e, "x")
 end
 
-parties.add(TestEvent, "wakes_all", function(start)
+concurrent.add(TestEvent, "wakes_all", function(start)
   local e, out = lfut.Event(), lfut.Queue()
   local list = {}
   for i = 1, 4 do
@@ -38,14 +38,14 @@ parties.add(TestEvent, "wakes_all", function(start)
     lu.assertEquals(out:get(), "waits")
   end
   e:set()
-  parties.join(list)
+  concurrent.join(list)
   for _ = 1, 4 do
     lu.assertTrue(out:get())
   end
 end)
 
 -- Who waits is woken also if it is cleared at once.
-parties.add(TestEvent, "set_and_cleared", function(start)
+concurrent.add(TestEvent, "set_and_cleared", function(start)
   local e, out = lfut.Event(), lfut.Queue()
   for _ = 1, 20 do
     local p = start(function()
@@ -65,7 +65,7 @@ end)
 
 function TestEvent.test_killed_while_waiting()
   local e = lfut.Event()
-  parties.killed(function(ready)
+  concurrent.killed(function(ready)
     ready:set()
     e:wait()
   end)
@@ -114,7 +114,7 @@ function TestBarrier.test_failing_action()
   lu.assertTrue(b.broken)
 end
 
-parties.add(TestBarrier, "many_rounds", function(start)
+concurrent.add(TestBarrier, "many_rounds", function(start)
   local n, rounds = 5, support.size(1000)
   local b, sum, actions = lfut.Barrier(n), lfut.Value "int64", lfut.Value "int64"
   local list = {}
@@ -131,12 +131,12 @@ parties.add(TestBarrier, "many_rounds", function(start)
       end
     end)
   end
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals(sum:get(), n * rounds)
   lu.assertEquals(actions:get(), rounds) -- one of each round was the first
 end)
 
-parties.add(TestBarrier, "action", function(start)
+concurrent.add(TestBarrier, "action", function(start)
   local n, done = 3, lfut.Value "int64"
   local function action() done:add(1) end
   local b, out = lfut.Barrier(n, action), lfut.Queue()
@@ -150,7 +150,7 @@ parties.add(TestBarrier, "action", function(start)
       out:put(i)
     end)
   end
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals(done:get(), 10)
   lu.assertEquals(out:qsize(), n)
 end)
@@ -164,23 +164,23 @@ local function await_breaking(start, breaking)
       out:put(not ok and e.kind)
     end)
   end
-  parties.await(function() return b.n_waiting == 2 end)
+  concurrent.await(function() return b.n_waiting == 2 end)
   breaking(b)
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals({ out:get(), out:get() }, { "BrokenBarrier", "BrokenBarrier" })
   return b
 end
 
-parties.add(TestBarrier, "abort", function(start)
+concurrent.add(TestBarrier, "abort", function(start)
   lu.assertTrue(await_breaking(start, function(b) b:abort() end).broken)
 end)
 
-parties.add(TestBarrier, "reset", function(start)
+concurrent.add(TestBarrier, "reset", function(start)
   lu.assertFalse(await_breaking(start, function(b) b:reset() end).broken)
 end)
 
 -- Who gives up breaks it for all.
-parties.add(TestBarrier, "timeout", function(start)
+concurrent.add(TestBarrier, "timeout", function(start)
   local b = lfut.Barrier(3)
   local list = {}
   for i = 1, 2 do
@@ -189,7 +189,7 @@ parties.add(TestBarrier, "timeout", function(start)
       assert(not ok and e.kind == "BrokenBarrier")
     end)
   end
-  parties.join(list)
+  concurrent.join(list)
   lu.assertTrue(b.broken)
 end)
 
@@ -199,7 +199,7 @@ function TestBarrier.test_a_death_breaks_it()
   t:start()
   local p = lfut.Process { target = function() b:wait() end }
   p:start()
-  parties.await(function() return b.n_waiting == 2 end)
+  concurrent.await(function() return b.n_waiting == 2 end)
   p:kill()
   local ok, e = t:result()
   lu.assertFalse(ok)

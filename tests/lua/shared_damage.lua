@@ -6,7 +6,7 @@
 local lu = require "luaunit"
 local support = require "support"
 
-TestNonsense = {}
+TestDamage = {}
 
 -- In front of each marker in the shared pages that the process has touched, a
 -- byte is changed: how far in front and to what depends on its number.
@@ -106,7 +106,7 @@ local function survives(make, take)
   lu.assertEquals(out, "1\ttrue\ntrue\t1\n")
 end
 
-function TestNonsense.test_items_of_a_queue()
+function TestDamage.test_items_of_a_queue()
   support.needs_processes()
   survives("q:put(item(i))", [[
     local ok, v = pcall(q.get, q, 0)
@@ -114,7 +114,7 @@ function TestNonsense.test_items_of_a_queue()
   ]])
 end
 
-function TestNonsense.test_values_of_a_dictionary()
+function TestDamage.test_values_of_a_dictionary()
   support.needs_processes()
   survives("d:set(i, item(i))", [[
     local ok, v = pcall(d.get, d, i)
@@ -124,7 +124,7 @@ function TestNonsense.test_values_of_a_dictionary()
   ]])
 end
 
-function TestNonsense.test_keys_of_a_dictionary()
+function TestDamage.test_keys_of_a_dictionary()
   support.needs_processes()
   survives("d:set(mark(i), i % 2 == 0 and i or { mark(i) })", [[
     local ok, v = pcall(d.get, d, mark(i))
@@ -136,7 +136,7 @@ function TestNonsense.test_keys_of_a_dictionary()
   ]])
 end
 
-local rc = support.run(TestNonsense)
+local rc = support.run(TestDamage)
 if rc ~= 0 then
   os.exit(rc)
 end

@@ -5,7 +5,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
-local parties = require "parties"
+local concurrent = require "concurrent"
 
 TestValue = {}
 
@@ -57,7 +57,7 @@ function TestValue.test_strict()
   lu.assertErrorMsgContains("lfut.Value expected", v.get, lfut.Dict())
 end
 
-parties.add(TestValue, "add_loses_nothing", function(start)
+concurrent.add(TestValue, "add_loses_nothing", function(start)
   for _, type in ipairs { "int32", "uint64" } do
     local v = lfut.Value(type)
     local list = {}
@@ -68,12 +68,12 @@ parties.add(TestValue, "add_loses_nothing", function(start)
         end
       end)
     end
-    parties.join(list)
+    concurrent.join(list)
     lu.assertEquals(v:get(), 30000)
   end
 end)
 
-parties.add(TestValue, "cas_loses_nothing", function(start)
+concurrent.add(TestValue, "cas_loses_nothing", function(start)
   local v = lfut.Value "double"
   local list = {}
   for i = 1, 3 do
@@ -86,7 +86,7 @@ parties.add(TestValue, "cas_loses_nothing", function(start)
       end
     end)
   end
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals(v:get(), 1500.0)
 end)
 
@@ -250,7 +250,7 @@ function TestDict.test_handles()
   d:set("array", nil)
 end
 
-parties.add(TestDict, "shared", function(start)
+concurrent.add(TestDict, "shared", function(start)
   local d = lfut.Dict()
   local list = {}
   for i = 1, 3 do
@@ -263,7 +263,7 @@ parties.add(TestDict, "shared", function(start)
       end
     end)
   end
-  parties.join(list)
+  concurrent.join(list)
   lu.assertEquals(d:get "total", 1500)
   lu.assertEquals({ d:get "mine1", d:get "mine2", d:get "mine3" }, { 500, 500, 500 })
   lu.assertEquals(#d, 54)
@@ -272,7 +272,7 @@ end)
 function TestDict.test_killed_writers()
   local d = lfut.Dict()
   for _ = 1, 20 do
-    parties.killed(function(ready)
+    concurrent.killed(function(ready)
       for i = 1, math.huge do
         d:set(i % 20, ("w"):rep(i % 3000))
         d:incr "n"

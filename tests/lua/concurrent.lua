@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
--- For what threads and processes share: tests that are run with several parties
--- that are threads, that are processes, and with both at once.
+-- For what threads and processes share: each test is run among threads, among
+-- processes, and among both at once.
 local lu = require "luaunit"
 local lfut = require "lfut"
 
-local parties = {}
+local concurrent = {}
 
 -- Starts fn(...) in a thread or a process. The object's join waits, and raises if
 -- it has failed.
@@ -30,7 +30,7 @@ function start.process(fn, ...)
 end
 
 -- Adds a test for each kind: fn(start, kind), with start(f, ...) as above.
-function parties.add(class, name, fn)
+function concurrent.add(class, name, fn)
   local n = 0
   local function mixed(...)
     n = n + 1
@@ -47,14 +47,14 @@ function parties.add(class, name, fn)
   end
 end
 
-function parties.join(list)
+function concurrent.join(list)
   for _, p in ipairs(list) do
     p:join()
   end
 end
 
 -- A process that is killed in the middle of fn(...), when it has called 'ready'.
-function parties.killed(fn, ...)
+function concurrent.killed(fn, ...)
   local ready = lfut.Event()
   local p = lfut.Process { target = fn, args = table.pack(ready, ...) }
   p:start()
@@ -65,10 +65,10 @@ function parties.killed(fn, ...)
 end
 
 -- Waits until f() is true.
-function parties.await(f)
+function concurrent.await(f)
   while not f() do
     lfut.sleep(0)
   end
 end
 
-return parties
+return concurrent
