@@ -18,17 +18,18 @@ c_test_names += \
 	%D%/os/command \
 	%D%/os/fork \
 	%D%/os/thread \
+	%D%/pool/chunk \
 	%D%/pool/end \
 	%D%/pool/limit \
 	%D%/pool/loop \
 	%D%/pool/loop_stop \
-	%D%/pool/order \
+	%D%/pool/sched \
 	%D%/pool/start \
-	%D%/pool/strand \
 	%D%/pool/stress \
 	%D%/pool/wake \
 	%D%/pool/workers \
 	%D%/process/channel \
+	%D%/process/child \
 	%D%/process/ring \
 	%D%/shm/arena \
 	%D%/shm/array \
@@ -43,5 +44,6 @@ c_test_names += \
 	%D%/sync/record \
 	%D%/sync/sync \
 	%D%/task/deadlock \
+	%D%/task/strand \
 	%D%/task/task \
 	%D%/task/waitset

@@ -25,3 +25,29 @@ listed() {
     "$srcdir"/tests/{c,c/*,plugins}/*.[ch] "$srcdir"/tests/{lua/*.lua,sh/*.bats,*.sh} \
     "$srcdir"/scripts/*.lua
 }
+
+# A line of a table names it in its first column.
+has_a_reason() {
+  sed -n 's/^| \([a-z_, /]*\) |.*/ \1,/p' "$srcdir/tests/README.md" |
+    grep -q " $1,"
+}
+
+@test "every file of the runtime has a test of its name, or a reason" {
+  local file name
+  for file in "$srcdir"/runtime/*/*.c; do
+    name=${file#"$srcdir"/runtime/} name=${name%.c}
+    if [ -e "$srcdir/tests/c/$name.c" ]; then
+      ! has_a_reason "$name" || complain "needs no reason any more: $name"
+    else
+      has_a_reason "$name" || complain "neither test nor reason: $name"
+    fi
+  done
+}
+
+@test "each reason is that of a file" {
+  local name
+  sed -n '/^| file | tested by/,$ s/^| \([a-z_, /]*\) |.*/\1/p' "$srcdir/tests/README.md" |
+    tr -d ' ' | tr ',' '\n' | grep / | while read -r name; do
+    [ -e "$srcdir/runtime/$name.c" ] || complain "no such file: $name"
+  done
+}
