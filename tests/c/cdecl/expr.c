@@ -24,9 +24,9 @@ static int end(void **state) {
 #define EXPR(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 /* Where the expressions stand there is one constant and one type. */
-static bool constant(void *user, const lf_ctoken *name, lf_cvalue *value) {
+static bool constant(void *user, const lf_ctoken *name, lf_cinteger *value) {
   (void)user;
-  *value = (lf_cvalue){.bits = 42};
+  *value = (lf_cinteger){.bits = 42};
   return lf_ctoken_is(name, "ANSWER");
 }
 
@@ -41,7 +41,7 @@ static const lf_ctype *type(void *user) {
   return lf_ctype_builtin("short", 5);
 }
 
-static lf_cvalue read_text(const char *text) {
+static lf_cinteger read_text(const char *text) {
   static const lf_cscope scope = {constant, begins_type, type};
   lf_buf_reset(&why);
   lf_clex_init(&x, text, strlen(text), &why);
@@ -49,8 +49,8 @@ static lf_cvalue read_text(const char *text) {
   return lf_cexpr_read(&x, &scope, NULL);
 }
 
-static void assert_value(const char *text, lf_cvalue want) {
-  lf_cvalue v = read_text(text);
+static void assert_value(const char *text, lf_cinteger want) {
+  lf_cinteger v = read_text(text);
   if (x.err || x.tok.kind != LF_T_END || v.bits != want.bits ||
       v.is_unsigned != want.is_unsigned || v.is_wide != want.is_wide)
     fail_msg("%s: %llx %d %d (%.*s)", text, (unsigned long long)v.bits,
@@ -62,7 +62,7 @@ static void assert_value(const char *text, lf_cvalue want) {
 
 /* The same text for both. */
 #define SAME(e)                                                                \
-  assert_value(#e, (lf_cvalue){(uint64_t)(e), IS_UNSIGNED(e), sizeof(e) == 8})
+  assert_value(#e, (lf_cinteger){(uint64_t)(e), IS_UNSIGNED(e), sizeof(e) == 8})
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-compare"
@@ -134,25 +134,25 @@ static void leaves_out_what_is_not_needed(void **state) {
 
 static void knows_constants(void **state) {
   (void)state;
-  assert_value("ANSWER", (lf_cvalue){.bits = 42});
-  assert_value("ANSWER/2-1", (lf_cvalue){.bits = 20});
-  lf_cvalue v = read_text("ANSWER - 43");
-  assert_true(lf_cvalue_negative(&v));
+  assert_value("ANSWER", (lf_cinteger){.bits = 42});
+  assert_value("ANSWER/2-1", (lf_cinteger){.bits = 20});
+  lf_cinteger v = read_text("ANSWER - 43");
+  assert_true(lf_cinteger_negative(&v));
   v = read_text("ANSWER - 43u");
-  assert_false(lf_cvalue_negative(&v));
+  assert_false(lf_cinteger_negative(&v));
 }
 
 /* As compilers make of it, though the standard does not say so. */
 static void shifts_into_the_sign(void **state) {
   (void)state;
-  assert_value("1 << 31", (lf_cvalue){.bits = (uint64_t)INT_MIN});
+  assert_value("1 << 31", (lf_cinteger){.bits = (uint64_t)INT_MIN});
   assert_value("1L << 63",
-               (lf_cvalue){.bits = (uint64_t)INT64_MIN, .is_wide = true});
+               (lf_cinteger){.bits = (uint64_t)INT64_MIN, .is_wide = true});
 }
 
 static void ends_at_what_does_not_belong_to_it(void **state) {
   (void)state;
-  lf_cvalue v = read_text("1 + 2, 3");
+  lf_cinteger v = read_text("1 + 2, 3");
   assert_int_equal(v.bits, 3);
   assert_int_equal(x.tok.kind, ',');
   v = read_text("4 }");

@@ -36,7 +36,7 @@ static lf_ctoken token(const char *text) {
 
 static void constant(const char *text, int value) {
   lf_ctoken t = token(text);
-  lf_cnames_constant(&names, &x, &t, (lf_cvalue){.bits = (uint64_t)value});
+  lf_cnames_constant(&names, &x, &t, (lf_cinteger){.bits = (uint64_t)value});
 }
 
 static void type(const char *text, const char *of) {

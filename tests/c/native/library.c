@@ -4,6 +4,7 @@
  * crashes and who may call is tested by tests/lua/api_native*.lua. */
 #include "tests/c/fake.h"
 
+#include "runtime/native/call.h"
 #include "runtime/native/library.h"
 
 #include <stdio.h>
