@@ -20,13 +20,15 @@ typedef enum {
   LF_MSG_FORGET,   /* all code that was sent so far */
   LF_MSG_DROP,     /* body: arrays of which nothing is left (array_refs.h) */
   /* From the program. */
-  LF_MSG_SETUP,  /* body: for a worker that was not forked: see serve.h */
-  LF_MSG_TASK,   /* id, slot; body: arguments */
-  LF_MSG_JOB,    /* id: the job's; body: its setup */
-  LF_MSG_CHUNK,  /* id, slot, a: first item, b: count, state: shareable; body:
-                    items; tail: where each starts in the block, a size_t each,
-                    c: and the block's slice. Of the job that was sent last */
-  LF_MSG_DONE,   /* id: of a task submitted by the worker: as RESULT */
+  LF_MSG_SETUP, /* body: for a worker that was not forked: see serve.h */
+  LF_MSG_TASK,  /* id: how many tasks the worker has been sent with this one,
+                   which says its slot, too; flag: pinned; body: arguments */
+  LF_MSG_JOB,   /* id: the job's; body: its setup */
+  LF_MSG_CHUNK, /* id, flag: as TASK; a: first item, b: count, state: shareable;
+                   body: items; tail: where each starts in the block, a size_t
+                   each, c: and the block's slice. Of the job that was sent
+                   last */
+  LF_MSG_DONE,  /* id: of a task submitted by the worker: as RESULT */
   LF_MSG_RESTED, /* id: of a part submitted by the worker: as REST */
   LF_MSG_STUCK,  /* id: its wait would never end; body: why */
   LF_MSG_GO,     /* the blocked worker may go on */

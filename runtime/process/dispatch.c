@@ -76,35 +76,24 @@ static void send_notice(lf_fleet *f, lf_proc *c) {
 /* Sends the task, whose reference goes along. It fails if there is no memory
  * for that. */
 static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
-  uint32_t i;
   lf_proc *c = w->proc;
   lf_fleet_stir(c);
   if (c->notices != lf_fleet_of(w->pool)->notices)
     send_notice(lf_fleet_of(w->pool), c);
-  lf_flight *f = lf_flight_new(c, &i);
   if (lf_proc_ahead(c) == 0) { /* from now on it could begin something */
     c->seen = lf_proc_begun(c);
     c->seen_at = lf_now();
   }
-  if (f) {
-    f->task = t;
-    uint32_t slot = (uint32_t)(c->sent % LF_SLOTS);
-    uint32_t use = (uint32_t)(c->sent / LF_SLOTS) + 1;
-    f->word = use << 2 | LF_SLOT_SENT;
-    t->at = w;
-    t->slot = (uint8_t)slot;
-    t->flight = (uint64_t)f->number << 32 | i;
-    atomic_store(&c->region->slots[slot], f->word);
-    lf_msg msg = {.id = t->flight, .slot = slot, .flag = t->pinned != 0};
-    if (send_task(c, t, &msg) == 0) {
-      c->sent++;
-      if (--c->left == 0)
-        warm_replacement(w->pool);
-      return;
-    }
-    atomic_store(&c->region->slots[slot], f->word ^ LF_SLOT_SENT);
-    lf_fleet_finish_flight(c, i);
+  lf_flight *f = lf_flight_new(c, t);
+  lf_msg msg = {.id = c->sent + 1, .flag = t->pinned != 0};
+  if (f && send_task(c, t, &msg) == 0) {
+    c->sent++;
+    if (--c->left == 0)
+      warm_replacement(w->pool);
+    return;
   }
+  if (f)
+    lf_flight_undo(f);
   t->ending = LF_UNSENT;
   lf_list_add(&after->done, &t->link);
 }
@@ -259,12 +248,10 @@ static bool wants_hands(lf_pool *p) {
 
 /* Has it tasks that it has not begun and that others may run? */
 static bool has_movable(const lf_proc *c) {
-  for (uint32_t i = 0; i < c->nflights; i++) {
-    const lf_flight *f = &c->flights[i];
-    if (f->task && !f->task->pinned && !f->begun &&
-        atomic_load(&c->region->slots[f->task->slot]) == f->word)
-      return true;
-  }
+  lf_flight *f;
+  EACH_FLIGHT(f, c)
+  if (lf_flight_is_movable(f))
+    return true;
   return false;
 }
 
@@ -383,7 +370,7 @@ static void stop_worker(lf_pool *p, lf_worker *w) {
 /* May it be told to stop? */
 static bool can_stop(const lf_worker *w) {
   const lf_proc *c = w->proc;
-  return c && c->ready && !c->stopping && c->aloft == 0 && c->untold == 0 &&
+  return c && c->ready && !c->stopping && c->flights.n == 0 && c->untold == 0 &&
          !lf_proc_is_occupied(c) && !c->blocked &&
          (w->npinned == 0 || c->left == 0);
 }

@@ -34,19 +34,21 @@
 #include "runtime/process/processes.h"
 #include "runtime/process/waits.h"
 
+typedef struct lf_proc lf_proc;
+
+/* A task that was sent, and has not come back. The worker begins it by moving
+ * its slot on (ring.h); that this has happened is noted when somebody looks. */
 typedef struct {
-  lf_task *task;     /* a reference; NULL: the flight is free */
-  uint32_t number;   /* so that a stale id is recognised */
-  uint32_t next;     /* free ones: index + 1 */
-  uint32_t word;     /* of its slot */
-  bool begun;        /* by what was seen */
+  lf_link link;  /* in the order of being sent; or among those not in use */
+  lf_task *task; /* a reference; its far.record is this */
+  lf_proc *proc;
+  uint64_t number;   /* of the tasks sent to this worker: from 1 */
+  bool begun;        /* as far as was seen */
   lf_far_wait *wait; /* what it waits for, or NULL (waits.h) */
 } lf_flight;
 
 /* A task->ending: it could not be sent for lack of memory. */
 enum { LF_UNSENT = LF_CANCELLED + 1 };
-
-typedef struct lf_proc lf_proc;
 
 /* A task that a worker has submitted or was told about, as a future: it is to
  * be told its end. */
@@ -73,10 +75,10 @@ struct lf_proc {
   int pidfd, fd; /* -1: none; fd: the region's, until the process has started */
   lf_region *region;
   lf_end end;
-  lf_flight *flights;
-  uint32_t nflights, free_flight; /* index + 1 */
-  size_t aloft;                   /* flights in use */
-  uint64_t sent;                  /* tasks ever sent */
+  lf_table flights;  /* number -> lf_flight * */
+  lf_link in_flight; /* the same, in order */
+  lf_link landed;    /* flights that are not in use */
+  uint64_t sent;     /* tasks ever sent */
   uint64_t reserved; /* tasks about to be sent; while the lock is held */
   uint64_t left;     /* how many more it is to be sent, of max_tasks */
   uint64_t job;      /* sent last */
@@ -167,25 +169,38 @@ bool lf_proc_has_room(const lf_proc *proc);
 bool lf_proc_can_receive(const lf_proc *proc);
 bool lf_proc_can_take(const lf_proc *proc);
 
-/* A flight without a task, and its index; NULL: no memory. */
-lf_flight *lf_flight_new(lf_proc *proc, uint32_t *index);
+/* A flight for the task, which can be begun from now on. NULL: no memory. */
+lf_flight *lf_flight_new(lf_proc *proc, lf_task *task);
+
+/* It was not sent after all. */
+void lf_flight_undo(lf_flight *flight);
 
 /* The task is the caller's then. */
-void lf_fleet_finish_flight(lf_proc *proc, uint32_t i);
+void lf_fleet_finish_flight(lf_flight *flight);
 
 /* The flight a message is about, or NULL: it has ended. */
 lf_flight *lf_fleet_find_flight(lf_proc *proc, uint64_t id);
 
-/* The task being at->at: takes it back, if it has not begun. */
-bool lf_fleet_take_back(lf_task *task);
+/* For each, which may end meanwhile. */
+#define EACH_FLIGHT(f, c)                                                      \
+  for (lf_link *l_ = (c)->in_flight.next, *n_ = l_->next;                      \
+       l_ != &(c)->in_flight &&                                                \
+       ((f) = lf_container_of(l_, lf_flight, link), true);                     \
+       l_ = n_, n_ = l_->next)
+
+/* It has not begun, as far as can be seen now, and others may run it. */
+bool lf_flight_is_movable(const lf_flight *flight);
+
+/* Takes the task back, if it has not begun. */
+bool lf_fleet_take_back(lf_flight *flight);
+
+/* Has it begun, as far as can be seen now? Notes it. */
+bool lf_fleet_has_begun(lf_flight *flight);
 
 /* Those that a worker has not begun go to 'out', in order: all that others may
  * run, all of one job, or really all. */
 typedef enum { LF_MOVABLE, LF_OF_JOB, LF_ALL } lf_recall;
 void lf_fleet_recall(lf_proc *proc, lf_recall what, lf_job *job, lf_link *out);
-
-/* Has it begun, as far as can be seen now? Notes it. */
-bool lf_fleet_has_begun(lf_task *task);
 
 /* --- members.c --- */
 
@@ -194,7 +209,7 @@ void lf_fleet_kick(lf_pool *pool);
 
 /* For each of the lively. */
 #define EACH_LIVELY(l, p)                                                      \
-  for (lf_link *l = lf_fleet_of(p)->lively.next; l != &lf_fleet_of(p)->lively;         \
+  for (lf_link *l = lf_fleet_of(p)->lively.next; l != &lf_fleet_of(p)->lively; \
        l = l->next)
 
 /* The worker is about to be sent something, or has sent something. */

@@ -40,9 +40,9 @@ bool lf_proc_has_news(const lf_proc *c) {
 
 /* Is nothing expected of it, and nothing to be done for it? */
 static bool can_rest(lf_proc *c) {
-  return c->ready && !c->stopping && !c->signal && !c->mad && c->aloft == 0 &&
-         c->left > 0 && !lf_proc_is_occupied(c) && !c->blocked &&
-         lf_list_empty(&c->end.parcels) && !c->end.posted &&
+  return c->ready && !c->stopping && !c->signal && !c->mad &&
+         c->flights.n == 0 && c->left > 0 && !lf_proc_is_occupied(c) &&
+         !c->blocked && lf_list_empty(&c->end.parcels) && !c->end.posted &&
          c->worker->npinned == 0 && !lf_peer_has_dropped(&c->end.peer);
 }
 
@@ -230,8 +230,8 @@ bool lf_fleet_withdraw(lf_task *t) {
   lf_pool *p = lf_task_pool(t);
   if (lf_task_state(t) != LF_PENDING || t->ending != LF_PENDING)
     return false;
-  if (t->at) {
-    if (!lf_fleet_take_back(t))
+  if (t->far.record) {
+    if (!lf_fleet_take_back(t->far.record))
       return false;
   } else if (lf_list_empty(&t->link)) {
     return false; /* on its way into the queue, or a broadcast's gathering */
@@ -270,6 +270,12 @@ bool lf_fleet_is_quiet(lf_pool *p) {
   return quiet;
 }
 
+static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
+  lf_flight *f;
+  EACH_FLIGHT(f, c)
+  *(lf_fleet_has_begun(f) ? &s->running : &s->queued) += 1;
+}
+
 void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
   *s = (lf_pool_stats){.queued = p->queued};
   for (lf_worker *w = p->workers; w; w = w->next) {
@@ -279,13 +285,8 @@ void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
     s->queued += w->npinned;
     s->workers += w->mode == STARTING || w->mode == ACTIVE;
     s->idle += c && c->ready && w->mode == ACTIVE && !lf_proc_is_occupied(c);
-    for (uint32_t i = 0; c && i < c->nflights; i++) {
-      lf_task *t = c->flights[i].task;
-      if (t && lf_fleet_has_begun(t))
-        s->running++;
-      else if (t)
-        s->queued++;
-    }
+    if (c)
+      stat_in_flight(c, s);
   }
   s->cancelled = p->owner.cancelled;
   s->failed += p->owner.unstarted;

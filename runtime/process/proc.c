@@ -11,7 +11,7 @@ static lf_slot slot_state(uint32_t word) {
 }
 
 static bool has_slot(const lf_proc *c) {
-  uint64_t next = (c->sent + c->reserved) % LF_SLOTS;
+  uint64_t next = (c->sent + 1 + c->reserved) % LF_SLOTS;
   lf_slot s = slot_state(atomic_load(&c->region->slots[next]));
   return c->reserved < LF_SLOTS / 2 &&
          (s == LF_SLOT_FREE || s == LF_SLOT_BEGUN);
@@ -32,115 +32,110 @@ bool lf_proc_can_take(const lf_proc *c) {
 
 /* --- Tasks that were sent --- */
 
-lf_flight *lf_flight_new(lf_proc *c, uint32_t *index) {
-  if (!c->free_flight) {
-    uint32_t n = c->nflights ? 2 * c->nflights : 8;
-    lf_flight *more = lf_realloc(c->flights, n * sizeof *more);
-    if (!more)
-      return NULL;
-    c->flights = more;
-    for (uint32_t i = n; i-- > c->nflights;) {
-      more[i] = (lf_flight){.next = c->free_flight};
-      c->free_flight = i + 1;
-    }
-    c->nflights = n;
+static _Atomic uint32_t *slot_of(const lf_flight *f) {
+  return &f->proc->region->slots[f->number % LF_SLOTS];
+}
+
+/* What its slot's word is in that state. */
+static uint32_t word_of(const lf_flight *f, lf_slot state) {
+  return (uint32_t)(f->number / LF_SLOTS + 1) << 2 | state;
+}
+
+static void land(lf_flight *f) {
+  lf_list_del(&f->link);
+  lf_list_add(&f->proc->landed, &f->link);
+}
+
+lf_flight *lf_flight_new(lf_proc *c, lf_task *t) {
+  lf_link *l = lf_list_pop(&c->landed);
+  lf_flight *f = l ? lf_container_of(l, lf_flight, link) : lf_malloc(sizeof *f);
+  if (!f)
+    return NULL;
+  *f = (lf_flight){.task = t, .proc = c, .number = c->sent + 1};
+  lf_list_add(&c->in_flight, &f->link);
+  if (lf_table_add(&c->flights, f->number, f) != 0) {
+    land(f);
+    return NULL;
   }
-  *index = c->free_flight - 1;
-  lf_flight *f = &c->flights[*index];
-  c->free_flight = f->next;
-  c->aloft++;
-  f->number++;
-  f->begun = false;
+  t->far.record = f;
+  atomic_store(slot_of(f), word_of(f, LF_SLOT_SENT));
   return f;
 }
 
-void lf_fleet_finish_flight(lf_proc *c, uint32_t i) {
-  lf_flight *f = &c->flights[i];
+void lf_flight_undo(lf_flight *f) {
+  atomic_store(slot_of(f), word_of(f, LF_SLOT_FREE));
+  lf_fleet_finish_flight(f);
+}
+
+void lf_fleet_finish_flight(lf_flight *f) {
   if (f->wait)
     lf_far_wait_end(f->wait);
   f->wait = NULL;
-  f->task->at = NULL;
-  f->task = NULL;
-  f->next = c->free_flight;
-  c->free_flight = i + 1;
-  c->aloft--;
+  f->task->far.record = NULL;
+  lf_table_del(&f->proc->flights, f->number);
+  land(f);
 }
 
 lf_flight *lf_fleet_find_flight(lf_proc *c, uint64_t id) {
-  uint32_t i = (uint32_t)id;
-  if (i >= c->nflights || !c->flights[i].task ||
-      c->flights[i].number != (uint32_t)(id >> 32))
-    return NULL;
-  return &c->flights[i];
+  lf_entry *e = id ? lf_table_find(&c->flights, id) : NULL;
+  return e ? e->value : NULL;
 }
 
 /* A task of which a part has been written is not taken back if others are to
  * run it ('again'): they need its data. If nobody is, the data is left to the
  * parcel. */
-static bool take_back(lf_proc *c, lf_flight *f, bool again) {
-  uint32_t word = f->word;
-  uint32_t slot = (uint32_t)f->task->slot;
+static bool take_back(lf_flight *f, bool again) {
+  lf_proc *c = f->proc;
+  uint32_t word = word_of(f, LF_SLOT_SENT);
   lf_parcel *parcel = lf_end_parcel(&c->end, f->task);
   if (f->begun || (parcel && parcel->written > 0 && again))
     return false;
   if (parcel && parcel->written == 0) { /* it was the last */
     lf_parcel_withdraw(&c->end, parcel);
-    atomic_store(&c->region->slots[slot], f->word ^ LF_SLOT_SENT);
+    lf_flight_undo(f);
     c->sent--;
     c->left++;
     return true;
   }
   if (parcel && lf_buf_move(&parcel->own, &f->task->data) != 0)
     return false;
-  if (atomic_compare_exchange_strong(&c->region->slots[slot], &word,
-                                     (f->word & ~3u) | LF_SLOT_BACK))
-    return c->left += c->left < UINT64_MAX, true;
-  f->begun = true;
-  return false;
-}
-
-bool lf_fleet_take_back(lf_task *t) {
-  lf_proc *c = t->at->proc;
-  uint32_t i = (uint32_t)t->flight;
-  if (!take_back(c, &c->flights[i], false))
+  f->begun = !atomic_compare_exchange_strong(slot_of(f), &word,
+                                             word_of(f, LF_SLOT_BACK));
+  if (f->begun)
     return false;
-  lf_fleet_finish_flight(c, i);
+  c->left += c->left < UINT64_MAX;
+  lf_fleet_finish_flight(f);
   return true;
 }
 
-bool lf_fleet_has_begun(lf_task *t) {
-  lf_proc *c = t->at->proc;
-  lf_flight *f = &c->flights[(uint32_t)t->flight];
+bool lf_fleet_take_back(lf_flight *f) {
+  return take_back(f, false);
+}
+
+bool lf_fleet_has_begun(lf_flight *f) {
   if (!f->begun)
-    f->begun = atomic_load(&c->region->slots[t->slot]) != f->word;
+    f->begun = atomic_load(slot_of(f)) != word_of(f, LF_SLOT_SENT);
   return f->begun;
 }
 
-/* In the order of being sent: by the use of slots. */
-static uint64_t order_of(const lf_proc *c, const lf_task *t) {
-  uint64_t back = (c->sent - 1 - t->slot) % LF_SLOTS;
-  return c->sent - back;
+bool lf_flight_is_movable(const lf_flight *f) {
+  return !f->begun && !f->task->pinned &&
+         atomic_load(slot_of(f)) == word_of(f, LF_SLOT_SENT);
 }
 
-static bool is_of(const lf_task *t, const lf_job *job) {
-  return lf_runner_of(t) && lf_runner_of(t)->job == job;
+static bool is_meant(lf_task *t, lf_recall what, const lf_job *job) {
+  const lf_runner *runner = what == LF_OF_JOB ? lf_runner_of(t) : NULL;
+  return what == LF_ALL || (what == LF_MOVABLE && !t->pinned) ||
+         (runner && runner->job == job);
 }
 
 void lf_fleet_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
-  lf_link *before = out->prev; /* other workers' */
-  for (uint32_t i = 0; i < c->nflights && lf_proc_ahead(c) > 0; i++) {
-    lf_task *t = c->flights[i].task;
-    bool wanted = t && (what == LF_ALL || (what == LF_MOVABLE && !t->pinned) ||
-                        (what == LF_OF_JOB && is_of(t, job)));
-    uint64_t order = wanted ? order_of(c, t) : 0;
-    if (!wanted || !take_back(c, &c->flights[i], what == LF_MOVABLE))
-      continue;
-    lf_fleet_finish_flight(c, i);
-    t->part_order = order;
-    lf_link *at = out->prev; /* nearly sorted: from the end */
-    while (at != before &&
-           lf_container_of(at, lf_task, link)->part_order > order)
-      at = at->prev;
-    lf_list_add(at->next, &t->link);
+  lf_flight *f;
+  if (lf_proc_ahead(c) == 0)
+    return;
+  EACH_FLIGHT(f, c) {
+    lf_task *t = f->task;
+    if (is_meant(t, what, job) && take_back(f, what == LF_MOVABLE))
+      lf_list_add(out, &t->link);
   }
 }

@@ -93,7 +93,8 @@ static lf_state look(lf_pool *p, lf_task *t) {
     return lf_task_state(t);
   lf_fleet_pump(p);
   pthread_mutex_lock(&p->lock);
-  if (t->at && lf_fleet_has_begun(t) && lf_task_state(t) == LF_PENDING)
+  if (t->far.record && lf_fleet_has_begun(t->far.record) &&
+      lf_task_state(t) == LF_PENDING)
     lf_task_start(t);
   pthread_mutex_unlock(&p->lock);
   return lf_task_state(t);
@@ -130,7 +131,7 @@ static void tell(lf_pool *p, const lf_notice *notice) {
 
 static void interrupt(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->proc->ready && w->proc->aloft > 0)
+    if (w->proc && w->proc->ready && w->proc->flights.n > 0)
       lf_keeper_signal(w->proc, SIGURG);
 }
 

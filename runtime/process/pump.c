@@ -69,7 +69,7 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
     return;
   }
   lf_task *t = f->task;
-  lf_fleet_finish_flight(c, (uint32_t)(f - c->flights));
+  lf_fleet_finish_flight(f);
   const lf_runner *runner = lf_runner_of(t);
   if (runner && c->end.msg.kind == LF_MSG_PART)
     take_part(t, runner->chunk, &c->end);

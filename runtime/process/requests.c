@@ -349,8 +349,9 @@ void lf_nested_forget(lf_proc *c) {
   if (c->lent)
     lf_job_unref(c->lent);
   c->lent = NULL;
-  for (uint32_t i = 0; i < c->nflights; i++)
-    end_wait(&c->flights[i]);
+  lf_flight *f;
+  EACH_FLIGHT(f, c)
+  end_wait(f);
 }
 
 /* --- Who waits for whom --- */
@@ -439,7 +440,7 @@ static void answer(lf_proc *c, lf_outcome *after) {
     reply(c, t && withdraw(t, after), NULL);
     break;
   case LF_MSG_LOOK:
-    if (t && t->at && lf_fleet_has_begun(t))
+    if (t && t->far.record && lf_fleet_has_begun(t->far.record))
       reply(c, LF_RUNNING, NULL);
     else
       reply(c, t ? lf_task_state(t) : LF_FINISHED, NULL);

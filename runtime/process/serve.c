@@ -115,8 +115,8 @@ static lf_remote *remote_of(const lf_task *t) {
 }
 
 static bool put_id(lf_task *t, void *ids) {
-  if (t->names > 0 && lf_task_state(t) == LF_RUNNING)
-    (void)lf_buf_put(ids, &t->flight, sizeof t->flight);
+  if (t->noted & LF_NAMED && lf_task_state(t) == LF_RUNNING)
+    (void)lf_buf_put(ids, &t->far.id, sizeof t->far.id);
   return true;
 }
 
@@ -128,22 +128,23 @@ static void tell_wait(lf_remote *r, lf_task *t, lf_waits *waits,
   if (waits)
     waits->each(waits, put_id, &ids);
   if (ids.len > 0 || top) {
-    lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->flight};
+    lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->far.id};
     lf_load load = {.body = &ids, .to = ids.len};
     msg.flag = waits && waits->any;
-    msg.a = top ? top->flight : 0;
+    msg.a = top ? top->far.id : 0;
     msg.b = look;
     pthread_mutex_lock(&r->pool->lock);
-    t->told = lf_serve_post(r, &msg, &load) == 0;
+    if (lf_serve_post(r, &msg, &load) == 0)
+      t->noted |= LF_TOLD;
     pthread_mutex_unlock(&r->pool->lock);
   }
   lf_buf_fini(&ids);
 }
 
 static void tell_unwait(lf_remote *r, lf_task *t) {
-  if (t->told)
-    lf_serve_tell(r, LF_MSG_UNWAIT, t->flight, 0);
-  t->told = false;
+  if (t->noted & LF_TOLD)
+    lf_serve_tell(r, LF_MSG_UNWAIT, t->far.id, 0);
+  t->noted &= (uint8_t)~LF_TOLD;
 }
 
 void lf_remote_wait(lf_task *t, lf_waits *waits) {
@@ -172,10 +173,10 @@ void lf_remote_unwait(lf_task *t) {
 
 void lf_remote_rest(lf_task *t) {
   lf_remote *r = remote_of(t);
-  if (!r || !lf_runner_of(t) || t->rests)
+  if (!r || !lf_runner_of(t) || t->noted & LF_RESTS)
     return;
-  t->rests = true;
-  lf_serve_tell(r, LF_MSG_REST, t->flight, 0);
+  t->noted |= LF_RESTS;
+  lf_serve_tell(r, LF_MSG_REST, t->far.id, 0);
 }
 
 /* --- Questions --- */
@@ -241,10 +242,10 @@ static void await_done(lf_remote *r, lf_task *t) {
 
 static bool cancel(lf_pool *p, lf_task *t) {
   lf_remote *r = lf_remote_of(p);
-  if (lf_task_done(t) || t->names == 0)
+  if (lf_task_done(t) || !(t->noted & LF_NAMED))
     return lf_task_cancel(t);
   lf_question q;
-  if (!ask(r, LF_MSG_CANCEL, t->flight, &q))
+  if (!ask(r, LF_MSG_CANCEL, t->far.id, &q))
     return false;
   await_done(r, t);
   return lf_task_state(t) == LF_CANCELLED;
@@ -252,10 +253,10 @@ static bool cancel(lf_pool *p, lf_task *t) {
 
 static lf_state look(lf_pool *p, lf_task *t) {
   lf_remote *r = lf_remote_of(p);
-  if (t->names == 0 || lf_task_done(t))
+  if (!(t->noted & LF_NAMED) || lf_task_done(t))
     return lf_task_state(t);
   lf_question q;
-  lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->flight, &q);
+  lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->far.id, &q);
   if (state < LF_FINISHED)
     return state;
   await_done(r, t);
@@ -285,7 +286,7 @@ static bool is_shutdown(const lf_pool *p) {
 
 static bool can_name(const lf_pool *p, const lf_task *t) {
   (void)p;
-  return t->names > 0;
+  return t->noted & LF_NAMED;
 }
 
 /* --- On the worker's thread --- */

@@ -9,10 +9,10 @@
 
 /* --- Tasks to run --- */
 
-/* True if the task in the slot is the worker's from now on, and not taken back.
- */
-static bool begin(lf_remote *r, uint32_t i) {
-  _Atomic uint32_t *slot = &r->region->slots[i % LF_SLOTS];
+/* True if the task with the number is the worker's from now on, and not taken
+ * back. */
+static bool begin(lf_remote *r, uint64_t number) {
+  _Atomic uint32_t *slot = &r->region->slots[number % LF_SLOTS];
   uint32_t word = atomic_load(slot);
   atomic_store(&r->region->busy, 1);
   bool begun =
@@ -27,7 +27,7 @@ static bool begin(lf_remote *r, uint32_t i) {
 /* The task in hand cannot be kept for lack of memory: it ends with that. */
 static void refuse_task(lf_remote *r) {
   lf_msg msg = {.id = r->end.msg.id};
-  if (!begin(r, (uint32_t)r->end.msg.slot))
+  if (!begin(r, r->end.msg.id))
     return;
   pthread_mutex_lock(&r->pool->lock);
   lf_serve_tell_lack(r, &msg);
@@ -71,8 +71,7 @@ static void receive_task(lf_remote *r) {
     refuse_task(r);
     return;
   }
-  t->flight = end->msg.id;
-  t->slot = (uint8_t)end->msg.slot;
+  t->far.id = end->msg.id;
   t->pinned = end->msg.flag ? (uint32_t)r->worker->id : 0;
   lf_list_add(end->msg.flag ? &r->worker->pinned : &r->pool->queue, &t->link);
 }
@@ -82,7 +81,7 @@ lf_task *lf_remote_take(lf_remote *r, bool pinned) {
   lf_link *from = pinned ? &r->worker->pinned : &r->pool->queue;
   while ((l = lf_list_pop(from))) {
     lf_task *t = lf_container_of(l, lf_task, link);
-    if (begin(r, t->slot))
+    if (begin(r, t->far.id))
       return t;
     lf_task_unref(t);
   }
@@ -96,8 +95,8 @@ static char no_memory[] = "not enough memory";
 /* The part does not run any more, or waits. */
 static void uncount_part(lf_remote *r, lf_task *t) {
   pthread_mutex_lock(&r->pool->lock);
-  r->parts -= !t->rests;
-  t->rests = true;
+  r->parts -= !(t->noted & LF_RESTS);
+  t->noted |= LF_RESTS;
   pthread_mutex_unlock(&r->pool->lock);
 }
 
@@ -149,8 +148,8 @@ static void receive_result(lf_remote *r, lf_task *t) {
 /* The task that the message in hand is about, unless it has ended. */
 static lf_task *find_open(lf_remote *r) {
   pthread_mutex_lock(&r->pool->lock);
-  lf_entry *e = lf_table_find(&r->tasks, r->end.msg.id);
-  lf_task *t = e ? e->value : NULL;
+  lf_known *k = lf_serve_known(r, r->end.msg.id);
+  lf_task *t = k ? k->task : NULL;
   pthread_mutex_unlock(&r->pool->lock);
   return t && !lf_task_done(t) ? t : NULL;
 }
@@ -181,7 +180,7 @@ static void receive_done(lf_remote *r) {
 static void receive_stuck(lf_remote *r) {
   for (lf_link *l = r->waiting.next; l != &r->waiting; l = l->next) {
     lf_task *t = lf_container_of(l, lf_task, link);
-    if (t->flight != r->end.msg.id || t->stuck)
+    if (t->far.id != r->end.msg.id || t->stuck)
       continue;
     t->trace = lf_strndup((char *)r->end.body.data, r->end.body.len);
     t->stuck = true;

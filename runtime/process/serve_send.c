@@ -70,49 +70,62 @@ void lf_serve_tell_lack(lf_remote *r, lf_msg *msg) {
 
 /* --- Numbers of tasks --- */
 
-/* Under the lock: a number for the task, of which a reference is kept. */
-static bool note_sent(lf_remote *r, lf_task *t, uint64_t *id) {
-  *id = r->last_number + 2;
-  if (lf_table_add(&r->tasks, *id, t) != 0)
+lf_known *lf_serve_known(lf_remote *r, uint64_t id) {
+  lf_entry *e = id ? lf_table_find(&r->tasks, id) : NULL;
+  return e ? e->value : NULL;
+}
+
+/* Under the lock: the program knows the task by the number, of which a
+ * reference is kept. False: no memory. */
+static bool note(lf_remote *r, lf_task *t, uint64_t id) {
+  lf_known *k = lf_malloc(sizeof *k);
+  if (!k || lf_table_add(&r->tasks, id, k) != 0) {
+    lf_free(k);
     return false;
-  r->last_number = *id;
-  lf_task_ref(t);
-  t->flight = *id;
-  t->names = 1;
+  }
+  *k = (lf_known){lf_task_ref(t), 1, 0};
+  t->far.id = id;
+  t->noted |= LF_NAMED;
   return true;
 }
 
-/* Under the lock: the program does not know it after all. */
+/* Under the lock: it does not know it any more. */
 static void unnote(lf_remote *r, lf_task *t) {
-  lf_table_del(&r->tasks, t->flight);
-  t->names = 0;
-  lf_task_unref(t);
+  lf_free(lf_serve_known(r, t->far.id));
+  lf_table_del(&r->tasks, t->far.id);
+  t->noted &= (uint8_t)~LF_NAMED;
+}
+
+/* Under the lock: the next number for a task that is about to be sent. */
+static bool note_sent(lf_remote *r, lf_task *t, uint64_t *id) {
+  *id = r->last_number + 2;
+  if (!note(r, t, *id))
+    return false;
+  r->last_number = *id;
+  return true;
 }
 
 static uint64_t name(void *user, lf_task *t) {
   (void)user;
-  return t->names > 0 ? t->flight : 0;
+  return t->noted & LF_NAMED ? t->far.id : 0;
 }
 
 static lf_task *find_locked(lf_remote *r, uint64_t id) {
-  lf_entry *e = lf_table_find(&r->tasks, id);
-  if (e) {
-    lf_task *t = e->value;
-    t->names++;
-    if (atomic_fetch_add(&t->refs, 1) == 0)
-      t->revived++; /* whoever is about to free it does not */
-    return t;
+  lf_known *k = lf_serve_known(r, id);
+  if (k) {
+    k->names++;
+    if (atomic_fetch_add(&k->task->refs, 1) == 0)
+      k->revived++; /* whoever is about to free it does not */
+    return k->task;
   }
   lf_task *t = lf_task_new(lf_pool_owner(r->pool));
-  if (!t || lf_table_add(&r->tasks, id, t) != 0) {
+  if (!t || !note(r, t, id)) {
     if (t)
       lf_task_unref(t);
     return NULL;
   }
   lf_task_start(t); /* as far as can be told */
-  t->flight = id;
-  t->names = 1;
-  return lf_task_ref(t); /* one is the table's, until it has ended */
+  return t;         /* the table has another reference, until it has ended */
 }
 
 static lf_task *find(void *user, uint64_t id) {
@@ -132,15 +145,18 @@ const lf_names lf_serve_names = {name, find, self, lf_pool_unhandle};
 
 bool lf_remote_release(lf_remote *r, lf_task *t) {
   static const lf_load none;
+  if (!(t->noted & LF_NAMED))
+    return true;
   pthread_mutex_lock(&r->pool->lock);
-  bool last = t->revived == 0;
+  lf_known *k = lf_serve_known(r, t->far.id);
+  bool last = k->revived == 0;
   if (last) {
-    lf_msg msg = {.kind = LF_MSG_RELEASE, .id = t->flight, .a = t->names};
-    lf_table_del(&r->tasks, t->flight);
+    lf_msg msg = {.kind = LF_MSG_RELEASE, .id = t->far.id, .a = k->names};
+    unnote(r, t);
     if (!lf_runner_of(t))
       (void)lf_serve_post(r, &msg, &none);
   } else {
-    t->revived--;
+    k->revived--;
   }
   pthread_mutex_unlock(&r->pool->lock);
   return last;
@@ -155,7 +171,7 @@ static void nothing(void *owner) {
 
 void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
   if (!lf_runner_of(t)) {
-    lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->flight, .error = t->error};
+    lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;
     lf_load load = lf_load_task(t);
     load.drop = nothing;
@@ -170,7 +186,7 @@ void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
 
 void lf_remote_report(lf_remote *r, lf_task *t) {
   static const lf_load none;
-  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->flight};
+  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->far.id};
   msg.a = atomic_load(&t->progress);
   pthread_mutex_lock(&r->pool->lock);
   (void)lf_serve_post(r, &msg, &none);
@@ -181,7 +197,7 @@ void lf_remote_report(lf_remote *r, lf_task *t) {
 void lf_serve_part_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
   lf_remote *r = lf_remote_of(lf_job_pool(runner->job));
   lf_msg msg = {
-      .kind = LF_MSG_PART, .id = runner->task.flight, .a = c->finished};
+      .kind = LF_MSG_PART, .id = runner->task.far.id, .a = c->finished};
   msg.b = (uint64_t)ns;
   msg.flag = (uint8_t)((c->rest > 0) << 1 | c->failed);
   msg.error = (uint8_t)c->error;
@@ -209,8 +225,10 @@ static int post_task(lf_remote *r, lf_task *t, lf_msg *msg) {
   lf_load load = {.body = &t->data, .to = t->data.len};
   msg->slot = t->code ? t->code->id : 0;
   int err = lf_serve_post(r, msg, &load);
-  if (err)
+  if (err) {
     unnote(r, t);
+    lf_task_unref(t);
+  }
   return err;
 }
 

@@ -24,6 +24,20 @@ typedef struct {
   lf_pool_stats stats;
 } lf_question;
 
+/* A task that the program knows, too, by the number task->far.id. */
+typedef struct {
+  lf_task *task;    /* a reference, until its end has been told */
+  uint64_t names;   /* how often the program has named it */
+  uint32_t revived; /* named when the last reference had gone */
+} lf_known;
+
+/* Bits of task->noted. */
+enum {
+  LF_NAMED = 1, /* there is an lf_known; the pool's lock */
+  LF_TOLD = 2,  /* the program knows that it waits */
+  LF_RESTS = 4, /* a part of a loop that has waited */
+};
+
 typedef struct lf_remote {
   lf_pool *pool; /* the reference of the process */
   lf_worker *worker;
@@ -34,10 +48,8 @@ typedef struct lf_remote {
   bool go;           /* it may go on, after lf_remote_unblock */
   lf_link questions; /* without an answer yet; the lock */
   uint64_t last_question;
-  lf_job *job; /* received last; a reference */
-  /* Tasks that the program knows, too: number -> lf_task *. There is a
-   * reference to those of which the program is to tell the end. The lock. */
-  lf_table tasks;
+  lf_job *job;    /* received last; a reference */
+  lf_table tasks; /* number -> lf_known *; the lock */
   uint64_t last_number;
   uint64_t lent_id; /* the job that was sent last */
   int parts;        /* parts of loops sent that may be running; the lock */
@@ -64,6 +76,9 @@ int lf_serve_tell(lf_remote *remote, lf_msg_kind kind, uint64_t id,
 /* Under the lock: the result that 'msg' is about could not be sent, or made,
  * for lack of memory: an error in its place. */
 void lf_serve_tell_lack(lf_remote *remote, lf_msg *msg);
+
+/* Under the lock: the task with that number, or NULL. */
+lf_known *lf_serve_known(lf_remote *remote, uint64_t id);
 
 extern const lf_names lf_serve_names; /* user: the lf_remote */
 

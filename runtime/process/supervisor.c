@@ -65,6 +65,8 @@ static lf_proc *proc_new(lf_worker *w) {
   }
   lf_fd_own(c->fd);
   lf_list_init(&c->link);
+  lf_list_init(&c->in_flight);
+  lf_list_init(&c->landed);
   lf_list_init(&c->gathering);
   lf_parker_init_shared(&c->region->parker);
   atomic_store(&c->region->closed, p->shutdown);
@@ -77,11 +79,14 @@ static lf_proc *proc_new(lf_worker *w) {
 
 /* Everything of it but the process, and what it had to do. */
 static void proc_free(lf_proc *c) {
+  lf_link *l;
   lf_end_fini(&c->end);
   lf_region_unmap(c->region);
   lf_fd_close(c->fd);
   lf_fd_close(c->pidfd);
-  lf_free(c->flights);
+  while ((l = lf_list_pop(&c->landed)))
+    lf_free(lf_container_of(l, lf_flight, link));
+  lf_table_fini(&c->flights);
   lf_free(c);
 }
 
@@ -266,12 +271,11 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
 /* Under the lock: what it had begun is lost, the rest goes back. */
 static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
   take_all_back(p, c);
-  for (uint32_t i = 0; i < c->nflights; i++) {
-    lf_task *t = c->flights[i].task;
-    if (!t)
-      continue;
-    if (!t->pinned || !lf_fleet_take_back(t)) { /* begun */
-      lf_fleet_finish_flight(c, i);
+  lf_flight *f;
+  EACH_FLIGHT(f, c) {
+    lf_task *t = f->task;
+    if (!t->pinned || !lf_fleet_take_back(f)) { /* begun */
+      lf_fleet_finish_flight(f);
       c->worker->started++;
       c->worker->failed++;
       t->ending = LF_FAILED;

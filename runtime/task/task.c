@@ -46,12 +46,11 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   t->trace = NULL;
   atomic_init(&t->waits, NULL);
   atomic_init(&t->awaited, 0);
-  t->at = NULL;
   t->gate = NULL;
-  t->flight = 0;
+  t->far.id = 0;
   atomic_init(&t->progress, 0);
-  t->stuck = t->told = t->rests = t->aside = false;
-  t->names = t->revived = 0;
+  t->stuck = t->aside = false;
+  t->noted = 0;
   t->ending = LF_PENDING;
   t->error = LF_RAISED;
   t->pinned = 0;
@@ -70,7 +69,7 @@ void lf_task_unref(void *task) {
   lf_task *t = task;
   if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
     return;
-  if (t->names > 0 && !t->owner->ops->release(t))
+  if (t->noted && !t->owner->ops->release(t))
     return;
   lf_assert(lf_list_empty(&t->waiters));
   lf_buf_fini(&t->data);

@@ -57,8 +57,8 @@ typedef struct lf_owner {
 typedef struct lf_owner_ops {
   /* The last reference is gone. */
   void (*free)(lf_owner *owner);
-  /* The last reference to a task is gone that others know by a name
-   * (task->names). False: it has one again. */
+  /* The last reference to a task is gone of which the owner has something
+   * 'noted'. False: it has one again. */
   bool (*release)(lf_task *task);
   /* A task that was put aside at its strand comes back to be run, or goes: it
    * has been cancelled. */
@@ -116,12 +116,10 @@ struct lf_task {
   _Atomic(lf_waits *) waits; /* what it waits for now, or NULL (deadlock.h) */
   _Atomic uint32_t awaited;  /* by how many tasks, or more */
   struct lf_gate *gate;      /* that its run passes alone, or NULL (strand.h) */
-  struct lf_worker *at; /* the process to which it was sent; the pool's lock */
-  uint64_t flight;      /* what it is called there; the same */
-  uint32_t names;       /* serve.c: the program knows it as 'flight', and has
-                           named it so often; 0: it does not */
-  uint64_t part_order;  /* of being sent, while tasks are taken back */
-  uint32_t revived;     /* the same; the pool's lock */
+  union {
+    void *record; /* what the owner keeps of it, */
+    uint64_t id;  /* or what it is called between processes */
+  } far;          /* the owner's, as 'noted' */
   lf_buf data;
   uint32_t mark;   /* of a search; its lock (deadlock.c) */
   uint32_t epoch;  /* of the pool, when it was put aside at its gate */
@@ -129,9 +127,7 @@ struct lf_task {
   _Atomic uint64_t progress; /* lf_task_report; two floats */
   uint8_t error;             /* lf_error */
   uint8_t ending; /* the lf_state it is about to have; the pool's lock */
-  uint8_t slot;   /* in the program's region (ring.h), for a worker process */
-  bool told;      /* serve.c: the program knows that it waits */
-  bool rests;     /* serve.c: a part of a loop that has waited */
+  uint8_t noted;  /* bits; some: the owner is to 'release' it */
   bool aside;     /* it waits at its gate; the gate's lock */
   bool stuck;     /* its wait would never end: 'trace' is why */
   _Alignas(8) unsigned char small[56];
