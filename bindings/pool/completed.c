@@ -168,11 +168,11 @@ static bool is_past(lfb_state *S, int64_t deadline) {
   return true;
 }
 
-/* Waits for another to be done: true if the caller has to yield. */
-static bool await_more(lua_State *L, futures *f) {
-  lfb_wait_for what = {
+/* Another has to be done. */
+static int await_more(futures *f, lfb_wait_for *what) {
+  *what = (lfb_wait_for){
       .set = &f->set, .waits = &f->waits, .deadline = f->deadline};
-  return lfb_wait(L, lfb_self(L), &what);
+  return LFB_NOT_YET;
 }
 
 /* --- wait
@@ -206,15 +206,14 @@ static int push_lists(lua_State *L, futures *f, int self) {
 }
 
 /* The set is at stack index 1. */
-static int wait_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
+static int wait_step(lua_State *L, lfb_state *S, int64_t unused,
+                     lfb_wait_for *what) {
   futures *f = lua_touserdata(L, 1);
-  while (!is_enough(f) && !is_past(lfb_self(L), f->deadline))
-    if (await_more(L, f))
-      return lua_yieldk(L, 0, 0, wait_k);
+  (void)unused;
+  if (!is_enough(f) && !is_past(S, f->deadline))
+    return await_more(f, what);
   is_enough(f); /* with what has come by now */
-  lfb_poll(L, lfb_self(L));
+  lfb_poll(L, S);
   return push_lists(L, f, 1);
 }
 
@@ -254,7 +253,7 @@ int lfb_wait_futures(lua_State *L) {
   add_list(L, f, 4, 1);
   lua_insert(L, 1);
   lua_settop(L, 1);
-  return wait_k(L, LUA_OK, 0);
+  return lfb_waiting(L, lfb_self(L), wait_step, 0);
 }
 
 /* --- as_completed --- */
@@ -266,26 +265,21 @@ static int raise_unfinished(lua_State *L, futures *f) {
 }
 
 /* it(): the next future that is done, or nil after the last. */
-static int completed_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
+static int next_step(lua_State *L, lfb_state *S, int64_t unused,
+                     lfb_wait_for *what) {
   futures *f = lua_touserdata(L, 1);
-  member *m;
-  while (!(m = take(f))) {
-    if (f->done == f->n) {
-      lua_pushnil(L);
-      return 1;
-    }
-    if (is_past(lfb_self(L), f->deadline)) {
-      if ((m = take(f)))
-        break;
-      return raise_unfinished(L, f);
-    }
-    if (await_more(L, f))
-      return lua_yieldk(L, 0, 0, completed_k);
+  member *m = take(f);
+  (void)unused;
+  if (!m && f->done == f->n) {
+    lua_pushnil(L);
+    return 1;
   }
+  if (!m && !is_past(S, f->deadline))
+    return await_more(f, what);
+  if (!m && !(m = take(f))) /* what has come by now */
+    return raise_unfinished(L, f);
   lf_task_settle(m->base.waiter.task);
-  lfb_poll(L, lfb_self(L));
+  lfb_poll(L, S);
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, m->index);
   return 1;
@@ -301,7 +295,7 @@ static futures *check_completed(lua_State *L) {
 static int completed_call(lua_State *L) {
   check_completed(L);
   lua_settop(L, 1);
-  return completed_k(L, LUA_OK, 0);
+  return lfb_waiting(L, lfb_self(L), next_step, 0);
 }
 
 /* it:add(future) */

@@ -317,13 +317,11 @@ static int executor_broadcast(lua_State *L) {
   return 1;
 }
 
-static int shutdown_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
+static int shutdown_step(lua_State *L, lfb_state *S, int64_t deadline,
+                         lfb_wait_for *what) {
   lfb_executor *exe = lua_touserdata(L, 1);
-  if (lfb_await(L, lfb_self(L), lf_pool_over(exe->pool), LF_FOREVER))
-    return lua_yieldk(L, 0, 0, shutdown_k);
-  return 0;
+  bool waits = lfb_await(L, S, lf_pool_over(exe->pool), deadline, what);
+  return waits ? LFB_NOT_YET : 0;
 }
 
 static bool option_flag(lua_State *L, const char *name, bool otherwise) {
@@ -345,7 +343,7 @@ static int shut_down(lua_State *L, lfb_executor *exe, bool wait, bool cancel) {
     return lua_error(L);
   }
   lua_settop(L, 1);
-  return shutdown_k(L, LUA_OK, 0);
+  return lfb_waiting(L, S, shutdown_step, LF_FOREVER);
 }
 
 /* exe:shutdown([wait [, cancel_futures]]), exe:shutdown{...} */

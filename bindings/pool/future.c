@@ -39,19 +39,22 @@ static int future_gc(lua_State *L) {
 
 /* --- Waiting for the outcome --- */
 
-bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline) {
+static int raise_late(lua_State *L) {
+  lfb_push_error(L, "TimeoutError", "the future is not done in time");
+  return lua_error(L);
+}
+
+bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline,
+               lfb_wait_for *what) {
   lfb_refuse_foreign(L, task);
-  while (!lf_task_done(task)) {
-    if (deadline != LF_FOREVER && lf_now() >= deadline) {
-      lfb_catch_up(S);
-      if (lf_task_done(task))
-        break;
-      lfb_push_error(L, "TimeoutError", "the future is not done in time");
-      lua_error(L);
-    }
-    lfb_wait_for what = {.task = task, .deadline = deadline};
-    if (lfb_wait(L, S, &what))
+  if (!lf_task_done(task)) {
+    if (deadline == LF_FOREVER || lf_now() < deadline) {
+      *what = (lfb_wait_for){.task = task, .deadline = deadline};
       return true;
+    }
+    lfb_catch_up(S);
+    if (!lf_task_done(task))
+      raise_late(L);
   }
   lf_task_settle(task); /* its done-callbacks are due */
   lfb_poll(L, S);
@@ -80,12 +83,11 @@ static int raise_cancelled(lua_State *L) {
   return lua_error(L);
 }
 
-static int result_k(lua_State *L, int status, lua_KContext deadline) {
-  (void)status;
-  lfb_state *S = lfb_self(L);
+static int result_step(lua_State *L, lfb_state *S, int64_t deadline,
+                       lfb_wait_for *what) {
   lf_task *task = *(lf_task **)lua_touserdata(L, 1);
-  if (lfb_await(L, S, task, deadline))
-    return lua_yieldk(L, 0, deadline, result_k);
+  if (lfb_await(L, S, task, deadline, what))
+    return LFB_NOT_YET;
   switch (lf_task_state(task)) {
   case LF_FINISHED: {
     size_t at = 0;
@@ -102,15 +104,14 @@ static int result_k(lua_State *L, int status, lua_KContext deadline) {
 /* f:result([timeout]) */
 int lfb_future_result(lua_State *L) {
   lfb_check_future(L, 1);
-  return result_k(L, LUA_OK, lfb_check_deadline(L, 2));
+  return lfb_waiting(L, lfb_self(L), result_step, lfb_check_deadline(L, 2));
 }
 
-static int exception_k(lua_State *L, int status, lua_KContext deadline) {
-  (void)status;
-  lfb_state *S = lfb_self(L);
+static int exception_step(lua_State *L, lfb_state *S, int64_t deadline,
+                          lfb_wait_for *what) {
   lf_task *task = *(lf_task **)lua_touserdata(L, 1);
-  if (lfb_await(L, S, task, deadline))
-    return lua_yieldk(L, 0, deadline, exception_k);
+  if (lfb_await(L, S, task, deadline, what))
+    return LFB_NOT_YET;
   switch (lf_task_state(task)) {
   case LF_FINISHED:
     lua_pushnil(L);
@@ -127,7 +128,7 @@ static int exception_k(lua_State *L, int status, lua_KContext deadline) {
 /* f:exception([timeout]) */
 static int future_exception(lua_State *L) {
   lfb_check_future(L, 1);
-  return exception_k(L, LUA_OK, lfb_check_deadline(L, 2));
+  return lfb_waiting(L, lfb_self(L), exception_step, lfb_check_deadline(L, 2));
 }
 
 /* f:progress(): how much is done, of how much; nil if nothing was said. */

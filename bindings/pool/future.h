@@ -6,6 +6,8 @@
 
 #include "bindings/core/state.h"
 
+struct lfb_wait_for;
+
 /* Registers the class. */
 void lfb_future_open(lua_State *L, lfb_state *S);
 
@@ -23,8 +25,9 @@ int lfb_future_result(lua_State *L);
 /* Pushes the error value of a failed task. */
 void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task);
 
-/* Waits until the task is done: true if the caller has to yield. Raises
- * TimeoutError. */
-bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline);
+/* For steps (run/wait.h): is the task not done yet? Then '*what' is to be
+ * waited for. Raises TimeoutError. */
+bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline,
+               struct lfb_wait_for *what);
 
 #endif

@@ -141,10 +141,9 @@ static void read_chunk(lua_State *L, lfb_loop *l) {
 }
 
 /* Waits for the next chunk; unlike lfb_loop_next, a timeout ends nothing. */
-static lfb_progress next_chunk(lua_State *L, lfb_loop *l, int64_t deadline,
-                               lf_stop *why) {
+static int next_chunk(lua_State *L, lfb_state *S, lfb_loop *l, int64_t deadline,
+                      lf_stop *why, lfb_wait_for *what) {
   lf_next next;
-  lfb_state *S = lfb_self(L);
   bool late = false;
   while ((next = lf_job_next(l->job, &l->chunk, why)) == LF_WAIT) {
     if (late) {
@@ -156,9 +155,8 @@ static lfb_progress next_chunk(lua_State *L, lfb_loop *l, int64_t deadline,
       lfb_catch_up(S);
       continue;
     }
-    lfb_wait_for what = {.job = l->job, .deadline = deadline};
-    if (lfb_wait(L, S, &what))
-      return LFB_YIELD;
+    *what = (lfb_wait_for){.job = l->job, .deadline = deadline};
+    return LFB_NOT_YET;
   }
   if (next != LF_CHUNK)
     return next == LF_STOPPED ? LFB_STOPPED : LFB_END;
@@ -183,15 +181,15 @@ static int push_outcome(lua_State *L, const lfb_loop *l) {
   return 1;
 }
 
-static int gather_k(lua_State *L, int status, lua_KContext deadline) {
-  (void)status;
+static int gather_step(lua_State *L, lfb_state *S, int64_t deadline,
+                       lfb_wait_for *what) {
   lfb_loop *l = lua_touserdata(L, 1);
   lf_stop why;
   while (!l->ended) {
     lua_settop(L, 3);
-    lfb_progress how = l->chunk ? LFB_READY : next_chunk(L, l, deadline, &why);
-    if (how == LFB_YIELD)
-      return lua_yieldk(L, 0, deadline, gather_k);
+    int how = l->chunk ? LFB_READY : next_chunk(L, S, l, deadline, &why, what);
+    if (how < 0)
+      return how;
     if (how == LFB_READY) {
       read_chunk(L, l);
     } else if (lfb_loop_push_end(L, l, 1, how, &why)) {
@@ -200,8 +198,8 @@ static int gather_k(lua_State *L, int status, lua_KContext deadline) {
     }
   }
   lua_settop(L, 3);
-  if (lfb_await(L, lfb_self(L), lfb_check_future(L, 2), deadline))
-    return lua_yieldk(L, 0, deadline, gather_k);
+  if (lfb_await(L, S, lfb_check_future(L, 2), deadline, what))
+    return LFB_NOT_YET;
   return push_outcome(L, l);
 }
 
@@ -217,7 +215,7 @@ int lfb_gather(lua_State *L) {
   int64_t deadline = lfb_check_deadline(L, 4);
   lfb_poll(L, lfb_self(L));
   lua_settop(L, 3);
-  return gather_k(L, LUA_OK, deadline);
+  return lfb_waiting(L, lfb_self(L), gather_step, deadline);
 }
 
 /* --- Iterators --- */

@@ -525,31 +525,34 @@ static int look_for_item(void *queue) {
 
 /* Waits for the job, unless it has 'nothing' to do, or, if the items are a
  * queue's, for one of them, whichever comes first. A task waits for the queue
- * only when there is nothing else. True: the caller has to yield. */
-static bool wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing) {
+ * only when there is nothing else. 0: the wait is over already. */
+static int wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing,
+                         lfb_wait_for *what) {
   lfb_state *S = lfb_self(L);
-  lfb_wait_for job = {.job = l->job, .deadline = l->deadline};
   bool queue = l->source.kind == LFB_ITEMS;
-  if (!queue || all_pulled(l) || room(l) == 0 || (S->vm && !nothing))
-    return lfb_wait(L, S, &job);
+  if (!queue || all_pulled(l) || room(l) == 0 || (S->vm && !nothing)) {
+    *what = (lfb_wait_for){.job = l->job, .deadline = l->deadline};
+    return LFB_NOT_YET;
+  }
   lua_getiuservalue(L, self, LFB_LOOP_SOURCE);
   lf_queue *q = lfb_test_queue(L, -1);
   lua_pop(L, 1); /* the loop keeps it */
-  lfb_shared_wait what = {.object = &q->shared,
+  lfb_shared_wait item = {.object = &q->shared,
                           .kind = LF_GETTER,
                           .job = nothing ? NULL : l->job,
                           .deadline = l->deadline,
                           .look = look_for_item,
                           .arg = q};
   if (nothing && lfb_can_park(L, S))
-    return lfb_park_shared(L, S, &what);
-  lfb_wait_shared(L, S, &what, NULL);
+    return lfb_park_shared(L, S, &item) ? LFB_PARKED : 0;
+  lfb_wait_shared(L, S, &item, NULL);
   lf_call(&q->shared, LF_GETTER, 1); /* the look has taken nothing */
-  return false;
+  return 0;
 }
 
 /* Gets the next chunk into l->chunk, waiting for it. */
-lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why) {
+int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
+                  lfb_wait_for *what) {
   for (;;) {
     lfb_loop_supply(L, l, self);
     lf_next next = lf_job_next(l->job, &l->chunk, why);
@@ -572,8 +575,9 @@ lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why) {
     check_timeout(L, l);
     if (next == LF_END && l->source.kind != LFB_ITEMS)
       continue; /* the source has more, but nothing may be pulled */
-    if (wait_for_news(L, l, self, next == LF_END))
-      return LFB_YIELD;
+    int how = wait_for_news(L, l, self, next == LF_END, what);
+    if (how < 0)
+      return how;
   }
 }
 
@@ -593,7 +597,7 @@ static void push_stop(lua_State *L, lfb_loop *l, const lf_stop *why) {
 }
 
 /* The iterator's end: by an error of the source or the pool, pushed, or not. */
-bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, lfb_progress how,
+bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, int how,
                        const lf_stop *why) {
   l->ended = true;
   if (how == LFB_STOPPED) {

@@ -34,6 +34,7 @@ typedef struct {
   uint64_t pulled;     /* items given to the job */
   uint64_t consumed;   /* items whose results have been taken */
   int64_t deadline;
+  bool folded;       /* reduce has a value */
   bool caught_up;    /* past it, all that had come has been taken */
   lf_chunk *chunk;   /* being read, or NULL */
   lf_chunk *reading; /* the same while an entry is unpacked: a finalizer may
@@ -57,6 +58,8 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
 
 int lfb_loop_gc(lua_State *L);
 
+struct lfb_wait_for;
+
 /* Lets the workers have more items, as many as may be pulled now; 'self' is
  * where the loop is on the stack. */
 void lfb_loop_supply(lua_State *L, lfb_loop *l, int self);
@@ -71,20 +74,21 @@ bool lfb_loop_is_supplied(const lfb_loop *l);
  * none. */
 bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self);
 
-/* What came of asking for the next chunk. */
+/* What came of asking for the next chunk, if it is not less than 0: LFB_NOT_YET
+ * or LFB_PARKED, for a step to return (run/wait.h). */
 typedef enum {
   LFB_READY,  /* it is in l->chunk */
-  LFB_YIELD,  /* the caller has to yield, then to ask again */
   LFB_END,    /* there are no more */
   LFB_STOPPED /* nor will there be: *why tells */
 } lfb_progress;
 
-/* Waits for the next chunk. Raises TimeoutError. */
-lfb_progress lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why);
+/* For steps: asks for the next chunk. Raises TimeoutError. */
+int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
+                  struct lfb_wait_for *what);
 
 /* The loop has ended: pushes the error of the source or the pool by which it
  * did, or nothing (false). */
-bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, lfb_progress how,
+bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, int how,
                        const lf_stop *why);
 
 /* Reads the next entry of the chunk. True: its results are pushed, *n of them;

@@ -35,8 +35,7 @@ static int deliver(lua_State *L, lfb_loop *l) {
   return 3;
 }
 
-static int deliver_end(lua_State *L, lfb_loop *l, lfb_progress how,
-                       const lf_stop *why) {
+static int deliver_end(lua_State *L, lfb_loop *l, int how, const lf_stop *why) {
   uint64_t i = l->consumed + 1;
   if (!lfb_loop_push_end(L, l, 1, how, why)) {
     lua_pushnil(L);
@@ -51,10 +50,11 @@ static int deliver_end(lua_State *L, lfb_loop *l, lfb_progress how,
 }
 
 /* it(): the loop is at stack index 1. */
-static int next_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
+static int next_step(lua_State *L, lfb_state *S, int64_t unused,
+                     lfb_wait_for *what) {
   lfb_loop *l = lua_touserdata(L, 1);
+  (void)S;
+  (void)unused;
   lf_stop why;
   lua_settop(L, 1);
   if (l->reading || (l->ended && !l->chunk)) {
@@ -62,9 +62,9 @@ static int next_k(lua_State *L, int status, lua_KContext ctx) {
     return 1;
   }
   if (!l->chunk) {
-    lfb_progress how = lfb_loop_next(L, l, 1, &why);
-    if (how == LFB_YIELD)
-      return lua_yieldk(L, 0, 0, next_k);
+    int how = lfb_loop_next(L, l, 1, &why, what);
+    if (how < 0)
+      return how;
     if (how != LFB_READY)
       return deliver_end(L, l, how, &why);
   } else if (l->buffersize) {
@@ -83,7 +83,7 @@ static lfb_loop *check_loop(lua_State *L) {
 static int loop_call(lua_State *L) {
   check_loop(L);
   lfb_poll(L, lfb_self(L));
-  return next_k(L, LUA_OK, 0);
+  return lfb_waiting(L, lfb_self(L), next_step, 0);
 }
 
 /* Appends the chunk's first results to the table at 2. */
@@ -110,10 +110,11 @@ static void list_chunk(lua_State *L, lfb_loop *l) {
 }
 
 /* The loop at 1, the list at 2, the number of results at 3. */
-static int list_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
+static int list_step(lua_State *L, lfb_state *S, int64_t unused,
+                     lfb_wait_for *what) {
   lfb_loop *l = lua_touserdata(L, 1);
+  (void)S;
+  (void)unused;
   lf_stop why;
   while (!l->reading && (!l->ended || l->chunk)) {
     lua_settop(L, 3);
@@ -121,9 +122,9 @@ static int list_k(lua_State *L, int status, lua_KContext ctx) {
       list_chunk(L, l);
       continue;
     }
-    lfb_progress how = lfb_loop_next(L, l, 1, &why);
-    if (how == LFB_YIELD)
-      return lua_yieldk(L, 0, 0, list_k);
+    int how = lfb_loop_next(L, l, 1, &why, what);
+    if (how < 0)
+      return how;
     if (how != LFB_READY && lfb_loop_push_end(L, l, 1, how, &why))
       return lua_error(L);
   }
@@ -142,7 +143,7 @@ static int loop_list(lua_State *L) {
       l->source.known && l->source.total < 1 << 24 ? l->source.total : 0;
   lua_createtable(L, (int)n, 1);
   lua_pushnil(L);
-  return list_k(L, LUA_OK, 0);
+  return lfb_waiting(L, lfb_self(L), list_step, 0);
 }
 
 /* it:close() */
@@ -217,16 +218,17 @@ static void check_chunk(lua_State *L, lfb_loop *l) {
 }
 
 /* The loop at 1. */
-static int for_each_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
+static int for_each_step(lua_State *L, lfb_state *S, int64_t unused,
+                         lfb_wait_for *what) {
   lfb_loop *l = lua_touserdata(L, 1);
+  (void)S;
+  (void)unused;
   lf_stop why;
   while (!l->ended) {
     lua_settop(L, 1);
-    lfb_progress how = lfb_loop_next(L, l, 1, &why);
-    if (how == LFB_YIELD)
-      return lua_yieldk(L, 0, 0, for_each_k);
+    int how = lfb_loop_next(L, l, 1, &why, what);
+    if (how < 0)
+      return how;
     if (how == LFB_READY)
       check_chunk(L, l);
     else if (lfb_loop_push_end(L, l, 1, how, &why))
@@ -253,19 +255,21 @@ static int for_each(lua_State *L) {
   supply_all(L, lfb_loop_push(L, false, LFB_EACH, 0, 4));
   lua_replace(L, 1);
   lua_settop(L, 1);
-  return for_each_k(L, LUA_OK, 0);
+  return lfb_waiting(L, lfb_self(L), for_each_step, 0);
 }
 
-/* The loop at 1, combine at 2, the value so far at 3 if 'some'. */
-static int reduce_k(lua_State *L, int status, lua_KContext some) {
-  (void)status;
+/* The loop at 1, combine at 2, the value so far at 3 if there is one. */
+static int reduce_step(lua_State *L, lfb_state *S, int64_t unused,
+                       lfb_wait_for *what) {
   lfb_loop *l = lua_touserdata(L, 1);
+  (void)S;
+  (void)unused;
   lf_stop why;
   while (!l->ended) {
     lua_settop(L, 3);
-    lfb_progress how = lfb_loop_next(L, l, 1, &why);
-    if (how == LFB_YIELD)
-      return lua_yieldk(L, 0, some, reduce_k);
+    int how = lfb_loop_next(L, l, 1, &why, what);
+    if (how < 0)
+      return how;
     if (how != LFB_READY) {
       if (lfb_loop_push_end(L, l, 1, how, &why))
         return lua_error(L);
@@ -283,13 +287,13 @@ static int reduce_k(lua_State *L, int status, lua_KContext some) {
     }
     lfb_loop_drop_chunk(l);
     lua_settop(L, 6);
-    if (some)
+    if (l->folded)
       lua_call(L, 2, 1);
     lua_replace(L, 3);
-    some = 1;
+    l->folded = true;
   }
   lua_settop(L, 3);
-  return some ? 1 : 0;
+  return l->folded ? 1 : 0;
 }
 
 /* exe:reduce(fn, items, combine [, initial [, options]]) */
@@ -298,14 +302,16 @@ static int reduce(lua_State *L) {
   lua_settop(L, 6);
   bool some = !lua_isnil(L, 5);
   lfb_check_callable(L, 4);
-  supply_all(L, lfb_loop_push(L, false, LFB_FOLD, 4, 6));
+  lfb_loop *l = lfb_loop_push(L, false, LFB_FOLD, 4, 6);
+  l->folded = some;
+  supply_all(L, l);
   lua_replace(L, 1);
   lua_pushvalue(L, 4);
   lua_replace(L, 2);
   lua_pushvalue(L, 5);
   lua_replace(L, 3);
   lua_settop(L, 3);
-  return reduce_k(L, LUA_OK, some);
+  return lfb_waiting(L, lfb_self(L), reduce_step, 0);
 }
 
 /* --- The class

@@ -21,7 +21,7 @@ static bool finish_task(lua_State *L, lfb_state *S, lf_task *task, void *holder,
   drop(holder);
   lfb_wait_for what = {.task = task, .deadline = deadline};
   while (!lf_task_done(task) && lf_now() < deadline)
-    lfb_wait(L, S, &what);
+    lfb_wait_here(L, S, &what);
   bool done = lf_task_done(task);
   lua_pop(L, 1);
   return done;

@@ -151,30 +151,19 @@ static int process_start(lua_State *L) {
   return 1;
 }
 
-static int join_k(lua_State *L, int status, lua_KContext deadline) {
-  (void)status;
-  process *p = lua_touserdata(L, 1);
-  lf_task *over = p->child ? lf_child_over(p->child) : NULL;
-  while (over && !lf_task_done(over)) { /* not closed meanwhile */
-    if (deadline != LF_FOREVER && lf_now() >= deadline) {
-      lua_pushboolean(L, false);
-      return 1;
-    }
-    lfb_wait_for what = {.task = over, .deadline = deadline};
-    if (lfb_wait(L, lfb_self(L), &what))
-      return lua_yieldk(L, 0, deadline, join_k);
-  }
-  lua_pushboolean(L, true);
-  return 1;
+static int join_step(lua_State *L, lfb_state *S, int64_t deadline,
+                     lfb_wait_for *what) {
+  const process *p = lua_touserdata(L, 1);
+  bool runs = p->child && is_running(p->child); /* not closed meanwhile */
+  (void)S;
+  return lfb_join_step(L, runs ? lf_child_over(p->child) : NULL, deadline,
+                       what);
 }
 
-/* p:join([timeout]) -> has it ended? */
+/* p:join([timeout]) */
 static int process_join(lua_State *L) {
   check_child(L, "join");
-  int64_t deadline = lfb_check_deadline(L, 2);
-  lua_settop(L, 1);
-  lfb_poll(L, lfb_self(L));
-  return join_k(L, LUA_OK, deadline);
+  return lfb_join(L, join_step);
 }
 
 static int process_is_alive(lua_State *L) {

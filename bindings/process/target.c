@@ -52,6 +52,24 @@ int lfb_push_target(lua_State *L) {
   return n + 1;
 }
 
+int lfb_join(lua_State *L, lfb_step *step) {
+  lfb_state *S = lfb_self(L);
+  int64_t deadline = lfb_check_deadline(L, 2);
+  lua_settop(L, 1);
+  lfb_poll(L, S);
+  return lfb_waiting(L, S, step, deadline);
+}
+
+int lfb_join_step(lua_State *L, lf_task *awaited, int64_t deadline,
+                  lfb_wait_for *what) {
+  if (awaited && (deadline == LF_FOREVER || lf_now() < deadline)) {
+    *what = (lfb_wait_for){.task = awaited, .deadline = deadline};
+    return LFB_NOT_YET;
+  }
+  lua_pushboolean(L, !awaited);
+  return 1;
+}
+
 void lfb_drop_target(lua_State *L) {
   for (int i = LFB_TARGET; i <= LFB_ARGS; i++) {
     lua_pushnil(L);

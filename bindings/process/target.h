@@ -6,9 +6,7 @@
 #ifndef LFB_PROCESS_TARGET_H
 #define LFB_PROCESS_TARGET_H
 
-#include "bindings/engine/compat.h"
-
-#include <stdbool.h>
+#include "bindings/run/wait.h"
 
 /* User values of the object. */
 enum { LFB_TARGET = 1, LFB_ARGS, LFB_TARGET_VALUES = LFB_ARGS };
@@ -27,5 +25,11 @@ int lfb_push_target(lua_State *L);
 
 /* The object at 1 keeps them no longer. */
 void lfb_drop_target(lua_State *L);
+
+/* obj:join([timeout]) -> has it ended?, when the object has been checked.
+ * 'step' is lfb_join_step with what has to be done yet (NULL: it has ended). */
+int lfb_join(lua_State *L, lfb_step *step);
+int lfb_join_step(lua_State *L, lf_task *awaited, int64_t deadline,
+                  lfb_wait_for *what);
 
 #endif

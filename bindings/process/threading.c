@@ -208,30 +208,17 @@ static lf_task *next_awaited(thread *t) {
   return lf_task_done(over) ? NULL : over;
 }
 
-static int join_k(lua_State *L, int status, lua_KContext deadline) {
-  (void)status;
+static int join_step(lua_State *L, lfb_state *S, int64_t deadline,
+                     lfb_wait_for *what) {
   thread *t = *(thread **)lua_touserdata(L, 1);
-  lf_task *task;
-  while ((task = next_awaited(t))) {
-    if (deadline != LF_FOREVER && lf_now() >= deadline) {
-      lua_pushboolean(L, false);
-      return 1;
-    }
-    lfb_wait_for what = {.task = task, .deadline = deadline};
-    if (lfb_wait(L, lfb_self(L), &what))
-      return lua_yieldk(L, 0, deadline, join_k);
-  }
-  lua_pushboolean(L, true);
-  return 1;
+  (void)S;
+  return lfb_join_step(L, next_awaited(t), deadline, what);
 }
 
-/* t:join([timeout]) -> has it ended? */
+/* t:join([timeout]) */
 static int thread_join(lua_State *L) {
   check_started(L, "join");
-  int64_t deadline = lfb_check_deadline(L, 2);
-  lua_settop(L, 1);
-  lfb_poll(L, lfb_self(L));
-  return join_k(L, LUA_OK, deadline);
+  return lfb_join(L, join_step);
 }
 
 /* t:result([timeout]) */

@@ -15,6 +15,7 @@
 #include "runtime/task/vm.h"
 
 struct lfb_chunk_run;
+struct lfb_wait_for;
 
 /* How far it has gone towards its end. Whether it is parked is said by
  * 'base.parked'.
@@ -50,6 +51,10 @@ typedef struct lfb_run {
   lf_wait_one one;
   void (*unwatch)(struct lfb_run *run); /* takes the registration back */
   void *watched;
+  /* While it is parked: the step that is tried again (wait.h). */
+  int (*step)(lua_State *L, lfb_state *S, int64_t context,
+              struct lfb_wait_for *what);
+  int64_t context;
   lfb_holder holder; /* the task, as one that has locks */
 } lfb_run;
 

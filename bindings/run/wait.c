@@ -314,19 +314,54 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lfb_raise_interrupted(L, S);
 }
 
-bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
+/* Before a wait. */
+static void check(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   if (S->vm && S->vm->closing)
     luaL_error(L, "cannot wait in a worker that closes");
   lfb_poll(L, S);
   if (what->task)
     lfb_refuse_foreign(L, what->task);
-  if (lfb_can_park(L, S)) {
-    park(L, S->vm->current, what);
-    return true;
-  }
+}
+
+void lfb_wait_here(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
+  check(L, S, what);
   block(L, S, what);
   lfb_poll(L, S);
-  return false;
+}
+
+/* --- Steps --- */
+
+static int try_again(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  lfb_state *S = lfb_self(L);
+  lfb_run *r = S->vm->current;
+  return lfb_waiting(L, S, r->step, r->context);
+}
+
+/* Only one step of a task is parked at a time, however many coroutines wait for
+ * it to go on: so the run knows it. */
+static int leave(lua_State *L, lfb_state *S, lfb_step *step, int64_t context) {
+  lfb_run *r = S->vm->current;
+  r->step = step;
+  r->context = context;
+  return lua_yieldk(L, 0, 0, try_again);
+}
+
+int lfb_wait_on(lua_State *L, lfb_state *S, lfb_step *step, int64_t context,
+                int how, lfb_wait_for *what) {
+  while (how == LFB_NOT_YET) {
+    check(L, S, what);
+    if (lfb_can_park(L, S)) {
+      park(L, S->vm->current, what);
+      how = LFB_PARKED;
+      break;
+    }
+    block(L, S, what);
+    lfb_poll(L, S);
+    how = step(L, S, context, what);
+  }
+  return how == LFB_PARKED ? leave(L, S, step, context) : how;
 }
 
 void lfb_enter(lua_State *L, lfb_state *S, struct lf_gate *gate) {

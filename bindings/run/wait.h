@@ -4,15 +4,20 @@
  * be (no yield across a sort comparator), and in the program, the thread
  * sleeps.
  *
- * A function that waits is written as its own continuation:
+ * A function that waits is written as a step, which is tried until what it
+ * waits for is there:
  *
- *   static int get_k(lua_State *L, int status, lua_KContext deadline) {
- *     while (!there)
- *       if (lfb_wait(L, S, &what))
- *         return lua_yieldk(L, 0, deadline, get_k);
- *     return push(L);
+ *   static int get(lua_State *L, lfb_state *S, int64_t deadline,
+ *                  lfb_wait_for *what) {
+ *     if (there)
+ *       return push(L);
+ *     *what = (lfb_wait_for){.task = task, .deadline = deadline};
+ *     return LFB_NOT_YET;
  *   }
- */
+ *
+ *   return lfb_waiting(L, S, get, deadline);
+ *
+ * Who waits finds the stack as its last try has left it. */
 #ifndef LFB_RUN_WAIT_H
 #define LFB_RUN_WAIT_H
 
@@ -23,7 +28,7 @@
 #include "runtime/task/waitset.h"
 
 /* What is waited for: one of the first three. */
-typedef struct {
+typedef struct lfb_wait_for {
   lf_task *task;
   lf_waitset *set;
   lf_job *job;
@@ -31,10 +36,32 @@ typedef struct {
   int64_t deadline;
 } lfb_wait_for;
 
-/* Waits until the awaited thing may have changed, the deadline has come, or
- * callbacks have run. True: the caller has to yield now. Raises DeadlockError,
- * "interrupted!". Call only while the awaited thing is not there. */
-bool lfb_wait(lua_State *L, lfb_state *S, const lfb_wait_for *what);
+/* What a step returns, unless it is a number of results. */
+enum {
+  LFB_NOT_YET = -1, /* it waits for '*what', which is not there */
+  LFB_PARKED = -2   /* it has parked the task (lfb_park_shared) */
+};
+
+typedef int lfb_step(lua_State *L, lfb_state *S, int64_t context,
+                     lfb_wait_for *what);
+
+/* For the next: after a try without results. */
+int lfb_wait_on(lua_State *L, lfb_state *S, lfb_step *step, int64_t context,
+                int how, lfb_wait_for *what);
+
+/* Tries the step until it has results, and waits in between. Raises what it
+ * raises, DeadlockError, "interrupted!". 'return' it. */
+static inline int lfb_waiting(lua_State *L, lfb_state *S, lfb_step *step,
+                              int64_t context) {
+  lfb_wait_for what;
+  int n = step(L, S, context, &what);
+  return n >= 0 ? n : lfb_wait_on(L, S, step, context, n, &what);
+}
+
+/* The same for a wait that is no function's of its own, where no task can be
+ * parked: until the awaited thing may have changed, the deadline has come, or
+ * callbacks have run. Call only while the awaited thing is not there. */
+void lfb_wait_here(lua_State *L, lfb_state *S, const lfb_wait_for *what);
 
 struct lfb_run;
 
@@ -98,7 +125,7 @@ int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
                      lf_sleeper *place);
 
 /* Parks a task, which can be, until it is called or the deadline has come:
- * true, and the caller has to yield. False: it may look again now. What it does
+ * true, and the step is LFB_PARKED. False: it may look again now. What it does
  * then is not known here; the call is passed on. */
 bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 

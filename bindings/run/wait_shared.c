@@ -247,12 +247,12 @@ static void leave_to_others(lfb_run *r) {
   (void)r; /* the place stays as it is */
 }
 
-static int go_on_k(lua_State *L, int status, lua_KContext ctx);
-
-/* Looks; parks the task, or ends the wait. */
-static int go_on(lua_State *L, parked_wait *p) {
-  lfb_state *S = lfb_self(L);
+/* A step, of a parked_wait: looks; parks the task, or ends the wait. */
+static int go_on(lua_State *L, lfb_state *S, int64_t context,
+                 lfb_wait_for *unused) {
+  parked_wait *p = (parked_wait *)(intptr_t)context;
   lfb_run *r = S->vm->current;
+  (void)unused;
   if (lfb_is_interrupted(L, S))
     return lfb_raise_interrupted(L, S);
   int err = look(&p->what, p->arg, p->place);
@@ -260,17 +260,12 @@ static int go_on(lua_State *L, parked_wait *p) {
     err = LF_ETIMEOUT;
   if (err == LF_EAGAIN && lf_run_hold(&r->base, p->place, p->what.deadline)) {
     r->unwatch = leave_to_others;
-    return lua_yieldk(L, 0, (lua_KContext)p, go_on_k);
+    return LFB_PARKED;
   }
   lf_sleeper *s = p->place;
   p->place = NULL;
   err = leave(&p->what, p->arg, s, err == LF_EAGAIN ? LF_ENOMEM : err);
   return p->what.then(L, p->base, err, p->arg, s);
-}
-
-static int go_on_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  return go_on(L, (parked_wait *)ctx);
 }
 
 int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
@@ -315,7 +310,8 @@ int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
     if (lfb_can_park(L, S)) {
       parked_wait *p = push_parked(L, what);
       p->place = lf_sleeper_new(what->object, what->kind);
-      return p->place ? go_on(L, p) : raise_no_place(L);
+      return p->place ? lfb_waiting(L, S, go_on, (intptr_t)p)
+                      : raise_no_place(L);
     }
     err = wait_asleep(L, S, what, &place);
   }
