@@ -24,11 +24,13 @@ typedef struct {
 
 typedef struct {
   unsigned char *data;
-  size_t len, cap;
-  lf_refs *refs; /* what the bytes keep alive; NULL when nothing */
-  bool heap;     /* data is ours to free, else the storage given to init */
-  bool foreign;  /* another process has written the bytes: they may be anything
-                    but where the references say that there is one */
+  size_t len;
+  size_t cap : 62;
+  size_t heap : 1;    /* data is ours to free, else the storage given to init */
+  size_t foreign : 1; /* another process has written the bytes: they may be
+                         anything but where the references say that there is
+                         one */
+  lf_refs *refs;      /* what the bytes keep alive; NULL when nothing */
 } lf_buf;
 
 /* An empty buffer over 'storage' (may be NULL, 0), which has to outlive it. */

@@ -114,24 +114,26 @@ struct lf_task {
   lf_code *code;             /* what it runs: a reference; may be NULL */
   char *trace;               /* a failed task's traceback, or NULL */
   _Atomic(lf_waits *) waits; /* what it waits for now, or NULL (deadlock.h) */
-  _Atomic uint32_t awaited;  /* by how many tasks, or more */
   struct lf_gate *gate;      /* that its run passes alone, or NULL (strand.h) */
   union {
     void *record; /* what the owner keeps of it, */
     uint64_t id;  /* or what it is called between processes */
   } far;          /* the owner's, as 'noted' */
   lf_buf data;
-  uint32_t mark;   /* of a search; its lock (deadlock.c) */
-  uint32_t epoch;  /* of the pool, when it was put aside at its gate */
-  uint32_t pinned; /* number of the one worker that may run it, or 0 */
   _Atomic uint64_t progress; /* lf_task_report; two floats */
-  uint8_t error;             /* lf_error */
-  uint8_t ending; /* the lf_state it is about to have; the pool's lock */
-  uint8_t noted;  /* bits; some: the owner is to 'release' it */
-  bool aside;     /* it waits at its gate; the gate's lock */
-  bool stuck;     /* its wait would never end: 'trace' is why */
-  _Alignas(8) unsigned char small[56];
+  _Atomic uint32_t awaited;  /* by how many tasks, or more */
+  uint32_t mark;             /* of a search; its lock (deadlock.c) */
+  uint32_t epoch;  /* of the owner, when it was put aside at its gate */
+  uint32_t pinned; /* number of the one worker that may run it, or 0 */
+  uint8_t error;   /* lf_error */
+  uint8_t ending;  /* the lf_state it is about to have; the pool's lock */
+  uint8_t noted;   /* bits; some: the owner is to 'release' it */
+  bool aside;      /* it waits at its gate; the gate's lock */
+  bool stuck;      /* its wait would never end: 'trace' is why */
+  _Alignas(8) unsigned char small[32];
 };
+
+_Static_assert(sizeof(lf_task) <= 192, "three cache lines");
 
 /* A PENDING task with one reference, or NULL. 'owner' may be NULL. */
 lf_task *lf_task_new(lf_owner *owner);
