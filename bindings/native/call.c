@@ -284,10 +284,12 @@ static int put_number(lf_buf *out, double d) {
 }
 
 static int put_pointer(lf_buf *out, const lf_native *n, void *p) {
+  static const unsigned char class = LFB_POINTER;
   lfb_pointer pointer = {p, n->library->identity, getpid()};
   if (!p)
     return put_tagged(out, LFB_T_NIL, NULL, 0);
-  return put_tagged(out, LFB_T_POINTER, &pointer, sizeof pointer);
+  int err = put_tagged(out, LFB_T_INSTANCE, &class, 1);
+  return err ? err : lf_buf_put(out, &pointer, sizeof pointer);
 }
 
 static int put_value(lf_buf *out, const lf_native *n, const lf_cvalue *v) {

@@ -112,7 +112,8 @@ static bool read_setup(loop *l, const lf_job *job) {
   lf_code *code;
   uint32_t index;
   plain sink;
-  if (*at++ != LFB_SETUP_COUNT || *at++ != LFB_T_NATIVE)
+  if (*at++ != LFB_SETUP_COUNT || *at++ != LFB_T_INSTANCE ||
+      *at++ != LFB_NATIVE)
     return false;
   read_bytes(&at, &code, sizeof code);
   read_bytes(&at, &index, sizeof index);

@@ -11,7 +11,8 @@
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/native/native.h"
-#include "bindings/pack/reach.h"
+#include "bindings/pack/packer.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/sync/array.h"
 #include "runtime/base/buf.h"
 
@@ -384,7 +385,8 @@ int lfb_raise_native(lua_State *L, const lf_native *n, const lfut_task *task,
   return lua_error(L);
 }
 
-void lfb_push_pointer(lua_State *L, const lfb_pointer *p) {
+/* Pushes a pointer; nil for NULL. */
+static void push_pointer(lua_State *L, const lfb_pointer *p) {
   if (!p->pointer) {
     lua_pushnil(L);
     return;
@@ -419,7 +421,7 @@ int lfb_push_cvalue(lua_State *L, const lf_native *n, const lf_cvalue *v) {
     return 1;
   }
   lfb_pointer p = {v->p, n->library->identity, getpid()};
-  lfb_push_pointer(L, &p);
+  push_pointer(L, &p);
   return 1;
 }
 
@@ -454,6 +456,16 @@ static int pointer_eq(lua_State *L) {
   return 1;
 }
 
+static void pack_pointer(lua_State *L, lfb_packer *P) {
+  lfb_packer_put(P, lua_touserdata(L, -1), sizeof(lfb_pointer));
+}
+
+static void unpack_pointer(lua_State *L, lfb_unpacker *U) {
+  lfb_pointer p;
+  lfb_unpacker_get(U, &p, sizeof p);
+  push_pointer(L, &p);
+}
+
 static lf_array **new_out(lua_State *L) {
   lf_array **slot = lua_newuserdatauv(L, sizeof *slot, 0);
   *slot = NULL;
@@ -484,7 +496,7 @@ static int out_get(lua_State *L) {
   const uint64_t *words = (*slot)->data;
   lfb_pointer p = {(void *)(uintptr_t)words[LFB_OUT_POINTER],
                    words[LFB_OUT_LIBRARY], (int32_t)words[LFB_OUT_PID]};
-  lfb_push_pointer(L, &p);
+  push_pointer(L, &p);
   return 1;
 }
 
@@ -505,7 +517,9 @@ void lfb_convert_open(lua_State *L, lfb_state *S) {
   static const lfb_descriptor pointer_class = {.class = LFB_POINTER,
                                                .name = "lfut.Handle",
                                                .methods = none,
-                                               .metamethods = pointer};
+                                               .metamethods = pointer,
+                                               .pack = pack_pointer,
+                                               .unpack = unpack_pointer};
   static const lfb_handle handle = {.ref = lfb_array_hold,
                                     .drop = lf_array_unref,
                                     .push = push_out,

@@ -73,9 +73,6 @@ int lfb_push_cvalue(lua_State *L, const lf_native *native, const lf_cvalue *v);
 /* Pushes the further results of a plugin's function; how many. */
 int lfb_push_extra(lua_State *L, const lfut_task *task);
 
-/* Pushes a pointer; nil for NULL. */
-void lfb_push_pointer(lua_State *L, const lfb_pointer *pointer);
-
 /* After a call in which outs were passed: notes whose pointers they hold. */
 void lfb_sign_out(lf_array *out, const lf_native *native);
 

@@ -10,6 +10,8 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/native/convert.h"
+#include "bindings/pack/packer.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/run.h"
 #include "bindings/run/wait.h"
@@ -21,7 +23,7 @@ lf_native *lfb_test_native(lua_State *L, lfb_state *S, int idx) {
   return slot ? *slot : NULL;
 }
 
-void lfb_push_native(lua_State *L, lf_native *n) {
+static void push_native(lua_State *L, lf_native *n) {
   lfb_push_ref(L, LFB_REF_HANDLES);
   if (lua_rawgetp(L, -1, n) == LUA_TUSERDATA) {
     lua_remove(L, -2);
@@ -44,12 +46,12 @@ static void push_members(lua_State *L, const lf_library *l) {
     lua_setfield(L, -2, l->decl->constants[i].name);
   }
   for (size_t i = l->nfunctions; i-- > 0;) { /* the first of a name stays */
-    lfb_push_native(L, l->functions[i]);
+    push_native(L, l->functions[i]);
     lua_setfield(L, -2, l->functions[i]->proto->name);
   }
 }
 
-void lfb_push_library(lua_State *L, lf_library *l) {
+static void push_library(lua_State *L, lf_library *l) {
   lfb_push_ref(L, LFB_REF_HANDLES);
   if (lua_rawgetp(L, -1, l) == LUA_TUSERDATA) {
     lua_remove(L, -2);
@@ -66,7 +68,8 @@ void lfb_push_library(lua_State *L, lf_library *l) {
   lua_remove(L, -2);
 }
 
-lf_library *lfb_open_library(lua_State *L, lf_code *code) {
+/* The library that a code describes; raises if it cannot be loaded here. */
+static lf_library *open_library(lua_State *L, lf_code *code) {
   lf_library *l;
   lf_buf *why = lfb_push_buf(L);
   int err = lf_library_open(code, &l, why);
@@ -170,7 +173,7 @@ static lf_library *load_described(lua_State *L, const lf_buf *bytes) {
   box->content = lf_code_get(bytes->data, bytes->len, "library", NULL);
   if (!box->content)
     luaL_error(L, "not enough memory");
-  return lfb_open_library(L, box->content);
+  return open_library(L, box->content);
 }
 
 int lfb_load(lua_State *L) {
@@ -187,7 +190,7 @@ int lfb_load(lua_State *L) {
     luaL_error(L, "not enough memory");
   put_option(L, 3, "error", LF_OPT_ERROR, bytes);
   put_option(L, 3, "args", LF_OPT_ARGS, bytes);
-  lfb_push_library(L, load_described(L, bytes));
+  push_library(L, load_described(L, bytes));
   return 1;
 }
 
@@ -198,7 +201,7 @@ int lfb_plugin(lua_State *L) {
   lf_buf *bytes = lfb_push_buf(L);
   if (lf_library_describe_plugin(bytes, path) != 0)
     luaL_error(L, "not enough memory");
-  lfb_push_library(L, load_described(L, bytes));
+  push_library(L, load_described(L, bytes));
   return 1;
 }
 
@@ -280,7 +283,7 @@ static int native_types(lua_State *L) {
       lf_library_option_put(bytes, LF_OPT_TYPES, n->proto->name, types) != 0)
     return luaL_error(L, "not enough memory");
   lf_library *more = load_described(L, bytes);
-  lfb_push_native(L, more->functions[more->nfunctions - 1]);
+  push_native(L, more->functions[more->nfunctions - 1]);
   return 1;
 }
 
@@ -357,6 +360,48 @@ static int library_tostring(lua_State *L) {
   return 1;
 }
 
+/* --- Packed -----------------------------------------------------------------
+ */
+
+/* Libraries stay; other processes load what is named so. */
+static void pack_code(lfb_packer *P, lf_code *code) {
+  if (lfb_packer_reach(P))
+    lfb_packer_put_object(P, lf_code_ref(code), lf_code_unref);
+  else
+    lfb_packer_put(P, &code, sizeof code);
+}
+
+/* A description of a library, not of a Lua function. */
+static lf_library *unpack_code(lua_State *L, lfb_unpacker *U) {
+  lf_code *code = lfb_unpacker_get_object(U, lf_code_unref);
+  if (code->len > 0 && code->bytes[0] == LUA_SIGNATURE[0])
+    lfb_unpacker_refuse(U);
+  return open_library(L, code);
+}
+
+static void pack_library(lua_State *L, lfb_packer *P) {
+  pack_code(P, (*(lf_library **)lua_touserdata(L, -1))->code);
+}
+
+static void unpack_library(lua_State *L, lfb_unpacker *U) {
+  push_library(L, unpack_code(L, U));
+}
+
+static void pack_native(lua_State *L, lfb_packer *P) {
+  const lf_native *n = *(lf_native **)lua_touserdata(L, -1);
+  pack_code(P, n->library->code);
+  lfb_packer_put(P, &n->index, sizeof n->index);
+}
+
+static void unpack_native(lua_State *L, lfb_unpacker *U) {
+  uint32_t i;
+  lf_library *l = unpack_code(L, U);
+  lfb_unpacker_get(U, &i, sizeof i);
+  if (i >= l->nfunctions)
+    lfb_unpacker_refuse(U);
+  push_native(L, l->functions[i]);
+}
+
 void lfb_native_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"types", native_types}, {NULL, NULL}};
   static const luaL_Reg function[] = {
@@ -368,12 +413,16 @@ void lfb_native_open(lua_State *L, lfb_state *S) {
   static const lfb_descriptor native_class = {.class = LFB_NATIVE,
                                               .name = "lfut.Function",
                                               .methods = methods,
-                                              .metamethods = function};
+                                              .metamethods = function,
+                                              .pack = pack_native,
+                                              .unpack = unpack_native};
   static const lfb_descriptor library_class = {.class = LFB_LIBRARY,
                                                .name = "lfut.Library",
                                                .methods = library_methods,
                                                .metamethods = library,
-                                               .index = library_index};
+                                               .index = library_index,
+                                               .pack = pack_library,
+                                               .unpack = unpack_library};
   lfb_newclass(L, S, &native_class);
   lfb_newclass(L, S, &library_class);
 }

@@ -17,13 +17,6 @@ int lfb_plugin(lua_State *L);
 /* The function at 'idx', or NULL. */
 lf_native *lfb_test_native(lua_State *L, lfb_state *S, int idx);
 
-/* Push a library, a function. */
-void lfb_push_library(lua_State *L, lf_library *library);
-void lfb_push_native(lua_State *L, lf_native *native);
-
-/* The library that a code describes; raises if it cannot be loaded here. */
-lf_library *lfb_open_library(lua_State *L, lf_code *code);
-
 /* Raises if functions of this rule cannot be called by the thread, or
  * submitted to the pool (NULL: called). */
 void lfb_check_threads(lua_State *L, lfb_state *S, const lf_native *native,

@@ -4,8 +4,6 @@
  * __lfut_pack. */
 #include "bindings/pack/pack.h"
 
-#include "bindings/native/convert.h"
-#include "bindings/native/native.h"
 #include "bindings/pack/borrow.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/identity.h"
@@ -296,38 +294,25 @@ static bool pack_by_metamethod(packer *P) {
   return true;
 }
 
-/* Libraries stay; other processes load what is named so. */
-static void put_code(packer *P, lfb_tag tag, lf_code *code) {
-  put(P, tag, &code, sizeof code);
-  if (P->reach)
-    put_ref(P, P->out->len - sizeof code, lf_code_ref(code), lf_code_unref);
-}
-
-/* A library, one of its functions, a pointer of C's? */
-static bool pack_native(packer *P) {
-  lua_State *L = P->L;
-  lf_library **library = lfb_test(L, P->S, -1, LFB_LIBRARY);
-  lf_native *n = lfb_test_native(L, P->S, -1);
-  lfb_pointer *pointer = lfb_test(L, P->S, -1, LFB_POINTER);
-  if (library)
-    put_code(P, LFB_T_LIBRARY, (*library)->code);
-  if (pointer)
-    put(P, LFB_T_POINTER, pointer, sizeof *pointer);
-  if (n) {
-    put_code(P, LFB_T_NATIVE, n->library->code);
-    put_u32(P, n->index);
-  }
-  return library || n || pointer;
+/* Of a class that packs what its userdata are; no object of the stream. */
+static void pack_instance(packer *P, const lfb_descriptor *d) {
+  unsigned char class = (unsigned char)d->class;
+  put(P, LFB_T_INSTANCE, &class, 1);
+  d->pack(P->L, P);
 }
 
 static void pack_userdata(packer *P) {
   lua_State *L = P->L;
   const lfb_descriptor *class = lfb_class_at(L, P->S, -1);
   P->whole = false;
-  if (pack_native(P) || lfb_pack_seen(P))
+  if (class && class->pack && !class->handle) {
+    pack_instance(P, class);
+    return;
+  }
+  if (lfb_pack_seen(P))
     return;
   luaL_checkstack(L, 10, "too many values to send");
-  int standard = lfb_stdio_index(L, P->S, -1);
+  int standard = class ? -1 : lfb_stdio_index(L, P->S, -1);
   if (standard >= 0) {
     unsigned char which = (unsigned char)standard;
     put(P, LFB_T_STDIO, &which, 1);

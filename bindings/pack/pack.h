@@ -31,20 +31,18 @@ typedef enum {
   LFB_T_NIL,
   LFB_T_FALSE,
   LFB_T_TRUE,
-  LFB_T_BYTE,    /* int8: a small integer */
-  LFB_T_INTEGER, /* int64 */
-  LFB_T_FLOAT,   /* double */
-  LFB_T_SHORT,   /* uint8 length, bytes */
-  LFB_T_STRING,  /* uint64 length, bytes */
-  LFB_T_NAMED,   /* uint32 length, name (names.h) */
-  LFB_T_STDIO,   /* uint8: 0 stdin, 1 stdout, 2 stderr */
-  LFB_T_LOAN,    /* pointer to a loan: a long string (borrow.h) */
-  LFB_T_LIBRARY, /* pointer to code */
-  LFB_T_NATIVE,  /* the same; uint32: a C function of that library */
-  LFB_T_POINTER, /* lfb_pointer */
-  LFB_T_LONE,    /* as LFB_T_BARE; no other place in the stream has it */
-  LFB_T_OBJECT,  /* uint32: one that occurred before */
-  LFB_T_CLASS,   /* identity */
+  LFB_T_BYTE,     /* int8: a small integer */
+  LFB_T_INTEGER,  /* int64 */
+  LFB_T_FLOAT,    /* double */
+  LFB_T_SHORT,    /* uint8 length, bytes */
+  LFB_T_STRING,   /* uint64 length, bytes */
+  LFB_T_NAMED,    /* uint32 length, name (names.h) */
+  LFB_T_STDIO,    /* uint8: 0 stdin, 1 stdout, 2 stderr */
+  LFB_T_LOAN,     /* pointer to a loan: a long string (borrow.h) */
+  LFB_T_INSTANCE, /* uint8 class, what its 'pack' says; no object */
+  LFB_T_LONE,     /* as LFB_T_BARE; no other place in the stream has it */
+  LFB_T_OBJECT,   /* uint32: one that occurred before */
+  LFB_T_CLASS,    /* identity */
   /* First occurrences, as is LFB_T_LONE; the object's number is the next one.
    */
   LFB_T_TABLE,    /* uint32 uint32: sizes; has a body */

@@ -11,8 +11,6 @@
 #include <string.h>
 
 #include "bindings/core/error.h"
-#include "bindings/native/convert.h"
-#include "bindings/native/native.h"
 #include "bindings/pack/borrow.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/identity.h"
@@ -113,10 +111,10 @@ static void *get_pointer(unpacker *U, void (*drop)(void *object)) {
   return p;
 }
 
-/* Code of a Lua function, or what describes a library. */
-static lf_code *get_code(unpacker *U, bool function) {
+/* Code of a Lua function. */
+static lf_code *get_code(unpacker *U) {
   lf_code *code = get_pointer(U, lf_code_unref);
-  if (function != (code->len > 0 && code->bytes[0] == LUA_SIGNATURE[0]))
+  if (code->len == 0 || code->bytes[0] != LUA_SIGNATURE[0])
     damaged(U);
   return code;
 }
@@ -183,11 +181,16 @@ static void push_stdio(unpacker *U) {
   lfb_push_stdio(U->L, (int)which);
 }
 
-static void push_handle(unpacker *U) {
+static const lfb_descriptor *get_class(unpacker *U) {
   unsigned class = get_byte(U);
-  const lfb_descriptor *d =
-      class < LFB_CLASSES ? U->S->descriptors[class] : NULL;
-  if (!d || !d->handle)
+  if (class >= LFB_CLASSES || !U->S->descriptors[class])
+    damaged(U);
+  return U->S->descriptors[class];
+}
+
+static void push_handle(unpacker *U) {
+  const lfb_descriptor *d = get_class(U);
+  if (!d->handle)
     damaged(U);
   void *object = get_pointer(U, d->handle->drop);
   if (d->handle->fits && !d->handle->fits(d->class, object))
@@ -320,7 +323,7 @@ static void unpack_object(unpacker *U, unsigned tag) {
     break;
   case LFB_T_CLOSURE:
   case LFB_T_BARE:
-    lfb_push_closure(U->L, U->S, get_code(U, true), tag == LFB_T_BARE);
+    lfb_push_closure(U->L, U->S, get_code(U), tag == LFB_T_BARE);
     new_object(U);
     break;
   case LFB_T_PICTURE:
@@ -343,24 +346,17 @@ static void push_loan(unpacker *U) {
   lfb_push_loan(U->L, get_pointer(U, lfb_loan_drop));
 }
 
-static void push_c_function(unpacker *U) {
-  lf_library *l = lfb_open_library(U->L, get_code(U, false));
-  uint32_t i = get_u32(U);
-  if (i >= l->nfunctions)
+static void push_instance(unpacker *U) {
+  const lfb_descriptor *d = get_class(U);
+  if (!d->unpack || d->handle)
     damaged(U);
-  lfb_push_native(U->L, l->functions[i]);
-}
-
-static void push_c_pointer(unpacker *U) {
-  lfb_pointer p;
-  get_bytes(U, &p, sizeof p);
-  lfb_push_pointer(U->L, &p);
+  d->unpack(U->L, U);
 }
 
 static void push_lone(unpacker *U) {
   check_objects(U, 1);
   U->objects++;
-  lfb_push_closure(U->L, U->S, get_code(U, true), true);
+  lfb_push_closure(U->L, U->S, get_code(U), true);
 }
 
 /* Pushes the value that begins with the tag. */
@@ -398,14 +394,8 @@ static void unpack_tagged(unpacker *U, unsigned tag) {
   case LFB_T_LOAN:
     push_loan(U);
     break;
-  case LFB_T_LIBRARY:
-    lfb_push_library(L, lfb_open_library(L, get_code(U, false)));
-    break;
-  case LFB_T_NATIVE:
-    push_c_function(U);
-    break;
-  case LFB_T_POINTER:
-    push_c_pointer(U);
+  case LFB_T_INSTANCE:
+    push_instance(U);
     break;
   case LFB_T_LONE:
     push_lone(U);
