@@ -107,6 +107,10 @@ typedef struct lfb_packer {
   uint32_t lone_root; /* which value it is, as 'current' */
   size_t lone_at;     /* where its tag is */
   const lfb_label *label;
+  /* The grammar (pack.c), for those below who come back to it: write the value
+   * at the top, which stays; the bodies of the objects that have none yet. */
+  void (*value)(struct lfb_packer *P);
+  void (*bodies)(struct lfb_packer *P);
   const lfb_reach *reach; /* as in the label, or for results of a worker process
                            */
   lf_code **code;
@@ -178,27 +182,19 @@ void lfb_packer_lone(packer *P, size_t at);
  * cannot be skipped. */
 void lfb_packer_share(packer *P, uint32_t object);
 
-/* --- Values (pack.c): each writes the one at the top, which stays --- */
-
-void lfb_pack_value(packer *P);
+/* --- Writing the value at the top, which stays (packer.c) --- */
 
 /* If it travels by name; if it has occurred before. */
 bool lfb_has_name(packer *P);
 bool lfb_pack_named(packer *P);
 bool lfb_pack_seen(packer *P);
 
+/* If it is no object; what it says goes into the version. */
+bool lfb_pack_plain(packer *P);
+
 /* A stream within the stream, about the object at 'subject': 'fill' writes it;
  * its length comes first. */
 void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner));
-
-/* The bodies of the objects that have none yet. */
-void lfb_pack_bodies(packer *P);
-
-/* What follows the values. */
-void lfb_pack_rest(packer *P);
-
-/* Writes a value that is no object; what it says goes into the version. */
-bool lfb_pack_plain(packer *P);
 
 /* --- Classes (pack_class.c) --- */
 
@@ -229,12 +225,6 @@ void lfb_pack_function_body(packer *P, uint32_t n, int function);
 
 /* The segment of the globals that functions have named. */
 void lfb_pack_globals(packer *P);
-
-/* Is the value at the top the globals table? */
-bool lfb_is_globals(lua_State *L);
-
-/* Pushes the script's global 'name', if it is one to be captured. */
-bool lfb_push_captured(lua_State *L, const char *name);
 
 /* --- Refusing (pack_refuse.c) --- */
 

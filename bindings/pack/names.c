@@ -38,6 +38,24 @@ bool lfb_is_standard(lua_State *L, const char *name) {
   return same;
 }
 
+bool lfb_is_globals(lua_State *L) {
+  lua_pushglobaltable(L);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return is;
+}
+
+bool lfb_push_captured(lua_State *L, const char *name) {
+  lua_pushglobaltable(L);
+  lua_pushstring(L, name);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  if (!lua_isnil(L, -1) && !lfb_is_standard(L, name))
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 /* Pushes package.loaded; whatever the script has made of 'package'. */
 static void push_loaded(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -5,7 +5,6 @@
 #include "bindings/pack/pack.h"
 
 #include "bindings/pack/borrow.h"
-#include "bindings/pack/closure.h"
 #include "bindings/pack/identity.h"
 #include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
@@ -14,7 +13,10 @@ const lfb_label lfb_arguments = {"argument", -1, "to a worker", 0, false, NULL};
 const lfb_label lfb_results = {"result", 1, "back", 0, true, NULL};
 const lfb_label lfb_error_value = {"error", 0, "back", 0, true, NULL};
 
-/* --- Values --- */
+static void pack_value(packer *P);
+static void pack_rest(packer *P);
+
+/* --- Plain values --- */
 
 LF_INLINE void pack_integer(packer *P, lua_Integer i) {
   int8_t small = (int8_t)i;
@@ -59,88 +61,6 @@ static void pack_string(packer *P, int idx) {
   } else {
     pack_bytes(P, s, len);
   }
-}
-
-static bool push_name(packer *P) {
-  if (!P->fresh_names) {
-    lfb_names_refresh(P->L, P->S);
-    P->fresh_names = true;
-  }
-  return lfb_push_name(P->L, -1);
-}
-
-bool lfb_has_name(packer *P) {
-  bool has = push_name(P);
-  lua_pop(P->L, has);
-  return has;
-}
-
-bool lfb_pack_named(packer *P) {
-  lua_State *L = P->L;
-  if (!push_name(P))
-    return false;
-  size_t len;
-  const char *name = lua_tolstring(L, -1, &len);
-  uint32_t n = (uint32_t)len;
-  put(P, LFB_T_NAMED, &n, sizeof n);
-  memcpy(room(P, len), name, len);
-  feed(P, lf_hash(name, len));
-  if (P->code && !*P->code && P->current == LFB_ROOT && lua_isfunction(L, -2))
-    *P->code = lfb_code_of_named(L, P->S, -2, name, len);
-  lua_pop(L, 1);
-  return true;
-}
-
-static void put_class(packer *P, const lfb_classrec *c) {
-  uint64_t half[2];
-  memcpy(half, c->identity, sizeof half);
-  put(P, LFB_T_CLASS, c->identity, LFB_IDENTITY);
-  feed(P, half[0]);
-  feed(P, half[1]);
-  P->rest = true;
-}
-
-static void put_object(packer *P, uint32_t n) {
-  lfb_objrec *o = (lfb_objrec *)P->objs.data + n;
-  put(P, LFB_T_OBJECT, &n, sizeof n);
-  P->rest = true;
-  if (o->lone)
-    P->out->data[o->hint] = LFB_T_BARE;
-  o->lone = false;
-  if (n < P->first)
-    lfb_packer_share(P, n);
-  feed(P, n - P->first);
-}
-
-bool lfb_pack_seen(packer *P) {
-  lfb_memo *e = lfb_packer_find(P, lua_topointer(P->L, -1));
-  if (!e)
-    return false;
-  if (e->value >= LFB_CLASS_BASE)
-    put_class(P, (lfb_classrec *)P->classes.data + (e->value - LFB_CLASS_BASE));
-  else
-    put_object(P, e->value);
-  return true;
-}
-
-void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
-  lua_State *L = P->L;
-  if (lf_stack_left() < LFB_STACK)
-    luaL_error(L, "C stack overflow (too many objects within objects to send)");
-  luaL_checkstack(L, 40, "too many objects within objects to send");
-  size_t at = P->out->len;
-  room(P, sizeof(uint64_t));
-  packer inner = {.L = L, .S = P->S, .out = P->out, .label = P->label};
-  inner.reach = P->reach;
-  inner.outer = P;
-  inner.subject = subject;
-  inner.current = LFB_ROOT;
-  inner.fresh_names = P->fresh_names;
-  int top = lua_gettop(L);
-  fill(&inner);
-  lua_settop(L, top);
-  uint64_t len = P->out->len - at - sizeof len;
-  memcpy(P->out->data + at, &len, sizeof len);
 }
 
 /* --- Tables --- */
@@ -199,7 +119,7 @@ static bool pack_sequence(packer *P, int table, uint32_t *items) {
       continue;
     }
     end_run(P, &r);
-    lfb_pack_value(P);
+    pack_value(P);
   }
   end_run(P, &r);
   *items = (uint32_t)(expected - 1);
@@ -215,9 +135,9 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
   for (; more; more = lua_next(L, table), pairs++) {
     meta = meta || lfb_is_metafield(L, -2);
     lua_insert(L, -2);
-    lfb_pack_value(P);
+    pack_value(P);
     lua_insert(L, -2);
-    lfb_pack_value(P);
+    pack_value(P);
     lua_pop(L, 1);
   }
   put_tag(P, LFB_T_END);
@@ -258,10 +178,10 @@ static void fill_userdata(packer *P) {
   *room(P, 1) = 2;
   for (int i = 0; i < 2; i++) {
     lua_pushvalue(L, first + i);
-    lfb_pack_value(P);
+    pack_value(P);
     lua_pop(L, 1);
   }
-  lfb_pack_rest(P);
+  pack_rest(P);
 }
 
 /* By its metatable's __lfut_pack and __lfut_unpack. */
@@ -343,15 +263,7 @@ LF_INLINE bool pack_plain(packer *P, int idx) {
   }
 }
 
-bool lfb_pack_plain(packer *P) {
-  size_t at = P->out->len;
-  if (!pack_plain(P, -1))
-    return false;
-  feed(P, lf_hash(P->out->data + at, P->out->len - at));
-  return true;
-}
-
-void lfb_pack_value(packer *P) {
+static void pack_value(packer *P) {
   lua_State *L = P->L;
   switch (lua_type(L, -1)) {
   case LUA_TTABLE:
@@ -387,7 +299,7 @@ static void pack_body(packer *P, uint32_t n) {
   lua_pop(L, 1);
 }
 
-void lfb_pack_bodies(packer *P) {
+static void pack_bodies(packer *P) {
   for (; P->drained < P->objs.n; P->drained++)
     if (((lfb_objrec *)P->objs.data)[P->drained].body)
       pack_body(P, P->drained);
@@ -395,10 +307,10 @@ void lfb_pack_bodies(packer *P) {
       put_tag(P, LFB_T_NONE);
 }
 
-void lfb_pack_rest(packer *P) {
+static void pack_rest(packer *P) {
   if (!P->rest)
     return;
-  lfb_pack_bodies(P);
+  pack_bodies(P);
   for (;;) {
     if (P->described < P->classes.n)
       lfb_pack_segment(P);
@@ -423,6 +335,8 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code) {
   packer P = {.L = L, .S = S, .out = out, .label = label, .code = code};
   P.values = first;
+  P.value = pack_value;
+  P.bodies = pack_bodies;
   P.reach = label->reach ? label->reach : label->home ? S->reach : NULL;
   int top = lua_gettop(L);
   put_count(&P, count);
@@ -432,9 +346,9 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
     luaL_checkstack(L, 20, "too many values to send");
     P.current = LFB_ROOT + (uint32_t)i;
     lua_pushvalue(L, first + i);
-    lfb_pack_value(&P);
+    pack_value(&P);
     lua_pop(L, 1);
   }
-  lfb_pack_rest(&P);
+  pack_rest(&P);
   lua_settop(L, top);
 }

@@ -84,10 +84,10 @@ static void pack_content(packer *P, int table) {
   for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
     lua_insert(L, -2);
     if (!lfb_pack_plain(P))
-      lfb_pack_value(P);
+      P->value(P);
     lua_insert(L, -2);
     if (!lfb_pack_plain(P))
-      lfb_pack_value(P);
+      P->value(P);
   }
   put_tag(P, LFB_T_END);
 }
@@ -134,7 +134,7 @@ void lfb_pack_segment(packer *P) {
   lua_rawgeti(L, P->base + LFB_ANCHOR, -(lua_Integer)k - 1);
   pack_content(P, lua_gettop(L));
   lua_pop(L, 1);
-  lfb_pack_bodies(P);
+  P->bodies(P);
   c = class_at(P, k);
   c->end = (uint32_t)P->objs.n;
   s.version = end_segment(P);

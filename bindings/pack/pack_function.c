@@ -13,24 +13,6 @@ typedef struct {
   bool any, all;        /* at least one is; all are */
 } envs;
 
-bool lfb_is_globals(lua_State *L) {
-  lua_pushglobaltable(L);
-  bool is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 1);
-  return is;
-}
-
-bool lfb_push_captured(lua_State *L, const char *name) {
-  lua_pushglobaltable(L);
-  lua_pushstring(L, name);
-  lua_rawget(L, -2);
-  lua_remove(L, -2);
-  if (!lua_isnil(L, -1) && !lfb_is_standard(L, name))
-    return true;
-  lua_pop(L, 1);
-  return false;
-}
-
 /* The value of an upvalue is at the top. It is _ENV if it is the globals table;
  * a local variable that a script has set to that is known by its name, unless
  * names are stripped. */
@@ -147,7 +129,7 @@ static void pack_captured(packer *P) {
   if (lfb_pack_plain(P) || (lua_istable(P->L, -1) && pack_known(P)))
     return;
   P->capturing = true;
-  lfb_pack_value(P);
+  P->value(P);
   P->capturing = false;
 }
 
@@ -225,12 +207,12 @@ void lfb_pack_globals(packer *P) {
     if (!lfb_push_captured(L, g->name))
       continue; /* a finalizer has taken it away */
     lua_pushstring(L, ((lfb_globalrec *)P->globals.data)[i].name);
-    lfb_pack_value(P);
+    P->value(P);
     lua_pop(L, 1);
     pack_captured(P);
     lua_pop(L, 1);
   }
   P->globals.n = 0;
   put_tag(P, LFB_T_END);
-  lfb_pack_bodies(P);
+  P->bodies(P);
 }

@@ -2,11 +2,10 @@
  *
  * The path to a value that cannot travel, looked for only then. See internal.h.
  */
-#include <stdio.h>
-
 #include "bindings/core/error.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/internal.h"
+#include "bindings/pack/names.h"
 
 enum {
   PIECES = 20, /* of a long path, at either end */

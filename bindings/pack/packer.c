@@ -3,7 +3,9 @@
  * See packer.h. */
 #include "bindings/pack/packer.h"
 
+#include "bindings/pack/closure.h"
 #include "bindings/pack/internal.h"
+#include "bindings/pack/names.h"
 
 static void add_object(packer *P, const lfb_objrec *rec) {
   lua_State *L = P->L;
@@ -131,6 +133,109 @@ void lfb_packer_share(packer *P, uint32_t object) {
   if (c)
     memset(P->out->data + c->at + offsetof(lfb_segment, version), 0,
            sizeof(uint64_t));
+}
+
+/* --- What occurs again, or elsewhere --- */
+
+static bool push_name(packer *P) {
+  if (!P->fresh_names) {
+    lfb_names_refresh(P->L, P->S);
+    P->fresh_names = true;
+  }
+  return lfb_push_name(P->L, -1);
+}
+
+bool lfb_has_name(packer *P) {
+  bool has = push_name(P);
+  lua_pop(P->L, has);
+  return has;
+}
+
+bool lfb_pack_named(packer *P) {
+  lua_State *L = P->L;
+  if (!push_name(P))
+    return false;
+  size_t len;
+  const char *name = lua_tolstring(L, -1, &len);
+  uint32_t n = (uint32_t)len;
+  put(P, LFB_T_NAMED, &n, sizeof n);
+  memcpy(room(P, len), name, len);
+  feed(P, lf_hash(name, len));
+  if (P->code && !*P->code && P->current == LFB_ROOT && lua_isfunction(L, -2))
+    *P->code = lfb_code_of_named(L, P->S, -2, name, len);
+  lua_pop(L, 1);
+  return true;
+}
+
+static void put_class(packer *P, const lfb_classrec *c) {
+  uint64_t half[2];
+  memcpy(half, c->identity, sizeof half);
+  put(P, LFB_T_CLASS, c->identity, LFB_IDENTITY);
+  feed(P, half[0]);
+  feed(P, half[1]);
+  P->rest = true;
+}
+
+static void put_object(packer *P, uint32_t n) {
+  lfb_objrec *o = (lfb_objrec *)P->objs.data + n;
+  put(P, LFB_T_OBJECT, &n, sizeof n);
+  P->rest = true;
+  if (o->lone)
+    P->out->data[o->hint] = LFB_T_BARE;
+  o->lone = false;
+  if (n < P->first)
+    lfb_packer_share(P, n);
+  feed(P, n - P->first);
+}
+
+bool lfb_pack_seen(packer *P) {
+  lfb_memo *e = lfb_packer_find(P, lua_topointer(P->L, -1));
+  if (!e)
+    return false;
+  if (e->value >= LFB_CLASS_BASE)
+    put_class(P, (lfb_classrec *)P->classes.data + (e->value - LFB_CLASS_BASE));
+  else
+    put_object(P, e->value);
+  return true;
+}
+
+void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
+  lua_State *L = P->L;
+  if (lf_stack_left() < LFB_STACK)
+    luaL_error(L, "C stack overflow (too many objects within objects to send)");
+  luaL_checkstack(L, 40, "too many objects within objects to send");
+  size_t at = P->out->len;
+  room(P, sizeof(uint64_t));
+  packer inner = {.L = L, .S = P->S, .out = P->out, .label = P->label};
+  inner.reach = P->reach;
+  inner.value = P->value;
+  inner.bodies = P->bodies;
+  inner.outer = P;
+  inner.subject = subject;
+  inner.current = LFB_ROOT;
+  inner.fresh_names = P->fresh_names;
+  int top = lua_gettop(L);
+  fill(&inner);
+  lua_settop(L, top);
+  uint64_t len = P->out->len - at - sizeof len;
+  memcpy(P->out->data + at, &len, sizeof len);
+}
+
+/* --- What goes into a version --- */
+
+bool lfb_pack_plain(packer *P) {
+  size_t at = P->out->len;
+  switch (lua_type(P->L, -1)) {
+  case LUA_TNIL:
+  case LUA_TBOOLEAN:
+  case LUA_TNUMBER:
+  case LUA_TSTRING:
+    P->value(P);
+    feed(P, lf_hash(P->out->data + at, P->out->len - at));
+    return true;
+  default:
+    return false;
+  }
 }
 
 /* --- For classes --- */
