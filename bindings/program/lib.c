@@ -23,7 +23,12 @@
 #include "bindings/program/pools.h"
 #include "bindings/program/program.h"
 #include "bindings/sync/array.h"
-#include "bindings/sync/shared.h"
+#include "bindings/sync/barrier.h"
+#include "bindings/sync/dict.h"
+#include "bindings/sync/event.h"
+#include "bindings/sync/lock.h"
+#include "bindings/sync/queue.h"
+#include "bindings/sync/value.h"
 
 /* Shuts the executor at 1 down after fn: raises its error, or returns its
  * results, which are behind it. */

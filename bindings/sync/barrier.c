@@ -2,6 +2,8 @@
  *
  * lfut.Barrier: a number of threads or processes that wait for each other. Its
  * action is kept as packed bytes behind it, for whoever comes last. */
+#include "bindings/sync/barrier.h"
+
 #include <string.h>
 
 #include "bindings/core/box.h"

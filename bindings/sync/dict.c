@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * lfut.Dict: a dictionary of copies that threads and processes share. */
+#include "bindings/sync/dict.h"
+
 #include <math.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * lfut.Event: a flag to wait for. */
+#include "bindings/sync/event.h"
+
 #include "bindings/core/options.h"
 #include "bindings/run/wait.h"
 #include "bindings/sync/shared.h"

@@ -3,6 +3,8 @@
  * lfut.Lock, RLock, Semaphore, BoundedSemaphore, Condition: what is acquired
  * and released. Who holds a lock is a task, or the interpreter outside of one.
  */
+#include "bindings/sync/lock.h"
+
 #include <limits.h>
 
 #include "bindings/core/error.h"

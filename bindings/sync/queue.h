@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Queues as sources of parallel loops. */
+ * lfut.Queue; queues as sources of parallel loops. */
 #ifndef LFB_SYNC_QUEUE_H
 #define LFB_SYNC_QUEUE_H
 
-#include "bindings/engine/compat.h"
+#include "bindings/core/state.h"
+
+void lfb_queue_open(lua_State *L, lfb_state *S);
+
+/* lfut.Queue([maxsize]) */
+int lfb_queue(lua_State *L);
 
 /* The queue at 'idx' (runtime/sync/queue.h), or NULL. */
 struct lf_queue *lfb_test_queue(lua_State *L, int idx);

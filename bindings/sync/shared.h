@@ -75,24 +75,7 @@ void lfb_push_guard(lua_State *L, lfb_leave leave, void *object);
  * results, or its error. 'return' it. */
 int lfb_call_guarded(lua_State *L, int top);
 
+/* The class of these values. */
 void lfb_guard_open(lua_State *L, lfb_state *S);
-void lfb_queue_open(lua_State *L, lfb_state *S);
-void lfb_lock_open(lua_State *L, lfb_state *S);
-void lfb_event_open(lua_State *L, lfb_state *S);
-void lfb_barrier_open(lua_State *L, lfb_state *S);
-void lfb_value_open(lua_State *L, lfb_state *S);
-void lfb_dict_open(lua_State *L, lfb_state *S);
-
-/* lfut.Queue and the like. */
-int lfb_queue(lua_State *L);
-int lfb_lock(lua_State *L);
-int lfb_rlock(lua_State *L);
-int lfb_semaphore(lua_State *L);
-int lfb_bounded_semaphore(lua_State *L);
-int lfb_event(lua_State *L);
-int lfb_condition(lua_State *L);
-int lfb_barrier(lua_State *L);
-int lfb_value(lua_State *L);
-int lfb_dict(lua_State *L);
 
 #endif

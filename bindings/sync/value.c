@@ -2,6 +2,8 @@
  *
  * lfut.Value: one number that threads and processes share. Read and changed in
  * one step each, without a lock. */
+#include "bindings/sync/value.h"
+
 #include <string.h>
 
 #include "bindings/sync/element.h"
