@@ -9,7 +9,6 @@
 #include "bindings/run/run.h"
 
 #include "runtime/native/call.h"
-#include "runtime/pool/loop.h"
 
 /* Converts the 'count' values from 'first' on, as arguments of the function,
  * and appends the call. 'reach' as in lfb_label. Raises. */
@@ -38,9 +37,5 @@ struct lf_gate *lfb_native_gate(const lf_native *native, lf_pool *pool);
 /* Waits to enter a gate (NULL: none), which is to be left then; NULL: there is
  * none, or the wait was interrupted. */
 struct lf_gate *lfb_pass(struct lf_vm *vm, struct lf_gate *gate);
-
-/* A chunk of a loop over a C function: runs its items, or the first of them,
- * until one needs an interpreter. */
-void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Chunks of a loop over a C function (call.h): items come as numbers of
- * a range, elements of an array, or packed, and go into calls without an
- * interpreter. What is not plain, does not fit, or fails, is left to the Lua
- * driver, which knows how to say so. */
-#include "bindings/native/call.h"
+ * See chunk.h. Items come as numbers of a range, elements of an array, or
+ * packed, and go into calls without an interpreter. What is not plain, does not
+ * fit, or fails, is left to the Lua driver, which knows how to say so. */
+#include "bindings/native/chunk.h"
 
 #include <string.h>
 
+#include "bindings/native/call.h"
 #include "bindings/native/convert.h"
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "bindings/native/call.h"
+#include "bindings/native/chunk.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
