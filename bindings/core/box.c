@@ -3,6 +3,7 @@
  * See box.h. */
 #include "bindings/core/box.h"
 
+#include "bindings/core/error.h"
 #include "bindings/core/state.h"
 #include "runtime/base/mem.h"
 
@@ -31,6 +32,6 @@ lf_buf *lfb_push_buf(lua_State *L) {
   lfb_box *box = lfb_push_box(L, free_buf);
   box->content = lf_zalloc(sizeof(lf_buf));
   if (!box->content)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   return box->content;
 }

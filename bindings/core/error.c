@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
 
 #define METATABLE "lfut.Error"
@@ -110,10 +111,14 @@ void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
   lua_setfield(L, -2, lost.signal ? "signal" : "exitcode");
 }
 
+int lfb_raise_memory(lua_State *L) {
+  return luaL_error(L, LF_NO_MEMORY);
+}
+
 int lfb_raise_code(lua_State *L, int err, lf_pool *pool) {
   switch (err) {
   case LF_ENOMEM:
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   case LF_ETHREAD:
     return luaL_error(L, "cannot start a worker thread");
   case LF_ESHUTDOWN:

@@ -24,6 +24,9 @@ int lfb_raise(lua_State *L, const char *trace);
 void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
                    const char *func);
 
+/* Raises "not enough memory". */
+int lfb_raise_memory(lua_State *L);
+
 /* Raises what a code of the runtime (LF_E...) means for 'pool'. */
 int lfb_raise_code(lua_State *L, int err, lf_pool *pool);
 

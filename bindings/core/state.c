@@ -134,7 +134,7 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   if (!S->home)
-    luaL_error(L, "not enough memory");
+    luaL_error(L, LF_NO_MEMORY);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &record);
   new_refs(L);
   return S;

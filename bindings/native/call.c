@@ -18,6 +18,7 @@
 #include "bindings/run/forked.h"
 #include "bindings/run/items.h"
 #include "bindings/sync/array.h"
+#include "runtime/base/mem.h"
 #include "runtime/task/strand.h"
 
 #define LOOK_AGAIN 0.05 /* for an interruption, in seconds */
@@ -47,7 +48,7 @@ typedef struct {
 
 static void put(writer *w, const void *bytes, size_t n) {
   if (lf_buf_put(w->out, bytes, n) != 0)
-    luaL_error(w->L, "not enough memory");
+    lfb_raise_memory(w->L);
 }
 
 static void put_byte(writer *w, int byte) {
@@ -61,7 +62,7 @@ static void put_object(writer *w, void *object, void (*drop)(void *)) {
   if (lf_buf_put(w->out, &object, sizeof object) != 0 ||
       lf_buf_ref(w->out, at, object, drop) != 0) {
     drop(object);
-    luaL_error(w->L, "not enough memory");
+    lfb_raise_memory(w->L);
   }
 }
 
@@ -178,7 +179,7 @@ static lf_native *get_function(const unsigned char **at, lf_buf *why) {
   if (lf_library_open(code, &l, why) == 0)
     return l->functions[index];
   if (why->len == 0)
-    lf_buf_print(why, "not enough memory");
+    lf_buf_print(why, LF_NO_MEMORY);
   return NULL;
 }
 

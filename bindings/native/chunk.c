@@ -14,6 +14,7 @@
 #include "bindings/run/forked.h"
 #include "bindings/run/items.h"
 #include "bindings/sync/element.h"
+#include "runtime/base/mem.h"
 #include "runtime/task/strand.h"
 
 /* A value that needs no interpreter. */
@@ -253,7 +254,7 @@ static void clear_task(loop *l) {
 /* The function has been called, but what it has returned cannot be kept: it
  * must not be called again. */
 static bool give_up(lf_chunk *c) {
-  static const char text[] = "not enough memory";
+  static const char text[] = LF_NO_MEMORY;
   c->failed = true;
   (void)lf_buf_put(&c->why, text, sizeof text - 1);
   return false;

@@ -15,6 +15,7 @@
 #include "bindings/pack/unpack.h"
 #include "bindings/sync/array.h"
 #include "runtime/base/buf.h"
+#include "runtime/base/mem.h"
 
 /* --- Numbers ----------------------------------------------------------------
  */
@@ -370,7 +371,7 @@ void lfb_explain(const lf_native *n, const lfut_task *task,
     lf_buf_print(out, "%s of %s: ", n->proto->name, n->library->name);
     (void)lf_buf_put(out, task->error, strlen(task->error));
   } else if (task->no_memory) {
-    lf_buf_print(out, "not enough memory");
+    lf_buf_print(out, LF_NO_MEMORY);
   } else {
     lf_native_explain(n, e, out);
   }
@@ -476,7 +477,7 @@ static lf_array **new_out(lua_State *L) {
 int lfb_out(lua_State *L) {
   lf_array **slot = new_out(L);
   *slot = lf_array_new(LF_A_UINT64, LFB_OUT_WORDS);
-  return *slot ? 1 : luaL_error(L, "not enough memory");
+  return *slot ? 1 : lfb_raise_memory(L);
 }
 
 static void push_out(lua_State *L, lfb_state *S, void *array) {

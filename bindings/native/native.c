@@ -74,7 +74,7 @@ static lf_library *open_library(lua_State *L, lf_code *code) {
   lf_buf *why = lfb_push_buf(L);
   int err = lf_library_open(code, &l, why);
   if (err == LF_ENOMEM)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   if (err) {
     luaL_where(L, 1);
     lua_pushlstring(L, (char *)why->data, why->len);
@@ -157,7 +157,7 @@ static void put_option(lua_State *L, int opts, const char *name,
     lua_rawget(L, table);
     if (lf_library_option_put(out, what, option_text(L, name, -2),
                               option_text(L, name, -1)) != 0)
-      luaL_error(L, "not enough memory");
+      lfb_raise_memory(L);
     lua_pop(L, 1);
   }
   lua_settop(L, table - 1);
@@ -172,7 +172,7 @@ static lf_library *load_described(lua_State *L, const lf_buf *bytes) {
   lfb_box *box = lfb_push_box(L, unref_code);
   box->content = lf_code_get(bytes->data, bytes->len, "library", NULL);
   if (!box->content)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   return open_library(L, box->content);
 }
 
@@ -187,7 +187,7 @@ int lfb_load(lua_State *L) {
   }
   lf_buf *bytes = lfb_push_buf(L);
   if (lf_library_describe(bytes, name, threads_option(L, 3), text) != 0)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   put_option(L, 3, "error", LF_OPT_ERROR, bytes);
   put_option(L, 3, "args", LF_OPT_ARGS, bytes);
   push_library(L, load_described(L, bytes));
@@ -200,7 +200,7 @@ int lfb_plugin(lua_State *L) {
   lua_settop(L, 1);
   lf_buf *bytes = lfb_push_buf(L);
   if (lf_library_describe_plugin(bytes, path) != 0)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   push_library(L, load_described(L, bytes));
   return 1;
 }
@@ -242,7 +242,7 @@ static lfut_task *push_task(lua_State *L, lfb_state *S, const lf_native *n) {
   lfb_box *box = lfb_push_box(L, free_call);
   lfut_task *task = box->content = lf_zalloc(sizeof *task);
   if (!task)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   task->stop = S->vm ? &S->vm->interrupted : &lfb_signalled;
   return task;
 }
@@ -281,7 +281,7 @@ static int native_types(lua_State *L) {
   lf_buf *bytes = lfb_push_buf(L);
   if (lf_buf_put(bytes, l->code->bytes, l->code->len) != 0 ||
       lf_library_option_put(bytes, LF_OPT_TYPES, n->proto->name, types) != 0)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   lf_library *more = load_described(L, bytes);
   push_native(L, more->functions[more->nfunctions - 1]);
   return 1;

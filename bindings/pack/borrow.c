@@ -4,6 +4,7 @@
  * then in the list of returned ones, until the sender's thread comes by. */
 #include "bindings/pack/borrow.h"
 
+#include "bindings/core/error.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/atfork.h"
 
@@ -72,7 +73,7 @@ lfb_loan *lfb_lend(lua_State *L, lfb_state *S, int idx) {
   lfb_push_ref(L, LFB_REF_LOANS);
   lfb_loan *loan = lf_zalloc(sizeof *loan);
   if (!loan)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   lf_list_init(&loan->link);
   loan->bytes = lua_tolstring(L, -2, &loan->len);
   loan->sender = S;
@@ -108,7 +109,7 @@ void lfb_loan_drop(void *p) {
 static int push_copy(lua_State *L) {
   lfb_loan *loan = lua_touserdata(L, 1);
   if (!loan->bytes)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   lua_pushlstring(L, loan->bytes, loan->len);
   return 1;
 }

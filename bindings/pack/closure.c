@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/pack/names.h"
 
 static unsigned slot_of(const void *closure) {
@@ -83,7 +84,7 @@ lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
   if (slot)
     fill(S, slot, lua_topointer(L, idx), code);
   if (!code)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   return code;
 }
 
@@ -116,7 +117,7 @@ lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
   if (slot)
     fill(S, slot, lua_topointer(L, idx), code);
   if (!code)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   return code;
 }
 

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/pack/identity.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/packer.h"
@@ -125,7 +126,7 @@ typedef struct lfb_packer {
 LF_INLINE unsigned char *room(packer *P, size_t n) {
   unsigned char *at = lf_buf_room(P->out, n);
   if (!at)
-    luaL_error(P->L, "not enough memory");
+    lfb_raise_memory(P->L);
   return at;
 }
 
@@ -148,7 +149,7 @@ static inline void put_ref(packer *P, size_t at, void *object,
                            void (*drop)(void *)) {
   if (lf_buf_ref(P->out, at, object, drop) != 0) {
     drop(object);
-    luaL_error(P->L, "not enough memory");
+    lfb_raise_memory(P->L);
   }
 }
 

@@ -129,7 +129,7 @@ static void add(lua_State *L, futures *f, int self, lf_task *task) {
     lua_pop(L, 1);
     member *m = add_member(f, task);
     if (!m)
-      luaL_error(L, "not enough memory");
+      lfb_raise_memory(L);
     if (f->in_task)
       lf_task_await(task, 1);
     lf_waitset_add(&f->set, &m->base, task);

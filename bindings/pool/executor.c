@@ -171,7 +171,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   exe->pool = lf_pool_new(&options);
   if (!exe->pool) {
     lf_free(options.program);
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   }
   box->content = NULL;
   lua_pop(L, 1);
@@ -257,7 +257,7 @@ static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool,
   lf_task **slot = lfb_new_future(L);
   lf_task *task = *slot = lf_task_new(lf_pool_owner(pool));
   if (!task)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   if (native) {
     pack_native_call(L, S, native, task, n - 1);
     return task;

@@ -73,7 +73,7 @@ static lf_task *push_over(lua_State *L) {
   lf_task **slot = lfb_new_future(L);
   *slot = lf_task_new(NULL);
   if (!*slot)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   lf_task_start(*slot);
   return *slot;
 }

@@ -172,7 +172,7 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   if (code)
     lf_code_unref(code);
   if (!job)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   if (native)
     lf_job_restrict(job, lfb_native_gate(native, exe->pool),
                     lfb_native_place(native) == LF_HOME);
@@ -242,7 +242,7 @@ static int pull_item(lua_State *L, lfb_loop *l, lf_block *block, int kept) {
   size_t start = block->bytes.len;
   lfb_pack(L, lfb_self(L), &block->bytes, top + 1, n, &label, NULL);
   if (lf_block_item(block, start) != 0)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   lua_settop(L, top);
   return 1;
 }
@@ -275,7 +275,7 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   lfb_box *box = lfb_push_box(L, free_block);
   lf_block *block = box->content = lf_block_new();
   if (!block)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   block->first = l->pulled;
   pulling p = {.loop = l, .block = block, .most = most, .got = 1};
   lua_pushlightuserdata(L, lfb_self(L));
@@ -305,7 +305,7 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   if (l->reach)
     lfb_start_tell(lfb_self(L), l->reach->pool);
   if (lf_job_supply(l->job, block, l->pulled) != 0)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   lua_pop(L, 1);
 }
 
@@ -413,7 +413,7 @@ static void push_chunk_error(lua_State *L, const lfb_loop *l) {
   if (c->why.len > 0)
     lua_pushlstring(L, (const char *)c->why.data, c->why.len);
   else /* there was none for the words, either */
-    lua_pushliteral(L, "not enough memory");
+    lua_pushliteral(L, LF_NO_MEMORY);
   if (c->error == LF_BROKEN) {
     lfb_push_error(L, lfb_broken_kind(lf_job_pool(l->job)), "%s",
                    lua_tostring(L, -1));
@@ -587,7 +587,7 @@ static void push_stop(lua_State *L, lfb_loop *l, const lf_stop *why) {
   if (why->err == LF_EBROKEN)
     lfb_push_error(L, lfb_broken_kind(pool), "%s", why->text ? why->text : "");
   else if (why->err == LF_ENOMEM)
-    lua_pushliteral(L, "not enough memory");
+    lua_pushliteral(L, LF_NO_MEMORY);
   else if (why->err == LF_ETHREAD)
     lua_pushliteral(L, "cannot start a worker thread");
   else if (why->err == LF_ESHUTDOWN)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/core/report.h"
 #include "bindings/process/finish.h"
@@ -121,7 +122,7 @@ static int raise_refusal(lua_State *L, int err) {
     return luaL_error(L, "cannot start a process: %s", strerror(errno));
   if (err == LF_ETHREAD)
     return luaL_error(L, "cannot start a thread for a process");
-  return luaL_error(L, "not enough memory");
+  return lfb_raise_memory(L);
 }
 
 /* p:start() -> p */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bindings/core/error.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pool/executor.h"
 #include "bindings/process/process_worker.h"
@@ -94,7 +95,7 @@ static void greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
   if (!lua_isnil(L, idx))
     lfb_initializer_pack(L, S, out, idx, &lfb_reach_anywhere);
   if (lf_buf_put(out, &second, sizeof second) != 0)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
 }
 
 /* Goes into the setup or the options. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
@@ -55,7 +56,7 @@ static int make_setup(lua_State *L) {
   lfb_setup *setup = lf_zalloc(sizeof *setup);
   const lfb_start *start = lfb_start_publish(S->home, m->greeting);
   if (!setup || !start)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   uint64_t second;
   memcpy(&second, start->packed.data + start->packed.len - sizeof second,
          sizeof second);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bindings/core/box.h"
+#include "bindings/core/error.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
 #include "runtime/base/mem.h"
@@ -169,7 +170,7 @@ lfb_known *lfb_picture_take(lua_State *L, lfb_state *S) {
   lfb_box *box = lfb_push_box(L, free_picture);
   lfb_picture *p = box->content = lf_zalloc(sizeof *p);
   if (!p)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   p->base = (lfb_known){find, forget, free_known};
   lua_newtable(L);
   lua_createtable(L, 0, 1);

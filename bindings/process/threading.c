@@ -80,7 +80,7 @@ static void set_name(lua_State *L, thread *t) {
   const char *name = lua_tolstring(L, LFB_TARGET_NAME, &len);
   t->name = lf_strndup(name, len);
   if (!t->name)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
 }
 
 int lfb_thread(lua_State *L) {
@@ -88,7 +88,7 @@ int lfb_thread(lua_State *L) {
   thread **slot = push_empty(L);
   thread *t = *slot = lf_zalloc(sizeof *t);
   if (!t)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   atomic_init(&t->refs, 1);
   t->generation = lf_generation;
   t->daemon = daemon;
@@ -130,7 +130,7 @@ static lf_pool *new_pool(lua_State *L, lfb_state *S, const thread *t) {
   lf_pool *pool = lf_pool_new(&options);
   if (!pool) {
     lfb_setup_free(setup);
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   }
   return pool;
 }
@@ -168,7 +168,7 @@ static int thread_start(lua_State *L) {
   lf_task **slot = lfb_new_future(L);
   lf_task *task = *slot = lf_task_new(lf_pool_owner(pool));
   if (!task)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   lfb_pack(L, S, &task->data, 2, n, &lfb_arguments, &task->code);
   int err = submit(t, pool, task);
   if (err)

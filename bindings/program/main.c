@@ -11,6 +11,7 @@
 #include "bindings/program/repl.h"
 #include "bindings/run/exit.h"
 #include "bindings/run/interrupt.h"
+#include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
 #include "runtime/process/serve.h"
 
@@ -562,7 +563,7 @@ int main(int argc, char **argv) {
     return EXIT_FAILURE;
   L = luaL_newstate();
   if (!L) {
-    print_error("cannot create state: not enough memory");
+    print_error("cannot create state: " LF_NO_MEMORY);
     return EXIT_FAILURE;
   }
   run(L, &program);

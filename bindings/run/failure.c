@@ -98,7 +98,7 @@ static int pack_refusal(lua_State *L) {
 }
 
 void lfb_put_memory_error(lf_buf *data) {
-  static const char text[] = "not enough memory";
+  static const char text[] = LF_NO_MEMORY;
   unsigned char head[] = {1, LFB_T_SHORT, sizeof text - 1};
   lf_buf_reset(data);
   (void)lf_buf_put(data, head, sizeof head);

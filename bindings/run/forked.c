@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bindings/core/error.h"
 #include "bindings/pack/borrow.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
@@ -62,7 +63,7 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   S->L = S->running = L;
   S->yields = false;
   if (!lfb_state_renew(S))
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   lfb_program_adopt(S);
   lfb_new_ref(L, LFB_REF_CALLBACKS, NULL);
   lfb_new_ref(L, LFB_REF_LOANS, NULL);

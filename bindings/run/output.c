@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/pack/names.h"
 #include "bindings/run/run.h"
 #include "runtime/os/fork.h"
@@ -127,7 +128,7 @@ void lfb_output_note(lua_State *L) {
 void lfb_output_open(lua_State *L, lfb_state *S) {
   S->vm->output = output_new();
   if (!S->vm->output)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   S->vm->output->own = S->wire != NULL;
   S->out = S->vm->output->stream;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &standard_output);

@@ -5,6 +5,7 @@
  * parked there if it can be: its worker goes on with other tasks that it has
  * begun, but begins none. Else the thread sleeps, and only wakes to run those.
  */
+#include "bindings/core/error.h"
 #include "bindings/run/wait.h"
 
 #include <string.h>
@@ -274,7 +275,7 @@ int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
   (void)arg;
   (void)place;
   if (err == LF_ENOMEM)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   lua_pushboolean(L, err == 0);
   return 1;
 }

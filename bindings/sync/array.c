@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/pack/reach.h"
 #include "bindings/run/run.h"
 #include "bindings/sync/element.h"
@@ -74,17 +75,13 @@ static void press(lua_State *L, lfb_state *S, size_t bytes) {
     lua_gc(L, LUA_GCSTEP, (int)(kilobytes < INT_MAX ? kilobytes : INT_MAX));
 }
 
-static int raise_memory(lua_State *L) {
-  return luaL_error(L, "not enough memory");
-}
-
 static lf_array *push_new(lua_State *L, lf_element type, size_t length) {
   lfb_state *S = lfb_self(L);
   press(L, S, length * lf_element_size(type));
   box *b = push_empty(L);
   b->array = lf_array_new(type, length);
   if (!b->array)
-    raise_memory(L);
+    lfb_raise_memory(L);
   if (S->vm)
     S->vm->idle_garbage = true;
   return b->array;
@@ -95,7 +92,7 @@ static int push_view(lua_State *L, lf_array *a, size_t skip, size_t length,
   press(L, lfb_self(L), 0);
   box *b = push_empty(L);
   b->array = lf_array_view(a, skip, length, readonly);
-  return b->array ? 1 : raise_memory(L);
+  return b->array ? 1 : lfb_raise_memory(L);
 }
 
 static size_t check_length(lua_State *L) {
@@ -105,7 +102,7 @@ static size_t check_length(lua_State *L) {
     luaL_typeerror(L, 2, "number of elements or table");
   luaL_argcheck(L, exact && n >= 0, 2, "not a number of elements");
   if ((lua_Unsigned)n > SIZE_MAX / 16)
-    raise_memory(L);
+    lfb_raise_memory(L);
   return (size_t)n;
 }
 

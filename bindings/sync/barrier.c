@@ -36,10 +36,6 @@ static barrier *check_barrier(lua_State *L) {
 
 /* --- Making --- */
 
-static int raise_memory(lua_State *L) {
-  return luaL_error(L, "not enough memory");
-}
-
 /* Keeps the function at 2 behind the barrier. */
 static void keep_action(lua_State *L, barrier *b) {
   lf_record r;
@@ -49,10 +45,10 @@ static void keep_action(lua_State *L, barrier *b) {
   lfb_pack(L, lfb_self(L), values, 2, 1, &label, NULL);
   lf_position at = lf_stream_begin(&b->b.shared), first = at;
   if (!at || lf_record_make(&b->b.shared, &r, values, tail) != 0)
-    raise_memory(L);
+    lfb_raise_memory(L);
   if (!lf_record_write(&b->b.shared, &at, &r, values, tail)) {
     lf_record_undo(&b->b.shared, tail);
-    raise_memory(L);
+    lfb_raise_memory(L);
   }
   lf_record_keep(values);
   b->action = first;
@@ -99,7 +95,7 @@ static void push_action(lua_State *L, barrier *b) {
   lf_buf *values = lfb_push_buf(L), *tail = lfb_push_buf(L);
   if (lf_record_read(&at, &r, values, tail) != 0 ||
       lf_record_open(values, tail, lfb_bytecode_notes) != 0)
-    raise_memory(L);
+    lfb_raise_memory(L);
   size_t first = 0;
   lfb_unpack(L, lfb_self(L), values, &first, NULL);
   lua_pushvalue(L, -1);

@@ -90,7 +90,7 @@ static int push_value(lua_State *L, lfb_state *S, const lf_dict_value *v) {
 /* Raises what has kept a value from being read. */
 static int raise(lua_State *L, int err) {
   if (err == LF_ENOMEM)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   lfb_push_error(L, "TransferError", "%s", "a value is damaged");
   return lua_error(L);
 }
@@ -128,7 +128,7 @@ static int dict_set(lua_State *L) {
     lfb_pack(L, S, v.values, 3, 1, &label, NULL);
   }
   if (lf_dict_set(d, pack_key(L, S), remove ? NULL : &v) != 0)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   return 0;
 }
 
@@ -146,7 +146,7 @@ static int dict_incr(lua_State *L) {
     return luaL_error(L, "the value of key '%s' is not a number",
                       luaL_tolstring(L, 2, NULL));
   if (err)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   return push_value(L, S, &v);
 }
 
@@ -187,7 +187,7 @@ static int dict_pairs(lua_State *L) {
   lfb_box *box = lfb_push_box(L, free_copy);
   lf_dict_copy *copy = box->content = lf_zalloc(sizeof *copy);
   if (!copy || lf_dict_copy_init(copy, d) != 0)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   lua_pushvalue(L, 1);
   lua_pushcclosure(L, next_entry, 3);
   return 1;

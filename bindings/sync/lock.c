@@ -49,10 +49,6 @@ static int raise_own(lua_State *L) {
   return lua_error(L);
 }
 
-static int raise_memory(lua_State *L) {
-  return luaL_error(L, "not enough memory");
-}
-
 static int lock_acquired(lua_State *L, int base, int err, void *arg,
                          lf_sleeper *place) {
   locking *l = arg;
@@ -127,7 +123,7 @@ static int entered(lua_State *L, int base, int err, void *arg,
                    lf_sleeper *place) {
   (void)arg;
   (void)place;
-  return err ? raise_memory(L) : lfb_call_guarded(L, base);
+  return err ? lfb_raise_memory(L) : lfb_call_guarded(L, base);
 }
 
 /* lock:with(fn, ...) -> fn's results */
@@ -316,7 +312,7 @@ static int has_lock_again(lua_State *L, int base, int err, void *arg,
   conditional *c = arg;
   (void)base;
   (void)place;
-  return err ? raise_memory(L) : c->then(L, c->notified);
+  return err ? lfb_raise_memory(L) : c->then(L, c->notified);
 }
 
 /* Notified, or too late: wants the lock in any case. */
@@ -361,7 +357,7 @@ static bool wait_for_notice(lua_State *L, int64_t deadline) {
   int err = lfb_wait_shared(L, lfb_self(L), &what, NULL);
   what = lock_wait(&c.lock, LF_FOREVER);
   if (lfb_wait_shared(L, lfb_self(L), &what, NULL) != 0)
-    raise_memory(L);
+    lfb_raise_memory(L);
   return err == 0;
 }
 

@@ -63,7 +63,7 @@ int lfb_queue_raise(lua_State *L, int err, const char *kind) {
                       "cannot take the next item of the queue here: it refers "
                       "to objects of another process");
   default:
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   }
 }
 

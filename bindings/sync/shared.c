@@ -3,6 +3,7 @@
  * See shared.h. */
 #include "bindings/sync/shared.h"
 
+#include "bindings/core/error.h"
 #include "bindings/pack/reach.h"
 #include "bindings/run/run.h"
 #include "bindings/sync/array.h"
@@ -31,7 +32,7 @@ lfb_shared *lfb_shared_new(lua_State *L, lfb_class class, size_t size) {
   lfb_shared *b = push_empty(L, class);
   b->root = lf_object_new(type_of(class), size);
   if (!b->root)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   b->object = b->root->data;
   if (S->vm)
     S->vm->idle_garbage = true;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/native/chunk.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
@@ -193,7 +194,7 @@ static int emit(lua_State *L) {
   lf_buf *out = &r->chunk->claimed->out;
   bool number = lua_gettop(L) == 1 && lua_type(L, 1) == LUA_TNUMBER;
   if ((number ? put_number(L, out) : lf_buf_put(out, &kind, 1)) != 0)
-    return luaL_error(L, "not enough memory");
+    return lfb_raise_memory(L);
   if (!number)
     lfb_pack(L, r->vm->S, out, 1, lua_gettop(L), &lfb_results, NULL);
   r->chunk->mark = out->len;
@@ -352,7 +353,7 @@ static void run_native(struct lf_vm *vm, lf_job *job, lf_chunk *chunk) {
 /* No memory for a run. */
 static void fail_unstarted(struct lf_vm *vm, lf_task *task, lf_job *job,
                            lf_chunk *chunk) {
-  give_up(chunk, "not enough memory");
+  give_up(chunk, LF_NO_MEMORY);
   lf_job_done(job, chunk, 0);
   if (task)
     lf_worker_end(vm->worker, task, LF_FINISHED);
@@ -447,7 +448,7 @@ static void note_failure(lfb_run *r) {
     r->chunk->mark = c->out.len;
     c->finished++;
   } else {
-    give_up(c, "not enough memory");
+    give_up(c, LF_NO_MEMORY);
   }
   if (interrupted)
     give_up(c, "interrupted!");
@@ -473,7 +474,7 @@ static bool goes_on(lfb_run *r) {
   r->stage = LFB_RUNNING;
   if (lfb_run_ready(r))
     return true;
-  give_up(c, "not enough memory");
+  give_up(c, LF_NO_MEMORY);
   return false;
 }
 

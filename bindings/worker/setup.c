@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bindings/core/box.h"
+#include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
@@ -85,7 +86,7 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
   lfb_box *b = lfb_push_box(L, lfb_setup_free);
   lfb_setup *setup = b->content = lf_zalloc(sizeof *setup);
   if (!setup)
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   setup->home = lfb_home_ref(S->home);
   setup->kind = kind;
   lfb_start *start = latest(S->home);
@@ -210,7 +211,7 @@ void lfb_start_note(lua_State *L, lfb_state *S) {
   lf_buf *packed = lfb_push_buf(L);
   lfb_start_pack(L, S, packed);
   if (!lfb_start_publish(S->home, packed))
-    luaL_error(L, "not enough memory");
+    lfb_raise_memory(L);
   lua_settop(L, top);
 }
 

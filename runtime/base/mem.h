@@ -8,6 +8,9 @@
 
 #include "runtime/base/base.h"
 
+/* What is said when there is none. */
+#define LF_NO_MEMORY "not enough memory"
+
 /* As malloc, calloc(1, n), realloc, free: NULL when there is none. */
 void *lf_malloc(size_t size);
 void *lf_zalloc(size_t size);
