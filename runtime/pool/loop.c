@@ -467,7 +467,7 @@ static bool give_back(lf_job *j, lf_chunk *c) {
 
 /* Under the lock: the chunk has no results from there on. */
 static void fail_rest(lf_chunk *c) {
-  static const char text[] = "not enough memory";
+  static const char text[] = LF_NO_MEMORY;
   c->rest = 0;
   c->failed = true;
   (void)lf_buf_put(&c->why, text, sizeof text - 1);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-static char no_memory[] = "not enough memory";
+static char no_memory[] = LF_NO_MEMORY;
 
 enum {
   RETRIES = 10,      /* of submitting, when no thread can be started, */

@@ -243,7 +243,7 @@ static void leave(lf_worker *w, bool opened, const char *why) {
  * pool; lack of memory is nobody's fault but fails what nobody can run. */
 static void open_failed(lf_worker *w, int err, lf_buf *why) {
   lf_pool *p = w->pool;
-  const char *text = "cannot start a worker: not enough memory";
+  const char *text = "cannot start a worker: " LF_NO_MEMORY;
   if (err == LF_EBROKEN && lf_buf_put(why, "", 1) == 0) {
     text = (char *)why->data;
     lf_pool_break(p, text);

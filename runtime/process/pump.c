@@ -11,7 +11,7 @@
 
 /* --- Receiving --- */
 
-static char no_memory[] = "not enough memory";
+static char no_memory[] = LF_NO_MEMORY;
 
 /* A task's result, as a buffer's contents; a text when they were lost. */
 static void take_outcome(lf_task *t, lf_end *end) {

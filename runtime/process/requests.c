@@ -199,7 +199,7 @@ static const char *accept(lf_proc *c, lf_task *t) {
     return "cannot schedule new futures after shutdown";
   if (c->end.msg.kind != LF_MSG_BROADCAST) {
     if (c->end.msg.flag == LF_HOME && lf_fleet_add_home(p, t) != 0)
-      return "not enough memory";
+      return LF_NO_MEMORY;
     if (c->end.msg.flag != LF_HOME)
       lf_fleet_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
     return NULL;
@@ -234,7 +234,7 @@ static void receive_submit(lf_proc *c) {
   if (!e) {
     if (t)
       lf_task_unref(t);
-    refuse(c, id, "not enough memory");
+    refuse(c, id, LF_NO_MEMORY);
     return;
   }
   lf_runner *runner = lf_runner_of(t);
@@ -300,7 +300,7 @@ static void tell(lf_export *e) {
   lf_fleet_stir(e->proc);
   int err = e->chunk ? tell_part(e) : tell_task(e);
   if (err)
-    refuse(e->proc, e->id, "not enough memory");
+    refuse(e->proc, e->id, LF_NO_MEMORY);
   e->told = true;
   e->proc->untold -= is_its_own(e);
 }

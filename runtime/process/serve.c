@@ -369,7 +369,7 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
   lf_pool *p = r ? lf_pool_new(options) : NULL;
   lf_worker *w = p ? lf_pool_spare_worker(p) : NULL;
   if (!w)
-    die("not enough memory");
+    die(LF_NO_MEMORY);
   p->own = r;
   r->pool = p;
   r->worker = w;
@@ -391,7 +391,7 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
 }
 
 static void send_broken(lf_remote *r, int err, lf_buf *why) {
-  static char text[] = "not enough memory";
+  static char text[] = LF_NO_MEMORY;
   lf_msg msg = {.kind = LF_MSG_BROKEN};
   lf_load load = {.body = why, .to = why->len};
   if (err != LF_EBROKEN) {
@@ -465,7 +465,7 @@ void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
   o.name = lf_strndup((char *)r->end.tail.data, r->end.tail.len);
   o.setup = o.name && !r->end.no_memory ? make(&r->end.body) : NULL;
   if (!o.setup)
-    die("not enough memory");
+    die(LF_NO_MEMORY);
   r->pool->o = o;
   live(r);
 }

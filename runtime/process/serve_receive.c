@@ -90,7 +90,7 @@ lf_task *lf_remote_take(lf_remote *r, bool pinned) {
 
 /* --- Tasks that were submitted from here --- */
 
-static char no_memory[] = "not enough memory";
+static char no_memory[] = LF_NO_MEMORY;
 
 /* The part does not run any more, or waits. */
 static void uncount_part(lf_remote *r, lf_task *t) {

@@ -57,7 +57,7 @@ int lf_serve_tell(lf_remote *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
 /* A result that could not be sent for lack of memory is an error in its place.
  */
 void lf_serve_tell_lack(lf_remote *r, lf_msg *msg) {
-  static char text[] = "not enough memory";
+  static char text[] = LF_NO_MEMORY;
   lf_buf body;
   lf_buf_init(&body, text, sizeof text);
   body.len = sizeof text - 1;
@@ -271,7 +271,7 @@ static int post_part(lf_remote *r, lf_runner *runner) {
 
 /* The part could not be sent for lack of memory. */
 static void fail_part(lf_runner *runner) {
-  static const char text[] = "not enough memory";
+  static const char text[] = LF_NO_MEMORY;
   lf_chunk *c = runner->chunk;
   runner->chunk = NULL;
   c->failed = true;

@@ -184,7 +184,7 @@ bool lf_gate_admit(lf_task *t) {
   drop_if_empty(find_lane(g, t->owner));
   pthread_mutex_unlock(&g->lock);
   if (!in && !stays) {
-    lf_task_fail(t, LF_BROKEN, "not enough memory");
+    lf_task_fail(t, LF_BROKEN, LF_NO_MEMORY);
     lf_task_unref(t);
   }
   return in;
