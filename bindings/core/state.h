@@ -91,10 +91,10 @@ struct lfb_state {
   lfb_home *home;            /* a reference; NULL: the record is closed */
   struct lf_vm *vm;          /* NULL in the program */
   struct lfb_output *output; /* of the worker that this was before a fork */
-  FILE *out;     /* the interpreter's standard output: a worker's, also after a
-                    fork, or the program's */
-  lf_pool *wire; /* in a worker process, its pool; else NULL */
-  const struct lfb_reach *reach; /* how far what it gives back goes (reach.h) */
+  FILE *out; /* the interpreter's standard output: a worker's, also after a
+                fork, or the program's */
+  const struct lfb_reach *reach; /* in a worker process: its pool, and how far
+                                    what it gives back goes; else NULL */
 
   /* What lfb_poll looks at (run/poll.h): the generation of this process, or
    * LFB_NEWS. */

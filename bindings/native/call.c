@@ -43,7 +43,7 @@ static size_t align(size_t offset) {
 typedef struct {
   lua_State *L;
   lf_buf *out;
-  bool wire;
+  bool far;
 } writer;
 
 static void put(writer *w, const void *bytes, size_t n) {
@@ -69,7 +69,7 @@ static void put_object(writer *w, void *object, void (*drop)(void *)) {
 /* Libraries and their functions stay: only other processes need a reference, to
  * be told what is meant. */
 static void put_code(writer *w, lf_code *code) {
-  if (w->wire)
+  if (w->far)
     put_object(w, lf_code_ref(code), lf_code_unref);
   else
     put(w, &code, sizeof code);
@@ -120,14 +120,14 @@ void lfb_native_pack(lua_State *L, lfb_state *S, lf_native *n, int first,
   lfb_cargs args;
   writer w = {L, out, reach != NULL};
   lfb_convert(L, S, n, first, count,
-              !reach    ? LFB_HERE
-              : S->wire ? LFB_ANYWHERE
-                        : LFB_THERE,
+              !reach     ? LFB_HERE
+              : S->reach ? LFB_ANYWHERE
+                         : LFB_THERE,
               &args);
   put_byte(&w, 0);
-  put_byte(&w, w.wire);
+  put_byte(&w, w.far);
   put_function(&w, n);
-  if (w.wire)
+  if (w.far)
     put_code(&w, n->code);
   for (int i = 0; i < n->proto->nparams; i++)
     if (n->proto->params[i].type->kind == LF_C_POINTER)
@@ -241,12 +241,12 @@ static void read_call(call *c, const unsigned char *at) {
   c->begin = at;
   c->nouts = 0;
   lf_buf_init(&c->why, c->text, sizeof c->text);
-  bool wire = at[1];
+  bool far = at[1];
   at += 2;
   c->native = get_function(&at, &c->why);
   if (!c->native)
     return;
-  at += wire ? sizeof(lf_code *) : 0;
+  at += far ? sizeof(lf_code *) : 0;
   const lf_cfunc *f = c->native->proto;
   for (int i = 0; i < f->nparams && c->why.len == 0; i++) {
     if (f->params[i].type->kind == LF_C_POINTER) {
@@ -409,7 +409,7 @@ struct lf_gate *lfb_pass(struct lf_vm *vm, struct lf_gate *gate) {
  * task has passed no gate, but there may be threads. */
 static bool make(struct lf_vm *vm, call *c, lfut_task *task, lf_cvalue *result,
                  lf_native_error *error) {
-  bool process = vm->S->wire != NULL;
+  bool process = vm->S->reach != NULL;
   struct lf_gate *gate = process ? lfb_pass(vm, c->native->gate) : NULL;
   if (process && c->native->gate && !gate) { /* interrupted, as will be said */
     *error = (lf_native_error){.error_number = EINTR};

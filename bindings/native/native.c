@@ -210,7 +210,7 @@ int lfb_plugin(lua_State *L) {
 
 void lfb_check_threads(lua_State *L, lfb_state *S, const lf_native *n,
                        lf_pool *pool) {
-  bool far = pool ? lf_pool_is_remote(pool) : S->wire != NULL;
+  bool far = pool ? lf_pool_is_remote(pool) : S->reach != NULL;
   if (n->threads == LF_BY_PROCESS && !far)
     luaL_error(L,
                "%s of %s may only run in worker processes (threads = "

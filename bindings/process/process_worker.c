@@ -27,14 +27,14 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   vm->S = S;
   S->vm = vm;
   S->waker = &vm->callbacks.waker;
-  S->wire = lf_worker_pool(vm->worker);
+  lf_pool *pool = lf_worker_pool(vm->worker);
+  S->reach = lfb_setup_reach(pool, NULL);
   lfb_note_news(S);
-  S->reach = lfb_setup_reach(S->wire, NULL);
   lfb_output_open(L, S);
   lfb_standard_adopt(L, S);
   lfb_names_renew(L, S);
   lfb_part_open(L);
-  const lfb_setup *setup = lf_pool_setup(S->wire);
+  const lfb_setup *setup = lf_pool_setup(pool);
   lfb_picture_keep(L, setup->known);
 }
 

@@ -52,7 +52,6 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   if (S->vm)
     S->output = S->vm->output;
   S->vm = NULL;
-  S->wire = NULL;
   S->reach = NULL;
   S->in_callback = false;
   S->interrupted = false;

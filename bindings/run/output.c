@@ -129,7 +129,7 @@ void lfb_output_open(lua_State *L, lfb_state *S) {
   S->vm->output = output_new();
   if (!S->vm->output)
     lfb_raise_memory(L);
-  S->vm->output->own = S->wire != NULL;
+  S->vm->output->own = S->reach != NULL;
   S->out = S->vm->output->stream;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &standard_output);
   luaL_Stream *p = lua_touserdata(L, -1);

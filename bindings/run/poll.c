@@ -4,13 +4,14 @@
 #include "bindings/run/poll.h"
 
 #include "bindings/pack/borrow.h"
+#include "bindings/pack/reach.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/forked.h"
 
 /* Is there something left to do? A worker process looks for messages each time,
  * as who sends them is elsewhere. */
 static bool is_news(lfb_state *S) {
-  return S->wire || S->taken || atomic_load(&S->due) ||
+  return S->reach || S->taken || atomic_load(&S->due) ||
          atomic_load(&S->any_returned);
 }
 
@@ -19,8 +20,8 @@ static bool is_news(lfb_state *S) {
 void lfb_take_news(lua_State *L, lfb_state *S) {
   if (lf_is_foreign(S->home->generation))
     lfb_forked_elsewhere(S);
-  if (S->wire)
-    lf_pool_listen(S->wire);
+  if (S->reach)
+    lf_pool_listen(S->reach->pool);
   if (lfb_callbacks_due(S))
     lfb_callbacks_run(L, S);
   lfb_loans_collect(L, S);

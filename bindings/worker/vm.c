@@ -73,8 +73,7 @@ static int open_body(lua_State *L) {
   luaL_openlibs(L);
   lfb_state *S = lfb_state_new(L, setup->home, vm);
   vm->S = S;
-  S->wire = lf_pool_is_remote(pool) ? pool : NULL;
-  S->reach = S->wire ? lfb_setup_reach(pool, NULL) : NULL;
+  S->reach = lf_pool_is_remote(pool) ? lfb_setup_reach(pool, NULL) : NULL;
   S->waker = &vm->callbacks.waker;
   S->home->open(L, S);
   lfb_output_note(L);
