@@ -14,6 +14,10 @@
 #error "lfut needs Lua 5.4"
 #endif
 
+/* Which it is, for people; and how its version is called in paths. */
+#define LFB_LUA LUA_RELEASE
+#define LFB_LUA_FOLDER "lua/" LUA_VERSION_MAJOR "." LUA_VERSION_MINOR
+
 #if LUA_VERSION_RELEASE_NUM >= 50406
 #define lfb_closethread(co, from) lua_closethread(co, from)
 #elif LUA_VERSION_RELEASE_NUM >= 50403
@@ -34,21 +38,5 @@ static inline int lfb_closethread(lua_State *co, lua_State *from) {
   return status == LUA_OK ? LUA_ERRRUN : status;
 }
 #endif
-
-/* Reading dumped functions (bytecode.c): lopcodes.h of Lua 5.4. */
-enum {
-  LFB_OP_GETUPVAL = 9,
-  LFB_OP_SETUPVAL = 10,
-  LFB_OP_GETTABUP = 11,
-  LFB_OP_SETTABUP = 15,
-  LFB_OP_RETURN = 70,
-  LFB_OP_CLOSURE = 79,
-};
-
-/* Writing one: the first function in it into register 'a'; that register
- * returned alone, after closing the upvalues. */
-#define LFB_MAKE_CLOSURE(a) (LFB_OP_CLOSURE | (uint32_t)(a) << 7)
-#define LFB_MAKE_RETURN(a)                                                     \
-  (LFB_OP_RETURN | (uint32_t)(a) << 7 | 1u << 15 | 2u << 16)
 
 #endif

@@ -165,7 +165,7 @@ static void run_at_call(lua_State *L, lfb_loop *l, int self) {
       continue;
 }
 
-/* For generic for: the iterator, and (Lua 5.4) what a break closes. */
+/* For generic for: the iterator, and what a break closes. */
 static int push_iterator(lua_State *L) {
   int self = lua_gettop(L);
   run_at_call(L, lua_touserdata(L, self), self);

@@ -44,7 +44,7 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 /* Near the module: where it was built, .libs/lfut.so, or under the prefix with
- * which both were installed, lib/lua/5.4/lfut.so. */
+ * which both were installed, lib/lua/<version>/lfut.so. */
 static char *near_program(void) {
   Dl_info info;
   char path[PATH_MAX], folder[PATH_MAX + 16];
@@ -54,7 +54,7 @@ static char *near_program(void) {
   const char *dir = dirname(path);
   if (ends_with(dir, "/.libs"))
     snprintf(folder, sizeof folder, "%s/..", dir);
-  else if (ends_with(dir, "/lib/lua/5.4"))
+  else if (ends_with(dir, "/lib/" LFB_LUA_FOLDER))
     snprintf(folder, sizeof folder, "%s/../../../bin", dir);
   else
     return NULL;

@@ -11,6 +11,7 @@
 
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
+#include "bindings/engine/env.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
 #include "runtime/base/mem.h"
@@ -111,10 +112,7 @@ static void consider_calls(lua_State *L, lfb_state *S, lfb_picture *p,
       consider(L, S, p, tables);
     lua_getinfo(L, "f", &ar);
     for (int i = 1; lua_getupvalue(L, -1, i); i++) {
-      lua_pushglobaltable(L);
-      bool globals = lua_rawequal(L, -1, -2);
-      lua_pop(L, 1);
-      if (globals)
+      if (lfb_env_is(L))
         lua_pop(L, 1);
       else
         consider(L, S, p, tables);

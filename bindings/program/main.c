@@ -15,9 +15,6 @@
 #include "runtime/os/fork.h"
 #include "runtime/process/serve.h"
 
-#include <lauxlib.h>
-#include <lualib.h>
-
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -47,7 +44,7 @@ _Noreturn void __longjmp_chk(struct __jmp_buf_tag *env, int value) {
 #endif
 
 #define PROGRAM "lfut"
-#define VERSION PROGRAM " " PACKAGE_VERSION " (" LUA_RELEASE ")"
+#define VERSION PROGRAM " " PACKAGE_VERSION " (" LFB_LUA ")"
 
 enum { STATUS_INTERRUPTED = 130 }; /* as of a shell for SIGINT */
 

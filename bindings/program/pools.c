@@ -4,6 +4,7 @@
 #include "bindings/program/pools.h"
 
 #include "bindings/core/options.h"
+#include "bindings/engine/env.h"
 #include "bindings/pack/names.h"
 #include "bindings/pool/completed.h"
 #include "bindings/pool/executor.h"
@@ -65,7 +66,7 @@ static int open_module(lua_State *L) {
                        "t") != LUA_OK)
     return lua_error(L);
   lfb_push_libraries(L);
-  lua_setupvalue(L, -2, 1); /* _ENV */
+  lfb_env_set(L, -2, LFB_CHUNK_ENV);
   lua_newtable(L);
   lfb_setfuncs(L, lfb_state_find(L), functions);
   lua_call(L, 1, 1);

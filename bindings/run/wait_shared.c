@@ -234,7 +234,7 @@ static parked_wait *push_new_parked(lua_State *L, const lfb_shared_wait *what) {
 }
 
 /* A function that waits several times has one for all: it cannot be popped, as
- * Lua 5.4.4 may lose its stack then. */
+ * some releases of Lua may lose its stack then. */
 static parked_wait *push_parked(lua_State *L, const lfb_shared_wait *what) {
   parked_wait *p = reuse_parked(L, what);
   if (!p)

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "bindings/core/error.h"
+#include "bindings/engine/env.h"
+#include "bindings/native/call.h"
 #include "bindings/native/chunk.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
@@ -41,23 +43,8 @@ typedef struct lfb_chunk_run {
 /* Upvalues: the function, the number of an upvalue. */
 static int renew_env(lua_State *L) {
   lua_pushglobaltable(L);
-  lua_setupvalue(L, lua_upvalueindex(1),
-                 (int)lua_tointeger(L, lua_upvalueindex(2)));
-  return 0;
-}
-
-/* The number of the upvalue _ENV of the function at the top; 0: it has none. */
-static int find_env(lua_State *L) {
-  lua_pushglobaltable(L);
-  for (int i = 1; lua_getupvalue(L, -2, i); i++) {
-    bool env = lua_rawequal(L, -1, -2);
-    lua_pop(L, 1);
-    if (env) {
-      lua_pop(L, 1);
-      return i;
-    }
-  }
-  lua_pop(L, 1);
+  lfb_env_set(L, lua_upvalueindex(1),
+              (int)lua_tointeger(L, lua_upvalueindex(2)));
   return 0;
 }
 
@@ -75,7 +62,7 @@ static bool assigns(lua_State *L, lfb_state *S, int i) {
 static void guard_env(lua_State *L, lfb_state *S) {
   lua_rawgeti(L, -1, LFB_SETUP_FUNCTION);
   bool lua = lua_isfunction(L, -1) && !lua_iscfunction(L, -1);
-  int env = lua ? find_env(L) : 0;
+  int env = lua ? lfb_env_find(L, -1) : 0;
   if (env == 0 || !assigns(L, S, env)) {
     lua_pop(L, 1);
     return;

@@ -1,17 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * See bytecode.h. The format is that of ldump.c and the instructions those of
- * lopcodes.h, Lua 5.4. A global 'x' is _ENV.x: an instruction that indexes an
- * upvalue by a constant. Which upvalues are _ENV is known by their values only,
- * as bytecode may be stripped of names. Where an upvalue is used otherwise
- * (taken into a register, as _ENV is in functions with very many constants),
- * all string constants of that function count as names. */
+ * See bytecode.h: of Lua 5.4. The format is that of ldump.c and the
+ * instructions those of lopcodes.h. A global 'x' is _ENV.x: an instruction that
+ * indexes an upvalue by a constant. Which upvalues are _ENV is known by their
+ * values only, as bytecode may be stripped of names. Where an upvalue is used
+ * otherwise (taken into a register, as _ENV is in functions with very many
+ * constants), all string constants of that function count as names. */
 #include "bindings/engine/bytecode.h"
 
 #include <string.h>
 
 #include "bindings/engine/compat.h"
 #include "runtime/base/mem.h"
+
+/* To read: lopcodes.h. */
+enum {
+  LFB_OP_GETUPVAL = 9,
+  LFB_OP_SETUPVAL = 10,
+  LFB_OP_GETTABUP = 11,
+  LFB_OP_SETTABUP = 15,
+  LFB_OP_RETURN = 70,
+  LFB_OP_CLOSURE = 79,
+};
+
+/* To write: the first function in it into register 'a'; that register
+ * returned alone, after closing the upvalues. */
+#define LFB_MAKE_CLOSURE(a) (LFB_OP_CLOSURE | (uint32_t)(a) << 7)
+#define LFB_MAKE_RETURN(a)                                                     \
+  (LFB_OP_RETURN | (uint32_t)(a) << 7 | 1u << 15 | 2u << 16)
 
 enum {
   UPVALUES = 256,
