@@ -9,6 +9,7 @@ sh_tests = \
 	%D%/module.bats \
 	%D%/native.bats \
 	%D%/options.bats \
+	%D%/package.bats \
 	%D%/process.bats \
 	%D%/processes.bats \
 	%D%/prompt.bats \
