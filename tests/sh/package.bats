@@ -22,7 +22,7 @@ run_make() {
   [ "$output" = '' ] || complain "$output"
   local file
   for file in bin/lfut include/lfut_plugin.h lib/lua/5.4/lfut.so lib/lfut/vec.so \
-    lib/pkgconfig/lfut.pc share/man/man1/lfut.1 \
+    lib/pkgconfig/lfut.pc share/man/man1/lfut.1 share/man/man3/lfut{,-plugin}.3 \
     share/doc/lfut/{README.md,COPYING,NEWS,AUTHORS,docs/guide.md,examples/map.lua}
   do
     [ -f "root/usr/$file" ] || complain "not there: $file"
@@ -50,4 +50,26 @@ run_make() {
   [ "$(pkg-config --variable=includedir lfut)" = /usr/include ]
   [ "$(pkg-config --variable=lua_cmod lfut)" = /usr/lib/lua/5.4 ]
   [ "$(pkg-config --variable=pluginsdir lfut)" = /usr/lib/lfut ]
+}
+
+@test "manual pages are right, and list all that there is" {
+  command -v man > /dev/null || skip 'there is no man'
+  local page name
+  for page in lfut.1 lfut.3 lfut-plugin.3; do
+    LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -l -Tutf8 -Z \
+      "$srcdir/docs/$page" 2> log > text
+    [ ! -s log ] || complain "$(cat log)"
+    name=${page%.*}
+    grep -q "^$name \\\\- " "$srcdir/docs/$page"
+  done
+  run lfut -e 'for name in pairs(require "lfut") do
+    if name:find "^%a" and not name:find "^[RZ]%a+" or name:find "^RL" then print(name) end end'
+  for name in $output; do
+    grep -qw "$name" "$srcdir/docs/lfut.3" || complain "not in lfut(3): $name"
+  done
+  for name in $(grep -oE 'LFUT_[A-Z_]+ ' "$srcdir/plugins/lfut_plugin.h" |
+    grep -vE '_H|MAGIC|OR_NULL|EXPORT|THREADING|MINOR') \
+    $(grep -oE '\(\*[a-z_]+\)' "$srcdir/plugins/lfut_plugin.h" | tr -d '(*)'); do
+    grep -qw "$name" "$srcdir/docs/lfut-plugin.3" || complain "not in lfut-plugin(3): $name"
+  done
 }
