@@ -23,6 +23,7 @@ run_make() {
   local file
   for file in bin/lfut include/lfut_plugin.h lib/lua/5.4/lfut.so lib/lfut/vec.so \
     lib/pkgconfig/lfut.pc share/man/man1/lfut.1 share/man/man3/lfut{,-plugin}.3 \
+    share/lfut/library/lfut.d.lua \
     share/doc/lfut/{README.md,COPYING,NEWS,AUTHORS,docs/guide.md,examples/map.lua}
   do
     [ -f "root/usr/$file" ] || complain "not there: $file"
@@ -72,4 +73,69 @@ run_make() {
     $(grep -oE '\(\*[a-z_]+\)' "$srcdir/plugins/lfut_plugin.h" | tr -d '(*)'); do
     grep -qw "$name" "$srcdir/docs/lfut-plugin.3" || complain "not in lfut-plugin(3): $name"
   done
+}
+
+# --- Stubs for editors ---
+
+@test "the stubs are Lua, and have the functions and methods that exist" {
+  cat > compare.lua << 'END'
+local lfut = require "lfut"
+local there, stubs = {}, {}
+local function has(class, t, sep)
+  for name, v in pairs(t) do
+    if name:find "^%a" and (type(v) == "function") then there[class .. sep .. name] = true end
+  end
+end
+has("lfut", lfut, ".")
+for class, methods in pairs(lfut._methods) do has(class, methods, ":") end
+for class, t in pairs(require "lfut.pool") do
+  if type(t) == "table" then has(class, t.__index, ":") end
+end
+for line in io.lines(arg[1]) do
+  local class, sep, name = line:match "^function (%w+)([.:])([%w_]+)%("
+  if class then
+    assert(not stubs[class .. sep .. name], "twice: " .. line)
+    stubs[class .. sep .. name] = true
+  end
+end
+for name in pairs(there) do
+  if not stubs[name] then print("no stub: " .. name) end
+end
+for name in pairs(stubs) do
+  if not there[name] then print("does not exist: " .. name) end
+end
+assert(loadfile(arg[1]))()
+END
+  run lfut compare.lua "$srcdir/library/lfut.d.lua"
+  [ "$output" = '' ] || complain "$output"
+}
+
+@test "the stubs know the kinds of errors, the options and the fields" {
+  local name
+  for name in $(grep -ohE '^\| `[A-Z][A-Za-z]+`(, `[A-Z][A-Za-z]+`)* \|' "$srcdir/docs/api.md" |
+    tr -d '|`,'); do
+    grep -q "\"$name\"" "$srcdir/library/lfut.d.lua" || complain "no such kind: $name"
+  done
+  cat > fields.lua << 'END'
+local lfut = require "lfut"
+local exe = lfut.InlineExecutor()
+local pool = lfut.ThreadPool(1)
+local f = exe:submit(error)
+local objects = {
+  Executor = exe, Pool = pool, Error = exe:submit(string.dump, print):exception(),
+  Thread = lfut.Thread { target = print }, Process = lfut.Process { target = print },
+  Array = lfut.Array("int8", 1), Queue = lfut.Queue(), Barrier = lfut.Barrier(1),
+}
+local class
+for line in io.lines(arg[1]) do
+  class = line:match "^%-%-%-@class lfut%.(%w+)" or class
+  local field = line:match "^%-%-%-@field (%a[%w_]*) "
+  if field and objects[class] and type(objects[class]) == "userdata" and objects[class][field] == nil then
+    print("has no such field: " .. class .. "." .. field)
+  end
+end
+pool:terminate()
+END
+  run lfut fields.lua "$srcdir/library/lfut.d.lua"
+  [ "$output" = '' ] || complain "$output"
 }
