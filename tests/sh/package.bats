@@ -23,7 +23,7 @@ run_make() {
   local file
   for file in bin/lfut include/lfut_plugin.h lib/lua/5.4/lfut.so lib/lfut/vec.so \
     lib/pkgconfig/lfut.pc share/man/man1/lfut.1 share/man/man3/lfut{,-plugin}.3 \
-    share/lfut/library/lfut.d.lua \
+    share/bash-completion/completions/lfut share/lfut/library/lfut.d.lua \
     share/doc/lfut/{README.md,COPYING,NEWS,AUTHORS,docs/guide.md,examples/map.lua}
   do
     [ -f "root/usr/$file" ] || complain "not there: $file"
@@ -138,4 +138,35 @@ pool:terminate()
 END
   run lfut fields.lua "$srcdir/library/lfut.d.lua"
   [ "$output" = '' ] || complain "$output"
+}
+
+# --- Completion ---
+
+# completed WORD...: what bash offers for the last one.
+completed() {
+  bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+    _lfut; printf "%s\n" "${COMPREPLY[@]}" | sort' - "$srcdir/scripts/completion/lfut" "$@"
+}
+
+@test "bash completes options, scripts and their arguments" {
+  mkdir folder
+  touch one.lua two.lua data.txt module.lua
+  [ "$(completed lfut --w)" = $'--workers\n--workers=' ]
+  [ "$(completed lfut o)" = one.lua ]
+  [ "$(completed lfut f)" = folder ]
+  [ "$(completed lfut d)" = '' ]
+  [ "$(completed lfut one.lua d)" = data.txt ]
+  [ "$(completed lfut -w 2 one.lua -)" = '' ]
+  [ "$(completed lfut -l lf)" = lfut ]
+  [ "$(completed lfut -l mod)" = module ]
+  [ "$(completed lfut -e '')" = '' ]
+  [ "$(completed lfut -- d)" = '' ]
+  [ "$(completed lfut -- one.lua d)" = data.txt ]
+}
+
+@test "every option of lfut --help is completed" {
+  local option
+  for option in $(lfut --help | grep -oE '^ +(-[A-Za-z-]+)|, --?[a-z]+' | tr -d ' ,'); do
+    completed lfut "$option" | grep -qx -e "$option" || complain "not completed: $option"
+  done
 }
