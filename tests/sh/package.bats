@@ -170,3 +170,19 @@ completed() {
     completed lfut "$option" | grep -qx -e "$option" || complain "not completed: $option"
   done
 }
+
+# --- The rest ---
+
+@test "the rockspec is Lua, and names what is there" {
+  cat > check.lua << 'END'
+local spec = {}
+assert(loadfile(arg[1], "t", spec))()
+assert(spec.package == "lfut" and arg[1]:find(spec.package .. "-" .. spec.version .. ".rockspec", 1, true))
+assert(spec.description.license == "MIT" and spec.source.url)
+END
+  run lfut check.lua "$srcdir"/lfut-scm-1.rockspec
+  [ "$status" = 0 ] || complain "$output"
+  command -v luarocks > /dev/null || skip 'there is no luarocks'
+  run luarocks lint "$srcdir"/lfut-scm-1.rockspec
+  [ "$status" = 0 ] || complain "$output"
+}
