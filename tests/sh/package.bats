@@ -53,6 +53,19 @@ run_make() {
   [ "$(pkg-config --variable=pluginsdir lfut)" = /usr/lib/lfut ]
 }
 
+@test "the version is the same everywhere" {
+  local v
+  v=$(version)
+  [[ $v =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]]
+  [ "$(lfut -l lfut -e 'print(lfut._VERSION)')" = "$v" ]
+  grep -q "^$v " "$srcdir/NEWS" || complain "NEWS does not begin with $v"
+  grep -q "^lfut ($v)" <(head -1 "$srcdir/debian/changelog")
+  local page
+  for page in lfut.1 lfut.3 lfut-plugin.3; do
+    grep -q "^\.TH .*\"lfut $v\"" "$srcdir/docs/$page" || complain "$page is not of $v"
+  done
+}
+
 @test "manual pages are right, and list all that there is" {
   command -v man > /dev/null || skip 'there is no man'
   local page name
