@@ -13,6 +13,7 @@
 
 #include "runtime/base/code.h"
 #include "runtime/pool/pool.h"
+#include "runtime/pool/registry.h"
 
 /* C stack that has to be left, in bytes, for running a task on top of another,
  * and for objects within objects. */

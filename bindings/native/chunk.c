@@ -15,6 +15,7 @@
 #include "bindings/run/items.h"
 #include "bindings/sync/element.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/crew.h"
 #include "runtime/task/strand.h"
 
 /* A value that needs no interpreter. */

@@ -5,8 +5,8 @@
 #include "bindings/pack/borrow.h"
 
 #include "bindings/core/error.h"
+#include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
-#include "runtime/os/atfork.h"
 
 #include <sched.h>
 

@@ -19,6 +19,7 @@
 #include "bindings/worker/setup.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/crew.h"
 #include "runtime/pool/threads.h"
 #include "runtime/task/strand.h"
 

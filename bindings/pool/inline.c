@@ -7,6 +7,7 @@
 #include "bindings/run/wait.h"
 #include "bindings/worker/vm.h"
 #include "runtime/pool/caller.h"
+#include "runtime/pool/crew.h"
 #include "runtime/task/strand.h"
 
 int lfb_inline_executor(lua_State *L) {

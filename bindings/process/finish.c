@@ -9,6 +9,7 @@
 #include "bindings/pool/future.h"
 #include "bindings/run/wait.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/registry.h"
 #include "runtime/process/child.h"
 
 enum { PATIENCE = 2 }; /* seconds: what daemons have for their end */

@@ -17,6 +17,7 @@
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/crew.h"
 #include "runtime/process/serve.h"
 
 /* --- Forked --- */

@@ -19,6 +19,7 @@
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/crew.h"
 #include "runtime/pool/threads.h"
 
 /* INITIAL -> STARTING -> STARTED, or back to INITIAL if the system refuses.

@@ -14,6 +14,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/standard.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/registry.h"
 
 #define LINGER 0.3 /* seconds that interrupted tasks have for their end */
 

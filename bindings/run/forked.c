@@ -13,6 +13,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/run.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/crew.h"
 
 static const char main_thread, inherited; /* in the registry */
 

@@ -11,6 +11,7 @@
 
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
+#include "runtime/pool/registry.h"
 
 #define INTERRUPTED "interrupted!"
 

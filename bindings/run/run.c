@@ -13,6 +13,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/ready.h"
 
 enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
 

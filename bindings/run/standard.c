@@ -11,7 +11,7 @@
 #include "bindings/run/exit.h"
 #include "bindings/run/output.h"
 #include "bindings/run/protect.h"
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 /* --- Replacing --- */
 

@@ -24,6 +24,7 @@
 #include "bindings/run/poll.h"
 
 #include "runtime/pool/loop.h"
+#include "runtime/pool/registry.h"
 #include "runtime/shm/waiters.h"
 #include "runtime/task/waitset.h"
 

@@ -13,6 +13,9 @@
 #include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/run.h"
+#include "runtime/pool/crew.h"
+#include "runtime/pool/ready.h"
+#include "runtime/pool/registry.h"
 #include "runtime/shm/array.h"
 
 /* Not of the runtime's codes. */

@@ -20,6 +20,7 @@
 #include "bindings/sync/element.h"
 #include "drivers.lua.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/crew.h"
 
 /* What a run knows of the chunk that it runs. */
 typedef struct lfb_chunk_run {

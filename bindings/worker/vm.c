@@ -20,6 +20,8 @@
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/crew.h"
+#include "runtime/pool/ready.h"
 #include "runtime/shm/array.h"
 
 static void vm_interrupt(struct lf_vm *vm) {

@@ -5,9 +5,9 @@
  * count is looked at once more there. */
 #include "runtime/base/code.h"
 
+#include "runtime/base/atfork.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/mem.h"
-#include "runtime/os/atfork.h"
 
 #include <pthread.h>
 #include <stdio.h>

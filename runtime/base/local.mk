@@ -1,5 +1,6 @@
 runtime_sources += \
-	%D%/base.h \
+	%D%/atfork.c %D%/atfork.h \
+	%D%/base.c %D%/base.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/code.c %D%/code.h \
 	%D%/mem.c %D%/mem.h \

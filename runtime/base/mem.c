@@ -2,7 +2,7 @@
  *
  * See mem.h. The counters are the only state: atomics, any thread. */
 #include "runtime/base/mem.h"
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <pthread.h>
@@ -11,11 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-_Noreturn void lf_panic(const char *file, int line, const char *what) {
-  fprintf(stderr, "lfut: %s:%d: internal error: %s\n", file, line, what);
-  abort();
-}
 
 #ifdef LF_DEBUG
 

@@ -5,10 +5,10 @@
  * all is only read. */
 #include "runtime/native/library.h"
 
+#include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
 #include "runtime/native/dso.h"
 #include "runtime/native/internal.h"
-#include "runtime/os/atfork.h"
 #include "runtime/os/crash.h"
 #include "runtime/task/strand.h"
 

@@ -4,8 +4,8 @@
  * may be older than the other. */
 #include "runtime/native/plugin.h"
 
+#include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
-#include "runtime/os/atfork.h"
 #include "runtime/os/thread.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  *
  * See command.h. */
 #include "runtime/os/command.h"
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 #include <errno.h>
 #include <poll.h>

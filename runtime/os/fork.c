@@ -2,7 +2,7 @@
  *
  * See fork.h. */
 #include "runtime/os/fork.h"
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 #include "runtime/base/mem.h"
 #include "runtime/os/thread.h"

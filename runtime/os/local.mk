@@ -1,5 +1,4 @@
 runtime_sources += \
-	%D%/atfork.c %D%/atfork.h \
 	%D%/command.c %D%/command.h \
 	%D%/crash.c %D%/crash.h \
 	%D%/fork.c %D%/fork.h \

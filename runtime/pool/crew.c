@@ -2,9 +2,11 @@
  *
  * The crew of a pool: workers that come to be, are woken, give up their places.
  * See internal.h. */
-#include "runtime/pool/internal.h"
+#include "runtime/pool/crew.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/internal.h"
+#include "runtime/task/strand.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +41,17 @@ void lf_worker_count_started(lf_worker *w) {
 
 void lf_worker_count_finished(lf_worker *w) {
   atomic_store_explicit(&w->finished, w->finished + 1, memory_order_relaxed);
+}
+
+void lf_worker_leave_gate(lf_worker *w) {
+  lf_gate *gate = w->inside;
+  w->inside = NULL;
+  if (gate)
+    lf_gate_leave(gate);
+}
+
+bool lf_worker_is_inside(const lf_worker *w) {
+  return w->inside;
 }
 
 /* --- Starting --- */

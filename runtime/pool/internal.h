@@ -25,6 +25,9 @@
 
 #include "runtime/os/fork.h"
 #include "runtime/pool/backend.h"
+#include "runtime/pool/crew.h"
+#include "runtime/pool/ready.h"
+#include "runtime/pool/registry.h"
 #include "runtime/shm/waiters.h"
 
 typedef enum { GONE, STARTING, ACTIVE, IDLE, BLOCKED, LEAVING } mode;

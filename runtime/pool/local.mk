@@ -2,12 +2,12 @@ runtime_sources += \
 	%D%/chunk.c %D%/chunk.h \
 	%D%/backend.h \
 	%D%/caller.c %D%/caller.h \
-	%D%/crew.c \
+	%D%/crew.c %D%/crew.h \
 	%D%/internal.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/pool.c %D%/pool.h \
-	%D%/registry.c \
-	%D%/ready.c \
+	%D%/registry.c %D%/registry.h \
+	%D%/ready.c %D%/ready.h \
 	%D%/sched.c \
 	%D%/threads.c %D%/threads.h \
 	%D%/worker.c %D%/worker.h

@@ -23,28 +23,9 @@ enum { LF_MAX_WORKERS = 100000 };
 
 typedef struct lf_pool lf_pool;
 typedef struct lf_backend lf_backend;
+typedef struct lf_host lf_host; /* registry.h */
 struct lf_job;
 struct lf_gate;
-
-/* What one main program (interpreter) has started: its pools. */
-typedef struct lf_host {
-  pthread_mutex_t lock;
-  lf_link pools;     /* those that have not ended, a reference each */
-  lf_parker *parker; /* of the main program's thread */
-} lf_host;
-
-void lf_host_init(lf_host *host, lf_parker *parker);
-void lf_host_fini(lf_host *host);
-
-/* How many pools there are. */
-size_t lf_host_count(lf_host *host);
-
-/* One that the program waits for at its end: none of the daemons; as below. */
-lf_pool *lf_host_unfinished(lf_host *host);
-
-/* The i-th pool that has not ended, with a reference for the caller; NULL
- * after the last. */
-lf_pool *lf_host_pool(lf_host *host, size_t i);
 
 typedef struct {
   int max_workers;  /* 1 to LF_MAX_WORKERS */
@@ -143,18 +124,6 @@ lf_state lf_pool_look(lf_task *task);
 /* The job's parts that have not begun, in other processes, are cancelled. */
 void lf_pool_recall(lf_pool *pool, struct lf_job *job);
 
-/* Waits as lf_park does, and receives what worker processes have sent. For the
- * host's own thread. */
-int lf_host_park(lf_host *host, int64_t deadline);
-
-/* The same at a place of waiters.h, when looking has been in vain. */
-struct lf_sleeper;
-int lf_host_sleep(lf_host *host, struct lf_sleeper *place, int64_t deadline);
-
-/* What worker processes have sent so far has been received, and the tasks that
- * have ended by that have ended; before a wait is said to have been in vain. */
-void lf_host_catch_up(lf_host *host);
-
 /* How often all that was queued has been cancelled. */
 uint64_t lf_pool_epoch(lf_pool *pool);
 
@@ -201,21 +170,6 @@ void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
 
 /* --- The workers ------------------------------------------------------- */
 
-/* The worker whose thread calls, or NULL. */
-lf_worker *lf_worker_self(void);
-
-lf_pool *lf_worker_pool(lf_worker *worker);
-int lf_worker_id(lf_worker *worker);
-lf_vm *lf_worker_vm(lf_worker *worker);
-lf_parker *lf_worker_parker(lf_worker *worker);
-
-/* For interpreters: the task that runs goes on as one that need not be alone:
- * leaves the gate that it has passed (strand.h), if it has. */
-void lf_worker_leave_gate(lf_worker *worker);
-
-/* Is it inside of a gate? */
-bool lf_worker_is_inside(const lf_worker *worker);
-
 /* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
  * the run's reference. */
 void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
@@ -225,41 +179,6 @@ void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
 void lf_worker_report(lf_worker *worker, lf_task *task, double done,
                       double total);
 
-/* Counts a task that such a worker has started, or a part of a loop that it
- * has finished. */
-void lf_worker_count_started(lf_worker *worker);
-void lf_worker_count_finished(lf_worker *worker);
-
-void lf_run_init(lf_run *run, lf_worker *worker);
-
-/* The run stands still from now on, and becomes ready when its waker is woken
- * or at the deadline. By its worker. */
-void lf_run_park(lf_run *run, int64_t deadline);
-
-/* The same while it waits for something shared, at a place of waiters.h: it
- * becomes ready when that is called, too. The worker begins no task meanwhile.
- * False: no memory, and nothing has happened. */
-struct lf_sleeper;
-bool lf_run_hold(lf_run *run, struct lf_sleeper *place, int64_t deadline);
-
-/* By the interpreter when it goes on with it. */
-void lf_run_unpark(lf_run *run);
-
-/* Does the worker have such runs? */
-bool lf_worker_holds(const lf_worker *worker);
-
-/* Lets the place, of its thread, ring where the thread will sleep, if it does
- * so by lf_worker_sleep (true). */
-bool lf_worker_rings(lf_worker *worker, struct lf_sleeper *place);
-
-/* In a signal handler on the worker's thread: they are to end
- * (run->interrupted). */
-void lf_worker_interrupt(lf_worker *worker);
-
-/* Sleeps until the worker is woken, or one of them is called, or the deadline:
- * as lf_park. */
-int lf_worker_sleep(lf_worker *worker, int64_t deadline);
-
 /* The calling worker's thread is about to sleep in the middle of a task, which
  * could not be parked: another may take its place meanwhile. */
 void lf_worker_block(lf_worker *worker);
@@ -267,13 +186,7 @@ void lf_worker_block(lf_worker *worker);
 /* It goes on; waits until fewer than max_workers run. */
 void lf_worker_unblock(lf_worker *worker);
 
-/* While blocked: the next of its runs that became ready, or NULL. */
-lf_run *lf_worker_ready(lf_worker *worker);
-
 /* While blocked: the next task that only this worker may run, or NULL. */
 lf_task *lf_worker_pinned(lf_worker *worker);
-
-/* When the next run with a deadline becomes ready, or LF_FOREVER. */
-int64_t lf_worker_deadline(lf_worker *worker);
 
 #endif

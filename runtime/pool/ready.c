@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Runs that stand still, and when they go on. See internal.h, vm.h. */
+#include "runtime/pool/ready.h"
+
 #include "runtime/pool/internal.h"
 
 /* Any thread: puts the run on its worker's ready list, once. */

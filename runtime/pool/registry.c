@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a main program has started: its pools. See pool.h. */
+#include "runtime/pool/registry.h"
+
 #include "runtime/pool/internal.h"
 #include "runtime/shm/waiters.h"
 

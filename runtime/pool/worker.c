@@ -171,17 +171,6 @@ static void run_task(lf_worker *w, lf_task *task) {
   lf_worker_leave_gate(w);
 }
 
-void lf_worker_leave_gate(lf_worker *w) {
-  lf_gate *gate = w->inside;
-  w->inside = NULL;
-  if (gate)
-    lf_gate_leave(gate);
-}
-
-bool lf_worker_is_inside(const lf_worker *w) {
-  return w->inside;
-}
-
 /* Its place is that of the runs it holds: sleeps until one can go on. */
 static void hold(lf_worker *w) {
   if (w->queued > 0)

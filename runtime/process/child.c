@@ -4,7 +4,7 @@
  * under which signals are sent: none goes to a number that the system has
  * given to another process since. */
 #include "runtime/process/child.h"
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"

@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/os/crash.h"
+#include "runtime/pool/ready.h"
 #include "runtime/process/serve_receive.h"
 #include "runtime/shm/arena.h"
 

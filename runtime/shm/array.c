@@ -4,7 +4,7 @@
  * reference is given up under the lock, so that nobody finds one that is about
  * to go. */
 #include "runtime/shm/array.h"
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 #include "runtime/base/mem.h"
 #include "runtime/base/table.h"

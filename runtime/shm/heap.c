@@ -4,7 +4,7 @@
  * in TLSF (Masmano et al., 2004), and are joined with their neighbours; a run
  * of zones that is one free extent is given back. */
 #include "runtime/shm/heap.h"
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"

@@ -6,8 +6,8 @@
  * way does not hold the gate, as its worker may be one that waits to enter. */
 #include "runtime/task/strand.h"
 
+#include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
-#include "runtime/os/atfork.h"
 #include "runtime/os/thread.h"
 
 #include <pthread.h>

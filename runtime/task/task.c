@@ -5,8 +5,8 @@
  * any lock. */
 #include "runtime/task/task.h"
 
+#include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
-#include "runtime/os/atfork.h"
 #include "runtime/os/fork.h"
 
 #include <pthread.h>

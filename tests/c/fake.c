@@ -6,6 +6,9 @@
 #include "runtime/pool/threads.h"
 
 #include "runtime/os/fork.h"
+#include "runtime/pool/crew.h"
+#include "runtime/pool/ready.h"
+#include "runtime/pool/registry.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/slab.h"
 

@@ -14,7 +14,7 @@ c_test_names += \
 	%D%/native/dso \
 	%D%/native/library \
 	%D%/native/plugin \
-	%D%/os/atfork \
+	%D%/base/atfork \
 	%D%/os/command \
 	%D%/os/fork \
 	%D%/os/thread \

@@ -2,6 +2,8 @@
  *
  * Workers that cannot start, and pools that are broken. Linked with
  * --wrap=pthread_create, so that threads can be refused. */
+#include "runtime/pool/crew.h"
+#include "runtime/pool/ready.h"
 #include "tests/c/fake.h"
 
 #include <errno.h>

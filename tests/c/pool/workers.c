@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Broadcasts, interrupts, statistics, names, several pools. */
+#include "runtime/pool/crew.h"
+#include "runtime/pool/registry.h"
 #include "tests/c/fake.h"
 
 enum { WORKERS = 4 };

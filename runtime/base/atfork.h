@@ -3,8 +3,8 @@
  * Locks around forks. Those that outlive a call register themselves where they
  * are defined, so that no child finds one held by a thread that it does not
  * have. However a process is forked by the C library. */
-#ifndef LF_OS_ATFORK_H
-#define LF_OS_ATFORK_H
+#ifndef LF_BASE_ATFORK_H
+#define LF_BASE_ATFORK_H
 
 #include "runtime/base/base.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See atfork.h. */
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 
 #include <pthread.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * runtime/os/atfork.h. The hooks take the places of locks that this program
+ * runtime/base/atfork.h. The hooks take the places of locks that this program
  * does not have. */
 #include "tests/c/fake.h"
 
-#include "runtime/os/atfork.h"
+#include "runtime/base/atfork.h"
 #include "runtime/os/thread.h"
 
 #include <stdio.h>

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A pool's workers, as those know them who run tasks: internal.h has the rest
+ * of crew.c. */
+#ifndef LF_POOL_CREW_H
+#define LF_POOL_CREW_H
+
+#include "runtime/pool/pool.h"
+
+/* The worker whose thread calls, or NULL. */
+lf_worker *lf_worker_self(void);
+
+lf_pool *lf_worker_pool(lf_worker *worker);
+
+int lf_worker_id(lf_worker *worker);
+
+lf_vm *lf_worker_vm(lf_worker *worker);
+
+lf_parker *lf_worker_parker(lf_worker *worker);
+
+/* For interpreters: the task that runs goes on as one that need not be alone:
+ * leaves the gate that it has passed (strand.h), if it has. */
+void lf_worker_leave_gate(lf_worker *worker);
+
+/* Is it inside of a gate? */
+bool lf_worker_is_inside(const lf_worker *worker);
+
+/* Counts a task that such a worker has started, or a part of a loop that it
+ * has finished. */
+void lf_worker_count_started(lf_worker *worker);
+
+void lf_worker_count_finished(lf_worker *worker);
+
+#endif
