@@ -17,7 +17,7 @@
 #include "bindings/pool/executor.h"
 #include "bindings/pool/inline.h"
 #include "bindings/run/interrupt.h"
-#include "bindings/run/wait.h"
+#include "bindings/run/wait_shared.h"
 #include "bindings/sync/queue.h"
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"

@@ -7,10 +7,12 @@ bindings_sources += \
 	%D%/forked.c %D%/forked.h \
 	%D%/interrupt.c %D%/interrupt.h \
 	%D%/items.h \
+	%D%/on_top.c %D%/on_top.h \
 	%D%/output.c %D%/output.h \
 	%D%/poll.c %D%/poll.h \
 	%D%/protect.c %D%/protect.h \
 	%D%/run.c %D%/run.h \
 	%D%/standard.c %D%/standard.h \
 	%D%/wait.c %D%/wait.h \
-	%D%/wait_shared.c
+	%D%/wait_shared.c %D%/wait_shared.h \
+	%D%/watch.c %D%/watch.h

@@ -68,7 +68,7 @@ static lfb_run *make(struct lf_vm *vm) {
     return NULL;
   lf_run_init(&r->base, vm->worker);
   lf_list_init(&r->link);
-  lf_list_init(&r->waiter.link);
+  lf_list_init(&r->watch.waiter.link);
   r->vm = vm;
   r->co_ref = LUA_NOREF;
   lf_list_add(&vm->all, &r->all);
@@ -234,7 +234,7 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
     lfb_interrupt_run(r);
   base->interrupted = false;
   lfb_end_wait(r);
-  r->unwatch(r);
+  r->watch.end(&r->watch);
   lfb_run *below = vm->current;
   leave_globals(vm, below);
   if (r->globals != LUA_NOREF)

@@ -11,11 +11,11 @@
 #include <signal.h>
 
 #include "bindings/engine/newstate.h"
+#include "bindings/run/watch.h"
 #include "runtime/task/deadlock.h"
 #include "runtime/task/vm.h"
 
 struct lfb_chunk_run;
-struct lfb_wait_for;
 
 /* How far it has gone towards its end. Whether it is parked is said by
  * 'base.parked'.
@@ -47,10 +47,8 @@ typedef struct lfb_run {
   bool (*ended)(struct lfb_run *run, bool ok);
   struct lfb_chunk_run *chunk; /* of chunk.c; freed with the run */
   /* What it waits for. */
-  lf_waiter waiter;
+  lfb_watch watch;
   lf_wait_one one;
-  void (*unwatch)(struct lfb_run *run); /* takes the registration back */
-  void *watched;
   /* While it is parked: the step that is tried again (wait.h). */
   int (*step)(lua_State *L, lfb_state *S, int64_t context,
               struct lfb_wait_for *what);

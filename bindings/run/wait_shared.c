@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Waits for what is shared: see wait.h and runtime/shm/waiters.h. Who waits has
- * a place at the object from before its first look to its last. A task is
- * parked there if it can be: its worker goes on with other tasks that it has
- * begun, but begins none. Else the thread sleeps, and only wakes to run those.
- */
-#include "bindings/core/error.h"
-#include "bindings/run/wait.h"
+ * See wait_shared.h and runtime/shm/waiters.h. Who waits has a place at the
+ * object from before its first look to its last. A task is parked there if it
+ * can be: its worker goes on with other tasks that it has begun, but begins
+ * none. Else the thread sleeps, and only wakes to run those. */
+#include "bindings/run/wait_shared.h"
 
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
-#include "bindings/run/run.h"
+#include "bindings/run/on_top.h"
 #include "runtime/pool/crew.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
@@ -85,7 +84,7 @@ static bool callbacks_are_run(lua_State *L, lfb_state *S, lf_sleeper *s,
  * one that has what is waited for, and nobody else can. */
 static bool resume_ready(lf_worker *w, lf_sleeper *s,
                          const lfb_shared_wait *what) {
-  lf_run *ready = w && lfb_has_stack() ? lf_worker_ready(w) : NULL;
+  lf_run *ready = lfb_ready_on_top(w);
   if (!ready)
     return false;
   pause_place(s, what);
@@ -139,12 +138,15 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
 static int look_for_both(lua_State *L, lfb_state *S, lf_sleeper *s,
                          const lfb_shared_wait *what) {
   lfb_sleeper job;
+  lfb_watch watch = {0};
   lfb_wait_for news = {.job = what->job};
+  lf_worker *w = lf_worker_self();
+  lfb_sleeper_init(&job, w ? lf_worker_parker(w) : &S->home->parker);
   if (what->job)
-    lfb_watch_asleep(S, &job, &news);
+    lfb_watch_begin(&watch, &job.waker, &news);
   int err = look_and_sleep(L, S, s, what, &job);
   if (what->job)
-    lfb_unwatch_asleep(&job, &news);
+    watch.end(&watch);
   return err;
 }
 
@@ -247,8 +249,8 @@ static parked_wait *push_parked(lua_State *L, const lfb_shared_wait *what) {
   return p;
 }
 
-static void leave_to_others(lfb_run *r) {
-  (void)r; /* the place stays as it is */
+static void leave_to_others(lfb_watch *watch) {
+  (void)watch; /* the place stays as it is */
 }
 
 /* A step, of a parked_wait: looks; parks the task, or ends the wait. */
@@ -263,7 +265,7 @@ static int go_on(lua_State *L, lfb_state *S, int64_t context,
   if (err == LF_EAGAIN && is_late(&p->what))
     err = LF_ETIMEOUT;
   if (err == LF_EAGAIN && lf_run_hold(&r->base, p->place, p->what.deadline)) {
-    r->unwatch = leave_to_others;
+    r->watch.end = leave_to_others;
     return LFB_PARKED;
   }
   lf_sleeper *s = p->place;
@@ -283,8 +285,8 @@ int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
   return 1;
 }
 
-static void pass_place(lfb_run *r) {
-  lf_sleeper_pass(r->watched);
+static void pass_place(lfb_watch *watch) {
+  lf_sleeper_pass(watch->object);
 }
 
 bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
@@ -300,8 +302,8 @@ bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
     lf_sleeper_pass(s);
     return false;
   }
-  r->watched = s;
-  r->unwatch = pass_place;
+  r->watch.object = s;
+  r->watch.end = pass_place;
   return true;
 }
 

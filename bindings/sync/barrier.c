@@ -12,7 +12,7 @@
 #include "bindings/engine/bytecode.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
-#include "bindings/run/wait.h"
+#include "bindings/run/wait_shared.h"
 #include "bindings/sync/shared.h"
 
 #include "runtime/sync/record.h"

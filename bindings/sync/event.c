@@ -4,7 +4,7 @@
 #include "bindings/sync/event.h"
 
 #include "bindings/core/options.h"
-#include "bindings/run/wait.h"
+#include "bindings/run/wait_shared.h"
 #include "bindings/sync/shared.h"
 
 #include "runtime/sync/sync.h"

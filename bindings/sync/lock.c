@@ -11,7 +11,7 @@
 #include "bindings/core/options.h"
 #include "bindings/pack/packer.h"
 #include "bindings/pack/unpack.h"
-#include "bindings/run/wait.h"
+#include "bindings/run/wait_shared.h"
 #include "bindings/sync/shared.h"
 
 #include "runtime/sync/sync.h"

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See on_top.h. */
+#include "bindings/run/on_top.h"
+
+#include "runtime/pool/crew.h"
+#include "runtime/pool/loop.h"
+#include "runtime/pool/ready.h"
+#include "runtime/process/serve.h"
+#include "runtime/task/strand.h"
+
+bool lfb_has_stack(void) {
+  return lf_stack_left() >= LFB_STACK;
+}
+
+bool lfb_run_awaited(lf_worker *w, const lfb_wait_for *what) {
+  lf_task *t = what->task;
+  if (!w || !t || lf_task_pool(t) != lf_worker_pool(w) || lf_runner_of(t) ||
+      t->gate || (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
+      lf_pool_in_caller(lf_task_pool(t)) || !lfb_has_stack() ||
+      !lf_task_start(t))
+    return false;
+  lf_worker_count_started(w);
+  lf_pool_ops(lf_task_pool(t))->run(lf_worker_vm(w), lf_task_ref(t));
+  return true;
+}
+
+static void covered_each(lf_waits *waits, lf_visit *visit, void *arg) {
+  lfb_cover *c = lf_container_of(waits, lfb_cover, waits);
+  if (visit(c->top, arg) && c->own && !c->own->any)
+    c->own->each(c->own, visit, arg);
+}
+
+static void covered_count(lf_waits *waits, int by) {
+  lfb_cover *c = lf_container_of(waits, lfb_cover, waits);
+  lf_task_await(c->top, by);
+  if (c->own && !c->own->any && c->own->count)
+    c->own->count(c->own, by);
+}
+
+void lfb_cover_begin(lfb_cover *c, lfb_run *r, const lfb_wait_for *what) {
+  lfb_run *below = r ? r->below : NULL;
+  *c = (lfb_cover){.waits = {covered_each, covered_count, .any = false}};
+  if (!below || !below->task || !r->task || what->deadline != LF_FOREVER)
+    return;
+  c->top = r->task;
+  c->task = below->task;
+  c->own = atomic_load(&below->task->waits);
+  lf_cycle_swap(c->task, &c->waits);
+  lf_remote_cover(c->task, &c->waits, r->task);
+}
+
+void lfb_cover_end(lfb_cover *c) {
+  if (!c->task)
+    return;
+  lf_cycle_swap(c->task, c->own);
+  lf_remote_cover(c->task, c->own, NULL);
+}
+
+/* Runs on top of the blocked task: another that became ready, or a new one. */
+static void run_on_top(lf_worker *w, lf_run *ready, lf_task *task) {
+  const lf_vmops *ops = lf_pool_ops(lf_worker_pool(w));
+  lf_worker_unblock(w);
+  if (ready) {
+    ops->resume(lf_worker_vm(w), ready);
+  } else {
+    lf_worker_count_started(w);
+    ops->run(lf_worker_vm(w), task);
+  }
+  lf_worker_block(w);
+}
+
+/* A task for this worker alone that has to pass a gate. */
+static bool run_at_gate(lf_worker *w, lf_task *task) {
+  struct lf_gate *gate = task->gate;
+  if (!lf_gate_admit(task))
+    return true;
+  if (lf_task_start(task)) {
+    lf_task_ref(task);
+    run_on_top(w, NULL, task);
+  }
+  lf_task_unref(task);
+  lf_gate_leave(gate);
+  return true;
+}
+
+lf_run *lfb_ready_on_top(lf_worker *w) {
+  return w && lfb_has_stack() ? lf_worker_ready(w) : NULL;
+}
+
+static bool run_pinned(lf_worker *w, lf_task *pinned) {
+  if (pinned->gate)
+    return run_at_gate(w, pinned);
+  if (lf_task_start(pinned)) {
+    lf_task_ref(pinned);
+    run_on_top(w, NULL, pinned);
+  }
+  lf_task_unref(pinned);
+  return true;
+}
+
+bool lfb_run_on_top(lf_worker *w) {
+  if (!w || !lfb_has_stack())
+    return false;
+  lf_run *ready = lf_worker_ready(w);
+  lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
+  if (ready)
+    run_on_top(w, ready, NULL);
+  return ready || (pinned && run_pinned(w, pinned));
+}

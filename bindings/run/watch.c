@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See watch.h. */
+#include "bindings/run/watch.h"
+
+static void fire(lf_waiter *waiter) {
+  lfb_watch *w = lf_container_of(waiter, lfb_watch, waiter);
+  w->waker->wake(w->waker);
+}
+
+static void end_task(lfb_watch *w) {
+  lf_waiter_remove(&w->waiter);
+  lf_task_unref(w->object);
+}
+
+static void end_set(lfb_watch *w) {
+  lf_waitset_unwatch(w->object, w->waker);
+}
+
+static void end_job(lfb_watch *w) {
+  lf_job_unwatch(w->object, w->waker);
+  lf_job_unref(w->object);
+}
+
+/* False: it is there already. */
+static bool begin(lfb_watch *w, const lfb_wait_for *what) {
+  if (what->task) {
+    w->object = lf_task_ref(what->task);
+    w->end = end_task;
+    w->waiter.fire = fire;
+    return lf_waiter_add(&w->waiter, what->task);
+  }
+  if (what->set) {
+    w->object = what->set;
+    w->end = end_set;
+    return lf_waitset_watch(what->set, w->waker);
+  }
+  w->object = lf_job_ref(what->job);
+  w->end = end_job;
+  return lf_job_watch(what->job, w->waker);
+}
+
+void lfb_watch_begin(lfb_watch *w, lf_waker *waker, const lfb_wait_for *what) {
+  w->waker = waker;
+  if (!begin(w, what))
+    waker->wake(waker);
+}
+
+static void wake_thread(lf_waker *waker) {
+  lfb_sleeper *s = lf_container_of(waker, lfb_sleeper, waker);
+  lf_parker *parker = s->parker;
+  atomic_store(&s->fired, true); /* then 's' may be gone */
+  lf_unpark(parker);
+}
+
+void lfb_sleeper_init(lfb_sleeper *s, lf_parker *parker) {
+  *s = (lfb_sleeper){.waker = {.wake = wake_thread}, .parker = parker};
+}
