@@ -9,6 +9,8 @@
 #include "bindings/pool/executor.h"
 #include "bindings/pool/future.h"
 #include "bindings/pool/loop.h"
+#include "bindings/pool/results.h"
+#include "bindings/pool/supply.h"
 #include "bindings/run/wait.h"
 
 enum { CHUNKS = 4 }; /* for each worker, if nothing is said of their size */

@@ -2,7 +2,7 @@
  *
  * What the consumer of a parallel loop knows: the source from which items are
  * pulled, the job (runtime/pool/loop.h) that has them run, and the chunk whose
- * results are being read. Private to loop.c, map.c and gather.c; one
+ * results are being read. Private to this folder; one
  * interpreter's. */
 #ifndef LFB_POOL_LOOP_H
 #define LFB_POOL_LOOP_H
@@ -19,17 +19,27 @@ enum {
   LFB_LOOP_VALUES = LFB_LOOP_SOURCE_ERROR
 };
 
+/* What there is to be had of the source.
+ *
+ *   NEW -> OPEN       something has been, or could have been, supplied
+ *   OPEN <-> PULLING  it is being asked for items
+ *   OPEN -> FAILED    the user value LFB_LOOP_SOURCE_ERROR is to be raised at
+ *                     the end, which is known */
+typedef enum {
+  LFB_SUPPLY_NEW,
+  LFB_SUPPLY_OPEN,
+  LFB_SUPPLY_PULLING,
+  LFB_SUPPLY_FAILED
+} lfb_supply;
+
 typedef struct {
   lf_job *job;                   /* a reference */
   const struct lfb_reach *reach; /* of the items */
   lfb_source source;
   bool star; /* each item is a table of arguments */
   bool protected;
-  bool failed_source; /* user value LFB_LOOP_SOURCE_ERROR is to be raised at the
-                         end */
+  lfb_supply supply;
   bool ended;
-  bool pulling;        /* its source is being asked for items */
-  bool begun;          /* something has been, or could have been, supplied */
   uint64_t buffersize; /* 0: automatic */
   uint64_t pulled;     /* items given to the job */
   uint64_t consumed;   /* items whose results have been taken */
@@ -60,16 +70,6 @@ int lfb_loop_gc(lua_State *L);
 
 struct lfb_wait_for;
 
-/* Lets the workers have more items, as many as may be pulled now; 'self' is
- * where the loop is on the stack. */
-void lfb_loop_supply(lua_State *L, lfb_loop *l, int self);
-
-/* Lets the workers have all items that are left, whatever there is room for. */
-void lfb_loop_supply_rest(lua_State *L, lfb_loop *l, int self);
-
-/* Has the source nothing more to give? */
-bool lfb_loop_is_supplied(const lfb_loop *l);
-
 /* An InlineExecutor has no workers: runs the next chunk; false if there is
  * none. */
 bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self);
@@ -90,18 +90,5 @@ int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
  * did, or nothing (false). */
 bool lfb_loop_push_end(lua_State *L, lfb_loop *l, int self, int how,
                        const lf_stop *why);
-
-/* Reads the next entry of the chunk. True: its results are pushed, *n of them;
- * false: an error value, and above it its traceback or nil. */
-bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n);
-
-/* Reads entries that are a number each, as many as follow, into the list at
- * 'list', at their positions. */
-void lfb_loop_list_numbers(lua_State *L, lfb_loop *l, int list);
-
-/* Raises the error value below the traceback at the top. */
-int lfb_loop_raise(lua_State *L);
-
-void lfb_loop_drop_chunk(lfb_loop *l);
 
 #endif

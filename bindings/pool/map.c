@@ -7,6 +7,8 @@
 #include "bindings/core/options.h"
 #include "bindings/pool/executor.h"
 #include "bindings/pool/loop.h"
+#include "bindings/pool/results.h"
+#include "bindings/pool/supply.h"
 #include "bindings/run/wait.h"
 
 /* --- map
@@ -81,9 +83,10 @@ static lfb_loop *check_loop(lua_State *L) {
 }
 
 static int loop_call(lua_State *L) {
+  lfb_state *S = lfb_self(L);
   check_loop(L);
-  lfb_poll(L, lfb_self(L));
-  return lfb_waiting(L, lfb_self(L), next_step, 0);
+  lfb_poll(L, S);
+  return lfb_waiting(L, S, next_step, 0);
 }
 
 /* Appends the chunk's first results to the table at 2. */
