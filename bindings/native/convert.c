@@ -12,7 +12,7 @@
 #include "bindings/core/error.h"
 #include "bindings/native/native.h"
 #include "bindings/pack/packer.h"
-#include "bindings/pack/unpack.h"
+#include "bindings/pack/unpacker.h"
 #include "bindings/sync/array.h"
 #include "runtime/base/buf.h"
 #include "runtime/base/mem.h"

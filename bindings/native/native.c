@@ -11,7 +11,7 @@
 #include "bindings/core/options.h"
 #include "bindings/native/convert.h"
 #include "bindings/pack/packer.h"
-#include "bindings/pack/unpack.h"
+#include "bindings/pack/unpacker.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/run.h"
 #include "bindings/run/wait.h"

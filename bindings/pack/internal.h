@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
+ * Shared by the files of this folder. Packer and unpacker have the same parts:
+ * their memory (packer.c, unpacker.c), the grammar (pack.c, unpack.c), classes.
+ *
  * The packer: what is known of the values that are being written to a stream.
  * Its memory is userdata on the Lua stack, so that an error leaves nothing
  * behind; it has none until the first object. */
@@ -12,6 +15,7 @@
 #include "bindings/pack/identity.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/packer.h"
+#include "bindings/pack/unpacker.h"
 
 /* Stack slots of a packer, from P->base: the table of all objects (by their
  * numbers from 1 on) and classes (from -1 down), a set of names, and the memory
@@ -231,5 +235,84 @@ void lfb_pack_globals(packer *P);
 
 /* Raises TransferError: the value at the top cannot travel. */
 void lfb_pack_refuse(packer *P);
+
+/* --- Unpacking --------------------------------------------------------------
+ *
+ * An unpacker uses the Lua stack and nothing else. Its slots, from U->base: the
+ * objects by number; the classes by number; what is to be done to classes at
+ * the end; globals that are to be set then. */
+
+enum { LFB_U_OBJECTS, LFB_U_CLASSES, LFB_U_STAGED, LFB_U_GLOBALS, LFB_U_SLOTS };
+
+typedef struct lfb_unpacker {
+  lua_State *L;
+  lfb_state *S;
+  const lf_buf *buf;
+  const unsigned char *at, *end;
+  /* The grammar (unpack.c), for those below who come back to it: push a value;
+   * read the pairs of the table at the stack index; read the bodies of all
+   * objects that have none yet. */
+  void (*value)(struct lfb_unpacker *U);
+  void (*pairs)(struct lfb_unpacker *U, int table);
+  void (*bodies)(struct lfb_unpacker *U);
+  int base; /* 0: no slots */
+  uint32_t objects;
+  uint32_t filled; /* with their body read */
+  uint32_t classes;
+  lua_Integer staged; /* how many are in LFB_U_STAGED */
+  int *globals;       /* a table of names, or LUA_NOREF; may be NULL */
+} unpacker;
+
+LF_INLINE void need(unpacker *U, uint64_t n) {
+  if (n > (uint64_t)(U->end - U->at))
+    lfb_unpacker_refuse(U);
+}
+
+LF_INLINE unsigned get_byte(unpacker *U) {
+  need(U, 1);
+  return *U->at++;
+}
+
+LF_INLINE void get_bytes(unpacker *U, void *out, size_t n) {
+  need(U, n);
+  memcpy(out, U->at, n);
+  U->at += n;
+}
+
+static inline uint32_t get_u32(unpacker *U) {
+  uint32_t x;
+  get_bytes(U, &x, sizeof x);
+  return x;
+}
+
+static inline uint64_t get_u64(unpacker *U) {
+  uint64_t x;
+  get_bytes(U, &x, sizeof x);
+  return x;
+}
+
+/* --- Its memory (unpacker.c); all of these raise --- */
+
+/* A count of things that take at least 'size' bytes each. */
+uint32_t lfb_unpacker_count(unpacker *U, size_t size);
+
+/* Pushes the object with the number. */
+void lfb_unpacker_object(unpacker *U, uint32_t n);
+
+/* Numbers the object at the top; may there be so many more? */
+void lfb_unpacker_note(unpacker *U);
+void lfb_unpacker_check(unpacker *U, uint64_t more);
+
+/* Pushes what is at the slot, a table made when it is first needed. */
+void lfb_unpacker_slot(unpacker *U, int slot);
+
+/* --- Classes (unpack_class.c) --- */
+
+/* Pushes the class that is named next. */
+void lfb_unpack_class(unpacker *U);
+
+/* Reads the segments; then, when all has been read, what is to be changed. */
+void lfb_unpack_segments(unpacker *U);
+void lfb_unpack_end(unpacker *U);
 
 #endif

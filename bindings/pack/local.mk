@@ -10,4 +10,6 @@ bindings_sources += \
 	%D%/pack_refuse.c \
 	%D%/packer.c %D%/packer.h \
 	%D%/reach.c %D%/reach.h \
-	%D%/unpack.c %D%/unpack.h
+	%D%/unpack.c %D%/unpack.h \
+	%D%/unpack_class.c \
+	%D%/unpacker.c %D%/unpacker.h

@@ -16,16 +16,4 @@
 int lfb_unpack(lua_State *L, lfb_state *S, const lf_buf *buf, size_t *at,
                int *globals);
 
-/* --- For the 'unpack' of a class (core/class.h), which reads what its 'pack'
- * has appended; all raise TransferError for what cannot be --- */
-
-typedef struct lfb_unpacker lfb_unpacker;
-
-void lfb_unpacker_get(lfb_unpacker *U, void *bytes, size_t n);
-
-/* An object that 'drop' drops; borrowed. */
-void *lfb_unpacker_get_object(lfb_unpacker *U, void (*drop)(void *object));
-
-_Noreturn void lfb_unpacker_refuse(lfb_unpacker *U);
-
 #endif
