@@ -90,36 +90,7 @@ static void set_methods(lua_State *L, lfb_state *S) {
   lua_setfield(L, -2, "_methods");
 }
 
-void lfb_lib_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg functions[] = {
-      {"ThreadPoolExecutor", lfb_thread_pool_executor},
-      {"ProcessPoolExecutor", lfb_process_pool_executor},
-      {"InlineExecutor", lfb_inline_executor},
-      {"Pool", lfb_pool},
-      {"ThreadPool", lfb_thread_pool},
-      {"Process", lfb_process},
-      {"Thread", lfb_thread},
-      {"load", lfb_load},
-      {"plugin", lfb_plugin},
-      {"Out", lfb_out},
-      {"Array", lfb_array_make},
-      {"Queue", lfb_queue},
-      {"Lock", lfb_lock},
-      {"RLock", lfb_rlock},
-      {"Semaphore", lfb_semaphore},
-      {"BoundedSemaphore", lfb_bounded_semaphore},
-      {"Event", lfb_event},
-      {"Condition", lfb_condition},
-      {"Barrier", lfb_barrier},
-      {"Value", lfb_value},
-      {"Dict", lfb_dict},
-      {"wait", lfb_wait_futures},
-      {"as_completed", lfb_as_completed},
-      {"is_error", lfb_is_error},
-      {"range", lfb_range},
-      {"zip", lfb_zip},
-      {"with", with},
-      {NULL, NULL}};
+static void open_classes(lua_State *L, lfb_state *S) {
   lfb_future_open(L, S);
   lfb_executor_open(L, S);
   lfb_map_open(L, S);
@@ -135,6 +106,42 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_barrier_open(L, S);
   lfb_value_open(L, S);
   lfb_dict_open(L, S);
+  for (int class = 0; class < LFB_CLASSES; class ++)
+    lf_check(S->descriptors[class]);
+}
+
+static const luaL_Reg functions[] = {
+    {"ThreadPoolExecutor", lfb_thread_pool_executor},
+    {"ProcessPoolExecutor", lfb_process_pool_executor},
+    {"InlineExecutor", lfb_inline_executor},
+    {"Pool", lfb_pool},
+    {"ThreadPool", lfb_thread_pool},
+    {"Process", lfb_process},
+    {"Thread", lfb_thread},
+    {"load", lfb_load},
+    {"plugin", lfb_plugin},
+    {"Out", lfb_out},
+    {"Array", lfb_array_make},
+    {"Queue", lfb_queue},
+    {"Lock", lfb_lock},
+    {"RLock", lfb_rlock},
+    {"Semaphore", lfb_semaphore},
+    {"BoundedSemaphore", lfb_bounded_semaphore},
+    {"Event", lfb_event},
+    {"Condition", lfb_condition},
+    {"Barrier", lfb_barrier},
+    {"Value", lfb_value},
+    {"Dict", lfb_dict},
+    {"wait", lfb_wait_futures},
+    {"as_completed", lfb_as_completed},
+    {"is_error", lfb_is_error},
+    {"range", lfb_range},
+    {"zip", lfb_zip},
+    {"with", with},
+    {NULL, NULL}};
+
+void lfb_lib_open(lua_State *L, lfb_state *S) {
+  open_classes(L, S);
   lua_newtable(L);
   lfb_setfuncs(L, S, functions);
   lfb_error_open(L, S);
