@@ -12,12 +12,19 @@
 static lf_cnames names;
 static lf_clex x;
 static lf_buf why;
-static char source[] = "int x;"; /* what messages show */
+
+/* The text, for messages show the line in which a token is: one for each. */
+static char source[1 << 20];
+static size_t used;
+
+static void begin_text(void) {
+  lf_clex_init(&x, source, sizeof source, &why);
+}
 
 static int begin(void **state) {
   names = (lf_cnames){0};
   lf_buf_init(&why, NULL, 0);
-  lf_clex_init(&x, source, strlen(source), &why);
+  begin_text();
   return fake_begin(state);
 }
 
@@ -30,8 +37,13 @@ static int end(void **state) {
 #define NAMES(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 static lf_ctoken token(const char *text) {
-  return (lf_ctoken){
-      .kind = LF_T_NAME, .at = text, .len = strlen(text), .line = 3};
+  char *at = source + used;
+  size_t len = strlen(text);
+  lf_check(used + len < sizeof source);
+  memcpy(at, text, len);
+  at[len] = '\n';
+  used += len + 1;
+  return (lf_ctoken){.kind = LF_T_NAME, .at = at, .len = len, .line = 3};
 }
 
 static void constant(const char *text, int value) {
@@ -68,7 +80,7 @@ static void assert_complaint(const char *part) {
   if (!strstr((char *)why.data, part))
     fail_msg("'%s' is not in '%s'", part, (char *)why.data);
   lf_buf_reset(&why);
-  lf_clex_init(&x, source, strlen(source), &why);
+  begin_text();
 }
 
 static void keeps_what_was_declared(void **state) {
@@ -196,7 +208,7 @@ static bool declare_all(void *arg) {
   static const char *const texts[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
   (void)arg;
   names = (lf_cnames){0};
-  lf_clex_init(&x, source, strlen(source), &why);
+  begin_text();
   for (int i = 0; i < 8; i++)
     constant(texts[i], i);
   type("number", "int");
