@@ -15,6 +15,7 @@
 #include "runtime/task/deadlock.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/atfork.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ void lf_cycle_unlock(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  pthread_atfork(lf_cycle_lock, lf_cycle_unlock, lf_cycle_unlock);
+  lf_at_fork(LF_FORK_GRAPH, lf_cycle_lock, lf_cycle_unlock, lf_cycle_unlock);
 }
 
 /* --- Waits for one --- */

@@ -138,6 +138,12 @@ against_layers() {
   [ "$output" = '' ] || complain "$output"
 }
 
+# Else the locks have no common order, and two forks may wait for each other.
+@test "who cares for forks does so by os/atfork.h" {
+  run grep -l 'pthread_atfork(' {runtime,bindings}/*/*.c
+  [ "$output" = runtime/os/atfork.c ] || complain "$output"
+}
+
 # Tests meet at gates. They may let something sleep for ever (1e6) or for no
 # time (0), or have sleeping itself as their subject.
 @test "no test waits by sleeping" {
