@@ -291,7 +291,7 @@ static bool make_and_open(void *arg) {
   lf_record r;
   uint64_t at = 0;
   (void)arg;
-  bool good = refer_to_code() && refer_to_array(&at) &&
+  bool good = refer_to_array(&at) && refer_to_code() &&
               lf_record_make(object, &r, &values, &tail) == 0;
   if (good) {
     lf_record_keep(&values);
