@@ -14,8 +14,8 @@
  * does not find it. */
 #include "runtime/task/deadlock.h"
 
+#include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
-#include "runtime/os/atfork.h"
 
 #include <pthread.h>
 #include <stdio.h>
