@@ -139,9 +139,9 @@ against_layers() {
 }
 
 # Else the locks have no common order, and two forks may wait for each other.
-@test "who cares for forks does so by os/atfork.h" {
+@test "who cares for forks does so by base/atfork.h" {
   run grep -l 'pthread_atfork(' {runtime,bindings}/*/*.c
-  [ "$output" = runtime/os/atfork.c ] || complain "$output"
+  [ "$output" = runtime/base/atfork.c ] || complain "$output"
 }
 
 # Tests meet at gates. They may let something sleep for ever (1e6) or for no
