@@ -38,13 +38,6 @@ bool lfb_is_standard(lua_State *L, const char *name) {
   return same;
 }
 
-bool lfb_is_globals(lua_State *L) {
-  lua_pushglobaltable(L);
-  bool is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 1);
-  return is;
-}
-
 bool lfb_push_captured(lua_State *L, const char *name) {
   lua_pushglobaltable(L);
   lua_pushstring(L, name);

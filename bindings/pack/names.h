@@ -54,9 +54,6 @@ void lfb_push_stdio(lua_State *L, int which);
 /* Is the value at the top what the standard global 'name' is? */
 bool lfb_is_standard(lua_State *L, const char *name);
 
-/* Is the value at the top the globals table? */
-bool lfb_is_globals(lua_State *L);
-
 /* Pushes the script's global 'name', if it is one to be captured: it is set,
  * and not what the standard one is. */
 bool lfb_push_captured(lua_State *L, const char *name);

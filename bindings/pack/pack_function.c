@@ -3,6 +3,7 @@
  * Functions: their code, upvalues and the globals that they name. See
  * internal.h.
  */
+#include "bindings/engine/env.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
@@ -17,14 +18,14 @@ typedef struct {
  * a local variable that a script has set to that is known by its name, unless
  * names are stripped. */
 static bool is_env(lua_State *L, const char *name) {
-  return lfb_is_globals(L) && (strcmp(name, "_ENV") == 0 || name[0] == '(');
+  return lfb_env_is(L) && (strcmp(name, "_ENV") == 0 || name[0] == '(');
 }
 
 static envs find_envs(lua_State *L, int function) {
   envs e = {.all = true};
   const char *name;
   for (int i = 1; (name = lua_getupvalue(L, function, i)); i++) {
-    bool is = lfb_is_globals(L);
+    bool is = lfb_env_is(L);
     if (is_env(L, name)) {
       e.is[(i - 1) / 8] |= (unsigned char)(1u << (i - 1) % 8);
       e.any = true;
@@ -151,7 +152,7 @@ static void pack_upvalue(packer *P, uint32_t n, int function, int i) {
   }
   lfb_packer_note(P, cell, n, (uint32_t)i);
   feed(P, LFB_T_ENV);
-  if (lfb_is_globals(L))
+  if (lfb_env_is(L))
     put_tag(P, LFB_T_ENV);
   else
     pack_captured(P);
