@@ -207,20 +207,24 @@ static void push_executor(lua_State *L, lfb_state *S, void *p) {
   remember(L, pool);
 }
 
+/* One inside has no more than a reference to the pool. */
 static int executor_gc(lua_State *L) {
   lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
-  lf_pool *pool = exe->pool;
-  struct lf_vm *vm = exe->inside ? NULL : exe->vm;
+  const lfb_executor was = *exe;
   exe->pool = NULL;
   exe->vm = NULL;
-  if (pool && !exe->inside && !lf_pool_is_foreign(pool))
-    lfb_setup_forget(L, pool);
-  if (vm && !lf_pool_is_foreign(pool))
-    lfb_vmops.close(vm);
-  if (pool && exe->inside)
-    lf_pool_unref(pool);
-  else if (pool)
-    lf_pool_unhandle(pool);
+  if (!was.pool)
+    return 0;
+  if (was.inside) {
+    lf_pool_unref(was.pool);
+    return 0;
+  }
+  if (!lf_pool_is_foreign(was.pool)) {
+    lfb_setup_forget(L, was.pool);
+    if (was.vm)
+      lfb_vmops.close(was.vm);
+  }
+  lf_pool_unhandle(was.pool);
   return 0;
 }
 
