@@ -4,6 +4,7 @@
 #include "runtime/process/processes.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/threads.h"
 #include "runtime/process/internal.h"
 
 #include <sched.h>
@@ -38,6 +39,7 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
     p->own = NULL;
     lf_free(f);
   }
+  p->o.backend = &lf_threads_backend; /* it ends as one without processes */
   snprintf(why, size, "cannot start worker processes: no thread for them");
   return LF_EBROKEN;
 }
