@@ -21,8 +21,8 @@ typedef enum {
   LF_MSG_DROP,     /* body: arrays of which nothing is left (array_refs.h) */
   /* From the program. */
   LF_MSG_SETUP, /* body: for a worker that was not forked: see serve.h */
-  LF_MSG_TASK,  /* id: how many tasks the worker has been sent with this one,
-                   which says its slot, too; flag: pinned; body: arguments */
+  LF_MSG_TASK,  /* id: its remainder by LF_SLOTS is the slot; flag: pinned;
+                   body: arguments */
   LF_MSG_JOB,   /* id: the job's; body: its setup */
   LF_MSG_CHUNK, /* id, flag: as TASK; a: first item, b: count, state: shareable;
                    body: items; tail: where each starts in the block, a size_t

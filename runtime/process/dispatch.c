@@ -75,21 +75,21 @@ static void send_notice(lf_fleet *f, lf_proc *c) {
 
 /* Sends the task, whose reference goes along. It fails if there is no memory
  * for that. */
-static void launch(lf_worker *w, lf_task *t, lf_outcome *after) {
-  lf_proc *c = w->proc;
+static void launch(lf_proc *c, lf_task *t, lf_outcome *after) {
+  lf_pool *p = c->worker->pool;
   lf_fleet_stir(c);
-  if (c->notices != lf_fleet_of(w->pool)->notices)
-    send_notice(lf_fleet_of(w->pool), c);
+  if (c->notices != lf_fleet_of(p)->notices)
+    send_notice(lf_fleet_of(p), c);
   if (lf_proc_ahead(c) == 0) { /* from now on it could begin something */
     c->seen = lf_proc_begun(c);
     c->seen_at = lf_now();
   }
   lf_flight *f = lf_flight_new(c, t);
-  lf_msg msg = {.id = c->sent + 1, .flag = t->pinned != 0};
+  lf_msg msg = {.id = f ? lf_flight_id(f) : 0, .flag = t->pinned != 0};
   if (f && send_task(c, t, &msg) == 0) {
     c->sent++;
     if (--c->left == 0)
-      warm_replacement(w->pool);
+      warm_replacement(p);
     return;
   }
   if (f)
@@ -113,183 +113,155 @@ static lf_task *next_task(lf_pool *p, lf_link *queue) {
 }
 
 /* A runner has to get its chunk first. */
-static void send(lf_worker *w, lf_task *t, lf_outcome *after) {
+static void send(lf_proc *c, lf_task *t, lf_outcome *after) {
   if (lf_runner_of(t) && !lf_runner_of(t)->chunk) {
-    lf_fleet_stir(w->proc); /* the next round takes that back */
-    w->proc->reserved++;
+    lf_fleet_stir(c); /* the next round takes that back */
+    c->reserved++;
     lf_list_add(&after->claims, &t->link);
   } else {
-    launch(w, t, after);
+    launch(c, t, after);
   }
+  lf_members_place(c);
 }
 
-/* The next task of the queue to this worker. */
-static void send_next(lf_pool *p, lf_worker *w, lf_outcome *after) {
-  lf_task *t = next_task(p, &p->queue);
-  if (t)
-    send(w, t, after);
+/* --- Whom the next of the queue is sent to --- */
+
+/* May one more worker run something? */
+static bool may_more_run(const lf_pool *p) {
+  return lf_fleet_of(p)->occupied < p->o.max_workers;
 }
 
-/* --- Whom to send to --- */
-
-/* One with nothing to do, rather one that is not asleep, or has not been for
- * long. */
-static lf_worker *find_free(lf_pool *p) {
-  lf_worker *asleep = NULL;
-  EACH_LIVELY(l, p) {
-    lf_proc *c = lf_proc_of(l);
-    if (!lf_proc_can_take(c) || lf_proc_is_occupied(c))
-      continue;
-    if (!lf_parker_sleeps(&c->region->parker))
-      return c->worker;
-    asleep = c->worker;
-  }
-  for (lf_link *l = lf_fleet_of(p)->idle.next; l != &lf_fleet_of(p)->idle;
-       l = l->next)
-    if (lf_proc_can_take(lf_proc_of(l)))
-      return lf_proc_of(l)->worker;
-  return asleep;
+static bool is_awake(const lf_proc *c) {
+  return !lf_parker_sleeps(&c->region->parker);
 }
 
-/* One that is starting and has no task yet: it finds it there. */
-static lf_worker *find_starting(lf_pool *p) {
-  lf_worker *w = lf_fleet_of(p)->starting > 0 ? p->workers : NULL;
-  for (; w; w = w->next)
-    if (w->mode == STARTING && w->proc && !w->proc->ready &&
-        lf_proc_ahead(w->proc) == 0 && lf_proc_has_room(w->proc))
-      return w;
-  return NULL;
-}
-
-/* Can it take a task, without more workers running than may? */
-static bool may_have(const lf_pool *p, const lf_proc *c, int occupied) {
-  return lf_proc_can_take(c) &&
-         (occupied < p->o.max_workers || lf_proc_is_occupied(c));
+/* What it takes to run what it has not begun, and one more; 0: not known. */
+static uint64_t time_for(const lf_proc *c, uint64_t one) {
+  return (lf_proc_ahead(c) + 1) * one;
 }
 
 /* One that will be through with what it has before another could be woken. */
-static lf_worker *find_quick(lf_pool *p, int occupied) {
-  EACH_LIVELY(l, p) {
+static lf_proc *find_quick(const lf_pool *p) {
+  const lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_BUSY];
+  for (lf_link *l = all->next; l != all; l = l->next) {
     lf_proc *c = lf_proc_of(l);
-    if (!may_have(p, c, occupied) || lf_parker_sleeps(&c->region->parker))
-      continue;
     uint64_t ns = atomic_load(&c->region->task_ns);
-    if (ns > 0 && (lf_proc_ahead(c) + 1) * ns < QUICK_NS)
-      return c->worker;
+    if (ns > 0 && time_for(c, ns) < QUICK_NS && is_awake(c))
+      return c;
   }
+  return NULL;
+}
+
+/* One with nothing to do, rather one that is not asleep, or has not been for
+ * long. */
+static lf_proc *find_free(const lf_pool *p) {
+  lf_link *all = lf_fleet_of(p)->procs;
+  lf_link *free = &all[LF_PROC_FREE], *resting = &all[LF_PROC_RESTING];
+  if (!may_more_run(p))
+    return NULL;
+  for (lf_link *l = free->next; l != free; l = l->next)
+    if (is_awake(lf_proc_of(l)))
+      return lf_proc_of(l);
+  if (!lf_list_empty(resting))
+    return lf_proc_of(resting->next);
+  return lf_list_empty(free) ? NULL : lf_proc_of(free->prev);
+}
+
+/* Has it no task yet, while it is starting? Its initializer may wait for one.
+ */
+static bool is_vacant(const lf_proc *c) {
+  return !c->blocked && lf_proc_ahead(c) == 0;
+}
+
+/* One that is starting and has no task yet: it finds it there. */
+static lf_proc *find_starting(const lf_pool *p) {
+  const lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_STARTING];
+  for (lf_link *l = all->next; may_more_run(p) && l != all; l = l->next)
+    if (is_vacant(lf_proc_of(l)) && lf_proc_has_room(lf_proc_of(l)))
+      return lf_proc_of(l);
   return NULL;
 }
 
 /* Of the busy ones, the one with the least to do, if that is little. What takes
- * long is not sent ahead: it would begin out of turn. */
-static lf_worker *find_busy(lf_pool *p, int occupied) {
-  lf_worker *best = NULL;
-  uint64_t least = UINT64_MAX;
+ * long is not sent ahead: it would begin out of turn; nor is anything while
+ * there will soon be another worker. */
+static lf_proc *find_busy(const lf_pool *p) {
+  const lf_fleet *f = lf_fleet_of(p);
+  const lf_link *all = &f->procs[LF_PROC_BUSY];
   const lf_task *next = lf_container_of(p->queue.next, lf_task, link);
   uint64_t longest = lf_runner_of(next) ? LONG_PART_NS : LONG_NS;
-  EACH_LIVELY(l, p) {
+  uint64_t least = AHEAD;
+  lf_proc *best = NULL;
+  for (lf_link *l = all->next; f->starting == 0 && l != all; l = l->next) {
     lf_proc *c = lf_proc_of(l);
-    if (!may_have(p, c, occupied))
-      continue;
     uint64_t n = lf_proc_ahead(c), ns = atomic_load(&c->region->task_ns);
-    if (ns == 0 || ns > longest)
-      continue;
-    uint64_t depth = AHEAD_NS / ns + 1;
-    depth = depth > AHEAD ? AHEAD : depth;
-    if (n < depth && n < least) {
+    if (ns > 0 && ns <= longest && n < AHEAD_NS / ns + 1 && n < least) {
       least = n;
-      best = c->worker;
+      best = c;
     }
   }
   return best;
 }
 
-/* Those that wait to go on with what they were in the middle of. */
-static void let_go_on(lf_pool *p, int *occupied) {
-  static const lf_load none;
-  EACH_LIVELY(l, p) {
-    lf_proc *c = lf_proc_of(l);
-    if (!c->wants || *occupied >= p->o.max_workers)
-      continue;
-    lf_msg msg = {.kind = LF_MSG_GO};
-    if (lf_end_send(&c->end, &msg, &none) != 0)
-      continue; /* later */
-    c->blocked = c->wants = false;
-    ++*occupied;
+static void send_while(lf_pool *p, lf_proc *(*find)(const lf_pool *),
+                       lf_outcome *after) {
+  lf_proc *c;
+  while (p->queued > 0 && (c = find(p))) {
+    lf_task *t = next_task(p, &p->queue);
+    if (t)
+      send(c, t, after);
   }
 }
 
+/* --- What others have to do first --- */
+
+/* Those that wait to go on with what they were in the middle of. */
+static void let_go_on(lf_pool *p) {
+  static const lf_load none;
+  lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_WANTING];
+  while (!lf_list_empty(all) && may_more_run(p)) {
+    lf_proc *c = lf_proc_of(all->next);
+    lf_msg msg = {.kind = LF_MSG_GO};
+    if (lf_end_send(&c->end, &msg, &none) != 0)
+      return; /* later */
+    c->blocked = c->wants = false;
+    lf_members_place(c);
+  }
+}
+
+/* Has it done all that it was sent, and can it be sent what only it may run? */
+static bool can_have_pinned(const lf_proc *c) {
+  return c && c->ready && c->state != LF_PROC_LEAVING &&
+         lf_proc_ahead(c) == 0 && lf_proc_has_room(c);
+}
+
 static void send_pinned(lf_pool *p, lf_outcome *after) {
-  lf_worker *w = lf_fleet_of(p)->pinned ? p->workers : NULL;
-  lf_fleet_of(p)->pinned = false;
+  lf_fleet *f = lf_fleet_of(p);
+  lf_worker *w = f->pinned ? p->workers : NULL;
+  f->pinned = false;
   for (; w; w = w->next) {
-    while (w->npinned > 0 && lf_proc_can_receive(w->proc) &&
-           lf_proc_ahead(w->proc) == 0) {
+    while (w->npinned > 0 && can_have_pinned(w->proc)) {
       lf_task *t = next_task(p, &w->pinned);
       w->npinned = lf_list_empty(&w->pinned) ? 0 : w->npinned - 1;
       if (t)
-        send(w, t, after);
+        send(w->proc, t, after);
     }
-    lf_fleet_of(p)->pinned |= w->npinned > 0;
+    f->pinned |= w->npinned > 0;
   }
 }
+
+/* --- More workers --- */
 
 /* Are there tasks that no worker is being started for? */
 static bool wants_hands(lf_pool *p) {
   size_t coming = 0;
   bool look = lf_fleet_of(p)->starting > 0 || lf_fleet_of(p)->pinned;
   for (lf_worker *w = look ? p->workers : NULL; w; w = w->next) {
-    coming += w->mode == STARTING && (!w->proc || lf_proc_ahead(w->proc) == 0);
+    coming += w->mode == STARTING && (!w->proc || is_vacant(w->proc));
     if (w->mode == GONE && w->npinned > 0)
       return true;
   }
   return p->queued > coming;
-}
-
-/* Has it tasks that it has not begun and that others may run? */
-static bool has_movable(const lf_proc *c) {
-  lf_flight *f;
-  EACH_FLIGHT(f, c)
-  if (lf_flight_is_movable(f))
-    return true;
-  return false;
-}
-
-/* The keeper is to look again soon. */
-static void look_again(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
-  if (!atomic_exchange(&f->unbalanced, true) &&
-      !pthread_equal(pthread_self(), f->keeper))
-    lf_fleet_kick(p);
-}
-
-/* Tasks that a worker has not begun for a while go back to the queue, if there
- * is, or could be, another one for them. True if there were any. */
-static bool rebalance(lf_pool *p, bool may_start) {
-  bool idle = find_free(p) != NULL;
-  int64_t now = lf_now(), patience = idle ? STUCK_NS : START_NS;
-  for (lf_link *l = lf_fleet_of(p)->lively.next;
-       (idle || may_start) && l != &lf_fleet_of(p)->lively; l = l->next) {
-    lf_proc *c = lf_proc_of(l);
-    if (lf_proc_ahead(c) == 0 || !has_movable(c) || (!c->ready && !idle))
-      continue;
-    look_again(p);
-    if (c->seen != lf_proc_begun(c)) {
-      c->seen = lf_proc_begun(c);
-      c->seen_at = now;
-    } else if (!c->ready ||
-               now - c->seen_at >
-                   (atomic_load(&c->region->busy) ? patience : WAKING_NS)) {
-      lf_link back;
-      lf_list_init(&back);
-      lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
-      bool some = !lf_list_empty(&back);
-      lf_fleet_requeue(p, &back);
-      if (some)
-        return true;
-    }
-  }
-  return false;
 }
 
 /* Starts workers for tasks that have none, as many as there may be; false if
@@ -311,88 +283,135 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
   return hands < p->o.max_workers;
 }
 
-/* What a worker has not begun when it blocks goes to others, also what was in
- * the middle of being written then. */
-static void recall_from_blocked(lf_pool *p) {
+/* --- Taking back what was sent too early --- */
+
+/* What the worker has not begun goes to others; true if there was something. */
+static bool take_back(lf_pool *p, lf_proc *c) {
   lf_link back;
   lf_list_init(&back);
-  EACH_LIVELY(l, p)
-  if (lf_proc_of(l)->blocked && lf_proc_ahead(lf_proc_of(l)) > 0)
-    lf_fleet_recall(lf_proc_of(l), LF_MOVABLE, NULL, &back);
+  lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
+  bool some = !lf_list_empty(&back);
   lf_fleet_requeue(p, &back);
+  if (some)
+    lf_members_place(c);
+  return some;
 }
 
-/* Sends the next of the queue to a worker. */
-static void send_to(lf_pool *p, lf_worker *w, lf_outcome *after,
-                    int *occupied) {
-  *occupied += !lf_proc_is_occupied(w->proc);
-  send_next(p, w, after);
+/* Also what was in the middle of being written when it blocked. */
+static void take_back_blocked(lf_pool *p) {
+  for (lf_proc_state s = LF_PROC_BLOCKED; s <= LF_PROC_WANTING; s++)
+    for (lf_link *l = lf_fleet_of(p)->procs[s].prev, *prev;
+         l != &lf_fleet_of(p)->procs[s]; l = prev) {
+      prev = l->prev;
+      if (lf_proc_ahead(lf_proc_of(l)) > 0)
+        take_back(p, lf_proc_of(l));
+    }
 }
+
+/* Has it tasks that it has not begun and that others may run? */
+static bool has_movable(const lf_proc *c) {
+  lf_flight *f;
+  if (lf_proc_ahead(c) > 0)
+    EACH_FLIGHT(f, c)
+  if (lf_flight_is_movable(f))
+    return true;
+  return false;
+}
+
+/* The supervisor is to look again soon. */
+static void look_again(lf_pool *p) {
+  lf_fleet *f = lf_fleet_of(p);
+  if (!atomic_exchange(&f->unbalanced, true) &&
+      !pthread_equal(pthread_self(), f->keeper))
+    lf_fleet_kick(p);
+}
+
+/* Has it begun nothing for longer than it should take another to begin it?
+ * 'idle': one that is there already. */
+static bool is_stuck(lf_proc *c, bool idle, int64_t now) {
+  if (c->seen != lf_proc_begun(c)) {
+    c->seen = lf_proc_begun(c);
+    c->seen_at = now;
+    return false;
+  }
+  int64_t patience = !atomic_load(&c->region->busy) ? WAKING_NS
+                     : idle                         ? STUCK_NS
+                                                    : START_NS;
+  return !c->ready || now - c->seen_at > patience;
+}
+
+/* Tasks that a worker has not begun for a while go back to the queue, if there
+ * is, or could be, another one for them. True if there were any. */
+static bool rebalance(lf_pool *p, bool may_start) {
+  const lf_fleet *f = lf_fleet_of(p);
+  bool idle = f->nprocs[LF_PROC_FREE] + f->nprocs[LF_PROC_RESTING] > 0;
+  int64_t now = lf_now();
+  if (!idle && !may_start)
+    return false;
+  EACH_LIVELY(c, f) {
+    if (!has_movable(c) || (!c->ready && !idle))
+      continue;
+    look_again(p);
+    if (is_stuck(c, idle, now) && take_back(p, c))
+      return true;
+  }
+  return false;
+}
+
+/* --- A round --- */
 
 void lf_dispatch(lf_pool *p, lf_outcome *after) {
-  lf_worker *w;
   bool again = true;
-  recall_from_blocked(p);
+  take_back_blocked(p);
   for (int round = 0; again && round < 2; round++) {
-    int occupied = lf_members_count_occupied(p);
-    let_go_on(p, &occupied);
+    let_go_on(p);
     send_pinned(p, after);
-    while (p->queued > 0 && (w = find_quick(p, occupied)))
-      send_to(p, w, after, &occupied);
-    while (p->queued > 0 && occupied < p->o.max_workers && (w = find_free(p)))
-      send_to(p, w, after, &occupied);
-    while (p->queued > 0 && occupied < p->o.max_workers &&
-           (w = find_starting(p)))
-      send_to(p, w, after, &occupied);
+    send_while(p, find_quick, after);
+    send_while(p, find_free, after);
+    send_while(p, find_starting, after);
     bool may_start = start_workers(p, after);
-    while (p->queued > 0 && lf_fleet_of(p)->starting == 0 &&
-           (w = find_busy(p, occupied)))
-      send_to(p, w, after, &occupied);
+    send_while(p, find_busy, after);
     again = p->queued == 0 && rebalance(p, may_start);
   }
 }
 
 /* --- Who is to leave --- */
 
-/* Under the lock: nothing more will come for this worker. */
-static void stop_worker(lf_pool *p, lf_worker *w) {
+/* Nothing more will come for this worker. */
+static void stop(lf_proc *c) {
   static const lf_load none;
-  lf_proc *c = w->proc;
   lf_msg msg = {.kind = LF_MSG_STOP};
   lf_fleet_stir(c);
   if (lf_end_send(&c->end, &msg, &none) != 0)
     return; /* later */
   c->stopping = true;
-  w->mode = LEAVING;
-  p->live--;
+  c->worker->mode = LEAVING;
+  c->worker->pool->live--;
+  lf_members_place(c);
 }
 
-/* May it be told to stop? */
-static bool can_stop(const lf_worker *w) {
-  const lf_proc *c = w->proc;
-  return c && c->ready && !c->stopping && c->flights.n == 0 && c->untold == 0 &&
-         !lf_proc_is_occupied(c) && !c->blocked &&
-         (w->npinned == 0 || c->left == 0);
+/* Has it nothing to do, for itself or for others, and is it there? */
+static bool can_stop(const lf_proc *c) {
+  bool over = c && c->state == LF_PROC_SPENT;
+  return c &&
+         (over || c->state == LF_PROC_FREE || c->state == LF_PROC_FULL ||
+          c->state == LF_PROC_RESTING) &&
+         !lf_proc_is_occupied(c) && lf_list_empty(&c->in_flight) &&
+         c->untold == 0 && (over || c->worker->npinned == 0);
 }
 
-static bool some_spent(lf_pool *p) {
-  EACH_LIVELY(l, p)
-  if (lf_proc_of(l)->left == 0)
-    return true;
-  return false;
-}
-
-void lf_dispatch_stop_idle(lf_pool *p) {
+void lf_dispatch_stop(lf_pool *p) {
   bool closing = !lf_pool_is_open(p) || p->broken;
   int hands = lf_members_count_hands(p);
-  bool any = closing || hands > p->o.max_workers || some_spent(p);
+  bool any = closing || hands > p->o.max_workers ||
+             lf_fleet_of(p)->nprocs[LF_PROC_SPENT] > 0;
   for (lf_worker *w = any ? p->workers : NULL; w; w = w->next) {
-    if (!can_stop(w))
+    if (!can_stop(w->proc))
       continue;
-    bool over = w->proc->left == 0;
+    bool over = w->proc->state == LF_PROC_SPENT;
     bool extra = !over && hands > p->o.max_workers && w != p->home;
     if (over || extra || (closing && p->queued == 0))
-      stop_worker(p, w);
+      stop(w->proc);
     if (extra)
       hands--;
   }

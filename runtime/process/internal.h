@@ -22,9 +22,11 @@
  * taken back (ring.h's slots), so a task is cancelled, moved to an idle worker,
  * or given to another when its worker dies, exactly if it has not begun.
  *
- * Workers that have nothing to do, and of which nothing is expected, are not
- * looked at, so that they cost nothing: they are not *lively*. If they have
- * something to say after all, they ring the bell. */
+ * What a worker is to the pool, its state, is looked up once in each round, and
+ * after each step of one that changes it: dispatch chooses by the lists of
+ * those that are in a state. Workers that have nothing to do, and of which
+ * nothing is expected, rest: they are not looked at, so that they cost nothing.
+ * If they have something to say after all, they ring the bell. */
 #ifndef LF_PROCESS_INTERNAL_H
 #define LF_PROCESS_INTERNAL_H
 
@@ -40,9 +42,10 @@ typedef struct lf_proc lf_proc;
  * its slot on (ring.h); that this has happened is noted when somebody looks. */
 typedef struct {
   lf_link link;  /* in the order of being sent; or among those not in use */
-  lf_task *task; /* a reference; its far.record is this */
+  lf_task *task; /* a reference; its far.record is this; NULL: not in use */
   lf_proc *proc;
-  uint64_t number;   /* of the tasks sent to this worker: from 1 */
+  uint32_t index;    /* in proc->flights */
+  uint64_t number;   /* of the tasks sent to this worker, from 1 */
   bool begun;        /* as far as was seen */
   lf_far_wait *wait; /* what it waits for, or NULL (waits.h) */
 } lf_flight;
@@ -66,18 +69,48 @@ typedef struct lf_export {
   int64_t ns;
 } lf_export;
 
+/* What a worker is to the pool: it is in the list of its state.
+ *
+ *   NONE -> STARTING -> FREE <-> BUSY <-> FULL
+ *   FREE <-> RESTING
+ *   STARTING, BUSY, FULL -> BLOCKED -> WANTING -> STARTING, BUSY, FULL
+ *   BUSY, FULL -> SPENT
+ *   any -> LEAVING -> NONE
+ *
+ * STARTING ends with LF_MSG_READY. FREE, BUSY and FULL are told apart by what
+ * it shares with the program: what it has begun, whether it runs something,
+ * whether there is room. It says itself when it blocks and wants to go on, and
+ * gets LF_MSG_GO. SPENT it is by its last task, LEAVING when it is told to
+ * stop, or killed. RESTING it is let by the end of a round, until somebody
+ * has something for it, or it rings the bell. */
+typedef enum {
+  LF_PROC_NONE,     /* in no list: it is not there yet, or not any more */
+  LF_PROC_STARTING, /* it is sent at most one task, which it finds there */
+  LF_PROC_FREE,     /* nothing to do */
+  LF_PROC_BUSY,     /* has something to do, and can be sent more */
+  LF_PROC_FULL,     /* cannot be sent more now */
+  LF_PROC_BLOCKED,  /* waits in the middle of something; others run tasks */
+  LF_PROC_WANTING,  /* the same, and would go on */
+  LF_PROC_SPENT,    /* has been sent all of its max_tasks */
+  LF_PROC_LEAVING,
+  LF_PROC_RESTING, /* the last: all before it are looked at in each round */
+  LF_PROC_STATES
+} lf_proc_state;
+
 struct lf_proc {
   lf_worker *worker;
-  lf_link link; /* among the lively, or the others */
-  bool lively;
+  lf_link link; /* in the list of its state */
+  lf_proc_state state;
+  bool occupied; /* it runs something, or will: it is counted so */
   pid_t pid;
   pid_t own_pid; /* as it says itself, when it is ready */
   int pidfd, fd; /* -1: none; fd: the region's, until the process has started */
   lf_region *region;
   lf_end end;
-  lf_table flights;  /* number -> lf_flight * */
-  lf_link in_flight; /* the same, in order */
-  lf_link landed;    /* flights that are not in use */
+  lf_flight **flights; /* all that were ever needed at once, */
+  uint32_t nflights;
+  lf_link in_flight; /* of these, those in use, in the order of being sent, */
+  lf_link landed;    /* and those that are not */
   uint64_t sent;     /* tasks ever sent */
   uint64_t reserved; /* tasks about to be sent; while the lock is held */
   uint64_t left;     /* how many more it is to be sent, of max_tasks */
@@ -110,14 +143,15 @@ typedef struct {
 } lf_outcome;
 
 typedef struct lf_fleet {
-  int epoll, control;         /* control: to the template, or -1 */
-  _Atomic int bell;           /* any thread may ring it; -1: it is closed */
-  _Atomic int ringing;        /* threads that are about to */
-  pid_t template;             /* or 0 */
-  lf_hold hold;               /* of arrays, for what is forked from it */
-  bool no_template;           /* it has died, or none is needed */
-  lf_link lively;             /* procs that are looked at in each round */
-  lf_link idle;               /* all others, the latest first */
+  int epoll, control;            /* control: to the template, or -1 */
+  _Atomic int bell;              /* any thread may ring it; -1: it is closed */
+  _Atomic int ringing;           /* threads that are about to */
+  pid_t template;                /* or 0 */
+  lf_hold hold;                  /* of arrays, for what is forked from it */
+  bool no_template;              /* it has died, or none is needed */
+  lf_link procs[LF_PROC_STATES]; /* lists; FREE, RESTING: the latest first */
+  int nprocs[LF_PROC_STATES];
+  int occupied;               /* workers */
   bool pinned;                /* a task may be for one worker alone */
   atomic_bool rung;           /* somebody has rung the bell */
   atomic_bool deep;           /* the keeper sleeps until that */
@@ -163,14 +197,17 @@ static inline bool lf_proc_is_occupied(const lf_proc *c) {
   return lf_proc_ahead(c) > 0 || atomic_load(&c->region->busy);
 }
 
-/* Can it be sent one more; is it there to do that; and does it go on with
- * others meanwhile? */
+/* The state in which it is now, as far as can be seen; never RESTING. */
+lf_proc_state lf_proc_look(const lf_proc *proc);
+
+/* Could it be sent one more, whatever else it does? */
 bool lf_proc_has_room(const lf_proc *proc);
-bool lf_proc_can_receive(const lf_proc *proc);
-bool lf_proc_can_take(const lf_proc *proc);
 
 /* A flight for the task, which can be begun from now on. NULL: no memory. */
 lf_flight *lf_flight_new(lf_proc *proc, lf_task *task);
+
+/* What the task is called between the two. */
+uint64_t lf_flight_id(const lf_flight *flight);
 
 /* It was not sent after all. */
 void lf_flight_undo(lf_flight *flight);
@@ -207,24 +244,33 @@ void lf_fleet_recall(lf_proc *proc, lf_recall what, lf_job *job, lf_link *out);
 /* Any thread: has the supervisor look. */
 void lf_fleet_kick(lf_pool *pool);
 
-/* For each of the lively. */
-#define EACH_LIVELY(l, p)                                                      \
-  for (lf_link *l = lf_fleet_of(p)->lively.next; l != &lf_fleet_of(p)->lively; \
-       l = l->next)
+/* For each that does not rest. */
+lf_proc *lf_members_from(const lf_fleet *fleet, lf_proc_state state);
+lf_proc *lf_members_next(const lf_fleet *fleet, const lf_proc *proc);
+#define EACH_LIVELY(c, f)                                                      \
+  for (lf_proc * (c) = lf_members_from(f, LF_PROC_STARTING); (c);              \
+       (c) = lf_members_next(f, c))
 
-/* The worker is about to be sent something, or has sent something. */
+/* Something about it may have changed: puts it into the list of its state. */
+void lf_members_place(lf_proc *proc);
+
+/* It is in no list any more. */
+void lf_members_remove(lf_proc *proc);
+
+/* The worker is about to be sent something, or has sent something: it does not
+ * rest. */
 void lf_fleet_stir(lf_proc *proc);
 
 /* Is there something to receive from it, or room for more of what it is to get?
  */
 bool lf_proc_has_news(const lf_proc *proc);
 
-/* Those of which nothing is expected, and for which nothing is to be done, ring
- * the bell from now on if they have something to say. */
+/* Those that are FREE, and of which nothing is expected, ring the bell from now
+ * on if they have something to say. */
 void lf_members_let_rest(lf_pool *pool);
 
-/* The bell was rung: who has is lively. */
-void lf_members_look_at_idle(lf_pool *pool);
+/* The bell was rung: who has does not rest. */
+void lf_members_look_at_resting(lf_pool *pool);
 
 /* Asks for one more worker, or (not NULL) for this one, which is not running.
  */
@@ -245,9 +291,8 @@ void lf_keeper_signal(lf_proc *proc, int sig);
  * more that it says is listened to. */
 void lf_fleet_condemn(lf_proc *proc);
 
-/* Workers that run something, or will; and that may run tasks, now or soon. */
-int lf_members_count_occupied(lf_pool *pool);
-int lf_members_count_hands(lf_pool *pool);
+/* Workers that may run tasks, now or soon. */
+int lf_members_count_hands(const lf_pool *pool);
 
 /* Queues a task before 'at' in the common queue; for the one worker that runs
  * what one worker has to run, starting it if it is not there. */
@@ -287,7 +332,7 @@ bool lf_fleet_is_pumping(const lf_pool *pool);
 void lf_dispatch(lf_pool *pool, lf_outcome *after);
 
 /* Tells those to stop for whom nothing more will come. */
-void lf_dispatch_stop_idle(lf_pool *pool);
+void lf_dispatch_stop(lf_pool *pool);
 
 /* --- requests.c --- */
 

@@ -21,16 +21,58 @@ void lf_fleet_kick(lf_pool *p) {
   atomic_fetch_sub(&f->ringing, 1);
 }
 
-/* --- Who is lively --- */
+/* --- Lists of states --- */
+
+lf_proc *lf_members_from(const lf_fleet *f, lf_proc_state state) {
+  for (; state < LF_PROC_RESTING; state++)
+    if (!lf_list_empty(&f->procs[state]))
+      return lf_proc_of(f->procs[state].next);
+  return NULL;
+}
+
+lf_proc *lf_members_next(const lf_fleet *f, const lf_proc *c) {
+  return c->link.next != &f->procs[c->state] ? lf_proc_of(c->link.next)
+                                             : lf_members_from(f, c->state + 1);
+}
+
+static void move_to(lf_proc *c, lf_proc_state state) {
+  lf_fleet *f = lf_fleet_of(c->worker->pool);
+  bool first = state == LF_PROC_FREE || state == LF_PROC_RESTING;
+  f->nprocs[c->state]--;
+  f->nprocs[state]++;
+  c->state = state;
+  lf_list_del(&c->link);
+  if (state != LF_PROC_NONE)
+    lf_list_add(first ? f->procs[state].next : &f->procs[state], &c->link);
+}
+
+static void count(lf_proc *c, bool occupied) {
+  lf_fleet_of(c->worker->pool)->occupied += occupied - c->occupied;
+  c->occupied = occupied;
+}
+
+void lf_members_place(lf_proc *c) {
+  lf_proc_state state = lf_proc_look(c);
+  bool occupied =
+      state == LF_PROC_BUSY ||
+      (state != LF_PROC_FREE && !c->blocked && lf_proc_is_occupied(c));
+  if (state != c->state)
+    move_to(c, state);
+  if (occupied != c->occupied)
+    count(c, occupied);
+}
+
+void lf_members_remove(lf_proc *c) {
+  count(c, false);
+  move_to(c, LF_PROC_NONE);
+}
 
 void lf_fleet_stir(lf_proc *c) {
-  lf_fleet *f = lf_fleet_of(c->worker->pool);
-  if (c->lively)
+  if (c->state != LF_PROC_RESTING)
     return;
-  c->lively = true;
-  lf_list_del(&c->link);
-  lf_list_add(&f->lively, &c->link);
-  atomic_store(&c->region->armed, atomic_load(&f->deep));
+  atomic_store(&c->region->armed,
+               atomic_load(&lf_fleet_of(c->worker->pool)->deep));
+  lf_members_place(c);
 }
 
 bool lf_proc_has_news(const lf_proc *c) {
@@ -38,25 +80,21 @@ bool lf_proc_has_news(const lf_proc *c) {
          (!lf_list_empty(&c->end.parcels) && lf_ring_room(c->end.out) > 0);
 }
 
-/* Is nothing expected of it, and nothing to be done for it? */
+/* Is nothing expected of it, which is FREE, and nothing to be done for it? */
 static bool can_rest(lf_proc *c) {
-  return c->ready && !c->stopping && !c->signal && !c->mad &&
-         c->flights.n == 0 && c->left > 0 && !lf_proc_is_occupied(c) &&
-         !c->blocked && lf_list_empty(&c->end.parcels) && !c->end.posted &&
-         c->worker->npinned == 0 && !lf_peer_has_dropped(&c->end.peer);
+  return lf_list_empty(&c->in_flight) && lf_list_empty(&c->end.parcels) &&
+         !c->end.posted && c->worker->npinned == 0 &&
+         !lf_peer_has_dropped(&c->end.peer);
 }
 
-/* It rings the bell from now on if it has something to say. */
 void lf_members_let_rest(lf_pool *p) {
-  for (lf_link *l = lf_fleet_of(p)->lively.next, *next;
-       l != &lf_fleet_of(p)->lively; l = next) {
+  lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_FREE];
+  for (lf_link *l = all->next, *next; l != all; l = next) {
     lf_proc *c = lf_proc_of(l);
     next = l->next;
     if (!can_rest(c))
       continue;
-    c->lively = false;
-    lf_list_del(&c->link);
-    lf_list_add(lf_fleet_of(p)->idle.next, &c->link);
+    move_to(c, LF_PROC_RESTING);
     atomic_store(&c->region->armed, 1);
     atomic_thread_fence(memory_order_seq_cst);
     if (lf_proc_has_news(c))
@@ -64,10 +102,9 @@ void lf_members_let_rest(lf_pool *p) {
   }
 }
 
-/* The bell was rung: by whom? */
-void lf_members_look_at_idle(lf_pool *p) {
-  for (lf_link *l = lf_fleet_of(p)->idle.next, *next;
-       l != &lf_fleet_of(p)->idle; l = next) {
+void lf_members_look_at_resting(lf_pool *p) {
+  lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_RESTING];
+  for (lf_link *l = all->next, *next; l != all; l = next) {
     lf_proc *c = lf_proc_of(l);
     next = l->next;
     if (lf_proc_has_news(c) || lf_peer_has_dropped(&c->end.peer))
@@ -127,21 +164,12 @@ void lf_fleet_condemn(lf_proc *c) {
   lf_keeper_signal(c, SIGKILL);
 }
 
-/* Under the lock: workers that run something, or will. */
-int lf_members_count_occupied(lf_pool *p) {
-  int n = 0;
-  EACH_LIVELY(l, p)
-  n += !lf_proc_of(l)->blocked && lf_proc_is_occupied(lf_proc_of(l));
-  return n;
-}
-
-/* Workers that may run tasks, now or soon. */
-int lf_members_count_hands(lf_pool *p) {
-  int n = p->live;
-  EACH_LIVELY(l, p) {
-    lf_proc *c = lf_proc_of(l);
-    n -= c->worker->mode == ACTIVE && (c->blocked || c->left == 0);
-  }
+int lf_members_count_hands(const lf_pool *p) {
+  const lf_fleet *f = lf_fleet_of(p);
+  int n = p->live - f->nprocs[LF_PROC_SPENT];
+  for (lf_proc_state s = LF_PROC_BLOCKED; s <= LF_PROC_WANTING; s++)
+    for (lf_link *l = f->procs[s].next; l != &f->procs[s]; l = l->next)
+      n -= lf_proc_of(l)->ready; /* else it will run tasks soon */
   return n;
 }
 

@@ -18,16 +18,21 @@ static bool has_slot(const lf_proc *c) {
 }
 
 bool lf_proc_has_room(const lf_proc *c) {
-  return !c->stopping && !c->signal && c->left > c->reserved &&
-         lf_list_empty(&c->end.parcels) && has_slot(c);
+  return c->left > c->reserved && lf_list_empty(&c->end.parcels) && has_slot(c);
 }
 
-bool lf_proc_can_receive(const lf_proc *c) {
-  return c && c->ready && lf_proc_has_room(c);
-}
-
-bool lf_proc_can_take(const lf_proc *c) {
-  return lf_proc_can_receive(c) && !c->blocked;
+lf_proc_state lf_proc_look(const lf_proc *c) {
+  if (c->stopping || c->signal)
+    return LF_PROC_LEAVING;
+  if (c->blocked)
+    return c->wants ? LF_PROC_WANTING : LF_PROC_BLOCKED;
+  if (!c->ready)
+    return LF_PROC_STARTING;
+  if (c->left == 0)
+    return LF_PROC_SPENT;
+  if (!lf_proc_has_room(c))
+    return LF_PROC_FULL;
+  return lf_proc_is_occupied(c) ? LF_PROC_BUSY : LF_PROC_FREE;
 }
 
 /* --- Tasks that were sent --- */
@@ -42,24 +47,53 @@ static uint32_t word_of(const lf_flight *f, lf_slot state) {
 }
 
 static void land(lf_flight *f) {
+  f->task = NULL;
   lf_list_del(&f->link);
   lf_list_add(&f->proc->landed, &f->link);
 }
 
-lf_flight *lf_flight_new(lf_proc *c, lf_task *t) {
-  lf_link *l = lf_list_pop(&c->landed);
-  lf_flight *f = l ? lf_container_of(l, lf_flight, link) : lf_malloc(sizeof *f);
-  if (!f)
-    return NULL;
-  *f = (lf_flight){.task = t, .proc = c, .number = c->sent + 1};
-  lf_list_add(&c->in_flight, &f->link);
-  if (lf_table_add(&c->flights, f->number, f) != 0) {
-    land(f);
-    return NULL;
+/* One more. False: no memory. */
+static bool add_flight(lf_proc *c) {
+  uint32_t n = c->nflights;
+  if ((n & (n + 1)) == 0) { /* 0, 1, 3, 7, ...: full */
+    lf_flight **more = lf_realloc(c->flights, 2 * (n + 1) * sizeof *more);
+    if (!more)
+      return false;
+    c->flights = more;
   }
+  lf_flight *f = lf_zalloc(sizeof *f);
+  if (!f)
+    return false;
+  f->proc = c;
+  f->index = c->nflights++;
+  c->flights[f->index] = f;
+  lf_list_init(&f->link);
+  land(f);
+  return true;
+}
+
+lf_flight *lf_flight_new(lf_proc *c, lf_task *t) {
+  if (lf_list_empty(&c->landed) && !add_flight(c))
+    return NULL;
+  lf_flight *f = lf_container_of(lf_list_pop(&c->landed), lf_flight, link);
+  f->task = t;
+  f->number = c->sent + 1;
+  f->begun = false;
+  lf_list_add(&c->in_flight, &f->link);
   t->far.record = f;
   atomic_store(slot_of(f), word_of(f, LF_SLOT_SENT));
   return f;
+}
+
+/* Never 0; the number's low bits say the slot (ring.h). */
+uint64_t lf_flight_id(const lf_flight *f) {
+  return (uint64_t)(f->index + 1) << 32 | (uint32_t)f->number;
+}
+
+lf_flight *lf_fleet_find_flight(lf_proc *c, uint64_t id) {
+  uint32_t i = (uint32_t)(id >> 32) - 1; /* 0: beyond all */
+  lf_flight *f = i < c->nflights ? c->flights[i] : NULL;
+  return f && f->task && (uint32_t)f->number == (uint32_t)id ? f : NULL;
 }
 
 void lf_flight_undo(lf_flight *f) {
@@ -72,13 +106,7 @@ void lf_fleet_finish_flight(lf_flight *f) {
     lf_far_wait_end(f->wait);
   f->wait = NULL;
   f->task->far.record = NULL;
-  lf_table_del(&f->proc->flights, f->number);
   land(f);
-}
-
-lf_flight *lf_fleet_find_flight(lf_proc *c, uint64_t id) {
-  lf_entry *e = id ? lf_table_find(&c->flights, id) : NULL;
-  return e ? e->value : NULL;
 }
 
 /* A task of which a part has been written is not taken back if others are to

@@ -22,8 +22,8 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
     f->opening = &here;
     lf_list_init(&f->hold.link);
     lf_outcome_init(&f->after);
-    lf_list_init(&f->lively);
-    lf_list_init(&f->idle);
+    for (int s = 0; s < LF_PROC_STATES; s++)
+      lf_list_init(&f->procs[s]);
     p->own = f;
     snprintf(name, sizeof name, "%.10s_keeper", p->o.name);
     lf_pool_ref(p);
@@ -133,7 +133,7 @@ static void tell(lf_pool *p, const lf_notice *notice) {
 
 static void interrupt(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->proc->ready && w->proc->flights.n > 0)
+    if (w->proc && w->proc->ready && !lf_list_empty(&w->proc->in_flight))
       lf_keeper_signal(w->proc, SIGURG);
 }
 

@@ -208,20 +208,39 @@ static bool take_after(lf_fleet *f, lf_outcome *out) {
 
 /* --- A round --- */
 
-/* Under the lock: how many workers are awake, to all who want to spin. */
-static void count_awake(lf_pool *p) {
-  int n = lf_members_count_occupied(p);
-  lf_count_awake(n - lf_fleet_of(p)->counted);
-  lf_fleet_of(p)->counted = n;
-  bool full = n >= p->o.max_workers || p->queued > 0;
-  EACH_LIVELY(l, p) {
-    lf_proc *c = lf_proc_of(l);
-    int others = lf_awake() - (lf_proc_is_occupied(c) ? 1 : 0);
+/* Under the lock: what the worker has sent, and room for what it is to get. */
+static void receive_from(lf_proc *c, lf_outcome *after) {
+  c->reserved = 0;
+  receive_all(c, after);
+  lf_end_tell_dropped(&c->end);
+  if (!lf_list_empty(&c->end.parcels))
+    lf_end_flush(&c->end);
+  lf_members_place(c);
+}
+
+/* Whose state is a later one then is looked at twice. */
+static void receive_from_all(lf_fleet *f) {
+  lf_proc *next;
+  for (lf_proc *c = lf_members_from(f, LF_PROC_STARTING); c; c = next) {
+    next = lf_members_next(f, c);
+    receive_from(c, &f->after);
+  }
+}
+
+/* Under the lock: tells the workers what they need to know of others, and wakes
+ * those that have been sent something; and how many are awake, to all who want
+ * to spin. */
+static void wake(lf_pool *p) {
+  lf_fleet *f = lf_fleet_of(p);
+  lf_count_awake(f->occupied - f->counted);
+  f->counted = f->occupied;
+  bool full = f->occupied >= p->o.max_workers || p->queued > 0;
+  int awake = lf_awake();
+  EACH_LIVELY(c, f) {
+    int others = awake - c->occupied;
     atomic_store_explicit(&c->region->load, (uint32_t)(others > 0 ? others : 0),
                           memory_order_relaxed);
     atomic_store_explicit(&c->region->full, full, memory_order_relaxed);
-    if (!lf_list_empty(&c->end.parcels))
-      lf_end_flush(&c->end);
     if (c->end.posted) {
       c->end.posted = false;
       lf_unpark(&c->region->parker);
@@ -233,16 +252,12 @@ static void count_awake(lf_pool *p) {
 static void move_messages(lf_pool *p) {
   lf_outcome *after = &lf_fleet_of(p)->after;
   if (atomic_exchange(&lf_fleet_of(p)->rung, false))
-    lf_members_look_at_idle(p);
-  EACH_LIVELY(l, p) {
-    lf_proc_of(l)->reserved = 0;
-    receive_all(lf_proc_of(l), after);
-    lf_end_tell_dropped(&lf_proc_of(l)->end);
-  }
+    lf_members_look_at_resting(p);
+  receive_from_all(lf_fleet_of(p));
   lf_nested_tell(p);
   lf_dispatch(p, after);
-  lf_dispatch_stop_idle(p);
-  count_awake(p);
+  lf_dispatch_stop(p);
+  wake(p);
   lf_members_let_rest(p);
 }
 
@@ -278,17 +293,23 @@ void lf_fleet_settle(lf_pool *p) {
 
 /* --- Is there a need for one? --- */
 
+/* Could the worker take something, or go on, that could not when it was looked
+ * at? */
+static bool has_changed(const lf_pool *p, const lf_proc *c) {
+  return p->queued > 0 && lf_proc_look(c) != c->state;
+}
+
 bool lf_fleet_has_news(lf_pool *p, bool wait) {
   if (wait)
     pthread_mutex_lock(&p->lock);
   else if (pthread_mutex_trylock(&p->lock) != 0)
     return false;
+  lf_fleet *f = lf_fleet_of(p);
   atomic_thread_fence(memory_order_seq_cst); /* after lf_fleet_arm */
-  bool news =
-      atomic_load_explicit(&lf_fleet_of(p)->ended, memory_order_relaxed);
-  for (lf_link *l = lf_fleet_of(p)->lively.next;
-       l != &lf_fleet_of(p)->lively && !news; l = l->next)
-    news = lf_proc_has_news(lf_proc_of(l));
+  bool news = atomic_load_explicit(&f->ended, memory_order_relaxed);
+  EACH_LIVELY(c, f)
+  if (!news)
+    news = lf_proc_has_news(c) || has_changed(p, c);
   pthread_mutex_unlock(&p->lock);
   return news;
 }
@@ -297,7 +318,7 @@ void lf_fleet_arm(lf_pool *p, bool keeper) {
   pthread_mutex_lock(&p->lock);
   if (keeper)
     atomic_store(&lf_fleet_of(p)->deep, true);
-  EACH_LIVELY(l, p)
-  atomic_store(&lf_proc_of(l)->region->armed, 1);
+  EACH_LIVELY(c, lf_fleet_of(p))
+  atomic_store(&c->region->armed, 1);
   pthread_mutex_unlock(&p->lock);
 }

@@ -9,10 +9,10 @@
 
 /* --- Tasks to run --- */
 
-/* True if the task with the number is the worker's from now on, and not taken
+/* True if the task is the worker's from now on, and not taken
  * back. */
-static bool begin(lf_remote *r, uint64_t number) {
-  _Atomic uint32_t *slot = &r->region->slots[number % LF_SLOTS];
+static bool begin(lf_remote *r, uint64_t id) {
+  _Atomic uint32_t *slot = &r->region->slots[id % LF_SLOTS];
   uint32_t word = atomic_load(slot);
   atomic_store(&r->region->busy, 1);
   bool begun =

@@ -79,14 +79,13 @@ static lf_proc *proc_new(lf_worker *w) {
 
 /* Everything of it but the process, and what it had to do. */
 static void proc_free(lf_proc *c) {
-  lf_link *l;
   lf_end_fini(&c->end);
   lf_region_unmap(c->region);
   lf_fd_close(c->fd);
   lf_fd_close(c->pidfd);
-  while ((l = lf_list_pop(&c->landed)))
-    lf_free(lf_container_of(l, lf_flight, link));
-  lf_table_fini(&c->flights);
+  for (uint32_t i = 0; i < c->nflights; i++)
+    lf_free(c->flights[i]);
+  lf_free(c->flights);
   lf_free(c);
 }
 
@@ -127,7 +126,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   if (c) {
     take_all_back(p, c);
     lf_nested_forget(c);
-    lf_list_del(&c->link);
+    lf_members_remove(c);
   }
   w->proc = NULL;
   lf_fleet_of(p)->starting--;
@@ -179,7 +178,7 @@ static void start(lf_worker *w) {
   bool wanted = w->mode == STARTING; /* nobody has thought better of it */
   w->proc = wanted ? c : NULL;
   if (wanted)
-    lf_fleet_stir(c);
+    lf_members_place(c);
   pthread_mutex_unlock(&p->lock);
   if (!wanted) {
     proc_free(c);
@@ -340,7 +339,7 @@ static void bury(lf_worker *w, lf_lost lost) {
       broken = died_starting(p, &lost, within);
   }
   lf_nested_forget(c);
-  lf_list_del(&c->link);
+  lf_members_remove(c);
   lf_members_forget(p, w);
   w->proc = NULL;
   if (w->npinned > 0 && !p->broken && !broken && !lf_fleet_of(p)->no_template)
