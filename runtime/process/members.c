@@ -87,11 +87,15 @@ static bool can_rest(lf_proc *c) {
          !lf_peer_has_dropped(&c->end.peer);
 }
 
+/* Who has news by then is free again, behind those that are looked at now. */
 void lf_members_let_rest(lf_pool *p) {
   lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_FREE];
-  for (lf_link *l = all->next, *next; l != all; l = next) {
+  lf_link *last = all->prev, *next;
+  bool more = last != all;
+  for (lf_link *l = all->next; more; l = next) {
     lf_proc *c = lf_proc_of(l);
     next = l->next;
+    more = l != last;
     if (!can_rest(c))
       continue;
     move_to(c, LF_PROC_RESTING);
