@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * To whom a task belongs that was sent to a worker process (runtime/process/ring.h,
- * proc.c, serve_receive.c): the worker begins it, or the program takes it back, and
+ * To whom a task belongs that was sent to a worker process (ring.h, proc.c,
+ * serve_receive.c): the worker begins it, or the program takes it back, and
  * exactly one of them succeeds, also when the slot has been used again, and when
  * the worker is killed at any instruction.
  *
