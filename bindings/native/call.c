@@ -144,8 +144,8 @@ lf_place lfb_native_place(const lf_native *n) {
   return n->threads == LF_AFFINE ? LF_HOME : LF_NEAR;
 }
 
-struct lf_gate *lfb_native_gate(const lf_native *n, lf_pool *pool) {
-  return lf_pool_is_remote(pool) ? NULL : n->gate;
+struct lf_strand *lfb_native_strand(const lf_native *n, lf_pool *pool) {
+  return lf_pool_is_remote(pool) ? NULL : n->strand;
 }
 
 /* --- Reading a packed call --------------------------------------------------
@@ -398,27 +398,28 @@ bool lfb_put_item_failure(struct lf_vm *vm, lf_native *n, const lfut_task *task,
 /* --- Running ----------------------------------------------------------------
  */
 
-struct lf_gate *lfb_pass(struct lf_vm *vm, struct lf_gate *gate) {
-  while (gate && !vm->interrupted)
-    if (lf_gate_enter(gate, lf_after(LOOK_AGAIN)))
-      return gate;
+struct lf_strand *lfb_pass(struct lf_vm *vm, struct lf_strand *strand) {
+  while (strand && !vm->interrupted)
+    if (lf_strand_enter(strand, lf_after(LOOK_AGAIN)))
+      return strand;
   return NULL;
 }
 
 /* Makes the call. False: 'error' tells of its failure. In a worker process the
- * task has passed no gate, but there may be threads. */
+ * task has passed no strand, but there may be threads. */
 static bool make(struct lf_vm *vm, call *c, lfut_task *task, lf_cvalue *result,
                  lf_native_error *error) {
   bool process = vm->S->reach != NULL;
-  struct lf_gate *gate = process ? lfb_pass(vm, c->native->gate) : NULL;
-  if (process && c->native->gate && !gate) { /* interrupted, as will be said */
+  struct lf_strand *strand = process ? lfb_pass(vm, c->native->strand) : NULL;
+  if (process && c->native->strand &&
+      !strand) { /* interrupted, as will be said */
     *error = (lf_native_error){.error_number = EINTR};
     return false;
   }
   bool ok = lf_native_call(c->native, c->args.values, task, result, error);
   lfb_forked_leave(vm, true, NULL);
-  if (gate)
-    lf_gate_leave(gate);
+  if (strand)
+    lf_strand_leave(strand);
   for (int i = 0; i < c->nouts; i++)
     lfb_sign_out(c->outs[i], c->native);
   return ok;

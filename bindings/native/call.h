@@ -30,12 +30,12 @@ bool lfb_is_native_task(const lf_task *task);
 /* Runs it to its end; as ops->run. */
 void lfb_native_run(struct lf_vm *vm, lf_task *task);
 
-/* Where tasks of the function go in a pool, and the gate that they pass. */
+/* Where tasks of the function go in a pool, and the strand that they pass. */
 lf_place lfb_native_place(const lf_native *native);
-struct lf_gate *lfb_native_gate(const lf_native *native, lf_pool *pool);
+struct lf_strand *lfb_native_strand(const lf_native *native, lf_pool *pool);
 
-/* Waits to enter a gate (NULL: none), which is to be left then; NULL: there is
- * none, or the wait was interrupted. */
-struct lf_gate *lfb_pass(struct lf_vm *vm, struct lf_gate *gate);
+/* Waits to enter a strand (NULL: none), which is to be left then; NULL: there
+ * is none, or the wait was interrupted. */
+struct lf_strand *lfb_pass(struct lf_vm *vm, struct lf_strand *strand);
 
 #endif

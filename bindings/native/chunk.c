@@ -303,9 +303,9 @@ void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk) {
     l.at =
         chunk->block->bytes.data + lf_block_start(chunk->block, chunk->first);
   bool inside = lf_worker_is_inside(vm->worker);
-  struct lf_gate *gate = inside ? NULL : lfb_pass(vm, l.native->gate);
-  if (gate || inside || !l.native->gate) /* else interrupted */
+  struct lf_strand *strand = inside ? NULL : lfb_pass(vm, l.native->strand);
+  if (strand || inside || !l.native->strand) /* else interrupted */
     run_items(vm, &l);
-  if (gate)
-    lf_gate_leave(gate);
+  if (strand)
+    lf_strand_leave(strand);
 }

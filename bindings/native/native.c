@@ -260,10 +260,10 @@ static int native_call(lua_State *L) {
   lfb_convert(L, S, n, 2, nargs, LFB_HERE, &args);
   lfut_task *task = push_task(L, S, n);
   task = task ? task : &none;
-  lfb_enter(L, S, n->gate);
+  lfb_enter(L, S, n->strand);
   bool ok = lf_native_call(n, args.values, task, &result, &error);
-  if (n->gate)
-    lf_gate_leave(n->gate);
+  if (n->strand)
+    lf_strand_leave(n->strand);
   sign_outs(L, S, n, 2);
   if (!ok)
     return lfb_raise_native(L, n, task, &error);

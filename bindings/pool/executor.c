@@ -244,7 +244,7 @@ static void pack_native_call(lua_State *L, lfb_state *S, lf_native *native,
   lfb_check_threads(L, S, native, pool);
   lfb_native_pack(L, S, native, 3, n, lfb_reach_to(pool), &task->data);
   task->code = lf_code_ref(native->code);
-  task->gate = lfb_native_gate(native, pool);
+  task->strand = lfb_native_strand(native, pool);
 }
 
 /* Raises unless what is at 2 can be called. Returns it if it is native. */

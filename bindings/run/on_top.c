@@ -16,7 +16,7 @@ bool lfb_has_stack(void) {
 bool lfb_run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
   if (!w || !t || lf_task_pool(t) != lf_worker_pool(w) || lf_runner_of(t) ||
-      t->gate || (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
+      t->strand || (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
       lf_pool_in_caller(lf_task_pool(t)) || !lfb_has_stack() ||
       !lf_task_start(t))
     return false;
@@ -70,17 +70,17 @@ static void run_on_top(lf_worker *w, lf_run *ready, lf_task *task) {
   lf_worker_block(w);
 }
 
-/* A task for this worker alone that has to pass a gate. */
+/* A task for this worker alone that has to pass a strand. */
 static bool run_at_gate(lf_worker *w, lf_task *task) {
-  struct lf_gate *gate = task->gate;
-  if (!lf_gate_admit(task))
+  struct lf_strand *strand = task->strand;
+  if (!lf_strand_admit(task))
     return true;
   if (lf_task_start(task)) {
     lf_task_ref(task);
     run_on_top(w, NULL, task);
   }
   lf_task_unref(task);
-  lf_gate_leave(gate);
+  lf_strand_leave(strand);
   return true;
 }
 
@@ -89,7 +89,7 @@ lf_run *lfb_ready_on_top(lf_worker *w) {
 }
 
 static bool run_pinned(lf_worker *w, lf_task *pinned) {
-  if (pinned->gate)
+  if (pinned->strand)
     return run_at_gate(w, pinned);
   if (lf_task_start(pinned)) {
     lf_task_ref(pinned);

@@ -186,8 +186,8 @@ int lfb_wait_on(lua_State *L, lfb_state *S, lfb_step *step, int64_t context,
   return how == LFB_PARKED ? leave(L, S, step, context) : how;
 }
 
-void lfb_enter(lua_State *L, lfb_state *S, struct lf_gate *gate) {
-  while (gate && !lf_gate_enter(gate, lf_after(LFB_LOOK_AGAIN)))
+void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand) {
+  while (strand && !lf_strand_enter(strand, lf_after(LFB_LOOK_AGAIN)))
     if (lfb_is_interrupted(L, S))
       lfb_raise_interrupted(L, S);
 }

@@ -61,8 +61,8 @@ bool lfb_can_park(lua_State *L, lfb_state *S);
 /* The run's wait is over. */
 void lfb_end_wait(struct lfb_run *run);
 
-/* Waits to enter a gate (NULL: none). Raises when interrupted. */
-void lfb_enter(lua_State *L, lfb_state *S, struct lf_gate *gate);
+/* Waits to enter a strand (NULL: none). Raises when interrupted. */
+void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand);
 
 /* Sleeps, occupying the worker. Raises "interrupted!". */
 void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);

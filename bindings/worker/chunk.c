@@ -364,7 +364,7 @@ static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
   int64_t since = lf_now();
   vm->interrupted = 0;
   run_native(vm, job, chunk);
-  lf_worker_leave_gate(vm->worker); /* the rest passes it call by call */
+  lf_worker_leave_strand(vm->worker); /* the rest passes it call by call */
   if (vm->interrupted)
     give_up(chunk, "interrupted!");
   vm->interrupted = 0;

@@ -47,8 +47,8 @@ void lf_bound_free(lf_bound *b) {
   }
   if (b->native.code)
     lf_code_unref(b->native.code);
-  if (b->native.gate && b->native.gate != b->native.library->gate)
-    lf_gate_free(b->native.gate);
+  if (b->native.strand && b->native.strand != b->native.library->strand)
+    lf_strand_free(b->native.strand);
   lf_free((void *)(uintptr_t)b->proto.params);
   lf_free(b->text);
   lf_free(b->types);
@@ -133,7 +133,7 @@ static int prepare(lf_bound *b, const lf_cfunc *f, int nfixed) {
 }
 
 /* Other executors' workers and direct calls may not overlap either. */
-bool lf_bound_passes_gate(lf_threads threads) {
+bool lf_bound_passes_strand(lf_threads threads) {
   return threads == LF_SERIAL || threads == LF_AFFINE;
 }
 
@@ -161,7 +161,7 @@ lf_bound *lf_bind(lf_library *l, const lf_cfunc *f, int nfixed,
     return NULL;
   b->native = (lf_native){.library = l, .threads = l->threads};
   b->native.index = b->native.base = (uint32_t)n;
-  b->native.gate = lf_bound_passes_gate(l->threads) ? l->gate : NULL;
+  b->native.strand = lf_bound_passes_strand(l->threads) ? l->strand : NULL;
   b->entry = entry;
   b->native.code = make_label(l, f);
   if (!b->native.code || take_proto(b, f, plugin) != 0 ||

@@ -54,8 +54,8 @@ lf_bound *lf_bind(lf_library *library, const lf_cfunc *f, int nfixed,
                   lf_function *entry);
 void lf_bound_free(lf_bound *bound);
 
-/* Do calls by that rule pass a gate? */
-bool lf_bound_passes_gate(lf_threads threads);
+/* Do calls by that rule pass a strand? */
+bool lf_bound_passes_strand(lf_threads threads);
 
 /* --- lengths.c --- */
 

@@ -20,12 +20,12 @@
 const char *const lf_threads_names[] = {"serial", "safe", "affine", "process",
                                         NULL};
 
-/* A shared library that is loaded: its serial functions pass one gate, whatever
- * descriptions they are from. */
+/* A shared library that is loaded: its serial functions pass one strand,
+ * whatever descriptions they are from. */
 typedef struct mapped {
   struct mapped *next;
   void *handle;
-  lf_gate *gate;
+  lf_strand *strand;
 } mapped;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -175,19 +175,19 @@ static int bind_all(lf_library *l, const lf_dso *dso, lf_buf *why) {
   return 0;
 }
 
-static lf_gate *gate_of(void *handle) {
+static lf_strand *strand_of(void *handle) {
   for (mapped *m = mappings; m; m = m->next)
     if (m->handle == handle)
-      return m->gate;
+      return m->strand;
   mapped *m = lf_zalloc(sizeof *m);
-  if (!m || !(m->gate = lf_gate_new())) {
+  if (!m || !(m->strand = lf_strand_new())) {
     lf_free(m);
     return NULL;
   }
   m->handle = handle;
   m->next = mappings;
   mappings = m;
-  return m->gate;
+  return m->strand;
 }
 
 static int open_dso(lf_library *l, const char *name, lf_dso *dso, lf_buf *why) {
@@ -197,8 +197,8 @@ static int open_dso(lf_library *l, const char *name, lf_dso *dso, lf_buf *why) {
   snprintf(l->name, sizeof l->name, "%.63s", dso->name);
   l->path = dso->path;
   l->identity = dso->identity;
-  l->gate = gate_of(dso->handle);
-  return l->gate ? 0 : LF_ENOMEM;
+  l->strand = strand_of(dso->handle);
+  return l->strand ? 0 : LF_ENOMEM;
 }
 
 /* Declared functions: all of the text is read before the library is looked for.
@@ -226,12 +226,12 @@ static int take_flags(lf_native *n, uint32_t flags) {
   static const lf_threads threads[] = {LF_SERIAL, LF_SAFE, LF_SERIAL, LF_AFFINE,
                                        LF_BY_PROCESS};
   n->threads = threads[flags & LFUT_THREADING];
-  n->gate = lf_bound_passes_gate(n->threads) ? n->library->gate : NULL;
+  n->strand = lf_bound_passes_strand(n->threads) ? n->library->strand : NULL;
   n->flags = flags & ~LFUT_THREADING;
   if ((flags & LFUT_THREADING) != LFUT_SERIAL_FN)
     return 0;
-  n->gate = lf_gate_new();
-  return n->gate ? 0 : LF_ENOMEM;
+  n->strand = lf_strand_new();
+  return n->strand ? 0 : LF_ENOMEM;
 }
 
 static int bind_plugin_function(lf_library *l, size_t i, lfut_function from,
@@ -392,7 +392,7 @@ __attribute__((destructor)) static void close_all(void) {
   while (mappings) {
     mapped *m = mappings;
     mappings = m->next;
-    lf_gate_free(m->gate);
+    lf_strand_free(m->strand);
     lf_free(m);
   }
 }

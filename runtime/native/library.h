@@ -32,7 +32,7 @@ typedef enum {
   LF_ZERO,
 } lf_failure;
 
-struct lf_gate;
+struct lf_strand;
 typedef struct lf_library lf_library;
 
 typedef struct lf_native {
@@ -42,7 +42,7 @@ typedef struct lf_native {
   uint32_t index; /* in the library */
   uint32_t base;  /* of a typed variadic one: the function it is; else index */
   lf_threads threads;
-  struct lf_gate *gate; /* that its calls pass one at a time; or NULL */
+  struct lf_strand *strand; /* that its calls pass one at a time; or NULL */
   lf_failure failure;
   int least;       /* arguments; those behind can be filled in */
   bool checks;     /* lf_native_check has something to do */
@@ -61,8 +61,9 @@ struct lf_library {
   lf_cdecl *decl;
   size_t nfunctions; /* those declared, then typed variadic ones */
   lf_native **functions;
-  struct lf_gate *gate; /* of its serial functions; the library's, not ours */
-  lf_library *next;     /* all of them */
+  struct lf_strand
+      *strand;      /* of its serial functions; the library's, not ours */
+  lf_library *next; /* all of them */
 };
 
 /* --- Describing ------------------------------------------------------------

@@ -43,11 +43,11 @@ void lf_worker_count_finished(lf_worker *w) {
   atomic_store_explicit(&w->finished, w->finished + 1, memory_order_relaxed);
 }
 
-void lf_worker_leave_gate(lf_worker *w) {
-  lf_gate *gate = w->inside;
+void lf_worker_leave_strand(lf_worker *w) {
+  lf_strand *strand = w->inside;
   w->inside = NULL;
-  if (gate)
-    lf_gate_leave(gate);
+  if (strand)
+    lf_strand_leave(strand);
 }
 
 bool lf_worker_is_inside(const lf_worker *w) {

@@ -19,10 +19,10 @@ lf_vm *lf_worker_vm(lf_worker *worker);
 lf_parker *lf_worker_parker(lf_worker *worker);
 
 /* For interpreters: the task that runs goes on as one that need not be alone:
- * leaves the gate that it has passed (strand.h), if it has. */
-void lf_worker_leave_gate(lf_worker *worker);
+ * leaves the strand that it has passed (strand.h), if it has. */
+void lf_worker_leave_strand(lf_worker *worker);
 
-/* Is it inside of a gate? */
+/* Is it inside of a strand? */
 bool lf_worker_is_inside(const lf_worker *worker);
 
 /* Counts a task that such a worker has started, or a part of a loop that it

@@ -49,13 +49,13 @@ struct lf_worker {
   lf_sleeper *bell;        /* at which it sleeps then, or NULL; its thread */
   atomic_bool interrupted; /* the held ones are to end */
 
-  int64_t batch_time;     /* when it last took from the common queue */
-  size_t batch;           /* and how many; its thread */
-  unsigned taken_tasks;   /* its thread */
-  struct lf_gate *inside; /* that the running task has passed; its thread */
-  bool stays;             /* it is the pool's home; the pool's lock */
-  bool swept;             /* ops->idle since the last task; its thread */
-  bool seeks;             /* has a token; its thread, or who wakes it */
+  int64_t batch_time;       /* when it last took from the common queue */
+  size_t batch;             /* and how many; its thread */
+  unsigned taken_tasks;     /* its thread */
+  struct lf_strand *inside; /* that the running task has passed; its thread */
+  bool stays;               /* it is the pool's home; the pool's lock */
+  bool swept;               /* ops->idle since the last task; its thread */
+  bool seeks;               /* has a token; its thread, or who wakes it */
 
   pthread_mutex_t lock; /* the next three */
   lf_link queue;        /* tasks submitted here; it takes the newest */

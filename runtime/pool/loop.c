@@ -16,12 +16,12 @@ enum {
 struct lf_job {
   _Atomic size_t refs;
   uint64_t id;
-  uint64_t epoch;       /* of the pool when the job began */
-  lf_pool *pool;        /* a reference */
-  lf_code *code;        /* a reference, or NULL */
-  struct lf_gate *gate; /* of its runners, or NULL */
-  lf_place place;       /* where they go */
-  lf_buf setup;         /* read-only */
+  uint64_t epoch;           /* of the pool when the job began */
+  lf_pool *pool;            /* a reference */
+  lf_code *code;            /* a reference, or NULL */
+  struct lf_strand *strand; /* of its runners, or NULL */
+  lf_place place;           /* where they go */
+  lf_buf setup;             /* read-only */
   uint64_t chunksize;
   lf_order order;
   lf_waits waits;
@@ -98,8 +98,8 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   return j;
 }
 
-void lf_job_restrict(lf_job *job, struct lf_gate *gate, bool home) {
-  job->gate = gate;
+void lf_job_restrict(lf_job *job, struct lf_strand *strand, bool home) {
+  job->strand = strand;
   job->place = home ? LF_HOME : LF_TAIL;
 }
 
@@ -260,7 +260,7 @@ lf_runner *lf_runner_new(lf_job *j, lf_chunk *chunk) {
     return NULL;
   lf_task_init(&r->task, lf_pool_owner(j->pool), &lf_runner_ops);
   r->task.code = j->code ? lf_code_ref(j->code) : NULL;
-  r->task.gate = j->gate;
+  r->task.strand = j->strand;
   r->job = lf_job_ref(j);
   r->chunk = chunk;
   r->from = NULL;
@@ -501,7 +501,7 @@ static lf_chunk *next_chunk(lf_job *j, lf_chunk *c) {
     c = take_returned(j, c);
   else
     cut_chunk(j, c);
-  c->shareable = j->chunksize == 0 && !j->gate && j->place == LF_TAIL;
+  c->shareable = j->chunksize == 0 && !j->strand && j->place == LF_TAIL;
   j->open++;
   return c;
 }

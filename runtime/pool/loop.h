@@ -43,9 +43,9 @@ typedef enum { LF_ORDERED, LF_UNORDERED } lf_order;
 lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
                    uint64_t chunksize, lf_order order);
 
-/* Before anything is supplied: its runners pass the gate (strand.h; NULL:
+/* Before anything is supplied: its runners pass the strand (strand.h; NULL:
  * none), or all run in the pool's home worker. */
-void lf_job_restrict(lf_job *job, struct lf_gate *gate, bool home);
+void lf_job_restrict(lf_job *job, struct lf_strand *strand, bool home);
 
 /* Where its runners go. */
 lf_place lf_job_place(const lf_job *job);

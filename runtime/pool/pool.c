@@ -180,7 +180,7 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
     p->o.backend->recall(p, NULL, out);
   mark_taken(out);
   pthread_mutex_unlock(&p->lock);
-  lf_gate_drain(&p->owner, out);
+  lf_strand_drain(&p->owner, out);
   for (lf_worker *w = p->workers; w; w = w->next)
     lf_worker_drain(w, out);
 }
@@ -189,8 +189,8 @@ void lf_pool_fail_all(lf_link *tasks, const char *why) {
   lf_link *l;
   while ((l = lf_list_pop(tasks))) {
     lf_task *t = lf_container_of(l, lf_task, link);
-    if (t->gate)
-      lf_gate_dismiss(t);
+    if (t->strand)
+      lf_strand_dismiss(t);
     if (why)
       lf_task_fail(t, LF_BROKEN, why);
     else

@@ -25,7 +25,7 @@ typedef struct lf_pool lf_pool;
 typedef struct lf_backend lf_backend;
 typedef struct lf_host lf_host; /* registry.h */
 struct lf_job;
-struct lf_gate;
+struct lf_strand;
 
 typedef struct {
   int max_workers;  /* 1 to LF_MAX_WORKERS */

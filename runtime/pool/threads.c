@@ -186,8 +186,8 @@ static int broadcast(lf_pool *p, lf_task **tasks) {
 static bool cancel(lf_pool *p, lf_task *task) {
   (void)p;
   bool cancelled = lf_task_cancel(task);
-  if (cancelled && task->gate)
-    lf_gate_forget(task);
+  if (cancelled && task->strand)
+    lf_strand_forget(task);
   return cancelled;
 }
 

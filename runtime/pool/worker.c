@@ -78,7 +78,7 @@ static void spin(lf_worker *w) {
 static bool may_leave(lf_worker *w) {
   lf_pool *p = w->pool;
   if (w->parked > 0 || (p->owner.aside > 0 && p->live == 1))
-    return false; /* somebody has to be there for what waits at gates */
+    return false; /* somebody has to be there for what waits at strands */
   if (!lf_pool_is_open(p))
     return true;
   return !w->stays &&
@@ -157,10 +157,10 @@ static bool rest(lf_worker *w) {
 }
 
 static void run_task(lf_worker *w, lf_task *task) {
-  lf_gate *gate = task->gate;
-  if (gate && !lf_gate_admit(task))
+  lf_strand *strand = task->strand;
+  if (strand && !lf_strand_admit(task))
     return;
-  w->inside = gate;
+  w->inside = strand;
   if (lf_task_start(task)) {
     lf_worker_count_started(w);
     w->swept = false;
@@ -168,7 +168,7 @@ static void run_task(lf_worker *w, lf_task *task) {
   } else { /* it was cancelled */
     lf_task_unref(task);
   }
-  lf_worker_leave_gate(w);
+  lf_worker_leave_strand(w);
 }
 
 /* Its place is that of the runs it holds: sleeps until one can go on. */

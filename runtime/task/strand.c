@@ -3,7 +3,8 @@
  * See strand.h. Tasks wait in a lane for each owner. When nobody is inside, the
  * oldest of each lane is called back to it, and the first to come is let
  * in: an owner whose workers are busy holds up nobody. A task that is on its
- * way does not hold the gate, as its worker may be one that waits to enter. */
+ * way does not hold the strand, as its worker may be one that waits to enter.
+ */
 #include "runtime/task/strand.h"
 
 #include "runtime/base/atfork.h"
@@ -20,8 +21,8 @@ typedef struct {
   lf_task *called; /* on its way back, or NULL; not counted */
 } lane;
 
-struct lf_gate {
-  lf_gate *next; /* all gates; the list's lock */
+struct lf_strand {
+  lf_strand *next; /* all strands; the list's lock */
   pthread_mutex_t lock;
   pthread_cond_t left; /* nobody is inside */
   bool taken;          /* all below under the lock */
@@ -30,7 +31,7 @@ struct lf_gate {
 };
 
 static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
-static lf_gate *gates;
+static lf_strand *strands;
 
 static void take_lock(void) {
   pthread_mutex_lock(&list_lock);
@@ -40,7 +41,7 @@ static void give_lock(void) {
   pthread_mutex_unlock(&list_lock);
 }
 
-static void init_locks(lf_gate *g) {
+static void init_locks(lf_strand *g) {
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -49,10 +50,10 @@ static void init_locks(lf_gate *g) {
   pthread_condattr_destroy(&attr);
 }
 
-/* In a forked process nobody else is at a gate, or ever leaves it; who waits is
- * the parent's. */
+/* In a forked process nobody else is at a strand, or ever leaves it; who waits
+ * is the parent's. */
 static void begin_anew(void) {
-  for (lf_gate *g = gates; g; g = g->next) {
+  for (lf_strand *g = strands; g; g = g->next) {
     init_locks(g);
     g->taken = false;
     g->threads = 0;
@@ -62,25 +63,25 @@ static void begin_anew(void) {
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_GATES, take_lock, give_lock, begin_anew);
+  lf_at_fork(LF_FORK_STRANDS, take_lock, give_lock, begin_anew);
 }
 
-lf_gate *lf_gate_new(void) {
-  lf_gate *g = lf_zalloc(sizeof *g);
+lf_strand *lf_strand_new(void) {
+  lf_strand *g = lf_zalloc(sizeof *g);
   if (!g)
     return NULL;
   init_locks(g);
   lf_list_init(&g->lanes);
   pthread_mutex_lock(&list_lock);
-  g->next = gates;
-  gates = g;
+  g->next = strands;
+  strands = g;
   pthread_mutex_unlock(&list_lock);
   return g;
 }
 
-void lf_gate_free(lf_gate *g) {
+void lf_strand_free(lf_strand *g) {
   pthread_mutex_lock(&list_lock);
-  lf_gate **at = &gates;
+  lf_strand **at = &strands;
   while (*at != g)
     at = &(*at)->next;
   *at = g->next;
@@ -90,9 +91,9 @@ void lf_gate_free(lf_gate *g) {
   lf_free(g);
 }
 
-/* --- Lanes: under the gate's lock --- */
+/* --- Lanes: under the strand's lock --- */
 
-static lane *find_lane(lf_gate *g, const lf_owner *owner) {
+static lane *find_lane(lf_strand *g, const lf_owner *owner) {
   for (lf_link *l = g->lanes.next; l != &g->lanes; l = l->next)
     if (lf_container_of(l, lane, link)->owner == owner)
       return lf_container_of(l, lane, link);
@@ -100,7 +101,7 @@ static lane *find_lane(lf_gate *g, const lf_owner *owner) {
 }
 
 /* NULL: no memory. */
-static lane *need_lane(lf_gate *g, lf_owner *owner) {
+static lane *need_lane(lf_strand *g, lf_owner *owner) {
   lane *n = find_lane(g, owner);
   if (n || !(n = lf_zalloc(sizeof *n)))
     return n;
@@ -118,7 +119,7 @@ static void drop_if_empty(lane *n) {
 }
 
 /* The task that was called has come, or will not. True if it was. */
-static bool is_called(lf_gate *g, const lf_task *t) {
+static bool is_called(lf_strand *g, const lf_task *t) {
   lane *n = find_lane(g, t->owner);
   bool was = n && n->called == t;
   if (was)
@@ -128,7 +129,7 @@ static bool is_called(lf_gate *g, const lf_task *t) {
 
 /* Calls the oldest of each lane that is still wanted, and those that are not
  * before it: they are at 'out', to be taken in. */
-static void call_all(lf_gate *g, lf_link *out) {
+static void call_all(lf_strand *g, lf_link *out) {
   for (lf_link *l = g->lanes.next, *after; l != &g->lanes; l = after) {
     lane *n = lf_container_of(l, lane, link);
     after = l->next;
@@ -149,7 +150,7 @@ static void take_in(lf_task *t) {
 
 /* Under the lock, which it gives back: if nobody is inside, lets others come.
  */
-static void give_back(lf_gate *g) {
+static void give_back(lf_strand *g) {
   lf_link out, *l;
   lf_list_init(&out);
   if (!g->taken && g->threads > 0)
@@ -164,7 +165,7 @@ static void give_back(lf_gate *g) {
 /* --- Passing --- */
 
 /* Under the lock. False: no memory. */
-static bool put_aside(lf_gate *g, lf_task *t, bool first) {
+static bool put_aside(lf_strand *g, lf_task *t, bool first) {
   lane *n = need_lane(g, t->owner);
   if (!n)
     return false;
@@ -175,8 +176,8 @@ static bool put_aside(lf_gate *g, lf_task *t, bool first) {
   return true;
 }
 
-bool lf_gate_admit(lf_task *t) {
-  lf_gate *g = t->gate;
+bool lf_strand_admit(lf_task *t) {
+  lf_strand *g = t->strand;
   pthread_mutex_lock(&g->lock);
   bool called = is_called(g, t), in = !g->taken;
   bool stays = !in && put_aside(g, t, called);
@@ -190,14 +191,14 @@ bool lf_gate_admit(lf_task *t) {
   return in;
 }
 
-void lf_gate_leave(lf_gate *g) {
+void lf_strand_leave(lf_strand *g) {
   pthread_mutex_lock(&g->lock);
   g->taken = false;
   give_back(g);
 }
 
-void lf_gate_dismiss(lf_task *t) {
-  lf_gate *g = t->gate;
+void lf_strand_dismiss(lf_task *t) {
+  lf_strand *g = t->strand;
   pthread_mutex_lock(&g->lock);
   if (is_called(g, t))
     give_back(g);
@@ -205,8 +206,8 @@ void lf_gate_dismiss(lf_task *t) {
     pthread_mutex_unlock(&g->lock);
 }
 
-void lf_gate_forget(lf_task *t) {
-  lf_gate *g = t->gate;
+void lf_strand_forget(lf_task *t) {
+  lf_strand *g = t->strand;
   pthread_mutex_lock(&g->lock);
   bool found = t->aside;
   if (found) {
@@ -219,7 +220,7 @@ void lf_gate_forget(lf_task *t) {
     take_in(t);
 }
 
-bool lf_gate_enter(lf_gate *g, int64_t deadline) {
+bool lf_strand_enter(lf_strand *g, int64_t deadline) {
   struct timespec until = {.tv_sec = deadline / 1000000000,
                            .tv_nsec = deadline % 1000000000};
   int err = 0;
@@ -238,7 +239,7 @@ bool lf_gate_enter(lf_gate *g, int64_t deadline) {
 
 /* --- Draining --- */
 
-static void drain_gate(lf_gate *g, lf_owner *owner, lf_link *out) {
+static void drain_strand(lf_strand *g, lf_owner *owner, lf_link *out) {
   pthread_mutex_lock(&g->lock);
   lane *n = find_lane(g, owner);
   lf_link *l;
@@ -251,9 +252,9 @@ static void drain_gate(lf_gate *g, lf_owner *owner, lf_link *out) {
   pthread_mutex_unlock(&g->lock);
 }
 
-void lf_gate_drain(lf_owner *owner, lf_link *out) {
+void lf_strand_drain(lf_owner *owner, lf_link *out) {
   pthread_mutex_lock(&list_lock);
-  for (lf_gate *g = gates; g; g = g->next)
-    drain_gate(g, owner, out);
+  for (lf_strand *g = strands; g; g = g->next)
+    drain_strand(g, owner, out);
   pthread_mutex_unlock(&list_lock);
 }

@@ -46,7 +46,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   t->trace = NULL;
   atomic_init(&t->waits, NULL);
   atomic_init(&t->awaited, 0);
-  t->gate = NULL;
+  t->strand = NULL;
   t->far.id = 0;
   atomic_init(&t->progress, 0);
   t->stuck = t->aside = false;

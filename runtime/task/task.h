@@ -40,7 +40,7 @@ typedef struct {
 } lf_lost;
 
 struct lf_worker;
-struct lf_gate;
+struct lf_strand;
 typedef struct lf_task lf_task;
 
 /* Whom a task belongs to: what a pool is to its tasks, and its first member.
@@ -114,7 +114,7 @@ struct lf_task {
   lf_code *code;             /* what it runs: a reference; may be NULL */
   char *trace;               /* a failed task's traceback, or NULL */
   _Atomic(lf_waits *) waits; /* what it waits for now, or NULL (deadlock.h) */
-  struct lf_gate *gate;      /* that its run passes alone, or NULL (strand.h) */
+  struct lf_strand *strand;  /* that its run passes alone, or NULL (strand.h) */
   union {
     void *record; /* what the owner keeps of it, */
     uint64_t id;  /* or what it is called between processes */
@@ -123,12 +123,12 @@ struct lf_task {
   _Atomic uint64_t progress; /* lf_task_report; two floats */
   _Atomic uint32_t awaited;  /* by how many tasks, or more */
   uint32_t mark;             /* of a search; its lock (deadlock.c) */
-  uint32_t epoch;  /* of the owner, when it was put aside at its gate */
+  uint32_t epoch;  /* of the owner, when it was put aside at its strand */
   uint32_t pinned; /* number of the one worker that may run it, or 0 */
   uint8_t error;   /* lf_error */
   uint8_t ending;  /* the lf_state it is about to have; the pool's lock */
   uint8_t noted;   /* bits; some: the owner is to 'release' it */
-  bool aside;      /* it waits at its gate; the gate's lock */
+  bool aside;      /* it waits at its strand; the strand's lock */
   bool stuck;      /* its wait would never end: 'trace' is why */
   _Alignas(8) unsigned char small[32];
 };

@@ -5,10 +5,10 @@
 
 #include "runtime/task/strand.h"
 
-static lf_task *submit_to(lf_pool *pool, lf_gate *g, fake_step *step,
+static lf_task *submit_to(lf_pool *pool, lf_strand *g, fake_step *step,
                           void *arg) {
   lf_task *t = fake_task(pool, step, arg, NULL);
-  t->gate = g;
+  t->strand = g;
   return fake_submit(pool, t);
 }
 
@@ -32,7 +32,7 @@ static void one_at_a_time(void **state) {
   static lf_task *tasks[2][TASKS];
   fake_setup setup = {0};
   lf_pool *pools[] = {fake_pool(&setup, 3), fake_pool(&setup, 2)};
-  lf_gate *g = lf_gate_new();
+  lf_strand *g = lf_strand_new();
   inside = most = 0;
   for (int i = 0; i < TASKS; i++)
     for (int k = 0; k < 2; k++)
@@ -46,7 +46,7 @@ static void one_at_a_time(void **state) {
   assert_int_equal(most, 1);
   fake_close(pools[0]);
   fake_close(pools[1]);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 static void others_run_meanwhile(void **state) {
@@ -54,7 +54,7 @@ static void others_run_meanwhile(void **state) {
   fake_setup setup = {0};
   gate hold = GATE;
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_gate *g = lf_gate_new();
+  lf_strand *g = lf_strand_new();
   lf_task *first = submit_to(pool, g, step_await, &hold);
   until(lf_task_state(first) == LF_RUNNING);
   lf_task *second = submit_to(pool, g, step_log, NUMBER(2));
@@ -71,7 +71,7 @@ static void others_run_meanwhile(void **state) {
   lf_task_unref(third);
   lf_task_unref(other);
   fake_close(pool);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 static void waiting_ones_are_cancelled(void **state) {
@@ -79,7 +79,7 @@ static void waiting_ones_are_cancelled(void **state) {
   fake_setup setup = {0};
   gate hold = GATE;
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_gate *g = lf_gate_new();
+  lf_strand *g = lf_strand_new();
   lf_task *first = submit_to(pool, g, step_await, &hold);
   until(lf_task_state(first) == LF_RUNNING);
   lf_task *second = submit_to(pool, g, step_log, NUMBER(2));
@@ -96,7 +96,7 @@ static void waiting_ones_are_cancelled(void **state) {
   lf_task_unref(third);
   lf_task_unref(other);
   fake_close(pool);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 static void shutdown_takes_them_along(void **state) {
@@ -104,7 +104,7 @@ static void shutdown_takes_them_along(void **state) {
   fake_setup setup = {0};
   gate hold = GATE;
   lf_pool *pool = fake_pool(&setup, 2), *next = fake_pool(&setup, 1);
-  lf_gate *g = lf_gate_new();
+  lf_strand *g = lf_strand_new();
   lf_task *first = submit_to(pool, g, step_await, &hold);
   until(lf_task_state(first) == LF_RUNNING);
   lf_task *second = submit_to(pool, g, step_log, NUMBER(2));
@@ -125,7 +125,7 @@ static void shutdown_takes_them_along(void **state) {
   lf_task_unref(last);
   fake_close(pool);
   fake_close(next);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 /* A pool that is left alone waits for its tasks at gates. */
@@ -134,7 +134,7 @@ static void the_pool_waits_for_them(void **state) {
   fake_setup setup = {0};
   gate hold = GATE;
   lf_pool *holder = fake_pool(&setup, 1), *pool = fake_pool(&setup, 1);
-  lf_gate *g = lf_gate_new();
+  lf_strand *g = lf_strand_new();
   lf_task *first = submit_to(holder, g, step_await, &hold);
   until(lf_task_state(first) == LF_RUNNING);
   lf_task *second = submit_to(pool, g, step_log, NUMBER(2));
@@ -150,7 +150,7 @@ static void the_pool_waits_for_them(void **state) {
   lf_task_unref(second);
   lf_pool_unref(pool);
   fake_close(holder);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 /* A pool that was shut down keeps a worker for them. */
@@ -159,8 +159,8 @@ static void the_last_worker_stays(void **state) {
   fake_setup setup = {0};
   gate hold = GATE;
   lf_pool *pool = fake_pool(&setup, 1);
-  lf_gate *g = lf_gate_new();
-  lf_gate_enter(g, LF_FOREVER);
+  lf_strand *g = lf_strand_new();
+  lf_strand_enter(g, LF_FOREVER);
   lf_task *aside = submit_to(pool, g, step_log, NUMBER(1));
   lf_task *busy = submit(pool, step_await, &hold);
   until(lf_task_state(busy) == LF_RUNNING);
@@ -168,7 +168,7 @@ static void the_last_worker_stays(void **state) {
   gate_add(&hold);
   await(busy);
   until(stat_of(pool).idle == 1 || stat_of(pool).workers == 0);
-  lf_gate_leave(g);
+  lf_strand_leave(g);
   await(aside);
   assert_int_equal(lf_task_state(aside), LF_FINISHED);
   assert_log(1);
@@ -176,7 +176,7 @@ static void the_last_worker_stays(void **state) {
   lf_task_unref(aside);
   lf_task_unref(busy);
   fake_close(pool);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 /* The pool's end does not wait for whoever is inside. */
@@ -184,33 +184,33 @@ static void cancelled_ones_are_forgotten(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 1);
-  lf_gate *g = lf_gate_new();
-  lf_gate_enter(g, LF_FOREVER);
+  lf_strand *g = lf_strand_new();
+  lf_strand_enter(g, LF_FOREVER);
   lf_task *aside = submit_to(pool, g, step_log, NUMBER(2));
   lf_task *other = submit(pool, step_log, NUMBER(1));
   await(other);
   assert_true(lf_pool_cancel(aside));
   fake_close(pool);
   assert_int_equal(lf_task_state(aside), LF_CANCELLED);
-  lf_gate_leave(g);
+  lf_strand_leave(g);
   assert_log(1);
   lf_task_unref(aside);
   lf_task_unref(other);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 static void threads_wait_until_a_deadline(void **state) {
   (void)state;
-  lf_gate *g = lf_gate_new();
-  assert_true(lf_gate_enter(g, lf_now()));
-  assert_false(lf_gate_enter(g, lf_now()));
-  lf_gate_leave(g);
-  assert_true(lf_gate_enter(g, LF_FOREVER));
-  lf_gate_leave(g);
-  lf_gate_free(g);
+  lf_strand *g = lf_strand_new();
+  assert_true(lf_strand_enter(g, lf_now()));
+  assert_false(lf_strand_enter(g, lf_now()));
+  lf_strand_leave(g);
+  assert_true(lf_strand_enter(g, LF_FOREVER));
+  lf_strand_leave(g);
+  lf_strand_free(g);
 }
 
-static lf_gate *shared;
+static lf_strand *shared;
 
 /* A worker that waits to enter is not waited for by a task that is to be run by
  * it. */
@@ -219,9 +219,9 @@ static bool step_enter(fake_run *run, void *arg) {
   (void)run;
   gate_add(&gates[0]);
   gate_await(&gates[1], 1);
-  lf_gate_enter(shared, LF_FOREVER);
+  lf_strand_enter(shared, LF_FOREVER);
   log_add(1);
-  lf_gate_leave(shared);
+  lf_strand_leave(shared);
   return true;
 }
 
@@ -230,19 +230,19 @@ static void a_worker_that_enters_itself(void **state) {
   fake_setup setup = {0};
   gate gates[2] = {GATE, GATE};
   lf_pool *pool = fake_pool(&setup, 1);
-  shared = lf_gate_new();
-  lf_gate_enter(shared, LF_FOREVER);
+  shared = lf_strand_new();
+  lf_strand_enter(shared, LF_FOREVER);
   lf_task *aside = submit_to(pool, shared, step_log, NUMBER(2));
   lf_task *enters = submit(pool, step_enter, gates);
   gate_await(&gates[0], 1); /* so the first has been put aside */
-  lf_gate_leave(shared);
+  lf_strand_leave(shared);
   gate_add(&gates[1]);
   await(aside);
   assert_log(1, 2);
   lf_task_unref(aside);
   lf_task_unref(enters);
   fake_close(pool);
-  lf_gate_free(shared);
+  lf_strand_free(shared);
 }
 
 /* The one whose turn it is was cancelled meanwhile. */
@@ -251,15 +251,15 @@ static void turns_are_passed_on(void **state) {
   fake_setup setup = {0};
   gate hold = GATE;
   lf_pool *pool = fake_pool(&setup, 1), *next = fake_pool(&setup, 1);
-  lf_gate *g = lf_gate_new();
-  lf_gate_enter(g, LF_FOREVER);
+  lf_strand *g = lf_strand_new();
+  lf_strand_enter(g, LF_FOREVER);
   lf_task *second = submit_to(pool, g, step_log, NUMBER(2));
   lf_task *busy = submit(pool, step_await, &hold);
   until(lf_task_state(busy) == LF_RUNNING);
   lf_task *third = submit_to(next, g, step_log, NUMBER(3));
   lf_task *other = submit(next, step_log, NUMBER(1));
   await(other);
-  lf_gate_leave(g); /* the second is in the queue of a busy pool now */
+  lf_strand_leave(g); /* the second is in the queue of a busy pool now */
   lf_pool_shutdown(pool, true);
   assert_int_equal(lf_task_state(second), LF_CANCELLED);
   await(third);
@@ -271,7 +271,7 @@ static void turns_are_passed_on(void **state) {
   lf_task_unref(other);
   fake_close(pool);
   fake_close(next);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 /* The one that came first has a busy pool. */
@@ -280,15 +280,15 @@ static void idle_pools_come_first(void **state) {
   fake_setup setup = {0};
   gate hold = GATE;
   lf_pool *pool = fake_pool(&setup, 1), *next = fake_pool(&setup, 1);
-  lf_gate *g = lf_gate_new();
-  lf_gate_enter(g, LF_FOREVER);
+  lf_strand *g = lf_strand_new();
+  lf_strand_enter(g, LF_FOREVER);
   lf_task *second = submit_to(pool, g, step_log, NUMBER(3));
   lf_task *busy = submit(pool, step_await, &hold);
   until(lf_task_state(busy) == LF_RUNNING);
   lf_task *third = submit_to(next, g, step_log, NUMBER(2));
   lf_task *other = submit(next, step_log, NUMBER(1));
   await(other);
-  lf_gate_leave(g);
+  lf_strand_leave(g);
   await(third);
   assert_int_equal(lf_task_state(second), LF_PENDING);
   gate_add(&hold);
@@ -300,15 +300,15 @@ static void idle_pools_come_first(void **state) {
   lf_task_unref(other);
   fake_close(pool);
   fake_close(next);
-  lf_gate_free(g);
+  lf_strand_free(g);
 }
 
 static void *enter_often(void *arg) {
   (void)arg;
   for (int i = 0; i < 2000; i++) {
-    lf_gate_enter(shared, LF_FOREVER);
+    lf_strand_enter(shared, LF_FOREVER);
     step_pass(NULL, NULL);
-    lf_gate_leave(shared);
+    lf_strand_leave(shared);
   }
   return NULL;
 }
@@ -320,7 +320,7 @@ static void threads_and_tasks(void **state) {
   fake_setup setup = {0};
   pthread_t threads[2];
   lf_pool *pool = fake_pool(&setup, 3);
-  shared = lf_gate_new();
+  shared = lf_strand_new();
   inside = most = 0;
   for (int i = 0; i < 2; i++)
     assert_int_equal(pthread_create(&threads[i], NULL, enter_often, NULL), 0);
@@ -334,7 +334,7 @@ static void threads_and_tasks(void **state) {
   }
   assert_int_equal(most, 1);
   fake_close(pool);
-  lf_gate_free(shared);
+  lf_strand_free(shared);
 }
 
 int main(void) {
