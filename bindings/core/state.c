@@ -37,7 +37,7 @@ lfb_home *lfb_home_ref(lfb_home *home) {
 void lfb_home_unref(lfb_home *home) {
   if (atomic_fetch_sub(&home->refs, 1) != 1)
     return;
-  lf_host_fini(&home->host);
+  lf_registry_fini(&home->registry);
   if (home->start.latest)
     home->start.free(home->start.latest);
   pthread_mutex_destroy(&home->lock);
@@ -51,7 +51,7 @@ static lfb_home *home_new(void) {
   atomic_init(&home->refs, 1);
   home->generation = lf_generation;
   lf_parker_init(&home->parker);
-  lf_host_init(&home->host, &home->parker);
+  lf_registry_init(&home->registry, &home->parker);
   pthread_mutex_init(&home->lock, NULL);
   return home;
 }

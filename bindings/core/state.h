@@ -36,7 +36,7 @@ typedef struct {
 typedef struct lfb_home {
   _Atomic size_t refs;
   uint32_t generation; /* whose process (fork.h) */
-  lf_host host;
+  lf_registry registry;
   lf_parker parker;      /* of the program's thread */
   int workers;           /* default number, 0: none was given */
   atomic_bool warns;     /* workers begin with warnings on */

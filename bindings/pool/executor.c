@@ -164,7 +164,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
       .ops = &lfb_vmops,
       .setup = setup,
       .setup_free = lfb_setup_free,
-      .host = &S->home->host,
+      .registry = &S->home->registry,
       .backend = kind->backend,
   };
   if (kind->prepare)

@@ -31,7 +31,7 @@ static bool finish_task(lua_State *L, lfb_state *S, lf_task *task, void *holder,
 /* Finishes a pool or waits for a process that is no daemon; false: there are
  * none. */
 static bool finish_one(lua_State *L, lfb_state *S) {
-  lf_pool *p = lf_host_unfinished(&S->home->host);
+  lf_pool *p = lf_registry_unfinished(&S->home->registry);
   if (p) {
     lf_pool_finish(p);
     return finish_task(L, S, lf_pool_over(p), p, lf_pool_unref, LF_FOREVER);
@@ -80,7 +80,7 @@ int lfb_finish(lua_State *L) {
 bool lfb_is_busy(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   return S && !lf_is_foreign(S->home->generation) &&
-         lf_host_count(&S->home->host) > 0;
+         lf_registry_count(&S->home->registry) > 0;
 }
 
 /* --- Without an interpreter --- */
@@ -100,7 +100,7 @@ static void finish_at_exit(int status, void *home) {
   lfb_home *h = home;
   if (status != EXIT_SUCCESS || lf_is_foreign(h->generation))
     return;
-  while (!h->abandoned && (p = lf_host_unfinished(&h->host))) {
+  while (!h->abandoned && (p = lf_registry_unfinished(&h->registry))) {
     lf_pool_finish(p);
     await_end(h, lf_pool_over(p));
     lf_pool_unref(p);

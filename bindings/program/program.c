@@ -89,7 +89,8 @@ void lfb_program_abandon(lua_State *L) {
 static bool is_running(lfb_state *S) {
   lf_pool *p;
   bool running = false;
-  for (size_t i = 0; !running && (p = lf_host_pool(&S->home->host, i)); i++) {
+  for (size_t i = 0; !running && (p = lf_registry_pool(&S->home->registry, i));
+       i++) {
     lf_pool_stats stats;
     lf_pool_stat(p, &stats);
     running = stats.running > 0;
@@ -103,7 +104,7 @@ void lfb_program_linger(lua_State *L) {
   int64_t end = lf_after(LINGER);
   unsigned rounds = 0;
   while (S && is_running(S) && lf_now() < end) {
-    lf_host_park(&S->home->host, lf_after(0.005));
+    lf_registry_park(&S->home->registry, lf_after(0.005));
     if (++rounds % 4 == 0) /* a signal just before a system call is lost */
       lfb_interrupt(S);
   }

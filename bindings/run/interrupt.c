@@ -254,8 +254,8 @@ void lfb_interrupt(lfb_state *S) {
   lf_commands_interrupt();
   /* From the last to the first: pools that end meanwhile take their places
    * from those that have had their turn. */
-  for (size_t i = lf_host_count(&S->home->host); i-- > 0;) {
-    lf_pool *p = lf_host_pool(&S->home->host, i);
+  for (size_t i = lf_registry_count(&S->home->registry); i-- > 0;) {
+    lf_pool *p = lf_registry_pool(&S->home->registry, i);
     if (!p)
       continue;
     lf_pool_interrupt(p);

@@ -97,7 +97,8 @@ static int sleep_on(lua_State *L, lfb_state *S, lfb_sleeper *s, lf_worker *w,
       continue;
     int64_t until = w ? lf_worker_deadline(w) : lf_after(LFB_LOOK_AGAIN);
     until = until < deadline ? until : deadline;
-    int r = w ? lf_worker_sleep(w, until) : lf_host_park(&S->home->host, until);
+    int r = w ? lf_worker_sleep(w, until)
+              : lf_registry_park(&S->home->registry, until);
     if (r == LF_ETIMEOUT && until == deadline)
       return LF_ETIMEOUT;
   }
@@ -211,6 +212,6 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
       return;
     if (lfb_is_interrupted(L, S))
       lfb_raise_interrupted(L, S);
-    lf_host_park(&S->home->host, lf_after(LFB_LOOK_AGAIN));
+    lf_registry_park(&S->home->registry, lf_after(LFB_LOOK_AGAIN));
   }
 }

@@ -74,7 +74,7 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S);
  */
 static inline void lfb_catch_up(lfb_state *S) {
   if (!S->vm)
-    lf_host_catch_up(&S->home->host);
+    lf_registry_catch_up(&S->home->registry);
 }
 
 #endif

@@ -99,7 +99,7 @@ static void sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
   if (lf_sleeper_stirred(s))
     return;
   if (!w)
-    lf_host_sleep(&S->home->host, s, deadline);
+    lf_registry_sleep(&S->home->registry, s, deadline);
   else if (rings)
     lf_worker_sleep(w, deadline);
   else

@@ -83,7 +83,7 @@ struct lf_pool {
   uint32_t generation; /* immutable: whose process (fork.h) */
   lf_task *over;
   void *own;                    /* the back end's */
-  lf_link hosted;               /* in the host's list; its lock */
+  lf_link registered;           /* in the registry's list; its lock */
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */
   atomic_bool shutdown;         /* set under the lock */

@@ -20,18 +20,18 @@ enum {
 
 static const lf_owner_ops owner_ops;
 
-/* The pool is in its host's list from its making to its end. */
-static void host_add(lf_pool *p) {
+/* The pool is in its registry's list from its making to its end. */
+static void registry_add(lf_pool *p) {
   lf_pool_ref(p);
-  pthread_mutex_lock(&p->o.host->lock);
-  lf_list_add(&p->o.host->pools, &p->hosted);
-  pthread_mutex_unlock(&p->o.host->lock);
+  pthread_mutex_lock(&p->o.registry->lock);
+  lf_list_add(&p->o.registry->pools, &p->registered);
+  pthread_mutex_unlock(&p->o.registry->lock);
 }
 
-static void host_del(lf_pool *p) {
-  pthread_mutex_lock(&p->o.host->lock);
-  lf_list_del(&p->hosted);
-  pthread_mutex_unlock(&p->o.host->lock);
+static void registry_del(lf_pool *p) {
+  pthread_mutex_lock(&p->o.registry->lock);
+  lf_list_del(&p->registered);
+  pthread_mutex_unlock(&p->o.registry->lock);
   lf_pool_unref(p);
 }
 
@@ -54,7 +54,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   p->generation = lf_generation;
   p->over = over;
   lf_task_start(over);
-  lf_list_init(&p->hosted);
+  lf_list_init(&p->registered);
   pthread_mutexattr_t attr;
   pthread_mutexattr_init(&attr);
   pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
@@ -64,8 +64,8 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_list_init(&p->idle);
   lf_list_init(&p->wanting);
   lf_list_init(&p->gone);
-  if (p->o.host)
-    host_add(p);
+  if (p->o.registry)
+    registry_add(p);
   return p;
 }
 
@@ -111,7 +111,7 @@ bool lf_pool_try_end(lf_pool *p) {
 
 /* After try_end, without the lock. The caller still has a reference. */
 void lf_pool_end(lf_pool *p) {
-  host_del(p);
+  registry_del(p);
   lf_task_end(p->over, LF_FINISHED);
 }
 
@@ -333,8 +333,8 @@ void *lf_pool_setup(const lf_pool *p) {
   return p->o.setup;
 }
 
-lf_host *lf_pool_host(const lf_pool *p) {
-  return p->o.host;
+lf_registry *lf_pool_registry(const lf_pool *p) {
+  return p->o.registry;
 }
 
 bool lf_pool_is_foreign(const lf_pool *p) {

@@ -23,7 +23,7 @@ enum { LF_MAX_WORKERS = 100000 };
 
 typedef struct lf_pool lf_pool;
 typedef struct lf_backend lf_backend;
-typedef struct lf_host lf_host; /* registry.h */
+typedef struct lf_registry lf_registry; /* registry.h */
 struct lf_job;
 struct lf_strand;
 
@@ -33,7 +33,7 @@ typedef struct {
   const lf_vmops *ops;
   void *setup; /* for ops->open; owned by the pool */
   void (*setup_free)(void *setup);
-  lf_host *host;
+  lf_registry *registry;
   bool daemon;               /* the program does not wait for it at its end */
   const lf_backend *backend; /* who runs the tasks (backend.h) */
   /* For processes; 0 and NULL else. */
@@ -135,7 +135,7 @@ const char *lf_pool_name(const lf_pool *pool);
 int lf_pool_max_workers(const lf_pool *pool);
 bool lf_pool_in_caller(const lf_pool *pool);
 void *lf_pool_setup(const lf_pool *pool);
-lf_host *lf_pool_host(const lf_pool *pool);
+lf_registry *lf_pool_registry(const lf_pool *pool);
 bool lf_pool_is_shutdown(lf_pool *pool);
 
 /* Could more tasks run at once than there are? Hints: one without a call, of

@@ -6,46 +6,48 @@
 #include "runtime/pool/internal.h"
 #include "runtime/shm/waiters.h"
 
-void lf_host_init(lf_host *host, lf_parker *parker) {
-  pthread_mutex_init(&host->lock, NULL);
-  lf_list_init(&host->pools);
-  host->parker = parker;
+void lf_registry_init(lf_registry *registry, lf_parker *parker) {
+  pthread_mutex_init(&registry->lock, NULL);
+  lf_list_init(&registry->pools);
+  registry->parker = parker;
   lf_count_awake(1); /* the program's thread */
 }
 
-void lf_host_fini(lf_host *host) {
+void lf_registry_fini(lf_registry *registry) {
   lf_count_awake(-1);
-  pthread_mutex_destroy(&host->lock);
+  pthread_mutex_destroy(&registry->lock);
 }
 
-size_t lf_host_count(lf_host *host) {
+size_t lf_registry_count(lf_registry *registry) {
   size_t n = 0;
-  pthread_mutex_lock(&host->lock);
-  for (lf_link *l = host->pools.next; l != &host->pools; l = l->next)
+  pthread_mutex_lock(&registry->lock);
+  for (lf_link *l = registry->pools.next; l != &registry->pools; l = l->next)
     n++;
-  pthread_mutex_unlock(&host->lock);
+  pthread_mutex_unlock(&registry->lock);
   return n;
 }
 
-lf_pool *lf_host_pool(lf_host *host, size_t i) {
+lf_pool *lf_registry_pool(lf_registry *registry, size_t i) {
   lf_pool *found = NULL;
-  pthread_mutex_lock(&host->lock);
-  for (lf_link *l = host->pools.next; l != &host->pools; l = l->next)
-    if (!lf_pool_is_foreign(lf_container_of(l, lf_pool, hosted)) && i-- == 0) {
-      found = lf_pool_ref(lf_container_of(l, lf_pool, hosted));
+  pthread_mutex_lock(&registry->lock);
+  for (lf_link *l = registry->pools.next; l != &registry->pools; l = l->next)
+    if (!lf_pool_is_foreign(lf_container_of(l, lf_pool, registered)) &&
+        i-- == 0) {
+      found = lf_pool_ref(lf_container_of(l, lf_pool, registered));
       break;
     }
-  pthread_mutex_unlock(&host->lock);
+  pthread_mutex_unlock(&registry->lock);
   return found;
 }
 
-lf_pool *lf_host_unfinished(lf_host *host) {
+lf_pool *lf_registry_unfinished(lf_registry *registry) {
   lf_pool *found = NULL;
-  pthread_mutex_lock(&host->lock);
-  for (lf_link *l = host->pools.next; l != &host->pools && !found; l = l->next)
-    if (!lf_container_of(l, lf_pool, hosted)->o.daemon)
-      found = lf_pool_ref(lf_container_of(l, lf_pool, hosted));
-  pthread_mutex_unlock(&host->lock);
+  pthread_mutex_lock(&registry->lock);
+  for (lf_link *l = registry->pools.next; l != &registry->pools && !found;
+       l = l->next)
+    if (!lf_container_of(l, lf_pool, registered)->o.daemon)
+      found = lf_pool_ref(lf_container_of(l, lf_pool, registered));
+  pthread_mutex_unlock(&registry->lock);
   return found;
 }
 
@@ -55,18 +57,18 @@ enum { SOME = 8 }; /* pools looked after by who waits; the rest by themselves */
 
 static lf_spin_time waiting = LF_SPIN_TIME;
 
-/* The host's pools that a waiting thread looks after, with a reference each;
- * returns how many. */
-static int get_pools(lf_host *host, lf_pool **pools) {
+/* The registry's pools that a waiting thread looks after, with a reference
+ * each; returns how many. */
+static int get_pools(lf_registry *registry, lf_pool **pools) {
   int n = 0;
-  pthread_mutex_lock(&host->lock);
-  for (lf_link *l = host->pools.next; l != &host->pools && n < SOME;
+  pthread_mutex_lock(&registry->lock);
+  for (lf_link *l = registry->pools.next; l != &registry->pools && n < SOME;
        l = l->next) {
-    lf_pool *p = lf_container_of(l, lf_pool, hosted);
+    lf_pool *p = lf_container_of(l, lf_pool, registered);
     if (p->o.backend->poll && !lf_pool_is_foreign(p))
       pools[n++] = lf_pool_ref(p);
   }
-  pthread_mutex_unlock(&host->lock);
+  pthread_mutex_unlock(&registry->lock);
   return n;
 }
 
@@ -78,16 +80,17 @@ static bool look_after(lf_pool **pools, int n) {
   return some;
 }
 
-static bool is_woken(const lf_host *host, const lf_sleeper *place) {
-  return lf_parker_woken(host->parker) || (place && lf_sleeper_called(place));
+static bool is_woken(const lf_registry *registry, const lf_sleeper *place) {
+  return lf_parker_woken(registry->parker) ||
+         (place && lf_sleeper_called(place));
 }
 
-/* True if the host was woken. */
-static bool spin(lf_host *host, lf_pool **pools, int n, const lf_sleeper *place,
-                 int64_t deadline) {
+/* True if the registry was woken. */
+static bool spin(lf_registry *registry, lf_pool **pools, int n,
+                 const lf_sleeper *place, int64_t deadline) {
   int64_t now = lf_now(), end = now + lf_spin_ns(&waiting);
   end = end < deadline ? end : deadline;
-  for (int i = 1; !is_woken(host, place); i++) {
+  for (int i = 1; !is_woken(registry, place); i++) {
     if (look_after(pools, n)) {
       end = lf_now() + lf_spin_ns(&waiting);
       continue;
@@ -100,21 +103,21 @@ static bool spin(lf_host *host, lf_pool **pools, int n, const lf_sleeper *place,
 }
 
 /* 'place': where the thread waits for something shared, or NULL. */
-static int park(lf_host *host, lf_sleeper *place, int64_t deadline) {
+static int park(lf_registry *registry, lf_sleeper *place, int64_t deadline) {
   lf_pool *pools[SOME];
-  int n = get_pools(host, pools);
+  int n = get_pools(registry, pools);
   if (n == 0)
-    return place ? lf_sleep(place, host->parker, deadline)
-                 : lf_park(host->parker, deadline);
+    return place ? lf_sleep(place, registry->parker, deadline)
+                 : lf_park(registry->parker, deadline);
   int64_t since = lf_now();
-  bool woken = deadline > 0 && spin(host, pools, n, place, deadline);
+  bool woken = deadline > 0 && spin(registry, pools, n, place, deadline);
   if (!woken && deadline > 0) {
     for (int i = 0; i < n; i++)
       pools[i]->o.backend->arm(pools[i]);
     look_after(pools, n);
   }
-  int r = place ? lf_sleep(place, host->parker, deadline)
-                : lf_doze(host->parker, deadline);
+  int r = place ? lf_sleep(place, registry->parker, deadline)
+                : lf_doze(registry->parker, deadline);
   if (r == 0)
     lf_spin_learn(&waiting, lf_now() - since);
   for (int i = 0; i < n; i++)
@@ -122,17 +125,18 @@ static int park(lf_host *host, lf_sleeper *place, int64_t deadline) {
   return r;
 }
 
-int lf_host_park(lf_host *host, int64_t deadline) {
-  return park(host, NULL, deadline);
+int lf_registry_park(lf_registry *registry, int64_t deadline) {
+  return park(registry, NULL, deadline);
 }
 
-int lf_host_sleep(lf_host *host, lf_sleeper *place, int64_t deadline) {
-  return park(host, place, deadline);
+int lf_registry_sleep(lf_registry *registry, lf_sleeper *place,
+                      int64_t deadline) {
+  return park(registry, place, deadline);
 }
 
-void lf_host_catch_up(lf_host *host) {
+void lf_registry_catch_up(lf_registry *registry) {
   lf_pool *pools[SOME];
-  int n = get_pools(host, pools);
+  int n = get_pools(registry, pools);
   for (int i = 0; i < n; i++) {
     pools[i]->o.backend->catch_up(pools[i]);
     lf_pool_unref(pools[i]);

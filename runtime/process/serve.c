@@ -437,7 +437,7 @@ void lf_remote_main(const lf_pool_options *options, int id, int region_fd,
     die("no shared memory");
   close(region_fd);
   lf_fd_own(bell);
-  o.host = NULL;
+  o.registry = NULL;
   o.backend = &lf_serve_backend;
   o.program = NULL;
   o.setup_free = NULL;

@@ -77,7 +77,7 @@ void fake_assert_log(const int *want, size_t n, const char *file, int line) {
 
 /* --- A test --------------------------------------------------------------- */
 
-static lf_host host;
+static lf_registry registry;
 static lf_parker parker;
 static size_t blocks;
 
@@ -90,7 +90,7 @@ int fake_begin(void **state) {
   unclean = true;
   blocks = lf_mem_blocks();
   lf_parker_init(&parker);
-  lf_host_init(&host, &parker);
+  lf_registry_init(&registry, &parker);
   pthread_mutex_lock(&log_lock);
   nlogged = 0;
   pthread_mutex_unlock(&log_lock);
@@ -100,8 +100,8 @@ int fake_begin(void **state) {
 int fake_end(void **state) {
   (void)state;
   lf_threads_settle();
-  assert_null(lf_host_pool(&host, 0));
-  lf_host_fini(&host);
+  assert_null(lf_registry_pool(&registry, 0));
+  lf_registry_fini(&registry);
   assert_int_equal(lf_mem_blocks(), blocks);
   unclean = false;
   return 0;
@@ -295,7 +295,7 @@ lf_pool *fake_pool(fake_setup *setup, int max_workers) {
       .name = "fake",
       .ops = &ops,
       .setup = setup,
-      .host = &host,
+      .registry = &registry,
       .backend = &lf_threads_backend,
   };
   lf_pool *pool = lf_pool_new(&options);

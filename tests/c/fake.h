@@ -36,7 +36,7 @@ void gate_add(gate *g);
 void gate_await(gate *g, int count);
 int gate_count(gate *g);
 
-/* A test that begins with an empty host and log, and after which every pool
+/* A test that begins with an empty registry and log, and after which every pool
  * has to have ended and all memory to be back. */
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fake_begin, fake_end)
 

@@ -210,16 +210,16 @@ static void the_host_knows_those_that_live(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *a = fake_pool(&setup, 1), *b = fake_pool(&setup, 1);
-  lf_host *host = lf_pool_host(a);
-  assert_int_equal(lf_host_count(host), 2);
-  lf_pool *second = lf_host_pool(host, 1);
+  lf_registry *registry = lf_pool_registry(a);
+  assert_int_equal(lf_registry_count(registry), 2);
+  lf_pool *second = lf_registry_pool(registry, 1);
   assert_ptr_equal(second, b);
-  assert_null(lf_host_pool(host, 2));
+  assert_null(lf_registry_pool(registry, 2));
   lf_pool_unref(second);
   fake_close(a);
-  assert_int_equal(lf_host_count(host), 1);
+  assert_int_equal(lf_registry_count(registry), 1);
   fake_close(b);
-  assert_int_equal(lf_host_count(host), 0);
+  assert_int_equal(lf_registry_count(registry), 0);
 }
 
 int main(void) {
