@@ -45,7 +45,7 @@ typedef struct {
   _Atomic uint16_t lives[OWNERS]; /* how often one with the number has ended */
   _Atomic int pids[OWNERS];
   _Alignas(64) unsigned char board[LF_BOARD];
-  _Alignas(64) unsigned char ledger[LF_LEDGER];
+  _Alignas(64) unsigned char refs_table[LF_REFS_SIZE];
 } head;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
@@ -188,8 +188,8 @@ void *lf_arena_board(void) {
   return table()->board;
 }
 
-void *lf_arena_ledger(void) {
-  return table()->ledger;
+void *lf_arena_refs(void) {
+  return table()->refs_table;
 }
 
 /* Zones from 'first' to 'last'. */

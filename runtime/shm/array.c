@@ -28,7 +28,7 @@ static lf_link holds, limbo;
 static _Atomic uint64_t epochs; /* forks so far */
 
 /* Zones inherited from dead processes, by number: how many roots lie there; is
- * there one of which only the ledger knows? */
+ * there one of which only the table of references knows? */
 static _Atomic uint32_t wards[LF_ZONES];
 static _Atomic bool haunted[LF_ZONES];
 static _Atomic uint32_t ghosts; /* how many zones are */
@@ -94,7 +94,8 @@ static void take_lock(void) {
 
 /* --- Making --- */
 
-/* May it be in the ledger: has another process seen it, or an item? */
+/* May it be in the table of references: has another process seen it, or an
+ * item? */
 static bool is_known(const lf_array *a) {
   return a->named || a->birth < atomic_load(&epochs);
 }
@@ -229,12 +230,13 @@ static void forget(lf_array *a) {
     a->giver->rouse(a->giver);
 }
 
-/* Unless something in it is still in the ledger: then it is looked at again. */
+/* Unless something in it is still in the table of references: then it is looked
+ * at again. */
 static void free_zone(uint32_t zone) {
   uint64_t at = zone * lf_zone_size();
   if (!lf_zone_is_mine(zone) || atomic_load(&wards[zone]) > 0)
     return;
-  if (lf_guest_in(zone)) {
+  if (lf_refs_in(zone)) {
     if (!atomic_exchange(&haunted[zone], true))
       atomic_fetch_add(&ghosts, 1);
     atomic_store(&kept, true);
@@ -267,7 +269,7 @@ static void finish(lf_array *a, bool dropped) {
   if (dropped)
     return;
   bool foreign = lf_is_foreign(a->generation);
-  bool shared = a->guest || (a->orphan && lf_guest_at(a->at));
+  bool shared = a->guest || (a->orphan && lf_refs_place(a->at));
   if (a->type == LF_A_OBJECT && !a->base && !foreign && !shared)
     end_object(a); /* else with its zone */
   if (a->extent && !foreign)
@@ -275,7 +277,7 @@ static void finish(lf_array *a, bool dropped) {
   if (a->orphan && !foreign)
     free_wards(a);
   if (a->guest && !foreign)
-    lf_guest_del(a->at, LF_GUEST_HERE);
+    lf_refs_del(a->at, LF_REFS_HERE);
   if (a->base)
     lf_array_unref(a->base);
   lf_free(a);
@@ -286,7 +288,8 @@ static void finish(lf_array *a, bool dropped) {
 static bool must_stay(const lf_array *a, uint64_t until) {
   if (a->base)
     return false;
-  return is_held(a, until) || (a->extent && is_known(a) && lf_guest_at(a->at));
+  return is_held(a, until) ||
+         (a->extent && is_known(a) && lf_refs_place(a->at));
 }
 
 /* The last reference, as it seems. */
@@ -336,7 +339,7 @@ lf_array_stats lf_array_stat(void) {
 static void sweep_ghosts(void) {
   for (uint32_t z = 0; atomic_load(&ghosts) > 0 && z < LF_ZONES; z++)
     if (atomic_load(&haunted[z]) && atomic_load(&wards[z]) == 0 &&
-        !lf_guest_in(z) && atomic_exchange(&haunted[z], false)) {
+        !lf_refs_in(z) && atomic_exchange(&haunted[z], false)) {
       atomic_fetch_sub(&ghosts, 1);
       free_zone(z);
     }
@@ -441,7 +444,7 @@ static void note_taken(lf_array *a, lf_giver *giver) {
 }
 
 /* Under the lock: a root that was not known yet, without a reference; 'giver':
- * from a process, or NULL: by the ledger. */
+ * from a process, or NULL: by the table of references. */
 static lf_array *import(lf_giver *giver, const lf_array_name *n) {
   lf_element type = (lf_element)n->type;
   lf_array *a = object_new(type, n->size / lf_element_size(type));
@@ -540,7 +543,7 @@ lf_array_name lf_array_describe(lf_array *a) {
 }
 
 bool lf_array_pin(const lf_array_name *name, const lf_shared *object) {
-  return lf_guest_add(name->at, lf_arena_offset(object));
+  return lf_refs_add(name->at, lf_arena_offset(object));
 }
 
 bool lf_array_deposit(lf_array *a, const lf_shared *object,
@@ -550,14 +553,14 @@ bool lf_array_deposit(lf_array *a, const lf_shared *object,
   return lf_array_pin(name, object);
 }
 
-/* Under the lock: the root, which the ledger has. */
+/* Under the lock: the root, which the table of references has. */
 static lf_array *collect_root(const lf_array_name *n) {
   lf_array *a = find_known(n);
-  if (a || !lf_guest_add(n->at, LF_GUEST_HERE))
+  if (a || !lf_refs_add(n->at, LF_REFS_HERE))
     return a;
   a = import(NULL, n);
   if (!a)
-    lf_guest_del(n->at, LF_GUEST_HERE);
+    lf_refs_del(n->at, LF_REFS_HERE);
   return a;
 }
 
@@ -573,7 +576,7 @@ lf_array *lf_array_collect(const lf_array_name *n) {
 }
 
 void lf_array_discard(const lf_array_name *n, const lf_shared *object) {
-  lf_guest_del(n->at, lf_arena_offset(object));
+  lf_refs_del(n->at, lf_arena_offset(object));
 }
 
 lf_array *lf_array_take_dropped(lf_giver *giver) {
@@ -607,7 +610,7 @@ static void orphan_all(lf_giver *giver) {
 }
 
 /* Under the lock: what the giver, which has ended, had from elsewhere is this
- * process's by the ledger from now on. */
+ * process's by the table of references from now on. */
 static void adopt_relayed(lf_giver *giver, uint32_t owner) {
   for (lf_link *l = giver->taken.next, *next; l != &giver->taken; l = next) {
     lf_array *a = lf_container_of(l, lf_array, taken);
@@ -616,7 +619,7 @@ static void adopt_relayed(lf_giver *giver, uint32_t owner) {
       continue;
     lf_list_del(&a->taken);
     a->giver = NULL;
-    a->guest = lf_guest_add(a->at, LF_GUEST_HERE);
+    a->guest = lf_refs_add(a->at, LF_REFS_HERE);
   }
 }
 
@@ -630,7 +633,7 @@ void lf_array_bury(lf_giver *giver, uint32_t owner) {
       adopt_relayed(giver, owner);
     give_lock();
     lf_sleepers_bury(owner);
-    lf_guests_bury(owner);
+    lf_refs_reap(owner);
   }
   take_lock();
   if (giver)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * See refs.h. The ledger is a hash table with linear probing, of a fixed size,
- * by the root alone: so all entries of a root stand near each other. There are
- * two, of which one counts: when it is full of what was, what is goes into the
- * other (in one step, at the end). */
+ * See refs.h. the table of references is a hash table with linear probing, of a
+ * fixed size, by the root alone: so all entries of a root stand near each
+ * other. There are two, of which one counts: when it is full of what was, what
+ * is goes into the other (in one step, at the end). */
 #include "runtime/shm/refs.h"
 
 #include "runtime/shm/arena.h"
@@ -32,30 +32,31 @@ typedef struct {
   lf_latch latch;
   _Atomic uint32_t current;
   table tables[2];
-} ledger;
+} refs_table;
 
-_Static_assert(sizeof(ledger) <= LF_LEDGER, "the ledger is too large");
+_Static_assert(sizeof(refs_table) <= LF_REFS_SIZE,
+               "the table of references is too large");
 
 /* A process's number, so marked, or the offset of an object. */
 #define PROCESS ((uint64_t)1 << 63)
 
-static table *current(ledger *l) {
+static table *current(refs_table *l) {
   return &l->tables[atomic_load_explicit(&l->current, memory_order_relaxed)];
 }
 
 static table *begin(void) {
-  ledger *l = lf_arena_ledger();
+  refs_table *l = lf_arena_refs();
   lf_latch_take(&l->latch); /* each change leaves it right */
   return current(l);
 }
 
 static void end(void) {
-  ledger *l = lf_arena_ledger();
+  refs_table *l = lf_arena_refs();
   lf_latch_give(&l->latch);
 }
 
 static uint64_t who_is(uint64_t whose) {
-  return whose == LF_GUEST_HERE ? PROCESS | lf_owner_self() : whose;
+  return whose == LF_REFS_HERE ? PROCESS | lf_owner_self() : whose;
 }
 
 static uint32_t start(uint64_t at) {
@@ -88,7 +89,7 @@ static void set(table *t, entry *e, uint64_t at, uint64_t who, uint64_t count) {
 
 /* The other table, with all that counts, instead of the full one. */
 static table *renew(void) {
-  ledger *l = lf_arena_ledger();
+  refs_table *l = lf_arena_refs();
   table *old = current(l), *new = &l->tables[old == &l->tables[0]];
   memset(new, 0, sizeof *new);
   for (uint32_t i = 0; i < ENTRIES; i++) {
@@ -101,7 +102,7 @@ static table *renew(void) {
   return new;
 }
 
-bool lf_guest_add(uint64_t at, uint64_t whose) {
+bool lf_refs_add(uint64_t at, uint64_t whose) {
   uint64_t who = who_is(whose);
   entry *room;
   table *t = begin();
@@ -119,7 +120,7 @@ bool lf_guest_add(uint64_t at, uint64_t whose) {
   return fits;
 }
 
-void lf_guest_del(uint64_t at, uint64_t whose) {
+void lf_refs_del(uint64_t at, uint64_t whose) {
   entry *room;
   table *t = begin();
   entry *e = find(t, at, who_is(whose), &room);
@@ -135,14 +136,14 @@ static bool has_any(const table *t, uint64_t at) {
   return false;
 }
 
-bool lf_guest_at(uint64_t at) {
+bool lf_refs_place(uint64_t at) {
   table *t = begin();
   bool any = has_any(t, at);
   end();
   return any;
 }
 
-bool lf_guest_in(uint32_t zone) {
+bool lf_refs_in(uint32_t zone) {
   uint64_t from = zone * lf_zone_size(), to = from + lf_zone_size();
   bool any = false;
   table *t = begin();
@@ -158,7 +159,7 @@ bool lf_guest_in(uint32_t zone) {
   return any;
 }
 
-void lf_guests_bury(uint32_t dead) {
+void lf_refs_reap(uint32_t dead) {
   table *t = begin();
   for (uint32_t i = 0; t->used > 0 && i < ENTRIES; i++) {
     entry *e = &t->entries[i];

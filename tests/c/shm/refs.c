@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * runtime/shm/refs.h: the ledger knows offsets; nothing has to lie there. */
+ * runtime/shm/refs.h: the table of references knows offsets; nothing has to lie
+ * there. */
 #include "tests/c/fake.h"
 
 #include "runtime/shm/arena.h"
@@ -19,76 +20,76 @@ enum { ZONE = LF_ZONES - 10, OTHER = LF_ZONES - 5 };
 static void counts(void **state) {
   (void)state;
   uint64_t at = place(ZONE, 3);
-  assert_false(lf_guest_at(at));
+  assert_false(lf_refs_place(at));
   for (int i = 0; i < 3; i++)
-    assert_true(lf_guest_add(at, LF_GUEST_HERE));
+    assert_true(lf_refs_add(at, LF_REFS_HERE));
   for (int i = 0; i < 3; i++) {
-    assert_true(lf_guest_at(at));
-    lf_guest_del(at, LF_GUEST_HERE);
+    assert_true(lf_refs_place(at));
+    lf_refs_del(at, LF_REFS_HERE);
   }
-  assert_false(lf_guest_at(at));
-  lf_guest_del(at, LF_GUEST_HERE); /* does no harm */
-  assert_false(lf_guest_at(at));
+  assert_false(lf_refs_place(at));
+  lf_refs_del(at, LF_REFS_HERE); /* does no harm */
+  assert_false(lf_refs_place(at));
 }
 
 static void counts_for_each(void **state) {
   (void)state;
   uint64_t at = place(ZONE, 3), queue = place(OTHER, 1), dict = place(OTHER, 2);
-  lf_guest_add(at, queue);
-  lf_guest_add(at, dict);
-  lf_guest_add(at, LF_GUEST_HERE);
-  lf_guest_del(at, queue);
-  assert_true(lf_guest_at(at));
-  lf_guest_del(at, queue); /* it has none: others keep theirs */
-  lf_guest_del(at, LF_GUEST_HERE);
-  assert_true(lf_guest_at(at));
-  lf_guest_del(at, dict);
-  assert_false(lf_guest_at(at));
+  lf_refs_add(at, queue);
+  lf_refs_add(at, dict);
+  lf_refs_add(at, LF_REFS_HERE);
+  lf_refs_del(at, queue);
+  assert_true(lf_refs_place(at));
+  lf_refs_del(at, queue); /* it has none: others keep theirs */
+  lf_refs_del(at, LF_REFS_HERE);
+  assert_true(lf_refs_place(at));
+  lf_refs_del(at, dict);
+  assert_false(lf_refs_place(at));
 }
 
 static void finds_each_of_many(void **state) {
   (void)state;
   enum { MANY = 300 };
   for (uint64_t i = 0; i < MANY; i++)
-    assert_true(lf_guest_add(place(ZONE, i), LF_GUEST_HERE));
+    assert_true(lf_refs_add(place(ZONE, i), LF_REFS_HERE));
   for (uint64_t i = 0; i < MANY; i += 2)
-    lf_guest_del(place(ZONE, i), LF_GUEST_HERE);
+    lf_refs_del(place(ZONE, i), LF_REFS_HERE);
   for (uint64_t i = 0; i < MANY; i++)
-    assert_int_equal(lf_guest_at(place(ZONE, i)), i % 2);
+    assert_int_equal(lf_refs_place(place(ZONE, i)), i % 2);
   for (uint64_t i = 1; i < MANY; i += 2)
-    lf_guest_del(place(ZONE, i), LF_GUEST_HERE);
-  assert_false(lf_guest_at(place(ZONE, MANY)));
+    lf_refs_del(place(ZONE, i), LF_REFS_HERE);
+  assert_false(lf_refs_place(place(ZONE, MANY)));
 }
 
-/* What was counts for nothing: the ledger never fills with it. */
+/* What was counts for nothing: the table of references never fills with it. */
 static void forgets_what_was(void **state) {
   (void)state;
   uint64_t kept = place(OTHER, 1);
-  assert_true(lf_guest_add(kept, LF_GUEST_HERE));
+  assert_true(lf_refs_add(kept, LF_REFS_HERE));
   for (uint64_t i = 0; i < LF_LIMIT(200000, 5000); i++) {
     uint64_t at = place(ZONE, i % 4000) + i / 4000 * 64 * 4000;
-    assert_true(lf_guest_add(at, LF_GUEST_HERE));
-    lf_guest_del(at, LF_GUEST_HERE);
+    assert_true(lf_refs_add(at, LF_REFS_HERE));
+    lf_refs_del(at, LF_REFS_HERE);
   }
-  assert_true(lf_guest_at(kept));
-  lf_guest_del(kept, LF_GUEST_HERE);
+  assert_true(lf_refs_place(kept));
+  lf_refs_del(kept, LF_REFS_HERE);
 }
 
 static void says_when_it_is_full(void **state) {
   (void)state;
   uint64_t n = 0, most = LF_LIMIT(1000000, 10000);
-  while (n < most && lf_guest_add(place(ZONE, n), LF_GUEST_HERE))
+  while (n < most && lf_refs_add(place(ZONE, n), LF_REFS_HERE))
     n++;
   assert_true(n > 100 && n < most);
-  assert_true(lf_guest_add(place(ZONE, 0), LF_GUEST_HERE)); /* it is there */
-  lf_guest_del(place(ZONE, 0), LF_GUEST_HERE);
-  assert_false(lf_guest_at(place(ZONE, n)));
-  lf_guest_del(place(ZONE, 5), LF_GUEST_HERE);
-  assert_true(lf_guest_add(place(ZONE, n), LF_GUEST_HERE));
+  assert_true(lf_refs_add(place(ZONE, 0), LF_REFS_HERE)); /* it is there */
+  lf_refs_del(place(ZONE, 0), LF_REFS_HERE);
+  assert_false(lf_refs_place(place(ZONE, n)));
+  lf_refs_del(place(ZONE, 5), LF_REFS_HERE);
+  assert_true(lf_refs_add(place(ZONE, n), LF_REFS_HERE));
   for (uint64_t i = 0; i <= n; i++)
-    lf_guest_del(place(ZONE, i), LF_GUEST_HERE);
+    lf_refs_del(place(ZONE, i), LF_REFS_HERE);
   for (uint64_t i = 0; i <= n; i++)
-    assert_false(lf_guest_at(place(ZONE, i)));
+    assert_false(lf_refs_place(place(ZONE, i)));
 }
 
 /* --- Zones --- */
@@ -96,37 +97,37 @@ static void says_when_it_is_full(void **state) {
 static void knows_the_zones_in_which_roots_lie(void **state) {
   (void)state;
   uint64_t last = place(ZONE + 1, 0) - 64;
-  assert_false(lf_guest_in(ZONE));
-  lf_guest_add(last, LF_GUEST_HERE);
-  assert_true(lf_guest_in(ZONE));
-  assert_false(lf_guest_in(ZONE - 1));
-  assert_false(lf_guest_in(ZONE + 1));
-  lf_guest_del(last, LF_GUEST_HERE);
-  assert_false(lf_guest_in(ZONE));
+  assert_false(lf_refs_in(ZONE));
+  lf_refs_add(last, LF_REFS_HERE);
+  assert_true(lf_refs_in(ZONE));
+  assert_false(lf_refs_in(ZONE - 1));
+  assert_false(lf_refs_in(ZONE + 1));
+  lf_refs_del(last, LF_REFS_HERE);
+  assert_false(lf_refs_in(ZONE));
 }
 
 /* An object that nobody has any more has no items when its zone goes. */
 static void items_go_with_their_object(void **state) {
   (void)state;
   uint64_t at = place(OTHER, 1), object = place(ZONE, 1), kept = place(ZONE, 2);
-  lf_guest_add(at, object);
-  lf_guest_add(place(OTHER, 2), kept);
-  lf_guest_add(kept, LF_GUEST_HERE); /* which somebody has */
-  assert_true(lf_guest_in(ZONE));
-  assert_false(lf_guest_at(at));
-  assert_true(lf_guest_at(place(OTHER, 2)));
-  lf_guest_del(kept, LF_GUEST_HERE);
-  assert_false(lf_guest_in(ZONE));
-  assert_false(lf_guest_at(place(OTHER, 2)));
+  lf_refs_add(at, object);
+  lf_refs_add(place(OTHER, 2), kept);
+  lf_refs_add(kept, LF_REFS_HERE); /* which somebody has */
+  assert_true(lf_refs_in(ZONE));
+  assert_false(lf_refs_place(at));
+  assert_true(lf_refs_place(place(OTHER, 2)));
+  lf_refs_del(kept, LF_REFS_HERE);
+  assert_false(lf_refs_in(ZONE));
+  assert_false(lf_refs_place(place(OTHER, 2)));
 }
 
 /* --- The dead --- */
 
 static void add_and_die(void *arg) {
   (void)arg;
-  if (!lf_guest_add(place(ZONE, 1), LF_GUEST_HERE) ||
-      !lf_guest_add(place(ZONE, 2), LF_GUEST_HERE) ||
-      !lf_guest_add(place(ZONE, 3), place(OTHER, 1)))
+  if (!lf_refs_add(place(ZONE, 1), LF_REFS_HERE) ||
+      !lf_refs_add(place(ZONE, 2), LF_REFS_HERE) ||
+      !lf_refs_add(place(ZONE, 3), place(OTHER, 1)))
     abort();
 }
 
@@ -134,15 +135,15 @@ static void add_and_die(void *arg) {
 static void the_dead_have_none(void **state) {
   (void)state;
   fake_child child;
-  lf_guest_add(place(ZONE, 2), LF_GUEST_HERE);
+  lf_refs_add(place(ZONE, 2), LF_REFS_HERE);
   fake_start(&child, add_and_die, NULL);
   assert_int_equal(fake_join(&child), 0); /* buries it */
-  assert_false(lf_guest_at(place(ZONE, 1)));
-  assert_true(lf_guest_at(place(ZONE, 2)));
-  assert_true(lf_guest_at(place(ZONE, 3)));
-  lf_guest_del(place(ZONE, 2), LF_GUEST_HERE);
-  lf_guest_del(place(ZONE, 3), place(OTHER, 1));
-  assert_false(lf_guest_in(ZONE));
+  assert_false(lf_refs_place(place(ZONE, 1)));
+  assert_true(lf_refs_place(place(ZONE, 2)));
+  assert_true(lf_refs_place(place(ZONE, 3)));
+  lf_refs_del(place(ZONE, 2), LF_REFS_HERE);
+  lf_refs_del(place(ZONE, 3), place(OTHER, 1));
+  assert_false(lf_refs_in(ZONE));
 }
 
 int main(void) {

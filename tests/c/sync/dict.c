@@ -207,15 +207,15 @@ static void entries_hold_what_they_refer_to(void **state) {
   set_array("a", a);
   set_array("b", a);
   lf_array_unref(a);
-  assert_true(lf_guest_at(at));
+  assert_true(lf_refs_place(at));
   lf_buf k = key_of("a"), b = {0};
   lf_dict_value v = {.values = &b};
   assert_int_equal(lf_dict_get(d, &k, &v, NULL), 0);
   lf_buf_fini(&b);
   remove_key("a");
-  assert_true(lf_guest_at(at));
+  assert_true(lf_refs_place(at));
   set_text("b", "another");
-  assert_false(lf_guest_at(at));
+  assert_false(lf_refs_place(at));
   lf_array_sweep();
   assert_int_equal(lf_array_stat().arrays, 1);
   a = lf_array_new(LF_A_INT8, 3);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * runtime/sync/queue.h, with what it is made of: slabs, streams, records,
- * latches, the ledger of guests. */
+ * latches, the table of references of taken references. */
 #include "tests/c/fake.h"
 
 #include "runtime/base/code.h"
@@ -274,7 +274,7 @@ static void what_is_not_put_is_not_kept(void **state) {
   lf_queue_close(q);
   assert_int_equal(lf_queue_put(q, &b), LF_ECLOSED);
   lf_buf_fini(&b);
-  assert_false(lf_guest_at(a->at));
+  assert_false(lf_refs_place(a->at));
   lf_array_unref(a);
   assert_int_equal(lf_array_stat().arrays, 1);
 }
@@ -346,29 +346,29 @@ static void queues_of_the_dead_hold_nothing(void **state) {
 }
 
 /* Many different roots, one after the other, while one stays. */
-static void the_ledger_does_not_wear_out(void **state) {
+static void the_table_does_not_wear_out(void **state) {
   (void)state;
   enum { MANY = LF_LIMIT(200000, 3000) };
   uint64_t here = lf_arena_size() / 2;
-  assert_true(lf_guest_add(64, here));
+  assert_true(lf_refs_add(64, here));
   for (uint64_t i = 2; i < MANY; i++) {
-    assert_true(lf_guest_add(i * 64, here));
-    assert_true(lf_guest_add(i * 64, LF_GUEST_HERE));
-    lf_guest_del(i * 64, here);
-    assert_true(lf_guest_at(i * 64));
-    lf_guest_del(i * 64, LF_GUEST_HERE);
-    assert_false(lf_guest_at(i * 64));
+    assert_true(lf_refs_add(i * 64, here));
+    assert_true(lf_refs_add(i * 64, LF_REFS_HERE));
+    lf_refs_del(i * 64, here);
+    assert_true(lf_refs_place(i * 64));
+    lf_refs_del(i * 64, LF_REFS_HERE);
+    assert_false(lf_refs_place(i * 64));
   }
-  assert_true(lf_guest_at(64));
-  lf_guest_del(64, here);
+  assert_true(lf_refs_place(64));
+  lf_refs_del(64, here);
   uint64_t n = 1;
-  while (lf_guest_add(n * 64, here))
+  while (lf_refs_add(n * 64, here))
     n++;
   assert_true(n > LF_LIMIT(50000, 300));
   while (n-- > 1)
-    lf_guest_del(n * 64, here);
-  assert_true(lf_guest_add(64, here));
-  lf_guest_del(64, here);
+    lf_refs_del(n * 64, here);
+  assert_true(lf_refs_add(64, here));
+  lf_refs_del(64, here);
 }
 
 static void take_and_look(void *arg) {
@@ -390,17 +390,17 @@ static void what_is_taken_is_kept(void **state) {
   ((int32_t *)a->data)[9] = 7;
   put_array(a); /* with our reference */
   lf_array_sweep();
-  assert_true(lf_guest_at(at));
+  assert_true(lf_refs_place(at));
   assert_int_equal(lf_array_stat().arrays, 2);
   fake_start(&child, take_and_look, NULL);
   until(lf_queue_look(q).count == 1 && lf_queue_look(q).unfinished == 2);
   lf_array_sweep();
-  assert_true(lf_guest_at(at));
+  assert_true(lf_refs_place(at));
   assert_int_equal(lf_array_stat().arrays, 2);
   assert_int_equal(get_number(), 1);
   fake_kill(&child);
   lf_array_sweep();
-  assert_false(lf_guest_at(at));
+  assert_false(lf_refs_place(at));
   assert_int_equal(lf_array_stat().arrays, 1);
 }
 
@@ -499,7 +499,7 @@ int main(void) {
       QUEUE(what_is_not_put_is_not_kept),
       QUEUE(arrays_of_the_dead_are_taken),
       QUEUE(queues_of_the_dead_hold_nothing),
-      QUEUE(the_ledger_does_not_wear_out),
+      QUEUE(the_table_does_not_wear_out),
       QUEUE(what_is_taken_is_kept),
       QUEUE(several_put_at_once),
       QUEUE(a_dead_one_s_latch_is_taken_over),

@@ -134,7 +134,7 @@ static void references_come_back(void **state) {
   assert_true(refer_to_code() && refer_to_array(&at));
   written();
   assert_int_equal(read_back(&r), 0);
-  assert_true(lf_guest_at(at)); /* the record has the array */
+  assert_true(lf_refs_place(at)); /* the record has the array */
   assert_int_equal(lf_record_open(&values, &tail, NULL), 0);
   assert_true(values.foreign);
   assert_int_equal(values.refs->n, 2);
@@ -174,7 +174,7 @@ static void what_nobody_takes_is_dropped(void **state) {
   assert_int_equal(read_back(&r), 0);
   lf_record_drop(object, &r, &tail, false);
   assert_int_equal(local_dropped, 1);
-  assert_false(lf_guest_at(at));
+  assert_false(lf_refs_place(at));
 }
 
 static void what_is_undone_was_never_there(void **state) {
@@ -183,9 +183,9 @@ static void what_is_undone_was_never_there(void **state) {
   local_dropped = 0;
   assert_true(refer(&local_dropped, drop_local) && refer_to_array(&at));
   made();
-  assert_true(lf_guest_at(at));
+  assert_true(lf_refs_place(at));
   lf_record_undo(object, &tail);
-  assert_false(lf_guest_at(at));
+  assert_false(lf_refs_place(at));
   assert_int_equal(local_dropped, 0); /* the values have all that they had */
   lf_buf_reset(&values);
   assert_int_equal(local_dropped, 1);
@@ -201,7 +201,7 @@ static void a_pinned_copy_outlives_the_record(void **state) {
   assert_int_equal(read_back(&r), 0);
   assert_int_equal(lf_record_pin(object, &tail), 0);
   lf_record_drop(object, &r, &tail, false);
-  assert_true(lf_guest_at(at));
+  assert_true(lf_refs_place(at));
   assert_int_equal(lf_record_open(&values, &tail, NULL), 0);
   lf_record_undo(object, &tail);
   assert_int_equal(values.refs->n, 1);
@@ -305,7 +305,7 @@ static bool make_and_open(void *arg) {
   lf_buf_fini(&values);
   lf_buf_fini(&tail);
   lf_array_sweep();
-  if (at && lf_guest_at(at))
+  if (at && lf_refs_place(at))
     abort();
   return good;
 }
