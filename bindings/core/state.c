@@ -112,7 +112,7 @@ static void new_refs(lua_State *L) {
   lfb_new_ref(L, LFB_REF_HANDLES, "v");
   lfb_new_ref(L, LFB_REF_CALLBACKS, NULL);
   lfb_new_ref(L, LFB_REF_JOB, NULL);
-  lfb_new_ref(L, LFB_REF_LOANS, NULL);
+  lfb_new_ref(L, LFB_REF_BORROWED, NULL);
   lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
 }
 

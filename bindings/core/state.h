@@ -110,7 +110,7 @@ struct lfb_state {
   bool in_callback;
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 
-  lf_link lent, returned;   /* loans (borrow.c); its lock */
+  lf_link lent, returned;   /* borrowed strings (borrow.c); its lock */
   atomic_bool any_returned; /* a hint */
 
   lf_buf scratch; /* for dumping functions */
@@ -153,7 +153,7 @@ typedef enum {
   LFB_REF_JOB,        /* a parallel loop's function and options (chunk.c) */
   LFB_REF_DRIVERS,    /* scripts/drivers.lua */
   LFB_REF_MODULE,     /* what require "lfut" gives */
-  LFB_REF_LOANS,      /* loan -> string */
+  LFB_REF_BORROWED,   /* borrow -> string */
   LFB_REF_SNAPSHOT,   /* in a forked worker: number -> table (reach.h) */
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,

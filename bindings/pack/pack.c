@@ -55,9 +55,9 @@ static void pack_string(packer *P, int idx) {
   size_t len;
   const char *s = lua_tolstring(P->L, idx, &len);
   if (len >= LFB_LOAN_MIN && !P->label->home && !P->reach && !P->describing) {
-    lfb_loan *loan = lfb_lend(P->L, P->S, idx);
-    put_ref(P, LF_NOWHERE, loan, lfb_loan_drop);
-    put(P, LFB_T_LOAN, &loan, sizeof(void *));
+    lfb_borrow *borrow = lfb_borrow_new(P->L, P->S, idx);
+    put_ref(P, LF_NOWHERE, borrow, lfb_borrow_drop);
+    put(P, LFB_T_BORROW, &borrow, sizeof(void *));
   } else {
     pack_bytes(P, s, len);
   }

@@ -38,7 +38,7 @@ typedef enum {
   LFB_T_STRING,   /* uint64 length, bytes */
   LFB_T_NAMED,    /* uint32 length, name (names.h) */
   LFB_T_STDIO,    /* uint8: 0 stdin, 1 stdout, 2 stderr */
-  LFB_T_LOAN,     /* pointer to a loan: a long string (borrow.h) */
+  LFB_T_BORROW,   /* pointer to a borrow: a long string (borrow.h) */
   LFB_T_INSTANCE, /* uint8 class, what its 'pack' says; no object */
   LFB_T_LONE,     /* as LFB_T_BARE; no other place in the stream has it */
   LFB_T_OBJECT,   /* uint32: one that occurred before */

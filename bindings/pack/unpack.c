@@ -158,10 +158,10 @@ static void unpack_object(unpacker *U, unsigned tag) {
   }
 }
 
-static void push_loan(unpacker *U) {
+static void push_borrow(unpacker *U) {
   if (U->buf->foreign)
     lfb_unpacker_refuse(U);
-  lfb_push_loan(U->L, lfb_unpacker_get_object(U, lfb_loan_drop));
+  lfb_push_borrow(U->L, lfb_unpacker_get_object(U, lfb_borrow_drop));
 }
 
 static void push_instance(unpacker *U) {
@@ -209,8 +209,8 @@ static void unpack_tagged(unpacker *U, unsigned tag) {
   case LFB_T_STDIO:
     push_stdio(U);
     break;
-  case LFB_T_LOAN:
-    push_loan(U);
+  case LFB_T_BORROW:
+    push_borrow(U);
     break;
   case LFB_T_INSTANCE:
     push_instance(U);

@@ -57,7 +57,7 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   S->in_callback = false;
   S->interrupted = false;
   lfb_callbacks_forget(S);
-  lfb_loans_forget(S);
+  lfb_borrowed_forget(S);
   lua_pushthread(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &main_thread);
   S->L = S->running = L;
@@ -66,7 +66,7 @@ void lfb_forked(lua_State *L, lfb_state *S) {
     lfb_raise_memory(L);
   lfb_program_adopt(S);
   lfb_new_ref(L, LFB_REF_CALLBACKS, NULL);
-  lfb_new_ref(L, LFB_REF_LOANS, NULL);
+  lfb_new_ref(L, LFB_REF_BORROWED, NULL);
   lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
   keep_executors(L);
   reseed(L);

@@ -24,7 +24,7 @@ void lfb_take_news(lua_State *L, lfb_state *S) {
     lf_pool_listen(S->reach->pool);
   if (lfb_callbacks_due(S))
     lfb_callbacks_run(L, S);
-  lfb_loans_collect(L, S);
+  lfb_borrowed_collect(L, S);
   atomic_store(&S->news, lf_generation);
   if (is_news(S))
     lfb_note_news(S);

@@ -16,7 +16,7 @@ typedef enum {
   LF_FORK_LIBRARIES,   /* library.c: while one is loaded, anything may run */
   LF_FORK_CHILDREN,    /* child.c */
   LF_FORK_COMMANDS,    /* command.c */
-  LF_FORK_LOANS,       /* loan.c */
+  LF_FORK_BORROWED,    /* borrow.c */
   LF_FORK_STRANDS,     /* strand.c: the list's, then each one's */
   LF_FORK_GRAPH,       /* deadlock.c */
   LF_FORK_TASKS,       /* task.c */
