@@ -48,7 +48,7 @@ typedef enum {
   LFB_T_TABLE,    /* uint32 uint32: sizes; has a body */
   LFB_T_CLOSURE,  /* pointer to code; has a body */
   LFB_T_BARE,     /* pointer to code: all upvalues are _ENV */
-  LFB_T_PICTURE,  /* uint32: a table that a forked worker has (snapshot.h) */
+  LFB_T_SNAPSHOT, /* uint32: a table that a forked worker has (snapshot.h) */
   LFB_T_HANDLE,   /* uint8 class, pointer */
   LFB_T_USERDATA, /* uint64 length, stream: packed form, __lfut_unpack */
   /* Bodies. Of a table: values of 1, 2, 3, ..., then pairs. */

@@ -119,7 +119,7 @@ static bool pack_known(packer *P) {
   if (i < 0)
     return false;
   uint32_t number = (uint32_t)i;
-  put(P, LFB_T_PICTURE, &number, sizeof number);
+  put(P, LFB_T_SNAPSHOT, &number, sizeof number);
   lfb_packer_object(P, false);
   return true;
 }

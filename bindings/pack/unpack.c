@@ -144,7 +144,7 @@ static void unpack_object(unpacker *U, unsigned tag) {
     lfb_push_closure(U->L, U->S, get_code(U), tag == LFB_T_BARE);
     lfb_unpacker_note(U);
     break;
-  case LFB_T_PICTURE:
+  case LFB_T_SNAPSHOT:
     push_known(U);
     break;
   case LFB_T_HANDLE:

@@ -106,7 +106,7 @@ static void prepare(lua_State *L, lfb_state *S, lfb_setup *setup,
     setup->image = S;
     setup->adopt = lfb_adopt;
     lfb_part_open(L); /* once, not in each worker */
-    setup->known = lfb_picture_take(L, S);
+    setup->known = lfb_snapshot_take(L, S);
     return;
   }
   greet(L, S, setup, LFB_INITIALIZER);

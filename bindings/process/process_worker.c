@@ -36,7 +36,7 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   lfb_names_renew(L, S);
   lfb_part_open(L);
   const lfb_setup *setup = lf_pool_setup(pool);
-  lfb_picture_keep(L, setup->known);
+  lfb_snapshot_keep(L, setup->known);
 }
 
 /* --- Spawned --- */

@@ -2,9 +2,9 @@
  *
  * See snapshot.h. What a table was is known by a hash of its packed form, all
  * that can be reached from it included. That has addresses, of code and of
- * arrays; the picture holds what is there, so that nothing else gets them. The
+ * arrays; the snapshot holds what is there, so that nothing else gets them. The
  * tables themselves are in a table of the registry, weak in the program, at the
- * picture's address. */
+ * snapshot's address. */
 #include "bindings/process/snapshot.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@
 
 enum {
   LARGE = LF_LIMIT(64 << 10, 512), /* bytes when packed */
-  MOST = 64,                       /* tables in a picture */
+  MOST = 64,                       /* tables in a snapshot */
 };
 
 typedef struct {
@@ -30,7 +30,7 @@ typedef struct {
     size_t len;
     lf_buf held; /* references, no bytes */
   } v[MOST];
-} lfb_picture;
+} lfb_snapshot;
 
 /* Protected: (table at 1, buffer) packs it. */
 static int try_pack(lua_State *L) {
@@ -67,7 +67,7 @@ static bool look(lua_State *L, lfb_state *S, uint64_t *hash, size_t *len,
 
 /* The value at the top, which is popped; the registry's table is at 'tables'.
  */
-static void consider(lua_State *L, lfb_state *S, lfb_picture *p, int tables) {
+static void consider(lua_State *L, lfb_state *S, lfb_snapshot *p, int tables) {
   const void *table = lua_topointer(L, -1);
   bool new = lua_istable(L, -1) && p->n < MOST;
   for (int i = 0; new &&i < p->n; i++)
@@ -88,7 +88,7 @@ static void consider(lua_State *L, lfb_state *S, lfb_picture *p, int tables) {
   lua_pop(L, 1);
 }
 
-static void consider_globals(lua_State *L, lfb_state *S, lfb_picture *p,
+static void consider_globals(lua_State *L, lfb_state *S, lfb_snapshot *p,
                              int tables) {
   lua_pushglobaltable(L);
   for (lua_pushnil(L); lua_next(L, -2);) {
@@ -104,7 +104,7 @@ static void consider_globals(lua_State *L, lfb_state *S, lfb_picture *p,
 }
 
 /* Locals and upvalues of who is on the way to here. */
-static void consider_calls(lua_State *L, lfb_state *S, lfb_picture *p,
+static void consider_calls(lua_State *L, lfb_state *S, lfb_snapshot *p,
                            int tables) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
@@ -121,21 +121,21 @@ static void consider_calls(lua_State *L, lfb_state *S, lfb_picture *p,
   }
 }
 
-static void free_picture(void *picture) {
-  lfb_picture *p = picture;
+static void free_snapshot(void *snapshot) {
+  lfb_snapshot *p = snapshot;
   for (int i = 0; p && i < p->n; i++)
     lf_buf_fini(&p->v[i].held);
   lf_free(p);
 }
 
 static void free_known(lfb_known *known) {
-  free_picture(lf_container_of(known, lfb_picture, base));
+  free_snapshot(lf_container_of(known, lfb_snapshot, base));
 }
 
 /* --- Using it --- */
 
 static int find(lua_State *L, lfb_state *S, lfb_known *known) {
-  lfb_picture *p = lf_container_of(known, lfb_picture, base);
+  lfb_snapshot *p = lf_container_of(known, lfb_snapshot, base);
   const void *table = lua_topointer(L, -1);
   int i = 0;
   while (i < p->n && p->v[i].table != table)
@@ -159,14 +159,14 @@ static int find(lua_State *L, lfb_state *S, lfb_known *known) {
 
 static void forget(lua_State *L, lfb_known *known) {
   lua_pushnil(L); /* removing needs no memory */
-  lua_rawsetp(L, LUA_REGISTRYINDEX, lf_container_of(known, lfb_picture, base));
+  lua_rawsetp(L, LUA_REGISTRYINDEX, lf_container_of(known, lfb_snapshot, base));
 }
 
-lfb_known *lfb_picture_take(lua_State *L, lfb_state *S) {
+lfb_known *lfb_snapshot_take(lua_State *L, lfb_state *S) {
   luaL_checkstack(L, 20, "starting workers");
   int top = lua_gettop(L);
-  lfb_box *box = lfb_push_box(L, free_picture);
-  lfb_picture *p = box->content = lf_zalloc(sizeof *p);
+  lfb_box *box = lfb_push_box(L, free_snapshot);
+  lfb_snapshot *p = box->content = lf_zalloc(sizeof *p);
   if (!p)
     lfb_raise_memory(L);
   p->base = (lfb_known){find, forget, free_known};
@@ -187,10 +187,10 @@ lfb_known *lfb_picture_take(lua_State *L, lfb_state *S) {
   return some ? &p->base : NULL;
 }
 
-void lfb_picture_keep(lua_State *L, lfb_known *known) {
+void lfb_snapshot_keep(lua_State *L, lfb_known *known) {
   if (known)
     lua_rawgetp(L, LUA_REGISTRYINDEX,
-                lf_container_of(known, lfb_picture, base));
+                lf_container_of(known, lfb_snapshot, base));
   else
     lua_pushnil(L);
   if (lua_istable(L, -1)) {

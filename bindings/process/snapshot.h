@@ -12,11 +12,11 @@
 /* Takes down the large tables among the script's globals, and among the locals
  * and upvalues of the functions that are being called. Raises on lack of
  * memory; NULL: there are none. */
-lfb_known *lfb_picture_take(lua_State *L, lfb_state *S);
+lfb_known *lfb_snapshot_take(lua_State *L, lfb_state *S);
 
 /* In a forked worker, of the snapshot that its program has taken (NULL: none):
  * its tables stay, whatever becomes of the variables, and are LFB_REF_SNAPSHOT.
  */
-void lfb_picture_keep(lua_State *L, lfb_known *known);
+void lfb_snapshot_keep(lua_State *L, lfb_known *known);
 
 #endif
