@@ -10,7 +10,7 @@ static size_t least(size_t a, size_t b) {
 }
 
 /* Rows of the table: the one before the last, the last, the current. */
-size_t lf_similar_distance(const char *a, size_t n, const char *b, size_t m) {
+size_t lf_suggest_distance(const char *a, size_t n, const char *b, size_t m) {
   size_t rows[3][LF_SIMILAR_MOST + 1];
   for (size_t j = 0; j <= m; j++)
     rows[0][j] = j;
@@ -29,19 +29,19 @@ size_t lf_similar_distance(const char *a, size_t n, const char *b, size_t m) {
   return rows[n % 3][m];
 }
 
-lf_similar lf_similar_to(const char *name) {
-  lf_similar s = {.name = name};
+lf_suggestion lf_suggest(const char *name) {
+  lf_suggestion s = {.name = name};
   s.distance = strlen(name) / 3 + 1; /* what is as far is not near */
   return s;
 }
 
-void lf_similar_try(lf_similar *s, const char *candidate) {
+void lf_suggest_try(lf_suggestion *s, const char *candidate) {
   size_t n = strlen(s->name), m = strlen(candidate);
   size_t apart = n > m ? n - m : m - n;
   if (n == 0 || n > LF_SIMILAR_MOST || m == 0 || m > LF_SIMILAR_MOST ||
       apart > s->distance)
     return;
-  size_t d = lf_similar_distance(s->name, n, candidate, m);
+  size_t d = lf_suggest_distance(s->name, n, candidate, m);
   bool longer = d == s->distance && m > strlen(s->best); /* one was left out */
   if (d > s->distance || (d == s->distance && (!s->best[0] || !longer)))
     return;

@@ -11,15 +11,15 @@
 enum { LF_SIMILAR_MOST = 63 }; /* letters of a name */
 
 /* The distance of two names of 'n' and 'm' letters, not more than that. */
-size_t lf_similar_distance(const char *a, size_t n, const char *b, size_t m);
+size_t lf_suggest_distance(const char *a, size_t n, const char *b, size_t m);
 
 typedef struct {
   const char *name;
   size_t distance;
   char best[64]; /* the nearest so far; "": none was near */
-} lf_similar;
+} lf_suggestion;
 
-lf_similar lf_similar_to(const char *name);
-void lf_similar_try(lf_similar *similar, const char *candidate);
+lf_suggestion lf_suggest(const char *name);
+void lf_suggest_try(lf_suggestion *similar, const char *candidate);
 
 #endif

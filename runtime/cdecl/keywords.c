@@ -185,7 +185,7 @@ void lf_cnear_compare(lf_cnear *best, const char *name) {
   if (n > LF_SIMILAR_MOST || m > LF_SIMILAR_MOST || n + best->distance <= m ||
       m + best->distance <= n)
     return;
-  size_t d = lf_similar_distance(best->tok->at, n, name, m);
+  size_t d = lf_suggest_distance(best->tok->at, n, name, m);
   if (d < best->distance) {
     best->distance = d;
     best->name = name;

@@ -113,10 +113,10 @@ static bool find_version(const char *name, char *out, size_t size) {
 }
 
 /* A library with nearly that name, without lib and .so, into 'out'. */
-static bool find_similar(const char *name, char *out, size_t size) {
+static bool find_suggestion(const char *name, char *out, size_t size) {
   cache c;
   const char *file;
-  lf_similar s = lf_similar_to(name);
+  lf_suggestion s = lf_suggest(name);
   char one[128];
   if (cache_open(&c))
     for (uint32_t i = 0; (file = cache_name(&c, i)); i++) {
@@ -124,7 +124,7 @@ static bool find_similar(const char *name, char *out, size_t size) {
       if (strncmp(file, "lib", 3) != 0 || !end || end <= file + 3)
         continue;
       snprintf(one, sizeof one, "%.*s", (int)(end - file - 3), file + 3);
-      lf_similar_try(&s, one);
+      lf_suggest_try(&s, one);
     }
   cache_close(&c);
   snprintf(out, size, "%s", s.best);
@@ -193,7 +193,7 @@ static void *open_name(const char *name, char *file, size_t size, lf_buf *why) {
   }
   lf_buf_print(why, "cannot load '%s': tried %s, %s", name, plain,
                versioned[0] ? dlerror() : "any version of it");
-  if (!versioned[0] && find_similar(name, near, sizeof near))
+  if (!versioned[0] && find_suggestion(name, near, sizeof near))
     lf_buf_print(why, " (similar: %s)", near);
   return NULL;
 }
@@ -287,13 +287,13 @@ static bool is_function(const ElfW(Sym) * symbol) {
 }
 
 /* A function of the library with nearly that name into 'out'. */
-static bool similar_symbol(const lf_dso *dso, const char *name, char *out,
+static bool suggest_symbol(const lf_dso *dso, const char *name, char *out,
                            size_t size) {
   symbols s = symbols_of(dso);
-  lf_similar near = lf_similar_to(name);
+  lf_suggestion near = lf_suggest(name);
   for (size_t i = 0; i < s.count; i++)
     if (is_function(&s.symbols[i]) && s.symbols[i].st_shndx != SHN_UNDEF)
-      lf_similar_try(&near, s.strings + s.symbols[i].st_name);
+      lf_suggest_try(&near, s.strings + s.symbols[i].st_name);
   snprintf(out, size, "%s", near.best);
   return near.best[0] != '\0';
 }
@@ -306,7 +306,7 @@ lf_function *lf_dso_function(const lf_dso *dso, const char *symbol,
   void *at = dlsym(dso->handle, symbol);
   if (!at) {
     lf_buf_print(why, "%s has no function '%s'", dso->name, symbol);
-    if (similar_symbol(dso, symbol, near, sizeof near))
+    if (suggest_symbol(dso, symbol, near, sizeof near))
       lf_buf_print(why, " (similar: %s)", near);
     return NULL;
   }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static size_t distance(const char *a, const char *b) {
-  return lf_similar_distance(a, strlen(a), b, strlen(b));
+  return lf_suggest_distance(a, strlen(a), b, strlen(b));
 }
 
 static void counts_changes_of_letters(void **state) {
@@ -42,17 +42,17 @@ static void measures_names_of_any_length_allowed(void **state) {
   char a[LF_SIMILAR_MOST], b[LF_SIMILAR_MOST];
   memset(a, 'a', sizeof a);
   memset(b, 'b', sizeof b);
-  assert_int_equal(lf_similar_distance(a, sizeof a, a, sizeof a), 0);
-  assert_int_equal(lf_similar_distance(a, sizeof a, b, sizeof b), sizeof a);
-  assert_int_equal(lf_similar_distance(a, 0, b, sizeof b), sizeof b);
+  assert_int_equal(lf_suggest_distance(a, sizeof a, a, sizeof a), 0);
+  assert_int_equal(lf_suggest_distance(a, sizeof a, b, sizeof b), sizeof a);
+  assert_int_equal(lf_suggest_distance(a, 0, b, sizeof b), sizeof b);
 }
 
 /* The nearest of the candidates, which NULL ends. */
 static const char *nearest(const char *name, const char *const *candidates) {
-  static lf_similar s;
-  s = lf_similar_to(name);
+  static lf_suggestion s;
+  s = lf_suggest(name);
   for (; *candidates; candidates++)
-    lf_similar_try(&s, *candidates);
+    lf_suggest_try(&s, *candidates);
   return s.best;
 }
 
