@@ -99,7 +99,7 @@ static member *add_member(futures *f, lf_task *task) {
   bool watched = !lf_list_empty(&f->set.watchers);
   member *m = lf_zalloc(sizeof *m);
   if (watched)
-    lf_cycle_lock();
+    lf_deadlock_lock();
   if (m && make_room(f)) {
     m->base.waiter.task = task;
     f->members[f->n++] = m;
@@ -109,7 +109,7 @@ static member *add_member(futures *f, lf_task *task) {
     m = NULL;
   }
   if (watched)
-    lf_cycle_unlock();
+    lf_deadlock_unlock();
   return m;
 }
 

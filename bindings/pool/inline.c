@@ -44,11 +44,11 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   lfb_run *outer = S->vm ? S->vm->current : NULL;
   lf_task *waiting = outer ? outer->task : NULL;
   lfb_enter(L, S, task->strand);
-  lf_cycle_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
+  lf_deadlock_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
   lf_task_start(task);
   lf_worker_count_started(vm->worker);
   lfb_vmops.run(vm, lf_task_ref(task));
   if (task->strand)
     lf_strand_leave(task->strand);
-  lf_cycle_end(waiting);
+  lf_deadlock_end(waiting);
 }

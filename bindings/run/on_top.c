@@ -46,14 +46,14 @@ void lfb_cover_begin(lfb_cover *c, lfb_run *r, const lfb_wait_for *what) {
   c->top = r->task;
   c->task = below->task;
   c->own = atomic_load(&below->task->waits);
-  lf_cycle_swap(c->task, &c->waits);
+  lf_deadlock_swap(c->task, &c->waits);
   lf_remote_cover(c->task, &c->waits, r->task);
 }
 
 void lfb_cover_end(lfb_cover *c) {
   if (!c->task)
     return;
-  lf_cycle_swap(c->task, c->own);
+  lf_deadlock_swap(c->task, c->own);
   lf_remote_cover(c->task, c->own, NULL);
 }
 

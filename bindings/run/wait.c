@@ -44,7 +44,7 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
     waits = lf_wait_for_one(&r->one, what->task);
   else if (what->job)
     waits = lf_job_waits(what->job);
-  if (waits && lf_cycle_begin(r->task, waits, path, sizeof path) != 0) {
+  if (waits && lf_deadlock_begin(r->task, waits, path, sizeof path) != 0) {
     lfb_push_error(L, "DeadlockError", "waiting would never end: %s", path);
     return false;
   }
@@ -56,7 +56,7 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
 void lfb_end_wait(lfb_run *r) {
   if (!r || !r->task)
     return;
-  lf_cycle_end(r->task);
+  lf_deadlock_end(r->task);
   lf_remote_unwait(r->task);
 }
 

@@ -17,7 +17,7 @@ enum {
   LF_EBROKEN = -4,   /* the pool's workers cannot run */
   LF_ETIMEOUT = -5,  /* the deadline has passed */
   LF_EINTR = -6,     /* a signal arrived meanwhile */
-  LF_ECYCLE = -7,    /* waiting would never end */
+  LF_EDEADLOCK = -7, /* waiting would never end */
   LF_EFORK = -8,     /* the system refuses another process */
   LF_EAGAIN = -9,    /* not now: the caller may wait */
   LF_ECLOSED = -10,  /* no more of it, ever */

@@ -332,7 +332,7 @@ static void leave_running(lf_job *j, lf_chunk *c) {
   pthread_mutex_lock(&j->lock);
   lf_list_del(&c->running);
   pthread_mutex_unlock(&j->lock);
-  lf_cycle_settle();
+  lf_deadlock_settle();
 }
 
 /* Under the lock: a chunk that was claimed will not be run. In order, it marks
@@ -563,7 +563,7 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
   bool stalled = (j->open == 0 && j->queued == 0) || j->back > 0;
   lf_task *over = over_now(j);
   pthread_mutex_unlock(&j->lock);
-  lf_cycle_settle();
+  lf_deadlock_settle();
   end_over(over);
   if (stalled) /* the next runner could not be queued, or there was no need */
     start_runners(j, lf_pool_max_workers(j->pool));

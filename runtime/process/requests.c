@@ -385,10 +385,10 @@ static void receive_wait(lf_proc *c) {
   if (lf_task_state(f->task) == LF_PENDING)
     lf_task_start(f->task);
   if (!c->end.msg.b) {
-    lf_cycle_swap(f->task, &w->waits);
+    lf_deadlock_swap(f->task, &w->waits);
     return;
   }
-  if (lf_cycle_begin(f->task, &w->waits, path, sizeof path) == 0)
+  if (lf_deadlock_begin(f->task, &w->waits, path, sizeof path) == 0)
     return;
   lf_buf text;
   lf_buf_init(&text, NULL, 0);

@@ -31,7 +31,7 @@ void lf_far_wait_add(lf_far_wait *w, lf_task *awaited) {
 }
 
 void lf_far_wait_end(lf_far_wait *w) {
-  lf_cycle_end(w->task);
+  lf_deadlock_end(w->task);
   for (size_t i = 0; i < w->n; i++)
     lf_task_unref(w->awaited[i]);
   lf_task_unref(w->task);

@@ -20,7 +20,7 @@ lf_far_wait *lf_far_wait_new(lf_task *task, bool any, size_t most);
 
 void lf_far_wait_add(lf_far_wait *wait, lf_task *awaited);
 
-/* After lf_cycle_begin or lf_cycle_swap: it is over. */
+/* After lf_deadlock_begin or lf_deadlock_swap: it is over. */
 void lf_far_wait_end(lf_far_wait *wait);
 
 #endif

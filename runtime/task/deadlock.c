@@ -24,16 +24,17 @@ static pthread_mutex_t graph = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool searching; /* written under the lock */
 static uint32_t searches; /* marks of a search: 2 * its number, + 1: can end */
 
-void lf_cycle_lock(void) {
+void lf_deadlock_lock(void) {
   pthread_mutex_lock(&graph);
 }
 
-void lf_cycle_unlock(void) {
+void lf_deadlock_unlock(void) {
   pthread_mutex_unlock(&graph);
 }
 
 __attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_GRAPH, lf_cycle_lock, lf_cycle_unlock, lf_cycle_unlock);
+  lf_at_fork(LF_FORK_GRAPH, lf_deadlock_lock, lf_deadlock_unlock,
+             lf_deadlock_unlock);
 }
 
 /* --- Waits for one --- */
@@ -206,18 +207,18 @@ static void count(lf_waits *waits, int by) {
     waits->count(waits, by);
 }
 
-void lf_cycle_settle(void) {
+void lf_deadlock_settle(void) {
   if (!atomic_load(&searching))
     return;
-  lf_cycle_lock();
-  lf_cycle_unlock();
+  lf_deadlock_lock();
+  lf_deadlock_unlock();
 }
 
 /* The wait has been replaced. */
 static void retire(lf_waits *former) {
   if (!former)
     return;
-  lf_cycle_settle();
+  lf_deadlock_settle();
   count(former, -1);
 }
 
@@ -227,7 +228,7 @@ static bool is_awaited(const lf_task *task) {
          (task->ops && task->ops->is_awaited(task));
 }
 
-int lf_cycle_begin(lf_task *task, lf_waits *waits, char *path, size_t size) {
+int lf_deadlock_begin(lf_task *task, lf_waits *waits, char *path, size_t size) {
   if (!task)
     return 0;
   count(waits, 1);
@@ -235,27 +236,27 @@ int lf_cycle_begin(lf_task *task, lf_waits *waits, char *path, size_t size) {
   if (!is_awaited(task))
     return 0;
   search s = {0};
-  lf_cycle_lock();
+  lf_deadlock_lock();
   atomic_store(&searching, true);
   bool stuck = needs_search(task) && is_hopeless(&s, task, path, size);
   if (stuck)
     atomic_store(&task->waits, NULL);
   atomic_store(&searching, false);
-  lf_cycle_unlock();
+  lf_deadlock_unlock();
   lf_free(s.nodes);
   if (stuck)
     count(waits, -1);
-  return stuck ? LF_ECYCLE : 0;
+  return stuck ? LF_EDEADLOCK : 0;
 }
 
-lf_waits *lf_cycle_swap(lf_task *task, lf_waits *waits) {
+lf_waits *lf_deadlock_swap(lf_task *task, lf_waits *waits) {
   count(waits, 1);
   lf_waits *former = atomic_exchange(&task->waits, waits);
   retire(former);
   return former;
 }
 
-void lf_cycle_end(lf_task *task) {
+void lf_deadlock_end(lf_task *task) {
   if (task)
     retire(atomic_exchange(&task->waits, NULL));
 }

@@ -40,24 +40,24 @@ static inline void lf_task_await(lf_task *task, int by) {
 }
 
 /* Records that 'task' (NULL: the main script, nothing is recorded) waits.
- * LF_ECYCLE if that could never end: 'path' then has the labels of the tasks
+ * LF_EDEADLOCK if that could never end: 'path' then has the labels of the tasks
  * on the way, "a -> b -> a", cut at 'size'. */
-int lf_cycle_begin(lf_task *task, lf_waits *waits, char *path, size_t size);
+int lf_deadlock_begin(lf_task *task, lf_waits *waits, char *path, size_t size);
 
 /* Replaces what a waiting task waits for, without looking for cycles; returns
  * what it was. */
-lf_waits *lf_cycle_swap(lf_task *task, lf_waits *waits);
+lf_waits *lf_deadlock_swap(lf_task *task, lf_waits *waits);
 
 /* The wait, if there is one, is over. */
-void lf_cycle_end(lf_task *task);
+void lf_deadlock_end(lf_task *task);
 
 /* After a task has been taken out of those that a waiting one awaits: no search
  * looks at it any more. */
-void lf_cycle_settle(void);
+void lf_deadlock_settle(void);
 
 /* No search is under way meanwhile: for those who move what a waiting task
  * awaits. */
-void lf_cycle_lock(void);
-void lf_cycle_unlock(void);
+void lf_deadlock_lock(void);
+void lf_deadlock_unlock(void);
 
 #endif

@@ -31,7 +31,7 @@ static void node_init(node *n, const char *label) {
 /* The first n of them, which wait for each other at most. */
 static void nodes_fini(node *nodes, int n) {
   for (int i = 0; i < n; i++)
-    lf_cycle_end(nodes[i].task);
+    lf_deadlock_end(nodes[i].task);
   for (int i = 0; i < n; i++)
     lf_task_unref(nodes[i].task);
 }
@@ -48,7 +48,7 @@ static int wait_for(node *n, bool any, node *first, ...) {
   va_end(args);
   n->awaited[i] = NULL;
   n->waits.any = any;
-  return lf_cycle_begin(n->task, &n->waits, path, sizeof path);
+  return lf_deadlock_begin(n->task, &n->waits, path, sizeof path);
 }
 
 #define wait_all(n, ...) wait_for(n, false, __VA_ARGS__, (node *)NULL)
@@ -76,9 +76,9 @@ static int end(void **state) {
 
 static void a_task_that_waits_for_itself(void **state) {
   (void)state;
-  assert_int_equal(wait_all(&a, &a), LF_ECYCLE);
+  assert_int_equal(wait_all(&a, &a), LF_EDEADLOCK);
   assert_string_equal(path, "a -> a");
-  assert_int_equal(wait_any(&a, &a), LF_ECYCLE);
+  assert_int_equal(wait_any(&a, &a), LF_EDEADLOCK);
 }
 
 static void a_chain_is_closed(void **state) {
@@ -86,9 +86,9 @@ static void a_chain_is_closed(void **state) {
   assert_int_equal(wait_all(&a, &b), 0);
   assert_int_equal(wait_all(&b, &c), 0);
   assert_int_equal(wait_all(&d, &a), 0);
-  assert_int_equal(wait_all(&c, &a), LF_ECYCLE);
+  assert_int_equal(wait_all(&c, &a), LF_EDEADLOCK);
   assert_string_equal(path, "c -> a -> b -> c");
-  lf_cycle_end(b.task);
+  lf_deadlock_end(b.task);
   assert_int_equal(wait_all(&c, &a), 0);
 }
 
@@ -103,24 +103,24 @@ static void a_pending_one_is_no_obstacle(void **state) {
   (void)state;
   lf_task *pending = lf_task_new(NULL);
   a.awaited[0] = pending;
-  assert_int_equal(lf_cycle_begin(a.task, &a.waits, path, sizeof path), 0);
-  lf_cycle_end(a.task);
+  assert_int_equal(lf_deadlock_begin(a.task, &a.waits, path, sizeof path), 0);
+  lf_deadlock_end(a.task);
   lf_task_unref(pending);
 }
 
 static void one_of_all_is_enough(void **state) {
   (void)state;
   assert_int_equal(wait_all(&b, &a), 0);
-  assert_int_equal(wait_all(&a, &c, &d, &b), LF_ECYCLE);
+  assert_int_equal(wait_all(&a, &c, &d, &b), LF_EDEADLOCK);
 }
 
 static void any_needs_each_to_be_stuck(void **state) {
   (void)state;
   assert_int_equal(wait_all(&b, &a), 0);
   assert_int_equal(wait_any(&a, &b, &c), 0);
-  lf_cycle_end(a.task);
+  lf_deadlock_end(a.task);
   assert_int_equal(wait_all(&c, &b), 0);
-  assert_int_equal(wait_any(&a, &b, &c), LF_ECYCLE);
+  assert_int_equal(wait_any(&a, &b, &c), LF_EDEADLOCK);
 }
 
 /* a waits for b or c, b for a: only c can end it. */
@@ -129,15 +129,15 @@ static void the_last_way_out_is_closed(void **state) {
   assert_int_equal(wait_any(&a, &b, &c), 0);
   assert_int_equal(wait_all(&b, &a), 0);
   assert_int_equal(wait_any(&c, &a, &d), 0);
-  lf_cycle_end(c.task);
-  assert_int_equal(wait_all(&c, &a), LF_ECYCLE);
+  lf_deadlock_end(c.task);
+  assert_int_equal(wait_all(&c, &a), LF_EDEADLOCK);
 }
 
 static void the_main_script_is_not_recorded(void **state) {
   (void)state;
   a.awaited[0] = a.task;
-  assert_int_equal(lf_cycle_begin(NULL, &a.waits, path, sizeof path), 0);
-  lf_cycle_end(NULL);
+  assert_int_equal(lf_deadlock_begin(NULL, &a.waits, path, sizeof path), 0);
+  lf_deadlock_end(NULL);
 }
 
 static void a_path_is_cut(void **state) {
@@ -145,8 +145,8 @@ static void a_path_is_cut(void **state) {
   char small[8] = "";
   wait_all(&a, &b);
   b.awaited[0] = a.task;
-  assert_int_equal(lf_cycle_begin(b.task, &b.waits, small, sizeof small),
-                   LF_ECYCLE);
+  assert_int_equal(lf_deadlock_begin(b.task, &b.waits, small, sizeof small),
+                   LF_EDEADLOCK);
   assert_string_equal(small, "b -> a ");
 }
 
@@ -154,12 +154,12 @@ static void who_is_awaited_is_known(void **state) {
   (void)state;
   wait_all(&a, &b, &c);
   assert_int_equal(b.task->awaited + c.task->awaited, 2);
-  assert_int_equal(wait_all(&b, &a), LF_ECYCLE);
+  assert_int_equal(wait_all(&b, &a), LF_EDEADLOCK);
   assert_int_equal(a.task->awaited, 0);
   wait_all(&d, &b);
   assert_int_equal(b.task->awaited, 2);
-  lf_cycle_end(a.task);
-  lf_cycle_end(d.task);
+  lf_deadlock_end(a.task);
+  lf_deadlock_end(d.task);
   assert_int_equal(b.task->awaited + c.task->awaited, 0);
 }
 
@@ -169,10 +169,10 @@ static void what_is_swapped_is_counted(void **state) {
   node_init(&other, "a");
   other.awaited[0] = c.task;
   wait_all(&a, &b);
-  assert_ptr_equal(lf_cycle_swap(a.task, &other.waits), &a.waits);
+  assert_ptr_equal(lf_deadlock_swap(a.task, &other.waits), &a.waits);
   assert_int_equal(b.task->awaited, 0);
-  assert_int_equal(wait_all(&c, &a), LF_ECYCLE);
-  lf_cycle_swap(a.task, &a.waits);
+  assert_int_equal(wait_all(&c, &a), LF_EDEADLOCK);
+  lf_deadlock_swap(a.task, &a.waits);
   assert_int_equal(c.task->awaited, 0);
   assert_int_equal(wait_all(&c, &a), 0);
   nodes_fini(&other, 1);
@@ -203,10 +203,10 @@ static void *close_ring(void *arg) {
   n->awaited[0] = r->nodes[(p->i + 1) % THREADS].task;
   for (int round = 0; round < ROUNDS; round++) {
     pthread_barrier_wait(&r->meet);
-    if (lf_cycle_begin(n->task, &n->waits, text, sizeof text) != 0)
+    if (lf_deadlock_begin(n->task, &n->waits, text, sizeof text) != 0)
       r->refused++;
     pthread_barrier_wait(&r->meet);
-    lf_cycle_end(n->task);
+    lf_deadlock_end(n->task);
   }
   return NULL;
 }
@@ -237,9 +237,9 @@ static void *wait_again(void *arg) {
   node *n = &p->ring->nodes[p->i];
   char text[64];
   for (int round = 0; round < ROUNDS; round++) {
-    if (lf_cycle_begin(n->task, &n->waits, text, sizeof text) != 0)
+    if (lf_deadlock_begin(n->task, &n->waits, text, sizeof text) != 0)
       p->ring->refused++;
-    lf_cycle_end(n->task);
+    lf_deadlock_end(n->task);
   }
   return NULL;
 }
@@ -264,7 +264,7 @@ static void who_begins_to_wait_is_no_obstacle(void **state) {
   for (int i = 0; i < THREADS; i++)
     pthread_join(threads[i], NULL);
   assert_int_equal(r.refused, 0);
-  lf_cycle_end(a.task);
+  lf_deadlock_end(a.task);
   nodes_fini(r.nodes, THREADS);
 }
 
@@ -277,7 +277,7 @@ static void a_long_chain(void **state) {
     node_init(&nodes[i], "n");
   for (int i = 0; i + 1 < DEEP; i++)
     assert_int_equal(wait_all(&nodes[i], &nodes[i + 1]), 0);
-  assert_int_equal(wait_all(&nodes[DEEP - 1], &nodes[0]), LF_ECYCLE);
+  assert_int_equal(wait_all(&nodes[DEEP - 1], &nodes[0]), LF_EDEADLOCK);
   nodes_fini(nodes, DEEP);
 }
 
@@ -296,8 +296,8 @@ static void layers_of_tasks(void **state) {
     assert_int_equal(wait_all(&right[i], &left[i - 1], &right[i - 1]), 0);
   }
   assert_int_equal(wait_any(&left[0], &left[LAYERS - 1], &a), 0);
-  lf_cycle_end(left[0].task);
-  assert_int_equal(wait_all(&left[0], &left[LAYERS - 1]), LF_ECYCLE);
+  lf_deadlock_end(left[0].task);
+  assert_int_equal(wait_all(&left[0], &left[LAYERS - 1]), LF_EDEADLOCK);
   nodes_fini(all, 2 * LAYERS);
 }
 
