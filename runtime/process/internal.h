@@ -336,16 +336,16 @@ void lf_dispatch_stop(lf_pool *pool);
 
 /* --- requests.c --- */
 
-extern const lf_names lf_nested_names; /* user: the lf_proc */
+extern const lf_names lf_requests_names; /* user: the lf_proc */
 
 /* The message in hand is a request. */
-void lf_nested_receive(lf_proc *proc, lf_outcome *after);
+void lf_requests_receive(lf_proc *proc, lf_outcome *after);
 
 /* Tells the workers about tasks that have ended. */
-void lf_nested_tell(lf_pool *pool);
+void lf_requests_tell(lf_pool *pool);
 
 /* The worker has gone. */
-void lf_nested_forget(lf_proc *proc);
+void lf_requests_forget(lf_proc *proc);
 
 /* --- pump.c: without the lock --- */
 

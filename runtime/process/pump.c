@@ -124,7 +124,7 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
       receive_outcome(c, after);
       break;
     default:
-      lf_nested_receive(c, after);
+      lf_requests_receive(c, after);
     }
   }
   if (c->end.damaged)
@@ -254,7 +254,7 @@ static void move_messages(lf_pool *p) {
   if (atomic_exchange(&lf_fleet_of(p)->rung, false))
     lf_members_look_at_resting(p);
   receive_from_all(lf_fleet_of(p));
-  lf_nested_tell(p);
+  lf_requests_tell(p);
   lf_dispatch(p, after);
   lf_dispatch_stop(p);
   wake(p);

@@ -112,7 +112,7 @@ static void *self(void *user) {
   return lf_pool_handle(c->worker->pool);
 }
 
-const lf_names lf_nested_names = {name, find, self, lf_pool_unhandle};
+const lf_names lf_requests_names = {name, find, self, lf_pool_unhandle};
 
 /* The worker has forgotten it, unless it was named to it meanwhile: then it is
  * new to the worker, who has to be told again. */
@@ -305,7 +305,7 @@ static void tell(lf_export *e) {
   e->proc->untold -= is_its_own(e);
 }
 
-void lf_nested_tell(lf_pool *p) {
+void lf_requests_tell(lf_pool *p) {
   lf_export *e = atomic_exchange(&lf_fleet_of(p)->ended, NULL);
   while (e) {
     lf_export *next = e->next;
@@ -327,7 +327,7 @@ static void end_wait(lf_flight *f) {
   f->wait = NULL;
 }
 
-void lf_nested_forget(lf_proc *c) {
+void lf_requests_forget(lf_proc *c) {
   lf_link *l;
   for (size_t i = 0; i < c->exports.cap; i++) {
     lf_export *e =
@@ -340,7 +340,7 @@ void lf_nested_forget(lf_proc *c) {
     if (!e->told)
       lf_waiter_remove(&e->waiter); /* from here on it does not fire */
     if (e->told || !atomic_load(&e->ended))
-      export_free(e); /* else by lf_nested_tell */
+      export_free(e); /* else by lf_requests_tell */
   }
   lf_table_fini(&c->exports);
   lf_table_fini(&c->numbers);
@@ -456,7 +456,7 @@ static void answer(lf_proc *c, lf_outcome *after) {
   }
 }
 
-void lf_nested_receive(lf_proc *c, lf_outcome *after) {
+void lf_requests_receive(lf_proc *c, lf_outcome *after) {
   lf_pool *p = c->worker->pool;
   lf_flight *f;
   switch (c->end.msg.kind) {

@@ -70,7 +70,7 @@ static lf_proc *proc_new(lf_worker *w) {
   lf_list_init(&c->gathering);
   lf_parker_init_shared(&c->region->parker);
   atomic_store(&c->region->closed, p->shutdown);
-  lf_end_init(&c->end, &c->region->out, &c->region->in, &lf_nested_names, c,
+  lf_end_init(&c->end, &c->region->out, &c->region->in, &lf_requests_names, c,
               p->o.ops->annotate);
   lf_peer_init(&c->end.peer, false, rouse);
   c->end.owner = c->region->owner = lf_owner_new();
@@ -125,7 +125,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   }
   if (c) {
     take_all_back(p, c);
-    lf_nested_forget(c);
+    lf_requests_forget(c);
     lf_members_remove(c);
   }
   w->proc = NULL;
@@ -338,7 +338,7 @@ static void bury(lf_worker *w, lf_lost lost) {
     if (!c->stopping)
       broken = died_starting(p, &lost, within);
   }
-  lf_nested_forget(c);
+  lf_requests_forget(c);
   lf_members_remove(c);
   lf_members_forget(p, w);
   w->proc = NULL;
@@ -492,7 +492,7 @@ static void close_all(lf_pool *p) {
   pthread_mutex_lock(&p->lock);
   int epoll = f->epoll, control = f->control;
   int bell = atomic_exchange(&f->bell, -1);
-  lf_nested_tell(p); /* frees what has ended for nobody */
+  lf_requests_tell(p); /* frees what has ended for nobody */
   f->epoll = f->control = -1;
   lf_count_awake(-f->counted);
   f->counted = 0;
