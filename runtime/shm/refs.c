@@ -29,7 +29,7 @@ typedef struct {
 } table;
 
 typedef struct {
-  lf_latch latch;
+  lf_robust robust;
   _Atomic uint32_t current;
   table tables[2];
 } refs_table;
@@ -46,13 +46,13 @@ static table *current(refs_table *l) {
 
 static table *begin(void) {
   refs_table *l = lf_arena_refs();
-  lf_latch_take(&l->latch); /* each change leaves it right */
+  lf_robust_take(&l->robust); /* each change leaves it right */
   return current(l);
 }
 
 static void end(void) {
   refs_table *l = lf_arena_refs();
-  lf_latch_give(&l->latch);
+  lf_robust_give(&l->robust);
 }
 
 static uint64_t who_is(uint64_t whose) {

@@ -4,8 +4,8 @@
  * queues and the like, which no process has for as long as they lie there, and
  * those of processes that have taken such an item. A refs_table in the arena
  * counts both, by the root's offset. Who owns the memory keeps it while there
- * is an entry. Under a latch; what a killed process leaves there keeps memory
- * too long, never too short. Any thread. */
+ * is an entry. Under a robust lock; what a killed process leaves there keeps
+ * memory too long, never too short. Any thread. */
 #ifndef LF_SHM_REFS_H
 #define LF_SHM_REFS_H
 

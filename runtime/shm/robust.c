@@ -12,12 +12,12 @@ enum {
 
 /* A futex's word as in Drepper, "Futexes Are Tricky" (2011), mutex2: who has
  * slept takes it as one for which others may sleep. */
-static bool try(lf_latch *l, uint32_t before, uint32_t after) {
+static bool try(lf_robust *l, uint32_t before, uint32_t after) {
   return atomic_load_explicit(&l->word, memory_order_relaxed) == before &&
          atomic_compare_exchange_strong(&l->word, &before, after);
 }
 
-bool lf_latch_take_slowly(lf_latch *l, uint32_t me) {
+bool lf_robust_take_slowly(lf_robust *l, uint32_t me) {
   for (int i = 0; i < SPINS; i++) {
     if (try(l, 0, me))
       return false;
@@ -41,6 +41,6 @@ bool lf_latch_take_slowly(lf_latch *l, uint32_t me) {
   }
 }
 
-void lf_latch_wake(lf_latch *l) {
+void lf_robust_wake(lf_robust *l) {
   lf_futex_wake(&l->word);
 }

@@ -16,25 +16,25 @@
 typedef struct {
   _Atomic uint32_t word; /* the holder's lf_process(), 0: it is free; with a bit
                             that says that somebody may sleep until it is */
-} lf_latch;
+} lf_robust;
 
 #define LF_LATCH_WAITED ((uint32_t)1 << 31)
 
-bool lf_latch_take_slowly(lf_latch *latch, uint32_t me);
-void lf_latch_wake(lf_latch *latch);
+bool lf_robust_take_slowly(lf_robust *robust, uint32_t me);
+void lf_robust_wake(lf_robust *robust);
 
 /* Waits for it. True: whoever had it has died. */
-static inline bool lf_latch_take(lf_latch *latch) {
+static inline bool lf_robust_take(lf_robust *robust) {
   uint32_t nobody = 0, me = lf_process();
   lf_assert(me != 0);
-  if (atomic_compare_exchange_strong(&latch->word, &nobody, me))
+  if (atomic_compare_exchange_strong(&robust->word, &nobody, me))
     return false;
-  return lf_latch_take_slowly(latch, me);
+  return lf_robust_take_slowly(robust, me);
 }
 
-static inline void lf_latch_give(lf_latch *latch) {
-  if (atomic_exchange(&latch->word, 0) & LF_LATCH_WAITED)
-    lf_latch_wake(latch);
+static inline void lf_robust_give(lf_robust *robust) {
+  if (atomic_exchange(&robust->word, 0) & LF_LATCH_WAITED)
+    lf_robust_wake(robust);
 }
 
 #endif

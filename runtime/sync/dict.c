@@ -132,7 +132,7 @@ static entry read_entry(uint64_t slot) {
   return read_at(&at);
 }
 
-/* --- The state, under the latch --- */
+/* --- The state, under the robust --- */
 
 static void commit(lf_dict *d, const lf_dict_state *s) {
   uint32_t other = !atomic_load_explicit(&d->current, memory_order_relaxed);
@@ -140,7 +140,7 @@ static void commit(lf_dict *d, const lf_dict_state *s) {
   atomic_store_explicit(&d->current, other, memory_order_release);
 }
 
-/* Who had the latch has died: counts anew. */
+/* Who had the robust has died: counts anew. */
 static void recount(lf_dict *d, lf_dict_state *s) {
   uint64_t all = s->live + s->stale;
   s->used = s->count = s->live = 0;
@@ -158,7 +158,7 @@ static void recount(lf_dict *d, lf_dict_state *s) {
 }
 
 static lf_dict_state begin(lf_dict *d) {
-  bool died = lf_latch_take(&d->latch);
+  bool died = lf_robust_take(&d->robust);
   lf_dict_state s =
       d->states[atomic_load_explicit(&d->current, memory_order_relaxed) & 1];
   if (died)
@@ -167,7 +167,7 @@ static lf_dict_state begin(lf_dict *d) {
 }
 
 static void end(lf_dict *d) {
-  lf_latch_give(&d->latch);
+  lf_robust_give(&d->robust);
 }
 
 /* --- Writing --- */

@@ -6,7 +6,7 @@
  * of their key. When more of what is written is stale than not, it is written
  * anew. The state is kept twice, as a queue's; what a killed process may leave
  * is a wrong count, which the next one sets right. Any thread; nothing waits
- * but for the latch. */
+ * but for the robust. */
 #ifndef LF_SYNC_DICT_H
 #define LF_SYNC_DICT_H
 
@@ -25,7 +25,7 @@ typedef struct {
 /* In the arena; it begins as zeroes. */
 typedef struct {
   lf_shared shared;
-  lf_latch latch; /* the next ones */
+  lf_robust robust; /* the next ones */
   _Atomic uint32_t current;
   lf_dict_state states[2];
 } lf_dict;

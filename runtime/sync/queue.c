@@ -7,10 +7,10 @@ void lf_queue_init(lf_queue *q, uint64_t maxsize) {
   q->maxsize = maxsize;
 }
 
-/* --- The state, under the latch --- */
+/* --- The state, under the robust --- */
 
 static lf_queue_state begin(lf_queue *q) {
-  lf_latch_take(&q->latch); /* a dead one leaves no state in between */
+  lf_robust_take(&q->robust); /* a dead one leaves no state in between */
   return q->states[atomic_load_explicit(&q->current, memory_order_relaxed) & 1];
 }
 
@@ -21,7 +21,7 @@ static void commit(lf_queue *q, const lf_queue_state *s) {
 }
 
 static void end(lf_queue *q) {
-  lf_latch_give(&q->latch);
+  lf_robust_give(&q->robust);
 }
 
 lf_queue_state lf_queue_look(lf_queue *q) {

@@ -25,7 +25,7 @@ typedef struct {
 typedef struct lf_queue {
   lf_shared shared;
   uint64_t maxsize; /* immutable; 0: any number */
-  lf_latch latch;   /* the next ones */
+  lf_robust robust; /* the next ones */
   _Atomic uint32_t current;
   lf_queue_state states[2];
 } lf_queue;

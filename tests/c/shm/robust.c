@@ -13,9 +13,9 @@
 
 /* What the processes share. */
 typedef struct {
-  lf_latch latch;
+  lf_robust robust;
   _Atomic uint32_t has; /* children that have taken it */
-  uint64_t count;       /* under the latch */
+  uint64_t count;       /* under the robust */
   uint64_t copy;        /* the same, but in between */
 } memory;
 
@@ -40,10 +40,10 @@ static int end(void **state) {
 static void begins_as_zeroes(void **state) {
   (void)state;
   for (int i = 0; i < 3; i++) {
-    assert_false(lf_latch_take(&m->latch));
-    assert_int_equal(m->latch.word, lf_process());
-    lf_latch_give(&m->latch);
-    assert_int_equal(m->latch.word, 0);
+    assert_false(lf_robust_take(&m->robust));
+    assert_int_equal(m->robust.word, lf_process());
+    lf_robust_give(&m->robust);
+    assert_int_equal(m->robust.word, 0);
   }
 }
 
@@ -53,13 +53,13 @@ enum { TIMES = LF_LIMIT(20000, 3000), SEVERAL = 3 };
 
 static void count(void) {
   for (int i = 0; i < TIMES; i++) {
-    if (lf_latch_take(&m->latch) || m->copy != m->count)
+    if (lf_robust_take(&m->robust) || m->copy != m->count)
       abort();
     m->count++;
     if (i % 64 == 0)
       sched_yield(); /* so that others have to wait for longer */
     m->copy = m->count;
-    lf_latch_give(&m->latch);
+    lf_robust_give(&m->robust);
   }
 }
 
@@ -87,14 +87,14 @@ static void one_has_it_at_a_time(void **state) {
   for (int i = 0; i < SEVERAL; i++)
     assert_int_equal(fake_join(&child[i]), 0);
   assert_int_equal(m->count, 2 * SEVERAL * TIMES);
-  assert_int_equal(m->latch.word, 0);
+  assert_int_equal(m->robust.word, 0);
 }
 
 /* --- The dead --- */
 
 static void take_and_stay(void *arg) {
   (void)arg;
-  lf_latch_take(&m->latch);
+  lf_robust_take(&m->robust);
   m->has++;
   for (;;)
     pause();
@@ -102,7 +102,7 @@ static void take_and_stay(void *arg) {
 
 static void take_and_die(void *arg) {
   (void)arg;
-  lf_latch_take(&m->latch);
+  lf_robust_take(&m->robust);
   m->has++;
 }
 
@@ -113,21 +113,21 @@ static void the_next_one_is_told_of_a_death(void **state) {
   fake_start(&child, take_and_stay, NULL);
   until(m->has == 1);
   kill(child.pid, SIGKILL);
-  assert_true(lf_latch_take(&m->latch));
-  lf_latch_give(&m->latch);
-  assert_false(lf_latch_take(&m->latch)); /* once */
-  lf_latch_give(&m->latch);
+  assert_true(lf_robust_take(&m->robust));
+  lf_robust_give(&m->robust);
+  assert_false(lf_robust_take(&m->robust)); /* once */
+  lf_robust_give(&m->robust);
   fake_join(&child);
   fake_start(&child, take_and_die, NULL);
   assert_int_equal(fake_join(&child), 0);
-  assert_true(lf_latch_take(&m->latch));
-  lf_latch_give(&m->latch);
+  assert_true(lf_robust_take(&m->robust));
+  lf_robust_give(&m->robust);
 }
 
 static void take_when_it_is_dead(void *arg) {
   _Atomic int *told = arg;
-  *told += lf_latch_take(&m->latch);
-  lf_latch_give(&m->latch);
+  *told += lf_robust_take(&m->robust);
+  lf_robust_give(&m->robust);
   gate_add(&done);
 }
 
@@ -141,22 +141,22 @@ static void all_who_wait_go_on(void **state) {
   until(m->has == 1);
   for (int i = 0; i < SEVERAL; i++)
     lf_thread_start("wait", take_when_it_is_dead, &told);
-  until(m->latch.word & LF_LATCH_WAITED);
+  until(m->robust.word & LF_LATCH_WAITED);
   fake_kill(&child);
   gate_await(&done, before + SEVERAL);
   assert_int_equal(told, 1);
-  assert_int_equal(m->latch.word & ~LF_LATCH_WAITED, 0);
+  assert_int_equal(m->robust.word & ~LF_LATCH_WAITED, 0);
 }
 
 /* --- The living --- */
 
 static void take_until_told(void *arg) {
   (void)arg;
-  lf_latch_take(&m->latch);
+  lf_robust_take(&m->robust);
   m->has++;
   until(m->has == 2);
   m->count = 7;
-  lf_latch_give(&m->latch);
+  lf_robust_give(&m->robust);
 }
 
 /* However long it takes. */
@@ -168,7 +168,7 @@ static void nobody_robs_the_living(void **state) {
   fake_start(&child, take_until_told, NULL);
   until(m->has == 1);
   lf_thread_start("wait", take_when_it_is_dead, &told);
-  until(m->latch.word & LF_LATCH_WAITED);
+  until(m->robust.word & LF_LATCH_WAITED);
   for (int64_t end = lf_now() + 30000000; lf_now() < end;)
     assert_int_equal(gate_count(&done), before); /* for longer than patience */
   m->has++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * runtime/sync/queue.h, with what it is made of: slabs, streams, records,
- * latches, the table of references of taken references. */
+ * robust locks, the table of references of taken references. */
 #include "tests/c/fake.h"
 
 #include "runtime/base/code.h"
@@ -431,18 +431,18 @@ static void several_put_at_once(void **state) {
     assert_int_equal(fake_join(&children[i]), 0);
 }
 
-static void die_with_the_latch(void *arg) {
+static void die_with_the_lock(void *arg) {
   (void)arg;
   put_number(1);
-  lf_latch_take(&q->latch);
+  lf_robust_take(&q->robust);
   q->states[!q->current].count = 77; /* in the middle of a change */
   raise(SIGKILL);
 }
 
-static void a_dead_one_s_latch_is_taken_over(void **state) {
+static void a_dead_one_s_lock_is_taken_over(void **state) {
   (void)state;
   fake_child child;
-  fake_start(&child, die_with_the_latch, NULL);
+  fake_start(&child, die_with_the_lock, NULL);
   assert_true(WIFSIGNALED(fake_join(&child)));
   assert_int_equal(lf_queue_look(q).count, 1);
   assert_int_equal(put_number(2), 0);
@@ -502,7 +502,7 @@ int main(void) {
       QUEUE(the_table_does_not_wear_out),
       QUEUE(what_is_taken_is_kept),
       QUEUE(several_put_at_once),
-      QUEUE(a_dead_one_s_latch_is_taken_over),
+      QUEUE(a_dead_one_s_lock_is_taken_over),
       QUEUE(deaths_at_any_instant),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
