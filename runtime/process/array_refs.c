@@ -16,9 +16,10 @@ typedef struct {
   uint64_t at, names;
 } gone;
 
-void lf_peer_init(lf_peer *peer, bool up, void (*rouse)(lf_giver *giver)) {
-  *peer = (lf_peer){.up = up, .giver.rouse = rouse};
-  lf_list_init(&peer->giver.taken);
+void lf_array_refs_init(lf_array_refs *array_refs, bool up,
+                        void (*rouse)(lf_giver *giver)) {
+  *array_refs = (lf_array_refs){.up = up, .giver.rouse = rouse};
+  lf_list_init(&array_refs->giver.taken);
 }
 
 static void free_chain(lf_array *a) {
@@ -29,27 +30,29 @@ static void free_chain(lf_array *a) {
   }
 }
 
-void lf_peer_fini(lf_peer *peer, uint32_t owner) {
-  lf_array_bury(&peer->giver, owner);
-  free_chain(lf_array_take_dropped(&peer->giver));
-  for (size_t i = 0; i < peer->given.cap; i++) {
-    given *g = peer->given.entries[i].id ? peer->given.entries[i].value : NULL;
+void lf_array_refs_fini(lf_array_refs *array_refs, uint32_t owner) {
+  lf_array_bury(&array_refs->giver, owner);
+  free_chain(lf_array_take_dropped(&array_refs->giver));
+  for (size_t i = 0; i < array_refs->given.cap; i++) {
+    given *g = array_refs->given.entries[i].id
+                   ? array_refs->given.entries[i].value
+                   : NULL;
     if (g)
       lf_array_unref(g->array);
     lf_free(g);
   }
-  lf_table_fini(&peer->given);
+  lf_table_fini(&array_refs->given);
 }
 
 /* Counts that the root is named once more. */
-static int note_given(lf_peer *peer, lf_array *root) {
-  lf_entry *e = lf_table_find(&peer->given, root->at);
+static int note_given(lf_array_refs *array_refs, lf_array *root) {
+  lf_entry *e = lf_table_find(&array_refs->given, root->at);
   if (e) {
     ((given *)e->value)->names++;
     return 0;
   }
   given *g = lf_malloc(sizeof *g);
-  if (!g || lf_table_add(&peer->given, root->at, g) != 0) {
+  if (!g || lf_table_add(&array_refs->given, root->at, g) != 0) {
     lf_free(g);
     return LF_ENOMEM;
   }
@@ -57,40 +60,42 @@ static int note_given(lf_peer *peer, lf_array *root) {
   return 0;
 }
 
-static void take_back(lf_peer *peer, uint64_t at, uint64_t names) {
-  lf_entry *e = at ? lf_table_find(&peer->given, at) : NULL;
+static void take_back(lf_array_refs *array_refs, uint64_t at, uint64_t names) {
+  lf_entry *e = at ? lf_table_find(&array_refs->given, at) : NULL;
   given *g = e ? e->value : NULL;
   if (!g)
     return;
   g->names -= names < g->names ? names : g->names;
   if (g->names > 0)
     return;
-  lf_table_del(&peer->given, at);
+  lf_table_del(&array_refs->given, at);
   lf_array_unref(g->array);
   lf_free(g);
 }
 
-int lf_peer_name(lf_peer *peer, lf_array *a, lf_array_name *name) {
+int lf_array_refs_name(lf_array_refs *array_refs, lf_array *a,
+                       lf_array_name *name) {
   lf_array *root = lf_array_root(a);
   *name = lf_array_describe(a);
   atomic_store(&root->named, true);
-  name->given = !(peer->up && lf_array_is_inherited(root)) &&
-                !lf_array_is_from(root, &peer->giver);
-  return name->given ? note_given(peer, root) : 0;
+  name->given = !(array_refs->up && lf_array_is_inherited(root)) &&
+                !lf_array_is_from(root, &array_refs->giver);
+  return name->given ? note_given(array_refs, root) : 0;
 }
 
-void lf_peer_unname(lf_peer *peer, const lf_array_name *name) {
+void lf_array_refs_unname(lf_array_refs *array_refs,
+                          const lf_array_name *name) {
   if (name->given)
-    take_back(peer, name->at, 1);
+    take_back(array_refs, name->at, 1);
 }
 
-bool lf_peer_put_dropped(lf_peer *peer, lf_buf *out) {
-  lf_array *a = lf_array_take_dropped(&peer->giver);
+bool lf_array_refs_put_dropped(lf_array_refs *array_refs, lf_buf *out) {
+  lf_array *a = lf_array_take_dropped(&array_refs->giver);
   while (a) {
     gone g = {a->at, a->names};
     lf_array *next = a->next;
     if (lf_buf_put(out, &g, sizeof g) != 0) {
-      lf_array_put_dropped(&peer->giver, a);
+      lf_array_put_dropped(&array_refs->giver, a);
       return false;
     }
     lf_free(a);
@@ -99,10 +104,10 @@ bool lf_peer_put_dropped(lf_peer *peer, lf_buf *out) {
   return true;
 }
 
-void lf_peer_take_dropped(lf_peer *peer, const lf_buf *body) {
+void lf_array_refs_take_dropped(lf_array_refs *array_refs, const lf_buf *body) {
   for (size_t i = 0; i + sizeof(gone) <= body->len; i += sizeof(gone)) {
     gone g;
     memcpy(&g, body->data + i, sizeof g);
-    take_back(peer, g.at, g.names);
+    take_back(array_refs, g.at, g.names);
   }
 }

@@ -18,29 +18,31 @@ typedef struct {
   bool up;        /* it is the program that has started this process */
   lf_table given; /* offset -> array and count */
   lf_giver giver; /* what it has given to us */
-} lf_peer;
+} lf_array_refs;
 
-void lf_peer_init(lf_peer *peer, bool up, void (*rouse)(lf_giver *giver));
+void lf_array_refs_init(lf_array_refs *array_refs, bool up,
+                        void (*rouse)(lf_giver *giver));
 
 /* The other has ended, which owned zones as 'owner' (may be 0). */
-void lf_peer_fini(lf_peer *peer, uint32_t owner);
+void lf_array_refs_fini(lf_array_refs *array_refs, uint32_t owner);
 
 /* What the other is to be sent for the array. 0 or LF_ENOMEM. */
-int lf_peer_name(lf_peer *peer, lf_array *array, lf_array_name *name);
+int lf_array_refs_name(lf_array_refs *array_refs, lf_array *array,
+                       lf_array_name *name);
 
 /* That has not been sent after all. */
-void lf_peer_unname(lf_peer *peer, const lf_array_name *name);
+void lf_array_refs_unname(lf_array_refs *array_refs, const lf_array_name *name);
 
 /* Appends to 'out' what is to be said of arrays that are gone here; false: no
  * memory for all of it. */
-bool lf_peer_put_dropped(lf_peer *peer, lf_buf *out);
+bool lf_array_refs_put_dropped(lf_array_refs *array_refs, lf_buf *out);
 
-static inline bool lf_peer_has_dropped(lf_peer *peer) {
-  return atomic_load_explicit(&peer->giver.dropped, memory_order_relaxed) !=
-         NULL;
+static inline bool lf_array_refs_has_dropped(lf_array_refs *array_refs) {
+  return atomic_load_explicit(&array_refs->giver.dropped,
+                              memory_order_relaxed) != NULL;
 }
 
 /* What the other has said so. */
-void lf_peer_take_dropped(lf_peer *peer, const lf_buf *body);
+void lf_array_refs_take_dropped(lf_array_refs *array_refs, const lf_buf *body);
 
 #endif

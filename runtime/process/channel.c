@@ -45,7 +45,7 @@ void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, const lf_names *names,
   end->annotate = annotate;
   lf_list_init(&end->parcels);
   lf_buf_init(&end->body, end->small, sizeof end->small);
-  lf_peer_init(&end->peer, false, never_mind);
+  lf_array_refs_init(&end->array_refs, false, never_mind);
 }
 
 static void parcel_free(lf_parcel *p) {
@@ -70,7 +70,7 @@ void lf_end_fini(lf_end *end) {
   lf_buf_fini(&end->body);
   lf_buf_fini(&end->tail);
   lf_buf_fini(&end->gone);
-  lf_peer_fini(&end->peer, end->owner);
+  lf_array_refs_fini(&end->array_refs, end->owner);
 }
 
 lf_parcel *lf_end_parcel(lf_end *end, const void *owner) {
@@ -87,7 +87,7 @@ static void unname(lf_end *end, const unsigned char *names, size_t n) {
   for (size_t i = 0; i < n; i++) {
     lf_array_name name;
     memcpy(&name, names + i * sizeof name, sizeof name);
-    lf_peer_unname(&end->peer, &name);
+    lf_array_refs_unname(&end->array_refs, &name);
   }
 }
 
@@ -270,9 +270,9 @@ static int name_array(lf_end *end, naming *n, lf_array *array,
                       uint64_t *place) {
   lf_array_name name;
   *place = n->arrays.len / sizeof name;
-  int err = lf_peer_name(&end->peer, array, &name);
+  int err = lf_array_refs_name(&end->array_refs, array, &name);
   if (err == 0 && (err = lf_buf_put(&n->arrays, &name, sizeof name)) != 0)
-    lf_peer_unname(&end->peer, &name);
+    lf_array_refs_unname(&end->array_refs, &name);
   return err;
 }
 
@@ -326,9 +326,9 @@ int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load) {
 }
 
 void lf_end_tell_dropped(lf_end *end) {
-  if (!lf_peer_has_dropped(&end->peer) && end->gone.len == 0)
+  if (!lf_array_refs_has_dropped(&end->array_refs) && end->gone.len == 0)
     return;
-  lf_peer_put_dropped(&end->peer, &end->gone);
+  lf_array_refs_put_dropped(&end->array_refs, &end->gone);
   lf_msg msg = {.kind = LF_MSG_DROP};
   lf_load load = {.body = &end->gone, .to = end->gone.len};
   if (lf_end_send(end, &msg, &load) == 0) /* else later */
@@ -364,7 +364,7 @@ static lf_array *find_array(lf_end *end, uint64_t place) {
     return NULL;
   size_t at = end->msg.nrelocs * sizeof(reloc) + place * sizeof name;
   memcpy(&name, end->relocs.data + at, sizeof name);
-  return lf_array_find(&end->peer.giver, &name);
+  return lf_array_find(&end->array_refs.giver, &name);
 }
 
 /* What is named by the relocations from 'i' on is not wanted. */
@@ -498,7 +498,7 @@ bool lf_end_receive(lf_end *end) {
     else if (end->msg.kind == LF_MSG_FORGET)
       clear(&end->learned);
     else if (end->msg.kind == LF_MSG_DROP)
-      lf_peer_take_dropped(&end->peer, &end->body);
+      lf_array_refs_take_dropped(&end->array_refs, &end->body);
     else
       break;
   }

@@ -100,7 +100,7 @@ typedef struct {
   const lf_names *names;
   void *user;                                       /* theirs */
   void *(*annotate)(const void *bytes, size_t len); /* for lf_code_get */
-  lf_peer peer;   /* which arrays each has of the other */
+  lf_array_refs array_refs; /* which arrays each has of the other */
   uint32_t owner; /* of the zones of a worker process (arena.h), or 0 */
   lf_link parcels;
   bool posted;      /* something was published; the user resets it */

@@ -84,7 +84,7 @@ bool lf_proc_has_news(const lf_proc *c) {
 static bool can_rest(lf_proc *c) {
   return lf_list_empty(&c->in_flight) && lf_list_empty(&c->end.parcels) &&
          !c->end.posted && c->worker->npinned == 0 &&
-         !lf_peer_has_dropped(&c->end.peer);
+         !lf_array_refs_has_dropped(&c->end.array_refs);
 }
 
 /* Who has news by then is free again, behind those that are looked at now. */
@@ -111,7 +111,7 @@ void lf_members_look_at_resting(lf_pool *p) {
   for (lf_link *l = all->next, *next; l != all; l = next) {
     lf_proc *c = lf_proc_of(l);
     next = l->next;
-    if (lf_proc_has_news(c) || lf_peer_has_dropped(&c->end.peer))
+    if (lf_proc_has_news(c) || lf_array_refs_has_dropped(&c->end.array_refs))
       lf_fleet_stir(c);
   }
 }

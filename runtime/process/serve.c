@@ -358,7 +358,7 @@ static _Noreturn void die(const char *why) {
 /* Arrays that the program has given are gone: it is to be told, by the worker's
  * thread, which does that before it sleeps. */
 static void rouse(lf_giver *giver) {
-  lf_remote *r = lf_container_of(giver, lf_remote, end.peer.giver);
+  lf_remote *r = lf_container_of(giver, lf_remote, end.array_refs.giver);
   if (lf_self != r->worker)
     lf_unpark(r->worker->parker_at);
 }
@@ -385,7 +385,7 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
   w->parker_at = &region->parker;
   lf_end_init(&r->end, &region->in, &region->out, &lf_serve_names, r,
               options->ops->annotate);
-  lf_peer_init(&r->end.peer, true, rouse);
+  lf_array_refs_init(&r->end.array_refs, true, rouse);
   lf_owner_be(region->owner);
   r->last_number = 1; /* odd */
   return r;

@@ -221,7 +221,7 @@ static void make_room_known(lf_remote *r) {
 }
 
 static void tell_dropped(lf_remote *r) {
-  if (!lf_peer_has_dropped(&r->end.peer))
+  if (!lf_array_refs_has_dropped(&r->end.array_refs))
     return;
   pthread_mutex_lock(&r->pool->lock);
   lf_end_tell_dropped(&r->end);

@@ -46,7 +46,7 @@ static char *note_trouble(lf_pool *p, const char *text) {
 
 /* Arrays that the worker has given are gone: it is to be told. */
 static void rouse(lf_giver *giver) {
-  lf_proc *c = lf_container_of(giver, lf_proc, end.peer.giver);
+  lf_proc *c = lf_container_of(giver, lf_proc, end.array_refs.giver);
   lf_fleet_kick(c->worker->pool);
 }
 
@@ -72,7 +72,7 @@ static lf_proc *proc_new(lf_worker *w) {
   atomic_store(&c->region->closed, p->shutdown);
   lf_end_init(&c->end, &c->region->out, &c->region->in, &lf_requests_names, c,
               p->o.ops->annotate);
-  lf_peer_init(&c->end.peer, false, rouse);
+  lf_array_refs_init(&c->end.array_refs, false, rouse);
   c->end.owner = c->region->owner = lf_owner_new();
   return c;
 }

@@ -122,7 +122,7 @@ static void overlapping_forks_keep_it_until_the_last(void **state) {
 
 /* --- Two processes --- */
 
-static lf_peer peer;
+static lf_array_refs array_refs;
 static int roused;
 static int in, out; /* pipes to the other */
 static pid_t child;
@@ -130,7 +130,7 @@ static uint32_t owner;
 static lf_hold hold;
 
 static void rouse(lf_giver *giver) {
-  assert_ptr_equal(giver, &peer.giver);
+  assert_ptr_equal(giver, &array_refs.giver);
   roused++;
 }
 
@@ -150,7 +150,7 @@ static void get(void *bytes, size_t n) {
 
 static void send(lf_array *a) {
   lf_array_name name;
-  if (lf_peer_name(&peer, a, &name) != 0)
+  if (lf_array_refs_name(&array_refs, a, &name) != 0)
     abort();
   put(&name, sizeof name);
 }
@@ -158,7 +158,7 @@ static void send(lf_array *a) {
 static lf_array *receive(void) {
   lf_array_name name;
   get(&name, sizeof name);
-  lf_array *a = lf_array_find(&peer.giver, &name);
+  lf_array *a = lf_array_find(&array_refs.giver, &name);
   if (!a)
     abort();
   return a;
@@ -167,7 +167,7 @@ static lf_array *receive(void) {
 static void send_dropped(void) {
   lf_buf gone;
   lf_buf_init(&gone, NULL, 0);
-  lf_peer_put_dropped(&peer, &gone);
+  lf_array_refs_put_dropped(&array_refs, &gone);
   put(&gone.len, sizeof gone.len);
   put(gone.data, gone.len);
   lf_buf_fini(&gone);
@@ -180,7 +180,7 @@ static void receive_dropped(void) {
   get(&n, sizeof n);
   if (n > 0)
     get(lf_buf_room(&gone, n), n);
-  lf_peer_take_dropped(&peer, &gone);
+  lf_array_refs_take_dropped(&array_refs, &gone);
   lf_buf_fini(&gone);
 }
 
@@ -192,7 +192,7 @@ static void start(void (*body)(void)) {
   owner = lf_owner_new();
   lf_hold_begin(&hold);
   child = lf_fork(-1);
-  lf_peer_init(&peer, child == 0, rouse);
+  lf_array_refs_init(&array_refs, child == 0, rouse);
   in = child ? back[0] : there[0];
   out = child ? there[1] : back[1];
   if (child == 0) {
@@ -218,7 +218,7 @@ static void kill_child(void) {
   assert_int_equal(waitpid(child, NULL, 0), child);
   close(in);
   close(out);
-  lf_peer_fini(&peer, owner);
+  lf_array_refs_fini(&array_refs, owner);
   lf_hold_end(&hold);
 }
 
@@ -389,12 +389,12 @@ static void names_that_were_not_sent_do_not_count(void **state) {
   start(end_at_once);
   lf_array_name name;
   lf_array *a = lf_array_new(LF_A_INT8, 10);
-  assert_int_equal(lf_peer_name(&peer, a, &name), 0);
-  assert_int_equal(lf_peer_name(&peer, a, &name), 0);
+  assert_int_equal(lf_array_refs_name(&array_refs, a, &name), 0);
+  assert_int_equal(lf_array_refs_name(&array_refs, a, &name), 0);
   lf_array_unref(a);
-  lf_peer_unname(&peer, &name);
+  lf_array_refs_unname(&array_refs, &name);
   assert_int_equal(lf_array_stat().arrays, 1);
-  lf_peer_unname(&peer, &name);
+  lf_array_refs_unname(&array_refs, &name);
   assert_int_equal(lf_array_stat().arrays, 0);
   await_body();
   kill_child();
@@ -406,7 +406,7 @@ static void nonsense_is_refused(void **state) {
   lf_array *a = lf_array_new(LF_A_INT32, 100);
   const lf_array_name good = {
       .at = a->at, .size = a->bytes, .length = a->length, .type = LF_A_INT32};
-  lf_array *found = lf_array_find(&peer.giver, &good);
+  lf_array *found = lf_array_find(&array_refs.giver, &good);
   assert_ptr_equal(found, a);
   lf_array_unref(found);
   lf_array_name bad[9];
@@ -422,7 +422,7 @@ static void nonsense_is_refused(void **state) {
   bad[7].skip = 1;
   bad[8].length = UINT64_MAX;
   for (int i = 0; i < 9; i++)
-    assert_null(lf_array_find(&peer.giver, &bad[i]));
+    assert_null(lf_array_find(&array_refs.giver, &bad[i]));
   lf_array_unref(a);
   await_body();
   kill_child();
@@ -439,15 +439,15 @@ static void what_is_known_is_declined(void **state) {
                               .length = a->length,
                               .type = LF_A_INT32,
                               .given = true};
-  lf_array *found = lf_array_find(&peer.giver, &name);
+  lf_array *found = lf_array_find(&array_refs.giver, &name);
   assert_ptr_equal(found, a);
   lf_array_unref(found);
   assert_int_equal(roused, 1);
-  lf_array *gone = lf_array_take_dropped(&peer.giver);
+  lf_array *gone = lf_array_take_dropped(&array_refs.giver);
   assert_int_equal(gone->at, a->at);
   assert_int_equal(gone->names, 1);
   assert_null(gone->next);
-  lf_array_put_dropped(&peer.giver, gone); /* freed with the peer */
+  lf_array_put_dropped(&array_refs.giver, gone); /* freed with the array_refs */
   lf_array_unref(a);
   await_body();
   kill_child();
