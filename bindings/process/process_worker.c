@@ -92,5 +92,5 @@ static void *read_greeting(lf_buf *greeting) {
 void lfb_spawned_main(const char *id, const char *parent,
                       void (*open)(lua_State *L, lfb_state *S)) {
   open_module = open;
-  lf_remote_spawned(atoi(id), atoi(parent), &lfb_vmops, read_greeting);
+  lf_serve_spawned(atoi(id), atoi(parent), &lfb_vmops, read_greeting);
 }

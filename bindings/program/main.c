@@ -548,7 +548,7 @@ int main(int argc, char **argv) {
       .actions = calloc((size_t)argc + 1, sizeof(struct action))};
   struct program program = {&options, argc, argv};
   lua_State *L;
-  if (argc == 4 && strcmp(argv[1], LF_REMOTE_OPTION) == 0)
+  if (argc == 4 && strcmp(argv[1], LF_SERVE_OPTION) == 0)
     lfb_spawned_main(argv[2], argv[3], lfb_lib_open);
   if (!options.actions || !parse_options(&options, argc, argv))
     return EXIT_FAILURE;

@@ -47,14 +47,14 @@ void lfb_cover_begin(lfb_cover *c, lfb_run *r, const lfb_wait_for *what) {
   c->task = below->task;
   c->own = atomic_load(&below->task->waits);
   lf_deadlock_swap(c->task, &c->waits);
-  lf_remote_cover(c->task, &c->waits, r->task);
+  lf_serve_cover(c->task, &c->waits, r->task);
 }
 
 void lfb_cover_end(lfb_cover *c) {
   if (!c->task)
     return;
   lf_deadlock_swap(c->task, c->own);
-  lf_remote_cover(c->task, c->own, NULL);
+  lf_serve_cover(c->task, c->own, NULL);
 }
 
 /* Runs on top of the blocked task: another that became ready, or a new one. */

@@ -49,7 +49,7 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
     return false;
   }
   if (waits)
-    lf_remote_wait(r->task, waits);
+    lf_serve_wait(r->task, waits);
   return true;
 }
 
@@ -57,7 +57,7 @@ void lfb_end_wait(lfb_run *r) {
   if (!r || !r->task)
     return;
   lf_deadlock_end(r->task);
-  lf_remote_unwait(r->task);
+  lf_serve_unwait(r->task);
 }
 
 /* --- Parking --- */
@@ -71,7 +71,7 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   if (!begin_wait(L, r, what))
     lua_error(L);
   if (r->task)
-    lf_remote_rest(r->task);
+    lf_serve_rest(r->task);
   lf_run_park(&r->base, what->deadline);
   lfb_watch_begin(&r->watch, &r->base.waker, what);
 }
@@ -122,7 +122,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_sleeper s;
   lfb_watch watch = {0};
   if (r && r->task)
-    lf_remote_rest(r->task);
+    lf_serve_rest(r->task);
   if (w)
     lf_worker_block(w);
   lfb_sleeper_init(&s, parker_of(S, w));

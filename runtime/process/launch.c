@@ -71,7 +71,7 @@ static int receive_order(int control, int32_t *id, int fds[2]) {
 static pid_t fork_worker(lf_pool *p, int32_t id, const int fds[2]) {
   pid_t pid = lf_fork_sibling(-1);
   if (pid == 0)
-    lf_remote_main(&p->o, id, fds[0], fds[1]);
+    lf_serve_main(&p->o, id, fds[0], fds[1]);
   int err = errno;
   close(fds[0]);
   close(fds[1]);
@@ -133,7 +133,7 @@ static int spawn(lf_pool *p, int id, int fd) {
   char number[24], parent[24];
   snprintf(number, sizeof number, "%d", id);
   snprintf(parent, sizeof parent, "%d", (int)getpid());
-  char *argv[] = {(char *)"lfut", (char *)LF_REMOTE_OPTION, number, parent,
+  char *argv[] = {(char *)"lfut", (char *)LF_SERVE_OPTION, number, parent,
                   NULL};
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attr;
@@ -148,10 +148,10 @@ static int spawn(lf_pool *p, int id, int fd) {
   /* Above all that they may be themselves; dup2 clears FD_CLOEXEC. */
   int high[2] = {fcntl(fd, F_DUPFD_CLOEXEC, 10),
                  fcntl(lf_fleet_of(p)->bell, F_DUPFD_CLOEXEC, 10)};
-  posix_spawn_file_actions_adddup2(&actions, high[0], LF_REMOTE_REGION);
-  posix_spawn_file_actions_adddup2(&actions, high[1], LF_REMOTE_BELL);
+  posix_spawn_file_actions_adddup2(&actions, high[0], LF_SERVE_REGION);
+  posix_spawn_file_actions_adddup2(&actions, high[1], LF_SERVE_BELL);
   if (lf_arena_fd() >= 0) /* high, too */
-    posix_spawn_file_actions_adddup2(&actions, lf_arena_fd(), LF_REMOTE_ARENA);
+    posix_spawn_file_actions_adddup2(&actions, lf_arena_fd(), LF_SERVE_ARENA);
   int err =
       high[0] < 0 || high[1] < 0
           ? errno

@@ -20,14 +20,14 @@ enum { IDLE_NS = 50000000 }; /* until the interpreter is to sweep */
 
 /* --- Running --- */
 
-static void learn_time(lf_remote *r, int64_t ns) {
+static void learn_time(lf_serve *r, int64_t ns) {
   uint64_t old =
       atomic_load_explicit(&r->region->task_ns, memory_order_relaxed);
   uint64_t new = old ? (3 * old + (uint64_t)ns) / 4 : (uint64_t)ns;
   atomic_store_explicit(&r->region->task_ns, new + 1, memory_order_relaxed);
 }
 
-static void run_task(lf_remote *r, lf_task *t) {
+static void run_task(lf_serve *r, lf_task *t) {
   int64_t since = lf_now();
   r->worker->swept = false;
   lf_task_start(t);
@@ -35,7 +35,7 @@ static void run_task(lf_remote *r, lf_task *t) {
   learn_time(r, lf_now() - since);
 }
 
-static bool has_work(lf_remote *r) {
+static bool has_work(lf_serve *r) {
   lf_worker *w = r->worker;
   return lf_ring_filled(r->end.in) > 0 || w->taken || atomic_load(&w->ready);
 }
@@ -43,7 +43,7 @@ static bool has_work(lf_remote *r) {
 static lf_spin_time idling = LF_SPIN_TIME;
 
 /* Nothing to do now. */
-static void rest(lf_remote *r) {
+static void rest(lf_serve *r) {
   lf_worker *w = r->worker;
   int64_t since = lf_now(), deadline = lf_worker_deadline(w);
   bool holds = lf_worker_holds(w); /* and will not begin what it has */
@@ -68,7 +68,7 @@ static void rest(lf_remote *r) {
 }
 
 /* One step of the worker's life; false: it is to leave. */
-static bool step(lf_remote *r) {
+static bool step(lf_serve *r) {
   lf_run *run = lf_worker_ready(r->worker); /* receives, too */
   if (run) {
     atomic_store(&r->region->busy, 1);
@@ -76,8 +76,8 @@ static bool step(lf_remote *r) {
     return true;
   }
   bool holds = lf_worker_holds(r->worker);
-  lf_task *t = holds ? NULL : lf_remote_take(r, true);
-  t = t || holds ? t : lf_remote_take(r, false);
+  lf_task *t = holds ? NULL : lf_serve_take(r, true);
+  t = t || holds ? t : lf_serve_take(r, false);
   if (t)
     run_task(r, t);
   else if (r->stop)
@@ -90,18 +90,18 @@ static bool step(lf_remote *r) {
 /* --- Blocking --- */
 
 static void block(lf_worker *w) {
-  lf_remote *r = lf_remote_of(w->pool);
+  lf_serve *r = lf_serve_of(w->pool);
   atomic_store(&r->region->busy, 0);
   lf_serve_tell(r, LF_MSG_BLOCK, 0, 0);
 }
 
 static void unblock(lf_worker *w) {
-  lf_remote *r = lf_remote_of(w->pool);
+  lf_serve *r = lf_serve_of(w->pool);
   r->go = false;
   atomic_store(&r->region->busy, 1);
   lf_serve_tell(r, LF_MSG_UNBLOCK, 0, 0);
   for (;;) {
-    lf_remote_receive(r);
+    lf_serve_receive(r);
     if (r->go)
       return;
     lf_doze(r->worker->parker_at, LF_FOREVER);
@@ -110,9 +110,9 @@ static void unblock(lf_worker *w) {
 
 /* --- Waiting --- */
 
-static lf_remote *remote_of(const lf_task *t) {
+static lf_serve *serve_of(const lf_task *t) {
   lf_pool *p = lf_task_pool(t);
-  return p && p->o.backend == &lf_serve_backend ? lf_remote_of(p) : NULL;
+  return p && p->o.backend == &lf_serve_backend ? lf_serve_of(p) : NULL;
 }
 
 static bool put_id(lf_task *t, void *ids) {
@@ -122,7 +122,7 @@ static bool put_id(lf_task *t, void *ids) {
 }
 
 /* Tells what the task waits for, and which one runs on top of it, or NULL. */
-static void tell_wait(lf_remote *r, lf_task *t, lf_waits *waits,
+static void tell_wait(lf_serve *r, lf_task *t, lf_waits *waits,
                       const lf_task *top, bool look) {
   lf_buf ids;
   lf_buf_init(&ids, NULL, 0);
@@ -142,38 +142,38 @@ static void tell_wait(lf_remote *r, lf_task *t, lf_waits *waits,
   lf_buf_fini(&ids);
 }
 
-static void tell_unwait(lf_remote *r, lf_task *t) {
+static void tell_unwait(lf_serve *r, lf_task *t) {
   if (t->noted & LF_TOLD)
     lf_serve_tell(r, LF_MSG_UNWAIT, t->far.id, 0);
   t->noted &= (uint8_t)~LF_TOLD;
 }
 
-void lf_remote_wait(lf_task *t, lf_waits *waits) {
-  lf_remote *r = remote_of(t);
+void lf_serve_wait(lf_task *t, lf_waits *waits) {
+  lf_serve *r = serve_of(t);
   if (!r)
     return;
   lf_list_add(&r->waiting, &t->link);
   tell_wait(r, t, waits, NULL, true);
 }
 
-void lf_remote_cover(lf_task *t, lf_waits *waits, const lf_task *top) {
-  lf_remote *r = remote_of(t);
+void lf_serve_cover(lf_task *t, lf_waits *waits, const lf_task *top) {
+  lf_serve *r = serve_of(t);
   if (!r)
     return;
   tell_unwait(r, t);
   tell_wait(r, t, waits, top, false);
 }
 
-void lf_remote_unwait(lf_task *t) {
-  lf_remote *r = remote_of(t);
+void lf_serve_unwait(lf_task *t) {
+  lf_serve *r = serve_of(t);
   if (!r)
     return;
   lf_list_del(&t->link);
   tell_unwait(r, t);
 }
 
-void lf_remote_rest(lf_task *t) {
-  lf_remote *r = remote_of(t);
+void lf_serve_rest(lf_task *t) {
+  lf_serve *r = serve_of(t);
   if (!r || !lf_runner_of(t) || t->noted & LF_RESTS)
     return;
   t->noted |= LF_RESTS;
@@ -188,21 +188,21 @@ typedef struct {
   lf_parker own, *at;
 } listener;
 
-static void listen(const lf_remote *r, listener *l) {
+static void listen(const lf_serve *r, listener *l) {
   lf_parker_init(&l->own);
   l->at = lf_self == r->worker ? r->worker->parker_at : &l->own;
 }
 
 /* Sleeps until something may have come. */
-static void hear(lf_remote *r, const listener *l) {
+static void hear(lf_serve *r, const listener *l) {
   if (lf_self == r->worker)
-    lf_remote_receive(r);
+    lf_serve_receive(r);
   else
     lf_doze(l->at, LF_FOREVER);
 }
 
 /* Asks the program and waits for its answer: in 'q'. */
-static uint64_t ask(lf_remote *r, lf_msg_kind kind, uint64_t id,
+static uint64_t ask(lf_serve *r, lf_msg_kind kind, uint64_t id,
                     lf_question *q) {
   static const lf_load none;
   listener l;
@@ -229,7 +229,7 @@ static void fire_listener(lf_waiter *waiter) {
 
 /* It has ended, as the program has said; what has become of it is on its way.
  */
-static void await_done(lf_remote *r, lf_task *t) {
+static void await_done(lf_serve *r, lf_task *t) {
   listener l = {.waiter.fire = fire_listener};
   listen(r, &l);
   lf_waiter_add(&l.waiter, t);
@@ -242,7 +242,7 @@ static void await_done(lf_remote *r, lf_task *t) {
 }
 
 static bool cancel(lf_pool *p, lf_task *t) {
-  lf_remote *r = lf_remote_of(p);
+  lf_serve *r = lf_serve_of(p);
   if (lf_task_done(t) || !(t->noted & LF_NAMED))
     return lf_task_cancel(t);
   lf_question q;
@@ -253,7 +253,7 @@ static bool cancel(lf_pool *p, lf_task *t) {
 }
 
 static lf_state look(lf_pool *p, lf_task *t) {
-  lf_remote *r = lf_remote_of(p);
+  lf_serve *r = lf_serve_of(p);
   if (!(t->noted & LF_NAMED) || lf_task_done(t))
     return lf_task_state(t);
   lf_question q;
@@ -265,24 +265,24 @@ static lf_state look(lf_pool *p, lf_task *t) {
 }
 
 static void stat(lf_pool *p, lf_pool_stats *s) {
-  lf_remote *r = lf_remote_of(p);
+  lf_serve *r = lf_serve_of(p);
   lf_question q;
   ask(r, LF_MSG_STATS, 0, &q);
   *s = q.stats;
 }
 
 static void shut_down(lf_pool *p, bool cancel_queued) {
-  lf_remote *r = lf_remote_of(p);
+  lf_serve *r = lf_serve_of(p);
   atomic_store(&r->region->closed, 1);
   lf_serve_tell(r, LF_MSG_SHUTDOWN, 0, cancel_queued);
 }
 
 static lf_hunger hunger(lf_pool *p) {
-  return (lf_hunger){&lf_remote_of(p)->region->full, 1};
+  return (lf_hunger){&lf_serve_of(p)->region->full, 1};
 }
 
 static bool is_shutdown(const lf_pool *p) {
-  return lf_remote_is_closed(lf_remote_of(p));
+  return lf_serve_is_closed(lf_serve_of(p));
 }
 
 static bool can_name(const lf_pool *p, const lf_task *t) {
@@ -293,33 +293,33 @@ static bool can_name(const lf_pool *p, const lf_task *t) {
 /* --- On the worker's thread --- */
 
 static lf_task *pinned(lf_worker *w) {
-  return lf_remote_take(lf_remote_of(w->pool), true);
+  return lf_serve_take(lf_serve_of(w->pool), true);
 }
 
 static void receive(lf_pool *p) {
-  lf_remote_receive(lf_remote_of(p));
+  lf_serve_receive(lf_serve_of(p));
 }
 
 static void end(lf_worker *w, lf_task *t, lf_state state) {
-  lf_remote_end(lf_remote_of(w->pool), t, state);
+  lf_serve_end(lf_serve_of(w->pool), t, state);
 }
 
 static void report(lf_worker *w, lf_task *t) {
-  lf_remote_report(lf_remote_of(w->pool), t);
+  lf_serve_report(lf_serve_of(w->pool), t);
 }
 
 /* --- Of tasks --- */
 
 static int submit(lf_pool *p, lf_task *t, lf_place place) {
-  return lf_remote_submit(lf_remote_of(p), t, place);
+  return lf_serve_submit(lf_serve_of(p), t, place);
 }
 
 static int broadcast(lf_pool *p, lf_task **tasks) {
-  return lf_remote_broadcast(lf_remote_of(p), tasks);
+  return lf_serve_broadcast(lf_serve_of(p), tasks);
 }
 
 static bool release(lf_pool *p, lf_task *t) {
-  return lf_remote_release(lf_remote_of(p), t);
+  return lf_serve_release(lf_serve_of(p), t);
 }
 
 /* The program ends what is to be ended. */
@@ -352,21 +352,21 @@ const lf_backend lf_serve_backend = {
 
 static _Noreturn void die(const char *why) {
   fprintf(stderr, "lfut: a worker process cannot start: %s\n", why);
-  lf_fork_exit(LF_REMOTE_REFUSED);
+  lf_fork_exit(LF_SERVE_REFUSED);
 }
 
 /* Arrays that the program has given are gone: it is to be told, by the worker's
  * thread, which does that before it sleeps. */
 static void rouse(lf_giver *giver) {
-  lf_remote *r = lf_container_of(giver, lf_remote, end.array_refs.giver);
+  lf_serve *r = lf_container_of(giver, lf_serve, end.array_refs.giver);
   if (lf_self != r->worker)
     lf_unpark(r->worker->parker_at);
 }
 
 /* The program's pool, as it is seen from here. */
-static lf_remote *remote_new(const lf_pool_options *options, int id,
-                             lf_region *region, int bell) {
-  lf_remote *r = lf_zalloc(sizeof *r);
+static lf_serve *serve_new(const lf_pool_options *options, int id,
+                           lf_region *region, int bell) {
+  lf_serve *r = lf_zalloc(sizeof *r);
   lf_pool *p = r ? lf_pool_new(options) : NULL;
   lf_worker *w = p ? lf_pool_spare_worker(p) : NULL;
   if (!w)
@@ -391,7 +391,7 @@ static lf_remote *remote_new(const lf_pool_options *options, int id,
   return r;
 }
 
-static void send_broken(lf_remote *r, int err, lf_buf *why) {
+static void send_broken(lf_serve *r, int err, lf_buf *why) {
   static char text[] = LF_NO_MEMORY;
   lf_msg msg = {.kind = LF_MSG_BROKEN};
   lf_load load = {.body = why, .to = why->len};
@@ -405,7 +405,7 @@ static void send_broken(lf_remote *r, int err, lf_buf *why) {
   pthread_mutex_unlock(&r->pool->lock);
 }
 
-static _Noreturn void live(lf_remote *r) {
+static _Noreturn void live(lf_serve *r) {
   char name[32];
   lf_buf why;
   lf_worker *w = r->worker;
@@ -429,8 +429,8 @@ static _Noreturn void live(lf_remote *r) {
   lf_fork_exit(EXIT_SUCCESS);
 }
 
-void lf_remote_main(const lf_pool_options *options, int id, int region_fd,
-                    int bell) {
+void lf_serve_main(const lf_pool_options *options, int id, int region_fd,
+                   int bell) {
   lf_pool_options o = *options;
   lf_region *region = lf_region_map(region_fd);
   if (!region)
@@ -441,25 +441,25 @@ void lf_remote_main(const lf_pool_options *options, int id, int region_fd,
   o.backend = &lf_serve_backend;
   o.program = NULL;
   o.setup_free = NULL;
-  live(remote_new(&o, id, region, bell));
+  live(serve_new(&o, id, region, bell));
 }
 
-void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
-                       lf_remote_make *make) {
+void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
+                      lf_serve_make *make) {
   lf_pool_options o = {.name = "", .ops = ops, .backend = &lf_serve_backend};
-  lf_region *region = lf_region_map(LF_REMOTE_REGION);
+  lf_region *region = lf_region_map(LF_SERVE_REGION);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (!region || getppid() != parent)
     die("no shared memory");
-  close(LF_REMOTE_REGION);
-  if (region->owner && lf_arena_adopt(LF_REMOTE_ARENA) != 0)
+  close(LF_SERVE_REGION);
+  if (region->owner && lf_arena_adopt(LF_SERVE_ARENA) != 0)
     die("no shared memory for arrays");
-  lf_fd_own(LF_REMOTE_BELL);
+  lf_fd_own(LF_SERVE_BELL);
   lf_fork_leave_interrupts();
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  lf_remote *r = remote_new(&o, id, region, LF_REMOTE_BELL);
+  lf_serve *r = serve_new(&o, id, region, LF_SERVE_BELL);
   while (!lf_end_receive(&r->end))
     lf_doze(r->worker->parker_at, LF_FOREVER);
   o.max_workers = (int)r->end.msg.a;

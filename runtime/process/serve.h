@@ -18,37 +18,37 @@
 /* How a spawned worker is called: lfut --worker=VERSION ID PARENT, with the
  * region, the bell and the arena as these descriptors; the last one if the
  * region has an owner's number. */
-#define LF_REMOTE_OPTION "--worker=" PACKAGE_VERSION
-enum { LF_REMOTE_REGION = 3, LF_REMOTE_BELL, LF_REMOTE_ARENA };
+#define LF_SERVE_OPTION "--worker=" PACKAGE_VERSION
+enum { LF_SERVE_REGION = 3, LF_SERVE_BELL, LF_SERVE_ARENA };
 
 /* How a worker exits that the system has refused what it takes to start. */
-enum { LF_REMOTE_REFUSED = 71 };
+enum { LF_SERVE_REFUSED = 71 };
 
 /* The back end of the pool that stands for the program's. */
 extern const lf_backend lf_serve_backend;
 
 /* The life of a forked worker, from options that are there already. */
-_Noreturn void lf_remote_main(const lf_pool_options *options, int id,
-                              int region, int bell);
+_Noreturn void lf_serve_main(const lf_pool_options *options, int id, int region,
+                             int bell);
 
 /* The life of a spawned one: 'make' reads the greeting and makes the setup;
  * NULL: it cannot. */
-typedef void *lf_remote_make(lf_buf *greeting);
-_Noreturn void lf_remote_spawned(int id, pid_t parent, const lf_vmops *ops,
-                                 lf_remote_make *make);
+typedef void *lf_serve_make(lf_buf *greeting);
+_Noreturn void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
+                                lf_serve_make *make);
 
 /* For bindings: a task that runs here waits, and does so no more. The program
  * looks whether that can ever end. */
-void lf_remote_wait(lf_task *task, lf_waits *waits);
+void lf_serve_wait(lf_task *task, lf_waits *waits);
 
 /* A task that waits needs the end of 'top', too, which runs on top of it; NULL:
  * not any more. 'waits' is what it waits for then (may be NULL). */
-void lf_remote_cover(lf_task *task, lf_waits *waits, const lf_task *top);
+void lf_serve_cover(lf_task *task, lf_waits *waits, const lf_task *top);
 
-void lf_remote_unwait(lf_task *task);
+void lf_serve_unwait(lf_task *task);
 
 /* For bindings: a task that runs here gives up the worker for a while. If it is
  * a part of a loop, the loop goes on with another part. */
-void lf_remote_rest(lf_task *task);
+void lf_serve_rest(lf_task *task);
 
 #endif

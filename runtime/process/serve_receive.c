@@ -11,7 +11,7 @@
 
 /* True if the task is the worker's from now on, and not taken
  * back. */
-static bool begin(lf_remote *r, uint64_t id) {
+static bool begin(lf_serve *r, uint64_t id) {
   _Atomic uint32_t *slot = &r->region->slots[id % LF_SLOTS];
   uint32_t word = atomic_load(slot);
   atomic_store(&r->region->busy, 1);
@@ -25,7 +25,7 @@ static bool begin(lf_remote *r, uint64_t id) {
 }
 
 /* The task in hand cannot be kept for lack of memory: it ends with that. */
-static void refuse_task(lf_remote *r) {
+static void refuse_task(lf_serve *r) {
   lf_msg msg = {.id = r->end.msg.id};
   if (!begin(r, r->end.msg.id))
     return;
@@ -35,7 +35,7 @@ static void refuse_task(lf_remote *r) {
 }
 
 /* The part of the loop in hand that the message describes, or NULL. */
-static lf_task *read_part(lf_remote *r) {
+static lf_task *read_part(lf_serve *r) {
   lf_end *end = &r->end;
   if (!r->job)
     return NULL;
@@ -52,7 +52,7 @@ static lf_task *read_part(lf_remote *r) {
   return NULL;
 }
 
-static lf_task *read_call(lf_remote *r) {
+static lf_task *read_call(lf_serve *r) {
   lf_task *t = lf_task_new(lf_pool_owner(r->pool));
   if (t && lf_buf_move(&t->data, &r->end.body) == 0)
     return t;
@@ -62,7 +62,7 @@ static lf_task *read_call(lf_remote *r) {
 }
 
 /* A task to be run here. */
-static void receive_task(lf_remote *r) {
+static void receive_task(lf_serve *r) {
   lf_end *end = &r->end;
   lf_task *t = end->no_memory                  ? NULL
                : end->msg.kind == LF_MSG_CHUNK ? read_part(r)
@@ -76,7 +76,7 @@ static void receive_task(lf_remote *r) {
   lf_list_add(end->msg.flag ? &r->worker->pinned : &r->pool->queue, &t->link);
 }
 
-lf_task *lf_remote_take(lf_remote *r, bool pinned) {
+lf_task *lf_serve_take(lf_serve *r, bool pinned) {
   lf_link *l;
   lf_link *from = pinned ? &r->worker->pinned : &r->pool->queue;
   while ((l = lf_list_pop(from))) {
@@ -93,7 +93,7 @@ lf_task *lf_remote_take(lf_remote *r, bool pinned) {
 static char no_memory[] = LF_NO_MEMORY;
 
 /* The part does not run any more, or waits. */
-static void uncount_part(lf_remote *r, lf_task *t) {
+static void uncount_part(lf_serve *r, lf_task *t) {
   pthread_mutex_lock(&r->pool->lock);
   r->parts -= !(t->noted & LF_RESTS);
   t->noted |= LF_RESTS;
@@ -101,7 +101,7 @@ static void uncount_part(lf_remote *r, lf_task *t) {
 }
 
 /* What has become of a part of a loop that was submitted from here. */
-static void receive_part(lf_remote *r, lf_runner *runner) {
+static void receive_part(lf_serve *r, lf_runner *runner) {
   lf_end *end = &r->end;
   lf_task *t = &runner->task;
   lf_chunk *c = runner->chunk;
@@ -130,7 +130,7 @@ static void receive_part(lf_remote *r, lf_runner *runner) {
   lf_task_end(t, LF_FINISHED);
 }
 
-static void receive_result(lf_remote *r, lf_task *t) {
+static void receive_result(lf_serve *r, lf_task *t) {
   lf_end *end = &r->end;
   lf_state state = end->msg.state;
   t->error = end->msg.error;
@@ -146,7 +146,7 @@ static void receive_result(lf_remote *r, lf_task *t) {
 }
 
 /* The task that the message in hand is about, unless it has ended. */
-static lf_task *find_open(lf_remote *r) {
+static lf_task *find_open(lf_serve *r) {
   pthread_mutex_lock(&r->pool->lock);
   lf_known *k = lf_serve_known(r, r->end.msg.id);
   lf_task *t = k ? k->task : NULL;
@@ -155,7 +155,7 @@ static lf_task *find_open(lf_remote *r) {
 }
 
 /* A part of a loop that was submitted from here waits for something. */
-static void receive_rested(lf_remote *r) {
+static void receive_rested(lf_serve *r) {
   lf_task *t = find_open(r);
   if (!t || !lf_runner_of(t))
     return;
@@ -164,7 +164,7 @@ static void receive_rested(lf_remote *r) {
 }
 
 /* A task that was submitted from here, or is known here, has ended. */
-static void receive_done(lf_remote *r) {
+static void receive_done(lf_serve *r) {
   lf_task *t = find_open(r);
   if (!t)
     return;
@@ -177,7 +177,7 @@ static void receive_done(lf_remote *r) {
 }
 
 /* One of the tasks that wait here would do so for ever. */
-static void receive_stuck(lf_remote *r) {
+static void receive_stuck(lf_serve *r) {
   for (lf_link *l = r->waiting.next; l != &r->waiting; l = l->next) {
     lf_task *t = lf_container_of(l, lf_task, link);
     if (t->far.id != r->end.msg.id || t->stuck)
@@ -192,7 +192,7 @@ static void receive_stuck(lf_remote *r) {
 
 /* --- All else --- */
 
-static void receive_reply(lf_remote *r) {
+static void receive_reply(lf_serve *r) {
   const lf_end *end = &r->end;
   pthread_mutex_lock(&r->pool->lock);
   for (lf_link *l = r->questions.next; l != &r->questions; l = l->next) {
@@ -212,7 +212,7 @@ static void receive_reply(lf_remote *r) {
 }
 
 /* The program waits for room in the ring, of which there is more now. */
-static void make_room_known(lf_remote *r) {
+static void make_room_known(lf_serve *r) {
   atomic_thread_fence(memory_order_seq_cst); /* after what was taken */
   if (atomic_load(&r->end.in->want)) {
     atomic_store(&r->region->armed, 1);
@@ -220,7 +220,7 @@ static void make_room_known(lf_remote *r) {
   }
 }
 
-static void tell_dropped(lf_remote *r) {
+static void tell_dropped(lf_serve *r) {
   if (!lf_array_refs_has_dropped(&r->end.array_refs))
     return;
   pthread_mutex_lock(&r->pool->lock);
@@ -229,7 +229,7 @@ static void tell_dropped(lf_remote *r) {
   pthread_mutex_unlock(&r->pool->lock);
 }
 
-void lf_remote_receive(lf_remote *r) {
+void lf_serve_receive(lf_serve *r) {
   while (lf_end_receive(&r->end)) {
     switch (r->end.msg.kind) {
     case LF_MSG_TASK:

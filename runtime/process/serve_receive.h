@@ -9,10 +9,10 @@
 #include "runtime/process/serve_send.h"
 
 /* Receives what has come. */
-void lf_remote_receive(lf_remote *remote);
+void lf_serve_receive(lf_serve *serve);
 
 /* A task received, begun only now; pinned: one that no other worker may run.
  * NULL: none. */
-lf_task *lf_remote_take(lf_remote *remote, bool pinned);
+lf_task *lf_serve_take(lf_serve *serve, bool pinned);
 
 #endif

@@ -13,7 +13,7 @@ enum {
   SOON_NS = 50000
 }; /* before who waits for room sleeps, and for how long */
 
-void lf_serve_ring_bell(lf_remote *r) {
+void lf_serve_ring_bell(lf_serve *r) {
   uint64_t one = 1;
   atomic_thread_fence(memory_order_seq_cst); /* after what was published */
   if (atomic_load(&r->region->armed) && atomic_exchange(&r->region->armed, 0)) {
@@ -23,7 +23,7 @@ void lf_serve_ring_bell(lf_remote *r) {
 }
 
 /* Under the lock: waits until all is written. */
-void lf_serve_flush(lf_remote *r) {
+void lf_serve_flush(lf_serve *r) {
   int64_t soon = 0;
   lf_serve_ring_bell(r);
   while (!lf_end_flush(&r->end)) {
@@ -39,13 +39,13 @@ void lf_serve_flush(lf_remote *r) {
 }
 
 /* Under the lock: sends, waiting for room. */
-int lf_serve_post(lf_remote *r, lf_msg *msg, const lf_load *load) {
+int lf_serve_post(lf_serve *r, lf_msg *msg, const lf_load *load) {
   int err = lf_end_send(&r->end, msg, load);
   lf_serve_flush(r);
   return err;
 }
 
-int lf_serve_tell(lf_remote *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
+int lf_serve_tell(lf_serve *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
   static const lf_load none;
   lf_msg msg = {.kind = (uint8_t)kind, .id = id, .flag = flag};
   pthread_mutex_lock(&r->pool->lock);
@@ -56,7 +56,7 @@ int lf_serve_tell(lf_remote *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
 
 /* A result that could not be sent for lack of memory is an error in its place.
  */
-void lf_serve_tell_lack(lf_remote *r, lf_msg *msg) {
+void lf_serve_tell_lack(lf_serve *r, lf_msg *msg) {
   static char text[] = LF_NO_MEMORY;
   lf_buf body;
   lf_buf_init(&body, text, sizeof text);
@@ -70,14 +70,14 @@ void lf_serve_tell_lack(lf_remote *r, lf_msg *msg) {
 
 /* --- Numbers of tasks --- */
 
-lf_known *lf_serve_known(lf_remote *r, uint64_t id) {
+lf_known *lf_serve_known(lf_serve *r, uint64_t id) {
   lf_entry *e = id ? lf_table_find(&r->tasks, id) : NULL;
   return e ? e->value : NULL;
 }
 
 /* Under the lock: the program knows the task by the number, of which a
  * reference is kept. False: no memory. */
-static bool note(lf_remote *r, lf_task *t, uint64_t id) {
+static bool note(lf_serve *r, lf_task *t, uint64_t id) {
   lf_known *k = lf_malloc(sizeof *k);
   if (!k || lf_table_add(&r->tasks, id, k) != 0) {
     lf_free(k);
@@ -90,14 +90,14 @@ static bool note(lf_remote *r, lf_task *t, uint64_t id) {
 }
 
 /* Under the lock: it does not know it any more. */
-static void unnote(lf_remote *r, lf_task *t) {
+static void unnote(lf_serve *r, lf_task *t) {
   lf_free(lf_serve_known(r, t->far.id));
   lf_table_del(&r->tasks, t->far.id);
   t->noted &= (uint8_t)~LF_NAMED;
 }
 
 /* Under the lock: the next number for a task that is about to be sent. */
-static bool note_sent(lf_remote *r, lf_task *t, uint64_t *id) {
+static bool note_sent(lf_serve *r, lf_task *t, uint64_t *id) {
   *id = r->last_number + 2;
   if (!note(r, t, *id))
     return false;
@@ -110,7 +110,7 @@ static uint64_t name(void *user, lf_task *t) {
   return t->noted & LF_NAMED ? t->far.id : 0;
 }
 
-static lf_task *find_locked(lf_remote *r, uint64_t id) {
+static lf_task *find_locked(lf_serve *r, uint64_t id) {
   lf_known *k = lf_serve_known(r, id);
   if (k) {
     k->names++;
@@ -129,7 +129,7 @@ static lf_task *find_locked(lf_remote *r, uint64_t id) {
 }
 
 static lf_task *find(void *user, uint64_t id) {
-  lf_remote *r = user;
+  lf_serve *r = user;
   pthread_mutex_lock(&r->pool->lock);
   lf_task *t = find_locked(r, id);
   pthread_mutex_unlock(&r->pool->lock);
@@ -137,13 +137,13 @@ static lf_task *find(void *user, uint64_t id) {
 }
 
 static void *self(void *user) {
-  lf_remote *r = user;
+  lf_serve *r = user;
   return lf_pool_handle(r->pool);
 }
 
 const lf_names lf_serve_names = {name, find, self, lf_pool_unhandle};
 
-bool lf_remote_release(lf_remote *r, lf_task *t) {
+bool lf_serve_release(lf_serve *r, lf_task *t) {
   static const lf_load none;
   if (!(t->noted & LF_NAMED))
     return true;
@@ -169,7 +169,7 @@ static void nothing(void *owner) {
   (void)owner;
 }
 
-void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
+void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
   if (!lf_runner_of(t)) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;
@@ -184,7 +184,7 @@ void lf_remote_end(lf_remote *r, lf_task *t, lf_state state) {
   lf_task_unref(t);
 }
 
-void lf_remote_report(lf_remote *r, lf_task *t) {
+void lf_serve_report(lf_serve *r, lf_task *t) {
   static const lf_load none;
   lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->far.id};
   msg.a = atomic_load(&t->progress);
@@ -195,7 +195,7 @@ void lf_remote_report(lf_remote *r, lf_task *t) {
 
 /* A part of a loop that was received has ended. */
 void lf_serve_part_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
-  lf_remote *r = lf_remote_of(lf_job_pool(runner->job));
+  lf_serve *r = lf_serve_of(lf_job_pool(runner->job));
   lf_msg msg = {
       .kind = LF_MSG_PART, .id = runner->task.far.id, .a = c->finished};
   msg.b = (uint64_t)ns;
@@ -214,12 +214,12 @@ void lf_serve_part_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
 
 /* --- Submitting --- */
 
-bool lf_remote_is_closed(lf_remote *r) {
+bool lf_serve_is_closed(lf_serve *r) {
   return atomic_load(&r->region->closed);
 }
 
 /* Under the lock. The task is running from here on, as far as can be told. */
-static int post_task(lf_remote *r, lf_task *t, lf_msg *msg) {
+static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
   if (!note_sent(r, t, &msg->id))
     return LF_ENOMEM;
   lf_load load = {.body = &t->data, .to = t->data.len};
@@ -232,7 +232,7 @@ static int post_task(lf_remote *r, lf_task *t, lf_msg *msg) {
   return err;
 }
 
-static int submit_call(lf_remote *r, lf_task *t, lf_place place) {
+static int submit_call(lf_serve *r, lf_task *t, lf_place place) {
   lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)place};
   lf_task_start(t);
   pthread_mutex_lock(&r->pool->lock);
@@ -244,7 +244,7 @@ static int submit_call(lf_remote *r, lf_task *t, lf_place place) {
 }
 
 /* Under the lock: the job's setup, unless it was sent last. */
-static int post_job(lf_remote *r, lf_job *job) {
+static int post_job(lf_serve *r, lf_job *job) {
   if (r->lent_id == lf_job_id(job))
     return 0;
   lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
@@ -256,7 +256,7 @@ static int post_job(lf_remote *r, lf_job *job) {
   return err;
 }
 
-static int post_part(lf_remote *r, lf_runner *runner) {
+static int post_part(lf_serve *r, lf_runner *runner) {
   lf_task *t = &runner->task;
   lf_msg msg = {.kind = LF_MSG_SUBMIT_CHUNK};
   msg.flag = (uint8_t)lf_job_place(runner->job);
@@ -281,7 +281,7 @@ static void fail_part(lf_runner *runner) {
 }
 
 /* A runner gets its chunk and is sent with it. */
-static void send_runner(lf_remote *r, lf_runner *runner) {
+static void send_runner(lf_serve *r, lf_runner *runner) {
   lf_task *t = &runner->task;
   lf_chunk *c = lf_task_start(t) ? lf_job_claim(runner->job, runner) : NULL;
   if (!c) {
@@ -301,7 +301,7 @@ static void send_runner(lf_remote *r, lf_runner *runner) {
 /* Sends parts of loops, a few at a time, so that their sizes can adapt. Those
  * that wait do not count: they may wait for what is sent now. One thread does,
  * for all. */
-void lf_serve_send_runners(lf_remote *r) {
+void lf_serve_send_runners(lf_serve *r) {
   lf_link *l;
   pthread_mutex_t *lock = &r->pool->lock;
   pthread_mutex_lock(lock);
@@ -319,8 +319,8 @@ void lf_serve_send_runners(lf_remote *r) {
   pthread_mutex_unlock(lock);
 }
 
-int lf_remote_submit(lf_remote *r, lf_task *t, lf_place place) {
-  if (lf_remote_is_closed(r) && !lf_runner_of(t))
+int lf_serve_submit(lf_serve *r, lf_task *t, lf_place place) {
+  if (lf_serve_is_closed(r) && !lf_runner_of(t))
     return LF_ESHUTDOWN;
   if (!lf_runner_of(t))
     return submit_call(r, t, place);
@@ -331,8 +331,8 @@ int lf_remote_submit(lf_remote *r, lf_task *t, lf_place place) {
   return 0;
 }
 
-int lf_remote_broadcast(lf_remote *r, lf_task **tasks) {
-  if (lf_remote_is_closed(r))
+int lf_serve_broadcast(lf_serve *r, lf_task **tasks) {
+  if (lf_serve_is_closed(r))
     return LF_ESHUTDOWN;
   int n = r->pool->o.max_workers, err = 0;
   pthread_mutex_lock(&r->pool->lock);

@@ -38,14 +38,14 @@ enum {
   LF_RESTS = 4, /* a part of a loop that has waited */
 };
 
-typedef struct lf_remote {
+typedef struct lf_serve {
   lf_pool *pool; /* the reference of the process */
   lf_worker *worker;
   lf_region *region;
   lf_end end;
   int bell;
   bool stop;         /* the program will send nothing more */
-  bool go;           /* it may go on, after lf_remote_unblock */
+  bool go;           /* it may go on, after lf_serve_unblock */
   lf_link questions; /* without an answer yet; the lock */
   uint64_t last_question;
   lf_job *job;    /* received last; a reference */
@@ -56,50 +56,49 @@ typedef struct lf_remote {
   lf_link runners;  /* that wait for their turn */
   lf_link waiting;  /* tasks that run here and wait */
   bool sending_runners;
-} lf_remote;
+} lf_serve;
 
-static inline lf_remote *lf_remote_of(const lf_pool *pool) {
+static inline lf_serve *lf_serve_of(const lf_pool *pool) {
   return pool->own;
 }
 
 /* What was published is seen by a program that wants to be told. */
-void lf_serve_ring_bell(lf_remote *remote);
+void lf_serve_ring_bell(lf_serve *serve);
 
 /* Under the lock: waits until all is written; sends, waiting for room. */
-void lf_serve_flush(lf_remote *remote);
-int lf_serve_post(lf_remote *remote, lf_msg *msg, const lf_load *load);
+void lf_serve_flush(lf_serve *serve);
+int lf_serve_post(lf_serve *serve, lf_msg *msg, const lf_load *load);
 
 /* A message without a body; takes the lock. */
-int lf_serve_tell(lf_remote *remote, lf_msg_kind kind, uint64_t id,
-                  uint8_t flag);
+int lf_serve_tell(lf_serve *serve, lf_msg_kind kind, uint64_t id, uint8_t flag);
 
 /* Under the lock: the result that 'msg' is about could not be sent, or made,
  * for lack of memory: an error in its place. */
-void lf_serve_tell_lack(lf_remote *remote, lf_msg *msg);
+void lf_serve_tell_lack(lf_serve *serve, lf_msg *msg);
 
 /* Under the lock: the task with that number, or NULL. */
-lf_known *lf_serve_known(lf_remote *remote, uint64_t id);
+lf_known *lf_serve_known(lf_serve *serve, uint64_t id);
 
-extern const lf_names lf_serve_names; /* user: the lf_remote */
+extern const lf_names lf_serve_names; /* user: the lf_serve */
 
 /* Nobody here knows the task any more; false if someone does again. */
-bool lf_remote_release(lf_remote *remote, lf_task *task);
+bool lf_serve_release(lf_serve *serve, lf_task *task);
 
 /* The task, run here, has ended as its fields say. */
-void lf_remote_end(lf_remote *remote, lf_task *task, lf_state state);
+void lf_serve_end(lf_serve *serve, lf_task *task, lf_state state);
 
 /* Its task->progress has changed. */
-void lf_remote_report(lf_remote *remote, lf_task *task);
+void lf_serve_report(lf_serve *serve, lf_task *task);
 
 /* A part of a loop that was received has ended (lf_job_import). */
 void lf_serve_part_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
 
 /* Sends parts of loops, a few at a time, so that their sizes can adapt. */
-void lf_serve_send_runners(lf_remote *remote);
+void lf_serve_send_runners(lf_serve *serve);
 
 /* As lf_pool_submit, lf_pool_broadcast, lf_pool_is_shutdown. */
-int lf_remote_submit(lf_remote *remote, lf_task *task, lf_place place);
-int lf_remote_broadcast(lf_remote *remote, lf_task **tasks);
-bool lf_remote_is_closed(lf_remote *remote);
+int lf_serve_submit(lf_serve *serve, lf_task *task, lf_place place);
+int lf_serve_broadcast(lf_serve *serve, lf_task **tasks);
+bool lf_serve_is_closed(lf_serve *serve);
 
 #endif

@@ -254,7 +254,7 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
   bool by_hand = lost->signal == SIGKILL || lost->signal == SIGTERM ||
                  lost->signal == SIGINT || lost->signal == SIGHUP ||
                  lost->signal == SIGQUIT;
-  bool refused = !lost->signal && lost->exitcode == LF_REMOTE_REFUSED;
+  bool refused = !lost->signal && lost->exitcode == LF_SERVE_REFUSED;
   if (refused)
     lf_fleet_of(p)->rest_until = lf_after(REST);
   if ((by_hand || refused) && ++lf_fleet_of(p)->failures < FAILURES &&
