@@ -167,7 +167,8 @@ static void unref_code(void *code) {
   lf_code_unref(code);
 }
 
-/* Loads what the description in 'bytes' says; pushes the code's keeper, too. */
+/* Loads what the description in 'bytes' says; pushes the code's supervisor,
+ * too. */
 static lf_library *load_described(lua_State *L, const lf_buf *bytes) {
   lfb_box *box = lfb_push_box(L, unref_code);
   box->content = lf_code_get(bytes->data, bytes->len, "library", NULL);

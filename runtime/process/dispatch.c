@@ -57,11 +57,11 @@ static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
 
 static void warm_replacement(lf_pool *p) {
   if (lf_pool_is_open(p))
-    lf_keeper_start_worker(p, NULL);
+    lf_members_start_worker(p, NULL);
 }
 
 /* Before anything that was submitted later. */
-static void send_notice(lf_fleet *f, lf_proc *c) {
+static void send_notice(lf_members *f, lf_proc *c) {
   lf_msg msg = {.kind = LF_MSG_NOTICE};
   lf_load load = {.body = f->notice.bytes, .to = f->notice.bytes->len};
   load.owner = f->notice.owner;
@@ -77,9 +77,9 @@ static void send_notice(lf_fleet *f, lf_proc *c) {
  * for that. */
 static void launch(lf_proc *c, lf_task *t, lf_outcome *after) {
   lf_pool *p = c->worker->pool;
-  lf_fleet_stir(c);
-  if (c->notices != lf_fleet_of(p)->notices)
-    send_notice(lf_fleet_of(p), c);
+  lf_members_stir(c);
+  if (c->notices != lf_members_of(p)->notices)
+    send_notice(lf_members_of(p), c);
   if (lf_proc_ahead(c) == 0) { /* from now on it could begin something */
     c->seen = lf_proc_begun(c);
     c->seen_at = lf_now();
@@ -115,7 +115,7 @@ static lf_task *next_task(lf_pool *p, lf_link *queue) {
 /* A runner has to get its chunk first. */
 static void send(lf_proc *c, lf_task *t, lf_outcome *after) {
   if (lf_runner_of(t) && !lf_runner_of(t)->chunk) {
-    lf_fleet_stir(c); /* the next round takes that back */
+    lf_members_stir(c); /* the next round takes that back */
     c->reserved++;
     lf_list_add(&after->claims, &t->link);
   } else {
@@ -128,7 +128,7 @@ static void send(lf_proc *c, lf_task *t, lf_outcome *after) {
 
 /* May one more worker run something? */
 static bool may_more_run(const lf_pool *p) {
-  return lf_fleet_of(p)->occupied < p->o.max_workers;
+  return lf_members_of(p)->occupied < p->o.max_workers;
 }
 
 static bool is_awake(const lf_proc *c) {
@@ -142,7 +142,7 @@ static uint64_t time_for(const lf_proc *c, uint64_t one) {
 
 /* One that will be through with what it has before another could be woken. */
 static lf_proc *find_quick(const lf_pool *p) {
-  const lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_BUSY];
+  const lf_link *all = &lf_members_of(p)->procs[LF_PROC_BUSY];
   for (lf_link *l = all->next; l != all; l = l->next) {
     lf_proc *c = lf_proc_of(l);
     uint64_t ns = atomic_load(&c->region->task_ns);
@@ -155,7 +155,7 @@ static lf_proc *find_quick(const lf_pool *p) {
 /* One with nothing to do, rather one that is not asleep, or has not been for
  * long. */
 static lf_proc *find_free(const lf_pool *p) {
-  lf_link *all = lf_fleet_of(p)->procs;
+  lf_link *all = lf_members_of(p)->procs;
   lf_link *free = &all[LF_PROC_FREE], *resting = &all[LF_PROC_RESTING];
   if (!may_more_run(p))
     return NULL;
@@ -175,7 +175,7 @@ static bool is_vacant(const lf_proc *c) {
 
 /* One that is starting and has no task yet: it finds it there. */
 static lf_proc *find_starting(const lf_pool *p) {
-  const lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_STARTING];
+  const lf_link *all = &lf_members_of(p)->procs[LF_PROC_STARTING];
   for (lf_link *l = all->next; may_more_run(p) && l != all; l = l->next)
     if (is_vacant(lf_proc_of(l)) && lf_proc_has_room(lf_proc_of(l)))
       return lf_proc_of(l);
@@ -186,7 +186,7 @@ static lf_proc *find_starting(const lf_pool *p) {
  * long is not sent ahead: it would begin out of turn; nor is anything while
  * there will soon be another worker. */
 static lf_proc *find_busy(const lf_pool *p) {
-  const lf_fleet *f = lf_fleet_of(p);
+  const lf_members *f = lf_members_of(p);
   const lf_link *all = &f->procs[LF_PROC_BUSY];
   const lf_task *next = lf_container_of(p->queue.next, lf_task, link);
   uint64_t longest = lf_runner_of(next) ? LONG_PART_NS : LONG_NS;
@@ -218,7 +218,7 @@ static void send_while(lf_pool *p, lf_proc *(*find)(const lf_pool *),
 /* Those that wait to go on with what they were in the middle of. */
 static void let_go_on(lf_pool *p) {
   static const lf_load none;
-  lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_WANTING];
+  lf_link *all = &lf_members_of(p)->procs[LF_PROC_WANTING];
   while (!lf_list_empty(all) && may_more_run(p)) {
     lf_proc *c = lf_proc_of(all->next);
     lf_msg msg = {.kind = LF_MSG_GO};
@@ -236,7 +236,7 @@ static bool can_have_pinned(const lf_proc *c) {
 }
 
 static void send_pinned(lf_pool *p, lf_outcome *after) {
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   lf_worker *w = f->pinned ? p->workers : NULL;
   f->pinned = false;
   for (; w; w = w->next) {
@@ -255,7 +255,7 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
 /* Are there tasks that no worker is being started for? */
 static bool wants_hands(lf_pool *p) {
   size_t coming = 0;
-  bool look = lf_fleet_of(p)->starting > 0 || lf_fleet_of(p)->pinned;
+  bool look = lf_members_of(p)->starting > 0 || lf_members_of(p)->pinned;
   for (lf_worker *w = look ? p->workers : NULL; w; w = w->next) {
     coming += w->mode == STARTING && (!w->proc || is_vacant(w->proc));
     if (w->mode == GONE && w->npinned > 0)
@@ -268,18 +268,18 @@ static bool wants_hands(lf_pool *p) {
  * there may not be more. */
 static bool start_workers(lf_pool *p, lf_outcome *after) {
   int hands = lf_members_count_hands(p);
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   if (f->no_template && hands == 0 && wants_hands(p) && !after->broken)
     after->broken = lf_strndup(f->trouble, strlen(f->trouble));
   if (p->broken || f->no_template || lf_now() < f->rest_until)
     return false;
   for (lf_worker *w = f->pinned ? p->workers : NULL; w; w = w->next)
     if (w->mode == GONE && w->npinned > 0) {
-      lf_keeper_start_worker(p, w);
+      lf_members_start_worker(p, w);
       hands++;
     }
   for (; wants_hands(p) && hands < p->o.max_workers; hands++)
-    lf_keeper_start_worker(p, NULL);
+    lf_members_start_worker(p, NULL);
   return hands < p->o.max_workers;
 }
 
@@ -289,9 +289,9 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
 static bool take_back(lf_pool *p, lf_proc *c) {
   lf_link back;
   lf_list_init(&back);
-  lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
+  lf_proc_recall(c, LF_MOVABLE, NULL, &back);
   bool some = !lf_list_empty(&back);
-  lf_fleet_requeue(p, &back);
+  lf_members_requeue(p, &back);
   if (some)
     lf_members_place(c);
   return some;
@@ -300,8 +300,8 @@ static bool take_back(lf_pool *p, lf_proc *c) {
 /* Also what was in the middle of being written when it blocked. */
 static void take_back_blocked(lf_pool *p) {
   for (lf_proc_state s = LF_PROC_BLOCKED; s <= LF_PROC_WANTING; s++)
-    for (lf_link *l = lf_fleet_of(p)->procs[s].prev, *prev;
-         l != &lf_fleet_of(p)->procs[s]; l = prev) {
+    for (lf_link *l = lf_members_of(p)->procs[s].prev, *prev;
+         l != &lf_members_of(p)->procs[s]; l = prev) {
       prev = l->prev;
       if (lf_proc_ahead(lf_proc_of(l)) > 0)
         take_back(p, lf_proc_of(l));
@@ -320,10 +320,10 @@ static bool has_movable(const lf_proc *c) {
 
 /* The supervisor is to look again soon. */
 static void look_again(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   if (!atomic_exchange(&f->unbalanced, true) &&
-      !pthread_equal(pthread_self(), f->keeper))
-    lf_fleet_kick(p);
+      !pthread_equal(pthread_self(), f->supervisor))
+    lf_members_kick(p);
 }
 
 /* Has it begun nothing for longer than it should take another to begin it?
@@ -343,7 +343,7 @@ static bool is_stuck(lf_proc *c, bool idle, int64_t now) {
 /* Tasks that a worker has not begun for a while go back to the queue, if there
  * is, or could be, another one for them. True if there were any. */
 static bool rebalance(lf_pool *p, bool may_start) {
-  const lf_fleet *f = lf_fleet_of(p);
+  const lf_members *f = lf_members_of(p);
   bool idle = f->nprocs[LF_PROC_FREE] + f->nprocs[LF_PROC_RESTING] > 0;
   int64_t now = lf_now();
   if (!idle && !may_start)
@@ -381,7 +381,7 @@ void lf_dispatch(lf_pool *p, lf_outcome *after) {
 static void stop(lf_proc *c) {
   static const lf_load none;
   lf_msg msg = {.kind = LF_MSG_STOP};
-  lf_fleet_stir(c);
+  lf_members_stir(c);
   if (lf_end_send(&c->end, &msg, &none) != 0)
     return; /* later */
   c->stopping = true;
@@ -404,7 +404,7 @@ void lf_dispatch_stop(lf_pool *p) {
   bool closing = !lf_pool_is_open(p) || p->broken;
   int hands = lf_members_count_hands(p);
   bool any = closing || hands > p->o.max_workers ||
-             lf_fleet_of(p)->nprocs[LF_PROC_SPENT] > 0;
+             lf_members_of(p)->nprocs[LF_PROC_SPENT] > 0;
   for (lf_worker *w = any ? p->workers : NULL; w; w = w->next) {
     if (!can_stop(w->proc))
       continue;

@@ -13,7 +13,7 @@
  *   processes   the pool of them
  *
  * Everything here is under the pool's lock, apart from what is said. Whoever
- * submits, waits, or has been woken for it moves messages (lf_fleet_pump):
+ * submits, waits, or has been woken for it moves messages (lf_pump):
  * there is no thread between who submits and who runs. The supervisor, a thread
  * of the pool, does that too when nobody else does, and it alone starts
  * processes and sees them end.
@@ -142,7 +142,7 @@ typedef struct {
   char *broken;   /* why the pool is */
 } lf_outcome;
 
-typedef struct lf_fleet {
+typedef struct lf_members {
   int epoll, control;            /* control: to the template, or -1 */
   _Atomic int bell;              /* any thread may ring it; -1: it is closed */
   _Atomic int ringing;           /* threads that are about to */
@@ -154,25 +154,25 @@ typedef struct lf_fleet {
   int occupied;               /* workers */
   bool pinned;                /* a task may be for one worker alone */
   atomic_bool rung;           /* somebody has rung the bell */
-  atomic_bool deep;           /* the keeper sleeps until that */
+  atomic_bool deep;           /* the supervisor sleeps until that */
   int starting;               /* workers asked for and not ready */
-  int unwatched;              /* whose end is not told; the keeper's */
+  int unwatched;              /* whose end is not told; the supervisor's */
   int failures;               /* starts in a row that came to nothing */
   int counted;                /* workers counted as awake */
   _Atomic(lf_export *) ended; /* pushed by any thread */
-  _Atomic uint64_t visits;    /* of lf_fleet_pump by others than the keeper */
+  _Atomic uint64_t visits;    /* of lf_pump by others than the supervisor */
   lf_outcome after;
   bool ending;            /* a thread sees to that */
-  atomic_bool unbalanced; /* look again soon; the keeper resets it */
-  pthread_t keeper;
+  atomic_bool unbalanced; /* look again soon; the supervisor resets it */
+  pthread_t supervisor;
   lf_notice notice;   /* the latest */
   uint64_t notices;   /* how many there were */
   int64_t rest_until; /* no starts before; the system has refused one */
-  lf_parker *opening; /* who waits for the keeper to be ready, or NULL */
+  lf_parker *opening; /* who waits for the supervisor to be ready, or NULL */
   char trouble[300];  /* why workers cannot start */
-} lf_fleet;
+} lf_members;
 
-static inline lf_fleet *lf_fleet_of(const lf_pool *pool) {
+static inline lf_members *lf_members_of(const lf_pool *pool) {
   return pool->own;
 }
 
@@ -213,10 +213,10 @@ uint64_t lf_flight_id(const lf_flight *flight);
 void lf_flight_undo(lf_flight *flight);
 
 /* The task is the caller's then. */
-void lf_fleet_finish_flight(lf_flight *flight);
+void lf_proc_finish_flight(lf_flight *flight);
 
 /* The flight a message is about, or NULL: it has ended. */
-lf_flight *lf_fleet_find_flight(lf_proc *proc, uint64_t id);
+lf_flight *lf_proc_find_flight(lf_proc *proc, uint64_t id);
 
 /* For each, which may end meanwhile. */
 #define EACH_FLIGHT(f, c)                                                      \
@@ -229,24 +229,24 @@ lf_flight *lf_fleet_find_flight(lf_proc *proc, uint64_t id);
 bool lf_flight_is_movable(const lf_flight *flight);
 
 /* Takes the task back, if it has not begun. */
-bool lf_fleet_take_back(lf_flight *flight);
+bool lf_proc_take_back(lf_flight *flight);
 
 /* Has it begun, as far as can be seen now? Notes it. */
-bool lf_fleet_has_begun(lf_flight *flight);
+bool lf_proc_has_begun(lf_flight *flight);
 
 /* Those that a worker has not begun go to 'out', in order: all that others may
  * run, all of one job, or really all. */
 typedef enum { LF_MOVABLE, LF_OF_JOB, LF_ALL } lf_recall;
-void lf_fleet_recall(lf_proc *proc, lf_recall what, lf_job *job, lf_link *out);
+void lf_proc_recall(lf_proc *proc, lf_recall what, lf_job *job, lf_link *out);
 
 /* --- members.c --- */
 
 /* Any thread: has the supervisor look. */
-void lf_fleet_kick(lf_pool *pool);
+void lf_members_kick(lf_pool *pool);
 
 /* For each that does not rest. */
-lf_proc *lf_members_from(const lf_fleet *fleet, lf_proc_state state);
-lf_proc *lf_members_next(const lf_fleet *fleet, const lf_proc *proc);
+lf_proc *lf_members_from(const lf_members *members, lf_proc_state state);
+lf_proc *lf_members_next(const lf_members *members, const lf_proc *proc);
 #define EACH_LIVELY(c, f)                                                      \
   for (lf_proc * (c) = lf_members_from(f, LF_PROC_STARTING); (c);              \
        (c) = lf_members_next(f, c))
@@ -259,7 +259,7 @@ void lf_members_remove(lf_proc *proc);
 
 /* The worker is about to be sent something, or has sent something: it does not
  * rest. */
-void lf_fleet_stir(lf_proc *proc);
+void lf_members_stir(lf_proc *proc);
 
 /* Is there something to receive from it, or room for more of what it is to get?
  */
@@ -274,57 +274,57 @@ void lf_members_look_at_resting(lf_pool *pool);
 
 /* Asks for one more worker, or (not NULL) for this one, which is not running.
  */
-void lf_keeper_start_worker(lf_pool *pool, lf_worker *worker);
+void lf_members_start_worker(lf_pool *pool, lf_worker *worker);
 
 /* The worker is not running any more, or never was. */
 void lf_members_forget(lf_pool *pool, lf_worker *worker);
 
 /* None of those that the supervisor has not come to start is wanted any more.
  */
-void lf_keeper_start_none(lf_pool *pool);
+void lf_members_start_none(lf_pool *pool);
 
 /* Sends the process a signal, now or once it is there. One that is to end it
  * (not SIGURG) means that it gets no more tasks. */
-void lf_keeper_signal(lf_proc *proc, int sig);
+void lf_members_signal(lf_proc *proc, int sig);
 
 /* The worker has written what it cannot have meant: it is killed, and nothing
  * more that it says is listened to. */
-void lf_fleet_condemn(lf_proc *proc);
+void lf_members_condemn(lf_proc *proc);
 
 /* Workers that may run tasks, now or soon. */
 int lf_members_count_hands(const lf_pool *pool);
 
 /* Queues a task before 'at' in the common queue; for the one worker that runs
  * what one worker has to run, starting it if it is not there. */
-void lf_fleet_add(lf_pool *pool, lf_task *task, lf_link *at);
-int lf_fleet_add_home(lf_pool *pool, lf_task *task);
+void lf_members_add(lf_pool *pool, lf_task *task, lf_link *at);
+int lf_members_add_home(lf_pool *pool, lf_task *task);
 
 /* Pins tasks[i] to the i-th worker, starting missing ones. */
-int lf_fleet_broadcast(lf_pool *pool, lf_task **tasks);
+int lf_members_broadcast(lf_pool *pool, lf_task **tasks);
 
 /* The task is the next for its worker, or for any; those are, in order. */
 void lf_members_put_first(lf_pool *pool, lf_task *task);
-void lf_fleet_requeue(lf_pool *pool, lf_link *tasks);
+void lf_members_requeue(lf_pool *pool, lf_link *tasks);
 
 /* Takes a task that has not begun out of the pool, wherever it is. It is the
  * caller's then, with the pool's reference. */
-bool lf_fleet_withdraw(lf_task *task);
+bool lf_members_withdraw(lf_task *task);
 
 void lf_outcome_init(lf_outcome *after);
 bool lf_outcome_is_empty(const lf_outcome *after);
 
 /* Is nothing on its way? */
-bool lf_fleet_is_quiet(lf_pool *pool);
+bool lf_members_is_quiet(lf_pool *pool);
 
 /* No more tasks are taken. */
-void lf_fleet_close(lf_pool *pool);
+void lf_members_close(lf_pool *pool);
 
-void lf_fleet_stat(lf_pool *pool, lf_pool_stats *stats);
+void lf_members_stat(lf_pool *pool, lf_pool_stats *stats);
 
-/* The pool for which the calling thread is in lf_fleet_pump, or NULL. It goes
+/* The pool for which the calling thread is in lf_pump, or NULL. It goes
  * on then until there is nothing to do. */
 extern _Thread_local lf_pool *lf_members_pumping;
-bool lf_fleet_is_pumping(const lf_pool *pool);
+bool lf_members_is_pumping(const lf_pool *pool);
 
 /* --- dispatch.c --- */
 
@@ -350,18 +350,18 @@ void lf_requests_forget(lf_proc *proc);
 /* --- pump.c: without the lock --- */
 
 /* One round: receives, sends, ends. */
-void lf_fleet_pump(lf_pool *pool);
+void lf_pump(lf_pool *pool);
 
 /* Is there something to receive? Who finds the lock taken may be told no
  * ('wait' false). */
-bool lf_fleet_has_news(lf_pool *pool, bool wait);
+bool lf_pump_has_news(lf_pool *pool, bool wait);
 
 /* All workers are to ring the bell at their next news. By the supervisor: it
  * will sleep until then. */
-void lf_fleet_arm(lf_pool *pool, bool supervisor);
+void lf_pump_arm(lf_pool *pool, bool supervisor);
 
 /* Waits until what was received has been seen to, by whichever thread. */
-void lf_fleet_settle(lf_pool *pool);
+void lf_pump_settle(lf_pool *pool);
 
 /* --- supervisor.c --- */
 

@@ -103,20 +103,20 @@ bool lf_launch_open(lf_pool *p) {
     return false;
   lf_fd_own(ends[0]);
   lf_fd_own(ends[1]);
-  lf_hold_begin(&lf_fleet_of(p)->hold);
+  lf_hold_begin(&lf_members_of(p)->hold);
   pid_t pid = lf_fork(ends[1]);
   if (pid == 0)
     template_main(p, ends[1]);
   int err = errno;
-  lf_hold_since(&lf_fleet_of(p)->hold);
+  lf_hold_since(&lf_members_of(p)->hold);
   lf_fd_close(ends[1]);
   if (pid < 0) {
     lf_fd_close(ends[0]);
     errno = err;
     return false;
   }
-  lf_fleet_of(p)->template = pid;
-  lf_fleet_of(p)->control = ends[0];
+  lf_members_of(p)->template = pid;
+  lf_members_of(p)->control = ends[0];
   return true;
 }
 
@@ -147,7 +147,7 @@ static int spawn(lf_pool *p, int id, int fd) {
   posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
   /* Above all that they may be themselves; dup2 clears FD_CLOEXEC. */
   int high[2] = {fcntl(fd, F_DUPFD_CLOEXEC, 10),
-                 fcntl(lf_fleet_of(p)->bell, F_DUPFD_CLOEXEC, 10)};
+                 fcntl(lf_members_of(p)->bell, F_DUPFD_CLOEXEC, 10)};
   posix_spawn_file_actions_adddup2(&actions, high[0], LF_SERVE_REGION);
   posix_spawn_file_actions_adddup2(&actions, high[1], LF_SERVE_BELL);
   if (lf_arena_fd() >= 0) /* high, too */
@@ -169,13 +169,14 @@ static int spawn(lf_pool *p, int id, int fd) {
 int lf_launch(lf_pool *p, int id, int fd) {
   if (p->o.program)
     return spawn(p, id, fd);
-  if (lf_fleet_of(p)->control < 0)
+  if (lf_members_of(p)->control < 0)
     return -ESRCH;
-  return send_order(lf_fleet_of(p)->control, id, fd, lf_fleet_of(p)->bell);
+  return send_order(lf_members_of(p)->control, id, fd, lf_members_of(p)->bell);
 }
 
 const char *lf_launch_what(const lf_pool *p) {
-  return p->o.program                  ? p->o.program
-         : lf_fleet_of(p)->control < 0 ? "the process that they are forked from"
-                                       : "fork";
+  return p->o.program ? p->o.program
+         : lf_members_of(p)->control < 0
+             ? "the process that they are forked from"
+             : "fork";
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * How worker processes come into being: forked from the template, a process
- * that was itself forked when the pool was made, or spawned. Of the keeper's
- * thread alone. */
+ * that was itself forked when the pool was made, or spawned. Of the
+ * supervisor's thread alone. */
 #ifndef LF_PROCESS_LAUNCH_H
 #define LF_PROCESS_LAUNCH_H
 

@@ -9,8 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-void lf_fleet_kick(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
+void lf_members_kick(lf_pool *p) {
+  lf_members *f = lf_members_of(p);
   uint64_t one = 1;
   ssize_t n = 0;
   atomic_fetch_add(&f->ringing, 1);
@@ -23,20 +23,20 @@ void lf_fleet_kick(lf_pool *p) {
 
 /* --- Lists of states --- */
 
-lf_proc *lf_members_from(const lf_fleet *f, lf_proc_state state) {
+lf_proc *lf_members_from(const lf_members *f, lf_proc_state state) {
   for (; state < LF_PROC_RESTING; state++)
     if (!lf_list_empty(&f->procs[state]))
       return lf_proc_of(f->procs[state].next);
   return NULL;
 }
 
-lf_proc *lf_members_next(const lf_fleet *f, const lf_proc *c) {
+lf_proc *lf_members_next(const lf_members *f, const lf_proc *c) {
   return c->link.next != &f->procs[c->state] ? lf_proc_of(c->link.next)
                                              : lf_members_from(f, c->state + 1);
 }
 
 static void move_to(lf_proc *c, lf_proc_state state) {
-  lf_fleet *f = lf_fleet_of(c->worker->pool);
+  lf_members *f = lf_members_of(c->worker->pool);
   bool first = state == LF_PROC_FREE || state == LF_PROC_RESTING;
   f->nprocs[c->state]--;
   f->nprocs[state]++;
@@ -47,7 +47,7 @@ static void move_to(lf_proc *c, lf_proc_state state) {
 }
 
 static void count(lf_proc *c, bool occupied) {
-  lf_fleet_of(c->worker->pool)->occupied += occupied - c->occupied;
+  lf_members_of(c->worker->pool)->occupied += occupied - c->occupied;
   c->occupied = occupied;
 }
 
@@ -67,11 +67,11 @@ void lf_members_remove(lf_proc *c) {
   move_to(c, LF_PROC_NONE);
 }
 
-void lf_fleet_stir(lf_proc *c) {
+void lf_members_stir(lf_proc *c) {
   if (c->state != LF_PROC_RESTING)
     return;
   atomic_store(&c->region->armed,
-               atomic_load(&lf_fleet_of(c->worker->pool)->deep));
+               atomic_load(&lf_members_of(c->worker->pool)->deep));
   lf_members_place(c);
 }
 
@@ -89,7 +89,7 @@ static bool can_rest(lf_proc *c) {
 
 /* Who has news by then is free again, behind those that are looked at now. */
 void lf_members_let_rest(lf_pool *p) {
-  lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_FREE];
+  lf_link *all = &lf_members_of(p)->procs[LF_PROC_FREE];
   lf_link *last = all->prev, *next;
   bool more = last != all;
   for (lf_link *l = all->next; more; l = next) {
@@ -102,23 +102,23 @@ void lf_members_let_rest(lf_pool *p) {
     atomic_store(&c->region->armed, 1);
     atomic_thread_fence(memory_order_seq_cst);
     if (lf_proc_has_news(c))
-      lf_fleet_stir(c);
+      lf_members_stir(c);
   }
 }
 
 void lf_members_look_at_resting(lf_pool *p) {
-  lf_link *all = &lf_fleet_of(p)->procs[LF_PROC_RESTING];
+  lf_link *all = &lf_members_of(p)->procs[LF_PROC_RESTING];
   for (lf_link *l = all->next, *next; l != all; l = next) {
     lf_proc *c = lf_proc_of(l);
     next = l->next;
     if (lf_proc_has_news(c) || lf_array_refs_has_dropped(&c->end.array_refs))
-      lf_fleet_stir(c);
+      lf_members_stir(c);
   }
 }
 
 /* --- Coming and going --- */
 
-void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
+void lf_members_start_worker(lf_pool *p, lf_worker *w) {
   w = w ? w : lf_pool_spare_worker(p);
   if (!w)
     return; /* tried again at the next round */
@@ -126,8 +126,8 @@ void lf_keeper_start_worker(lf_pool *p, lf_worker *w) {
   w->mode = STARTING;
   p->threads++;
   p->live++;
-  lf_fleet_of(p)->starting++;
-  lf_fleet_kick(p);
+  lf_members_of(p)->starting++;
+  lf_members_kick(p);
 }
 
 /* Under the lock: the worker is not running any more, or never was. */
@@ -139,16 +139,16 @@ void lf_members_forget(lf_pool *p, lf_worker *w) {
   p->threads--;
 }
 
-void lf_keeper_start_none(lf_pool *p) {
+void lf_members_start_none(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next) {
     if (w->mode != STARTING || w->proc)
       continue;
-    lf_fleet_of(p)->starting--;
+    lf_members_of(p)->starting--;
     lf_members_forget(p, w);
   }
 }
 
-void lf_keeper_signal(lf_proc *c, int sig) {
+void lf_members_signal(lf_proc *c, int sig) {
   if (sig == SIGURG)
     c->interrupt = true;
   else
@@ -159,17 +159,17 @@ void lf_keeper_signal(lf_proc *c, int sig) {
     kill(c->pid, sig);
 }
 
-void lf_fleet_condemn(lf_proc *c) {
+void lf_members_condemn(lf_proc *c) {
   if (c->mad)
     return;
   c->mad = true;
   snprintf(c->region->crash, sizeof c->region->crash, "%s",
            "sending what makes no sense");
-  lf_keeper_signal(c, SIGKILL);
+  lf_members_signal(c, SIGKILL);
 }
 
 int lf_members_count_hands(const lf_pool *p) {
-  const lf_fleet *f = lf_fleet_of(p);
+  const lf_members *f = lf_members_of(p);
   int n = p->live - f->nprocs[LF_PROC_SPENT];
   for (lf_proc_state s = LF_PROC_BLOCKED; s <= LF_PROC_WANTING; s++)
     for (lf_link *l = f->procs[s].next; l != &f->procs[s]; l = l->next)
@@ -179,7 +179,7 @@ int lf_members_count_hands(const lf_pool *p) {
 
 /* --- Tasks that were not sent --- */
 
-void lf_fleet_add(lf_pool *p, lf_task *t, lf_link *at) {
+void lf_members_add(lf_pool *p, lf_task *t, lf_link *at) {
   lf_list_add(at, &lf_task_ref(t)->link);
   p->queued++;
   p->submitted++;
@@ -194,10 +194,10 @@ static void pin(lf_worker *w, lf_task *t) {
   t->ending = LF_PENDING;
   lf_list_add(&w->pinned, &lf_task_ref(t)->link);
   w->npinned++;
-  lf_fleet_of(w->pool)->pinned = true;
+  lf_members_of(w->pool)->pinned = true;
 }
 
-int lf_fleet_add_home(lf_pool *p, lf_task *t) {
+int lf_members_add_home(lf_pool *p, lf_task *t) {
   bool stays = p->home && (is_fit(p->home) || p->home->npinned > 0);
   if (stays) {
     p->submitted++;
@@ -210,20 +210,20 @@ int lf_fleet_add_home(lf_pool *p, lf_task *t) {
   if (!w && !(w = lf_pool_spare_worker(p)))
     return LF_ENOMEM;
   if (!is_fit(w))
-    lf_keeper_start_worker(p, w);
+    lf_members_start_worker(p, w);
   p->home = w;
   p->submitted++;
   pin(w, t);
   return 0;
 }
 
-int lf_fleet_broadcast(lf_pool *p, lf_task **tasks) {
+int lf_members_broadcast(lf_pool *p, lf_task **tasks) {
   if (p->shutdown)
     return LF_ESHUTDOWN;
   if (p->broken)
     return LF_EBROKEN;
   for (int n = lf_members_count_hands(p); n < p->o.max_workers; n++)
-    lf_keeper_start_worker(p, NULL);
+    lf_members_start_worker(p, NULL);
   int fit = 0, i = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
     fit += is_fit(w);
@@ -241,14 +241,14 @@ void lf_members_put_first(lf_pool *p, lf_task *t) {
     if ((uint32_t)w->id == t->pinned) {
       lf_list_add(w->pinned.next, &t->link);
       w->npinned++;
-      lf_fleet_of(p)->pinned = true;
+      lf_members_of(p)->pinned = true;
       return;
     }
   lf_list_add(p->queue.next, &t->link);
   p->queued++;
 }
 
-void lf_fleet_requeue(lf_pool *p, lf_link *tasks) {
+void lf_members_requeue(lf_pool *p, lf_link *tasks) {
   lf_link *l;
   while (!lf_list_empty(tasks)) {
     l = tasks->prev;
@@ -258,12 +258,12 @@ void lf_fleet_requeue(lf_pool *p, lf_link *tasks) {
   }
 }
 
-bool lf_fleet_withdraw(lf_task *t) {
+bool lf_members_withdraw(lf_task *t) {
   lf_pool *p = lf_task_pool(t);
   if (lf_task_state(t) != LF_PENDING || t->ending != LF_PENDING)
     return false;
   if (t->far.record) {
-    if (!lf_fleet_take_back(t->far.record))
+    if (!lf_proc_take_back(t->far.record))
       return false;
   } else if (lf_list_empty(&t->link)) {
     return false; /* on its way into the queue, or a broadcast's gathering */
@@ -294,9 +294,9 @@ bool lf_outcome_is_empty(const lf_outcome *o) {
          lf_list_empty(&o->claims) && !o->cancel_all && !o->broken;
 }
 
-bool lf_fleet_is_quiet(lf_pool *p) {
-  bool quiet =
-      !lf_fleet_of(p)->ending && lf_outcome_is_empty(&lf_fleet_of(p)->after);
+bool lf_members_is_quiet(lf_pool *p) {
+  bool quiet = !lf_members_of(p)->ending &&
+               lf_outcome_is_empty(&lf_members_of(p)->after);
   for (lf_worker *w = p->workers; w && quiet; w = w->next)
     quiet = w->npinned == 0;
   return quiet;
@@ -305,10 +305,10 @@ bool lf_fleet_is_quiet(lf_pool *p) {
 static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
   lf_flight *f;
   EACH_FLIGHT(f, c)
-  *(lf_fleet_has_begun(f) ? &s->running : &s->queued) += 1;
+  *(lf_proc_has_begun(f) ? &s->running : &s->queued) += 1;
 }
 
-void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
+void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
   *s = (lf_pool_stats){.queued = p->queued};
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = w->proc;
@@ -324,7 +324,7 @@ void lf_fleet_stat(lf_pool *p, lf_pool_stats *s) {
   s->failed += p->owner.unstarted;
 }
 
-void lf_fleet_close(lf_pool *p) {
+void lf_members_close(lf_pool *p) {
   p->shutdown = true;
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc)
@@ -333,6 +333,6 @@ void lf_fleet_close(lf_pool *p) {
 
 _Thread_local lf_pool *lf_members_pumping;
 
-bool lf_fleet_is_pumping(const lf_pool *p) {
+bool lf_members_is_pumping(const lf_pool *p) {
   return lf_members_pumping == p;
 }

@@ -90,7 +90,7 @@ uint64_t lf_flight_id(const lf_flight *f) {
   return (uint64_t)(f->index + 1) << 32 | (uint32_t)f->number;
 }
 
-lf_flight *lf_fleet_find_flight(lf_proc *c, uint64_t id) {
+lf_flight *lf_proc_find_flight(lf_proc *c, uint64_t id) {
   uint32_t i = (uint32_t)(id >> 32) - 1; /* 0: beyond all */
   lf_flight *f = i < c->nflights ? c->flights[i] : NULL;
   return f && f->task && (uint32_t)f->number == (uint32_t)id ? f : NULL;
@@ -98,10 +98,10 @@ lf_flight *lf_fleet_find_flight(lf_proc *c, uint64_t id) {
 
 void lf_flight_undo(lf_flight *f) {
   atomic_store(slot_of(f), word_of(f, LF_SLOT_FREE));
-  lf_fleet_finish_flight(f);
+  lf_proc_finish_flight(f);
 }
 
-void lf_fleet_finish_flight(lf_flight *f) {
+void lf_proc_finish_flight(lf_flight *f) {
   if (f->wait)
     lf_far_wait_end(f->wait);
   f->wait = NULL;
@@ -132,15 +132,15 @@ static bool take_back(lf_flight *f, bool again) {
   if (f->begun)
     return false;
   c->left += c->left < UINT64_MAX;
-  lf_fleet_finish_flight(f);
+  lf_proc_finish_flight(f);
   return true;
 }
 
-bool lf_fleet_take_back(lf_flight *f) {
+bool lf_proc_take_back(lf_flight *f) {
   return take_back(f, false);
 }
 
-bool lf_fleet_has_begun(lf_flight *f) {
+bool lf_proc_has_begun(lf_flight *f) {
   if (!f->begun)
     f->begun = atomic_load(slot_of(f)) != word_of(f, LF_SLOT_SENT);
   return f->begun;
@@ -157,7 +157,7 @@ static bool is_meant(lf_task *t, lf_recall what, const lf_job *job) {
          (runner && runner->job == job);
 }
 
-void lf_fleet_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
+void lf_proc_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
   lf_flight *f;
   if (lf_proc_ahead(c) == 0)
     return;

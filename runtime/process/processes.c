@@ -15,7 +15,7 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
   char name[32];
   lf_parker here;
   lf_parker_init(&here);
-  lf_fleet *f = lf_zalloc(sizeof *f);
+  lf_members *f = lf_zalloc(sizeof *f);
   if (f) {
     f->epoll = f->control = -1;
     atomic_init(&f->bell, -1);
@@ -25,7 +25,7 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
     for (int s = 0; s < LF_PROC_STATES; s++)
       lf_list_init(&f->procs[s]);
     p->own = f;
-    snprintf(name, sizeof name, "%.10s_keeper", p->o.name);
+    snprintf(name, sizeof name, "%.10s_supervisor", p->o.name);
     lf_pool_ref(p);
     if (lf_thread_start(name, lf_supervisor_main, p) == 0) {
       while (lf_doze(&here, LF_FOREVER) != 0)
@@ -50,35 +50,35 @@ static int submit(lf_pool *p, lf_task *task, lf_place place) {
       p->ended || (p->shutdown && place != LF_TAIL && !lf_runner_of(task));
   int err = closed ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
   if (err == 0 && place == LF_HOME)
-    err = lf_fleet_add_home(p, task);
+    err = lf_members_add_home(p, task);
   else if (err == 0)
-    lf_fleet_add(p, task, &p->queue);
+    lf_members_add(p, task, &p->queue);
   if (err == 0)
-    lf_fleet_of(p)->visits++;
+    lf_members_of(p)->visits++;
   pthread_mutex_unlock(&p->lock);
-  if (err == 0 && !lf_fleet_is_pumping(p))
-    lf_fleet_pump(p);
+  if (err == 0 && !lf_members_is_pumping(p))
+    lf_pump(p);
   return err;
 }
 
 static int broadcast(lf_pool *p, lf_task **tasks) {
   pthread_mutex_lock(&p->lock);
-  int err = lf_fleet_broadcast(p, tasks);
+  int err = lf_members_broadcast(p, tasks);
   pthread_mutex_unlock(&p->lock);
-  lf_fleet_pump(p);
+  lf_pump(p);
   return err;
 }
 
 static void stat(lf_pool *p, lf_pool_stats *s) {
-  lf_fleet_pump(p);
+  lf_pump(p);
   pthread_mutex_lock(&p->lock);
-  lf_fleet_stat(p, s);
+  lf_members_stat(p, s);
   pthread_mutex_unlock(&p->lock);
 }
 
 static bool cancel(lf_pool *p, lf_task *t) {
   pthread_mutex_lock(&p->lock);
-  bool out = lf_fleet_withdraw(t);
+  bool out = lf_members_withdraw(t);
   bool ending = t->ending == LF_CANCELLED;
   pthread_mutex_unlock(&p->lock);
   while (!out && ending && !lf_task_done(t))
@@ -93,9 +93,9 @@ static bool cancel(lf_pool *p, lf_task *t) {
 static lf_state look(lf_pool *p, lf_task *t) {
   if (lf_task_state(t) != LF_PENDING)
     return lf_task_state(t);
-  lf_fleet_pump(p);
+  lf_pump(p);
   pthread_mutex_lock(&p->lock);
-  if (t->far.record && lf_fleet_has_begun(t->far.record) &&
+  if (t->far.record && lf_proc_has_begun(t->far.record) &&
       lf_task_state(t) == LF_PENDING)
     lf_task_start(t);
   pthread_mutex_unlock(&p->lock);
@@ -105,7 +105,7 @@ static lf_state look(lf_pool *p, lf_task *t) {
 static void recall(lf_pool *p, lf_job *job, lf_link *out) {
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc)
-      lf_fleet_recall(w->proc, job ? LF_OF_JOB : LF_ALL, job, out);
+      lf_proc_recall(w->proc, job ? LF_OF_JOB : LF_ALL, job, out);
 }
 
 static lf_hunger hunger(lf_pool *p) {
@@ -114,13 +114,13 @@ static lf_hunger hunger(lf_pool *p) {
 
 static void shut_down(lf_pool *p, bool cancel_queued) {
   pthread_mutex_lock(&p->lock);
-  lf_fleet_close(p);
+  lf_members_close(p);
   pthread_mutex_unlock(&p->lock);
   lf_pool_close(p, cancel_queued);
 }
 
 static void tell(lf_pool *p, const lf_notice *notice) {
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   notice->hold(notice->owner);
   pthread_mutex_lock(&p->lock);
   lf_notice old = f->notice;
@@ -134,41 +134,41 @@ static void tell(lf_pool *p, const lf_notice *notice) {
 static void interrupt(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc && w->proc->ready && !lf_list_empty(&w->proc->in_flight))
-      lf_keeper_signal(w->proc, SIGURG);
+      lf_members_signal(w->proc, SIGURG);
 }
 
 static void kill_all(lf_pool *p, int sig) {
   pthread_mutex_lock(&p->lock);
-  lf_keeper_start_none(p);
+  lf_members_start_none(p);
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc && w->mode != GONE)
-      lf_keeper_signal(w->proc, sig);
+      lf_members_signal(w->proc, sig);
   pthread_mutex_unlock(&p->lock);
-  lf_fleet_kick(p);
+  lf_members_kick(p);
 }
 
-static void fleet_free(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
+static void members_free(lf_pool *p) {
+  lf_members *f = lf_members_of(p);
   if (f && f->notice.drop)
     f->notice.drop(f->notice.owner);
   lf_free(f);
 }
 
 static bool poll_news(lf_pool *p) {
-  if (!lf_fleet_has_news(p, false))
+  if (!lf_pump_has_news(p, false))
     return false;
-  lf_fleet_of(p)->visits++;
-  lf_fleet_pump(p);
+  lf_members_of(p)->visits++;
+  lf_pump(p);
   return true;
 }
 
 static void arm(lf_pool *p) {
-  lf_fleet_arm(p, false);
+  lf_pump_arm(p, false);
 }
 
 static void catch_up(lf_pool *p) {
-  lf_fleet_pump(p);
-  lf_fleet_settle(p);
+  lf_pump(p);
+  lf_pump_settle(p);
 }
 
 const lf_backend lf_processes_backend = {
@@ -183,10 +183,10 @@ const lf_backend lf_processes_backend = {
     .shutdown = shut_down,
     .tell = tell,
     .kill = kill_all,
-    .settle = lf_fleet_kick,
+    .settle = lf_members_kick,
     .interrupt = interrupt,
-    .is_quiet = lf_fleet_is_quiet,
-    .free = fleet_free,
+    .is_quiet = lf_members_is_quiet,
+    .free = members_free,
     .poll = poll_news,
     .arm = arm,
     .catch_up = catch_up,

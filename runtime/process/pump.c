@@ -63,13 +63,13 @@ static bool is_outcome(const lf_end *end, const lf_task *t) {
 }
 
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
-  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
+  lf_flight *f = lf_proc_find_flight(c, c->end.msg.id);
   if (!f || !is_outcome(&c->end, f->task)) {
-    lf_fleet_condemn(c);
+    lf_members_condemn(c);
     return;
   }
   lf_task *t = f->task;
-  lf_fleet_finish_flight(f);
+  lf_proc_finish_flight(f);
   const lf_runner *runner = lf_runner_of(t);
   if (runner && c->end.msg.kind == LF_MSG_PART)
     take_part(t, runner->chunk, &c->end);
@@ -84,7 +84,7 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
 
 static void receive_broken(lf_proc *c, lf_outcome *after) {
   if (c->ready) {
-    lf_fleet_condemn(c);
+    lf_members_condemn(c);
     return;
   }
   c->stopping = true; /* it leaves */
@@ -98,9 +98,9 @@ static void receive_broken(lf_proc *c, lf_outcome *after) {
 }
 
 static void receive_ready(lf_proc *c) {
-  lf_fleet *f = lf_fleet_of(c->worker->pool);
+  lf_members *f = lf_members_of(c->worker->pool);
   if (c->ready) {
-    lf_fleet_condemn(c);
+    lf_members_condemn(c);
     return;
   }
   c->ready = true;
@@ -128,7 +128,7 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
     }
   }
   if (c->end.damaged)
-    lf_fleet_condemn(c);
+    lf_members_condemn(c);
 }
 
 /* --- What is done without the lock --- */
@@ -192,7 +192,7 @@ static void run_after(lf_pool *p, lf_outcome *after) {
 
 /* Under the lock: takes what is to be done, if there is anything and nobody is
  * at it. */
-static bool take_after(lf_fleet *f, lf_outcome *out) {
+static bool take_after(lf_members *f, lf_outcome *out) {
   lf_outcome *in = &f->after;
   if (f->ending || lf_outcome_is_empty(in))
     return false;
@@ -219,7 +219,7 @@ static void receive_from(lf_proc *c, lf_outcome *after) {
 }
 
 /* Whose state is a later one then is looked at twice. */
-static void receive_from_all(lf_fleet *f) {
+static void receive_from_all(lf_members *f) {
   lf_proc *next;
   for (lf_proc *c = lf_members_from(f, LF_PROC_STARTING); c; c = next) {
     next = lf_members_next(f, c);
@@ -231,7 +231,7 @@ static void receive_from_all(lf_fleet *f) {
  * those that have been sent something; and how many are awake, to all who want
  * to spin. */
 static void wake(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   lf_count_awake(f->occupied - f->counted);
   f->counted = f->occupied;
   bool full = f->occupied >= p->o.max_workers || p->queued > 0;
@@ -250,10 +250,10 @@ static void wake(lf_pool *p) {
 
 /* Under the lock: receives and sends what can be. */
 static void move_messages(lf_pool *p) {
-  lf_outcome *after = &lf_fleet_of(p)->after;
-  if (atomic_exchange(&lf_fleet_of(p)->rung, false))
+  lf_outcome *after = &lf_members_of(p)->after;
+  if (atomic_exchange(&lf_members_of(p)->rung, false))
     lf_members_look_at_resting(p);
-  receive_from_all(lf_fleet_of(p));
+  receive_from_all(lf_members_of(p));
   lf_requests_tell(p);
   lf_dispatch(p, after);
   lf_dispatch_stop(p);
@@ -261,30 +261,30 @@ static void move_messages(lf_pool *p) {
   lf_members_let_rest(p);
 }
 
-void lf_fleet_pump(lf_pool *p) {
+void lf_pump(lf_pool *p) {
   lf_pool *outer = lf_members_pumping;
   lf_outcome after;
   lf_members_pumping = p;
   pthread_mutex_lock(&p->lock);
   move_messages(p);
-  while (take_after(lf_fleet_of(p), &after)) {
+  while (take_after(lf_members_of(p), &after)) {
     pthread_mutex_unlock(&p->lock);
     run_after(p, &after);
     pthread_mutex_lock(&p->lock);
-    lf_fleet_of(p)->ending = false;
+    lf_members_of(p)->ending = false;
     move_messages(p);
-    if (p->threads == 0) /* it may be over, but the keeper saw us at work */
-      lf_fleet_kick(p);
+    if (p->threads == 0) /* it may be over, but the supervisor saw us at work */
+      lf_members_kick(p);
   }
   pthread_mutex_unlock(&p->lock);
   lf_members_pumping = outer;
 }
 
-void lf_fleet_settle(lf_pool *p) {
+void lf_pump_settle(lf_pool *p) {
   bool ending = true;
-  while (ending && !lf_fleet_is_pumping(p)) {
+  while (ending && !lf_members_is_pumping(p)) {
     pthread_mutex_lock(&p->lock);
-    ending = lf_fleet_of(p)->ending;
+    ending = lf_members_of(p)->ending;
     pthread_mutex_unlock(&p->lock);
     if (ending)
       sched_yield();
@@ -299,13 +299,13 @@ static bool has_changed(const lf_pool *p, const lf_proc *c) {
   return p->queued > 0 && lf_proc_look(c) != c->state;
 }
 
-bool lf_fleet_has_news(lf_pool *p, bool wait) {
+bool lf_pump_has_news(lf_pool *p, bool wait) {
   if (wait)
     pthread_mutex_lock(&p->lock);
   else if (pthread_mutex_trylock(&p->lock) != 0)
     return false;
-  lf_fleet *f = lf_fleet_of(p);
-  atomic_thread_fence(memory_order_seq_cst); /* after lf_fleet_arm */
+  lf_members *f = lf_members_of(p);
+  atomic_thread_fence(memory_order_seq_cst); /* after lf_pump_arm */
   bool news = atomic_load_explicit(&f->ended, memory_order_relaxed);
   EACH_LIVELY(c, f)
   if (!news)
@@ -314,11 +314,11 @@ bool lf_fleet_has_news(lf_pool *p, bool wait) {
   return news;
 }
 
-void lf_fleet_arm(lf_pool *p, bool keeper) {
+void lf_pump_arm(lf_pool *p, bool supervisor) {
   pthread_mutex_lock(&p->lock);
-  if (keeper)
-    atomic_store(&lf_fleet_of(p)->deep, true);
-  EACH_LIVELY(c, lf_fleet_of(p))
+  if (supervisor)
+    atomic_store(&lf_members_of(p)->deep, true);
+  EACH_LIVELY(c, lf_members_of(p))
   atomic_store(&c->region->armed, 1);
   pthread_mutex_unlock(&p->lock);
 }

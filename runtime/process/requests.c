@@ -41,12 +41,12 @@ static void push_ended(lf_export *e) {
   lf_pool *p = e->pool;
   atomic_store(&e->ended, true);
   lf_export *head =
-      atomic_load_explicit(&lf_fleet_of(p)->ended, memory_order_relaxed);
+      atomic_load_explicit(&lf_members_of(p)->ended, memory_order_relaxed);
   do
     e->next = head;
-  while (!atomic_compare_exchange_weak(&lf_fleet_of(p)->ended, &head, e));
-  if (!lf_fleet_is_pumping(p))
-    lf_fleet_kick(p);
+  while (!atomic_compare_exchange_weak(&lf_members_of(p)->ended, &head, e));
+  if (!lf_members_is_pumping(p))
+    lf_members_kick(p);
 }
 
 static void export_fire(lf_waiter *waiter) {
@@ -198,10 +198,10 @@ static const char *accept(lf_proc *c, lf_task *t) {
   if (p->shutdown && !lf_runner_of(t))
     return "cannot schedule new futures after shutdown";
   if (c->end.msg.kind != LF_MSG_BROADCAST) {
-    if (c->end.msg.flag == LF_HOME && lf_fleet_add_home(p, t) != 0)
+    if (c->end.msg.flag == LF_HOME && lf_members_add_home(p, t) != 0)
       return LF_NO_MEMORY;
     if (c->end.msg.flag != LF_HOME)
-      lf_fleet_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
+      lf_members_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
     return NULL;
   }
   t->ending = LF_RUNNING; /* in no queue yet */
@@ -214,7 +214,7 @@ static const char *accept(lf_proc *c, lf_task *t) {
   while ((l = lf_list_pop(&c->gathering)))
     if (all && n < p->o.max_workers)
       all[n++] = lf_container_of(l, lf_task, link);
-  int err = n == p->o.max_workers ? lf_fleet_broadcast(p, all) : LF_ENOMEM;
+  int err = n == p->o.max_workers ? lf_members_broadcast(p, all) : LF_ENOMEM;
   for (int i = 0; i < n; i++)
     lf_task_unref(all[i]); /* not the last: the exports have one */
   lf_free(all);
@@ -226,7 +226,7 @@ static void receive_submit(lf_proc *c) {
   if (id % 2 == 0 || find_export(c, id) || c->end.msg.flag > LF_HOME ||
       (c->end.msg.kind == LF_MSG_SUBMIT_CHUNK && !c->end.no_memory &&
        c->end.msg.b == 0)) {
-    lf_fleet_condemn(c);
+    lf_members_condemn(c);
     return;
   }
   lf_task *t = read_task(c);
@@ -297,7 +297,7 @@ static int tell_task(lf_export *e) {
 
 /* The export has ended, and the worker is there. */
 static void tell(lf_export *e) {
-  lf_fleet_stir(e->proc);
+  lf_members_stir(e->proc);
   int err = e->chunk ? tell_part(e) : tell_task(e);
   if (err)
     refuse(e->proc, e->id, LF_NO_MEMORY);
@@ -306,7 +306,7 @@ static void tell(lf_export *e) {
 }
 
 void lf_requests_tell(lf_pool *p) {
-  lf_export *e = atomic_exchange(&lf_fleet_of(p)->ended, NULL);
+  lf_export *e = atomic_exchange(&lf_members_of(p)->ended, NULL);
   while (e) {
     lf_export *next = e->next;
     if (e->proc)
@@ -368,7 +368,7 @@ static lf_far_wait *read_wait(lf_proc *c, lf_task *t) {
     if (e)
       lf_far_wait_add(w, e->task);
   }
-  lf_flight *top = lf_fleet_find_flight(c, c->end.msg.a);
+  lf_flight *top = lf_proc_find_flight(c, c->end.msg.a);
   if (top)
     lf_far_wait_add(w, top->task);
   return w;
@@ -376,7 +376,7 @@ static lf_far_wait *read_wait(lf_proc *c, lf_task *t) {
 
 static void receive_wait(lf_proc *c) {
   char path[1000];
-  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
+  lf_flight *f = lf_proc_find_flight(c, c->end.msg.id);
   lf_far_wait *w =
       f && !f->wait && !c->end.no_memory ? read_wait(c, f->task) : NULL;
   if (!w)
@@ -403,13 +403,13 @@ static void receive_wait(lf_proc *c) {
  * another. */
 static void receive_rest(lf_proc *c) {
   static const lf_load none;
-  lf_flight *f = lf_fleet_find_flight(c, c->end.msg.id);
+  lf_flight *f = lf_proc_find_flight(c, c->end.msg.id);
   lf_runner *runner = f ? lf_runner_of(f->task) : NULL;
   lf_export *e = runner ? runner->from : NULL;
   if (!e || !e->proc)
     return;
   lf_msg msg = {.kind = LF_MSG_RESTED, .id = e->id};
-  lf_fleet_stir(e->proc);
+  lf_members_stir(e->proc);
   (void)lf_end_send(&e->proc->end, &msg, &none);
 }
 
@@ -423,7 +423,7 @@ static void reply(lf_proc *c, uint64_t answer, const lf_buf *body) {
 
 /* A task that has not begun leaves the pool; it is to be cancelled then. */
 static bool withdraw(lf_task *t, lf_outcome *after) {
-  if (!lf_fleet_withdraw(t))
+  if (!lf_members_withdraw(t))
     return lf_task_state(t) == LF_CANCELLED;
   lf_list_add(&after->cancelled, &t->link);
   return true;
@@ -440,19 +440,19 @@ static void answer(lf_proc *c, lf_outcome *after) {
     reply(c, t && withdraw(t, after), NULL);
     break;
   case LF_MSG_LOOK:
-    if (t && t->far.record && lf_fleet_has_begun(t->far.record))
+    if (t && t->far.record && lf_proc_has_begun(t->far.record))
       reply(c, LF_RUNNING, NULL);
     else
       reply(c, t ? lf_task_state(t) : LF_FINISHED, NULL);
     break;
   case LF_MSG_STATS:
-    lf_fleet_stat(p, &stats);
+    lf_members_stat(p, &stats);
     lf_buf_init(&body, &stats, sizeof stats);
     body.len = sizeof stats;
     reply(c, 0, &body);
     break;
   default: /* nothing that a worker says */
-    lf_fleet_condemn(c);
+    lf_members_condemn(c);
   }
 }
 
@@ -481,7 +481,7 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     receive_wait(c);
     break;
   case LF_MSG_UNWAIT:
-    f = lf_fleet_find_flight(c, c->end.msg.id);
+    f = lf_proc_find_flight(c, c->end.msg.id);
     if (f)
       end_wait(f);
     break;
@@ -489,12 +489,12 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     receive_rest(c);
     break;
   case LF_MSG_PROGRESS:
-    f = lf_fleet_find_flight(c, c->end.msg.id);
+    f = lf_proc_find_flight(c, c->end.msg.id);
     if (f)
       atomic_store(&f->task->progress, c->end.msg.a);
     break;
   case LF_MSG_SHUTDOWN:
-    lf_fleet_close(p);
+    lf_members_close(p);
     after->cancel_all |= c->end.msg.flag;
     break;
   default:

@@ -34,12 +34,13 @@ enum {
 /* Under the lock: a worker could not be started. If that goes on, and there is
  * no other, the pool is broken: why; else NULL, and it is tried again. */
 static char *note_trouble(lf_pool *p, const char *text) {
-  snprintf(lf_fleet_of(p)->trouble, sizeof lf_fleet_of(p)->trouble, "%s", text);
-  lf_fleet_of(p)->rest_until = lf_after(REST);
+  snprintf(lf_members_of(p)->trouble, sizeof lf_members_of(p)->trouble, "%s",
+           text);
+  lf_members_of(p)->rest_until = lf_after(REST);
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc && !w->proc->stopping && w->proc->left > 0)
       return NULL;
-  if (++lf_fleet_of(p)->failures < FAILURES && !lf_fleet_of(p)->no_template)
+  if (++lf_members_of(p)->failures < FAILURES && !lf_members_of(p)->no_template)
     return NULL;
   return lf_strndup(text, strlen(text));
 }
@@ -47,7 +48,7 @@ static char *note_trouble(lf_pool *p, const char *text) {
 /* Arrays that the worker has given are gone: it is to be told. */
 static void rouse(lf_giver *giver) {
   lf_proc *c = lf_container_of(giver, lf_proc, end.array_refs.giver);
-  lf_fleet_kick(c->worker->pool);
+  lf_members_kick(c->worker->pool);
 }
 
 static lf_proc *proc_new(lf_worker *w) {
@@ -91,7 +92,7 @@ static void proc_free(lf_proc *c) {
 
 /* Has the end of the process seen. If the system refuses what that takes, it is
  * looked at now and then (look_at_unwatched). */
-static void watch(lf_fleet *f, lf_proc *c) {
+static void watch(lf_members *f, lf_proc *c) {
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = c->worker};
   int fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
   if (fd >= 0 && epoll_ctl(f->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
@@ -108,8 +109,8 @@ static void take_all_back(lf_pool *p, lf_proc *c) {
   lf_link back;
   lf_list_init(&back);
   lf_end_drop_parcels(&c->end);
-  lf_fleet_recall(c, LF_MOVABLE, NULL, &back);
-  lf_fleet_requeue(p, &back);
+  lf_proc_recall(c, LF_MOVABLE, NULL, &back);
+  lf_members_requeue(p, &back);
 }
 
 static void note_not_started(lf_worker *w, const char *why, int err) {
@@ -129,7 +130,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
     lf_members_remove(c);
   }
   w->proc = NULL;
-  lf_fleet_of(p)->starting--;
+  lf_members_of(p)->starting--;
   lf_members_forget(p, w);
   char *broken = note_trouble(p, text);
   pthread_mutex_unlock(&p->lock);
@@ -148,11 +149,11 @@ static void note_started(lf_worker *w, pid_t pid) {
   c->pid = pid;
   lf_fd_close(c->fd); /* there may be no room for another */
   c->fd = -1;
-  watch(lf_fleet_of(p), c);
+  watch(lf_members_of(p), c);
   if (c->interrupt)
-    lf_keeper_signal(c, SIGURG);
+    lf_members_signal(c, SIGURG);
   if (c->signal)
-    lf_keeper_signal(c, c->signal);
+    lf_members_signal(c, c->signal);
   pthread_mutex_unlock(&p->lock);
 }
 
@@ -210,7 +211,7 @@ static lf_worker *by_id(lf_pool *p, int id) {
 }
 
 /* Not by closing alone: a process between fork and exec may hold a copy. */
-static void unwatch(lf_fleet *f, int fd) {
+static void unwatch(lf_members *f, int fd) {
   epoll_ctl(f->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
@@ -218,7 +219,7 @@ static void unwatch(lf_fleet *f, int fd) {
 static void read_template(lf_pool *p) {
   lf_launched news;
   int n;
-  while ((n = lf_launch_receive(lf_fleet_of(p)->control, &news)) > 0) {
+  while ((n = lf_launch_receive(lf_members_of(p)->control, &news)) > 0) {
     lf_worker *w = by_id(p, news.id);
     if (w && w->proc && news.pid > 0)
       note_started(w, news.pid);
@@ -229,15 +230,15 @@ static void read_template(lf_pool *p) {
     return;
   /* It has died: those that were being started may not be. */
   pthread_mutex_lock(&p->lock);
-  unwatch(lf_fleet_of(p), lf_fleet_of(p)->control);
-  lf_fd_close(lf_fleet_of(p)->control);
-  lf_fleet_of(p)->control = -1;
-  lf_fleet_of(p)->no_template = true;
-  snprintf(lf_fleet_of(p)->trouble, sizeof lf_fleet_of(p)->trouble, "%s",
+  unwatch(lf_members_of(p), lf_members_of(p)->control);
+  lf_fd_close(lf_members_of(p)->control);
+  lf_members_of(p)->control = -1;
+  lf_members_of(p)->no_template = true;
+  snprintf(lf_members_of(p)->trouble, sizeof lf_members_of(p)->trouble, "%s",
            "the process that workers are forked from has died");
   pthread_mutex_unlock(&p->lock);
-  waitpid(lf_fleet_of(p)->template, NULL, 0);
-  lf_fleet_of(p)->template = 0;
+  waitpid(lf_members_of(p)->template, NULL, 0);
+  lf_members_of(p)->template = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->mode == STARTING && w->proc && !w->proc->pid)
       note_not_started(w, "the process that they are forked from has died", 0);
@@ -256,9 +257,9 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
                  lost->signal == SIGQUIT;
   bool refused = !lost->signal && lost->exitcode == LF_SERVE_REFUSED;
   if (refused)
-    lf_fleet_of(p)->rest_until = lf_after(REST);
-  if ((by_hand || refused) && ++lf_fleet_of(p)->failures < FAILURES &&
-      !lf_fleet_of(p)->no_template)
+    lf_members_of(p)->rest_until = lf_after(REST);
+  if ((by_hand || refused) && ++lf_members_of(p)->failures < FAILURES &&
+      !lf_members_of(p)->no_template)
     return NULL;
   if (lf_lost_put(&words, lost, NULL, within) == 0)
     text =
@@ -273,8 +274,8 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
   lf_flight *f;
   EACH_FLIGHT(f, c) {
     lf_task *t = f->task;
-    if (!t->pinned || !lf_fleet_take_back(f)) { /* begun */
-      lf_fleet_finish_flight(f);
+    if (!t->pinned || !lf_proc_take_back(f)) { /* begun */
+      lf_proc_finish_flight(f);
       c->worker->started++;
       c->worker->failed++;
       t->ending = LF_FAILED;
@@ -282,7 +283,7 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
     } else {
       lf_list_add(&c->worker->pinned, &t->link);
       c->worker->npinned++;
-      lf_fleet_of(p)->pinned = true;
+      lf_members_of(p)->pinned = true;
     }
   }
 }
@@ -327,14 +328,14 @@ static void bury(lf_worker *w, lf_lost lost) {
   snprintf(within, sizeof within, "%.*s", (int)sizeof within - 1,
            w->proc->region->crash);
   if (w->proc->pidfd >= 0)
-    unwatch(lf_fleet_of(p), w->proc->pidfd);
-  lf_fleet_pump(p); /* what it has said */
+    unwatch(lf_members_of(p), w->proc->pidfd);
+  lf_pump(p); /* what it has said */
   pthread_mutex_lock(&p->lock);
   lf_proc *c = w->proc;
   char *broken = NULL;
   sort_out(p, c, &tasks);
   if (!c->ready) {
-    lf_fleet_of(p)->starting--;
+    lf_members_of(p)->starting--;
     if (!c->stopping)
       broken = died_starting(p, &lost, within);
   }
@@ -342,8 +343,8 @@ static void bury(lf_worker *w, lf_lost lost) {
   lf_members_remove(c);
   lf_members_forget(p, w);
   w->proc = NULL;
-  if (w->npinned > 0 && !p->broken && !broken && !lf_fleet_of(p)->no_template)
-    lf_keeper_start_worker(p, w); /* a broadcast still wants this very one */
+  if (w->npinned > 0 && !p->broken && !broken && !lf_members_of(p)->no_template)
+    lf_members_start_worker(p, w); /* a broadcast still wants this very one */
   pthread_mutex_unlock(&p->lock);
   proc_free(c);
   while ((l = lf_list_pop(&tasks)))
@@ -351,7 +352,7 @@ static void bury(lf_worker *w, lf_lost lost) {
   if (broken)
     lf_pool_break(p, broken);
   lf_free(broken);
-  lf_fleet_pump(p);
+  lf_pump(p);
 }
 
 /* --- The thread --- */
@@ -371,7 +372,7 @@ static bool has_ended(pid_t pid) {
 
 /* Those whose end the system would not tell. */
 static void look_at_unwatched(lf_pool *p) {
-  lf_fleet_of(p)->unwatched = 0;
+  lf_members_of(p)->unwatched = 0;
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = w->proc;
     if (!c || c->pid == 0 || c->pidfd >= 0)
@@ -381,13 +382,13 @@ static void look_at_unwatched(lf_pool *p) {
       continue;
     }
     pthread_mutex_lock(&p->lock);
-    watch(lf_fleet_of(p), c);
+    watch(lf_members_of(p), c);
     pthread_mutex_unlock(&p->lock);
-    lf_fleet_of(p)->unwatched += c->pidfd < 0;
+    lf_members_of(p)->unwatched += c->pidfd < 0;
   }
 }
 
-static void drain_bell(lf_fleet *f) {
+static void drain_bell(lf_members *f) {
   uint64_t n;
   atomic_store(&f->rung, true);
   while (read(f->bell, &n, sizeof n) > 0)
@@ -397,9 +398,9 @@ static void drain_bell(lf_fleet *f) {
 static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
   for (int i = 0; i < n; i++) {
     void *what = events[i].data.ptr;
-    if (what == &lf_fleet_of(p)->bell)
-      drain_bell(lf_fleet_of(p));
-    else if (what == &lf_fleet_of(p)->control)
+    if (what == &lf_members_of(p)->bell)
+      drain_bell(lf_members_of(p));
+    else if (what == &lf_members_of(p)->control)
       read_template(p);
     else
       bury(what, status_of(((lf_worker *)what)->proc));
@@ -410,14 +411,14 @@ static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
  * only looks whether they still do. */
 static void sleep_on(lf_pool *p, uint64_t *visits) {
   struct epoll_event events[EVENTS];
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   struct timespec nap = {.tv_nsec = NAP_NS};
   uint64_t now = atomic_load(&f->visits);
   bool napping = now != *visits;
   *visits = now;
   if (!napping) {
-    lf_fleet_arm(p, true);
-    if (lf_fleet_has_news(p, true)) {
+    lf_pump_arm(p, true);
+    if (lf_pump_has_news(p, true)) {
       atomic_store(&f->deep, false);
       return;
     }
@@ -435,7 +436,7 @@ static void sleep_on(lf_pool *p, uint64_t *visits) {
 }
 
 /* Without descriptors of processes nobody would see their ends. */
-static bool can_watch(lf_fleet *f) {
+static bool can_watch(lf_members *f) {
   int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
   if (fd >= 0) {
     close(fd);
@@ -446,7 +447,7 @@ static bool can_watch(lf_fleet *f) {
 }
 
 static bool open_all(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   if (!can_watch(f))
     return false;
   f->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -465,7 +466,8 @@ static bool open_all(lf_pool *p) {
   return true;
 }
 
-/* Sets p->ended, which only the keeper reads, when nothing can happen any more.
+/* Sets p->ended, which only the supervisor reads, when nothing can happen any
+ * more.
  */
 static bool is_over(lf_pool *p) {
   pthread_mutex_lock(&p->lock);
@@ -476,10 +478,10 @@ static bool is_over(lf_pool *p) {
 
 /* When all workers are leaving: it is gone then about when they are. */
 static void end_template(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   pthread_mutex_lock(&p->lock);
   bool over = !lf_pool_is_open(p) && p->live == 0 && p->queued == 0 &&
-              lf_fleet_is_quiet(p);
+              lf_members_is_quiet(p);
   for (lf_worker *w = p->workers; w; w = w->next)
     over = over && (!w->proc || w->proc->pid > 0); /* it has told all pids */
   pthread_mutex_unlock(&p->lock);
@@ -488,7 +490,7 @@ static void end_template(lf_pool *p) {
 }
 
 static void close_all(lf_pool *p) {
-  lf_fleet *f = lf_fleet_of(p);
+  lf_members *f = lf_members_of(p);
   pthread_mutex_lock(&p->lock);
   int epoll = f->epoll, control = f->control;
   int bell = atomic_exchange(&f->bell, -1);
@@ -513,22 +515,22 @@ void lf_supervisor_main(void *pool) {
   lf_pool *p = pool;
   uint64_t visits = 0;
   lf_worker *w;
-  lf_fleet_of(p)->keeper = pthread_self();
+  lf_members_of(p)->supervisor = pthread_self();
   bool good = open_all(p);
-  if (!good && !lf_fleet_of(p)->trouble[0])
-    snprintf(lf_fleet_of(p)->trouble, sizeof lf_fleet_of(p)->trouble, "%s",
+  if (!good && !lf_members_of(p)->trouble[0])
+    snprintf(lf_members_of(p)->trouble, sizeof lf_members_of(p)->trouble, "%s",
              strerror(errno));
-  lf_fleet_of(p)->failures = good ? 0 : -1;
-  lf_unpark(lf_fleet_of(p)->opening);
+  lf_members_of(p)->failures = good ? 0 : -1;
+  lf_unpark(lf_members_of(p)->opening);
   while (good && !p->ended) {
     while ((w = wanted(p))) {
       start(w);
-      if (lf_fleet_of(p)->control >= 0)
+      if (lf_members_of(p)->control >= 0)
         read_template(p); /* so that it can go on answering */
     }
-    atomic_store(&lf_fleet_of(p)->unbalanced, false);
-    lf_fleet_pump(p);
-    if (lf_fleet_of(p)->no_template && !p->o.program)
+    atomic_store(&lf_members_of(p)->unbalanced, false);
+    lf_pump(p);
+    if (lf_members_of(p)->no_template && !p->o.program)
       find_pids(p);
     look_at_unwatched(p);
     end_template(p);

@@ -518,7 +518,7 @@ function TestExecutor.test_workers_leave()
     collectgarbage()
   end
   local before = threads()
-  local extra = ({ thread = 0, fork = 2, spawn = 1 })[support.kind] -- the keeper, the template
+  local extra = ({ thread = 0, fork = 2, spawn = 1 })[support.kind] -- the supervisor, the template
   local exe = support.Executor(5)
   for _, f in ipairs(exe:broadcast(echo)) do
     f:result()
