@@ -101,7 +101,7 @@ static void pool_free(lf_owner *owner) {
 /* Under the lock: true once, when nothing can happen in the pool any more. */
 bool lf_pool_try_end(lf_pool *p) {
   if (p->ended || lf_pool_is_open(p) || p->threads > 0 || p->queued > 0 ||
-      p->owner.aside > 0 ||
+      p->owner.held > 0 ||
       (p->o.backend->is_quiet && !p->o.backend->is_quiet(p)))
     return false;
   p->ended = true;

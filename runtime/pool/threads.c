@@ -69,7 +69,7 @@ static void take_in(lf_task *t) {
   bool wanted =
       !lf_task_done(t) && !p->broken && t->epoch == (uint32_t)lf_pool_epoch(p);
   lf_worker *w = wanted ? take_back(p, t, &lost) : NULL;
-  if (--p->owner.aside == 0 && !lf_pool_is_open(p))
+  if (--p->owner.held == 0 && !lf_pool_is_open(p))
     wake_idle(p); /* the last one was kept for it */
   bool ended = lf_pool_try_end(p);
   pthread_mutex_unlock(&p->lock);

@@ -77,7 +77,7 @@ static void spin(lf_worker *w) {
 /* Under the lock: may this worker go for good? */
 static bool may_leave(lf_worker *w) {
   lf_pool *p = w->pool;
-  if (w->parked > 0 || (p->owner.aside > 0 && p->live == 1))
+  if (w->parked > 0 || (p->owner.held > 0 && p->live == 1))
     return false; /* somebody has to be there for what waits at strands */
   if (!lf_pool_is_open(p))
     return true;

@@ -28,7 +28,7 @@ static void clear(lf_table *t) {
   lf_table_fini(t);
 }
 
-lf_code *lf_end_code(const lf_end *end, uint64_t id) {
+lf_code *lf_channel_code(const lf_channel *end, uint64_t id) {
   lf_entry *e = id ? lf_table_find(&end->learned, id) : NULL;
   return e ? e->value : NULL;
 }
@@ -39,9 +39,10 @@ static void never_mind(lf_giver *giver) {
   (void)giver;
 }
 
-void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, const lf_names *names,
-                 void *user, void *(*annotate)(const void *, size_t)) {
-  *end = (lf_end){.in = in, .out = out, .names = names, .user = user};
+void lf_channel_init(lf_channel *end, lf_ring *in, lf_ring *out,
+                     const lf_names *names, void *user,
+                     void *(*annotate)(const void *, size_t)) {
+  *end = (lf_channel){.in = in, .out = out, .names = names, .user = user};
   end->annotate = annotate;
   lf_list_init(&end->parcels);
   lf_buf_init(&end->body, end->small, sizeof end->small);
@@ -57,13 +58,13 @@ static void parcel_free(lf_parcel *p) {
   lf_free(p);
 }
 
-void lf_end_drop_parcels(lf_end *end) {
+void lf_channel_drop_parcels(lf_channel *end) {
   while (!lf_list_empty(&end->parcels))
     parcel_free(lf_container_of(end->parcels.next, lf_parcel, link));
 }
 
-void lf_end_fini(lf_end *end) {
-  lf_end_drop_parcels(end);
+void lf_channel_fini(lf_channel *end) {
+  lf_channel_drop_parcels(end);
   clear(&end->known);
   clear(&end->learned);
   lf_buf_fini(&end->relocs);
@@ -73,7 +74,7 @@ void lf_end_fini(lf_end *end) {
   lf_array_refs_fini(&end->array_refs, end->owner);
 }
 
-lf_parcel *lf_end_parcel(lf_end *end, const void *owner) {
+lf_parcel *lf_channel_parcel(lf_channel *end, const void *owner) {
   for (lf_link *l = end->parcels.next; l != &end->parcels; l = l->next) {
     lf_parcel *p = lf_container_of(l, lf_parcel, link);
     if (p->owner == owner)
@@ -83,7 +84,7 @@ lf_parcel *lf_end_parcel(lf_end *end, const void *owner) {
 }
 
 /* Names of arrays that do not reach the other side. */
-static void unname(lf_end *end, const unsigned char *names, size_t n) {
+static void unname(lf_channel *end, const unsigned char *names, size_t n) {
   for (size_t i = 0; i < n; i++) {
     lf_array_name name;
     memcpy(&name, names + i * sizeof name, sizeof name);
@@ -91,7 +92,7 @@ static void unname(lf_end *end, const unsigned char *names, size_t n) {
   }
 }
 
-void lf_parcel_withdraw(lf_end *end, lf_parcel *p) {
+void lf_parcel_withdraw(lf_channel *end, lf_parcel *p) {
   lf_msg msg;
   lf_assert(p->written == 0);
   memcpy(&msg, p->head.data, sizeof msg);
@@ -104,7 +105,7 @@ void lf_parcel_withdraw(lf_end *end, lf_parcel *p) {
 
 /* Writes more of the parcel, piece after piece, into the room that there is now
  * (it may grow meanwhile); true when that was all. */
-static bool write_parcel(lf_end *end, lf_parcel *p) {
+static bool write_parcel(lf_channel *end, lf_parcel *p) {
   const struct {
     const unsigned char *bytes;
     size_t n;
@@ -128,7 +129,7 @@ static bool write_parcel(lf_end *end, lf_parcel *p) {
   return p->written == start;
 }
 
-bool lf_end_flush(lf_end *end) {
+bool lf_channel_flush(lf_channel *end) {
   while (!lf_list_empty(&end->parcels)) {
     lf_parcel *p = lf_container_of(end->parcels.next, lf_parcel, link);
     if (!write_parcel(end, p)) {
@@ -154,22 +155,22 @@ static int put_head(lf_buf *head, const lf_msg *msg,
 }
 
 static lf_parcel *parcel_new(const lf_msg *msg, const unsigned char *names,
-                             const lf_load *load) {
+                             const lf_payload *payload) {
   lf_parcel *p = lf_zalloc(sizeof *p);
   if (!p)
     return NULL;
   lf_list_init(&p->link);
   int err = put_head(&p->head, msg, names);
-  if (err == 0 && !load->drop) { /* copied behind the head */
-    err = msg->size
-              ? lf_buf_put(&p->head, load->body->data + load->from, msg->size)
-              : 0;
+  if (err == 0 && !payload->drop) { /* copied behind the head */
+    err = msg->size ? lf_buf_put(&p->head, payload->body->data + payload->from,
+                                 msg->size)
+                    : 0;
     if (err == 0)
-      err = lf_buf_put(&p->head, load->tail, msg->tail);
+      err = lf_buf_put(&p->head, payload->tail, msg->tail);
   } else if (err == 0) {
-    p->body = load->body ? load->body->data + load->from : NULL;
+    p->body = payload->body ? payload->body->data + payload->from : NULL;
     p->body_len = msg->size;
-    p->tail = load->tail;
+    p->tail = payload->tail;
     p->tail_len = msg->tail;
   }
   if (err) {
@@ -177,39 +178,39 @@ static lf_parcel *parcel_new(const lf_msg *msg, const unsigned char *names,
     lf_free(p);
     return NULL;
   }
-  p->owner = load->owner;
-  p->drop = load->drop;
+  p->owner = payload->owner;
+  p->drop = payload->drop;
   return p;
 }
 
 /* Sends a message whose relocations, with the names of arrays, are known. */
-static int send_whole(lf_end *end, const lf_msg *msg,
-                      const unsigned char *names, const lf_load *load) {
+static int send_whole(lf_channel *end, const lf_msg *msg,
+                      const unsigned char *names, const lf_payload *payload) {
   size_t n = sizeof *msg + size_of_names(msg);
   if (lf_list_empty(&end->parcels) &&
       n + msg->size + msg->tail <= lf_ring_room(end->out)) {
     lf_ring_put(end->out, 0, msg, sizeof *msg);
     lf_ring_put(end->out, sizeof *msg, names, n - sizeof *msg);
     if (msg->size)
-      lf_ring_put(end->out, n, load->body->data + load->from, msg->size);
+      lf_ring_put(end->out, n, payload->body->data + payload->from, msg->size);
     if (msg->tail)
-      lf_ring_put(end->out, n + msg->size, load->tail, msg->tail);
+      lf_ring_put(end->out, n + msg->size, payload->tail, msg->tail);
     lf_ring_publish(end->out, n + msg->size + msg->tail);
     end->posted = true;
-    if (load->drop)
-      load->drop(load->owner);
+    if (payload->drop)
+      payload->drop(payload->owner);
     return 0;
   }
-  lf_parcel *p = parcel_new(msg, names, load);
+  lf_parcel *p = parcel_new(msg, names, payload);
   if (!p)
     return LF_ENOMEM;
   lf_list_add(&end->parcels, &p->link);
-  lf_end_flush(end);
+  lf_channel_flush(end);
   return 0;
 }
 
 /* Lets the other side know the code. */
-static int send_code(lf_end *end, lf_code *code) {
+static int send_code(lf_channel *end, lf_code *code) {
   if (lf_table_find(&end->known, code->id))
     return 0;
   lf_buf both;
@@ -221,16 +222,16 @@ static int send_code(lf_end *end, lf_code *code) {
     err = lf_buf_put(&both, code->bytes, code->len);
   if (err == 0)
     err = lf_table_add(&end->known, code->id, NULL);
-  lf_load load = {.body = &both, .to = both.len};
-  if (err == 0 && (err = send_whole(end, &msg, NULL, &load)) != 0)
+  lf_payload payload = {.body = &both, .to = both.len};
+  if (err == 0 && (err = send_whole(end, &msg, NULL, &payload)) != 0)
     lf_table_del(&end->known, code->id);
   lf_buf_fini(&both);
   return err;
 }
 
 /* Between two messages: neither side remembers code without bound. */
-static int forget_code(lf_end *end) {
-  static const lf_load none;
+static int forget_code(lf_channel *end) {
+  static const lf_payload none;
   const lf_msg msg = {.kind = LF_MSG_FORGET};
   if (end->known.n < CODES)
     return 0;
@@ -242,18 +243,19 @@ static int forget_code(lf_end *end) {
 
 /* The references of the body that lie between 'from' and 'to': the first, and
  * how many. */
-static size_t named_between(const lf_load *load, const struct lf_ref **first) {
-  const lf_refs *refs = load->body ? load->body->refs : NULL;
+static size_t named_between(const lf_payload *payload,
+                            const struct lf_ref **first) {
+  const lf_refs *refs = payload->body ? payload->body->refs : NULL;
   size_t low = 0, high = refs ? refs->n : 0, n = 0;
   while (low < high) { /* they are in order */
     size_t mid = (low + high) / 2;
-    if (refs->v[mid].at < load->from)
+    if (refs->v[mid].at < payload->from)
       low = mid + 1;
     else
       high = mid;
   }
   *first = refs ? &refs->v[low] : NULL;
-  while (refs && low + n < refs->n && refs->v[low + n].at < load->to)
+  while (refs && low + n < refs->n && refs->v[low + n].at < payload->to)
     n++;
   return n;
 }
@@ -266,7 +268,7 @@ typedef struct {
   lf_array_name one;
 } naming;
 
-static int name_array(lf_end *end, naming *n, lf_array *array,
+static int name_array(lf_channel *end, naming *n, lf_array *array,
                       uint64_t *place) {
   lf_array_name name;
   *place = n->arrays.len / sizeof name;
@@ -276,7 +278,7 @@ static int name_array(lf_end *end, naming *n, lf_array *array,
   return err;
 }
 
-static int name_object(lf_end *end, naming *n, const struct lf_ref *ref,
+static int name_object(lf_channel *end, naming *n, const struct lf_ref *ref,
                        reloc *r) {
   if (ref->drop == lf_code_unref) {
     r->what = CODE;
@@ -294,12 +296,13 @@ static int name_object(lf_end *end, naming *n, const struct lf_ref *ref,
 }
 
 /* Names what the part of the body refers to; arrays behind all others. */
-static int name_all(lf_end *end, naming *n, lf_msg *msg, const lf_load *load) {
+static int name_all(lf_channel *end, naming *n, lf_msg *msg,
+                    const lf_payload *payload) {
   const struct lf_ref *refs;
-  size_t count = named_between(load, &refs);
+  size_t count = named_between(payload, &refs);
   int err = 0;
   for (size_t i = 0; i < count && err == 0; i++) {
-    reloc r = {.at = refs[i].at - load->from};
+    reloc r = {.at = refs[i].at - payload->from};
     err = name_object(end, n, &refs[i], &r);
     err = err ? err : lf_buf_put(&n->relocs, &r, sizeof r);
   }
@@ -308,16 +311,16 @@ static int name_all(lf_end *end, naming *n, lf_msg *msg, const lf_load *load) {
   return err ? err : lf_buf_put(&n->relocs, n->arrays.data, n->arrays.len);
 }
 
-int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load) {
+int lf_channel_send(lf_channel *end, lf_msg *msg, const lf_payload *payload) {
   naming n;
   lf_buf_init(&n.relocs, n.few, sizeof n.few);
   lf_buf_init(&n.arrays, &n.one, sizeof n.one);
   int err = forget_code(end);
-  err = err ? err : name_all(end, &n, msg, load);
-  msg->size = load->body ? load->to - load->from : 0;
-  msg->tail = load->tail_len;
+  err = err ? err : name_all(end, &n, msg, payload);
+  msg->size = payload->body ? payload->to - payload->from : 0;
+  msg->tail = payload->tail_len;
   if (err == 0)
-    err = send_whole(end, msg, n.relocs.data, load);
+    err = send_whole(end, msg, n.relocs.data, payload);
   if (err)
     unname(end, n.arrays.data, n.arrays.len / sizeof(lf_array_name));
   lf_buf_fini(&n.relocs);
@@ -325,20 +328,20 @@ int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load) {
   return err;
 }
 
-void lf_end_tell_dropped(lf_end *end) {
+void lf_channel_tell_dropped(lf_channel *end) {
   if (!lf_array_refs_has_dropped(&end->array_refs) && end->gone.len == 0)
     return;
   lf_array_refs_put_dropped(&end->array_refs, &end->gone);
   lf_msg msg = {.kind = LF_MSG_DROP};
-  lf_load load = {.body = &end->gone, .to = end->gone.len};
-  if (lf_end_send(end, &msg, &load) == 0) /* else later */
+  lf_payload payload = {.body = &end->gone, .to = end->gone.len};
+  if (lf_channel_send(end, &msg, &payload) == 0) /* else later */
     lf_buf_reset(&end->gone);
 }
 
 /* --- Receiving --- */
 
 /* Takes what is there of 'size' bytes into 'buf'; true when it has them all. */
-static bool fill(lf_end *end, lf_buf *buf, uint64_t size) {
+static bool fill(lf_channel *end, lf_buf *buf, uint64_t size) {
   if (end->got == size)
     return true;
   if (end->got == 0 && size > buf->cap - buf->len &&
@@ -358,7 +361,7 @@ static bool fill(lf_end *end, lf_buf *buf, uint64_t size) {
   return end->got == size;
 }
 
-static lf_array *find_array(lf_end *end, uint64_t place) {
+static lf_array *find_array(lf_channel *end, uint64_t place) {
   lf_array_name name;
   if (place >= end->msg.narrays)
     return NULL;
@@ -368,7 +371,7 @@ static lf_array *find_array(lf_end *end, uint64_t place) {
 }
 
 /* What is named by the relocations from 'i' on is not wanted. */
-static void refuse_arrays(lf_end *end, uint32_t i) {
+static void refuse_arrays(lf_channel *end, uint32_t i) {
   for (; i < end->msg.nrelocs && end->relocs.len >= size_of_names(&end->msg);
        i++) {
     reloc r;
@@ -380,12 +383,13 @@ static void refuse_arrays(lf_end *end, uint32_t i) {
 }
 
 /* The object that is meant here, with a reference; NULL: there is none. */
-static void *meaning_of(lf_end *end, const reloc *r, void (**drop)(void *)) {
+static void *meaning_of(lf_channel *end, const reloc *r,
+                        void (**drop)(void *)) {
   lf_code *code;
   switch (r->what) {
   case CODE:
     *drop = lf_code_unref;
-    code = lf_end_code(end, r->id);
+    code = lf_channel_code(end, r->id);
     return code ? lf_code_ref(code) : NULL;
   case FUTURE:
     *drop = lf_task_unref;
@@ -401,7 +405,7 @@ static void *meaning_of(lf_end *end, const reloc *r, void (**drop)(void *)) {
   }
 }
 
-static bool relocate_one(lf_end *end, const reloc *r) {
+static bool relocate_one(lf_channel *end, const reloc *r) {
   void (*drop)(void *);
   void *object = meaning_of(end, r, &drop);
   if (!object)
@@ -414,14 +418,14 @@ static bool relocate_one(lf_end *end, const reloc *r) {
 }
 
 /* Is the place in the body, and behind those before, from 'from' on? */
-static bool is_place(const lf_end *end, uint64_t at, uint64_t from) {
+static bool is_place(const lf_channel *end, uint64_t at, uint64_t from) {
   return at >= from && at <= end->body.len &&
          end->body.len - at >= sizeof(void *);
 }
 
 /* Gives the body's names the meaning that they have here. False: damaged, or no
  * memory. */
-static bool relocate(lf_end *end) {
+static bool relocate(lf_channel *end) {
   uint64_t from = 0;
   for (uint32_t i = 0; i < end->msg.nrelocs; i++) {
     reloc r;
@@ -436,7 +440,7 @@ static bool relocate(lf_end *end) {
   return true;
 }
 
-static void learn(lf_end *end) {
+static void learn(lf_channel *end) {
   char label[LF_LABEL];
   if (end->no_memory || end->body.len < sizeof label)
     return;
@@ -458,7 +462,7 @@ static bool is_sane(const lf_msg *msg) {
 }
 
 /* Where the reading of a message stands: which of its four pieces is next. */
-static bool read_pieces(lf_end *end) {
+static bool read_pieces(lf_channel *end) {
   const uint64_t sizes[] = {sizeof end->msg, size_of_names(&end->msg),
                             end->msg.size, end->msg.tail};
   lf_buf *const bufs[] = {NULL, &end->relocs, &end->body, &end->tail};
@@ -480,7 +484,7 @@ static bool read_pieces(lf_end *end) {
   return true;
 }
 
-bool lf_end_receive(lf_end *end) {
+bool lf_channel_receive(lf_channel *end) {
   while (!end->damaged) {
     if (end->piece == 4 || end->piece == 0) {
       end->piece = 0;
@@ -512,9 +516,9 @@ bool lf_end_receive(lf_end *end) {
   return !end->damaged;
 }
 
-lf_load lf_load_task(const lf_task *task) {
-  lf_load load = {.body = &task->data, .to = task->data.len};
-  load.tail = task->trace;
-  load.tail_len = task->trace ? strlen(task->trace) : 0;
-  return load;
+lf_payload lf_payload_task(const lf_task *task) {
+  lf_payload payload = {.body = &task->data, .to = task->data.len};
+  payload.tail = task->trace;
+  payload.tail_len = task->trace ? strlen(task->trace) : 0;
+  return payload;
 }

@@ -115,14 +115,15 @@ typedef struct {
   lf_msg msg;
   lf_buf relocs, body, tail;
   unsigned char small[128];
-} lf_end;
+} lf_channel;
 
 /* 'annotate' is for lf_code_get. */
-void lf_end_init(lf_end *end, lf_ring *in, lf_ring *out, const lf_names *names,
-                 void *user, void *(*annotate)(const void *bytes, size_t len));
+void lf_channel_init(lf_channel *end, lf_ring *in, lf_ring *out,
+                     const lf_names *names, void *user,
+                     void *(*annotate)(const void *bytes, size_t len));
 
 /* The other process, if it is a worker, has ended. */
-void lf_end_fini(lf_end *end);
+void lf_channel_fini(lf_channel *end);
 
 /* Sends the message with the bytes from 'from' to 'to' of 'body' (may be NULL)
  * and the tail. What does not fit is kept as a parcel, for which 'owner', whose
@@ -136,35 +137,35 @@ typedef struct {
   size_t tail_len;
   void *owner;
   void (*drop)(void *owner);
-} lf_load;
+} lf_payload;
 
-int lf_end_send(lf_end *end, lf_msg *msg, const lf_load *load);
+int lf_channel_send(lf_channel *end, lf_msg *msg, const lf_payload *payload);
 
 /* Writes parcels as far as there is room; true when none is left. */
-bool lf_end_flush(lf_end *end);
+bool lf_channel_flush(lf_channel *end);
 
 /* The parcel that waits for this owner's bytes to be written, or NULL. */
-lf_parcel *lf_end_parcel(lf_end *end, const void *owner);
+lf_parcel *lf_channel_parcel(lf_channel *end, const void *owner);
 
 /* Throws away all: there is nobody to read them. */
-void lf_end_drop_parcels(lf_end *end);
+void lf_channel_drop_parcels(lf_channel *end);
 
 /* Throws away a parcel of which nothing has been written. */
-void lf_parcel_withdraw(lf_end *end, lf_parcel *parcel);
+void lf_parcel_withdraw(lf_channel *end, lf_parcel *parcel);
 
 /* Tells the other side of which of its arrays nothing is left here. */
-void lf_end_tell_dropped(lf_end *end);
+void lf_channel_tell_dropped(lf_channel *end);
 
 /* Reads the next whole message: true when it is in end->msg, body (with its
  * references) and tail, until the next call. What the other side writes is not
  * trusted: false for ever when it cannot be a message (end->damaged); what a
  * message says is for who deals with it to check. */
-bool lf_end_receive(lf_end *end);
+bool lf_channel_receive(lf_channel *end);
 
 /* Code that has been received, borrowed; NULL if there is none by that id. */
-lf_code *lf_end_code(const lf_end *end, uint64_t id);
+lf_code *lf_channel_code(const lf_channel *end, uint64_t id);
 
 /* For tasks: the body and tail as the task's data and trace, from or to. */
-lf_load lf_load_task(const lf_task *task);
+lf_payload lf_payload_task(const lf_task *task);
 
 #endif

@@ -8,6 +8,6 @@
 #include "runtime/process/channel.h"
 
 /* Sends a chunk's items with the message, which says what for. */
-int lf_chunk_send(lf_end *end, lf_msg *msg, const lf_chunk *chunk);
+int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *chunk);
 
 #endif

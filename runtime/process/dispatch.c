@@ -27,10 +27,10 @@ static int send_job(lf_proc *c, lf_job *job) {
     return 0;
   lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
   const lf_buf *setup = lf_job_setup(job);
-  lf_load load = {.body = setup, .to = setup->len};
-  load.owner = lf_job_ref(job);
-  load.drop = lf_job_unref;
-  int err = lf_end_send(&c->end, &msg, &load);
+  lf_payload payload = {.body = setup, .to = setup->len};
+  payload.owner = lf_job_ref(job);
+  payload.drop = lf_job_unref;
+  int err = lf_channel_send(&c->end, &msg, &payload);
   if (err)
     lf_job_unref(job);
   else
@@ -46,10 +46,10 @@ static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
     return err ? err : lf_chunk_send(&c->end, msg, runner->chunk);
   }
   msg->kind = LF_MSG_TASK;
-  lf_load load = {.body = &t->data, .to = t->data.len};
-  load.owner = lf_task_ref(t);
-  load.drop = lf_task_unref;
-  int err = lf_end_send(&c->end, msg, &load);
+  lf_payload payload = {.body = &t->data, .to = t->data.len};
+  payload.owner = lf_task_ref(t);
+  payload.drop = lf_task_unref;
+  int err = lf_channel_send(&c->end, msg, &payload);
   if (err)
     lf_task_unref(t); /* not the last */
   return err;
@@ -63,11 +63,11 @@ static void warm_replacement(lf_pool *p) {
 /* Before anything that was submitted later. */
 static void send_notice(lf_members *f, lf_proc *c) {
   lf_msg msg = {.kind = LF_MSG_NOTICE};
-  lf_load load = {.body = f->notice.bytes, .to = f->notice.bytes->len};
-  load.owner = f->notice.owner;
-  load.drop = f->notice.drop;
+  lf_payload payload = {.body = f->notice.bytes, .to = f->notice.bytes->len};
+  payload.owner = f->notice.owner;
+  payload.drop = f->notice.drop;
   f->notice.hold(f->notice.owner);
-  if (lf_end_send(&c->end, &msg, &load) == 0)
+  if (lf_channel_send(&c->end, &msg, &payload) == 0)
     c->notices = f->notices;
   else /* a module may not be found then, which is said */
     f->notice.drop(f->notice.owner);
@@ -84,8 +84,8 @@ static void launch(lf_proc *c, lf_task *t, lf_outcome *after) {
     c->seen = lf_proc_begun(c);
     c->seen_at = lf_now();
   }
-  lf_flight *f = lf_flight_new(c, t);
-  lf_msg msg = {.id = f ? lf_flight_id(f) : 0, .flag = t->pinned != 0};
+  lf_in_flight *f = lf_in_flight_new(c, t);
+  lf_msg msg = {.id = f ? lf_in_flight_id(f) : 0, .flag = t->pinned != 0};
   if (f && send_task(c, t, &msg) == 0) {
     c->sent++;
     if (--c->left == 0)
@@ -93,7 +93,7 @@ static void launch(lf_proc *c, lf_task *t, lf_outcome *after) {
     return;
   }
   if (f)
-    lf_flight_undo(f);
+    lf_in_flight_undo(f);
   t->ending = LF_UNSENT;
   lf_list_add(&after->done, &t->link);
 }
@@ -217,12 +217,12 @@ static void send_while(lf_pool *p, lf_proc *(*find)(const lf_pool *),
 
 /* Those that wait to go on with what they were in the middle of. */
 static void let_go_on(lf_pool *p) {
-  static const lf_load none;
+  static const lf_payload none;
   lf_link *all = &lf_members_of(p)->procs[LF_PROC_WANTING];
   while (!lf_list_empty(all) && may_more_run(p)) {
     lf_proc *c = lf_proc_of(all->next);
     lf_msg msg = {.kind = LF_MSG_GO};
-    if (lf_end_send(&c->end, &msg, &none) != 0)
+    if (lf_channel_send(&c->end, &msg, &none) != 0)
       return; /* later */
     c->blocked = c->wants = false;
     lf_members_place(c);
@@ -310,10 +310,10 @@ static void take_back_blocked(lf_pool *p) {
 
 /* Has it tasks that it has not begun and that others may run? */
 static bool has_movable(const lf_proc *c) {
-  lf_flight *f;
+  lf_in_flight *f;
   if (lf_proc_ahead(c) > 0)
     EACH_FLIGHT(f, c)
-  if (lf_flight_is_movable(f))
+  if (lf_in_flight_is_movable(f))
     return true;
   return false;
 }
@@ -379,10 +379,10 @@ void lf_dispatch(lf_pool *p, lf_outcome *after) {
 
 /* Nothing more will come for this worker. */
 static void stop(lf_proc *c) {
-  static const lf_load none;
+  static const lf_payload none;
   lf_msg msg = {.kind = LF_MSG_STOP};
   lf_members_stir(c);
-  if (lf_end_send(&c->end, &msg, &none) != 0)
+  if (lf_channel_send(&c->end, &msg, &none) != 0)
     return; /* later */
   c->stopping = true;
   c->worker->mode = LEAVING;

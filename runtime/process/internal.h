@@ -48,7 +48,7 @@ typedef struct {
   uint64_t number;   /* of the tasks sent to this worker, from 1 */
   bool begun;        /* as far as was seen */
   lf_far_wait *wait; /* what it waits for, or NULL (waits.h) */
-} lf_flight;
+} lf_in_flight;
 
 /* A task->ending: it could not be sent for lack of memory. */
 enum { LF_UNSENT = LF_CANCELLED + 1 };
@@ -106,8 +106,8 @@ struct lf_proc {
   pid_t own_pid; /* as it says itself, when it is ready */
   int pidfd, fd; /* -1: none; fd: the region's, until the process has started */
   lf_region *region;
-  lf_end end;
-  lf_flight **flights; /* all that were ever needed at once, */
+  lf_channel end;
+  lf_in_flight **flights; /* all that were ever needed at once, */
   uint32_t nflights;
   lf_link in_flight; /* of these, those in use, in the order of being sent, */
   lf_link landed;    /* and those that are not */
@@ -204,35 +204,35 @@ lf_proc_state lf_proc_look(const lf_proc *proc);
 bool lf_proc_has_room(const lf_proc *proc);
 
 /* A flight for the task, which can be begun from now on. NULL: no memory. */
-lf_flight *lf_flight_new(lf_proc *proc, lf_task *task);
+lf_in_flight *lf_in_flight_new(lf_proc *proc, lf_task *task);
 
 /* What the task is called between the two. */
-uint64_t lf_flight_id(const lf_flight *flight);
+uint64_t lf_in_flight_id(const lf_in_flight *flight);
 
 /* It was not sent after all. */
-void lf_flight_undo(lf_flight *flight);
+void lf_in_flight_undo(lf_in_flight *flight);
 
 /* The task is the caller's then. */
-void lf_proc_finish_flight(lf_flight *flight);
+void lf_proc_finish_flight(lf_in_flight *flight);
 
 /* The flight a message is about, or NULL: it has ended. */
-lf_flight *lf_proc_find_flight(lf_proc *proc, uint64_t id);
+lf_in_flight *lf_proc_find(lf_proc *proc, uint64_t id);
 
 /* For each, which may end meanwhile. */
 #define EACH_FLIGHT(f, c)                                                      \
   for (lf_link *l_ = (c)->in_flight.next, *n_ = l_->next;                      \
        l_ != &(c)->in_flight &&                                                \
-       ((f) = lf_container_of(l_, lf_flight, link), true);                     \
+       ((f) = lf_container_of(l_, lf_in_flight, link), true);                  \
        l_ = n_, n_ = l_->next)
 
 /* It has not begun, as far as can be seen now, and others may run it. */
-bool lf_flight_is_movable(const lf_flight *flight);
+bool lf_in_flight_is_movable(const lf_in_flight *flight);
 
 /* Takes the task back, if it has not begun. */
-bool lf_proc_take_back(lf_flight *flight);
+bool lf_proc_take_back(lf_in_flight *flight);
 
 /* Has it begun, as far as can be seen now? Notes it. */
-bool lf_proc_has_begun(lf_flight *flight);
+bool lf_proc_has_begun(lf_in_flight *flight);
 
 /* Those that a worker has not begun go to 'out', in order: all that others may
  * run, all of one job, or really all. */

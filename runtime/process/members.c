@@ -303,7 +303,7 @@ bool lf_members_is_quiet(lf_pool *p) {
 }
 
 static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
-  lf_flight *f;
+  lf_in_flight *f;
   EACH_FLIGHT(f, c)
   *(lf_proc_has_begun(f) ? &s->running : &s->queued) += 1;
 }

@@ -37,16 +37,16 @@ lf_proc_state lf_proc_look(const lf_proc *c) {
 
 /* --- Tasks that were sent --- */
 
-static _Atomic uint32_t *slot_of(const lf_flight *f) {
+static _Atomic uint32_t *slot_of(const lf_in_flight *f) {
   return &f->proc->region->slots[f->number % LF_SLOTS];
 }
 
 /* What its slot's word is in that state. */
-static uint32_t word_of(const lf_flight *f, lf_slot state) {
+static uint32_t word_of(const lf_in_flight *f, lf_slot state) {
   return (uint32_t)(f->number / LF_SLOTS + 1) << 2 | state;
 }
 
-static void land(lf_flight *f) {
+static void land(lf_in_flight *f) {
   f->task = NULL;
   lf_list_del(&f->link);
   lf_list_add(&f->proc->landed, &f->link);
@@ -56,12 +56,12 @@ static void land(lf_flight *f) {
 static bool add_flight(lf_proc *c) {
   uint32_t n = c->nflights;
   if ((n & (n + 1)) == 0) { /* 0, 1, 3, 7, ...: full */
-    lf_flight **more = lf_realloc(c->flights, 2 * (n + 1) * sizeof *more);
+    lf_in_flight **more = lf_realloc(c->flights, 2 * (n + 1) * sizeof *more);
     if (!more)
       return false;
     c->flights = more;
   }
-  lf_flight *f = lf_zalloc(sizeof *f);
+  lf_in_flight *f = lf_zalloc(sizeof *f);
   if (!f)
     return false;
   f->proc = c;
@@ -72,10 +72,11 @@ static bool add_flight(lf_proc *c) {
   return true;
 }
 
-lf_flight *lf_flight_new(lf_proc *c, lf_task *t) {
+lf_in_flight *lf_in_flight_new(lf_proc *c, lf_task *t) {
   if (lf_list_empty(&c->landed) && !add_flight(c))
     return NULL;
-  lf_flight *f = lf_container_of(lf_list_pop(&c->landed), lf_flight, link);
+  lf_in_flight *f =
+      lf_container_of(lf_list_pop(&c->landed), lf_in_flight, link);
   f->task = t;
   f->number = c->sent + 1;
   f->begun = false;
@@ -86,22 +87,22 @@ lf_flight *lf_flight_new(lf_proc *c, lf_task *t) {
 }
 
 /* Never 0; the number's low bits say the slot (ring.h). */
-uint64_t lf_flight_id(const lf_flight *f) {
+uint64_t lf_in_flight_id(const lf_in_flight *f) {
   return (uint64_t)(f->index + 1) << 32 | (uint32_t)f->number;
 }
 
-lf_flight *lf_proc_find_flight(lf_proc *c, uint64_t id) {
+lf_in_flight *lf_proc_find(lf_proc *c, uint64_t id) {
   uint32_t i = (uint32_t)(id >> 32) - 1; /* 0: beyond all */
-  lf_flight *f = i < c->nflights ? c->flights[i] : NULL;
+  lf_in_flight *f = i < c->nflights ? c->flights[i] : NULL;
   return f && f->task && (uint32_t)f->number == (uint32_t)id ? f : NULL;
 }
 
-void lf_flight_undo(lf_flight *f) {
+void lf_in_flight_undo(lf_in_flight *f) {
   atomic_store(slot_of(f), word_of(f, LF_SLOT_FREE));
   lf_proc_finish_flight(f);
 }
 
-void lf_proc_finish_flight(lf_flight *f) {
+void lf_proc_finish_flight(lf_in_flight *f) {
   if (f->wait)
     lf_far_wait_end(f->wait);
   f->wait = NULL;
@@ -112,15 +113,15 @@ void lf_proc_finish_flight(lf_flight *f) {
 /* A task of which a part has been written is not taken back if others are to
  * run it ('again'): they need its data. If nobody is, the data is left to the
  * parcel. */
-static bool take_back(lf_flight *f, bool again) {
+static bool take_back(lf_in_flight *f, bool again) {
   lf_proc *c = f->proc;
   uint32_t word = word_of(f, LF_SLOT_SENT);
-  lf_parcel *parcel = lf_end_parcel(&c->end, f->task);
+  lf_parcel *parcel = lf_channel_parcel(&c->end, f->task);
   if (f->begun || (parcel && parcel->written > 0 && again))
     return false;
   if (parcel && parcel->written == 0) { /* it was the last */
     lf_parcel_withdraw(&c->end, parcel);
-    lf_flight_undo(f);
+    lf_in_flight_undo(f);
     c->sent--;
     c->left++;
     return true;
@@ -136,17 +137,17 @@ static bool take_back(lf_flight *f, bool again) {
   return true;
 }
 
-bool lf_proc_take_back(lf_flight *f) {
+bool lf_proc_take_back(lf_in_flight *f) {
   return take_back(f, false);
 }
 
-bool lf_proc_has_begun(lf_flight *f) {
+bool lf_proc_has_begun(lf_in_flight *f) {
   if (!f->begun)
     f->begun = atomic_load(slot_of(f)) != word_of(f, LF_SLOT_SENT);
   return f->begun;
 }
 
-bool lf_flight_is_movable(const lf_flight *f) {
+bool lf_in_flight_is_movable(const lf_in_flight *f) {
   return !f->begun && !f->task->pinned &&
          atomic_load(slot_of(f)) == word_of(f, LF_SLOT_SENT);
 }
@@ -158,7 +159,7 @@ static bool is_meant(lf_task *t, lf_recall what, const lf_job *job) {
 }
 
 void lf_proc_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
-  lf_flight *f;
+  lf_in_flight *f;
   if (lf_proc_ahead(c) == 0)
     return;
   EACH_FLIGHT(f, c) {

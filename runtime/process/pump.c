@@ -14,7 +14,7 @@
 static char no_memory[] = LF_NO_MEMORY;
 
 /* A task's result, as a buffer's contents; a text when they were lost. */
-static void take_outcome(lf_task *t, lf_end *end) {
+static void take_outcome(lf_task *t, lf_channel *end) {
   lf_buf_reset(&t->data);
   t->error = end->msg.error;
   t->ending = end->msg.state == LF_FINISHED ? LF_FINISHED : LF_FAILED;
@@ -37,7 +37,7 @@ static void refuse_part(lf_task *t, lf_chunk *c) {
   (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
 }
 
-static void take_part(lf_task *t, lf_chunk *c, lf_end *end) {
+static void take_part(lf_task *t, lf_chunk *c, lf_channel *end) {
   t->ending = LF_FINISHED;
   c->ns = (int64_t)end->msg.b;
   c->finished = end->msg.a;
@@ -51,7 +51,7 @@ static void take_part(lf_task *t, lf_chunk *c, lf_end *end) {
 }
 
 /* Can the outcome be that of the task? */
-static bool is_outcome(const lf_end *end, const lf_task *t) {
+static bool is_outcome(const lf_channel *end, const lf_task *t) {
   const lf_msg *msg = &end->msg;
   if (msg->error > LF_LOST ||
       (msg->error == LF_LOST && msg->size < sizeof(lf_lost)))
@@ -63,7 +63,7 @@ static bool is_outcome(const lf_end *end, const lf_task *t) {
 }
 
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
-  lf_flight *f = lf_proc_find_flight(c, c->end.msg.id);
+  lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   if (!f || !is_outcome(&c->end, f->task)) {
     lf_members_condemn(c);
     return;
@@ -111,7 +111,7 @@ static void receive_ready(lf_proc *c) {
 }
 
 static void receive_all(lf_proc *c, lf_outcome *after) {
-  while (!c->mad && lf_end_receive(&c->end)) {
+  while (!c->mad && lf_channel_receive(&c->end)) {
     switch (c->end.msg.kind) {
     case LF_MSG_READY:
       receive_ready(c);
@@ -212,9 +212,9 @@ static bool take_after(lf_members *f, lf_outcome *out) {
 static void receive_from(lf_proc *c, lf_outcome *after) {
   c->reserved = 0;
   receive_all(c, after);
-  lf_end_tell_dropped(&c->end);
+  lf_channel_tell_dropped(&c->end);
   if (!lf_list_empty(&c->end.parcels))
-    lf_end_flush(&c->end);
+    lf_channel_flush(&c->end);
   lf_members_place(c);
 }
 
@@ -238,7 +238,8 @@ static void wake(lf_pool *p) {
   int awake = lf_awake();
   EACH_LIVELY(c, f) {
     int others = awake - c->occupied;
-    atomic_store_explicit(&c->region->load, (uint32_t)(others > 0 ? others : 0),
+    atomic_store_explicit(&c->region->awake,
+                          (uint32_t)(others > 0 ? others : 0),
                           memory_order_relaxed);
     atomic_store_explicit(&c->region->full, full, memory_order_relaxed);
     if (c->end.posted) {

@@ -139,7 +139,7 @@ static void receive_release(lf_proc *c) {
 
 /* The part of the loop in hand that the message describes, or NULL. */
 static lf_task *read_part(lf_proc *c) {
-  lf_end *end = &c->end;
+  lf_channel *end = &c->end;
   if (!c->lent)
     return NULL;
   lf_chunk *chunk = lf_chunk_import(end->msg.a, end->msg.b,
@@ -167,12 +167,12 @@ static lf_task *read_call(lf_proc *c) {
 
 /* The task that the message in hand describes, or NULL. */
 static lf_task *read_task(lf_proc *c) {
-  lf_end *end = &c->end;
+  lf_channel *end = &c->end;
   if (end->no_memory)
     return NULL;
   lf_task *t =
       end->msg.kind == LF_MSG_SUBMIT_CHUNK ? read_part(c) : read_call(c);
-  lf_code *code = t ? lf_end_code(end, end->msg.slot) : NULL;
+  lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
   if (code)
     t->code = lf_code_ref(code);
   return t;
@@ -185,8 +185,8 @@ static void refuse(lf_proc *c, uint64_t id, const char *why) {
   lf_msg msg = {.kind = LF_MSG_DONE, .id = id, .state = LF_FAILED};
   msg.error = LF_BROKEN;
   (void)lf_buf_put(&text, why, strlen(why));
-  lf_load load = {.body = &text, .to = text.len};
-  (void)lf_end_send(&c->end, &msg, &load);
+  lf_payload payload = {.body = &text, .to = text.len};
+  (void)lf_channel_send(&c->end, &msg, &payload);
   lf_buf_fini(&text);
 }
 
@@ -269,12 +269,12 @@ static int tell_part(lf_export *e) {
   msg.b = (uint64_t)e->ns;
   msg.flag = (uint8_t)((k->rest > 0) << 2 | k->dropped << 1 | k->failed);
   msg.error = (uint8_t)k->error;
-  lf_load load = {.body = &k->out, .to = k->out.len};
-  load.tail = k->why.data;
-  load.tail_len = k->why.len;
-  load.owner = k;
-  load.drop = lf_chunk_drop;
-  int err = lf_end_send(&e->proc->end, &msg, &load);
+  lf_payload payload = {.body = &k->out, .to = k->out.len};
+  payload.tail = k->why.data;
+  payload.tail_len = k->why.len;
+  payload.owner = k;
+  payload.drop = lf_chunk_drop;
+  int err = lf_channel_send(&e->proc->end, &msg, &payload);
   if (err == 0)
     e->chunk = NULL;
   return err;
@@ -284,12 +284,12 @@ static int tell_task(lf_export *e) {
   lf_task *t = e->task;
   lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .error = t->error};
   msg.state = (uint8_t)lf_task_state(t);
-  lf_load load = {0}; /* who cancels a task drops its data */
+  lf_payload payload = {0}; /* who cancels a task drops its data */
   if (msg.state != LF_CANCELLED)
-    load = lf_load_task(t);
-  load.owner = lf_task_ref(t);
-  load.drop = lf_task_unref;
-  int err = lf_end_send(&e->proc->end, &msg, &load);
+    payload = lf_payload_task(t);
+  payload.owner = lf_task_ref(t);
+  payload.drop = lf_task_unref;
+  int err = lf_channel_send(&e->proc->end, &msg, &payload);
   if (err)
     lf_task_unref(t);
   return err;
@@ -321,7 +321,7 @@ void lf_requests_tell(lf_pool *p) {
   }
 }
 
-static void end_wait(lf_flight *f) {
+static void end_wait(lf_in_flight *f) {
   if (f->wait)
     lf_far_wait_end(f->wait);
   f->wait = NULL;
@@ -349,7 +349,7 @@ void lf_requests_forget(lf_proc *c) {
   if (c->lent)
     lf_job_unref(c->lent);
   c->lent = NULL;
-  lf_flight *f;
+  lf_in_flight *f;
   EACH_FLIGHT(f, c)
   end_wait(f);
 }
@@ -368,7 +368,7 @@ static lf_far_wait *read_wait(lf_proc *c, lf_task *t) {
     if (e)
       lf_far_wait_add(w, e->task);
   }
-  lf_flight *top = lf_proc_find_flight(c, c->end.msg.a);
+  lf_in_flight *top = lf_proc_find(c, c->end.msg.a);
   if (top)
     lf_far_wait_add(w, top->task);
   return w;
@@ -376,7 +376,7 @@ static lf_far_wait *read_wait(lf_proc *c, lf_task *t) {
 
 static void receive_wait(lf_proc *c) {
   char path[1000];
-  lf_flight *f = lf_proc_find_flight(c, c->end.msg.id);
+  lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   lf_far_wait *w =
       f && !f->wait && !c->end.no_memory ? read_wait(c, f->task) : NULL;
   if (!w)
@@ -394,31 +394,31 @@ static void receive_wait(lf_proc *c) {
   lf_buf_init(&text, NULL, 0);
   (void)lf_buf_put(&text, path, strlen(path));
   lf_msg msg = {.kind = LF_MSG_STUCK, .id = c->end.msg.id};
-  lf_load load = {.body = &text, .to = text.len};
-  (void)lf_end_send(&c->end, &msg, &load);
+  lf_payload payload = {.body = &text, .to = text.len};
+  (void)lf_channel_send(&c->end, &msg, &payload);
   lf_buf_fini(&text);
 }
 
 /* A part of a loop waits. If a worker has submitted it, that one may send
  * another. */
 static void receive_rest(lf_proc *c) {
-  static const lf_load none;
-  lf_flight *f = lf_proc_find_flight(c, c->end.msg.id);
+  static const lf_payload none;
+  lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   lf_runner *runner = f ? lf_runner_of(f->task) : NULL;
   lf_export *e = runner ? runner->from : NULL;
   if (!e || !e->proc)
     return;
   lf_msg msg = {.kind = LF_MSG_RESTED, .id = e->id};
   lf_members_stir(e->proc);
-  (void)lf_end_send(&e->proc->end, &msg, &none);
+  (void)lf_channel_send(&e->proc->end, &msg, &none);
 }
 
 /* --- Questions --- */
 
 static void reply(lf_proc *c, uint64_t answer, const lf_buf *body) {
   lf_msg msg = {.kind = LF_MSG_REPLY, .a = answer, .b = c->end.msg.b};
-  lf_load load = {.body = body, .to = body ? body->len : 0};
-  (void)lf_end_send(&c->end, &msg, &load);
+  lf_payload payload = {.body = body, .to = body ? body->len : 0};
+  (void)lf_channel_send(&c->end, &msg, &payload);
 }
 
 /* A task that has not begun leaves the pool; it is to be cancelled then. */
@@ -458,7 +458,7 @@ static void answer(lf_proc *c, lf_outcome *after) {
 
 void lf_requests_receive(lf_proc *c, lf_outcome *after) {
   lf_pool *p = c->worker->pool;
-  lf_flight *f;
+  lf_in_flight *f;
   switch (c->end.msg.kind) {
   case LF_MSG_SUBMIT:
   case LF_MSG_SUBMIT_CHUNK:
@@ -481,7 +481,7 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     receive_wait(c);
     break;
   case LF_MSG_UNWAIT:
-    f = lf_proc_find_flight(c, c->end.msg.id);
+    f = lf_proc_find(c, c->end.msg.id);
     if (f)
       end_wait(f);
     break;
@@ -489,7 +489,7 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     receive_rest(c);
     break;
   case LF_MSG_PROGRESS:
-    f = lf_proc_find_flight(c, c->end.msg.id);
+    f = lf_proc_find(c, c->end.msg.id);
     if (f)
       atomic_store(&f->task->progress, c->end.msg.a);
     break;

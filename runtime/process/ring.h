@@ -41,7 +41,7 @@ typedef struct {
   _Atomic uint32_t armed;   /* the program wants to be told of news */
   _Atomic uint32_t busy;    /* the worker runs something */
   _Atomic uint32_t closed;  /* the pool takes no more tasks */
-  _Atomic uint32_t load;    /* threads and processes awake, by the program */
+  _Atomic uint32_t awake;   /* threads and processes awake, by the program */
   _Atomic uint64_t begun;   /* tasks begun or found taken back, by the worker */
   _Atomic uint64_t task_ns; /* what a task takes, smoothed, by the worker */
   uint32_t owner; /* of the worker's zones (arena.h), or 0; since it was made */

@@ -130,12 +130,12 @@ static void tell_wait(lf_serve *r, lf_task *t, lf_waits *waits,
     waits->each(waits, put_id, &ids);
   if (ids.len > 0 || top) {
     lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->far.id};
-    lf_load load = {.body = &ids, .to = ids.len};
+    lf_payload payload = {.body = &ids, .to = ids.len};
     msg.flag = waits && waits->any;
     msg.a = top ? top->far.id : 0;
     msg.b = look;
     pthread_mutex_lock(&r->pool->lock);
-    if (lf_serve_post(r, &msg, &load) == 0)
+    if (lf_serve_post(r, &msg, &payload) == 0)
       t->noted |= LF_TOLD;
     pthread_mutex_unlock(&r->pool->lock);
   }
@@ -204,7 +204,7 @@ static void hear(lf_serve *r, const listener *l) {
 /* Asks the program and waits for its answer: in 'q'. */
 static uint64_t ask(lf_serve *r, lf_msg_kind kind, uint64_t id,
                     lf_question *q) {
-  static const lf_load none;
+  static const lf_payload none;
   listener l;
   listen(r, &l);
   *q = (lf_question){.parker = l.at};
@@ -383,8 +383,8 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   w->mode = ACTIVE;
   w->next_deadline = LF_FOREVER;
   w->parker_at = &region->parker;
-  lf_end_init(&r->end, &region->in, &region->out, &lf_serve_names, r,
-              options->ops->annotate);
+  lf_channel_init(&r->end, &region->in, &region->out, &lf_serve_names, r,
+                  options->ops->annotate);
   lf_array_refs_init(&r->end.array_refs, true, rouse);
   lf_owner_be(region->owner);
   r->last_number = 1; /* odd */
@@ -394,14 +394,14 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
 static void send_broken(lf_serve *r, int err, lf_buf *why) {
   static char text[] = LF_NO_MEMORY;
   lf_msg msg = {.kind = LF_MSG_BROKEN};
-  lf_load load = {.body = why, .to = why->len};
+  lf_payload payload = {.body = why, .to = why->len};
   if (err != LF_EBROKEN) {
     lf_buf_reset(why);
     (void)lf_buf_put(why, text, sizeof text - 1);
-    load.to = why->len;
+    payload.to = why->len;
   }
   pthread_mutex_lock(&r->pool->lock);
-  (void)lf_serve_post(r, &msg, &load);
+  (void)lf_serve_post(r, &msg, &payload);
   pthread_mutex_unlock(&r->pool->lock);
 }
 
@@ -412,7 +412,7 @@ static _Noreturn void live(lf_serve *r) {
   lf_buf_init(&why, NULL, 0);
   snprintf(name, sizeof name, "%.10s_%d", r->pool->o.name, w->id);
   prctl(PR_SET_NAME, name);
-  lf_count_outside(&r->region->load);
+  lf_count_outside(&r->region->awake);
   lf_pool_catch_interrupts();
   lf_crash_note(r->region->crash, sizeof r->region->crash);
   lf_self = w;
@@ -460,7 +460,7 @@ void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   lf_serve *r = serve_new(&o, id, region, LF_SERVE_BELL);
-  while (!lf_end_receive(&r->end))
+  while (!lf_channel_receive(&r->end))
     lf_doze(r->worker->parker_at, LF_FOREVER);
   o.max_workers = (int)r->end.msg.a;
   o.name = lf_strndup((char *)r->end.tail.data, r->end.tail.len);

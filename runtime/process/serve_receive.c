@@ -36,7 +36,7 @@ static void refuse_task(lf_serve *r) {
 
 /* The part of the loop in hand that the message describes, or NULL. */
 static lf_task *read_part(lf_serve *r) {
-  lf_end *end = &r->end;
+  lf_channel *end = &r->end;
   if (!r->job)
     return NULL;
   lf_chunk *chunk =
@@ -63,7 +63,7 @@ static lf_task *read_call(lf_serve *r) {
 
 /* A task to be run here. */
 static void receive_task(lf_serve *r) {
-  lf_end *end = &r->end;
+  lf_channel *end = &r->end;
   lf_task *t = end->no_memory                  ? NULL
                : end->msg.kind == LF_MSG_CHUNK ? read_part(r)
                                                : read_call(r);
@@ -102,7 +102,7 @@ static void uncount_part(lf_serve *r, lf_task *t) {
 
 /* What has become of a part of a loop that was submitted from here. */
 static void receive_part(lf_serve *r, lf_runner *runner) {
-  lf_end *end = &r->end;
+  lf_channel *end = &r->end;
   lf_task *t = &runner->task;
   lf_chunk *c = runner->chunk;
   bool refused = end->msg.state == LF_FAILED; /* the body is why */
@@ -131,7 +131,7 @@ static void receive_part(lf_serve *r, lf_runner *runner) {
 }
 
 static void receive_result(lf_serve *r, lf_task *t) {
-  lf_end *end = &r->end;
+  lf_channel *end = &r->end;
   lf_state state = end->msg.state;
   t->error = end->msg.error;
   if (end->msg.tail && !end->no_memory)
@@ -193,7 +193,7 @@ static void receive_stuck(lf_serve *r) {
 /* --- All else --- */
 
 static void receive_reply(lf_serve *r) {
-  const lf_end *end = &r->end;
+  const lf_channel *end = &r->end;
   pthread_mutex_lock(&r->pool->lock);
   for (lf_link *l = r->questions.next; l != &r->questions; l = l->next) {
     lf_question *q = lf_container_of(l, lf_question, link);
@@ -224,13 +224,13 @@ static void tell_dropped(lf_serve *r) {
   if (!lf_array_refs_has_dropped(&r->end.array_refs))
     return;
   pthread_mutex_lock(&r->pool->lock);
-  lf_end_tell_dropped(&r->end);
+  lf_channel_tell_dropped(&r->end);
   lf_serve_flush(r);
   pthread_mutex_unlock(&r->pool->lock);
 }
 
 void lf_serve_receive(lf_serve *r) {
-  while (lf_end_receive(&r->end)) {
+  while (lf_channel_receive(&r->end)) {
     switch (r->end.msg.kind) {
     case LF_MSG_TASK:
     case LF_MSG_CHUNK:

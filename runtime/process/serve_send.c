@@ -26,7 +26,7 @@ void lf_serve_ring_bell(lf_serve *r) {
 void lf_serve_flush(lf_serve *r) {
   int64_t soon = 0;
   lf_serve_ring_bell(r);
-  while (!lf_end_flush(&r->end)) {
+  while (!lf_channel_flush(&r->end)) {
     struct timespec moment = {.tv_nsec = SOON_NS};
     int64_t now = lf_now();
     soon = soon ? soon : now + SOON_NS;
@@ -39,14 +39,14 @@ void lf_serve_flush(lf_serve *r) {
 }
 
 /* Under the lock: sends, waiting for room. */
-int lf_serve_post(lf_serve *r, lf_msg *msg, const lf_load *load) {
-  int err = lf_end_send(&r->end, msg, load);
+int lf_serve_post(lf_serve *r, lf_msg *msg, const lf_payload *payload) {
+  int err = lf_channel_send(&r->end, msg, payload);
   lf_serve_flush(r);
   return err;
 }
 
 int lf_serve_tell(lf_serve *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
-  static const lf_load none;
+  static const lf_payload none;
   lf_msg msg = {.kind = (uint8_t)kind, .id = id, .flag = flag};
   pthread_mutex_lock(&r->pool->lock);
   int err = lf_serve_post(r, &msg, &none);
@@ -61,11 +61,11 @@ void lf_serve_tell_lack(lf_serve *r, lf_msg *msg) {
   lf_buf body;
   lf_buf_init(&body, text, sizeof text);
   body.len = sizeof text - 1;
-  lf_load load = {.body = &body, .to = body.len};
+  lf_payload payload = {.body = &body, .to = body.len};
   msg->kind = LF_MSG_RESULT;
   msg->state = LF_FAILED;
   msg->error = LF_BROKEN;
-  (void)lf_serve_post(r, msg, &load);
+  (void)lf_serve_post(r, msg, &payload);
 }
 
 /* --- Numbers of tasks --- */
@@ -144,7 +144,7 @@ static void *self(void *user) {
 const lf_names lf_serve_names = {name, find, self, lf_pool_unhandle};
 
 bool lf_serve_release(lf_serve *r, lf_task *t) {
-  static const lf_load none;
+  static const lf_payload none;
   if (!(t->noted & LF_NAMED))
     return true;
   pthread_mutex_lock(&r->pool->lock);
@@ -173,10 +173,10 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
   if (!lf_runner_of(t)) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;
-    lf_load load = lf_load_task(t);
-    load.drop = nothing;
+    lf_payload payload = lf_payload_task(t);
+    payload.drop = nothing;
     pthread_mutex_lock(&r->pool->lock);
-    if (lf_serve_post(r, &msg, &load) != 0)
+    if (lf_serve_post(r, &msg, &payload) != 0)
       lf_serve_tell_lack(r, &msg);
     pthread_mutex_unlock(&r->pool->lock);
   }
@@ -185,7 +185,7 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
 }
 
 void lf_serve_report(lf_serve *r, lf_task *t) {
-  static const lf_load none;
+  static const lf_payload none;
   lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->far.id};
   msg.a = atomic_load(&t->progress);
   pthread_mutex_lock(&r->pool->lock);
@@ -201,12 +201,12 @@ void lf_serve_part_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
   msg.b = (uint64_t)ns;
   msg.flag = (uint8_t)((c->rest > 0) << 1 | c->failed);
   msg.error = (uint8_t)c->error;
-  lf_load load = {.body = &c->out, .to = c->out.len};
-  load.tail = c->why.data;
-  load.tail_len = c->why.len;
-  load.drop = nothing;
+  lf_payload payload = {.body = &c->out, .to = c->out.len};
+  payload.tail = c->why.data;
+  payload.tail_len = c->why.len;
+  payload.drop = nothing;
   pthread_mutex_lock(&r->pool->lock);
-  if (lf_serve_post(r, &msg, &load) != 0)
+  if (lf_serve_post(r, &msg, &payload) != 0)
     lf_serve_tell_lack(r, &msg);
   pthread_mutex_unlock(&r->pool->lock);
   lf_chunk_free(c);
@@ -222,9 +222,9 @@ bool lf_serve_is_closed(lf_serve *r) {
 static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
   if (!note_sent(r, t, &msg->id))
     return LF_ENOMEM;
-  lf_load load = {.body = &t->data, .to = t->data.len};
+  lf_payload payload = {.body = &t->data, .to = t->data.len};
   msg->slot = t->code ? t->code->id : 0;
-  int err = lf_serve_post(r, msg, &load);
+  int err = lf_serve_post(r, msg, &payload);
   if (err) {
     unnote(r, t);
     lf_task_unref(t);
@@ -249,8 +249,8 @@ static int post_job(lf_serve *r, lf_job *job) {
     return 0;
   lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
   const lf_buf *setup = lf_job_setup(job);
-  lf_load load = {.body = setup, .to = setup->len};
-  int err = lf_serve_post(r, &msg, &load);
+  lf_payload payload = {.body = setup, .to = setup->len};
+  int err = lf_serve_post(r, &msg, &payload);
   if (err == 0)
     r->lent_id = lf_job_id(job);
   return err;

@@ -42,7 +42,7 @@ typedef struct lf_serve {
   lf_pool *pool; /* the reference of the process */
   lf_worker *worker;
   lf_region *region;
-  lf_end end;
+  lf_channel end;
   int bell;
   bool stop;         /* the program will send nothing more */
   bool go;           /* it may go on, after lf_serve_unblock */
@@ -67,7 +67,7 @@ void lf_serve_ring_bell(lf_serve *serve);
 
 /* Under the lock: waits until all is written; sends, waiting for room. */
 void lf_serve_flush(lf_serve *serve);
-int lf_serve_post(lf_serve *serve, lf_msg *msg, const lf_load *load);
+int lf_serve_post(lf_serve *serve, lf_msg *msg, const lf_payload *payload);
 
 /* A message without a body; takes the lock. */
 int lf_serve_tell(lf_serve *serve, lf_msg_kind kind, uint64_t id, uint8_t flag);

@@ -71,8 +71,8 @@ static lf_proc *proc_new(lf_worker *w) {
   lf_list_init(&c->gathering);
   lf_parker_init_shared(&c->region->parker);
   atomic_store(&c->region->closed, p->shutdown);
-  lf_end_init(&c->end, &c->region->out, &c->region->in, &lf_requests_names, c,
-              p->o.ops->annotate);
+  lf_channel_init(&c->end, &c->region->out, &c->region->in, &lf_requests_names,
+                  c, p->o.ops->annotate);
   lf_array_refs_init(&c->end.array_refs, false, rouse);
   c->end.owner = c->region->owner = lf_owner_new();
   return c;
@@ -80,7 +80,7 @@ static lf_proc *proc_new(lf_worker *w) {
 
 /* Everything of it but the process, and what it had to do. */
 static void proc_free(lf_proc *c) {
-  lf_end_fini(&c->end);
+  lf_channel_fini(&c->end);
   lf_region_unmap(c->region);
   lf_fd_close(c->fd);
   lf_fd_close(c->pidfd);
@@ -108,7 +108,7 @@ static void watch(lf_members *f, lf_proc *c) {
 static void take_all_back(lf_pool *p, lf_proc *c) {
   lf_link back;
   lf_list_init(&back);
-  lf_end_drop_parcels(&c->end);
+  lf_channel_drop_parcels(&c->end);
   lf_proc_recall(c, LF_MOVABLE, NULL, &back);
   lf_members_requeue(p, &back);
 }
@@ -161,10 +161,10 @@ static void note_started(lf_worker *w, pid_t pid) {
 static int greet(lf_proc *c) {
   const lf_pool_options *o = &c->worker->pool->o;
   lf_msg msg = {.kind = LF_MSG_SETUP, .a = (uint64_t)o->max_workers};
-  lf_load load = {.body = o->greeting, .to = o->greeting->len};
-  load.tail = o->name;
-  load.tail_len = strlen(o->name);
-  return lf_end_send(&c->end, &msg, &load);
+  lf_payload payload = {.body = o->greeting, .to = o->greeting->len};
+  payload.tail = o->name;
+  payload.tail_len = strlen(o->name);
+  return lf_channel_send(&c->end, &msg, &payload);
 }
 
 static void start(lf_worker *w) {
@@ -271,7 +271,7 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
 /* Under the lock: what it had begun is lost, the rest goes back. */
 static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
   take_all_back(p, c);
-  lf_flight *f;
+  lf_in_flight *f;
   EACH_FLIGHT(f, c) {
     lf_task *t = f->task;
     if (!t->pinned || !lf_proc_take_back(f)) { /* begun */

@@ -136,7 +136,7 @@ static void call_all(lf_strand *g, lf_link *out) {
     while (!n->called && !lf_list_empty(&n->tasks)) {
       lf_link *first = lf_list_pop(&n->tasks);
       lf_task *t = lf_container_of(first, lf_task, link);
-      t->aside = false;
+      t->held = false;
       n->called = lf_task_done(t) ? NULL : t;
       lf_list_add(out, first);
     }
@@ -169,9 +169,9 @@ static bool put_aside(lf_strand *g, lf_task *t, bool first) {
   lane *n = need_lane(g, t->owner);
   if (!n)
     return false;
-  t->aside = true;
+  t->held = true;
   t->epoch = (uint32_t)t->owner->epoch;
-  t->owner->aside++; /* before another thread can take it back in */
+  t->owner->held++; /* before another thread can take it back in */
   lf_list_add(first ? n->tasks.next : &n->tasks, &t->link);
   return true;
 }
@@ -209,10 +209,10 @@ void lf_strand_dismiss(lf_task *t) {
 void lf_strand_forget(lf_task *t) {
   lf_strand *g = t->strand;
   pthread_mutex_lock(&g->lock);
-  bool found = t->aside;
+  bool found = t->held;
   if (found) {
     lf_list_del(&t->link);
-    t->aside = false;
+    t->held = false;
     drop_if_empty(find_lane(g, t->owner));
   }
   pthread_mutex_unlock(&g->lock);
@@ -244,9 +244,9 @@ static void drain_strand(lf_strand *g, lf_owner *owner, lf_link *out) {
   lane *n = find_lane(g, owner);
   lf_link *l;
   while (n && (l = lf_list_pop(&n->tasks))) {
-    lf_container_of(l, lf_task, link)->aside = false;
+    lf_container_of(l, lf_task, link)->held = false;
     lf_list_add(out, l);
-    owner->aside--;
+    owner->held--;
   }
   drop_if_empty(n);
   pthread_mutex_unlock(&g->lock);

@@ -49,7 +49,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   t->strand = NULL;
   t->far.id = 0;
   atomic_init(&t->progress, 0);
-  t->stuck = t->aside = false;
+  t->stuck = t->held = false;
   t->noted = 0;
   t->ending = LF_PENDING;
   t->error = LF_RAISED;

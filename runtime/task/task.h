@@ -50,7 +50,7 @@ typedef struct lf_owner {
   _Atomic uint64_t cancelled, unstarted; /* tasks that were done without having
                                             been started: those, and failed */
   _Atomic uint64_t epoch; /* how often all queued work was cancelled */
-  _Atomic size_t aside;   /* tasks that wait at strands */
+  _Atomic size_t held;    /* tasks that wait at strands */
   const struct lf_owner_ops *ops;
 } lf_owner;
 
@@ -128,7 +128,7 @@ struct lf_task {
   uint8_t error;   /* lf_error */
   uint8_t ending;  /* the lf_state it is about to have; the pool's lock */
   uint8_t noted;   /* bits; some: the owner is to 'release' it */
-  bool aside;      /* it waits at its strand; the strand's lock */
+  bool held;       /* it waits at its strand; the strand's lock */
   bool stuck;      /* its wait would never end: 'trace' is why */
   _Alignas(8) unsigned char small[32];
 };

@@ -15,7 +15,7 @@ static lf_region *region;
 static int fd;
 static lf_pool *pool;
 static fake_setup setup;
-static lf_end a, b;
+static lf_channel a, b;
 
 /* Both sides know this one future. */
 static lf_task *known;
@@ -46,14 +46,14 @@ static int begin(void **state) {
   pool = fake_pool(&setup, 1);
   known = lf_task_new(lf_pool_owner(pool));
   asked = 0;
-  lf_end_init(&a, &region->out, &region->in, &names, NULL, NULL);
-  lf_end_init(&b, &region->in, &region->out, &names, NULL, NULL);
+  lf_channel_init(&a, &region->out, &region->in, &names, NULL, NULL);
+  lf_channel_init(&b, &region->in, &region->out, &names, NULL, NULL);
   return region && known ? 0 : -1;
 }
 
 static int end(void **state) {
-  lf_end_fini(&a);
-  lf_end_fini(&b);
+  lf_channel_fini(&a);
+  lf_channel_fini(&b);
   lf_task_unref(known);
   fake_close(pool);
   lf_region_unmap(region);
@@ -78,8 +78,8 @@ static void check(const lf_buf *buf, size_t n) {
       fail();
 }
 
-static void assert_nothing(lf_end *e) {
-  assert_false(lf_end_receive(e));
+static void assert_nothing(lf_channel *e) {
+  assert_false(lf_channel_receive(e));
 }
 
 static void passes_messages(void **state) {
@@ -93,22 +93,22 @@ static void passes_messages(void **state) {
     msg.a = i + 2;
     msg.b = i + 3;
     msg.c = i + 4;
-    lf_load load = {.body = &body, .to = body.len};
-    load.tail = i % 2 ? "a tail" : NULL;
-    load.tail_len = i % 2 ? 6 : 0;
+    lf_payload payload = {.body = &body, .to = body.len};
+    payload.tail = i % 2 ? "a tail" : NULL;
+    payload.tail_len = i % 2 ? 6 : 0;
     assert_nothing(&b);
-    assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+    assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
     assert_true(a.posted);
-    assert_true(lf_end_receive(&b));
+    assert_true(lf_channel_receive(&b));
     assert_false(b.no_memory);
     assert_int_equal(b.msg.kind, LF_MSG_TASK);
     assert_int_equal(b.msg.state + b.msg.error * 10 + b.msg.flag * 100, 321);
     assert_int_equal(b.msg.id, i);
     assert_int_equal(b.msg.slot + b.msg.a + b.msg.b + b.msg.c, 4 * i + 10);
     check(&b.body, i % 300);
-    assert_int_equal(b.tail.len, load.tail_len);
+    assert_int_equal(b.tail.len, payload.tail_len);
     assert_memory_equal(b.tail.data ? b.tail.data : (void *)"", "a tail",
-                        load.tail_len);
+                        payload.tail_len);
     assert_nothing(&b);
     lf_buf_fini(&body);
   }
@@ -120,9 +120,9 @@ static void passes_a_part_of_a_body(void **state) {
   lf_buf_init(&body, NULL, 0);
   lf_buf_put(&body, "0123456789", 10);
   lf_msg msg = {.kind = LF_MSG_CHUNK};
-  lf_load load = {.body = &body, .from = 3, .to = 7};
-  assert_int_equal(lf_end_send(&a, &msg, &load), 0);
-  assert_true(lf_end_receive(&b));
+  lf_payload payload = {.body = &body, .from = 3, .to = 7};
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
+  assert_true(lf_channel_receive(&b));
   assert_int_equal(b.body.len, 4);
   assert_memory_equal(b.body.data, "3456", 4);
   lf_buf_fini(&body);
@@ -130,15 +130,15 @@ static void passes_a_part_of_a_body(void **state) {
 
 static void passes_both_ways(void **state) {
   (void)state;
-  static const lf_load none;
+  static const lf_payload none;
   for (uint64_t i = 1; i < 300; i++) {
     lf_msg there = {.kind = LF_MSG_GO, .id = i};
     lf_msg back = {.kind = LF_MSG_BLOCK, .id = i + 1};
-    assert_int_equal(lf_end_send(&a, &there, &none), 0);
-    assert_int_equal(lf_end_send(&b, &back, &none), 0);
-    assert_true(lf_end_receive(&a));
+    assert_int_equal(lf_channel_send(&a, &there, &none), 0);
+    assert_int_equal(lf_channel_send(&b, &back, &none), 0);
+    assert_true(lf_channel_receive(&a));
     assert_int_equal(a.msg.id, i + 1);
-    assert_true(lf_end_receive(&b));
+    assert_true(lf_channel_receive(&b));
     assert_int_equal(b.msg.id, i);
   }
 }
@@ -156,39 +156,39 @@ static void count_drop(void *owner) {
 static void passes_what_is_larger_than_the_ring(void **state) {
   (void)state;
   enum { LARGE = 5 * LF_RING_SIZE + 123 };
-  static const lf_load none;
+  static const lf_payload none;
   lf_buf body, tail;
   fill(&body, LARGE);
   fill(&tail, LF_RING_SIZE + 7);
   lf_msg small = {.kind = LF_MSG_GO, .id = 1}, large = {.kind = LF_MSG_TASK};
-  lf_load load = {.body = &body, .to = LARGE, .owner = &body};
-  load.tail = tail.data;
-  load.tail_len = tail.len;
-  load.drop = count_drop;
+  lf_payload payload = {.body = &body, .to = LARGE, .owner = &body};
+  payload.tail = tail.data;
+  payload.tail_len = tail.len;
+  payload.drop = count_drop;
   dropped = 0;
-  assert_int_equal(lf_end_send(&a, &small, &none), 0);
-  assert_int_equal(lf_end_send(&a, &large, &load), 0);
+  assert_int_equal(lf_channel_send(&a, &small, &none), 0);
+  assert_int_equal(lf_channel_send(&a, &large, &payload), 0);
   small.id = 2;
-  assert_int_equal(lf_end_send(&a, &small, &none), 0);
-  assert_non_null(lf_end_parcel(&a, &body));
-  assert_null(lf_end_parcel(&a, &dropped));
+  assert_int_equal(lf_channel_send(&a, &small, &none), 0);
+  assert_non_null(lf_channel_parcel(&a, &body));
+  assert_null(lf_channel_parcel(&a, &dropped));
   assert_int_equal(atomic_load(&a.out->want), 1);
-  assert_true(lf_end_receive(&b));
+  assert_true(lf_channel_receive(&b));
   assert_int_equal(b.msg.id, 1);
   int rounds = 0;
-  while (!lf_end_receive(&b)) {
+  while (!lf_channel_receive(&b)) {
     assert_int_equal(dropped, 0);
-    lf_end_flush(&a);
+    lf_channel_flush(&a);
     rounds++;
   }
   assert_true(rounds >= 5);
   check(&b.body, LARGE);
   check(&b.tail, LF_RING_SIZE + 7);
-  assert_true(lf_end_flush(&a));
+  assert_true(lf_channel_flush(&a));
   assert_int_equal(atomic_load(&a.out->want), 0);
   assert_int_equal(dropped, 1);
-  assert_null(lf_end_parcel(&a, &body));
-  assert_true(lf_end_receive(&b));
+  assert_null(lf_channel_parcel(&a, &body));
+  assert_true(lf_channel_receive(&b));
   assert_int_equal(b.msg.id, 2);
   assert_nothing(&b);
   lf_buf_fini(&body);
@@ -202,17 +202,17 @@ static void copies_what_nobody_keeps(void **state) {
   lf_buf body;
   fill(&body, LARGE);
   lf_msg msg = {.kind = LF_MSG_TASK};
-  lf_load load = {.body = &body, .to = LARGE};
-  load.tail = "the end";
-  load.tail_len = 7;
-  assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+  lf_payload payload = {.body = &body, .to = LARGE};
+  payload.tail = "the end";
+  payload.tail_len = 7;
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
   memset(body.data, 0, LARGE);
   lf_buf_fini(&body);
-  while (!lf_end_receive(&b))
-    lf_end_flush(&a);
+  while (!lf_channel_receive(&b))
+    lf_channel_flush(&a);
   check(&b.body, LARGE);
   assert_memory_equal(b.tail.data, "the end", 7);
-  assert_true(lf_end_flush(&a));
+  assert_true(lf_channel_flush(&a));
 }
 
 static void drops_at_once_what_fits(void **state) {
@@ -220,11 +220,11 @@ static void drops_at_once_what_fits(void **state) {
   lf_buf body;
   fill(&body, 10);
   lf_msg msg = {.kind = LF_MSG_TASK};
-  lf_load load = {.body = &body, .to = 10, .drop = count_drop};
+  lf_payload payload = {.body = &body, .to = 10, .drop = count_drop};
   dropped = 0;
-  assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
   assert_int_equal(dropped, 1);
-  assert_true(lf_end_flush(&a));
+  assert_true(lf_channel_flush(&a));
   lf_buf_fini(&body);
 }
 
@@ -235,17 +235,17 @@ static void keeps_the_order_of_many_parcels(void **state) {
   fill(&body, LF_RING_SIZE / 10);
   for (uint64_t i = 0; i < MESSAGES; i++) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = i};
-    lf_load load = {.body = &body, .to = i % 3 ? 5 : body.len};
-    assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+    lf_payload payload = {.body = &body, .to = i % 3 ? 5 : body.len};
+    assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
   }
   for (uint64_t i = 0; i < MESSAGES; i++) {
-    while (!lf_end_receive(&b))
-      lf_end_flush(&a);
+    while (!lf_channel_receive(&b))
+      lf_channel_flush(&a);
     assert_int_equal(b.msg.id, i);
     assert_int_equal(b.body.len, i % 3 ? 5 : body.len);
     assert_memory_equal(b.body.data, body.data, b.body.len);
   }
-  assert_true(lf_end_flush(&a));
+  assert_true(lf_channel_flush(&a));
   assert_nothing(&b);
   lf_buf_fini(&body);
 }
@@ -253,32 +253,32 @@ static void keeps_the_order_of_many_parcels(void **state) {
 /* A parcel of which nothing has been written is as if it had never been. */
 static void takes_parcels_back(void **state) {
   (void)state;
-  static const lf_load none;
+  static const lf_payload none;
   lf_buf first, second;
   fill(&first, 2 * LF_RING_SIZE);
   fill(&second, 100);
   lf_msg msg = {.kind = LF_MSG_TASK, .id = 1};
-  lf_load load = {.body = &first, .to = first.len, .drop = count_drop};
+  lf_payload payload = {.body = &first, .to = first.len, .drop = count_drop};
   dropped = 0;
-  load.owner = &first;
-  assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+  payload.owner = &first;
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
   msg.id = 2;
-  load = (lf_load){.body = &second, .to = 100, .drop = count_drop};
-  load.owner = &second;
-  assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+  payload = (lf_payload){.body = &second, .to = 100, .drop = count_drop};
+  payload.owner = &second;
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
   msg = (lf_msg){.kind = LF_MSG_GO, .id = 3};
-  assert_int_equal(lf_end_send(&a, &msg, &none), 0);
-  lf_parcel *parcel = lf_end_parcel(&a, &second);
+  assert_int_equal(lf_channel_send(&a, &msg, &none), 0);
+  lf_parcel *parcel = lf_channel_parcel(&a, &second);
   assert_non_null(parcel);
   assert_int_equal(parcel->written, 0);
-  assert_true(lf_end_parcel(&a, &first)->written > 0);
+  assert_true(lf_channel_parcel(&a, &first)->written > 0);
   lf_parcel_withdraw(&a, parcel);
   assert_int_equal(dropped, 1);
-  while (!lf_end_receive(&b))
-    lf_end_flush(&a);
+  while (!lf_channel_receive(&b))
+    lf_channel_flush(&a);
   assert_int_equal(b.msg.id, 1);
-  while (!lf_end_receive(&b))
-    lf_end_flush(&a);
+  while (!lf_channel_receive(&b))
+    lf_channel_flush(&a);
   assert_int_equal(b.msg.id, 3);
   assert_int_equal(dropped, 2);
   lf_buf_fini(&first);
@@ -290,14 +290,14 @@ static void throws_parcels_away(void **state) {
   lf_buf body;
   fill(&body, 2 * LF_RING_SIZE);
   lf_msg msg = {.kind = LF_MSG_TASK};
-  lf_load load = {.body = &body, .to = body.len, .owner = &body};
-  load.drop = count_drop;
+  lf_payload payload = {.body = &body, .to = body.len, .owner = &body};
+  payload.drop = count_drop;
   dropped = 0;
   for (int i = 0; i < 3; i++)
-    assert_int_equal(lf_end_send(&a, &msg, &load), 0);
-  lf_end_drop_parcels(&a);
+    assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
+  lf_channel_drop_parcels(&a);
   assert_int_equal(dropped, 3);
-  assert_true(lf_end_flush(&a));
+  assert_true(lf_channel_flush(&a));
   /* The half that was written is in the ring; the receiver waits for more. */
   assert_nothing(&b);
   assert_nothing(&b);
@@ -326,8 +326,8 @@ static lf_code *new_code(int i) {
 
 static void send_names(lf_buf *body) {
   lf_msg msg = {.kind = LF_MSG_TASK};
-  lf_load load = {.body = body, .to = body->len};
-  assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+  lf_payload payload = {.body = body, .to = body->len};
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
 }
 
 static void names_code_futures_and_the_pool(void **state) {
@@ -342,21 +342,21 @@ static void names_code_futures_and_the_pool(void **state) {
   put_name(&body, lf_code_ref(code), lf_code_unref);
   send_names(&body);
   lf_buf_fini(&body);
-  assert_true(lf_end_receive(&b)); /* the code is received on the way */
+  assert_true(lf_channel_receive(&b)); /* the code is received on the way */
   assert_false(b.no_memory);
   assert_int_equal(b.msg.kind, LF_MSG_TASK);
   assert_memory_equal(b.body.data, "0123456", 7);
   lf_code *there = named_at(&b.body, 7);
   assert_string_equal((char *)there->bytes, "code 1");
   assert_string_equal(there->label, "code 1");
-  assert_ptr_equal(lf_end_code(&b, code->id), there);
+  assert_ptr_equal(lf_channel_code(&b, code->id), there);
   assert_ptr_equal(named_at(&b.body, 7 + sizeof(void *)), known);
   assert_ptr_equal(named_at(&b.body, 7 + 2 * sizeof(void *)), pool);
   assert_ptr_equal(named_at(&b.body, 7 + 3 * sizeof(void *)), there);
   assert_int_equal(b.body.refs->n, 4);
   assert_int_equal(asked, 1);
-  assert_null(lf_end_code(&b, 0));
-  assert_null(lf_end_code(&b, code->id + 1000));
+  assert_null(lf_channel_code(&b, 0));
+  assert_null(lf_channel_code(&b, code->id + 1000));
   lf_code_unref(code);
 }
 
@@ -367,12 +367,12 @@ static void names_only_what_lies_in_the_part(void **state) {
   for (int i = 0; i < 20; i++)
     put_name(&body, lf_task_ref(known), lf_task_unref);
   lf_msg msg = {.kind = LF_MSG_CHUNK};
-  lf_load load = {.body = &body};
-  load.from = 5 * sizeof(void *);
-  load.to = 15 * sizeof(void *);
-  assert_int_equal(lf_end_send(&a, &msg, &load), 0);
+  lf_payload payload = {.body = &body};
+  payload.from = 5 * sizeof(void *);
+  payload.to = 15 * sizeof(void *);
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), 0);
   lf_buf_fini(&body);
-  assert_true(lf_end_receive(&b));
+  assert_true(lf_channel_receive(&b));
   assert_int_equal(b.body.refs->n, 10);
   for (size_t i = 0; i < 10; i++)
     assert_ptr_equal(named_at(&b.body, i * sizeof(void *)), known);
@@ -387,7 +387,7 @@ static uint64_t cost(lf_code *code) {
   send_names(&body);
   lf_buf_fini(&body);
   uint64_t n = a.out->written - before;
-  assert_true(lf_end_receive(&b));
+  assert_true(lf_channel_receive(&b));
   assert_false(b.no_memory);
   assert_ptr_equal(named_at(&b.body, 0),
                    code); /* interned, as in one process */
@@ -433,8 +433,8 @@ static void sends_many_names_at_once(void **state) {
   for (int i = 0; i < MANY; i++)
     put_name(&body, new_code(i), lf_code_unref);
   send_names(&body);
-  while (!lf_end_receive(&b))
-    lf_end_flush(&a);
+  while (!lf_channel_receive(&b))
+    lf_channel_flush(&a);
   assert_false(b.no_memory);
   for (size_t i = 0; i < MANY; i++)
     assert_ptr_equal(named_at(&b.body, i * sizeof(void *)),
@@ -450,9 +450,9 @@ static void sends_nothing_without_memory(void **state) {
   lf_task *stranger = lf_task_new(lf_pool_owner(pool));
   put_name(&body, stranger, lf_task_unref);
   lf_msg msg = {.kind = LF_MSG_TASK};
-  lf_load load = {.body = &body, .to = body.len, .drop = count_drop};
+  lf_payload payload = {.body = &body, .to = body.len, .drop = count_drop};
   dropped = 0;
-  assert_int_equal(lf_end_send(&a, &msg, &load), LF_ENOMEM);
+  assert_int_equal(lf_channel_send(&a, &msg, &payload), LF_ENOMEM);
   assert_int_equal(dropped, 0);
   assert_nothing(&b);
   lf_buf_fini(&body);
@@ -478,16 +478,16 @@ static void survives_names_of_nothing(void **state) {
       {8, 3, 0},     /* an array that is not named */
       {8, 99, 0},    /* nothing that there is */
   };
-  static const lf_load none;
+  static const lf_payload none;
   for (size_t i = 0; i < sizeof relocs / sizeof relocs[0]; i++) {
     lf_msg msg = {.kind = LF_MSG_TASK, .nrelocs = 1, .size = 16, .id = i};
     put_raw(&msg, &relocs[i], sizeof relocs[i], "0123456789abcdef");
-    assert_true(lf_end_receive(&b));
+    assert_true(lf_channel_receive(&b));
     assert_true(b.no_memory);
     assert_int_equal(b.msg.id, i);
     msg = (lf_msg){.kind = LF_MSG_GO, .id = 99};
-    assert_int_equal(lf_end_send(&a, &msg, &none), 0);
-    assert_true(lf_end_receive(&b));
+    assert_int_equal(lf_channel_send(&a, &msg, &none), 0);
+    assert_true(lf_channel_receive(&b));
     assert_false(b.no_memory);
     assert_int_equal(b.msg.id, 99);
   }
@@ -495,14 +495,14 @@ static void survives_names_of_nothing(void **state) {
 
 static void survives_code_without_bytes(void **state) {
   (void)state;
-  static const lf_load none;
+  static const lf_payload none;
   lf_msg msg = {.kind = LF_MSG_CODE, .size = 3, .id = 5};
   put_raw(&msg, NULL, 0, "abc");
   msg = (lf_msg){.kind = LF_MSG_GO, .id = 99};
-  assert_int_equal(lf_end_send(&a, &msg, &none), 0);
-  assert_true(lf_end_receive(&b));
+  assert_int_equal(lf_channel_send(&a, &msg, &none), 0);
+  assert_true(lf_channel_receive(&b));
   assert_int_equal(b.msg.id, 99);
-  assert_null(lf_end_code(&b, 5));
+  assert_null(lf_channel_code(&b, 5));
 }
 
 /* A body for which there is no memory is read, and thrown away. */
@@ -526,11 +526,11 @@ static void survives_large_sizes(void **state) {
 
 /* Nothing is read any more. */
 static void assert_damaged(void) {
-  static const lf_load none;
+  static const lf_payload none;
   lf_msg msg = {.kind = LF_MSG_GO};
   assert_nothing(&b);
   assert_true(b.damaged);
-  assert_int_equal(lf_end_send(&a, &msg, &none), 0);
+  assert_int_equal(lf_channel_send(&a, &msg, &none), 0);
   assert_nothing(&b);
   b.damaged = false; /* for the next */
   b.piece = 0;
