@@ -18,7 +18,7 @@ static lua_State *check_co(lua_State *L) {
 
 /* What 'run' returns instead of the number of results (moved to L): the caller
  * has to yield; an error value is at the top of L; the task has to end. */
-enum { PARK = -2, FAILED = -1, DOOMED = -3 };
+enum { PARK = -2, FAILED = -1, ABORTED = -3 };
 
 /* Has it yielded to park the task? */
 static bool is_parking(const lfb_state *S) {
@@ -26,10 +26,10 @@ static bool is_parking(const lfb_state *S) {
 }
 
 /* The task has been told to stop: its coroutine is closed first. */
-static int close_doomed(lua_State *L, lfb_state *S, lua_State *co) {
+static int close_aborted(lua_State *L, lfb_state *S, lua_State *co) {
   lfb_close_last(L, S->vm->current, co);
   lua_settop(co, 0);
-  return DOOMED;
+  return ABORTED;
 }
 
 /* 'handling': as lfb_is_handling when the coroutine was resumed. */
@@ -40,7 +40,7 @@ static int run(lua_State *L, lfb_state *S, lua_State *co, int nargs,
   if (status == LUA_YIELD && is_parking(S))
     return PARK;
   if (lfb_ends_task(S, handling))
-    return close_doomed(L, S, co);
+    return close_aborted(L, S, co);
   if (status != LUA_OK && status != LUA_YIELD) {
     lua_xmove(co, L, 1);
     return FAILED;
@@ -90,7 +90,7 @@ static int resume_k(lua_State *L, int status, lua_KContext ctx);
 static int resume_end(lua_State *L, lfb_state *S, int n, bool handling) {
   if (n == PARK)
     return lua_yieldk(L, 0, handling, resume_k);
-  return n == DOOMED ? lfb_doom(L, S, NULL) : resume_result(L, n);
+  return n == ABORTED ? lfb_abort(L, S, NULL) : resume_result(L, n);
 }
 
 static int resume_k(lua_State *L, int status, lua_KContext ctx) {
@@ -136,8 +136,8 @@ static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n,
                     bool handling) {
   if (n == PARK)
     return lua_yieldk(L, 0, handling, wrap_k);
-  if (n == DOOMED)
-    return lfb_doom(L, S, NULL);
+  if (n == ABORTED)
+    return lfb_abort(L, S, NULL);
   return n >= 0 ? n : wrap_error(L, co);
 }
 
@@ -205,7 +205,7 @@ static int coro_close(lua_State *L) {
   bool handling = lfb_is_handling(S);
   int status = lfb_close_co(L, S, co);
   if (lfb_ends_task(S, handling))
-    return lfb_doom(L, S, NULL);
+    return lfb_abort(L, S, NULL);
   lua_pushboolean(L, status == LUA_OK);
   if (status == LUA_OK)
     return 1;

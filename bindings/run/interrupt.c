@@ -21,9 +21,9 @@ static lfb_run *current(const lfb_state *S) {
   return S->vm ? S->vm->current : NULL;
 }
 
-bool lfb_is_doomed(const lfb_state *S) {
+bool lfb_is_aborted(const lfb_state *S) {
   const lfb_run *r = current(S);
-  return r && r->stage == LFB_DOOMED;
+  return r && r->stage == LFB_ABORTED;
 }
 
 bool lfb_task_is_handling(const lfb_state *S) {
@@ -33,25 +33,25 @@ bool lfb_task_is_handling(const lfb_state *S) {
 
 bool lfb_task_ends(lfb_state *S) {
   lfb_run *r = current(S);
-  if (!r || !r->doom[0])
+  if (!r || !r->abort[0])
     return false;
   if (r->stage == LFB_RAISING)
-    r->stage = LFB_DOOMED; /* the error has come here, or another instead */
+    r->stage = LFB_ABORTED; /* the error has come here, or another instead */
   return true;
 }
 
 /* The first reason stays. */
-static void note_doom(lfb_run *r, const char *message) {
-  if (!r->doom[0])
-    snprintf(r->doom, sizeof r->doom, "%s", message);
+static void note_abort(lfb_run *r, const char *message) {
+  if (!r->abort[0])
+    snprintf(r->abort, sizeof r->abort, "%s", message);
   if (r->stage == LFB_RUNNING)
-    r->stage = LFB_DOOMED;
+    r->stage = LFB_ABORTED;
 }
 
 /* With commands that it has started and does not wait for: in a worker process,
  * nobody else reaches them. */
 void lfb_interrupt_run(lfb_run *r) {
-  note_doom(r, INTERRUPTED);
+  note_abort(r, INTERRUPTED);
   lf_commands_interrupt();
 }
 
@@ -60,9 +60,9 @@ bool lfb_take_signal(lfb_state *S) {
   if (r && r->stage != LFB_CLOSING && S->vm->interrupted) {
     S->vm->interrupted = 0;
     lfb_interrupt_run(r);
-    r->stage = LFB_DOOMED; /* asked again, perhaps */
+    r->stage = LFB_ABORTED; /* asked again, perhaps */
   }
-  return lfb_is_doomed(S);
+  return lfb_is_aborted(S);
 }
 
 /* An error in a finalizer goes no further than that. */
@@ -75,20 +75,20 @@ static bool is_in_finalizer(lua_State *L) {
   return false;
 }
 
-static void set_doom_hook(lua_State *L);
+static void set_abort_hook(lua_State *L);
 
-static int raise_doom(lua_State *L, lfb_state *S) {
+static int raise_abort(lua_State *L, lfb_state *S) {
   lfb_run *r = S->vm->current;
   if (is_in_finalizer(L))
-    set_doom_hook(L);
+    set_abort_hook(L);
   else if (r->stage != LFB_CLOSING)
     r->stage = LFB_RAISING;
-  lua_pushstring(L, r->doom);
+  lua_pushstring(L, r->abort);
   return lua_error(L);
 }
 
 /* Count hook of a task that has been told to stop. */
-static void doom_hook(lua_State *L, lua_Debug *ar) {
+static void abort_hook(lua_State *L, lua_Debug *ar) {
   lfb_state *S = lfb_state_find(L);
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
@@ -97,30 +97,30 @@ static void doom_hook(lua_State *L, lua_Debug *ar) {
   if (lfb_can_yield(L, S))
     lua_yield(L, 0);
   else
-    raise_doom(L, S);
+    raise_abort(L, S);
 }
 
 /* Async-signal-safe. */
-static void set_doom_hook(lua_State *L) {
-  lua_sethook(L, doom_hook, LUA_MASKCOUNT, 1);
+static void set_abort_hook(lua_State *L) {
+  lua_sethook(L, abort_hook, LUA_MASKCOUNT, 1);
 }
 
-int lfb_doom(lua_State *L, lfb_state *S, const char *message) {
+int lfb_abort(lua_State *L, lfb_state *S, const char *message) {
   lfb_run *r = current(S);
   if (!r)
     return luaL_error(L, "%s", message);
   S->vm->interrupted = 0;
   if (message)
-    note_doom(r, message);
+    note_abort(r, message);
   if (lfb_can_yield(L, S))
     return lua_yield(L, 0); /* past all that would catch an error */
-  return raise_doom(L, S);
+  return raise_abort(L, S);
 }
 
 int lfb_task_exit(lua_State *L, lfb_state *S, int status) {
   char message[64];
   snprintf(message, sizeof message, "os.exit(%d) called in a task", status);
-  return lfb_doom(L, S, message);
+  return lfb_abort(L, S, message);
 }
 
 static _Thread_local lfb_frame *volatile frames;
@@ -140,7 +140,7 @@ void lfb_interrupt_here(void) {
   for (lfb_frame *f = frames; f; f = f->below) {
     f->vm->interrupted = 1;
     if (!f->native)
-      set_doom_hook(f->vm->S->running);
+      set_abort_hook(f->vm->S->running);
   }
 }
 
@@ -269,7 +269,7 @@ void lfb_interrupt(lfb_state *S) {
 static void rearm(lua_State *L, lfb_state *S) {
   if (S->vm) {
     if (S->vm->current && S->vm->interrupted)
-      set_doom_hook(L);
+      set_abort_hook(L);
   } else if (lfb_signalled) {
     set_program_hook(L);
   }
@@ -305,7 +305,7 @@ int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co) {
 void lfb_close_last(lua_State *L, lfb_run *r, lua_State *co) {
   r->stage = LFB_CLOSING;
   lfb_close_co(L, r->vm->S, co);
-  r->stage = r->doom[0] ? LFB_DOOMED : LFB_RUNNING;
+  r->stage = r->abort[0] ? LFB_ABORTED : LFB_RUNNING;
 }
 
 /* --- Either: waits --- */
@@ -354,11 +354,11 @@ bool lfb_is_interrupted(lua_State *L, lfb_state *S) {
 
 int lfb_raise_interrupted(lua_State *L, lfb_state *S) {
   if (S->vm)
-    return lfb_doom(L, S, NULL);
+    return lfb_abort(L, S, NULL);
   S->interrupted = false;
   return lua_error(L);
 }
 
 bool lfb_must_stop(const lfb_state *S) {
-  return S->vm ? lfb_is_doomed(S) : S->interrupted;
+  return S->vm ? lfb_is_aborted(S) : S->interrupted;
 }

@@ -44,14 +44,14 @@ void lfb_close_last(lua_State *L, struct lfb_run *run, lua_State *co);
 /* --- Stopping a task --- */
 
 /* Has the task that runs been told to stop, and is not at its end yet? */
-bool lfb_is_doomed(const lfb_state *S);
+bool lfb_is_aborted(const lfb_state *S);
 
-/* Takes up what the signal handler has noted; is the task doomed? */
+/* Takes up what the signal handler has noted; is the task aborted? */
 bool lfb_take_signal(lfb_state *S);
 
 /* The end of the task with an error that it cannot catch: raises or yields, so
- * 'return' it. 'message' NULL: it is doomed already. */
-int lfb_doom(lua_State *L, lfb_state *S, const char *message);
+ * 'return' it. 'message' NULL: it is aborted already. */
+int lfb_abort(lua_State *L, lfb_state *S, const char *message);
 
 /* For the next two. */
 bool lfb_task_is_handling(const lfb_state *S);
@@ -65,7 +65,7 @@ static inline bool lfb_is_handling(const lfb_state *S) {
 }
 
 /* When such a function has made its call, 'handling' being what the above was
- * before: is it to go on with the end of the task, by lfb_doom? */
+ * before: is it to go on with the end of the task, by lfb_abort? */
 static inline bool lfb_ends_task(lfb_state *S, bool handling) {
   return S->vm && !handling && lfb_task_ends(S);
 }

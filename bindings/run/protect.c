@@ -18,7 +18,7 @@ static lua_KContext context(lua_State *L, int extra) {
 static int protected_end(lua_State *L, int status, lua_KContext ctx) {
   lfb_state *S = lfb_record(L);
   if (lfb_ends_task(S, ctx & HANDLING))
-    return lfb_doom(L, S, NULL);
+    return lfb_abort(L, S, NULL);
   if (status == LUA_OK || status == LUA_YIELD)
     return lua_gettop(L) - (int)(ctx & ~HANDLING);
   lua_pushboolean(L, 0);
@@ -52,7 +52,7 @@ static int protected_load(lua_State *L) {
   lfb_state *S = lfb_record(L);
   bool handling = lfb_is_handling(S);
   int n = lua_tocfunction(L, lua_upvalueindex(2))(L);
-  return lfb_ends_task(S, handling) ? lfb_doom(L, S, NULL) : n;
+  return lfb_ends_task(S, handling) ? lfb_abort(L, S, NULL) : n;
 }
 
 void lfb_protect_open(lua_State *L, lfb_state *S) {

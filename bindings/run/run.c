@@ -91,7 +91,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->globals = LUA_NOREF;
   r->stage = LFB_RUNNING;
   r->holder.id = 0;
-  r->doom[0] = '\0';
+  r->abort[0] = '\0';
   if (lfb_run_ready(r))
     return r;
   lfb_run_free(r);
@@ -146,7 +146,7 @@ void lfb_run_clean(lfb_run *r, bool ok) {
     lfb_closethread(r->co, NULL);
     lua_settop(r->co, 0);
   }
-  if (r->doom[0])
+  if (r->abort[0])
     drop_co(r); /* it may have died in a hook: Lua would run no other there */
   lfb_output_flush(r->vm->output);
 }
@@ -171,9 +171,9 @@ static bool step(lfb_run *r, int nargs) {
       lfb_try(r->vm, save_globals, r);
     return false;
   }
-  if (status == LUA_YIELD && !r->doom[0])
+  if (status == LUA_YIELD && !r->abort[0])
     refuse_yield(r);
-  return r->ended(r, status == LUA_OK && !r->doom[0]);
+  return r->ended(r, status == LUA_OK && !r->abort[0]);
 }
 
 static void push_body(lfb_run *r) {

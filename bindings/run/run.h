@@ -20,12 +20,12 @@ struct lfb_chunk_run;
 /* How far it has gone towards its end. Whether it is parked is said by
  * 'base.parked'.
  *
- *   RUNNING -> DOOMED            it has been told to end, with 'doom'
- *   DOOMED -> RAISING            where it cannot yield: an error is on its way
- *   RAISING -> DOOMED            which has come to one of lfut's own calls
+ *   RUNNING -> ABORTED            it has been told to end, with 'abort'
+ *   ABORTED -> RAISING            where it cannot yield: an error is on its way
+ *   RAISING -> ABORTED            which has come to one of lfut's own calls
  *   any but CLOSING -> CLOSING   a coroutine of it is closed, at its end
- *   CLOSING -> RUNNING, DOOMED   whichever 'doom' says */
-typedef enum { LFB_RUNNING, LFB_DOOMED, LFB_RAISING, LFB_CLOSING } lfb_stage;
+ *   CLOSING -> RUNNING, ABORTED   whichever 'abort' says */
+typedef enum { LFB_RUNNING, LFB_ABORTED, LFB_RAISING, LFB_CLOSING } lfb_stage;
 
 /* One task, or chunk, on its way through the interpreter. */
 typedef struct lfb_run {
@@ -39,7 +39,7 @@ typedef struct lfb_run {
   int co_ref;    /* keeps it */
   int globals;   /* registry: a table of the captured globals by name */
   lfb_stage stage;
-  char doom[64]; /* the error with which it ends; empty: not told to */
+  char abort[64]; /* the error with which it ends; empty: not told to */
   /* What runs in the coroutine, with the run; and what is done when that has
    * ended, maybe with an error at its top: true if it is to be called again.
    * Else the run is over, and may be in use for another. */

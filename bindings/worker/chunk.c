@@ -430,7 +430,7 @@ static bool put_error(lfb_run *r) {
 
 static void note_failure(lfb_run *r) {
   lf_chunk *c = r->chunk->claimed;
-  bool interrupted = strcmp(r->doom, "interrupted!") == 0;
+  bool interrupted = strcmp(r->abort, "interrupted!") == 0;
   lf_buf_cut(&c->out, r->chunk->mark);
   if (put_error(r)) {
     r->chunk->mark = c->out.len;
@@ -458,7 +458,7 @@ static bool goes_on(lfb_run *r) {
   if (r->chunk->sink != LFB_MAPPED || c->finished == c->count || c->failed ||
       c->rest)
     return false;
-  r->doom[0] = '\0';
+  r->abort[0] = '\0';
   r->stage = LFB_RUNNING;
   if (lfb_run_ready(r))
     return true;

@@ -31,7 +31,7 @@ static void free_chain(lf_array *a) {
 }
 
 void lf_array_refs_fini(lf_array_refs *array_refs, uint32_t owner) {
-  lf_array_bury(&array_refs->giver, owner);
+  lf_array_reap(&array_refs->giver, owner);
   free_chain(lf_array_take_dropped(&array_refs->giver));
   for (size_t i = 0; i < array_refs->given.cap; i++) {
     given *g = array_refs->given.entries[i].id

@@ -155,7 +155,7 @@ static void child_thread(void *child) {
   tell_starter(c, pid, err);
   if (pid > 0)
     reap(c);
-  lf_array_bury(NULL, owner);
+  lf_array_reap(NULL, owner);
   lf_hold_end(&hold);
   if (pid > 0)
     lf_task_end(c->over, LF_FINISHED);

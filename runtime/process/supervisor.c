@@ -320,7 +320,7 @@ static lf_lost status_of(const lf_proc *c) {
 }
 
 /* The process has ended. */
-static void bury(lf_worker *w, lf_lost lost) {
+static void reap(lf_worker *w, lf_lost lost) {
   lf_pool *p = w->pool;
   lf_link tasks, *l;
   char within[sizeof w->proc->region->crash];
@@ -378,7 +378,7 @@ static void look_at_unwatched(lf_pool *p) {
     if (!c || c->pid == 0 || c->pidfd >= 0)
       continue;
     if (has_ended(c->pid)) {
-      bury(w, status_of(c));
+      reap(w, status_of(c));
       continue;
     }
     pthread_mutex_lock(&p->lock);
@@ -403,7 +403,7 @@ static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
     else if (what == &lf_members_of(p)->control)
       read_template(p);
     else
-      bury(what, status_of(((lf_worker *)what)->proc));
+      reap(what, status_of(((lf_worker *)what)->proc));
   }
 }
 

@@ -282,7 +282,7 @@ uint32_t lf_process(void) {
   return owner << LIFE | (atomic_load(&table()->lives[owner]) & LIVES);
 }
 
-/* The owner whose number it is, if that one has not been buried; else 0. */
+/* The owner whose number it is, if that one has not been reaped; else 0. */
 static uint32_t owner_of(uint32_t process) {
   head *t = table();
   uint32_t owner = process >> LIFE;
@@ -377,7 +377,7 @@ void lf_owner_end(uint32_t dead) {
       atomic_fetch_add(&t->lives[i], 1);
 }
 
-uint32_t lf_owner_bury(uint32_t dead, uint16_t zones[LF_ZONES]) {
+uint32_t lf_owner_reap(uint32_t dead, uint16_t zones[LF_ZONES]) {
   head *t = table();
   uint32_t me = lf_owner_self(), n = 0;
   for (uint32_t i = 0; i < LF_ZONES; i++) {

@@ -99,7 +99,7 @@ uint32_t lf_owner_self(void);
  * arena (in 16384 lives of its number as an owner). 0: there are too many. */
 uint32_t lf_process(void);
 
-/* Has the process with such a number ended, whether it has been buried or not?
+/* Has the process with such a number ended, whether it has been reaped or not?
  * Asks the system. */
 bool lf_process_is_gone(uint32_t process);
 
@@ -119,6 +119,6 @@ bool lf_zone_descends(uint32_t zone, uint32_t owner);
 void lf_owner_end(uint32_t owner);
 
 /* After that: their zones are the caller's now. Returns how many, and which. */
-uint32_t lf_owner_bury(uint32_t owner, uint16_t zones[LF_ZONES]);
+uint32_t lf_owner_reap(uint32_t owner, uint16_t zones[LF_ZONES]);
 
 #endif

@@ -623,7 +623,7 @@ static void adopt_relayed(lf_giver *giver, uint32_t owner) {
   }
 }
 
-void lf_array_bury(lf_giver *giver, uint32_t owner) {
+void lf_array_reap(lf_giver *giver, uint32_t owner) {
   uint16_t zones[LF_ZONES];
   uint32_t n = 0, empty = 0;
   if (owner) {
@@ -632,14 +632,14 @@ void lf_array_bury(lf_giver *giver, uint32_t owner) {
     if (giver)
       adopt_relayed(giver, owner);
     give_lock();
-    lf_sleepers_bury(owner);
+    lf_sleepers_reap(owner);
     lf_refs_reap(owner);
   }
   take_lock();
   if (giver)
     orphan_all(giver);
   if (owner)
-    n = lf_owner_bury(owner, zones);
+    n = lf_owner_reap(owner, zones);
   for (uint32_t i = 0; i < n; i++)
     if (wards[zones[i]] == 0)
       zones[empty++] = zones[i];

@@ -182,6 +182,6 @@ void lf_array_put_dropped(lf_giver *giver, lf_array *chain);
 
 /* The giver (may be NULL), which owned zones as 'owner' (may be 0), has ended:
  * what it has given stays as long as it is referred to; the rest is free. */
-void lf_array_bury(lf_giver *giver, uint32_t owner);
+void lf_array_reap(lf_giver *giver, uint32_t owner);
 
 #endif

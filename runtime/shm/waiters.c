@@ -336,14 +336,14 @@ static void each_place(void (*f)(lf_sleeper *s, uint32_t arg), uint32_t arg) {
   }
 }
 
-static void bury_one(lf_sleeper *s, uint32_t dead) {
+static void reap_one(lf_sleeper *s, uint32_t dead) {
   uint32_t owner = atomic_load(&s->owner);
   if (owner && lf_owner_descends(owner, dead))
     empty_place(s);
 }
 
-void lf_sleepers_bury(uint32_t dead) {
-  each_place(bury_one, dead);
+void lf_sleepers_reap(uint32_t dead) {
+  each_place(reap_one, dead);
 }
 
 static void look_again(lf_sleeper *s, uint32_t arg) {

@@ -92,7 +92,7 @@ static inline uint32_t lf_call(lf_shared *object, uint32_t kinds, uint32_t n) {
 /* The process with the number, and those come from it, have ended: to be called
  * before their zones and numbers are taken over, and afterwards that everybody
  * has to look again. */
-void lf_sleepers_bury(uint32_t owner);
+void lf_sleepers_reap(uint32_t owner);
 void lf_sleepers_look_again(void);
 
 /* How many wait, in all processes. */

@@ -276,7 +276,7 @@ void fake_start(fake_child *child, void (*body)(void *arg), void *arg) {
 int fake_join(fake_child *child) {
   int status;
   assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
-  lf_array_bury(NULL, child->owner);
+  lf_array_reap(NULL, child->owner);
   lf_hold_end(&child->hold);
   return status;
 }

@@ -137,7 +137,7 @@ static uint64_t hear(int from) {
 
 static void free_inherited(uint32_t owner, uint32_t at_least) {
   uint16_t zones[LF_ZONES];
-  uint32_t n = lf_owner_bury(owner, zones);
+  uint32_t n = lf_owner_reap(owner, zones);
   assert_true(n >= at_least);
   for (uint32_t i = 0; i < n; i++)
     lf_zone_free(zones[i]);
@@ -189,7 +189,7 @@ static void start_a_grandchild(int pipe) {
   pid_t pid = start(take_and_tell, &owner, &from);
   for (int i = 0; i < 50; i++)
     tell(pipe, hear(from));
-  waitpid(pid, NULL, 0); /* and does not bury it */
+  waitpid(pid, NULL, 0); /* and does not reap it */
 }
 
 static void inherits_from_grandchildren(void **state) {
@@ -207,11 +207,11 @@ static void numbers_of_the_dead_are_used_again(void **state) {
   (void)state;
   uint16_t zones[LF_ZONES];
   uint32_t first = lf_owner_new();
-  assert_int_equal(lf_owner_bury(first, zones), 0);
+  assert_int_equal(lf_owner_reap(first, zones), 0);
   for (int i = 0; i < 1000; i++) {
     uint32_t owner = lf_owner_new();
     assert_int_equal(owner, first);
-    assert_int_equal(lf_owner_bury(owner, zones), 0);
+    assert_int_equal(lf_owner_reap(owner, zones), 0);
   }
 }
 

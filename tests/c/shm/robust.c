@@ -106,7 +106,7 @@ static void take_and_die(void *arg) {
   m->has++;
 }
 
-/* Whether it has been buried or not. */
+/* Whether it has been reaped or not. */
 static void the_next_one_is_told_of_a_death(void **state) {
   (void)state;
   fake_child child;
