@@ -46,7 +46,7 @@ struct lf_worker {
   size_t parked;           /* its thread */
   lf_link held;            /* of these, the runs that wait for something shared,
                               and keep the worker from new tasks; its thread */
-  lf_sleeper *bell;        /* at which it sleeps then, or NULL; its thread */
+  lf_sleeper *doorbell;    /* at which it sleeps then, or NULL; its thread */
   atomic_bool interrupted; /* the held ones are to end */
 
   int64_t batch_time;       /* when it last took from the common queue */

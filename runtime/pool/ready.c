@@ -39,10 +39,10 @@ void lf_run_park(lf_run *run, int64_t deadline) {
 
 bool lf_run_hold(lf_run *run, lf_sleeper *place, int64_t deadline) {
   lf_worker *w = run->worker;
-  if (!w->bell && !(w->bell = lf_bell_new()))
+  if (!w->doorbell && !(w->doorbell = lf_doorbell_new()))
     return false;
   run->place = place;
-  lf_sleeper_ring(place, w->bell);
+  lf_sleeper_ring(place, w->doorbell);
   lf_list_add(&w->held, &run->held);
   lf_run_park(run, deadline);
   return true;
@@ -99,12 +99,12 @@ void lf_worker_interrupt(lf_worker *w) {
 
 bool lf_worker_rings(lf_worker *w, lf_sleeper *place) {
   bool holds = lf_worker_holds(w);
-  lf_sleeper_ring(place, holds ? w->bell : NULL);
+  lf_sleeper_ring(place, holds ? w->doorbell : NULL);
   return holds;
 }
 
 int lf_worker_sleep(lf_worker *w, int64_t deadline) {
-  return lf_worker_holds(w) ? lf_sleep(w->bell, w->parker_at, deadline)
+  return lf_worker_holds(w) ? lf_sleep(w->doorbell, w->parker_at, deadline)
                             : lf_park(w->parker_at, deadline);
 }
 

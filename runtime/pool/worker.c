@@ -268,9 +268,9 @@ void lf_worker_main(void *arg) {
     lf_vm *vm = w->vm;
     w->vm = NULL; /* what it submits while closing is not its own */
     p->o.ops->close(vm);
-    if (w->bell)
-      lf_bell_end(w->bell);
-    w->bell = NULL;
+    if (w->doorbell)
+      lf_doorbell_end(w->doorbell);
+    w->doorbell = NULL;
     leave(w, true, "the worker has left");
   } else {
     open_failed(w, err, &why);

@@ -26,7 +26,7 @@
  * after each step of one that changes it: dispatch chooses by the lists of
  * those that are in a state. Workers that have nothing to do, and of which
  * nothing is expected, rest: they are not looked at, so that they cost nothing.
- * If they have something to say after all, they ring the bell. */
+ * If they have something to say after all, they ring the doorbell. */
 #ifndef LF_PROCESS_INTERNAL_H
 #define LF_PROCESS_INTERNAL_H
 
@@ -82,7 +82,7 @@ typedef struct lf_export {
  * whether there is room. It says itself when it blocks and wants to go on, and
  * gets LF_MSG_GO. SPENT it is by its last task, LEAVING when it is told to
  * stop, or killed. RESTING it is let by the end of a round, until somebody
- * has something for it, or it rings the bell. */
+ * has something for it, or it rings the doorbell. */
 typedef enum {
   LF_PROC_NONE,     /* in no list: it is not there yet, or not any more */
   LF_PROC_STARTING, /* it is sent at most one task, which it finds there */
@@ -144,7 +144,7 @@ typedef struct {
 
 typedef struct lf_members {
   int epoll, control;            /* control: to the template, or -1 */
-  _Atomic int bell;              /* any thread may ring it; -1: it is closed */
+  _Atomic int doorbell;          /* any thread may ring it; -1: it is closed */
   _Atomic int ringing;           /* threads that are about to */
   pid_t template;                /* or 0 */
   lf_hold hold;                  /* of arrays, for what is forked from it */
@@ -153,7 +153,7 @@ typedef struct lf_members {
   int nprocs[LF_PROC_STATES];
   int occupied;               /* workers */
   bool pinned;                /* a task may be for one worker alone */
-  atomic_bool rung;           /* somebody has rung the bell */
+  atomic_bool rung;           /* somebody has rung the doorbell */
   atomic_bool deep;           /* the supervisor sleeps until that */
   int starting;               /* workers asked for and not ready */
   int unwatched;              /* whose end is not told; the supervisor's */
@@ -265,11 +265,11 @@ void lf_members_stir(lf_proc *proc);
  */
 bool lf_proc_has_news(const lf_proc *proc);
 
-/* Those that are FREE, and of which nothing is expected, ring the bell from now
- * on if they have something to say. */
+/* Those that are FREE, and of which nothing is expected, ring the doorbell from
+ * now on if they have something to say. */
 void lf_members_let_rest(lf_pool *pool);
 
-/* The bell was rung: who has does not rest. */
+/* The doorbell was rung: who has does not rest. */
 void lf_members_look_at_resting(lf_pool *pool);
 
 /* Asks for one more worker, or (not NULL) for this one, which is not running.
@@ -356,8 +356,8 @@ void lf_pump(lf_pool *pool);
  * ('wait' false). */
 bool lf_pump_has_news(lf_pool *pool, bool wait);
 
-/* All workers are to ring the bell at their next news. By the supervisor: it
- * will sleep until then. */
+/* All workers are to ring the doorbell at their next news. By the supervisor:
+ * it will sleep until then. */
 void lf_pump_arm(lf_pool *pool, bool supervisor);
 
 /* Waits until what was received has been seen to, by whichever thread. */

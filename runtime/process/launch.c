@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See launch.h. The template is told what to fork over a socket, with the
- * descriptors of the region and of the bell. The worker is no child of the
+ * descriptors of the region and of the doorbell. The worker is no child of the
  * template, but its sibling: the program waits for it. */
 #include "runtime/process/launch.h"
 #include "runtime/process/internal.h"
@@ -27,8 +27,8 @@ typedef union {
   struct cmsghdr align;
 } control_space;
 
-static int send_order(int control, int32_t id, int region, int bell) {
-  int fds[2] = {region, bell};
+static int send_order(int control, int32_t id, int region, int doorbell) {
+  int fds[2] = {region, doorbell};
   control_space space = {.bytes = {0}};
   struct iovec iov = {&id, sizeof id};
   struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -147,9 +147,9 @@ static int spawn(lf_pool *p, int id, int fd) {
   posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
   /* Above all that they may be themselves; dup2 clears FD_CLOEXEC. */
   int high[2] = {fcntl(fd, F_DUPFD_CLOEXEC, 10),
-                 fcntl(lf_members_of(p)->bell, F_DUPFD_CLOEXEC, 10)};
+                 fcntl(lf_members_of(p)->doorbell, F_DUPFD_CLOEXEC, 10)};
   posix_spawn_file_actions_adddup2(&actions, high[0], LF_SERVE_REGION);
-  posix_spawn_file_actions_adddup2(&actions, high[1], LF_SERVE_BELL);
+  posix_spawn_file_actions_adddup2(&actions, high[1], LF_SERVE_DOORBELL);
   if (lf_arena_fd() >= 0) /* high, too */
     posix_spawn_file_actions_adddup2(&actions, lf_arena_fd(), LF_SERVE_ARENA);
   int err =
@@ -171,7 +171,8 @@ int lf_launch(lf_pool *p, int id, int fd) {
     return spawn(p, id, fd);
   if (lf_members_of(p)->control < 0)
     return -ESRCH;
-  return send_order(lf_members_of(p)->control, id, fd, lf_members_of(p)->bell);
+  return send_order(lf_members_of(p)->control, id, fd,
+                    lf_members_of(p)->doorbell);
 }
 
 const char *lf_launch_what(const lf_pool *p) {

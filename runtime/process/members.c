@@ -14,9 +14,9 @@ void lf_members_kick(lf_pool *p) {
   uint64_t one = 1;
   ssize_t n = 0;
   atomic_fetch_add(&f->ringing, 1);
-  int bell = atomic_load(&f->bell);
-  if (bell >= 0)
-    n = write(bell, &one, sizeof one);
+  int doorbell = atomic_load(&f->doorbell);
+  if (doorbell >= 0)
+    n = write(doorbell, &one, sizeof one);
   (void)n; /* full: it is rung already */
   atomic_fetch_sub(&f->ringing, 1);
 }

@@ -18,7 +18,7 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
   lf_members *f = lf_zalloc(sizeof *f);
   if (f) {
     f->epoll = f->control = -1;
-    atomic_init(&f->bell, -1);
+    atomic_init(&f->doorbell, -1);
     f->opening = &here;
     lf_list_init(&f->hold.link);
     lf_outcome_init(&f->after);

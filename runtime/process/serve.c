@@ -48,7 +48,7 @@ static void rest(lf_serve *r) {
   int64_t since = lf_now(), deadline = lf_worker_deadline(w);
   bool holds = lf_worker_holds(w); /* and will not begin what it has */
   atomic_store(&r->region->busy, holds);
-  lf_serve_ring_bell(r);
+  lf_serve_ring_doorbell(r);
   int64_t end = since + lf_spin_ns(&idling);
   for (int i = 1; lf_may_spin() && !has_work(r); i++) {
     lf_relax();
@@ -365,7 +365,7 @@ static void rouse(lf_giver *giver) {
 
 /* The program's pool, as it is seen from here. */
 static lf_serve *serve_new(const lf_pool_options *options, int id,
-                           lf_region *region, int bell) {
+                           lf_region *region, int doorbell) {
   lf_serve *r = lf_zalloc(sizeof *r);
   lf_pool *p = r ? lf_pool_new(options) : NULL;
   lf_worker *w = p ? lf_pool_spare_worker(p) : NULL;
@@ -375,7 +375,7 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   r->pool = p;
   r->worker = w;
   r->region = region;
-  r->bell = bell;
+  r->doorbell = doorbell;
   lf_list_init(&r->runners);
   lf_list_init(&r->waiting);
   lf_list_init(&r->questions);
@@ -430,18 +430,18 @@ static _Noreturn void live(lf_serve *r) {
 }
 
 void lf_serve_main(const lf_pool_options *options, int id, int region_fd,
-                   int bell) {
+                   int doorbell) {
   lf_pool_options o = *options;
   lf_region *region = lf_region_map(region_fd);
   if (!region)
     die("no shared memory");
   close(region_fd);
-  lf_fd_own(bell);
+  lf_fd_own(doorbell);
   o.registry = NULL;
   o.backend = &lf_serve_backend;
   o.program = NULL;
   o.setup_free = NULL;
-  live(serve_new(&o, id, region, bell));
+  live(serve_new(&o, id, region, doorbell));
 }
 
 void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
@@ -454,12 +454,12 @@ void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
   close(LF_SERVE_REGION);
   if (region->owner && lf_arena_adopt(LF_SERVE_ARENA) != 0)
     die("no shared memory for arrays");
-  lf_fd_own(LF_SERVE_BELL);
+  lf_fd_own(LF_SERVE_DOORBELL);
   lf_fork_leave_interrupts();
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  lf_serve *r = serve_new(&o, id, region, LF_SERVE_BELL);
+  lf_serve *r = serve_new(&o, id, region, LF_SERVE_DOORBELL);
   while (!lf_channel_receive(&r->end))
     lf_doze(r->worker->parker_at, LF_FOREVER);
   o.max_workers = (int)r->end.msg.a;

@@ -16,10 +16,10 @@
 #include <sys/types.h>
 
 /* How a spawned worker is called: lfut --worker=VERSION ID PARENT, with the
- * region, the bell and the arena as these descriptors; the last one if the
+ * region, the doorbell and the arena as these descriptors; the last one if the
  * region has an owner's number. */
 #define LF_SERVE_OPTION "--worker=" PACKAGE_VERSION
-enum { LF_SERVE_REGION = 3, LF_SERVE_BELL, LF_SERVE_ARENA };
+enum { LF_SERVE_REGION = 3, LF_SERVE_DOORBELL, LF_SERVE_ARENA };
 
 /* How a worker exits that the system has refused what it takes to start. */
 enum { LF_SERVE_REFUSED = 71 };
@@ -29,7 +29,7 @@ extern const lf_backend lf_serve_backend;
 
 /* The life of a forked worker, from options that are there already. */
 _Noreturn void lf_serve_main(const lf_pool_options *options, int id, int region,
-                             int bell);
+                             int doorbell);
 
 /* The life of a spawned one: 'make' reads the greeting and makes the setup;
  * NULL: it cannot. */

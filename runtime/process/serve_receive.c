@@ -216,7 +216,7 @@ static void make_room_known(lf_serve *r) {
   atomic_thread_fence(memory_order_seq_cst); /* after what was taken */
   if (atomic_load(&r->end.in->want)) {
     atomic_store(&r->region->armed, 1);
-    lf_serve_ring_bell(r);
+    lf_serve_ring_doorbell(r);
   }
 }
 

@@ -13,11 +13,11 @@ enum {
   SOON_NS = 50000
 }; /* before who waits for room sleeps, and for how long */
 
-void lf_serve_ring_bell(lf_serve *r) {
+void lf_serve_ring_doorbell(lf_serve *r) {
   uint64_t one = 1;
   atomic_thread_fence(memory_order_seq_cst); /* after what was published */
   if (atomic_load(&r->region->armed) && atomic_exchange(&r->region->armed, 0)) {
-    ssize_t n = write(r->bell, &one, sizeof one);
+    ssize_t n = write(r->doorbell, &one, sizeof one);
     (void)n;
   }
 }
@@ -25,12 +25,12 @@ void lf_serve_ring_bell(lf_serve *r) {
 /* Under the lock: waits until all is written. */
 void lf_serve_flush(lf_serve *r) {
   int64_t soon = 0;
-  lf_serve_ring_bell(r);
+  lf_serve_ring_doorbell(r);
   while (!lf_channel_flush(&r->end)) {
     struct timespec moment = {.tv_nsec = SOON_NS};
     int64_t now = lf_now();
     soon = soon ? soon : now + SOON_NS;
-    lf_serve_ring_bell(r);
+    lf_serve_ring_doorbell(r);
     if (now < soon)
       lf_relax();
     else

@@ -43,7 +43,7 @@ typedef struct lf_serve {
   lf_worker *worker;
   lf_region *region;
   lf_channel end;
-  int bell;
+  int doorbell;
   bool stop;         /* the program will send nothing more */
   bool go;           /* it may go on, after lf_serve_unblock */
   lf_link questions; /* without an answer yet; the lock */
@@ -63,7 +63,7 @@ static inline lf_serve *lf_serve_of(const lf_pool *pool) {
 }
 
 /* What was published is seen by a program that wants to be told. */
-void lf_serve_ring_bell(lf_serve *serve);
+void lf_serve_ring_doorbell(lf_serve *serve);
 
 /* Under the lock: waits until all is written; sends, waiting for room. */
 void lf_serve_flush(lf_serve *serve);

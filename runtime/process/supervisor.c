@@ -388,18 +388,18 @@ static void look_at_unwatched(lf_pool *p) {
   }
 }
 
-static void drain_bell(lf_members *f) {
+static void drain_doorbell(lf_members *f) {
   uint64_t n;
   atomic_store(&f->rung, true);
-  while (read(f->bell, &n, sizeof n) > 0)
+  while (read(f->doorbell, &n, sizeof n) > 0)
     continue;
 }
 
 static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
   for (int i = 0; i < n; i++) {
     void *what = events[i].data.ptr;
-    if (what == &lf_members_of(p)->bell)
-      drain_bell(lf_members_of(p));
+    if (what == &lf_members_of(p)->doorbell)
+      drain_doorbell(lf_members_of(p));
     else if (what == &lf_members_of(p)->control)
       read_template(p);
     else
@@ -451,13 +451,13 @@ static bool open_all(lf_pool *p) {
   if (!can_watch(f))
     return false;
   f->epoll = epoll_create1(EPOLL_CLOEXEC);
-  f->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (f->epoll < 0 || f->bell < 0)
+  f->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (f->epoll < 0 || f->doorbell < 0)
     return false;
   lf_fd_own(f->epoll);
-  lf_fd_own(f->bell);
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &f->bell};
-  epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->bell, &event);
+  lf_fd_own(f->doorbell);
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = &f->doorbell};
+  epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->doorbell, &event);
   if (!lf_launch_open(p))
     return false;
   event.data.ptr = &f->control;
@@ -493,7 +493,7 @@ static void close_all(lf_pool *p) {
   lf_members *f = lf_members_of(p);
   pthread_mutex_lock(&p->lock);
   int epoll = f->epoll, control = f->control;
-  int bell = atomic_exchange(&f->bell, -1);
+  int doorbell = atomic_exchange(&f->doorbell, -1);
   lf_requests_tell(p); /* frees what has ended for nobody */
   f->epoll = f->control = -1;
   lf_count_awake(-f->counted);
@@ -508,7 +508,7 @@ static void close_all(lf_pool *p) {
   lf_fd_close(epoll);
   while (atomic_load(&f->ringing) > 0)
     lf_relax();
-  lf_fd_close(bell);
+  lf_fd_close(doorbell);
 }
 
 void lf_supervisor_main(void *pool) {

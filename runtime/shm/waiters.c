@@ -15,7 +15,8 @@ struct lf_sleeper {
   _Atomic uint64_t state;  /* 0, or the ticket with one of the bits below */
   _Atomic uint64_t object; /* its offset; valid while there is a state */
   _Atomic uint32_t kind;
-  _Atomic uint32_t bell; /* 0, or where its thread sleeps instead: see ring */
+  _Atomic uint32_t
+      doorbell; /* 0, or where its thread sleeps instead: see ring */
 };
 
 enum { WAITING = 1, CALLED = 2, AGAIN = 4, BITS = 3 };
@@ -98,7 +99,7 @@ lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
   lf_parker_init_shared(&s->parker);
   atomic_store(&s->object, at);
   atomic_store(&s->kind, kind);
-  atomic_store(&s->bell, 0);
+  atomic_store(&s->doorbell, 0);
   atomic_fetch_add(&object->sleeping, 1);
   uint64_t ticket = atomic_fetch_add(&get_board()->tickets, 1) + 1;
   atomic_store(&s->state, ticket << BITS | WAITING);
@@ -170,21 +171,21 @@ void lf_sleeper_rearm(lf_sleeper *s) {
 
 /* --- Bells --- */
 
-lf_sleeper *lf_bell_new(void) {
+lf_sleeper *lf_doorbell_new(void) {
   uint32_t me = lf_owner_self();
-  lf_sleeper *bell = me ? take_place(me, bucket_of(me)) : NULL;
-  if (bell)
-    lf_parker_init_shared(&bell->parker);
-  return bell;
+  lf_sleeper *doorbell = me ? take_place(me, bucket_of(me)) : NULL;
+  if (doorbell)
+    lf_parker_init_shared(&doorbell->parker);
+  return doorbell;
 }
 
-void lf_bell_end(lf_sleeper *bell) {
-  atomic_store(&bell->owner, 0);
+void lf_doorbell_end(lf_sleeper *doorbell) {
+  atomic_store(&doorbell->owner, 0);
 }
 
-void lf_sleeper_ring(lf_sleeper *s, const lf_sleeper *bell) {
-  uint64_t at = bell ? lf_arena_offset(bell) : 0;
-  atomic_store(&s->bell, (uint32_t)at); /* the board is at the beginning */
+void lf_sleeper_ring(lf_sleeper *s, const lf_sleeper *doorbell) {
+  uint64_t at = doorbell ? lf_arena_offset(doorbell) : 0;
+  atomic_store(&s->doorbell, (uint32_t)at); /* the board is at the beginning */
 }
 
 void lf_sleeper_pass(lf_sleeper *s) {
@@ -194,10 +195,10 @@ void lf_sleeper_pass(lf_sleeper *s) {
     lf_call(object, kind, 1);
 }
 
-/* Wakes whoever sleeps at the place, or at its bell. */
+/* Wakes whoever sleeps at the place, or at its doorbell. */
 static void wake(lf_sleeper *s) {
-  uint32_t bell = atomic_load(&s->bell);
-  lf_sleeper *at = bell ? lf_arena_at(bell) : s;
+  uint32_t doorbell = atomic_load(&s->doorbell);
+  lf_sleeper *at = doorbell ? lf_arena_at(doorbell) : s;
   lf_unpark(&at->parker);
 }
 

@@ -58,14 +58,14 @@ bool lf_sleeper_pause(lf_sleeper *sleeper);
 void lf_sleeper_resume(lf_sleeper *sleeper);
 
 /* One thread may wait in several places: it sleeps at a place of its own, its
- * bell, which is woken when one of those is called that ring it. NULL: too many
- * wait. */
-lf_sleeper *lf_bell_new(void);
-void lf_bell_end(lf_sleeper *bell);
+ * doorbell, which is woken when one of those is called that ring it. NULL: too
+ * many wait. */
+lf_sleeper *lf_doorbell_new(void);
+void lf_doorbell_end(lf_sleeper *doorbell);
 
-/* From now on the place rings the bell, or none (NULL): who sleeps has to look
- * once more before. */
-void lf_sleeper_ring(lf_sleeper *sleeper, const lf_sleeper *bell);
+/* From now on the place rings the doorbell, or none (NULL): who sleeps has to
+ * look once more before. */
+void lf_sleeper_ring(lf_sleeper *sleeper, const lf_sleeper *doorbell);
 
 /* Frees the place without having taken anything: if it is called, so is
  * another.

@@ -164,27 +164,27 @@ static void ring_and_call(void *arg) {
   (void)arg;
 }
 
-/* Several places and one bell, woken from another process. */
-static void a_bell_wakes_for_any_of_its_places(void **state) {
+/* Several places and one doorbell, woken from another process. */
+static void a_doorbell_wakes_for_any_of_its_places(void **state) {
   (void)state;
   fake_child child;
   lf_parker own;
   lf_parker_init(&own);
-  lf_sleeper *bell = lf_bell_new(), *away = waits(other, READ);
+  lf_sleeper *doorbell = lf_doorbell_new(), *away = waits(other, READ);
   lf_sleeper *s = waits(object, READ);
-  assert_non_null(bell);
-  lf_sleeper_ring(away, bell);
-  lf_sleeper_ring(s, bell);
+  assert_non_null(doorbell);
+  lf_sleeper_ring(away, doorbell);
+  lf_sleeper_ring(s, doorbell);
   fake_start(&child, ring_and_call, NULL);
   atomic_store((_Atomic uint32_t *)(object + 1), 1);
-  assert_int_equal(lf_sleep(bell, &own, LF_FOREVER), 0);
+  assert_int_equal(lf_sleep(doorbell, &own, LF_FOREVER), 0);
   assert_true(lf_sleeper_called(s));
   assert_false(lf_sleeper_called(away));
   assert_int_equal(fake_join(&child), 0);
   lf_sleeper_ring(s, NULL);
   lf_sleeper_end(s);
   lf_sleeper_end(away);
-  lf_bell_end(bell);
+  lf_doorbell_end(doorbell);
 }
 
 /* --- Limits and the dead --- */
@@ -198,7 +198,7 @@ static void there_are_only_so_many_places(void **state) {
     n++;
   assert_true(n > 100 && n < MOST);
   assert_int_equal(lf_sleepers(), n);
-  assert_null(lf_bell_new());
+  assert_null(lf_doorbell_new());
   assert_null(lf_sleeper_new(other, READ));
   assert_int_equal(lf_call(object, READ, UINT32_MAX), n);
   lf_sleeper_end(s[n / 2]);
@@ -212,7 +212,7 @@ static void there_are_only_so_many_places(void **state) {
 static void wait_for_both(void *arg) {
   (void)arg;
   if (!lf_sleeper_new(object, READ) || !lf_sleeper_new(object, WRITE) ||
-      !lf_bell_new())
+      !lf_doorbell_new())
     abort();
   atomic_store((_Atomic uint32_t *)(object + 1), 1);
   for (;;)
@@ -245,7 +245,7 @@ int main(void) {
       WAITERS(passes_a_call_on),
       WAITERS(looks_again_without_a_call),
       WAITERS(sleeps_until_a_deadline),
-      WAITERS(a_bell_wakes_for_any_of_its_places),
+      WAITERS(a_doorbell_wakes_for_any_of_its_places),
       WAITERS(there_are_only_so_many_places),
       WAITERS(the_dead_wait_no_more),
   };
