@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See wait_shared.h and runtime/shm/waiters.h. Who waits has a place at the
+ * See wait_shared.h and runtime/shm/waiters.h. Who waits has a waiter at the
  * object from before its first look to its last. A task is parked there if it
  * can be: its worker goes on with other tasks that it has begun, but begins
  * none. Else the thread sleeps, and only wakes to run those. */
@@ -24,27 +24,27 @@ static bool is_late(const lfb_shared_wait *what) {
   return what->deadline != LF_FOREVER && lf_now() >= what->deadline;
 }
 
-/* Looks once; the place may have been called. LF_EAGAIN: the wait goes on. */
-static int look(const lfb_shared_wait *what, void *arg, lf_sleeper *s) {
-  if (what->once && lf_sleeper_called(s))
+/* Looks once; the waiter may have been called. LF_EAGAIN: the wait goes on. */
+static int look(const lfb_shared_wait *what, void *arg, lf_shared_waiter *s) {
+  if (what->once && lf_shared_waiter_called(s))
     return 0;
   if (!what->once)
-    lf_sleeper_rearm(s);
+    lf_shared_waiter_rearm(s);
   return what->look(arg);
 }
 
 /* The end of the stay at the object, with what has come of it. Each look may
  * have been one of several that a call was for: others are to look, too, so
  * that none is lost. */
-static int leave(const lfb_shared_wait *what, void *arg, lf_sleeper *s,
+static int leave(const lfb_shared_wait *what, void *arg, lf_shared_waiter *s,
                  int err) {
-  if (what->once && err == LF_ETIMEOUT && lf_sleeper_called(s))
+  if (what->once && err == LF_ETIMEOUT && lf_shared_waiter_called(s))
     err = 0;
   if (err && what->give_up)
     what->give_up(arg, err == ERROR_ON_TOP ? LF_EINTR : err);
   if (err == 0 && what->keep)
     return err;
-  if (lf_sleeper_end(s) ? !what->once || err : err == LF_EFOREIGN)
+  if (lf_shared_waiter_end(s) ? !what->once || err : err == LF_EFOREIGN)
     lf_call(what->object, what->kind, 1);
   return err;
 }
@@ -58,45 +58,45 @@ static int run_callbacks(lua_State *L) {
 
 /* Calls are for those who look soon: meanwhile others get them. (Of one who
  * waits to be called, they are kept.) */
-static void pause_place(lf_sleeper *s, const lfb_shared_wait *what) {
-  if (!what->once && lf_sleeper_pause(s))
+static void pause_waiter(lf_shared_waiter *s, const lfb_shared_wait *what) {
+  if (!what->once && lf_shared_waiter_pause(s))
     lf_call(what->object, what->kind, 1);
 }
 
-static void resume_place(lf_sleeper *s, const lfb_shared_wait *what) {
+static void resume_waiter(lf_shared_waiter *s, const lfb_shared_wait *what) {
   if (!what->once)
-    lf_sleeper_resume(s);
+    lf_shared_waiter_resume(s);
 }
 
-/* What may not be left to an error while a place is held: false if there is one
- * at the top. */
-static bool callbacks_are_run(lua_State *L, lfb_state *S, lf_sleeper *s,
+/* What may not be left to an error while a waiter is held: false if there is
+ * one at the top. */
+static bool callbacks_are_run(lua_State *L, lfb_state *S, lf_shared_waiter *s,
                               const lfb_shared_wait *what) {
-  pause_place(s, what);
+  pause_waiter(s, what);
   lua_pushcfunction(L, run_callbacks);
   lua_pushlightuserdata(L, S);
   bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
-  resume_place(s, what);
+  resume_waiter(s, what);
   return ok;
 }
 
 /* Runs a task of this worker that was parked and became ready: it may be the
  * one that has what is waited for, and nobody else can. */
-static bool resume_ready(lf_worker *w, lf_sleeper *s,
+static bool resume_ready(lf_worker *w, lf_shared_waiter *s,
                          const lfb_shared_wait *what) {
   lf_run *ready = lfb_ready_on_top(w);
   if (!ready)
     return false;
-  pause_place(s, what);
+  pause_waiter(s, what);
   lf_pool_ops(lf_worker_pool(w))->resume(lf_worker_vm(w), ready);
-  resume_place(s, what);
+  resume_waiter(s, what);
   return true;
 }
 
-static void sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
+static void sleep_at(lfb_state *S, lf_shared_waiter *s, lf_worker *w,
                      int64_t deadline) {
   bool rings = w && lf_worker_rings(w, s);
-  if (lf_sleeper_stirred(s))
+  if (lf_shared_waiter_stirred(s))
     return;
   if (!w)
     lf_registry_sleep(&S->home->registry, s, deadline);
@@ -107,7 +107,7 @@ static void sleep_at(lfb_state *S, lf_sleeper *s, lf_worker *w,
 }
 
 /* Looks and sleeps; LF_EINTR: interrupted. */
-static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
+static int look_and_sleep(lua_State *L, lfb_state *S, lf_shared_waiter *s,
                           const lfb_shared_wait *what, lfb_sleeper *job) {
   lf_worker *w = lf_worker_self();
   for (;;) {
@@ -135,7 +135,7 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_sleeper *s,
 }
 
 /* The same, being told of the loop's news. */
-static int look_for_both(lua_State *L, lfb_state *S, lf_sleeper *s,
+static int look_for_both(lua_State *L, lfb_state *S, lf_shared_waiter *s,
                          const lfb_shared_wait *what) {
   lfb_sleeper job;
   lfb_watch watch = {0};
@@ -150,7 +150,7 @@ static int look_for_both(lua_State *L, lfb_state *S, lf_sleeper *s,
   return err;
 }
 
-/* A look without a place, where that may do. */
+/* A look without a waiter, where that may do. */
 static int look_first(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   lfb_poll(L, S);
   if (what->once || what->first)
@@ -166,33 +166,33 @@ static void prepare(lua_State *L, lfb_state *S) {
   lf_array_sweep(); /* there is time */
 }
 
-static int raise_no_place(lua_State *L) {
+static int raise_no_waiter(lua_State *L) {
   return luaL_error(L, "too many threads wait");
 }
 
 /* After 'prepare'. */
 static int wait_asleep(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
-                       lf_sleeper **place) {
-  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
+                       lf_shared_waiter **waiter) {
+  lf_shared_waiter *s = lf_shared_waiter_new(what->object, what->kind);
   if (!s)
-    return raise_no_place(L);
+    return raise_no_waiter(L);
   int err = leave(what, what->arg, s, look_for_both(L, S, s, what));
   if (err == LF_EINTR)
     lfb_raise_interrupted(L, S);
   if (err == ERROR_ON_TOP)
     lua_error(L);
-  if (place)
-    *place = s;
+  if (waiter)
+    *waiter = s;
   return err;
 }
 
 int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
-                    lf_sleeper **place) {
+                    lf_shared_waiter **waiter) {
   int err = look_first(L, S, what);
   if (err != LF_EAGAIN)
     return err;
   prepare(L, S);
-  return wait_asleep(L, S, what, place);
+  return wait_asleep(L, S, what, waiter);
 }
 
 /* --- Parking --- */
@@ -202,7 +202,7 @@ int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
 typedef struct {
   lfb_shared_wait what;
   int base;
-  lf_sleeper *place; /* NULL: the wait is over */
+  lf_shared_waiter *waiter; /* NULL: the wait is over */
   _Alignas(16) char arg[];
 } parked_wait;
 
@@ -211,9 +211,9 @@ typedef struct {
 /* The task ends in the middle. */
 static int parked_close(lua_State *L) {
   parked_wait *p = lua_touserdata(L, 1);
-  if (p->place)
-    leave(&p->what, p->arg, p->place, LF_EINTR);
-  p->place = NULL;
+  if (p->waiter)
+    leave(&p->what, p->arg, p->waiter, LF_EINTR);
+  p->waiter = NULL;
   return 0;
 }
 
@@ -226,12 +226,12 @@ static parked_wait *reuse_parked(lua_State *L, const lfb_shared_wait *what) {
   luaL_getmetatable(L, PARKED_WAIT);
   bool is = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
-  return is && !p->place ? p : NULL;
+  return is && !p->waiter ? p : NULL;
 }
 
 static parked_wait *push_new_parked(lua_State *L, const lfb_shared_wait *what) {
   parked_wait *p = lua_newuserdatauv(L, sizeof *p + what->size, 0);
-  p->place = NULL;
+  p->waiter = NULL;
   lfb_push_metatable(L, PARKED_WAIT, "__close", parked_close);
   lua_setmetatable(L, -2);
   lua_toclose(L, -1);
@@ -250,7 +250,7 @@ static parked_wait *push_parked(lua_State *L, const lfb_shared_wait *what) {
 }
 
 static void leave_to_others(lfb_watch *watch) {
-  (void)watch; /* the place stays as it is */
+  (void)watch; /* the waiter stays as it is */
 }
 
 /* A step, of a parked_wait: looks; parks the task, or ends the wait. */
@@ -261,24 +261,24 @@ static int go_on(lua_State *L, lfb_state *S, int64_t context,
   (void)unused;
   if (lfb_is_interrupted(L, S))
     return lfb_raise_interrupted(L, S);
-  int err = look(&p->what, p->arg, p->place);
+  int err = look(&p->what, p->arg, p->waiter);
   if (err == LF_EAGAIN && is_late(&p->what))
     err = LF_ETIMEOUT;
-  if (err == LF_EAGAIN && lf_run_hold(&r->base, p->place, p->what.deadline)) {
+  if (err == LF_EAGAIN && lf_run_hold(&r->base, p->waiter, p->what.deadline)) {
     r->watch.end = leave_to_others;
     return LFB_PARKED;
   }
-  lf_sleeper *s = p->place;
-  p->place = NULL;
+  lf_shared_waiter *s = p->waiter;
+  p->waiter = NULL;
   err = leave(&p->what, p->arg, s, err == LF_EAGAIN ? LF_ENOMEM : err);
   return p->what.then(L, p->base, err, p->arg, s);
 }
 
 int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
-                     lf_sleeper *place) {
+                     lf_shared_waiter *waiter) {
   (void)base;
   (void)arg;
-  (void)place;
+  (void)waiter;
   if (err == LF_ENOMEM)
     return lfb_raise_memory(L);
   lua_pushboolean(L, err == 0);
@@ -286,7 +286,7 @@ int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
 }
 
 static void pass_place(lfb_watch *watch) {
-  lf_sleeper_pass(watch->object);
+  lf_shared_waiter_pass(watch->object);
 }
 
 bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
@@ -294,12 +294,12 @@ bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   if (lfb_is_interrupted(L, S))
     lfb_raise_interrupted(L, S);
   prepare(L, S);
-  lf_sleeper *s = lf_sleeper_new(what->object, what->kind);
+  lf_shared_waiter *s = lf_shared_waiter_new(what->object, what->kind);
   if (!s)
-    raise_no_place(L);
+    raise_no_waiter(L);
   if (what->look(what->arg) != LF_EAGAIN ||
       !lf_run_hold(&r->base, s, what->deadline)) {
-    lf_sleeper_pass(s);
+    lf_shared_waiter_pass(s);
     return false;
   }
   r->watch.object = s;
@@ -310,16 +310,16 @@ bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
 int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   int base = lua_gettop(L);
   int err = look_first(L, S, what);
-  lf_sleeper *place = NULL;
+  lf_shared_waiter *waiter = NULL;
   if (err == LF_EAGAIN) {
     prepare(L, S);
     if (lfb_can_park(L, S)) {
       parked_wait *p = push_parked(L, what);
-      p->place = lf_sleeper_new(what->object, what->kind);
-      return p->place ? lfb_waiting(L, S, go_on, (intptr_t)p)
-                      : raise_no_place(L);
+      p->waiter = lf_shared_waiter_new(what->object, what->kind);
+      return p->waiter ? lfb_waiting(L, S, go_on, (intptr_t)p)
+                       : raise_no_waiter(L);
     }
-    err = wait_asleep(L, S, what, &place);
+    err = wait_asleep(L, S, what, &waiter);
   }
-  return what->then(L, base, err, what->arg, place);
+  return what->then(L, base, err, what->arg, waiter);
 }

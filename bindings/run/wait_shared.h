@@ -13,20 +13,21 @@ typedef struct {
   lf_shared *object;
   uint32_t kind;
   bool once;   /* being called is what is waited for: the wait ends with it */
-  bool first;  /* to have a place before the first look; implied by 'once' */
+  bool first;  /* to have a waiter before the first look; implied by 'once' */
   lf_job *job; /* not NULL: news of this loop end the wait, too (0) */
   int64_t deadline;
   /* Looks for it: 0, LF_EAGAIN, or an error. */
   int (*look)(void *arg);
-  /* May be NULL: the wait is in vain, while the place is still held. */
+  /* May be NULL: the wait is in vain, while the waiter is still held. */
   void (*give_up)(void *arg, int err);
   void *arg;
   size_t size; /* bytes of 'arg', which is copied while the task is parked */
-  bool keep;   /* with 0, the place is left to 'then' */
+  bool keep;   /* with 0, the waiter is left to 'then' */
   /* What comes of it is pushed, after 'base' values that were there, and some
    * that are not of interest; as of a C function. 'err': what 'look' has said
    * at last, 0 also when called once, or LF_ETIMEOUT. */
-  int (*then)(lua_State *L, int base, int err, void *arg, lf_sleeper *place);
+  int (*then)(lua_State *L, int base, int err, void *arg,
+              lf_shared_waiter *waiter);
 } lfb_shared_wait;
 
 /* Waits while 'look' says LF_EAGAIN: parks the task, which still keeps its
@@ -37,7 +38,7 @@ int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 /* A 'then' that pushes whether the wait has come to its end in time; raises on
  * lack of memory. */
 int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
-                     lf_sleeper *place);
+                     lf_shared_waiter *waiter);
 
 /* Parks a task, which can be, until it is called or the deadline has come:
  * true, and the step is LFB_PARKED. False: it may look again now. What it does
@@ -46,6 +47,6 @@ bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 
 /* The same where the thread has to sleep, and without 'then': returns 'err'. */
 int lfb_wait_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
-                    lf_sleeper **place);
+                    lf_shared_waiter **waiter);
 
 #endif

@@ -104,7 +104,7 @@ static void push_action(lua_State *L, barrier *b) {
 
 /* --- Waiting --- */
 
-/* A party on its way through the barrier, which has a place at it from before
+/* A party on its way through the barrier, which has a waiter at it from before
  * it comes until it has gone: who is killed meanwhile is noticed. */
 typedef struct {
   lf_barrier *b;
@@ -150,25 +150,25 @@ static int run_action(lua_State *L) {
 
 /* The last one runs the action, which is at 3 with its argument, and lets all
  * pass: 0, LF_EBROKEN, or LF_EAGAIN with an error at the top. */
-static int act(lua_State *L, party *p, lf_sleeper *place) {
+static int act(lua_State *L, party *p, lf_shared_waiter *waiter) {
   lua_pushvalue(L, 3);
   lua_pushvalue(L, 1);
   bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
   int err = ok ? lf_barrier_pass(p->b, p->round) : LF_EAGAIN;
   if (!ok)
     leave_barrier(p, err);
-  lf_sleeper_end(place);
+  lf_shared_waiter_end(waiter);
   return err;
 }
 
 static int barrier_waited(lua_State *L, int base, int err, void *arg,
-                          lf_sleeper *place) {
+                          lf_shared_waiter *waiter) {
   party *p = arg;
   (void)base;
   if (err == 0 && p->acts && is_last(p))
-    err = act(L, p, place);
+    err = act(L, p, waiter);
   else if (err == 0 && p->acts)
-    lf_sleeper_end(place);
+    lf_shared_waiter_end(waiter);
   if (err == LF_EAGAIN)
     return lua_error(L);
   if (err)

@@ -52,9 +52,9 @@ static int raise_own(lua_State *L) {
 }
 
 static int lock_acquired(lua_State *L, int base, int err, void *arg,
-                         lf_sleeper *place) {
+                         lf_shared_waiter *waiter) {
   locking *l = arg;
-  lfb_push_in_time(L, base, err, arg, place);
+  lfb_push_in_time(L, base, err, arg, waiter);
   if (err || !l->abandoned)
     return 1;
   lua_pushliteral(L, "abandoned");
@@ -122,9 +122,9 @@ static void leave_lock(lua_State *L, void *lock) {
 }
 
 static int entered(lua_State *L, int base, int err, void *arg,
-                   lf_sleeper *place) {
+                   lf_shared_waiter *waiter) {
   (void)arg;
-  (void)place;
+  (void)waiter;
   return err ? lfb_raise_memory(L) : lfb_call_guarded(L, base);
 }
 
@@ -252,7 +252,7 @@ int lfb_bounded_semaphore(lua_State *L) {
 
 /* --- Conditions --- */
 
-/* A wait at a condition, which gives its lock away when it has a place there,
+/* A wait at a condition, which gives its lock away when it has a waiter there,
  * and then waits for the lock. */
 typedef struct {
   locking lock;
@@ -310,19 +310,19 @@ static lf_lock *check_held(lua_State *L, uint64_t *me) {
 }
 
 static int has_lock_again(lua_State *L, int base, int err, void *arg,
-                          lf_sleeper *place) {
+                          lf_shared_waiter *waiter) {
   conditional *c = arg;
   (void)base;
-  (void)place;
+  (void)waiter;
   return err ? lfb_raise_memory(L) : c->then(L, c->notified);
 }
 
 /* Notified, or too late: wants the lock in any case. */
 static int want_lock(lua_State *L, int base, int err, void *arg,
-                     lf_sleeper *place) {
+                     lf_shared_waiter *waiter) {
   conditional c = *(conditional *)arg;
   (void)base;
-  (void)place;
+  (void)waiter;
   c.notified = err == 0;
   lfb_shared_wait what = lock_wait(&c.lock, LF_FOREVER);
   what.size = sizeof c;

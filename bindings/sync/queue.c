@@ -98,10 +98,10 @@ static lf_buf *pack_value(lua_State *L, lfb_state *S, lf_buf *out) {
 }
 
 static int has_put(lua_State *L, int base, int err, void *arg,
-                   lf_sleeper *place) {
+                   lf_shared_waiter *waiter) {
   (void)base;
   (void)arg;
-  (void)place;
+  (void)waiter;
   return err ? lfb_queue_raise(L, err, "Full") : 0;
 }
 
@@ -213,18 +213,18 @@ int lfb_queue_take(lua_State *L, lf_queue *q, int64_t deadline) {
   if (err == LF_EAGAIN)
     err = take_in_time(L, S, q, deadline);
   if (err == 0 && lua_gettop(L) > top + 1)
-    lua_replace(L, top + 1); /* the value, in the place of a buffer below it */
+    lua_replace(L, top + 1); /* the value, in the waiter of a buffer below it */
   lua_settop(L, err ? top : top + 1);
   return err;
 }
 
 /* Of a wait: pushes the value in the buffer. */
 static int has_got(lua_State *L, int base, int err, void *arg,
-                   lf_sleeper *place) {
+                   lf_shared_waiter *waiter) {
   transfer *t = arg;
   size_t at = 0;
   (void)base;
-  (void)place;
+  (void)waiter;
   if (err)
     return lfb_queue_raise(L, err, "Empty");
   lfb_unpack(L, lfb_self(L), t->values, &at, NULL);
@@ -233,7 +233,7 @@ static int has_got(lua_State *L, int base, int err, void *arg,
 
 static int get(lua_State *L, lf_queue *q, int64_t deadline,
                int (*then)(lua_State *L, int base, int err, void *arg,
-                           lf_sleeper *place)) {
+                           lf_shared_waiter *waiter)) {
   lfb_state *S = lfb_self(L);
   int err = take_now(L, S, q);
   if (err == 0)
@@ -257,9 +257,9 @@ static int queue_get_nowait(lua_State *L) {
 }
 
 static int has_next(lua_State *L, int base, int err, void *arg,
-                    lf_sleeper *place) {
+                    lf_shared_waiter *waiter) {
   if (err != LF_ECLOSED)
-    return has_got(L, base, err, arg, place);
+    return has_got(L, base, err, arg, waiter);
   lua_pushnil(L);
   return 1;
 }

@@ -46,8 +46,8 @@ struct lf_worker {
   size_t parked;           /* its thread */
   lf_link held;            /* of these, the runs that wait for something shared,
                               and keep the worker from new tasks; its thread */
-  lf_sleeper *doorbell;    /* at which it sleeps then, or NULL; its thread */
-  atomic_bool interrupted; /* the held ones are to end */
+  lf_shared_waiter *doorbell; /* at which it sleeps then, or NULL; its thread */
+  atomic_bool interrupted;    /* the held ones are to end */
 
   int64_t batch_time;       /* when it last took from the common queue */
   size_t batch;             /* and how many; its thread */

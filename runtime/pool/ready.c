@@ -37,19 +37,19 @@ void lf_run_park(lf_run *run, int64_t deadline) {
     w->next_deadline = deadline;
 }
 
-bool lf_run_hold(lf_run *run, lf_sleeper *place, int64_t deadline) {
+bool lf_run_hold(lf_run *run, lf_shared_waiter *waiter, int64_t deadline) {
   lf_worker *w = run->worker;
   if (!w->doorbell && !(w->doorbell = lf_doorbell_new()))
     return false;
-  run->place = place;
-  lf_sleeper_ring(place, w->doorbell);
+  run->waiter = waiter;
+  lf_shared_waiter_ring(waiter, w->doorbell);
   lf_list_add(&w->held, &run->held);
   lf_run_park(run, deadline);
   return true;
 }
 
 void lf_run_unpark(lf_run *run) {
-  run->place = NULL;
+  run->waiter = NULL;
   lf_list_del(&run->held);
   run->parked = false;
   run->worker->parked--;
@@ -82,7 +82,7 @@ static void look_at_held(lf_worker *w) {
   for (lf_link *l = w->held.next; l != &w->held; l = l->next) {
     lf_run *r = lf_container_of(l, lf_run, held);
     r->interrupted = r->interrupted || all;
-    if (all || lf_sleeper_stirred(r->place))
+    if (all || lf_shared_waiter_stirred(r->waiter))
       lf_run_ready(&r->waker);
   }
 }
@@ -97,9 +97,9 @@ void lf_worker_interrupt(lf_worker *w) {
   lf_unpark(w->parker_at);
 }
 
-bool lf_worker_rings(lf_worker *w, lf_sleeper *place) {
+bool lf_worker_rings(lf_worker *w, lf_shared_waiter *waiter) {
   bool holds = lf_worker_holds(w);
-  lf_sleeper_ring(place, holds ? w->doorbell : NULL);
+  lf_shared_waiter_ring(waiter, holds ? w->doorbell : NULL);
   return holds;
 }
 

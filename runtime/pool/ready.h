@@ -13,11 +13,12 @@ void lf_run_init(lf_run *run, lf_worker *worker);
  * or at the deadline. By its worker. */
 void lf_run_park(lf_run *run, int64_t deadline);
 
-/* The same while it waits for something shared, at a place of waiters.h: it
+/* The same while it waits for something shared, at a waiter of waiters.h: it
  * becomes ready when that is called, too. The worker begins no task meanwhile.
  * False: no memory, and nothing has happened. */
-struct lf_sleeper;
-bool lf_run_hold(lf_run *run, struct lf_sleeper *place, int64_t deadline);
+struct lf_shared_waiter;
+bool lf_run_hold(lf_run *run, struct lf_shared_waiter *waiter,
+                 int64_t deadline);
 
 /* By the interpreter when it goes on with it. */
 void lf_run_unpark(lf_run *run);
@@ -25,9 +26,9 @@ void lf_run_unpark(lf_run *run);
 /* Does the worker have such runs? */
 bool lf_worker_holds(const lf_worker *worker);
 
-/* Lets the place, of its thread, ring where the thread will sleep, if it does
+/* Lets the waiter, of its thread, ring where the thread will sleep, if it does
  * so by lf_worker_sleep (true). */
-bool lf_worker_rings(lf_worker *worker, struct lf_sleeper *place);
+bool lf_worker_rings(lf_worker *worker, struct lf_shared_waiter *waiter);
 
 /* In a signal handler on the worker's thread: they are to end
  * (run->interrupted). */

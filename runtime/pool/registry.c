@@ -80,17 +80,18 @@ static bool look_after(lf_pool **pools, int n) {
   return some;
 }
 
-static bool is_woken(const lf_registry *registry, const lf_sleeper *place) {
+static bool is_woken(const lf_registry *registry,
+                     const lf_shared_waiter *waiter) {
   return lf_parker_woken(registry->parker) ||
-         (place && lf_sleeper_called(place));
+         (waiter && lf_shared_waiter_called(waiter));
 }
 
 /* True if the registry was woken. */
 static bool spin(lf_registry *registry, lf_pool **pools, int n,
-                 const lf_sleeper *place, int64_t deadline) {
+                 const lf_shared_waiter *waiter, int64_t deadline) {
   int64_t now = lf_now(), end = now + lf_spin_ns(&waiting);
   end = end < deadline ? end : deadline;
-  for (int i = 1; !is_woken(registry, place); i++) {
+  for (int i = 1; !is_woken(registry, waiter); i++) {
     if (look_after(pools, n)) {
       end = lf_now() + lf_spin_ns(&waiting);
       continue;
@@ -102,22 +103,23 @@ static bool spin(lf_registry *registry, lf_pool **pools, int n,
   return true;
 }
 
-/* 'place': where the thread waits for something shared, or NULL. */
-static int park(lf_registry *registry, lf_sleeper *place, int64_t deadline) {
+/* 'waiter': where the thread waits for something shared, or NULL. */
+static int park(lf_registry *registry, lf_shared_waiter *waiter,
+                int64_t deadline) {
   lf_pool *pools[SOME];
   int n = get_pools(registry, pools);
   if (n == 0)
-    return place ? lf_sleep(place, registry->parker, deadline)
-                 : lf_park(registry->parker, deadline);
+    return waiter ? lf_sleep(waiter, registry->parker, deadline)
+                  : lf_park(registry->parker, deadline);
   int64_t since = lf_now();
-  bool woken = deadline > 0 && spin(registry, pools, n, place, deadline);
+  bool woken = deadline > 0 && spin(registry, pools, n, waiter, deadline);
   if (!woken && deadline > 0) {
     for (int i = 0; i < n; i++)
       pools[i]->o.backend->arm(pools[i]);
     look_after(pools, n);
   }
-  int r = place ? lf_sleep(place, registry->parker, deadline)
-                : lf_doze(registry->parker, deadline);
+  int r = waiter ? lf_sleep(waiter, registry->parker, deadline)
+                 : lf_doze(registry->parker, deadline);
   if (r == 0)
     lf_spin_learn(&waiting, lf_now() - since);
   for (int i = 0; i < n; i++)
@@ -129,9 +131,9 @@ int lf_registry_park(lf_registry *registry, int64_t deadline) {
   return park(registry, NULL, deadline);
 }
 
-int lf_registry_sleep(lf_registry *registry, lf_sleeper *place,
+int lf_registry_sleep(lf_registry *registry, lf_shared_waiter *waiter,
                       int64_t deadline) {
-  return park(registry, place, deadline);
+  return park(registry, waiter, deadline);
 }
 
 void lf_registry_catch_up(lf_registry *registry) {

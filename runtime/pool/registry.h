@@ -30,9 +30,9 @@ lf_pool *lf_registry_pool(lf_registry *registry, size_t i);
  * registry's own thread. */
 int lf_registry_park(lf_registry *registry, int64_t deadline);
 
-/* The same at a place of waiters.h, when looking has been in vain. */
-struct lf_sleeper;
-int lf_registry_sleep(lf_registry *registry, struct lf_sleeper *place,
+/* The same at a waiter of waiters.h, when looking has been in vain. */
+struct lf_shared_waiter;
+int lf_registry_sleep(lf_registry *registry, struct lf_shared_waiter *waiter,
                       int64_t deadline);
 
 /* What worker processes have sent so far has been received, and the tasks that

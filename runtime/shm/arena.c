@@ -44,7 +44,7 @@ typedef struct {
   _Atomic uint32_t parents[OWNERS]; /* by whom it was started; 0: unused */
   _Atomic uint16_t lives[OWNERS]; /* how often one with the number has ended */
   _Atomic int pids[OWNERS];
-  _Alignas(64) unsigned char board[LF_BOARD];
+  _Alignas(64) unsigned char waiters_table[LF_WAITERS_SIZE];
   _Alignas(64) unsigned char refs_table[LF_REFS_SIZE];
 } head;
 
@@ -184,8 +184,8 @@ uint64_t lf_arena_offset(const void *memory) {
   return (uint64_t)((const char *)memory - (const char *)table());
 }
 
-void *lf_arena_board(void) {
-  return table()->board;
+void *lf_arena_waiters(void) {
+  return table()->waiters_table;
 }
 
 void *lf_arena_refs(void) {

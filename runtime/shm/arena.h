@@ -21,8 +21,8 @@
 
 enum {
   LF_ZONES = 4096,
-  LF_BOARD = 1 << 21,     /* bytes of the board */
-  LF_REFS_SIZE = 1 << 22, /* bytes of the table of references */
+  LF_WAITERS_SIZE = 1 << 21, /* bytes of the table of waiters */
+  LF_REFS_SIZE = 1 << 22,    /* bytes of the table of references */
 };
 
 /* Makes it, if there is none. 0 or LF_ENOMEM; once that was the answer, it
@@ -45,9 +45,9 @@ void *lf_arena_at(uint64_t offset);
 /* The other way round. */
 uint64_t lf_arena_offset(const void *memory);
 
-/* LF_BOARD bytes (waiters.h) and LF_REFS_SIZE bytes (refs.h), zero at first,
- * that every process may always touch. */
-void *lf_arena_board(void);
+/* LF_WAITERS_SIZE bytes (waiters.h) and LF_REFS_SIZE bytes (refs.h), zero at
+ * first, that every process may always touch. */
+void *lf_arena_waiters(void);
 void *lf_arena_refs(void);
 
 /* Lets this process touch the zones in which the bytes lie. False: the system

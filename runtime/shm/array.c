@@ -632,7 +632,7 @@ void lf_array_reap(lf_giver *giver, uint32_t owner) {
     if (giver)
       adopt_relayed(giver, owner);
     give_lock();
-    lf_sleepers_reap(owner);
+    lf_shared_waiters_reap(owner);
     lf_refs_reap(owner);
   }
   take_lock();
@@ -645,7 +645,7 @@ void lf_array_reap(lf_giver *giver, uint32_t owner) {
       zones[empty++] = zones[i];
   give_lock();
   if (owner)
-    lf_sleepers_look_again();
+    lf_shared_waiters_look_again();
   for (uint32_t i = 0; i < empty; i++)
     free_zone(zones[i]);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * See waiters.h. A place's state is its ticket and whether it has been called,
- * in one word: so a call that comes late cannot hit who has the place next. */
+ * See waiters.h. A waiter's state is its ticket and whether it has been called,
+ * in one word: so a call that comes late cannot hit who has the waiter next. */
 #include "runtime/shm/waiters.h"
 
 #include "runtime/base/mem.h"
@@ -9,9 +9,9 @@
 
 #include <stdlib.h>
 
-struct lf_sleeper {
-  lf_parker parker;        /* of who has the place */
-  _Atomic uint32_t owner;  /* its process's number, or 0: the place is free */
+struct lf_shared_waiter {
+  lf_parker parker;        /* of who has the waiter */
+  _Atomic uint32_t owner;  /* its process's number, or 0: the waiter is free */
   _Atomic uint64_t state;  /* 0, or the ticket with one of the bits below */
   _Atomic uint64_t object; /* its offset; valid while there is a state */
   _Atomic uint32_t kind;
@@ -23,29 +23,29 @@ enum { WAITING = 1, CALLED = 2, AGAIN = 4, BITS = 3 };
 
 enum { BUCKETS = LF_LIMIT(1024, 64), REACH_BITS = 32 };
 
-/* Those who wait for an object are in places from its bucket's home on, as far
- * as the bucket's 'reach' says: its lower half is how many places to look at,
+/* Those who wait for an object are in waiters from its bucket's home on, as far
+ * as the bucket's 'reach' says: its lower half is how many waiters to look at,
  * the upper one grows with everybody who comes, so that the reach is not
  * reduced by somebody who has missed one. */
 typedef struct {
   _Atomic uint64_t tickets; /* given so far */
   _Atomic uint64_t reach[BUCKETS];
-  _Alignas(64) struct { _Alignas(64) lf_sleeper sleeper; } places[];
-} board;
+  _Alignas(64) struct { _Alignas(64) lf_shared_waiter sleeper; } waiters[];
+} table;
 
 enum {
-  PLACES = (LF_BOARD - sizeof(board)) / 64,
+  PLACES = (LF_WAITERS_SIZE - sizeof(table)) / 64,
   MOST = LF_LIMIT(PLACES, 512),
 };
 
-static board *get_board(void) {
-  return lf_arena_board();
+static table *get_table(void) {
+  return lf_arena_waiters();
 }
 
-/* The i-th place of a bucket. */
-static lf_sleeper *place(uint32_t bucket, uint32_t i) {
+/* The i-th waiter of a bucket. */
+static lf_shared_waiter *waiter(uint32_t bucket, uint32_t i) {
   uint32_t home = bucket * (MOST / BUCKETS);
-  return &get_board()->places[(home + i) % MOST].sleeper;
+  return &get_table()->waiters[(home + i) % MOST].sleeper;
 }
 
 static uint32_t bucket_of(uint64_t object) {
@@ -53,12 +53,12 @@ static uint32_t bucket_of(uint64_t object) {
 }
 
 static uint32_t reach_of(uint32_t bucket) {
-  return (uint32_t)atomic_load(&get_board()->reach[bucket]);
+  return (uint32_t)atomic_load(&get_table()->reach[bucket]);
 }
 
-/* From now on the first 'n' places are looked at. */
+/* From now on the first 'n' waiters are looked at. */
 static void extend(uint32_t bucket, uint32_t n) {
-  _Atomic uint64_t *reach = &get_board()->reach[bucket];
+  _Atomic uint64_t *reach = &get_table()->reach[bucket];
   uint64_t old = atomic_load(reach), new;
   do {
     uint32_t now = (uint32_t)old;
@@ -70,15 +70,15 @@ static void extend(uint32_t bucket, uint32_t n) {
 static void reduce(uint32_t bucket, uint64_t before, uint32_t n) {
   uint64_t after = (before >> REACH_BITS) << REACH_BITS | n;
   if (n < (uint32_t)before / 2)
-    atomic_compare_exchange_strong(&get_board()->reach[bucket], &before, after);
+    atomic_compare_exchange_strong(&get_table()->reach[bucket], &before, after);
 }
 
-/* A free place is the calling process's from now on. It is in the reach before,
- * so that who is killed can be found, and still afterwards. */
-static lf_sleeper *take_place(uint32_t me, uint32_t bucket) {
+/* A free waiter is the calling process's from now on. It is in the reach
+ * before, so that who is killed can be found, and still afterwards. */
+static lf_shared_waiter *take_waiter(uint32_t me, uint32_t bucket) {
   for (uint32_t i = 0; i < MOST; i++) {
     uint32_t nobody = 0;
-    lf_sleeper *s = place(bucket, i);
+    lf_shared_waiter *s = waiter(bucket, i);
     if (atomic_load_explicit(&s->owner, memory_order_relaxed) != 0)
       continue;
     extend(bucket, i + 1);
@@ -90,10 +90,10 @@ static lf_sleeper *take_place(uint32_t me, uint32_t bucket) {
   return NULL;
 }
 
-lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
+lf_shared_waiter *lf_shared_waiter_new(lf_shared *object, uint32_t kind) {
   uint64_t at = lf_arena_offset(object);
   uint32_t me = lf_owner_self();
-  lf_sleeper *s = me ? take_place(me, bucket_of(at)) : NULL;
+  lf_shared_waiter *s = me ? take_waiter(me, bucket_of(at)) : NULL;
   if (!s)
     return NULL;
   lf_parker_init_shared(&s->parker);
@@ -101,43 +101,43 @@ lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind) {
   atomic_store(&s->kind, kind);
   atomic_store(&s->doorbell, 0);
   atomic_fetch_add(&object->sleeping, 1);
-  uint64_t ticket = atomic_fetch_add(&get_board()->tickets, 1) + 1;
+  uint64_t ticket = atomic_fetch_add(&get_table()->tickets, 1) + 1;
   atomic_store(&s->state, ticket << BITS | WAITING);
   return s;
 }
 
-static lf_shared *object_of(const lf_sleeper *s) {
+static lf_shared *object_of(const lf_shared_waiter *s) {
   return lf_arena_at(atomic_load(&s->object));
 }
 
 /* It does not wait any more, if it did. */
-static void uncount(const lf_sleeper *s, uint64_t state) {
+static void uncount(const lf_shared_waiter *s, uint64_t state) {
   if (state & WAITING)
     atomic_fetch_sub(&object_of(s)->sleeping, 1);
 }
 
-bool lf_sleeper_called(const lf_sleeper *s) {
+bool lf_shared_waiter_called(const lf_shared_waiter *s) {
   return atomic_load_explicit(&s->state, memory_order_acquire) & CALLED;
 }
 
-bool lf_sleeper_stirred(const lf_sleeper *s) {
+bool lf_shared_waiter_stirred(const lf_shared_waiter *s) {
   return atomic_load_explicit(&s->state, memory_order_acquire) &
          (CALLED | AGAIN);
 }
 
-bool lf_sleeper_pause(lf_sleeper *s) {
+bool lf_shared_waiter_pause(lf_shared_waiter *s) {
   uint64_t both = WAITING | CALLED;
   uint64_t before = atomic_fetch_and(&s->state, ~both);
   uncount(s, before);
   return before & CALLED;
 }
 
-void lf_sleeper_resume(lf_sleeper *s) {
+void lf_shared_waiter_resume(lf_shared_waiter *s) {
   atomic_fetch_add(&object_of(s)->sleeping, 1);
   atomic_fetch_or(&s->state, WAITING);
 }
 
-bool lf_sleeper_end(lf_sleeper *s) {
+bool lf_shared_waiter_end(lf_shared_waiter *s) {
   bool crowd = atomic_load(&s->kind) & LF_CROWD;
   uint64_t before = atomic_exchange(&s->state, 0);
   uncount(s, before);
@@ -148,11 +148,12 @@ bool lf_sleeper_end(lf_sleeper *s) {
 static lf_spin_time sleeping = LF_SPIN_TIME;
 
 /* Looks for a call or a wake-up for a moment without sleeping. */
-static void spin(lf_sleeper *s, lf_parker *own, int64_t now, int64_t deadline) {
+static void spin(lf_shared_waiter *s, lf_parker *own, int64_t now,
+                 int64_t deadline) {
   int64_t end = now + lf_spin_ns(&sleeping);
   end = end < deadline ? end : deadline;
   for (int i = 1; lf_may_spin(); i++) {
-    if (lf_sleeper_called(s) || lf_parker_woken(&s->parker) ||
+    if (lf_shared_waiter_called(s) || lf_parker_woken(&s->parker) ||
         lf_parker_woken(own))
       return;
     lf_relax();
@@ -161,7 +162,7 @@ static void spin(lf_sleeper *s, lf_parker *own, int64_t now, int64_t deadline) {
   }
 }
 
-void lf_sleeper_rearm(lf_sleeper *s) {
+void lf_shared_waiter_rearm(lf_shared_waiter *s) {
   uint64_t state = atomic_fetch_and(&s->state, ~(uint64_t)AGAIN);
   if (!(state & CALLED))
     return;
@@ -171,39 +172,40 @@ void lf_sleeper_rearm(lf_sleeper *s) {
 
 /* --- Bells --- */
 
-lf_sleeper *lf_doorbell_new(void) {
+lf_shared_waiter *lf_doorbell_new(void) {
   uint32_t me = lf_owner_self();
-  lf_sleeper *doorbell = me ? take_place(me, bucket_of(me)) : NULL;
+  lf_shared_waiter *doorbell = me ? take_waiter(me, bucket_of(me)) : NULL;
   if (doorbell)
     lf_parker_init_shared(&doorbell->parker);
   return doorbell;
 }
 
-void lf_doorbell_end(lf_sleeper *doorbell) {
+void lf_doorbell_end(lf_shared_waiter *doorbell) {
   atomic_store(&doorbell->owner, 0);
 }
 
-void lf_sleeper_ring(lf_sleeper *s, const lf_sleeper *doorbell) {
+void lf_shared_waiter_ring(lf_shared_waiter *s,
+                           const lf_shared_waiter *doorbell) {
   uint64_t at = doorbell ? lf_arena_offset(doorbell) : 0;
-  atomic_store(&s->doorbell, (uint32_t)at); /* the board is at the beginning */
+  atomic_store(&s->doorbell, (uint32_t)at); /* the table is at the beginning */
 }
 
-void lf_sleeper_pass(lf_sleeper *s) {
+void lf_shared_waiter_pass(lf_shared_waiter *s) {
   lf_shared *object = object_of(s);
   uint32_t kind = atomic_load(&s->kind);
-  if (lf_sleeper_end(s))
+  if (lf_shared_waiter_end(s))
     lf_call(object, kind, 1);
 }
 
-/* Wakes whoever sleeps at the place, or at its doorbell. */
-static void wake(lf_sleeper *s) {
+/* Wakes whoever sleeps at the waiter, or at its doorbell. */
+static void wake(lf_shared_waiter *s) {
   uint32_t doorbell = atomic_load(&s->doorbell);
-  lf_sleeper *at = doorbell ? lf_arena_at(doorbell) : s;
+  lf_shared_waiter *at = doorbell ? lf_arena_at(doorbell) : s;
   lf_unpark(&at->parker);
 }
 
-int lf_sleep(lf_sleeper *s, lf_parker *own, int64_t deadline) {
-  if (lf_sleeper_called(s))
+int lf_sleep(lf_shared_waiter *s, lf_parker *own, int64_t deadline) {
+  if (lf_shared_waiter_called(s))
     return 0;
   if (deadline <= 0)
     return LF_ETIMEOUT;
@@ -223,8 +225,8 @@ typedef struct {
   uint32_t kinds, bucket;
 } call;
 
-/* The state of the place, if it waits and is meant, or 0. */
-static uint64_t state_of(const call *c, lf_sleeper *s) {
+/* The state of the waiter, if it waits and is meant, or 0. */
+static uint64_t state_of(const call *c, lf_shared_waiter *s) {
   uint64_t state = atomic_load(&s->state);
   return state & WAITING && atomic_load(&s->object) == c->object &&
                  atomic_load(&s->kind) & c->kinds
@@ -233,7 +235,7 @@ static uint64_t state_of(const call *c, lf_sleeper *s) {
 }
 
 /* True if it still has the state. */
-static bool call_one(lf_sleeper *s, uint64_t state) {
+static bool call_one(lf_shared_waiter *s, uint64_t state) {
   uint64_t after = (state & ~(uint64_t)WAITING) | CALLED;
   lf_shared *object = object_of(s); /* afterwards it may be another's */
   if (!atomic_compare_exchange_strong(&s->state, &state, after))
@@ -244,12 +246,12 @@ static bool call_one(lf_sleeper *s, uint64_t state) {
 }
 
 /* The one that has waited for longest, with its state then; NULL: none. */
-static lf_sleeper *find_first(const call *c, uint64_t *its_state) {
-  lf_sleeper *first = NULL;
-  uint64_t before = atomic_load(&get_board()->reach[c->bucket]);
+static lf_shared_waiter *find_first(const call *c, uint64_t *its_state) {
+  lf_shared_waiter *first = NULL;
+  uint64_t before = atomic_load(&get_table()->reach[c->bucket]);
   uint32_t used = 0;
   for (uint32_t i = 0; i < (uint32_t)before; i++) {
-    lf_sleeper *s = place(c->bucket, i);
+    lf_shared_waiter *s = waiter(c->bucket, i);
     if (atomic_load(&s->owner) != 0)
       used = i + 1;
     uint64_t state = state_of(c, s);
@@ -264,7 +266,7 @@ static lf_sleeper *find_first(const call *c, uint64_t *its_state) {
 
 static uint32_t call_first(const call *c) {
   uint64_t state = 0;
-  lf_sleeper *s;
+  lf_shared_waiter *s;
   while ((s = find_first(c, &state)))
     if (call_one(s, state))
       return 1;
@@ -275,7 +277,7 @@ static uint32_t call_first(const call *c) {
 static uint32_t call_until(const call *c, uint64_t last) {
   uint32_t called = 0, reach = reach_of(c->bucket);
   for (uint32_t i = 0; i < reach; i++) {
-    lf_sleeper *s = place(c->bucket, i);
+    lf_shared_waiter *s = waiter(c->bucket, i);
     uint64_t state = state_of(c, s);
     called += state && state <= last && call_one(s, state);
   }
@@ -293,7 +295,7 @@ static uint64_t find_nth(const call *c, uint32_t n) {
   uint32_t reach = reach_of(c->bucket), found = 0;
   uint64_t *states = lf_malloc((reach + 1) * sizeof *states);
   for (uint32_t i = 0; states && i < reach; i++) {
-    uint64_t state = state_of(c, place(c->bucket, i));
+    uint64_t state = state_of(c, waiter(c->bucket, i));
     if (state)
       states[found++] = state;
   }
@@ -317,7 +319,7 @@ uint32_t lf_call_slowly(lf_shared *object, uint32_t kinds, uint32_t n) {
 
 /* --- Burying --- */
 
-static void empty_place(lf_sleeper *s) {
+static void empty_waiter(lf_shared_waiter *s) {
   uint64_t at = atomic_load(&s->object);
   uint64_t before = atomic_exchange(&s->state, 0);
   if (before != 0 && lf_arena_touch(at, sizeof(lf_shared))) {
@@ -327,27 +329,28 @@ static void empty_place(lf_sleeper *s) {
   atomic_store(&s->owner, 0);
 }
 
-/* Calls 'f' for each place in use. */
-static void each_place(void (*f)(lf_sleeper *s, uint32_t arg), uint32_t arg) {
+/* Calls 'f' for each waiter in use. */
+static void each_waiter(void (*f)(lf_shared_waiter *s, uint32_t arg),
+                        uint32_t arg) {
   for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
     uint32_t reach = reach_of(bucket);
     for (uint32_t i = 0; i < reach; i++)
-      if (atomic_load(&place(bucket, i)->owner) != 0)
-        f(place(bucket, i), arg);
+      if (atomic_load(&waiter(bucket, i)->owner) != 0)
+        f(waiter(bucket, i), arg);
   }
 }
 
-static void reap_one(lf_sleeper *s, uint32_t dead) {
+static void reap_one(lf_shared_waiter *s, uint32_t dead) {
   uint32_t owner = atomic_load(&s->owner);
   if (owner && lf_owner_descends(owner, dead))
-    empty_place(s);
+    empty_waiter(s);
 }
 
-void lf_sleepers_reap(uint32_t dead) {
-  each_place(reap_one, dead);
+void lf_shared_waiters_reap(uint32_t dead) {
+  each_waiter(reap_one, dead);
 }
 
-static void look_again(lf_sleeper *s, uint32_t arg) {
+static void look_again(lf_shared_waiter *s, uint32_t arg) {
   (void)arg;
   uint64_t state = atomic_load(&s->state);
   while (state & WAITING &&
@@ -356,13 +359,13 @@ static void look_again(lf_sleeper *s, uint32_t arg) {
   wake(s);
 }
 
-void lf_sleepers_look_again(void) {
-  each_place(look_again, 0);
+void lf_shared_waiters_look_again(void) {
+  each_waiter(look_again, 0);
 }
 
-uint32_t lf_sleepers(void) {
+uint32_t lf_shared_waiters(void) {
   uint32_t n = 0;
   for (uint32_t i = 0; lf_arena_size() && i < MOST; i++)
-    n += atomic_load(&place(0, i)->owner) != 0;
+    n += atomic_load(&waiter(0, i)->owner) != 0;
   return n;
 }

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who waits for what is shared: threads of all processes that sleep until
- * something has become of an object in the arena. Each has a place on the
- * arena's board while it waits, with the object, the kind of wait, a ticket
- * that says who came first, and a parker of its own. Whoever changes an object
- * calls those that it concerns; they look again, and go on sleeping if it was
- * not for them. So nothing is handed over that could be lost on the way, and no
- * list lies in shared memory that a killed process could leave half-linked: the
- * places of those who wait for an object lie where its number leads to, and are
- * looked through. Who buries a process empties its places and has everybody
- * look again.
+ * something has become of an object in the arena. Each has a waiter on the
+ * arena's table of waiters while it waits, with the object, the kind of wait, a
+ * ticket that says who came first, and a parker of its own. Whoever changes an
+ * object calls those that it concerns; they look again, and go on sleeping if
+ * it was not for them. So nothing is handed over that could be lost on the way,
+ * and no list lies in shared memory that a killed process could leave
+ * half-linked: the waiters of those who wait for an object lie where its number
+ * leads to, and are looked through. Who buries a process empties its waiters
+ * and has everybody look again.
  *
- * A wait for an object: take a place; then rearm it, look, sleep, again and
- * again until there is what is waited for; give the place up. If it was called
+ * A wait for an object: take a waiter; then rearm it, look, sleep, again and
+ * again until there is what is waited for; give the waiter up. If it was called
  * at the end, call another: one look may have answered several calls. A change
  * of an object: change it, then call. Any thread. */
 #ifndef LF_SHM_WAITERS_H
@@ -24,7 +24,7 @@
  * processes that have the object. */
 typedef struct {
   uint32_t type;             /* immutable: what it is (object.h) */
-  _Atomic uint32_t sleeping; /* places that name it and have not been called;
+  _Atomic uint32_t sleeping; /* waiters that name it and have not been called;
                                 perhaps too many */
   _Atomic uint32_t deaths;   /* how many of these have been killed */
   /* slab.h's: how many slabs it has, perhaps too many; one more than the number
@@ -32,50 +32,51 @@ typedef struct {
   _Atomic uint32_t slabs, beyond, before;
 } lf_shared;
 
-typedef struct lf_sleeper lf_sleeper;
+typedef struct lf_shared_waiter lf_shared_waiter;
 
 /* The calling thread is about to wait for the object (in the arena) for a
  * reason (a bit). NULL: too many do. */
-lf_sleeper *lf_sleeper_new(lf_shared *object, uint32_t kind);
+lf_shared_waiter *lf_shared_waiter_new(lf_shared *object, uint32_t kind);
 
 /* In 'kind': a change calls all of these, so that who has been called need not
  * pass that on. */
 #define LF_CROWD (UINT32_C(1) << 31)
 
-/* Frees the place; true if it is called, and another may have to be. */
-bool lf_sleeper_end(lf_sleeper *sleeper);
+/* Frees the waiter; true if it is called, and another may have to be. */
+bool lf_shared_waiter_end(lf_shared_waiter *sleeper);
 
 /* Has somebody called it? Stays so until it is rearmed, which lets it be called
  * again. */
-bool lf_sleeper_called(const lf_sleeper *sleeper);
-void lf_sleeper_rearm(lf_sleeper *sleeper);
+bool lf_shared_waiter_called(const lf_shared_waiter *sleeper);
+void lf_shared_waiter_rearm(lf_shared_waiter *sleeper);
 
 /* Has somebody called it, or is its thread to look again for another reason? */
-bool lf_sleeper_stirred(const lf_sleeper *sleeper);
+bool lf_shared_waiter_stirred(const lf_shared_waiter *sleeper);
 
 /* While the thread does something else: it is not called. True: it has been. */
-bool lf_sleeper_pause(lf_sleeper *sleeper);
-void lf_sleeper_resume(lf_sleeper *sleeper);
+bool lf_shared_waiter_pause(lf_shared_waiter *sleeper);
+void lf_shared_waiter_resume(lf_shared_waiter *sleeper);
 
-/* One thread may wait in several places: it sleeps at a place of its own, its
+/* One thread may wait in several waiters: it sleeps at a waiter of its own, its
  * doorbell, which is woken when one of those is called that ring it. NULL: too
  * many wait. */
-lf_sleeper *lf_doorbell_new(void);
-void lf_doorbell_end(lf_sleeper *doorbell);
+lf_shared_waiter *lf_doorbell_new(void);
+void lf_doorbell_end(lf_shared_waiter *doorbell);
 
-/* From now on the place rings the doorbell, or none (NULL): who sleeps has to
+/* From now on the waiter rings the doorbell, or none (NULL): who sleeps has to
  * look once more before. */
-void lf_sleeper_ring(lf_sleeper *sleeper, const lf_sleeper *doorbell);
+void lf_shared_waiter_ring(lf_shared_waiter *sleeper,
+                           const lf_shared_waiter *doorbell);
 
-/* Frees the place without having taken anything: if it is called, so is
+/* Frees the waiter without having taken anything: if it is called, so is
  * another.
  */
-void lf_sleeper_pass(lf_sleeper *sleeper);
+void lf_shared_waiter_pass(lf_shared_waiter *sleeper);
 
 /* Sleeps until it is called or has to look again (0), the deadline
  * (LF_ETIMEOUT), or a signal (LF_EINTR); also when the thread's own parker is
  * woken (0). Not at all if it is called. May spin first. */
-int lf_sleep(lf_sleeper *sleeper, lf_parker *own, int64_t deadline);
+int lf_sleep(lf_shared_waiter *sleeper, lf_parker *own, int64_t deadline);
 
 /* Calls up to 'n' of those that wait for one of the reasons, the longest
  * waiting first, and have not been called yet. Returns how many. */
@@ -92,10 +93,10 @@ static inline uint32_t lf_call(lf_shared *object, uint32_t kinds, uint32_t n) {
 /* The process with the number, and those come from it, have ended: to be called
  * before their zones and numbers are taken over, and afterwards that everybody
  * has to look again. */
-void lf_sleepers_reap(uint32_t owner);
-void lf_sleepers_look_again(void);
+void lf_shared_waiters_reap(uint32_t owner);
+void lf_shared_waiters_look_again(void);
 
 /* How many wait, in all processes. */
-uint32_t lf_sleepers(void);
+uint32_t lf_shared_waiters(void);
 
 #endif

@@ -83,7 +83,7 @@ static void call_all(lf_barrier *b) {
   lf_call(&b->shared, LF_WAITER, UINT32_MAX);
 }
 
-/* Somebody who had come was killed: nobody can take its place. */
+/* Somebody who had come was killed: nobody can take its waiter. */
 static void mourn(lf_barrier *b) {
   uint32_t deaths = atomic_load(&b->shared.deaths);
   uint32_t mourned = atomic_load(&b->mourned);

@@ -23,9 +23,9 @@ typedef struct lf_run {
   atomic_bool ready;   /* is on that list */
   bool parked;         /* stands still; the worker's own */
   /* While it waits for something shared: see lf_run_hold. */
-  lf_link held;             /* among the worker's */
-  struct lf_sleeper *place; /* or NULL */
-  bool interrupted;         /* it goes on only to end */
+  lf_link held;                    /* among the worker's */
+  struct lf_shared_waiter *waiter; /* or NULL */
+  bool interrupted;                /* it goes on only to end */
 } lf_run;
 
 typedef struct lf_vmops {

@@ -256,7 +256,7 @@ int fake_unshare(void **state) {
   lf_array_sweep();
   assert_int_equal(lf_array_stat().arrays, 0);
   assert_int_equal(lf_slabs(), 0);
-  assert_int_equal(lf_sleepers(), 0);
+  assert_int_equal(lf_shared_waiters(), 0);
   return fake_end(state);
 }
 

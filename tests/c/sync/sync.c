@@ -47,15 +47,15 @@ static int end(void **state) {
 static int await_look(lf_shared *object, int (*look)(void), int64_t deadline) {
   lf_parker own;
   lf_parker_init(&own);
-  lf_sleeper *s = lf_sleeper_new(object, LF_WAITER);
+  lf_shared_waiter *s = lf_shared_waiter_new(object, LF_WAITER);
   if (!s)
     abort();
   int err, slept = 0;
   do
-    lf_sleeper_rearm(s);
+    lf_shared_waiter_rearm(s);
   while ((err = look()) == LF_EAGAIN &&
          (slept = lf_sleep(s, &own, deadline)) != LF_ETIMEOUT);
-  if (lf_sleeper_end(s) && err != 0)
+  if (lf_shared_waiter_end(s) && err != 0)
     lf_call(object, LF_WAITER, 1);
   return err == LF_EAGAIN ? slept : err;
 }
@@ -156,7 +156,7 @@ static void a_death_wakes_who_waits(void **state) {
   fake_start(&holder, hold_for_ever, NULL);
   until(atomic_load(&all->ready) == 1);
   fake_start(&waiter, wait_for_lock, NULL);
-  until(lf_sleepers() == 1);
+  until(lf_shared_waiters() == 1);
   fake_kill(&holder);
   until(atomic_load(&all->went) == 1);
   assert_int_equal(atomic_load(&all->told), 1);
@@ -171,9 +171,9 @@ static void a_dead_waiter_takes_no_call_with_it(void **state) {
   uint64_t me = lf_holder_new();
   assert_int_equal(lf_lock_try(&all->lock, me, &abandoned), 0);
   fake_start(&first, wait_for_lock, NULL);
-  until(lf_sleepers() == 1);
+  until(lf_shared_waiters() == 1);
   fake_start(&second, wait_for_lock, NULL);
-  until(lf_sleepers() == 2);
+  until(lf_shared_waiters() == 2);
   kill(first.pid, SIGSTOP); /* it is called, and does not look */
   waitpid(first.pid, NULL, WUNTRACED);
   assert_int_equal(lf_lock_release(&all->lock, me), 0);
@@ -211,13 +211,13 @@ static void take_turns(void *arg) {
     bool abandoned = false;
     lf_parker_init(&own);
     while (lf_lock_try(&all->lock, me, &abandoned) != 0) {
-      lf_sleeper *s = lf_sleeper_new(&all->lock.shared, LF_WAITER);
+      lf_shared_waiter *s = lf_shared_waiter_new(&all->lock.shared, LF_WAITER);
       int err;
       do
-        lf_sleeper_rearm(s);
+        lf_shared_waiter_rearm(s);
       while ((err = lf_lock_try(&all->lock, me, &abandoned)) != 0 &&
              lf_sleep(s, &own, LF_FOREVER) <= 0);
-      lf_sleeper_end(s);
+      lf_shared_waiter_end(s);
       if (err == 0)
         break;
     }
@@ -272,9 +272,9 @@ static void as_many_go_as_are_let(void **state) {
   all->semaphore.most = INT64_MAX;
   for (int i = 0; i < 5; i++)
     fake_start(&children[i], wait_for_semaphore, NULL);
-  until(lf_sleepers() == 5);
+  until(lf_shared_waiters() == 5);
   assert_int_equal(lf_semaphore_release(&all->semaphore, 2), 0);
-  until(atomic_load(&all->went) == 2 && lf_sleepers() == 3);
+  until(atomic_load(&all->went) == 2 && lf_shared_waiters() == 3);
   assert_int_equal(atomic_load(&all->semaphore.value), 0);
   assert_int_equal(lf_semaphore_release(&all->semaphore, 3), 0);
   for (int i = 0; i < 5; i++)
@@ -296,9 +296,9 @@ static void an_event_lets_all_go(void **state) {
   fake_child children[4];
   for (int i = 0; i < 4; i++)
     fake_start(&children[i], wait_for_event, NULL);
-  until(lf_sleepers() == 4 && sleeps(children[3].pid));
+  until(lf_shared_waiters() == 4 && sleeps(children[3].pid));
   fake_kill(&children[3]);
-  assert_int_equal(lf_sleepers(), 3);
+  assert_int_equal(lf_shared_waiters(), 3);
   assert_int_equal(atomic_load(&all->event.shared.deaths), 1);
   lf_event_set(&all->event);
   for (int i = 0; i < 3; i++)
@@ -394,41 +394,41 @@ static void a_death_breaks_a_barrier(void **state) {
 
 static void called_in_the_order_of_coming(void **state) {
   (void)state;
-  lf_sleeper *s[3];
+  lf_shared_waiter *s[3];
   for (int i = 0; i < 3; i++)
-    s[i] = lf_sleeper_new(&all->shared, 1u << i);
+    s[i] = lf_shared_waiter_new(&all->shared, 1u << i);
   assert_int_equal(lf_call(&all->shared, 4, 5), 1);
-  assert_true(lf_sleeper_called(s[2]));
+  assert_true(lf_shared_waiter_called(s[2]));
   assert_int_equal(lf_call(&all->shared, 7, 1), 1);
-  assert_true(lf_sleeper_called(s[0]));
-  assert_false(lf_sleeper_called(s[1]));
-  lf_sleeper_rearm(s[0]);
-  assert_false(lf_sleeper_called(s[0]));
+  assert_true(lf_shared_waiter_called(s[0]));
+  assert_false(lf_shared_waiter_called(s[1]));
+  lf_shared_waiter_rearm(s[0]);
+  assert_false(lf_shared_waiter_called(s[0]));
   assert_int_equal(lf_call(&all->shared, 7, 1), 1);
-  assert_true(lf_sleeper_called(s[0])); /* it has kept its turn */
+  assert_true(lf_shared_waiter_called(s[0])); /* it has kept its turn */
   assert_int_equal(lf_call(&all->shared, 7, 9), 1);
   assert_int_equal(lf_call(&all->lock.shared, 7, 9), 0);
   for (int i = 0; i < 3; i++)
-    assert_true(lf_sleeper_end(s[i]));
+    assert_true(lf_shared_waiter_end(s[i]));
   assert_int_equal(lf_call(&all->shared, 7, 9), 0);
 }
 
 enum { MANY = 40 };
 
-static int count_called(lf_sleeper **s, int n) {
+static int count_called(lf_shared_waiter **s, int n) {
   int called = 0;
   for (int i = 0; i < n; i++)
-    called += lf_sleeper_called(s[i]);
+    called += lf_shared_waiter_called(s[i]);
   return called;
 }
 
 static void of_many_the_first_are_called(void **state) {
   (void)state;
-  lf_sleeper *s[MANY], *others[MANY];
+  lf_shared_waiter *s[MANY], *others[MANY];
   lf_shared *object = &all->shared;
   for (int i = 0; i < MANY; i++) {
-    s[i] = lf_sleeper_new(object, 1);
-    others[i] = lf_sleeper_new(i % 2 ? &all->lock.shared : object, 2);
+    s[i] = lf_shared_waiter_new(object, 1);
+    others[i] = lf_shared_waiter_new(i % 2 ? &all->lock.shared : object, 2);
   }
   assert_int_equal(atomic_load(&object->sleeping), MANY + MANY / 2);
   assert_int_equal(lf_call(object, 1, 10), 10);
@@ -444,8 +444,8 @@ static void of_many_the_first_are_called(void **state) {
   assert_int_equal(atomic_load(&object->sleeping), 0);
   assert_int_equal(lf_call(&all->lock.shared, 2, UINT32_MAX), MANY / 2);
   for (int i = 0; i < MANY; i++) {
-    assert_true(lf_sleeper_end(s[i]));
-    assert_true(lf_sleeper_end(others[i]));
+    assert_true(lf_shared_waiter_end(s[i]));
+    assert_true(lf_shared_waiter_end(others[i]));
   }
 }
 
@@ -453,30 +453,30 @@ static void of_many_the_first_are_called(void **state) {
 static void sleeping_is_how_many_can_be_called(void **state) {
   (void)state;
   _Atomic uint32_t *sleeping = &all->shared.sleeping;
-  lf_sleeper *s = lf_sleeper_new(&all->shared, 1);
+  lf_shared_waiter *s = lf_shared_waiter_new(&all->shared, 1);
   assert_int_equal(*sleeping, 1);
-  assert_false(lf_sleeper_pause(s));
+  assert_false(lf_shared_waiter_pause(s));
   assert_int_equal(*sleeping, 0);
-  lf_sleeper_resume(s);
+  lf_shared_waiter_resume(s);
   assert_int_equal(lf_call(&all->shared, 1, 1), 1);
   assert_int_equal(*sleeping, 0);
-  lf_sleeper_rearm(s);
-  lf_sleeper_rearm(s);
+  lf_shared_waiter_rearm(s);
+  lf_shared_waiter_rearm(s);
   assert_int_equal(*sleeping, 1);
   assert_int_equal(lf_call(&all->shared, 1, 1), 1);
-  assert_true(lf_sleeper_pause(s));
-  lf_sleeper_resume(s);
+  assert_true(lf_shared_waiter_pause(s));
+  lf_shared_waiter_resume(s);
   assert_int_equal(*sleeping, 1);
-  assert_false(lf_sleeper_end(s));
+  assert_false(lf_shared_waiter_end(s));
   assert_int_equal(*sleeping, 0);
 }
 
 static void a_crowd_passes_nothing_on(void **state) {
   (void)state;
-  lf_sleeper *s = lf_sleeper_new(&all->shared, 1 | LF_CROWD);
+  lf_shared_waiter *s = lf_shared_waiter_new(&all->shared, 1 | LF_CROWD);
   assert_int_equal(lf_call(&all->shared, 1, UINT32_MAX), 1);
-  assert_true(lf_sleeper_called(s));
-  assert_false(lf_sleeper_end(s));
+  assert_true(lf_shared_waiter_called(s));
+  assert_false(lf_shared_waiter_end(s));
 }
 
 /* Many come and go at once, while they are called: none is missed. */
@@ -484,11 +484,11 @@ static void *come_and_go(void *arg) {
   lf_parker own;
   lf_parker_init(&own);
   for (int i = 0; i < 2000; i++) {
-    lf_sleeper *s = lf_sleeper_new(&all->shared, 1);
+    lf_shared_waiter *s = lf_shared_waiter_new(&all->shared, 1);
     gate_add(arg);
-    while (!lf_sleeper_called(s))
+    while (!lf_shared_waiter_called(s))
       lf_sleep(s, &own, LF_FOREVER);
-    lf_sleeper_end(s);
+    lf_shared_waiter_end(s);
   }
   return NULL;
 }
@@ -516,33 +516,33 @@ static void wake_parker(void *parker) {
   lf_unpark(parker);
 }
 
-/* A thread that sleeps at a place is woken through its own parker, too. */
+/* A thread that sleeps at a waiter is woken through its own parker, too. */
 static void wakes_through_its_own_parker(void **state) {
   (void)state;
   lf_parker own;
   lf_parker_init(&own);
-  lf_sleeper *s = lf_sleeper_new(&all->shared, 1);
+  lf_shared_waiter *s = lf_shared_waiter_new(&all->shared, 1);
   for (int i = 0; i < 100; i++) {
     assert_int_equal(lf_thread_start("waker", wake_parker, &own), 0);
     assert_int_equal(lf_sleep(s, &own, LF_FOREVER), 0);
-    assert_false(lf_sleeper_called(s));
+    assert_false(lf_shared_waiter_called(s));
     lf_threads_settle();
     lf_doze(&own, 1); /* what may have come late */
   }
   assert_int_equal(lf_sleep(s, &own, 1), LF_ETIMEOUT);
-  lf_sleeper_end(s);
+  lf_shared_waiter_end(s);
 }
 
-static void there_are_only_so_many_places(void **state) {
+static void there_are_only_so_many_waiters(void **state) {
   (void)state;
   enum { MOST = 1 << 16 };
-  static lf_sleeper *s[MOST];
+  static lf_shared_waiter *s[MOST];
   int n = 0;
-  while (n < MOST && (s[n] = lf_sleeper_new(&all->shared, 1)))
+  while (n < MOST && (s[n] = lf_shared_waiter_new(&all->shared, 1)))
     n++;
   assert_true(n >= 500 && n < MOST);
   while (n-- > 0)
-    lf_sleeper_end(s[n]);
+    lf_shared_waiter_end(s[n]);
 }
 
 int main(void) {
@@ -566,7 +566,7 @@ int main(void) {
       SYNC(a_crowd_passes_nothing_on),
       SYNC(none_of_a_coming_and_going_is_missed),
       SYNC(wakes_through_its_own_parker),
-      SYNC(there_are_only_so_many_places),
+      SYNC(there_are_only_so_many_waiters),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,7 +168,7 @@ typedef struct {
 
 static _Atomic int late;
 
-static void wake_sleeper(lf_waker *waker) {
+static void wake_waiter(lf_waker *waker) {
   sleeper *s = lf_container_of(waker, sleeper, waker);
   late += s->gone;
   lf_unpark(s->parker);
@@ -180,7 +180,7 @@ static lf_member *take_asleep(lf_waitset *set, lf_parker *parker, sleeper *s) {
   lf_member *m = lf_waitset_take(set);
   if (m)
     return m;
-  *s = (sleeper){.waker = {.wake = wake_sleeper}, .parker = parker};
+  *s = (sleeper){.waker = {.wake = wake_waiter}, .parker = parker};
   if (lf_waitset_watch(set, &s->waker))
     lf_park(parker, LF_FOREVER);
   lf_waitset_unwatch(set, &s->waker);
