@@ -52,7 +52,7 @@ put_format(lf_buf *buf, const char *format, va_list args) {
   return 0;
 }
 
-static int put_place(lf_buf *buf, int line, size_t column) {
+static int put_permit(lf_buf *buf, int line, size_t column) {
   char text[48];
   snprintf(text, sizeof text, "cdef:%d:%zu: ", line, column);
   return put_text(buf, text);
@@ -131,7 +131,7 @@ void lf_clex_fail(lf_clex *x, const lf_ctoken *where, const char *format, ...) {
     return;
   size_t from = x->why->len;
   excerpt e = excerpt_of(x, where->at);
-  int err = put_place(x->why, where->line, e.column + 1);
+  int err = put_permit(x->why, where->line, e.column + 1);
   va_list args;
   va_start(args, format);
   if (err == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The crew of a pool: workers that come to be, are woken, give up their places.
- * See internal.h. */
+ * The crew of a pool: workers that come to be, are woken, give up their
+ * permits. See internal.h. */
 #include "runtime/pool/crew.h"
 
 #include "runtime/base/mem.h"
@@ -112,11 +112,11 @@ void lf_pool_try_later(lf_pool *p) {
       lf_unpark(&w->parker);
 }
 
-/* --- Places --- */
+/* --- Permits --- */
 
-/* Under the lock: gives the place of a worker that stops running to one that
+/* Under the lock: gives the permit of a worker that stops running to one that
  * waits for it, who is to be unparked; or NULL. */
-lf_worker *lf_pool_pass_place(lf_pool *p) {
+lf_worker *lf_pool_pass_permit(lf_pool *p) {
   if (p->active >= p->o.max_workers)
     return NULL;
   lf_link *l = lf_list_pop(&p->wanting);
@@ -129,8 +129,8 @@ lf_worker *lf_pool_pass_place(lf_pool *p) {
   return w;
 }
 
-/* Under the lock, which it gives back meanwhile: waits for a place. */
-static void want_place(lf_worker *w) {
+/* Under the lock, which it gives back meanwhile: waits for a permit. */
+static void want_permit(lf_worker *w) {
   lf_pool *p = w->pool;
   lf_list_add(&p->wanting, &w->standby);
   p->nwanting++;
@@ -149,7 +149,7 @@ void lf_worker_become_active(lf_worker *w) {
     p->active++;
     w->mode = ACTIVE;
   } else {
-    want_place(w);
+    want_permit(w);
   }
 }
 

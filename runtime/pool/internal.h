@@ -7,7 +7,7 @@
  *
  * A worker is ACTIVE (runs tasks or looks for them), IDLE (sleeps), BLOCKED
  * (sleeps in the middle of a task), LEAVING (closes its interpreter) or GONE.
- * At most max_workers are active; one that was blocked queues for a free place
+ * At most max_workers are active; one that was blocked queues for a free permit
  * before it goes on.
  *
  * Looking for common work (what is in any queue, for any worker) is a token:
@@ -65,7 +65,7 @@ struct lf_worker {
   atomic_bool moving;              /* holds tasks that are in no queue */
 
   mode mode;              /* the pool's lock, as all that follows */
-  lf_link standby;        /* among the idle, the gone, who want a place */
+  lf_link standby;        /* among the idle, the gone, who want a permit */
   pthread_t thread;       /* 0 unless it has started and not left */
   lf_link pinned;         /* tasks that only it may run */
   _Atomic size_t npinned; /* read without the lock as a hint */
@@ -144,7 +144,7 @@ static inline bool lf_worker_has_own(const lf_worker *w) {
 
 bool lf_worker_has_work(lf_worker *worker);
 
-/* --- crew.c: workers come, are woken, give up their places --------------- */
+/* --- crew.c: workers come, are woken, give up their permits --------------- */
 
 /* The worker whose thread calls; a signal handler may ask, too. */
 extern _Thread_local lf_worker *lf_self;
@@ -158,8 +158,8 @@ lf_worker *lf_pool_spare_worker(lf_pool *pool);
 /* Under the lock: starts one more worker, active. 0 or LF_ETHREAD. */
 int lf_pool_start_worker(lf_pool *pool);
 
-/* Under the lock: who is to be unparked, as a place has become free. */
-lf_worker *lf_pool_pass_place(lf_pool *pool);
+/* Under the lock: who is to be unparked, as a permit has become free. */
+lf_worker *lf_pool_pass_permit(lf_pool *pool);
 
 /* Under the lock, after a task has come: who is to be unparked, or NULL. A
  * worker is started if none is idle; '*err' tells if that failed. */
@@ -178,7 +178,7 @@ void lf_pool_try_later(lf_pool *pool);
 void lf_pool_rouse_more(lf_pool *pool);
 
 /* Under the lock, which it may give back meanwhile: from idle or blocked to
- * active, as soon as there is a place. */
+ * active, as soon as there is a permit. */
 void lf_worker_become_active(lf_worker *worker);
 
 /* --- ready.c: runs that stand still ----------------------------------------

@@ -14,14 +14,14 @@ static void pass_on(lf_worker *w) {
     lf_pool_rouse_more(w->pool);
 }
 
-/* --- Places --- */
+/* --- Permits --- */
 
 void lf_thread_block(lf_worker *w) {
   lf_pool *p = w->pool;
   pthread_mutex_lock(&p->lock);
   w->mode = BLOCKED;
   p->active--;
-  lf_worker *other = lf_pool_pass_place(p);
+  lf_worker *other = lf_pool_pass_permit(p);
   int err;
   if (!other && lf_pool_any_queued(p))
     other = lf_pool_rouse(p, &err); /* cannot: the task waits longer, no harm */
@@ -36,14 +36,14 @@ void lf_thread_unblock(lf_worker *w) {
   pthread_mutex_unlock(&w->pool->lock);
 }
 
-/* Between two tasks: lets one that wants a place have this one. */
-static void give_place(lf_worker *w) {
+/* Between two tasks: lets one that wants a permit have this one. */
+static void give_permit(lf_worker *w) {
   lf_pool *p = w->pool;
   pass_on(w);
   pthread_mutex_lock(&p->lock);
   p->active--;
   w->mode = BLOCKED;
-  lf_worker *other = lf_pool_pass_place(p);
+  lf_worker *other = lf_pool_pass_permit(p);
   if (other)
     lf_unpark(&other->parker);
   lf_worker_become_active(w);
@@ -101,7 +101,7 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
   w->mode = IDLE;
   p->active--;
   lf_list_add(p->idle.next, &w->standby);
-  lf_worker *other = lf_pool_pass_place(p);
+  lf_worker *other = lf_pool_pass_permit(p);
   pthread_mutex_unlock(&p->lock);
   if (other)
     lf_unpark(&other->parker);
@@ -120,13 +120,13 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
 }
 
 /* Under the lock: this worker will take no more tasks. */
-static void leave_place(lf_worker *w) {
+static void leave_permit(lf_worker *w) {
   lf_pool *p = w->pool;
   lf_worker_seek_no_more(w);
   w->mode = LEAVING;
   p->live--;
   p->active--;
-  lf_worker *other = lf_pool_pass_place(p);
+  lf_worker *other = lf_pool_pass_permit(p);
   if (other)
     lf_unpark(&other->parker);
 }
@@ -143,7 +143,7 @@ static bool rest(lf_worker *w) {
   pthread_mutex_lock(&p->lock);
   if (!lf_worker_has_work(w)) {
     if (may_leave(w)) {
-      leave_place(w);
+      leave_permit(w);
       pthread_mutex_unlock(&p->lock);
       if (lf_pool_any_queued(p)) /* it has come meanwhile */
         lf_pool_rouse_more(p);
@@ -171,7 +171,7 @@ static void run_task(lf_worker *w, lf_task *task) {
   lf_worker_leave_strand(w);
 }
 
-/* Its place is that of the runs it holds: sleeps until one can go on. */
+/* Its permit is that of the runs it holds: sleeps until one can go on. */
 static void hold(lf_worker *w) {
   if (w->queued > 0)
     lf_pool_rouse_more(w->pool); /* for what it has not begun */
@@ -183,7 +183,7 @@ static bool step(lf_worker *w) {
   bool holds = lf_worker_holds(w);
   if (!holds &&
       atomic_load_explicit(&w->pool->nwanting, memory_order_relaxed) > 0)
-    give_place(w);
+    give_permit(w);
   lf_run *run = lf_worker_ready(w);
   if (run) {
     pass_on(w);
@@ -203,7 +203,7 @@ static bool step(lf_worker *w) {
   return true;
 }
 
-/* The thread's last act on the worker, after leave_place: tasks for it alone
+/* The thread's last act on the worker, after leave_permit: tasks for it alone
  * that came too late fail, and the pool may have ended. */
 static void leave(lf_worker *w, bool opened, const char *why) {
   lf_pool *p = w->pool;
@@ -238,7 +238,7 @@ static void open_failed(lf_worker *w, int err, lf_buf *why) {
     lf_pool_break(p, text);
   }
   pthread_mutex_lock(&p->lock);
-  leave_place(w);
+  leave_permit(w);
   bool alone = p->live == 0;
   pthread_mutex_unlock(&p->lock);
   if (alone) {

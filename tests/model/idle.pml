@@ -7,7 +7,7 @@
  * pushes a task that any worker can run, and waits for both; and what is ready
  * waits for the tasks: whoever is kept by it cannot run them. All of that in
  * any order. A state in which nobody can go on, and the script still waits, is
- * an error; so is a worker that sleeps beside a task for which there is a place
+ * an error; so is a worker that sleeps beside a task for which there is a permit
  * and that nobody looks for.
  *
  * -DOLD: without tokens. Whoever is woken counts as woken for all that there is,
