@@ -140,7 +140,7 @@ bool lfb_is_native_task(const lf_task *t) {
   return t->data.len > 0 && t->data.data[0] == 0;
 }
 
-lf_place lfb_native_place(const lf_native *n) {
+lf_route lfb_native_route(const lf_native *n) {
   return n->threads == LF_AFFINE ? LF_HOME : LF_NEAR;
 }
 

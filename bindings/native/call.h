@@ -31,7 +31,7 @@ bool lfb_is_native_task(const lf_task *task);
 void lfb_native_run(struct lf_vm *vm, lf_task *task);
 
 /* Where tasks of the function go in a pool, and the strand that they pass. */
-lf_place lfb_native_place(const lf_native *native);
+lf_route lfb_native_route(const lf_native *native);
 struct lf_strand *lfb_native_strand(const lf_native *native, lf_pool *pool);
 
 /* Waits to enter a strand (NULL: none), which is to be left then; NULL: there

@@ -287,7 +287,7 @@ static int executor_submit(lua_State *L) {
     lfb_inline_run(L, S, exe, task);
     return 1;
   }
-  lf_place place = native ? lfb_native_place(native) : LF_NEAR;
+  lf_route place = native ? lfb_native_route(native) : LF_NEAR;
   int err = lf_pool_submit(exe->pool, task, place);
   if (err)
     return lfb_raise_code(L, err, exe->pool);

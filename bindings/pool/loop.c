@@ -170,7 +170,7 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
     lfb_raise_memory(L);
   if (native)
     lf_job_restrict(job, lfb_native_strand(native, exe->pool),
-                    lfb_native_place(native) == LF_HOME);
+                    lfb_native_route(native) == LF_HOME);
   lua_settop(L, top);
   return job;
 }

@@ -21,7 +21,7 @@ struct lf_backend {
   /* --- Of tasks: as the functions of pool.h whose names they have --- */
 
   /* Called again a few times for LF_ETHREAD. */
-  int (*submit)(lf_pool *pool, lf_task *task, lf_place place);
+  int (*submit)(lf_pool *pool, lf_task *task, lf_route route);
   int (*broadcast)(lf_pool *pool, lf_task **tasks);
   bool (*cancel)(lf_pool *pool, lf_task *task);
   lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */

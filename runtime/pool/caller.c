@@ -15,8 +15,8 @@ lf_worker *lf_worker_in_caller(lf_pool *p) {
 }
 
 /* The caller runs what it has, instead of handing it on. */
-static int submit(lf_pool *p, lf_task *task, lf_place place) {
-  (void)p, (void)task, (void)place;
+static int submit(lf_pool *p, lf_task *task, lf_route route) {
+  (void)p, (void)task, (void)route;
   lf_check(false);
   return LF_EBROKEN;
 }
@@ -58,7 +58,7 @@ static lf_task *pinned(lf_worker *w) {
   return NULL;
 }
 
-/* Nobody else could take its place. */
+/* Nobody else could take its route. */
 static void stay(lf_worker *w) {
   (void)w;
 }

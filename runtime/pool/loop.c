@@ -20,7 +20,7 @@ struct lf_job {
   lf_pool *pool;            /* a reference */
   lf_code *code;            /* a reference, or NULL */
   struct lf_strand *strand; /* of its runners, or NULL */
-  lf_place place;           /* where they go */
+  lf_route route;           /* where they go */
   lf_buf setup;             /* read-only */
   uint64_t chunksize;
   lf_order order;
@@ -93,18 +93,18 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   lf_list_init(&j->ready);
   lf_list_init(&j->watchers);
   lf_list_init(&j->returned);
-  j->place = LF_TAIL;
+  j->route = LF_TAIL;
   pthread_mutex_init(&j->lock, NULL);
   return j;
 }
 
 void lf_job_restrict(lf_job *job, struct lf_strand *strand, bool home) {
   job->strand = strand;
-  job->place = home ? LF_HOME : LF_TAIL;
+  job->route = home ? LF_HOME : LF_TAIL;
 }
 
-lf_place lf_job_place(const lf_job *job) {
-  return job->place;
+lf_route lf_job_route(const lf_job *job) {
+  return job->route;
 }
 
 lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
@@ -284,7 +284,7 @@ static int submit_runner(lf_job *j) {
   lf_runner *r = lf_runner_new(j, NULL);
   if (!r)
     return LF_ENOMEM;
-  int err = lf_pool_submit(j->pool, &r->task, j->place);
+  int err = lf_pool_submit(j->pool, &r->task, j->route);
   lf_task_unref(&r->task);
   return err;
 }
@@ -420,7 +420,7 @@ static lf_block *current_block(lf_job *j) {
   return NULL;
 }
 
-/* Under the lock: some of what has been given back, for 'c' or in its place. */
+/* Under the lock: some of what has been given back, for 'c' or in its route. */
 static lf_chunk *take_returned(lf_job *j, lf_chunk *c) {
   lf_chunk *rest = lf_container_of(j->returned.next, lf_chunk, returned);
   uint64_t n = chunk_size(j);
@@ -501,7 +501,7 @@ static lf_chunk *next_chunk(lf_job *j, lf_chunk *c) {
     c = take_returned(j, c);
   else
     cut_chunk(j, c);
-  c->shareable = j->chunksize == 0 && !j->strand && j->place == LF_TAIL;
+  c->shareable = j->chunksize == 0 && !j->strand && j->route == LF_TAIL;
   j->open++;
   return c;
 }

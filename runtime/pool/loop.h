@@ -48,7 +48,7 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
 void lf_job_restrict(lf_job *job, struct lf_strand *strand, bool home);
 
 /* Where its runners go. */
-lf_place lf_job_place(const lf_job *job);
+lf_route lf_job_route(const lf_job *job);
 
 /* The same loop in another process than its consumer's: its runners come with
  * their chunk, whose end is told by 'done', which owns it then.

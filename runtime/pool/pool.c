@@ -144,12 +144,12 @@ static const lf_owner_ops owner_ops = {pool_free, release, take_in};
 /* --- Submitting --- */
 
 /* The system may have refused a thread because others are about to end. */
-int lf_pool_submit(lf_pool *p, lf_task *task, lf_place place) {
+int lf_pool_submit(lf_pool *p, lf_task *task, lf_route route) {
   struct timespec moment = {.tv_nsec = RETRY_NS};
-  int err = p->o.backend->submit(p, task, place);
+  int err = p->o.backend->submit(p, task, route);
   for (int i = 0; i < RETRIES && err == LF_ETHREAD; i++) {
     nanosleep(&moment, NULL);
-    err = p->o.backend->submit(p, task, place);
+    err = p->o.backend->submit(p, task, route);
   }
   return err;
 }

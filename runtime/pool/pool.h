@@ -86,12 +86,12 @@ typedef enum {
   LF_NEAR, /* the submitting worker's own queue, if it is the pool's */
   LF_TAIL, /* the end of the common queue, also after shutdown */
   LF_HOME, /* the worker that runs all tasks which one worker has to run */
-} lf_place;
+} lf_route;
 
 /* Queues a pending task (the pool takes a reference); parts of loops also after
  * shutdown. LF_ESHUTDOWN, LF_EBROKEN,
  * or LF_ETHREAD when no worker could be started at all: nothing is queued. */
-int lf_pool_submit(lf_pool *pool, lf_task *task, lf_place place);
+int lf_pool_submit(lf_pool *pool, lf_task *task, lf_route route);
 
 /* Queues tasks[i] for the i-th worker alone, starting missing ones first; n is
  * max_workers. Errors as for submit; then none is queued. */
@@ -180,7 +180,7 @@ void lf_worker_report(lf_worker *worker, lf_task *task, double done,
                       double total);
 
 /* The calling worker's thread is about to sleep in the middle of a task, which
- * could not be parked: another may take its place meanwhile. */
+ * could not be parked: another may take its route meanwhile. */
 void lf_worker_block(lf_worker *worker);
 
 /* It goes on; waits until fewer than max_workers run. */

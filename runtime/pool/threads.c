@@ -137,13 +137,13 @@ static int add_home(lf_pool *p, lf_task *task) {
   return 0;
 }
 
-static int submit_far(lf_pool *p, lf_task *task, lf_place place) {
+static int submit_far(lf_pool *p, lf_task *task, lf_route route) {
   lf_worker *w = NULL;
   pthread_mutex_lock(&p->lock);
-  int err = p->ended || (p->shutdown && place != LF_TAIL && !lf_runner_of(task))
+  int err = p->ended || (p->shutdown && route != LF_TAIL && !lf_runner_of(task))
                 ? LF_ESHUTDOWN
             : p->broken        ? LF_EBROKEN
-            : place == LF_HOME ? add_home(p, task)
+            : route == LF_HOME ? add_home(p, task)
                                : add(p, task, &w);
   pthread_mutex_unlock(&p->lock);
   if (w)
@@ -151,10 +151,10 @@ static int submit_far(lf_pool *p, lf_task *task, lf_place place) {
   return err;
 }
 
-static int submit(lf_pool *p, lf_task *task, lf_place place) {
-  if (place == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
+static int submit(lf_pool *p, lf_task *task, lf_route route) {
+  if (route == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
     return submit_near(lf_self, task);
-  return submit_far(p, task, place);
+  return submit_far(p, task, route);
 }
 
 /* Under the lock: starts workers until there are max_workers, apart from those

@@ -41,7 +41,7 @@ typedef enum {
   LF_MSG_RESULT, /* id, state, error; body: as the task's data; tail: trace */
   LF_MSG_PART,   /* id, a: items finished, b: ns, error; body: results; flag:
                     1: the rest has none, tail: why; 2: it is given back */
-  LF_MSG_SUBMIT, /* id, flag: lf_place; a task of its own, as TASK; c: its code
+  LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; c: its code
                   */
   LF_MSG_SUBMIT_CHUNK, /* as CHUNK */
   LF_MSG_BROADCAST,    /* as SUBMIT; a: how many are to come with this one */

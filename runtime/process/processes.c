@@ -44,12 +44,12 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
   return LF_EBROKEN;
 }
 
-static int submit(lf_pool *p, lf_task *task, lf_place place) {
+static int submit(lf_pool *p, lf_task *task, lf_route route) {
   pthread_mutex_lock(&p->lock);
   bool closed =
-      p->ended || (p->shutdown && place != LF_TAIL && !lf_runner_of(task));
+      p->ended || (p->shutdown && route != LF_TAIL && !lf_runner_of(task));
   int err = closed ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
-  if (err == 0 && place == LF_HOME)
+  if (err == 0 && route == LF_HOME)
     err = lf_members_add_home(p, task);
   else if (err == 0)
     lf_members_add(p, task, &p->queue);

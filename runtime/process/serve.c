@@ -310,8 +310,8 @@ static void report(lf_worker *w, lf_task *t) {
 
 /* --- Of tasks --- */
 
-static int submit(lf_pool *p, lf_task *t, lf_place place) {
-  return lf_serve_submit(lf_serve_of(p), t, place);
+static int submit(lf_pool *p, lf_task *t, lf_route route) {
+  return lf_serve_submit(lf_serve_of(p), t, route);
 }
 
 static int broadcast(lf_pool *p, lf_task **tasks) {

@@ -54,7 +54,7 @@ int lf_serve_tell(lf_serve *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
   return err;
 }
 
-/* A result that could not be sent for lack of memory is an error in its place.
+/* A result that could not be sent for lack of memory is an error in its route.
  */
 void lf_serve_tell_lack(lf_serve *r, lf_msg *msg) {
   static char text[] = LF_NO_MEMORY;
@@ -232,8 +232,8 @@ static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
   return err;
 }
 
-static int submit_call(lf_serve *r, lf_task *t, lf_place place) {
-  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)place};
+static int submit_call(lf_serve *r, lf_task *t, lf_route route) {
+  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)route};
   lf_task_start(t);
   pthread_mutex_lock(&r->pool->lock);
   int err = post_task(r, t, &msg);
@@ -259,7 +259,7 @@ static int post_job(lf_serve *r, lf_job *job) {
 static int post_part(lf_serve *r, lf_runner *runner) {
   lf_task *t = &runner->task;
   lf_msg msg = {.kind = LF_MSG_SUBMIT_CHUNK};
-  msg.flag = (uint8_t)lf_job_place(runner->job);
+  msg.flag = (uint8_t)lf_job_route(runner->job);
   int err = post_job(r, runner->job);
   if (err || !note_sent(r, t, &msg.id))
     return LF_ENOMEM;
@@ -319,11 +319,11 @@ void lf_serve_send_runners(lf_serve *r) {
   pthread_mutex_unlock(lock);
 }
 
-int lf_serve_submit(lf_serve *r, lf_task *t, lf_place place) {
+int lf_serve_submit(lf_serve *r, lf_task *t, lf_route route) {
   if (lf_serve_is_closed(r) && !lf_runner_of(t))
     return LF_ESHUTDOWN;
   if (!lf_runner_of(t))
-    return submit_call(r, t, place);
+    return submit_call(r, t, route);
   pthread_mutex_lock(&r->pool->lock);
   lf_list_add(&r->runners, &lf_task_ref(t)->link);
   pthread_mutex_unlock(&r->pool->lock);

@@ -73,7 +73,7 @@ int lf_serve_post(lf_serve *serve, lf_msg *msg, const lf_payload *payload);
 int lf_serve_tell(lf_serve *serve, lf_msg_kind kind, uint64_t id, uint8_t flag);
 
 /* Under the lock: the result that 'msg' is about could not be sent, or made,
- * for lack of memory: an error in its place. */
+ * for lack of memory: an error in its route. */
 void lf_serve_tell_lack(lf_serve *serve, lf_msg *msg);
 
 /* Under the lock: the task with that number, or NULL. */
@@ -97,7 +97,7 @@ void lf_serve_part_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
 void lf_serve_send_runners(lf_serve *serve);
 
 /* As lf_pool_submit, lf_pool_broadcast, lf_pool_is_shutdown. */
-int lf_serve_submit(lf_serve *serve, lf_task *task, lf_place place);
+int lf_serve_submit(lf_serve *serve, lf_task *task, lf_route route);
 int lf_serve_broadcast(lf_serve *serve, lf_task **tasks);
 bool lf_serve_is_closed(lf_serve *serve);
 
