@@ -111,7 +111,7 @@ static void new_refs(lua_State *L) {
   lfb_new_ref(L, LFB_REF_VERSIONS, "k");
   lfb_new_ref(L, LFB_REF_HANDLES, "v");
   lfb_new_ref(L, LFB_REF_CALLBACKS, NULL);
-  lfb_new_ref(L, LFB_REF_JOB, NULL);
+  lfb_new_ref(L, LFB_REF_LOOP, NULL);
   lfb_new_ref(L, LFB_REF_BORROWED, NULL);
   lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
 }

@@ -150,7 +150,7 @@ typedef enum {
   LFB_REF_HANDLES,    /* pool -> its executor object, weak values; library and
                          C function the same */
   LFB_REF_CALLBACKS,  /* callback -> {future, function} */
-  LFB_REF_JOB,        /* a parallel loop's function and options (chunk.c) */
+  LFB_REF_LOOP,       /* a parallel loop's function and options (chunk.c) */
   LFB_REF_DRIVERS,    /* scripts/drivers.lua */
   LFB_REF_MODULE,     /* what require "lfut" gives */
   LFB_REF_BORROWED,   /* borrow -> string */

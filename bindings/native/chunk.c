@@ -37,7 +37,7 @@ typedef struct {
   const unsigned char *at; /* the next packed item */
   lf_chunk *chunk;
   lfut_task task; /* empty between items */
-} loop;
+} calls;
 
 static void read_bytes(const unsigned char **at, void *out, size_t n) {
   memcpy(out, *at, n);
@@ -100,7 +100,7 @@ static bool read_plain(const unsigned char **at, plain *v) {
   }
 }
 
-static void find_doubles(loop *l) {
+static void find_doubles(calls *l) {
   const lf_cfunc *f = l->native->proto;
   if (l->first.kind == ARRAY && l->first.array->type == LF_A_DOUBLE &&
       f->nparams == 1 && f->params[0].type->kind == LF_C_DOUBLE)
@@ -109,8 +109,8 @@ static void find_doubles(loop *l) {
 
 /* The function and the options of the loop; false: there is another function,
  * or a sink that needs Lua. */
-static bool read_setup(loop *l, const lf_job *job) {
-  const unsigned char *at = lf_job_setup(job)->data;
+static bool read_setup(calls *l, const lf_loop *loop) {
+  const unsigned char *at = lf_loop_setup(loop)->data;
   lf_code *code;
   uint32_t index;
   plain sink;
@@ -174,7 +174,7 @@ static bool to_argument(const plain *v, const lf_native *n, int i,
 }
 
 /* The arguments of the chunk's i-th item. */
-static bool take_packed(loop *l, lfb_cargs *args) {
+static bool take_packed(calls *l, lfb_cargs *args) {
   int n = *l->at++;
   if (n < l->native->least || n > l->native->proto->nparams)
     return false;
@@ -187,7 +187,7 @@ static bool take_packed(loop *l, lfb_cargs *args) {
   return true;
 }
 
-static bool take_item(loop *l, uint64_t position, lfb_cargs *args) {
+static bool take_item(calls *l, uint64_t position, lfb_cargs *args) {
   if (l->doubles) {
     __atomic_load(l->doubles + position, &args->values[0].d, __ATOMIC_RELAXED);
     return true;
@@ -210,7 +210,7 @@ static bool take_item(loop *l, uint64_t position, lfb_cargs *args) {
  */
 
 /* A result that is one number. */
-static bool emit_number(loop *l, const lf_cvalue *v) {
+static bool emit_number(calls *l, const lf_cvalue *v) {
   lf_buf *out = &l->chunk->out;
   lf_ckind kind = l->native->proto->result->kind;
   lua_Number n = kind == LF_C_FLOAT ? (lua_Number)v->f : v->d;
@@ -219,7 +219,7 @@ static bool emit_number(loop *l, const lf_cvalue *v) {
   return lfb_put_number(out, LFB_ITEM_INTEGER, &v->i) == 0;
 }
 
-static bool emit(loop *l, const lf_cvalue *result) {
+static bool emit(calls *l, const lf_cvalue *result) {
   static const unsigned char entry = LFB_ITEM_RESULT;
   lf_buf *out = &l->chunk->out;
   size_t before = out->len;
@@ -235,7 +235,7 @@ static bool emit(loop *l, const lf_cvalue *result) {
   return false;
 }
 
-static bool is_long_enough(const loop *l, const lfb_cargs *args) {
+static bool is_long_enough(const calls *l, const lfb_cargs *args) {
   char text[300];
   lf_buf why;
   lf_buf_init(&why, text, sizeof text);
@@ -244,7 +244,7 @@ static bool is_long_enough(const loop *l, const lfb_cargs *args) {
   return is;
 }
 
-static void clear_task(loop *l) {
+static void clear_task(calls *l) {
   if (!l->native->library->version)
     return; /* no plugin: nobody has touched it */
   lf_call_fini(&l->task);
@@ -262,7 +262,7 @@ static bool give_up(lf_chunk *c) {
 }
 
 /* Runs one item; false: it is the driver's, or the chunk is given up. */
-static bool run_item(struct lf_vm *vm, loop *l) {
+static bool run_item(struct lf_vm *vm, calls *l) {
   lfb_cargs args;
   lf_cvalue result;
   lf_native_error error;
@@ -282,7 +282,7 @@ static bool run_item(struct lf_vm *vm, loop *l) {
   return true;
 }
 
-static void run_items(struct lf_vm *vm, loop *l) {
+static void run_items(struct lf_vm *vm, calls *l) {
   lf_chunk *c = l->chunk;
   lf_pool *pool = lf_worker_pool(vm->worker);
   lf_hunger hunger = lf_pool_hunger(pool);
@@ -295,9 +295,9 @@ static void run_items(struct lf_vm *vm, loop *l) {
     }
 }
 
-void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk) {
-  loop l = {.chunk = chunk, .task.stop = &vm->interrupted};
-  if (!read_setup(&l, job))
+void lfb_native_chunk(struct lf_vm *vm, const lf_loop *loop, lf_chunk *chunk) {
+  calls l = {.chunk = chunk, .task.stop = &vm->interrupted};
+  if (!read_setup(&l, loop))
     return;
   if (chunk->block)
     l.at =

@@ -10,6 +10,6 @@
 
 /* A chunk of a loop over a C function: runs its items, or the first of them,
  * until one needs an interpreter. */
-void lfb_native_part(struct lf_vm *vm, const lf_job *job, lf_chunk *chunk);
+void lfb_native_chunk(struct lf_vm *vm, const lf_loop *loop, lf_chunk *chunk);
 
 #endif

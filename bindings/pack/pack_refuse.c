@@ -101,7 +101,7 @@ static void push_root(packer *P, uint32_t i) {
 
 /* Pushes what has the number, an object or a class; returns that of what it is
  * a part of. */
-static uint32_t push_part(packer *P, uint32_t number) {
+static uint32_t push_chunk(packer *P, uint32_t number) {
   lua_Integer i = number < LFB_CLASS_BASE
                       ? (lua_Integer)number + 1
                       : -(lua_Integer)(number - LFB_CLASS_BASE) - 1;
@@ -116,7 +116,7 @@ static uint32_t push_part(packer *P, uint32_t number) {
 static size_t count_steps(packer *P, uint32_t parent) {
   size_t n = 0;
   for (bool table = true; table && parent < LFB_ROOT; n += table) {
-    parent = push_part(P, parent);
+    parent = push_chunk(P, parent);
     table = lua_istable(P->L, -1);
     lua_pop(P->L, 1);
   }
@@ -155,7 +155,7 @@ static void push_path(packer *P, uint32_t parent, int child) {
   lua_pushliteral(L, ""); /* the way */
   lua_pushvalue(L, child);
   for (size_t i = steps; i > 0; i--) { /* from the child outwards */
-    uint32_t next = push_part(P, parent);
+    uint32_t next = push_chunk(P, parent);
     bool near = i > steps - PIECES || steps < 2 * PIECES;
     if (near || i <= PIECES) {
       push_place(L, part, inner);
@@ -172,7 +172,7 @@ static void push_path(packer *P, uint32_t parent, int child) {
     lua_pushvalue(L, way);
     lua_concat(L, 2);
   } else {
-    push_part(P, parent);
+    push_chunk(P, parent);
     push_captured_name(P, part, inner);
     lua_pushvalue(L, way);
     lf_code *code = lfb_code_of(L, P->S, part);

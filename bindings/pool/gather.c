@@ -88,7 +88,7 @@ int lfb_gather_start(lua_State *L) {
   lf_task *over = push_over(L);
   lfb_loop *l = lfb_loop_push(L, star, LFB_MAPPED, 0, 4);
   lfb_loop_supply_rest(L, l, lua_gettop(L));
-  lf_job_seal(l->job, lf_task_ref(over));
+  lf_loop_seal(l->loop, lf_task_ref(over));
   lua_insert(L, -2);
   return 2;
 }
@@ -147,7 +147,7 @@ static int next_chunk(lua_State *L, lfb_state *S, lfb_loop *l, int64_t deadline,
                       lf_stop *why, lfb_wait_for *what) {
   lf_next next;
   bool late = false;
-  while ((next = lf_job_next(l->job, &l->chunk, why)) == LF_WAIT) {
+  while ((next = lf_loop_next(l->loop, &l->chunk, why)) == LF_WAIT) {
     if (late) {
       lfb_push_error(L, "TimeoutError", "the result is not ready in time");
       lua_error(L);
@@ -157,7 +157,7 @@ static int next_chunk(lua_State *L, lfb_state *S, lfb_loop *l, int64_t deadline,
       lfb_catch_up(S);
       continue;
     }
-    *what = (lfb_wait_for){.job = l->job, .deadline = deadline};
+    *what = (lfb_wait_for){.loop = l->loop, .deadline = deadline};
     return LFB_NOT_YET;
   }
   if (next != LF_CHUNK)
@@ -207,7 +207,7 @@ static int gather_step(lua_State *L, lfb_state *S, int64_t deadline,
 
 static lfb_loop *check_loop(lua_State *L) {
   lfb_loop *l = lfb_check(L, 1, LFB_MAP);
-  if (lf_pool_is_foreign(lf_job_pool(l->job)))
+  if (lf_pool_is_foreign(lf_loop_pool(l->loop)))
     luaL_error(L, "result belongs to another process");
   return l;
 }

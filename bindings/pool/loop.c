@@ -94,10 +94,10 @@ int lfb_loop_gc(lua_State *L) {
     lf_chunk_free(l->reading);
   if (l->chunk)
     lf_chunk_free(l->chunk);
-  if (l->job)
-    lf_job_unref(l->job);
+  if (l->loop)
+    lf_loop_unref(l->loop);
   l->chunk = l->reading = NULL;
-  l->job = NULL;
+  l->loop = NULL;
   l->ended = true;
   return 0;
 }
@@ -134,9 +134,9 @@ static lf_code *label_of(lua_State *L, lfb_state *S, int fn) {
   return code ? code : lfb_code_of(L, S, fn);
 }
 
-/* The job: the function at 'fn', what to do with its results, the range. */
-static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
-                       int fn, int combine, lfb_sink sink, const options *o) {
+/* The loop: the function at 'fn', what to do with its results, the range. */
+static lf_loop *loop_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
+                         int fn, int combine, lfb_sink sink, const options *o) {
   int top = lua_gettop(L);
   const lfb_source *s = &l->source;
   lf_buf *setup = lfb_push_buf(L);
@@ -162,17 +162,17 @@ static lf_job *job_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   if (label.reach)
     lfb_start_tell(lfb_self(L), exe->pool);
   lf_code *code = label_of(L, lfb_self(L), fn);
-  lf_job *job = lf_job_new(exe->pool, setup, code, o->chunksize,
-                           o->unordered ? LF_UNORDERED : LF_ORDERED);
+  lf_loop *loop = lf_loop_new(exe->pool, setup, code, o->chunksize,
+                              o->unordered ? LF_UNORDERED : LF_ORDERED);
   if (code)
     lf_code_unref(code);
-  if (!job)
+  if (!loop)
     lfb_raise_memory(L);
   if (native)
-    lf_job_restrict(job, lfb_native_strand(native, exe->pool),
-                    lfb_native_route(native) == LF_HOME);
+    lf_loop_restrict(loop, lfb_native_strand(native, exe->pool),
+                     lfb_native_route(native) == LF_HOME);
   lua_settop(L, top);
-  return job;
+  return loop;
 }
 
 /* Pushes the loop over the items at 3 with the function at 2 of the executor at
@@ -200,7 +200,7 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   l->buffersize = o.buffersize;
   l->deadline = o.deadline;
   l->reach = lfb_reach_to(exe->pool);
-  l->job = job_new(L, exe, l, 2, combine, sink, &o);
+  l->loop = loop_new(L, exe, l, 2, combine, sink, &o);
   lfb_loop_supply(L, l, self);
   return l;
 }
@@ -208,14 +208,14 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
 /* --- Asking for chunks --- */
 
 /* An InlineExecutor has no workers: the consumer runs the next chunk. */
-bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self) {
-  if (!lf_pool_in_caller(lf_job_pool(l->job)))
+bool lfb_loop_run_chunk(lua_State *L, lfb_loop *l, int self) {
+  if (!lf_pool_in_caller(lf_loop_pool(l->loop)))
     return false;
   lua_getiuservalue(L, self, LFB_LOOP_EXECUTOR);
   lfb_executor *exe = lua_touserdata(L, -1);
   lua_pop(L, 1);
   struct lf_vm *vm = lfb_inline_vm(L, lfb_self(L), exe);
-  return lfb_run_part(vm, l->job);
+  return lfb_run_chunk(vm, l->loop);
 }
 
 static bool is_late(const lfb_loop *l) {
@@ -225,7 +225,7 @@ static bool is_late(const lfb_loop *l) {
 static void check_timeout(lua_State *L, lfb_loop *l) {
   if (!is_late(l))
     return;
-  lf_job_close(l->job);
+  lf_loop_close(l->loop);
   l->ended = true;
   lfb_push_error(L, "TimeoutError", "%I items had results in time",
                  (LUAI_UACINT)l->consumed);
@@ -238,7 +238,7 @@ static int look_for_item(void *queue) {
   return s.count > 0 || s.closed ? 0 : LF_EAGAIN;
 }
 
-/* Waits for the job, unless it has 'nothing' to do, or, if the items are a
+/* Waits for the loop, unless it has 'nothing' to do, or, if the items are a
  * queue's, for one of them, whichever comes first. A task waits for the queue
  * only when there is nothing else. 0: the wait is over already. */
 static int wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing,
@@ -247,7 +247,7 @@ static int wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing,
   bool queue = l->source.kind == LFB_ITEMS;
   if (!queue || lfb_loop_is_pulled(l) || lfb_loop_room(l) == 0 ||
       (S->vm && !nothing)) {
-    *what = (lfb_wait_for){.job = l->job, .deadline = l->deadline};
+    *what = (lfb_wait_for){.loop = l->loop, .deadline = l->deadline};
     return LFB_NOT_YET;
   }
   lua_getiuservalue(L, self, LFB_LOOP_SOURCE);
@@ -255,7 +255,7 @@ static int wait_for_news(lua_State *L, lfb_loop *l, int self, bool nothing,
   lua_pop(L, 1); /* the loop keeps it */
   lfb_shared_wait item = {.object = &q->shared,
                           .kind = LF_GETTER,
-                          .job = nothing ? NULL : l->job,
+                          .loop = nothing ? NULL : l->loop,
                           .deadline = l->deadline,
                           .look = look_for_item,
                           .arg = q};
@@ -271,7 +271,7 @@ int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
                   lfb_wait_for *what) {
   for (;;) {
     lfb_loop_supply(L, l, self);
-    lf_next next = lf_job_next(l->job, &l->chunk, why);
+    lf_next next = lf_loop_next(l->loop, &l->chunk, why);
     if (next == LF_CHUNK) {
       l->at = l->chunk->out.data;
       l->read = 0;
@@ -281,7 +281,7 @@ int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
       return LFB_STOPPED;
     if (next == LF_END && lfb_loop_is_pulled(l))
       return LFB_END;
-    if (lfb_loop_run_part(L, l, self))
+    if (lfb_loop_run_chunk(L, l, self))
       continue;
     if (is_late(l) && !l->caught_up) {
       l->caught_up = true; /* once more, with what has come by now */
@@ -297,9 +297,9 @@ int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
   }
 }
 
-/* Pushes the error that has stopped the job. */
+/* Pushes the error that has stopped the loop. */
 static void push_stop(lua_State *L, lfb_loop *l, const lf_stop *why) {
-  lf_pool *pool = lf_job_pool(l->job);
+  lf_pool *pool = lf_loop_pool(l->loop);
   if (why->err == LF_EBROKEN)
     lfb_push_error(L, lfb_broken_kind(pool), "%s", why->text ? why->text : "");
   else if (why->err == LF_ENOMEM)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What the consumer of a parallel loop knows: the source from which items are
- * pulled, the job (runtime/pool/loop.h) that has them run, and the chunk whose
+ * pulled, the loop (runtime/pool/loop.h) that has them run, and the chunk whose
  * results are being read. Private to this folder; one
  * interpreter's. */
 #ifndef LFB_POOL_LOOP_H
@@ -33,7 +33,7 @@ typedef enum {
 } lfb_supply;
 
 typedef struct {
-  lf_job *job;                   /* a reference */
+  lf_loop *loop;                 /* a reference */
   const struct lfb_reach *reach; /* of the items */
   lfb_source source;
   bool star; /* each item is a table of arguments */
@@ -41,7 +41,7 @@ typedef struct {
   lfb_supply supply;
   bool ended;
   uint64_t buffersize; /* 0: automatic */
-  uint64_t pulled;     /* items given to the job */
+  uint64_t pulled;     /* items given to the loop */
   uint64_t consumed;   /* items whose results have been taken */
   int64_t deadline;
   bool folded;       /* reduce has a value */
@@ -72,7 +72,7 @@ struct lfb_wait_for;
 
 /* An InlineExecutor has no workers: runs the next chunk; false if there is
  * none. */
-bool lfb_loop_run_part(lua_State *L, lfb_loop *l, int self);
+bool lfb_loop_run_chunk(lua_State *L, lfb_loop *l, int self);
 
 /* What came of asking for the next chunk, if it is not less than 0: LFB_NOT_YET
  * or LFB_PARKED, for a step to return (run/wait.h). */

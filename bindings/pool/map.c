@@ -77,7 +77,7 @@ static int next_step(lua_State *L, lfb_state *S, int64_t unused,
 
 static lfb_loop *check_loop(lua_State *L) {
   lfb_loop *l = lfb_check(L, 1, LFB_MAP);
-  if (l->job && lf_pool_is_foreign(lf_job_pool(l->job)))
+  if (l->loop && lf_pool_is_foreign(lf_loop_pool(l->loop)))
     luaL_error(L, "iterator belongs to another process");
   return l;
 }
@@ -152,8 +152,8 @@ static int loop_list(lua_State *L) {
 /* it:close() */
 static int loop_close(lua_State *L) {
   lfb_loop *l = lfb_check(L, 1, LFB_MAP);
-  if (l->job && !lf_pool_is_foreign(lf_job_pool(l->job)))
-    lf_job_close(l->job);
+  if (l->loop && !lf_pool_is_foreign(lf_loop_pool(l->loop)))
+    lf_loop_close(l->loop);
   if (l->chunk)
     lfb_loop_drop_chunk(l);
   l->ended = true;
@@ -164,7 +164,7 @@ static int loop_close(lua_State *L) {
  * submitted. */
 static void run_at_call(lua_State *L, lfb_loop *l, int self) {
   if (l->source.at_call)
-    while (lfb_loop_run_part(L, l, self))
+    while (lfb_loop_run_chunk(L, l, self))
       continue;
 }
 
@@ -213,7 +213,7 @@ static void check_chunk(lua_State *L, lfb_loop *l) {
   if (entries || c->failed) {
     l->read = entries ? 0 : c->finished;
     if (!lfb_loop_read(L, l, &n)) {
-      lf_job_close(l->job);
+      lf_loop_close(l->loop);
       lfb_loop_raise(L);
     }
   }
@@ -248,7 +248,7 @@ static void supply_all(lua_State *L, lfb_loop *l) {
   if (!lfb_loop_is_indexed(l) || l->buffersize)
     return;
   l->pulled = l->source.total;
-  lf_job_supply(l->job, NULL, l->pulled);
+  lf_loop_supply(l->loop, NULL, l->pulled);
 }
 
 /* exe:for_each(fn, items [, options]) */
@@ -285,7 +285,7 @@ static int reduce_step(lua_State *L, lfb_state *S, int64_t unused,
     l->consumed += l->chunk->count;
     l->read = l->chunk->finished ? 0 : l->read;
     if (!lfb_loop_read(L, l, &n)) {
-      lf_job_close(l->job);
+      lf_loop_close(l->loop);
       return lfb_loop_raise(L);
     }
     lfb_loop_drop_chunk(l);

@@ -37,7 +37,7 @@ static void push_trace(lua_State *L, lfb_loop *l, const lf_buf *out) {
 static void push_chunk_error(lua_State *L, const lfb_loop *l) {
   const lf_chunk *c = l->chunk;
   if (c->error == LF_LOST) {
-    lfb_push_lost(L, c->why.data, c->why.len, lf_job_label(l->job));
+    lfb_push_lost(L, c->why.data, c->why.len, lf_loop_label(l->loop));
     return;
   }
   if (c->why.len > 0)
@@ -45,7 +45,7 @@ static void push_chunk_error(lua_State *L, const lfb_loop *l) {
   else /* there was none for the words, either */
     lua_pushliteral(L, LF_NO_MEMORY);
   if (c->error == LF_BROKEN) {
-    lfb_push_error(L, lfb_broken_kind(lf_job_pool(l->job)), "%s",
+    lfb_push_error(L, lfb_broken_kind(lf_loop_pool(l->loop)), "%s",
                    lua_tostring(L, -1));
     lua_remove(L, -2);
   }

@@ -244,7 +244,7 @@ static void check_depth(lua_State *L) {
 }
 
 /* How many sources the zip has, which a script may have changed. */
-static int count_parts(lua_State *L, int idx) {
+static int count_chunks(lua_State *L, int idx) {
   lua_pushliteral(L, "n");
   lua_rawget(L, idx);
   lua_Integer n = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
@@ -257,7 +257,7 @@ static int count_parts(lua_State *L, int idx) {
 /* Keeps { block of sources, kept value, kept value, ... }. */
 static void open_zip(lua_State *L, int idx, lfb_source *s) {
   check_depth(L);
-  int n = count_parts(L, idx);
+  int n = count_chunks(L, idx);
   lua_createtable(L, n + 1, 0);
   lfb_source *parts = lua_newuserdatauv(L, sizeof *parts * (size_t)n, 0);
   lua_rawseti(L, -2, 1);

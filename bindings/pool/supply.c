@@ -84,7 +84,7 @@ static void fail(lua_State *L, lfb_loop *l, int self, uint64_t total) {
   end(l, total);
 }
 
-/* Pulls up to 'most' items and gives them to the job. An error of the source
+/* Pulls up to 'most' items and gives them to the loop. An error of the source
  * is kept for its position; one of the values to be sent, too, unless the
  * items are read at the call: then it is raised here. */
 static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
@@ -105,7 +105,7 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   bool failed = lua_pcall(L, 2, 0, 0) != LUA_OK;
   l->supply = LFB_SUPPLY_OPEN;
   if (failed && (l->source.at_call || lfb_must_stop(lfb_self(L)))) {
-    lf_job_close(l->job);
+    lf_loop_close(l->loop);
     lua_error(L);
   }
   if (failed)
@@ -120,7 +120,7 @@ static void pull(lua_State *L, lfb_loop *l, int self, uint64_t most) {
   l->pulled += block->count;
   if (l->reach)
     lfb_start_tell(lfb_self(L), l->reach->pool);
-  if (lf_job_supply(l->job, block, l->pulled) != 0)
+  if (lf_loop_supply(l->loop, block, l->pulled) != 0)
     lfb_raise_memory(L);
   lua_pop(L, 1);
 }
@@ -140,7 +140,7 @@ bool lfb_loop_is_supplied(const lfb_loop *l) {
 void lfb_loop_supply_rest(lua_State *L, lfb_loop *l, int self) {
   if (lfb_loop_is_indexed(l) && !lfb_loop_is_pulled(l)) {
     l->pulled = l->source.total;
-    lf_job_supply(l->job, NULL, l->pulled);
+    lf_loop_supply(l->loop, NULL, l->pulled);
   }
   bool queue = l->source.kind == LFB_ITEMS;
   l->source.waits = true;
@@ -151,7 +151,7 @@ void lfb_loop_supply_rest(lua_State *L, lfb_loop *l, int self) {
 uint64_t lfb_loop_room(const lfb_loop *l) {
   uint64_t window = l->buffersize;
   if (!window) {
-    window = lf_job_window(l->job);
+    window = lf_loop_window(l->loop);
     if (!lfb_loop_is_indexed(l) && window > WINDOW)
       window = WINDOW;
   }
@@ -170,7 +170,7 @@ void lfb_loop_supply(lua_State *L, lfb_loop *l, int self) {
       pull(L, l, self, BLOCK);
     return;
   }
-  if (!first && lf_pool_is_shutdown(lf_job_pool(l->job))) {
+  if (!first && lf_pool_is_shutdown(lf_loop_pool(l->loop))) {
     refuse_more(L, l, self);
     return;
   }
@@ -180,7 +180,7 @@ void lfb_loop_supply(lua_State *L, lfb_loop *l, int self) {
   if (lfb_loop_is_indexed(l)) {
     uint64_t left = l->source.total - l->pulled;
     l->pulled += n < left ? n : left;
-    lf_job_supply(l->job, NULL, l->pulled);
+    lf_loop_supply(l->loop, NULL, l->pulled);
   } else {
     pull(L, l, self, n);
   }

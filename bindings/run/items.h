@@ -32,7 +32,7 @@ static inline int lfb_put_number(lf_buf *out, lfb_entry kind,
   return 0;
 }
 
-/* A job's setup, packed as a stream of these values. */
+/* A loop's setup, packed as a stream of these values. */
 enum {
   LFB_SETUP_FUNCTION = 1,
   LFB_SETUP_SINK,

@@ -71,8 +71,8 @@ struct lf_vm {
   lf_run callbacks; /* made ready when a done-callback falls due */
   lfb_warnings warnings;
   struct lfb_output *output;
-  uint64_t job; /* whose function is kept in LFB_REF_JOB */
-  bool adopted; /* it is the program's own, in a forked worker */
+  uint64_t loop; /* whose function is kept in LFB_REF_LOOP */
+  bool adopted;  /* it is the program's own, in a forked worker */
 };
 
 /* --- For those who have something run --- */

@@ -42,8 +42,8 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   lf_waits *waits = what->waits;
   if (what->task)
     waits = lf_wait_for_one(&r->one, what->task);
-  else if (what->job)
-    waits = lf_job_waits(what->job);
+  else if (what->loop)
+    waits = lf_loop_waits(what->loop);
   if (waits && lf_deadlock_begin(r->task, waits, path, sizeof path) != 0) {
     lfb_push_error(L, "DeadlockError", "waiting would never end: %s", path);
     return false;

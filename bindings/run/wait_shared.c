@@ -108,10 +108,10 @@ static void sleep_at(lfb_state *S, lf_shared_waiter *s, lf_worker *w,
 
 /* Looks and sleeps; LF_EINTR: interrupted. */
 static int look_and_sleep(lua_State *L, lfb_state *S, lf_shared_waiter *s,
-                          const lfb_shared_wait *what, lfb_sleeper *job) {
+                          const lfb_shared_wait *what, lfb_sleeper *loop) {
   lf_worker *w = lf_worker_self();
   for (;;) {
-    if (what->job && atomic_load(&job->fired))
+    if (what->loop && atomic_load(&loop->fired))
       return 0;
     int err = look(what, what->arg, s);
     if (err != LF_EAGAIN)
@@ -137,15 +137,15 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_shared_waiter *s,
 /* The same, being told of the loop's news. */
 static int look_for_both(lua_State *L, lfb_state *S, lf_shared_waiter *s,
                          const lfb_shared_wait *what) {
-  lfb_sleeper job;
+  lfb_sleeper loop;
   lfb_watch watch = {0};
-  lfb_wait_for news = {.job = what->job};
+  lfb_wait_for news = {.loop = what->loop};
   lf_worker *w = lf_worker_self();
-  lfb_sleeper_init(&job, w ? lf_worker_parker(w) : &S->home->parker);
-  if (what->job)
-    lfb_watch_begin(&watch, &job.waker, &news);
-  int err = look_and_sleep(L, S, s, what, &job);
-  if (what->job)
+  lfb_sleeper_init(&loop, w ? lf_worker_parker(w) : &S->home->parker);
+  if (what->loop)
+    lfb_watch_begin(&watch, &loop.waker, &news);
+  int err = look_and_sleep(L, S, s, what, &loop);
+  if (what->loop)
     watch.end(&watch);
   return err;
 }

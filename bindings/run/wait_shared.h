@@ -12,9 +12,9 @@
 typedef struct {
   lf_shared *object;
   uint32_t kind;
-  bool once;   /* being called is what is waited for: the wait ends with it */
-  bool first;  /* to have a waiter before the first look; implied by 'once' */
-  lf_job *job; /* not NULL: news of this loop end the wait, too (0) */
+  bool once;     /* being called is what is waited for: the wait ends with it */
+  bool first;    /* to have a waiter before the first look; implied by 'once' */
+  lf_loop *loop; /* not NULL: news of this loop end the wait, too (0) */
   int64_t deadline;
   /* Looks for it: 0, LF_EAGAIN, or an error. */
   int (*look)(void *arg);

@@ -17,9 +17,9 @@ static void end_set(lfb_watch *w) {
   lf_waitset_unwatch(w->object, w->waker);
 }
 
-static void end_job(lfb_watch *w) {
-  lf_job_unwatch(w->object, w->waker);
-  lf_job_unref(w->object);
+static void end_loop(lfb_watch *w) {
+  lf_loop_unwatch(w->object, w->waker);
+  lf_loop_unref(w->object);
 }
 
 /* False: it is there already. */
@@ -35,9 +35,9 @@ static bool begin(lfb_watch *w, const lfb_wait_for *what) {
     w->end = end_set;
     return lf_waitset_watch(what->set, w->waker);
   }
-  w->object = lf_job_ref(what->job);
-  w->end = end_job;
-  return lf_job_watch(what->job, w->waker);
+  w->object = lf_loop_ref(what->loop);
+  w->end = end_loop;
+  return lf_loop_watch(what->loop, w->waker);
 }
 
 void lfb_watch_begin(lfb_watch *w, lf_waker *waker, const lfb_wait_for *what) {

@@ -14,7 +14,7 @@
 typedef struct lfb_wait_for {
   lf_task *task;
   lf_waitset *set;
-  lf_job *job;
+  lf_loop *loop;
   lf_waits *waits; /* with 'set': its tasks */
   int64_t deadline;
 } lfb_wait_for;

@@ -25,8 +25,8 @@
 /* What a run knows of the chunk that it runs. */
 typedef struct lfb_chunk_run {
   lf_chunk *claimed;
-  lf_job *job;                  /* a reference */
-  int setup;                    /* registry: the job's function and options */
+  lf_loop *loop;                /* a reference */
+  int setup;                    /* registry: the loop's function and options */
   size_t item;                  /* the next packed one: where in its block */
   const struct lf_array *array; /* else its elements; borrowed */
   lua_Number first, step;       /* else a range of floats */
@@ -79,14 +79,14 @@ static void guard_env(lua_State *L, lfb_state *S) {
   lua_pop(L, 2);
 }
 
-/* Pushes the table of the setup's values; each of several runs of one job has
+/* Pushes the table of the setup's values; each of several runs of one loop has
  * its own, as one may be parked in the middle of the function. One that is not
  * in use is kept for the worker's next chunk. */
 static void push_setup(lua_State *L, lfb_run *r) {
   struct lf_vm *vm = r->vm;
-  lfb_push_ref(L, LFB_REF_JOB);
-  if (vm->job == lf_job_id(r->chunk->job)) {
-    vm->job = 0;
+  lfb_push_ref(L, LFB_REF_LOOP);
+  if (vm->loop == lf_loop_id(r->chunk->loop)) {
+    vm->loop = 0;
     lua_rawgeti(L, -1, 2);
     if (lua_istable(L, -1))
       r->globals = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -98,7 +98,8 @@ static void push_setup(lua_State *L, lfb_run *r) {
   } else {
     size_t at = 0;
     lua_createtable(L, LFB_SETUP_COUNT, 0);
-    int n = lfb_unpack(L, vm->S, lf_job_setup(r->chunk->job), &at, &r->globals);
+    int n =
+        lfb_unpack(L, vm->S, lf_loop_setup(r->chunk->loop), &at, &r->globals);
     for (; n > 0; n--)
       lua_rawseti(L, -n - 1, n);
     guard_env(L, vm->S);
@@ -109,7 +110,7 @@ static void push_setup(lua_State *L, lfb_run *r) {
 /* Protected: keeps the setup for the next chunk. */
 static int keep_setup(lua_State *L) {
   lfb_run *r = lua_touserdata(L, 1);
-  lfb_push_ref(L, LFB_REF_JOB);
+  lfb_push_ref(L, LFB_REF_LOOP);
   lua_rawgeti(L, LUA_REGISTRYINDEX, r->chunk->setup);
   lua_rawseti(L, -2, 1);
   if (r->globals != LUA_NOREF)
@@ -117,7 +118,7 @@ static int keep_setup(lua_State *L) {
   else
     lua_pushnil(L);
   lua_rawseti(L, -2, 2);
-  r->vm->job = lf_job_id(r->chunk->job);
+  r->vm->loop = lf_loop_id(r->chunk->loop);
   return 0;
 }
 
@@ -269,7 +270,7 @@ static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   push_helper(L, r, r->chunk->array ? fetch_element : fetch_number);
 }
 
-static int part_done(lua_State *L, int status, lua_KContext ctx) {
+static int chunk_done(lua_State *L, int status, lua_KContext ctx) {
   (void)L;
   (void)status;
   (void)ctx;
@@ -311,7 +312,7 @@ static int chunk_body(lua_State *L) {
     push_setup_value(L, 1, LFB_SETUP_COMBINE);
   if (r->chunk->sink != LFB_MAPPED)
     push_helper(L, r, full);
-  lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, part_done);
+  lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, chunk_done);
   return 0;
 }
 
@@ -321,9 +322,9 @@ static void give_up(lf_chunk *c, const char *why) {
 }
 
 /* The chunk was run without the interpreter. */
-static void end_native(struct lf_vm *vm, lf_task *task, lf_job *job,
+static void end_native(struct lf_vm *vm, lf_task *task, lf_loop *loop,
                        lf_chunk *chunk, int64_t since) {
-  lf_job_done(job, chunk, lf_now() - since);
+  lf_loop_done(loop, chunk, lf_now() - since);
   if (task)
     lf_worker_end(vm->worker, task, LF_FINISHED);
   else
@@ -331,18 +332,18 @@ static void end_native(struct lf_vm *vm, lf_task *task, lf_job *job,
 }
 
 /* As far as it needs no interpreter; an interruption reaches it. */
-static void run_native(struct lf_vm *vm, lf_job *job, lf_chunk *chunk) {
+static void run_native(struct lf_vm *vm, lf_loop *loop, lf_chunk *chunk) {
   lfb_frame here;
   lfb_frame_enter(&here, vm, true);
-  lfb_native_part(vm, job, chunk);
+  lfb_native_chunk(vm, loop, chunk);
   lfb_frame_leave(&here);
 }
 
 /* No memory for a run. */
-static void fail_unstarted(struct lf_vm *vm, lf_task *task, lf_job *job,
+static void fail_unstarted(struct lf_vm *vm, lf_task *task, lf_loop *loop,
                            lf_chunk *chunk) {
   give_up(chunk, LF_NO_MEMORY);
-  lf_job_done(job, chunk, 0);
+  lf_loop_done(loop, chunk, 0);
   if (task)
     lf_worker_end(vm->worker, task, LF_FINISHED);
 }
@@ -359,26 +360,26 @@ static lfb_run *new_run(struct lf_vm *vm, lf_task *task) {
 
 static bool chunk_ended(lfb_run *r, bool ok);
 
-static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
+static void start(struct lf_vm *vm, lf_task *task, lf_loop *loop,
                   lf_chunk *chunk) {
   int64_t since = lf_now();
   vm->interrupted = 0;
-  run_native(vm, job, chunk);
+  run_native(vm, loop, chunk);
   lf_worker_leave_strand(vm->worker); /* the rest passes it call by call */
   if (vm->interrupted)
     give_up(chunk, "interrupted!");
   vm->interrupted = 0;
   if (chunk->finished + chunk->rest == chunk->count || chunk->failed) {
-    end_native(vm, task, job, chunk, since);
+    end_native(vm, task, loop, chunk, since);
     return;
   }
   lfb_run *r = new_run(vm, task);
   if (!r) {
-    fail_unstarted(vm, task, job, chunk);
+    fail_unstarted(vm, task, loop, chunk);
     return;
   }
   *r->chunk = (chunk_run){.claimed = chunk,
-                          .job = lf_job_ref(job),
+                          .loop = lf_loop_ref(loop),
                           .setup = LUA_NOREF,
                           .mark = chunk->out.len,
                           .since = since};
@@ -387,21 +388,21 @@ static void start(struct lf_vm *vm, lf_task *task, lf_job *job,
   lfb_run_start(r);
 }
 
-void lfb_part_run(struct lf_vm *vm, lf_task *task) {
+void lfb_chunk_run(struct lf_vm *vm, lf_task *task) {
   lf_runner *runner = lf_runner_of(task);
-  lf_chunk *chunk = lf_job_claim(runner->job, runner);
+  lf_chunk *chunk = lf_loop_claim(runner->loop, runner);
   if (chunk)
-    start(vm, task, runner->job, chunk);
+    start(vm, task, runner->loop, chunk);
   else
     lf_worker_end(vm->worker, task, LF_FINISHED);
 }
 
-bool lfb_run_part(struct lf_vm *vm, lf_job *job) {
-  lf_chunk *chunk = lf_job_claim(job, NULL);
+bool lfb_run_chunk(struct lf_vm *vm, lf_loop *loop) {
+  lf_chunk *chunk = lf_loop_claim(loop, NULL);
   if (!chunk)
     return false;
   lf_worker_count_started(vm->worker);
-  start(vm, NULL, job, chunk);
+  start(vm, NULL, loop, chunk);
   return true;
 }
 
@@ -475,8 +476,8 @@ static void end(lfb_run *r) {
     luaL_unref(vm->L, LUA_REGISTRYINDEX, own.setup);
   }
   lfb_run_free(r);
-  lf_job_done(own.job, own.claimed, lf_now() - own.since);
-  lf_job_unref(own.job);
+  lf_loop_done(own.loop, own.claimed, lf_now() - own.since);
+  lf_loop_unref(own.loop);
   if (task)
     lf_worker_end(vm->worker, task, LF_FINISHED);
   else
@@ -496,7 +497,7 @@ static bool chunk_ended(lfb_run *r, bool ok) {
   return false;
 }
 
-void lfb_part_open(lua_State *L) {
+void lfb_chunk_open(lua_State *L) {
   lfb_push_ref(L, LFB_REF_DRIVERS);
   bool there = lua_istable(L, -1); /* a forked worker's program has them */
   lua_pop(L, 1);

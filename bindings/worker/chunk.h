@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A worker's part of a parallel loop: chunks of items (run/items.h), run by the
- * drivers of scripts/drivers.lua. Only the worker's thread calls these. */
+ * A worker's chunk of a parallel loop: chunks of items (run/items.h), run by
+ * the drivers of scripts/drivers.lua. Only the worker's thread calls these. */
 #ifndef LFB_WORKER_CHUNK_H
 #define LFB_WORKER_CHUNK_H
 
@@ -10,13 +10,13 @@
 #include "runtime/pool/loop.h"
 
 /* Loads the drivers, unless they are there. */
-void lfb_part_open(lua_State *L);
+void lfb_chunk_open(lua_State *L);
 
 /* A runner: claims a chunk and runs it; ends the task. */
-void lfb_part_run(struct lf_vm *vm, lf_task *task);
+void lfb_chunk_run(struct lf_vm *vm, lf_task *task);
 
 /* For an InlineExecutor, on the C stack of the caller: claims and runs one
  * chunk of the loop; false if there was none. */
-bool lfb_run_part(struct lf_vm *vm, lf_job *job);
+bool lfb_run_chunk(struct lf_vm *vm, lf_loop *loop);
 
 #endif

@@ -32,7 +32,7 @@ static void vm_interrupt(struct lf_vm *vm) {
 static void vm_run(struct lf_vm *vm, lf_task *task) {
   vm->interrupted = 0;
   if (lf_runner_of(task)) {
-    lfb_part_run(vm, task);
+    lfb_chunk_run(vm, task);
     return;
   }
   if (!lfb_is_native_task(task)) {
@@ -82,7 +82,7 @@ static int open_body(lua_State *L) {
   lfb_output_open(L, S);
   lfb_standard_open(L, S);
   lfb_names_open(L, S);
-  lfb_part_open(L);
+  lfb_chunk_open(L);
   lfb_start_apply(L, S);
 #ifdef LF_DEBUG
   lua_gc(L, LUA_GCINC, 20, 1000, 10);

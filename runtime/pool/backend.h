@@ -32,9 +32,9 @@ struct lf_backend {
   void (*take_in)(lf_task *task);
 
   /* Under the lock: those tasks that were handed on to workers and have not
-   * begun go to 'out', in their order; 'job' NULL: all, else those that run its
-   * parts. NULL: none is. */
-  void (*recall)(lf_pool *pool, struct lf_job *job, lf_link *out);
+   * begun go to 'out', in their order; 'loop' NULL: all, else those that run
+   * its parts. NULL: none is. */
+  void (*recall)(lf_pool *pool, struct lf_loop *loop, lf_link *out);
 
   /* --- Of pools --- */
 

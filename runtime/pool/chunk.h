@@ -30,7 +30,7 @@ typedef struct lf_chunk {
   uint64_t first, count;
   lf_block *block;   /* where the items are, or NULL; a reference */
   lf_task *task;     /* its runner, once it has one; not counted */
-  lf_link running;   /* in the job's list; the job's lock */
+  lf_link running;   /* in the loop's list; the loop's lock */
   lf_link returned;  /* among those that wait to be claimed again; the same */
   bool shareable;    /* what has not been begun of it may be given back, */
   uint64_t rest;     /* if it is: how many items, of the last ones */

@@ -25,7 +25,7 @@ void lf_worker_leave_strand(lf_worker *worker);
 /* Is it inside of a strand? */
 bool lf_worker_is_inside(const lf_worker *worker);
 
-/* Counts a task that such a worker has started, or a part of a loop that it
+/* Counts a task that such a worker has started, or a chunk of a loop that it
  * has finished. */
 void lf_worker_count_started(lf_worker *worker);
 

@@ -13,10 +13,10 @@ enum {
   CHUNK_MAX = LF_LIMIT(1 << 20, 64),
 };
 
-struct lf_job {
+struct lf_loop {
   _Atomic size_t refs;
   uint64_t id;
-  uint64_t epoch;           /* of the pool when the job began */
+  uint64_t epoch;           /* of the pool when the loop began */
   lf_pool *pool;            /* a reference */
   lf_code *code;            /* a reference, or NULL */
   struct lf_strand *strand; /* of its runners, or NULL */
@@ -46,7 +46,7 @@ struct lf_job {
   lf_stop stop;
 };
 
-/* A block in the job's list. */
+/* A block in the loop's list. */
 struct held {
   lf_link link;
   lf_block *block;
@@ -54,11 +54,11 @@ struct held {
 
 static _Atomic uint64_t last_id;
 
-/* --- The job ----------------------------------------------------------------
+/* --- The loop ----------------------------------------------------------------
  */
 
 static void each_runner(lf_waits *waits, lf_visit *visit, void *arg) {
-  lf_job *j = lf_container_of(waits, lf_job, waits);
+  lf_loop *j = lf_container_of(waits, lf_loop, waits);
   pthread_mutex_lock(&j->lock);
   for (lf_link *l = j->running.next; l != &j->running; l = l->next)
     if (!visit(lf_container_of(l, lf_chunk, running)->task, arg))
@@ -67,13 +67,13 @@ static void each_runner(lf_waits *waits, lf_visit *visit, void *arg) {
 }
 
 static void count_wait(lf_waits *waits, int by) {
-  atomic_fetch_add(&lf_container_of(waits, lf_job, waits)->awaiting,
+  atomic_fetch_add(&lf_container_of(waits, lf_loop, waits)->awaiting,
                    (uint32_t)by);
 }
 
-lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
-                   uint64_t chunksize, lf_order order) {
-  lf_job *j = lf_zalloc(sizeof *j);
+lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
+                     uint64_t chunksize, lf_order order) {
+  lf_loop *j = lf_zalloc(sizeof *j);
   if (!j)
     return NULL;
   if (lf_buf_move(&j->setup, setup) != 0) {
@@ -98,28 +98,28 @@ lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   return j;
 }
 
-void lf_job_restrict(lf_job *job, struct lf_strand *strand, bool home) {
-  job->strand = strand;
-  job->route = home ? LF_HOME : LF_TAIL;
+void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool home) {
+  loop->strand = strand;
+  loop->route = home ? LF_HOME : LF_TAIL;
 }
 
-lf_route lf_job_route(const lf_job *job) {
-  return job->route;
+lf_route lf_loop_route(const lf_loop *loop) {
+  return loop->route;
 }
 
-lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
-  lf_job *j = lf_job_new(pool, setup, NULL, 1, LF_ORDERED);
+lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
+  lf_loop *j = lf_loop_new(pool, setup, NULL, 1, LF_ORDERED);
   if (j)
     j->foreign_done = done;
   return j;
 }
 
-lf_job *lf_job_ref(lf_job *job) {
-  atomic_fetch_add(&job->refs, 1);
-  return job;
+lf_loop *lf_loop_ref(lf_loop *loop) {
+  atomic_fetch_add(&loop->refs, 1);
+  return loop;
 }
 
-static void drop_blocks(lf_job *j) {
+static void drop_blocks(lf_loop *j) {
   lf_link *l;
   while ((l = lf_list_pop(&j->blocks))) {
     struct held *h = lf_container_of(l, struct held, link);
@@ -128,7 +128,7 @@ static void drop_blocks(lf_job *j) {
   }
 }
 
-/* Ends what is told of the job's end, if there is something. */
+/* Ends what is told of the loop's end, if there is something. */
 static void end_over(lf_task *over) {
   if (!over)
     return;
@@ -138,7 +138,7 @@ static void end_over(lf_task *over) {
 
 /* Under the lock: what has been given back will not be run. In order, that is
  * where the results end. */
-static void forget_returned(lf_job *j) {
+static void forget_returned(lf_loop *j) {
   lf_link *l;
   while ((l = lf_list_pop(&j->returned))) {
     lf_chunk *c = lf_container_of(l, lf_chunk, returned);
@@ -149,8 +149,8 @@ static void forget_returned(lf_job *j) {
   j->back = 0;
 }
 
-void lf_job_unref(void *job) {
-  lf_job *j = job;
+void lf_loop_unref(void *loop) {
+  lf_loop *j = loop;
   if (atomic_fetch_sub(&j->refs, 1) != 1)
     return;
   lf_link *l;
@@ -167,29 +167,29 @@ void lf_job_unref(void *job) {
   lf_free(j);
 }
 
-uint64_t lf_job_id(const lf_job *job) {
-  return job->id;
+uint64_t lf_loop_id(const lf_loop *loop) {
+  return loop->id;
 }
 
-lf_pool *lf_job_pool(const lf_job *job) {
-  return job->pool;
+lf_pool *lf_loop_pool(const lf_loop *loop) {
+  return loop->pool;
 }
 
-const lf_buf *lf_job_setup(const lf_job *job) {
-  return &job->setup;
+const lf_buf *lf_loop_setup(const lf_loop *loop) {
+  return &loop->setup;
 }
 
-const char *lf_job_label(const lf_job *job) {
-  return job->code ? job->code->label : "task";
+const char *lf_loop_label(const lf_loop *loop) {
+  return loop->code ? loop->code->label : "task";
 }
 
 /* Under the lock: items that can be claimed. */
-static uint64_t unclaimed(const lf_job *j) {
+static uint64_t unclaimed(const lf_loop *j) {
   return j->end - j->cursor + j->back;
 }
 
 /* Under the lock: the first chunk in the list, if it can be had. */
-static lf_chunk *next_ready(lf_job *j) {
+static lf_chunk *next_ready(lf_loop *j) {
   if (lf_list_empty(&j->ready))
     return NULL;
   lf_chunk *c = lf_container_of(j->ready.next, lf_chunk, link);
@@ -199,13 +199,13 @@ static lf_chunk *next_ready(lf_job *j) {
 }
 
 /* Under the lock: is the next chunk one that will not be run? */
-static bool is_cut_short(lf_job *j) {
+static bool is_cut_short(lf_loop *j) {
   return !lf_list_empty(&j->ready) &&
          lf_container_of(j->ready.next, lf_chunk, link)->dropped;
 }
 
 /* Under the lock. */
-static lf_next what_next(lf_job *j) {
+static lf_next what_next(lf_loop *j) {
   if (next_ready(j))
     return LF_CHUNK;
   if (is_cut_short(j))
@@ -218,7 +218,7 @@ static lf_next what_next(lf_job *j) {
 }
 
 /* Under the lock: what is to be ended now, once, or NULL. */
-static lf_task *over_now(lf_job *j) {
+static lf_task *over_now(lf_loop *j) {
   if (j->open > 0 || (unclaimed(j) > 0 && !j->stopped))
     return NULL;
   lf_task *over = j->over;
@@ -227,14 +227,14 @@ static lf_task *over_now(lf_job *j) {
 }
 
 /* Under the lock. */
-static void wake_watchers(lf_job *j) {
+static void wake_watchers(lf_loop *j) {
   for (lf_link *l = j->watchers.next; l != &j->watchers; l = l->next) {
     lf_waker *waker = lf_container_of(l, lf_waker, link);
     waker->wake(waker);
   }
 }
 
-static void tell(lf_job *j) {
+static void tell(lf_loop *j) {
   pthread_mutex_lock(&j->lock);
   wake_watchers(j);
   lf_task *over = over_now(j);
@@ -243,7 +243,7 @@ static void tell(lf_job *j) {
 }
 
 /* Under the lock. The first reason stays. */
-static void stop(lf_job *j, int err, const char *text) {
+static void stop(lf_loop *j, int err, const char *text) {
   if (j->stopped)
     return;
   j->stopped = true;
@@ -254,14 +254,14 @@ static void stop(lf_job *j, int err, const char *text) {
 /* --- Runners ----------------------------------------------------------------
  */
 
-lf_runner *lf_runner_new(lf_job *j, lf_chunk *chunk) {
+lf_runner *lf_runner_new(lf_loop *j, lf_chunk *chunk) {
   lf_runner *r = lf_malloc(sizeof *r);
   if (!r)
     return NULL;
   lf_task_init(&r->task, lf_pool_owner(j->pool), &lf_runner_ops);
   r->task.code = j->code ? lf_code_ref(j->code) : NULL;
   r->task.strand = j->strand;
-  r->job = lf_job_ref(j);
+  r->loop = lf_loop_ref(j);
   r->chunk = chunk;
   r->from = NULL;
   return r;
@@ -271,16 +271,16 @@ static void runner_free(lf_task *task) {
   lf_runner *r = lf_runner_of(task);
   if (r->chunk)
     lf_chunk_free(r->chunk);
-  if (r->job)
-    lf_job_unref(r->job);
+  if (r->loop)
+    lf_loop_unref(r->loop);
   lf_free(r);
 }
 
 static bool runner_is_awaited(const lf_task *task) {
-  return atomic_load(&lf_runner_of(task)->job->awaiting) > 0;
+  return atomic_load(&lf_runner_of(task)->loop->awaiting) > 0;
 }
 
-static int submit_runner(lf_job *j) {
+static int submit_runner(lf_loop *j) {
   lf_runner *r = lf_runner_new(j, NULL);
   if (!r)
     return LF_ENOMEM;
@@ -290,7 +290,7 @@ static int submit_runner(lf_job *j) {
 }
 
 /* Under the lock: reserves a runner if one more would find something. */
-static bool want_runner(lf_job *j) {
+static bool want_runner(lf_loop *j) {
   uint64_t left = unclaimed(j);
   uint64_t size = j->chunksize ? j->chunksize : 1;
   uint64_t useful = (left + size - 1) / size;
@@ -303,7 +303,7 @@ static bool want_runner(lf_job *j) {
 }
 
 /* A runner could not be queued: no harm as long as there are others. */
-static void runner_failed(lf_job *j, int err) {
+static void runner_failed(lf_loop *j, int err) {
   pthread_mutex_lock(&j->lock);
   j->queued--;
   if (j->queued == 0 && j->open == 0)
@@ -313,7 +313,7 @@ static void runner_failed(lf_job *j, int err) {
 }
 
 /* Queues at most 'most' runners, as long as they would find something. */
-static void start_runners(lf_job *j, int most) {
+static void start_runners(lf_loop *j, int most) {
   int err = 0;
   while (most-- > 0 && err == 0) {
     pthread_mutex_lock(&j->lock);
@@ -328,7 +328,7 @@ static void start_runners(lf_job *j, int most) {
 }
 
 /* The chunk's task is about to end. */
-static void leave_running(lf_job *j, lf_chunk *c) {
+static void leave_running(lf_loop *j, lf_chunk *c) {
   pthread_mutex_lock(&j->lock);
   lf_list_del(&c->running);
   pthread_mutex_unlock(&j->lock);
@@ -337,14 +337,14 @@ static void leave_running(lf_job *j, lf_chunk *c) {
 
 /* Under the lock: a chunk that was claimed will not be run. In order, it marks
  * where the results end. */
-static void drop_chunk(lf_job *j, lf_chunk *c) {
+static void drop_chunk(lf_loop *j, lf_chunk *c) {
   c->dropped = true;
   j->open--;
   if (j->order == LF_UNORDERED)
     lf_chunk_free(c);
 }
 
-void lf_job_drop(lf_job *j, lf_chunk *c) {
+void lf_loop_drop(lf_loop *j, lf_chunk *c) {
   leave_running(j, c);
   pthread_mutex_lock(&j->lock);
   drop_chunk(j, c);
@@ -354,7 +354,7 @@ void lf_job_drop(lf_job *j, lf_chunk *c) {
 }
 
 /* Under the lock: a runner has ended without having run its chunk. */
-static void stop_for(lf_job *j, lf_state state, lf_chunk *c) {
+static void stop_for(lf_loop *j, lf_state state, lf_chunk *c) {
   if (c)
     drop_chunk(j, c);
   else
@@ -368,7 +368,7 @@ static void stop_for(lf_job *j, lf_state state, lf_chunk *c) {
 
 static void runner_done(lf_task *task) {
   lf_runner *r = lf_runner_of(task);
-  lf_job *j = r->job;
+  lf_loop *j = r->loop;
   lf_state state = lf_task_state(task);
   lf_chunk *c = r->chunk;
   if (state == LF_FINISHED)
@@ -391,7 +391,7 @@ static void runner_done(lf_task *task) {
 const lf_task_ops lf_runner_ops = {runner_done, runner_is_awaited, runner_free};
 
 /* Under the lock: how many items the next chunk should have. */
-static uint64_t chunk_size(lf_job *j) {
+static uint64_t chunk_size(lf_loop *j) {
   uint64_t left = unclaimed(j);
   uint64_t n = j->chunksize;
   if (n == 0) {
@@ -408,7 +408,7 @@ static uint64_t chunk_size(lf_job *j) {
 
 /* Under the lock: the block with the item at the cursor; those before it are
  * not needed here any more. */
-static lf_block *current_block(lf_job *j) {
+static lf_block *current_block(lf_loop *j) {
   while (!lf_list_empty(&j->blocks)) {
     struct held *h = lf_container_of(j->blocks.next, struct held, link);
     if (j->cursor < h->block->first + h->block->count)
@@ -421,7 +421,7 @@ static lf_block *current_block(lf_job *j) {
 }
 
 /* Under the lock: some of what has been given back, for 'c' or in its route. */
-static lf_chunk *take_returned(lf_job *j, lf_chunk *c) {
+static lf_chunk *take_returned(lf_loop *j, lf_chunk *c) {
   lf_chunk *rest = lf_container_of(j->returned.next, lf_chunk, returned);
   uint64_t n = chunk_size(j);
   if (n >= rest->count) {
@@ -445,7 +445,7 @@ static lf_chunk *take_returned(lf_job *j, lf_chunk *c) {
 
 /* Under the lock: the rest of a chunk that is done is to be claimed again.
  * False: no memory. */
-static bool give_back(lf_job *j, lf_chunk *c) {
+static bool give_back(lf_loop *j, lf_chunk *c) {
   lf_chunk *rest = lf_chunk_new();
   if (!rest)
     return false;
@@ -479,7 +479,7 @@ bool lf_chunk_overruns(const lf_chunk *c, lf_pool *pool, int64_t since) {
 }
 
 /* Under the lock. */
-static void cut_chunk(lf_job *j, lf_chunk *c) {
+static void cut_chunk(lf_loop *j, lf_chunk *c) {
   uint64_t n = chunk_size(j);
   c->first = j->cursor;
   c->count = n < j->end - j->cursor ? n : j->end - j->cursor;
@@ -496,7 +496,7 @@ static void cut_chunk(lf_job *j, lf_chunk *c) {
 }
 
 /* Under the lock: the next chunk of those that are to be run. */
-static lf_chunk *next_chunk(lf_job *j, lf_chunk *c) {
+static lf_chunk *next_chunk(lf_loop *j, lf_chunk *c) {
   if (j->back > 0)
     c = take_returned(j, c);
   else
@@ -506,7 +506,7 @@ static lf_chunk *next_chunk(lf_job *j, lf_chunk *c) {
   return c;
 }
 
-lf_chunk *lf_job_claim(lf_job *j, lf_runner *runner) {
+lf_chunk *lf_loop_claim(lf_loop *j, lf_runner *runner) {
   lf_task *task = runner ? &runner->task : NULL;
   lf_chunk *c = runner ? runner->chunk : NULL;
   if (c) { /* it was claimed before, or came with the runner */
@@ -541,7 +541,7 @@ lf_chunk *lf_job_claim(lf_job *j, lf_runner *runner) {
   return c;
 }
 
-void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
+void lf_loop_done(lf_loop *j, lf_chunk *c, int64_t ns) {
   if (j->foreign_done) {
     j->foreign_done(lf_runner_of(c->task), c, ns);
     return;
@@ -571,7 +571,7 @@ void lf_job_done(lf_job *j, lf_chunk *c, int64_t ns) {
 
 /* --- The consumer --- */
 
-int lf_job_supply(lf_job *j, lf_block *block, uint64_t end) {
+int lf_loop_supply(lf_loop *j, lf_block *block, uint64_t end) {
   struct held *h = NULL;
   if (block) {
     h = lf_malloc(sizeof *h);
@@ -590,7 +590,7 @@ int lf_job_supply(lf_job *j, lf_block *block, uint64_t end) {
   return 0;
 }
 
-uint64_t lf_job_window(lf_job *j) {
+uint64_t lf_loop_window(lf_loop *j) {
   uint64_t workers = (uint64_t)lf_pool_max_workers(j->pool);
   pthread_mutex_lock(&j->lock);
   uint64_t size = j->chunksize;
@@ -600,7 +600,7 @@ uint64_t lf_job_window(lf_job *j) {
   return 4 * workers * (size < CHUNK_MAX ? size : CHUNK_MAX);
 }
 
-lf_next lf_job_next(lf_job *j, lf_chunk **chunk, lf_stop *why) {
+lf_next lf_loop_next(lf_loop *j, lf_chunk **chunk, lf_stop *why) {
   pthread_mutex_lock(&j->lock);
   lf_next next = what_next(j);
   if (next == LF_CHUNK) {
@@ -613,7 +613,7 @@ lf_next lf_job_next(lf_job *j, lf_chunk **chunk, lf_stop *why) {
   return next;
 }
 
-bool lf_job_watch(lf_job *j, lf_waker *waker) {
+bool lf_loop_watch(lf_loop *j, lf_waker *waker) {
   pthread_mutex_lock(&j->lock);
   lf_list_add(&j->watchers, &waker->link);
   bool wait = what_next(j) == LF_WAIT;
@@ -621,17 +621,17 @@ bool lf_job_watch(lf_job *j, lf_waker *waker) {
   return wait;
 }
 
-void lf_job_unwatch(lf_job *j, lf_waker *waker) {
+void lf_loop_unwatch(lf_loop *j, lf_waker *waker) {
   pthread_mutex_lock(&j->lock);
   lf_list_del(&waker->link);
   pthread_mutex_unlock(&j->lock);
 }
 
-lf_waits *lf_job_waits(lf_job *j) {
+lf_waits *lf_loop_waits(lf_loop *j) {
   return &j->waits;
 }
 
-void lf_job_close(lf_job *j) {
+void lf_loop_close(lf_loop *j) {
   pthread_mutex_lock(&j->lock);
   stop(j, 0, NULL);
   drop_blocks(j);
@@ -642,7 +642,7 @@ void lf_job_close(lf_job *j) {
   lf_pool_recall(j->pool, j);
 }
 
-void lf_job_seal(lf_job *j, lf_task *over) {
+void lf_loop_seal(lf_loop *j, lf_task *over) {
   pthread_mutex_lock(&j->lock);
   j->over = over;
   over = over_now(j);

@@ -14,14 +14,14 @@
 #include "runtime/pool/pool.h"
 #include "runtime/task/deadlock.h"
 
-typedef struct lf_job lf_job;
+typedef struct lf_loop lf_loop;
 
-/* A task that runs a part of a loop. */
+/* A task that runs a chunk of a loop. */
 typedef struct {
   lf_task task;
-  lf_job *job;     /* a reference; NULL: it could not be queued */
+  lf_loop *loop;   /* a reference; NULL: it could not be queued */
   lf_chunk *chunk; /* the part, once it has been claimed; owned */
-  void *from;      /* who is told of its end; for 'done' of lf_job_import */
+  void *from;      /* who is told of its end; for 'done' of lf_loop_import */
 } lf_runner;
 
 extern const lf_task_ops lf_runner_ops;
@@ -34,49 +34,49 @@ static inline lf_runner *lf_runner_of(const lf_task *task) {
 
 /* A runner with one reference, which owns 'chunk' (may be NULL) then. NULL: no
  * memory. */
-lf_runner *lf_runner_new(lf_job *job, lf_chunk *chunk);
+lf_runner *lf_runner_new(lf_loop *loop, lf_chunk *chunk);
 
 typedef enum { LF_ORDERED, LF_UNORDERED } lf_order;
 
 /* 'setup' (function, options) is moved from; 'code' gets a reference, may be
  * NULL. chunksize 0: automatic. NULL: no memory. */
-lf_job *lf_job_new(lf_pool *pool, lf_buf *setup, lf_code *code,
-                   uint64_t chunksize, lf_order order);
+lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
+                     uint64_t chunksize, lf_order order);
 
 /* Before anything is supplied: its runners pass the strand (strand.h; NULL:
  * none), or all run in the pool's home worker. */
-void lf_job_restrict(lf_job *job, struct lf_strand *strand, bool home);
+void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool home);
 
 /* Where its runners go. */
-lf_route lf_job_route(const lf_job *job);
+lf_route lf_loop_route(const lf_loop *loop);
 
 /* The same loop in another process than its consumer's: its runners come with
  * their chunk, whose end is told by 'done', which owns it then.
  * 'setup' is moved from. NULL: no memory. */
 typedef void lf_chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
-lf_job *lf_job_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done);
+lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done);
 
-lf_job *lf_job_ref(lf_job *job);
-void lf_job_unref(void *job);
+lf_loop *lf_loop_ref(lf_loop *loop);
+void lf_loop_unref(void *loop);
 
-/* Never used again for another job. */
-uint64_t lf_job_id(const lf_job *job);
-lf_pool *lf_job_pool(const lf_job *job);
-const lf_buf *lf_job_setup(const lf_job *job);
+/* Never used again for another loop. */
+uint64_t lf_loop_id(const lf_loop *loop);
+lf_pool *lf_loop_pool(const lf_loop *loop);
+const lf_buf *lf_loop_setup(const lf_loop *loop);
 
 /* What it runs: "function <script.lua:12>". */
-const char *lf_job_label(const lf_job *job);
+const char *lf_loop_label(const lf_loop *loop);
 
 /* --- The consumer ------------------------------------------------------- */
 
 /* Items up to (not including) 'end' may be claimed; 'block' (moved, may be
  * NULL) has those that are new. Starts runners. An error of the pool stops
- * the job and is found at its position. LF_ENOMEM: nothing supplied. */
-int lf_job_supply(lf_job *job, lf_block *block, uint64_t end);
+ * the loop and is found at its position. LF_ENOMEM: nothing supplied. */
+int lf_loop_supply(lf_loop *loop, lf_block *block, uint64_t end);
 
 /* How many items to have supplied and not consumed, for the workers to have
  * enough to do. */
-uint64_t lf_job_window(lf_job *job);
+uint64_t lf_loop_window(lf_loop *loop);
 
 /* What came of asking for the next chunk. */
 typedef enum {
@@ -88,26 +88,26 @@ typedef enum {
 
 typedef struct {
   int err;          /* 0: cancelled; else LF_E... of the pool */
-  const char *text; /* why; lives as long as the job */
+  const char *text; /* why; lives as long as the loop */
 } lf_stop;
 
-lf_next lf_job_next(lf_job *job, lf_chunk **chunk, lf_stop *why);
+lf_next lf_loop_next(lf_loop *loop, lf_chunk **chunk, lf_stop *why);
 
-/* The waker is woken when the next chunk is there, or the job has been closed,
- * until it is taken out again. False if lf_job_next would not say LF_WAIT any
+/* The waker is woken when the next chunk is there, or the loop has been closed,
+ * until it is taken out again. False if lf_loop_next would not say LF_WAIT any
  * more. */
-bool lf_job_watch(lf_job *job, lf_waker *waker);
-void lf_job_unwatch(lf_job *job, lf_waker *waker);
+bool lf_loop_watch(lf_loop *loop, lf_waker *waker);
+void lf_loop_unwatch(lf_loop *loop, lf_waker *waker);
 
 /* For waiting in a task: all runners that run. */
-lf_waits *lf_job_waits(lf_job *job);
+lf_waits *lf_loop_waits(lf_loop *loop);
 
 /* Nothing more is claimed. */
-void lf_job_close(lf_job *job);
+void lf_loop_close(lf_loop *loop);
 
 /* After the last supply: the running task 'over' (moved) is finished as soon as
  * no chunk runs and none will any more. */
-void lf_job_seal(lf_job *job, lf_task *over);
+void lf_loop_seal(lf_loop *loop, lf_task *over);
 
 /* --- The workers -------------------------------------------------------- */
 
@@ -116,13 +116,13 @@ void lf_job_seal(lf_job *job, lf_task *over);
 bool lf_chunk_overruns(const lf_chunk *chunk, lf_pool *pool, int64_t since);
 
 /* A chunk for the runner (NULL: for the caller itself), or NULL. */
-lf_chunk *lf_job_claim(lf_job *job, lf_runner *runner);
+lf_chunk *lf_loop_claim(lf_loop *loop, lf_runner *runner);
 
 /* The chunk's results are complete, after 'ns' nanoseconds of running; but for
  * chunk->rest: others may claim these. */
-void lf_job_done(lf_job *job, lf_chunk *chunk, int64_t ns);
+void lf_loop_done(lf_loop *loop, lf_chunk *chunk, int64_t ns);
 
 /* The chunk, claimed, will not be run after all: the loop ends there. */
-void lf_job_drop(lf_job *job, lf_chunk *chunk);
+void lf_loop_drop(lf_loop *loop, lf_chunk *chunk);
 
 #endif

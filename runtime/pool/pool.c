@@ -252,13 +252,13 @@ void lf_pool_kill(lf_pool *p, int sig) {
     p->o.backend->kill(p, sig);
 }
 
-void lf_pool_recall(lf_pool *p, struct lf_job *job) {
+void lf_pool_recall(lf_pool *p, struct lf_loop *loop) {
   if (!p->o.backend->recall)
     return;
   lf_link back;
   lf_list_init(&back);
   pthread_mutex_lock(&p->lock);
-  p->o.backend->recall(p, job, &back);
+  p->o.backend->recall(p, loop, &back);
   mark_taken(&back);
   pthread_mutex_unlock(&p->lock);
   lf_pool_fail_all(&back, NULL);

@@ -24,7 +24,7 @@ enum { LF_MAX_WORKERS = 100000 };
 typedef struct lf_pool lf_pool;
 typedef struct lf_backend lf_backend;
 typedef struct lf_registry lf_registry; /* registry.h */
-struct lf_job;
+struct lf_loop;
 struct lf_strand;
 
 typedef struct {
@@ -88,9 +88,9 @@ typedef enum {
   LF_HOME, /* the worker that runs all tasks which one worker has to run */
 } lf_route;
 
-/* Queues a pending task (the pool takes a reference); parts of loops also after
- * shutdown. LF_ESHUTDOWN, LF_EBROKEN,
- * or LF_ETHREAD when no worker could be started at all: nothing is queued. */
+/* Queues a pending task (the pool takes a reference); chunks of loops also
+ * after shutdown. LF_ESHUTDOWN, LF_EBROKEN, or LF_ETHREAD when no worker could
+ * be started at all: nothing is queued. */
 int lf_pool_submit(lf_pool *pool, lf_task *task, lf_route route);
 
 /* Queues tasks[i] for the i-th worker alone, starting missing ones first; n is
@@ -121,8 +121,8 @@ void lf_pool_listen(lf_pool *pool);
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
 
-/* The job's parts that have not begun, in other processes, are cancelled. */
-void lf_pool_recall(lf_pool *pool, struct lf_job *job);
+/* The loop's parts that have not begun, in other processes, are cancelled. */
+void lf_pool_recall(lf_pool *pool, struct lf_loop *loop);
 
 /* How often all that was queued has been cancelled. */
 uint64_t lf_pool_epoch(lf_pool *pool);

@@ -23,10 +23,10 @@ typedef enum {
   LF_MSG_SETUP, /* body: for a worker that was not forked: see serve.h */
   LF_MSG_TASK,  /* id: its remainder by LF_SLOTS is the slot; flag: pinned;
                    body: arguments */
-  LF_MSG_JOB,   /* id: the job's; body: its setup */
+  LF_MSG_LOOP,  /* id: the loop's; body: its setup */
   LF_MSG_CHUNK, /* id, flag: as TASK; a: first item, b: count, state: shareable;
                    body: items; tail: where each starts in the block, a size_t
-                   each, c: and the block's slice. Of the job that was sent
+                   each, c: and the block's slice. Of the loop that was sent
                    last */
   LF_MSG_DONE,  /* id: of a task submitted by the worker: as RESULT */
   LF_MSG_RESTED, /* id: of a part submitted by the worker: as REST */
@@ -39,8 +39,8 @@ typedef enum {
   LF_MSG_READY,  /* id: its pid */
   LF_MSG_BROKEN, /* it cannot run; body: why */
   LF_MSG_RESULT, /* id, state, error; body: as the task's data; tail: trace */
-  LF_MSG_PART,   /* id, a: items finished, b: ns, error; body: results; flag:
-                    1: the rest has none, tail: why; 2: it is given back */
+  LF_MSG_CHUNK_DONE, /* id, a: items finished, b: ns, error; body: results;
+                  flag: 1: the rest has none, tail: why; 2: it is given back */
   LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; c: its code
                   */
   LF_MSG_SUBMIT_CHUNK, /* as CHUNK */

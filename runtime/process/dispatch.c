@@ -11,9 +11,9 @@
 enum {
   AHEAD_NS = 100000, /* how much work is sent ahead to a busy worker */
   AHEAD = LF_SLOTS / 2,
-  LONG_NS = 2000000,       /* what takes longer is not sent ahead, */
-  LONG_PART_NS = 10000000, /* also of a loop, whose parts are alike */
-  QUICK_NS = 10000,        /* about what waking a worker takes */
+  LONG_NS = 2000000,        /* what takes longer is not sent ahead, */
+  LONG_CHUNK_NS = 10000000, /* also of a loop, whose parts are alike */
+  QUICK_NS = 10000,         /* about what waking a worker takes */
   STUCK_NS = 20000, /* a worker that begins nothing for so long gives back */
   WAKING_NS = 100000000, /* the same, while it is waking up */
   START_NS = 1000000,    /* the same, if another has to be started first */
@@ -21,27 +21,27 @@ enum {
 
 /* --- Sending --- */
 
-/* The job's setup, if it was not sent last. */
-static int send_job(lf_proc *c, lf_job *job) {
-  if (c->job == lf_job_id(job))
+/* The loop's setup, if it was not sent last. */
+static int send_loop(lf_proc *c, lf_loop *loop) {
+  if (c->loop == lf_loop_id(loop))
     return 0;
-  lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
-  const lf_buf *setup = lf_job_setup(job);
+  lf_msg msg = {.kind = LF_MSG_LOOP, .id = lf_loop_id(loop)};
+  const lf_buf *setup = lf_loop_setup(loop);
   lf_payload payload = {.body = setup, .to = setup->len};
-  payload.owner = lf_job_ref(job);
-  payload.drop = lf_job_unref;
+  payload.owner = lf_loop_ref(loop);
+  payload.drop = lf_loop_unref;
   int err = lf_channel_send(&c->end, &msg, &payload);
   if (err)
-    lf_job_unref(job);
+    lf_loop_unref(loop);
   else
-    c->job = lf_job_id(job);
+    c->loop = lf_loop_id(loop);
   return err;
 }
 
 static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
   const lf_runner *runner = lf_runner_of(t);
   if (runner) {
-    int err = send_job(c, runner->job);
+    int err = send_loop(c, runner->loop);
     msg->kind = LF_MSG_CHUNK;
     return err ? err : lf_chunk_send(&c->end, msg, runner->chunk);
   }
@@ -189,7 +189,7 @@ static lf_proc *find_busy(const lf_pool *p) {
   const lf_members *f = lf_members_of(p);
   const lf_link *all = &f->procs[LF_PROC_BUSY];
   const lf_task *next = lf_container_of(p->queue.next, lf_task, link);
-  uint64_t longest = lf_runner_of(next) ? LONG_PART_NS : LONG_NS;
+  uint64_t longest = lf_runner_of(next) ? LONG_CHUNK_NS : LONG_NS;
   uint64_t least = AHEAD;
   lf_proc *best = NULL;
   for (lf_link *l = all->next; f->starting == 0 && l != all; l = l->next) {

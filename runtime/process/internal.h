@@ -114,13 +114,13 @@ struct lf_proc {
   uint64_t sent;     /* tasks ever sent */
   uint64_t reserved; /* tasks about to be sent; while the lock is held */
   uint64_t left;     /* how many more it is to be sent, of max_tasks */
-  uint64_t job;      /* sent last */
+  uint64_t loop;     /* sent last */
   uint64_t notices;  /* the one that was sent last */
   lf_table exports;  /* number -> lf_export * */
   lf_table numbers;  /* task's address -> lf_export * */
   uint64_t last_number;
   size_t untold;     /* exports of which it has to be told */
-  lf_job *lent;      /* the job that it has sent last, imported; a reference */
+  lf_loop *lent;     /* the loop that it has sent last, imported; a reference */
   lf_link gathering; /* tasks of a broadcast that is not complete */
   uint64_t seen;     /* begun, when it was looked at ... */
   int64_t seen_at;
@@ -235,9 +235,9 @@ bool lf_proc_take_back(lf_in_flight *flight);
 bool lf_proc_has_begun(lf_in_flight *flight);
 
 /* Those that a worker has not begun go to 'out', in order: all that others may
- * run, all of one job, or really all. */
-typedef enum { LF_MOVABLE, LF_OF_JOB, LF_ALL } lf_recall;
-void lf_proc_recall(lf_proc *proc, lf_recall what, lf_job *job, lf_link *out);
+ * run, all of one loop, or really all. */
+typedef enum { LF_MOVABLE, LF_OF_LOOP, LF_ALL } lf_recall;
+void lf_proc_recall(lf_proc *proc, lf_recall what, lf_loop *loop, lf_link *out);
 
 /* --- members.c --- */
 

@@ -152,19 +152,19 @@ bool lf_in_flight_is_movable(const lf_in_flight *f) {
          atomic_load(slot_of(f)) == word_of(f, LF_SLOT_SENT);
 }
 
-static bool is_meant(lf_task *t, lf_recall what, const lf_job *job) {
-  const lf_runner *runner = what == LF_OF_JOB ? lf_runner_of(t) : NULL;
+static bool is_meant(lf_task *t, lf_recall what, const lf_loop *loop) {
+  const lf_runner *runner = what == LF_OF_LOOP ? lf_runner_of(t) : NULL;
   return what == LF_ALL || (what == LF_MOVABLE && !t->pinned) ||
-         (runner && runner->job == job);
+         (runner && runner->loop == loop);
 }
 
-void lf_proc_recall(lf_proc *c, lf_recall what, lf_job *job, lf_link *out) {
+void lf_proc_recall(lf_proc *c, lf_recall what, lf_loop *loop, lf_link *out) {
   lf_in_flight *f;
   if (lf_proc_ahead(c) == 0)
     return;
   EACH_FLIGHT(f, c) {
     lf_task *t = f->task;
-    if (is_meant(t, what, job) && take_back(f, what == LF_MOVABLE))
+    if (is_meant(t, what, loop) && take_back(f, what == LF_MOVABLE))
       lf_list_add(out, &t->link);
   }
 }

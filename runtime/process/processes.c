@@ -102,10 +102,10 @@ static lf_state look(lf_pool *p, lf_task *t) {
   return lf_task_state(t);
 }
 
-static void recall(lf_pool *p, lf_job *job, lf_link *out) {
+static void recall(lf_pool *p, lf_loop *loop, lf_link *out) {
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->proc)
-      lf_proc_recall(w->proc, job ? LF_OF_JOB : LF_ALL, job, out);
+      lf_proc_recall(w->proc, loop ? LF_OF_LOOP : LF_ALL, loop, out);
 }
 
 static lf_hunger hunger(lf_pool *p) {

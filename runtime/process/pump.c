@@ -28,7 +28,7 @@ static void take_outcome(lf_task *t, lf_channel *end) {
 }
 
 /* There was no memory for it, here or there. */
-static void refuse_part(lf_task *t, lf_chunk *c) {
+static void refuse_chunk(lf_task *t, lf_chunk *c) {
   t->ending = LF_FINISHED;
   c->finished = c->rest = 0;
   c->failed = true;
@@ -37,7 +37,7 @@ static void refuse_part(lf_task *t, lf_chunk *c) {
   (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
 }
 
-static void take_part(lf_task *t, lf_chunk *c, lf_channel *end) {
+static void take_chunk(lf_task *t, lf_chunk *c, lf_channel *end) {
   t->ending = LF_FINISHED;
   c->ns = (int64_t)end->msg.b;
   c->finished = end->msg.a;
@@ -47,7 +47,7 @@ static void take_part(lf_task *t, lf_chunk *c, lf_channel *end) {
   if (end->no_memory || c->finished > c->count ||
       lf_buf_move(&c->out, &end->body) != 0 ||
       lf_buf_move(&c->why, &end->tail) != 0)
-    refuse_part(t, c);
+    refuse_chunk(t, c);
 }
 
 /* Can the outcome be that of the task? */
@@ -57,7 +57,7 @@ static bool is_outcome(const lf_channel *end, const lf_task *t) {
       (msg->error == LF_LOST && msg->size < sizeof(lf_lost)))
     return false;
   const lf_runner *runner = lf_runner_of(t);
-  if (msg->kind == LF_MSG_PART)
+  if (msg->kind == LF_MSG_CHUNK_DONE)
     return runner && msg->a <= runner->chunk->count;
   return msg->state == LF_FINISHED || msg->state == LF_FAILED;
 }
@@ -71,10 +71,10 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_task *t = f->task;
   lf_proc_finish_flight(f);
   const lf_runner *runner = lf_runner_of(t);
-  if (runner && c->end.msg.kind == LF_MSG_PART)
-    take_part(t, runner->chunk, &c->end);
+  if (runner && c->end.msg.kind == LF_MSG_CHUNK_DONE)
+    take_chunk(t, runner->chunk, &c->end);
   else if (runner)
-    refuse_part(t, runner->chunk);
+    refuse_chunk(t, runner->chunk);
   else
     take_outcome(t, &c->end);
   c->worker->started++;
@@ -120,7 +120,7 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
       receive_broken(c, after);
       break;
     case LF_MSG_RESULT:
-    case LF_MSG_PART:
+    case LF_MSG_CHUNK_DONE:
       receive_outcome(c, after);
       break;
     default:
@@ -138,7 +138,7 @@ static void receive_all(lf_proc *c, lf_outcome *after) {
 static void end_claimed(lf_pool *p, lf_task *t) {
   uint64_t epoch = lf_pool_epoch(p);
   lf_runner *runner = lf_runner_of(t);
-  lf_chunk *chunk = lf_job_claim(runner->job, runner);
+  lf_chunk *chunk = lf_loop_claim(runner->loop, runner);
   if (!chunk) {
     if (lf_task_start(t))
       lf_task_end(t, LF_FINISHED);
@@ -165,7 +165,7 @@ static void end_task(lf_task *t) {
     lf_chunk *c = runner ? runner->chunk : NULL;
     if (c) {
       runner->chunk = NULL;
-      lf_job_done(runner->job, c, c->ns);
+      lf_loop_done(runner->loop, c, c->ns);
     }
     lf_task_end(t, t->ending);
   }

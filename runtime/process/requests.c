@@ -53,8 +53,8 @@ static void export_fire(lf_waiter *waiter) {
   push_ended(lf_container_of(waiter, lf_export, waiter));
 }
 
-/* The part of a loop has ended, or will not be run. */
-static void part_done(lf_runner *runner, lf_chunk *chunk, int64_t ns) {
+/* The chunk of a loop has ended, or will not be run. */
+static void chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns) {
   lf_export *e = runner->from;
   e->chunk = chunk;
   e->ns = ns;
@@ -137,8 +137,8 @@ static void receive_release(lf_proc *c) {
     export_free(e); /* else when it has ended */
 }
 
-/* The part of the loop in hand that the message describes, or NULL. */
-static lf_task *read_part(lf_proc *c) {
+/* The chunk of the loop in hand that the message describes, or NULL. */
+static lf_task *read_chunk(lf_proc *c) {
   lf_channel *end = &c->end;
   if (!c->lent)
     return NULL;
@@ -171,7 +171,7 @@ static lf_task *read_task(lf_proc *c) {
   if (end->no_memory)
     return NULL;
   lf_task *t =
-      end->msg.kind == LF_MSG_SUBMIT_CHUNK ? read_part(c) : read_call(c);
+      end->msg.kind == LF_MSG_SUBMIT_CHUNK ? read_chunk(c) : read_call(c);
   lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
   if (code)
     t->code = lf_code_ref(code);
@@ -252,17 +252,17 @@ static void receive_submit(lf_proc *c) {
   lf_task_unref(t);
 }
 
-static void receive_job(lf_proc *c) {
+static void receive_loop(lf_proc *c) {
   if (c->lent)
-    lf_job_unref(c->lent);
+    lf_loop_unref(c->lent);
   c->lent = c->end.no_memory
                 ? NULL
-                : lf_job_import(c->worker->pool, &c->end.body, part_done);
+                : lf_loop_import(c->worker->pool, &c->end.body, chunk_done);
 }
 
 /* --- Telling the worker --- */
 
-static int tell_part(lf_export *e) {
+static int tell_chunk(lf_export *e) {
   lf_chunk *k = e->chunk;
   lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .state = LF_FINISHED};
   msg.a = k->finished;
@@ -298,7 +298,7 @@ static int tell_task(lf_export *e) {
 /* The export has ended, and the worker is there. */
 static void tell(lf_export *e) {
   lf_members_stir(e->proc);
-  int err = e->chunk ? tell_part(e) : tell_task(e);
+  int err = e->chunk ? tell_chunk(e) : tell_task(e);
   if (err)
     refuse(e->proc, e->id, LF_NO_MEMORY);
   e->told = true;
@@ -347,7 +347,7 @@ void lf_requests_forget(lf_proc *c) {
   while ((l = lf_list_pop(&c->gathering)))
     lf_task_unref(lf_container_of(l, lf_task, link));
   if (c->lent)
-    lf_job_unref(c->lent);
+    lf_loop_unref(c->lent);
   c->lent = NULL;
   lf_in_flight *f;
   EACH_FLIGHT(f, c)
@@ -399,7 +399,7 @@ static void receive_wait(lf_proc *c) {
   lf_buf_fini(&text);
 }
 
-/* A part of a loop waits. If a worker has submitted it, that one may send
+/* A chunk of a loop waits. If a worker has submitted it, that one may send
  * another. */
 static void receive_rest(lf_proc *c) {
   static const lf_payload none;
@@ -468,8 +468,8 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
   case LF_MSG_RELEASE:
     receive_release(c);
     break;
-  case LF_MSG_JOB:
-    receive_job(c);
+  case LF_MSG_LOOP:
+    receive_loop(c);
     break;
   case LF_MSG_BLOCK:
     c->blocked = true;

@@ -34,15 +34,15 @@ static void refuse_task(lf_serve *r) {
   pthread_mutex_unlock(&r->pool->lock);
 }
 
-/* The part of the loop in hand that the message describes, or NULL. */
-static lf_task *read_part(lf_serve *r) {
+/* The chunk of the loop in hand that the message describes, or NULL. */
+static lf_task *read_chunk(lf_serve *r) {
   lf_channel *end = &r->end;
-  if (!r->job)
+  if (!r->loop)
     return NULL;
   lf_chunk *chunk =
       lf_chunk_import(end->msg.a, end->msg.b, end->msg.tail ? &end->body : NULL,
                       &end->tail, (size_t)end->msg.c);
-  lf_runner *runner = chunk ? lf_runner_new(r->job, chunk) : NULL;
+  lf_runner *runner = chunk ? lf_runner_new(r->loop, chunk) : NULL;
   if (runner) {
     chunk->shareable = end->msg.state;
     return &runner->task;
@@ -65,7 +65,7 @@ static lf_task *read_call(lf_serve *r) {
 static void receive_task(lf_serve *r) {
   lf_channel *end = &r->end;
   lf_task *t = end->no_memory                  ? NULL
-               : end->msg.kind == LF_MSG_CHUNK ? read_part(r)
+               : end->msg.kind == LF_MSG_CHUNK ? read_chunk(r)
                                                : read_call(r);
   if (!t) {
     refuse_task(r);
@@ -93,21 +93,21 @@ lf_task *lf_serve_take(lf_serve *r, bool pinned) {
 static char no_memory[] = LF_NO_MEMORY;
 
 /* The part does not run any more, or waits. */
-static void uncount_part(lf_serve *r, lf_task *t) {
+static void uncount_chunk(lf_serve *r, lf_task *t) {
   pthread_mutex_lock(&r->pool->lock);
   r->parts -= !(t->noted & LF_RESTS);
   t->noted |= LF_RESTS;
   pthread_mutex_unlock(&r->pool->lock);
 }
 
-/* What has become of a part of a loop that was submitted from here. */
-static void receive_part(lf_serve *r, lf_runner *runner) {
+/* What has become of a chunk of a loop that was submitted from here. */
+static void receive_chunk(lf_serve *r, lf_runner *runner) {
   lf_channel *end = &r->end;
   lf_task *t = &runner->task;
   lf_chunk *c = runner->chunk;
   bool refused = end->msg.state == LF_FAILED; /* the body is why */
   runner->chunk = NULL;
-  uncount_part(r, t);
+  uncount_chunk(r, t);
   c->finished = end->msg.a;
   c->failed = end->msg.flag & 1 || refused;
   c->dropped = end->msg.flag & 2;
@@ -124,9 +124,9 @@ static void receive_part(lf_serve *r, lf_runner *runner) {
     (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
   }
   if (c->dropped)
-    lf_job_drop(runner->job, c);
+    lf_loop_drop(runner->loop, c);
   else
-    lf_job_done(runner->job, c, (int64_t)end->msg.b);
+    lf_loop_done(runner->loop, c, (int64_t)end->msg.b);
   lf_task_end(t, LF_FINISHED);
 }
 
@@ -154,12 +154,12 @@ static lf_task *find_open(lf_serve *r) {
   return t && !lf_task_done(t) ? t : NULL;
 }
 
-/* A part of a loop that was submitted from here waits for something. */
+/* A chunk of a loop that was submitted from here waits for something. */
 static void receive_rested(lf_serve *r) {
   lf_task *t = find_open(r);
   if (!t || !lf_runner_of(t))
     return;
-  uncount_part(r, t);
+  uncount_chunk(r, t);
   lf_serve_send_runners(r);
 }
 
@@ -169,7 +169,7 @@ static void receive_done(lf_serve *r) {
   if (!t)
     return;
   if (lf_runner_of(t))
-    receive_part(r, lf_runner_of(t));
+    receive_chunk(r, lf_runner_of(t));
   else
     receive_result(r, t);
   lf_task_unref(t); /* the table's */
@@ -236,12 +236,12 @@ void lf_serve_receive(lf_serve *r) {
     case LF_MSG_CHUNK:
       receive_task(r);
       break;
-    case LF_MSG_JOB:
-      if (r->job)
-        lf_job_unref(r->job);
-      r->job = r->end.no_memory
-                   ? NULL
-                   : lf_job_import(r->pool, &r->end.body, lf_serve_part_done);
+    case LF_MSG_LOOP:
+      if (r->loop)
+        lf_loop_unref(r->loop);
+      r->loop = r->end.no_memory ? NULL
+                                 : lf_loop_import(r->pool, &r->end.body,
+                                                  lf_serve_chunk_done);
       break;
     case LF_MSG_DONE:
       receive_done(r);

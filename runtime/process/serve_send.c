@@ -193,11 +193,11 @@ void lf_serve_report(lf_serve *r, lf_task *t) {
   pthread_mutex_unlock(&r->pool->lock);
 }
 
-/* A part of a loop that was received has ended. */
-void lf_serve_part_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
-  lf_serve *r = lf_serve_of(lf_job_pool(runner->job));
+/* A chunk of a loop that was received has ended. */
+void lf_serve_chunk_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
+  lf_serve *r = lf_serve_of(lf_loop_pool(runner->loop));
   lf_msg msg = {
-      .kind = LF_MSG_PART, .id = runner->task.far.id, .a = c->finished};
+      .kind = LF_MSG_CHUNK_DONE, .id = runner->task.far.id, .a = c->finished};
   msg.b = (uint64_t)ns;
   msg.flag = (uint8_t)((c->rest > 0) << 1 | c->failed);
   msg.error = (uint8_t)c->error;
@@ -243,24 +243,24 @@ static int submit_call(lf_serve *r, lf_task *t, lf_route route) {
   return err;
 }
 
-/* Under the lock: the job's setup, unless it was sent last. */
-static int post_job(lf_serve *r, lf_job *job) {
-  if (r->lent_id == lf_job_id(job))
+/* Under the lock: the loop's setup, unless it was sent last. */
+static int post_loop(lf_serve *r, lf_loop *loop) {
+  if (r->lent_id == lf_loop_id(loop))
     return 0;
-  lf_msg msg = {.kind = LF_MSG_JOB, .id = lf_job_id(job)};
-  const lf_buf *setup = lf_job_setup(job);
+  lf_msg msg = {.kind = LF_MSG_LOOP, .id = lf_loop_id(loop)};
+  const lf_buf *setup = lf_loop_setup(loop);
   lf_payload payload = {.body = setup, .to = setup->len};
   int err = lf_serve_post(r, &msg, &payload);
   if (err == 0)
-    r->lent_id = lf_job_id(job);
+    r->lent_id = lf_loop_id(loop);
   return err;
 }
 
-static int post_part(lf_serve *r, lf_runner *runner) {
+static int post_chunk(lf_serve *r, lf_runner *runner) {
   lf_task *t = &runner->task;
   lf_msg msg = {.kind = LF_MSG_SUBMIT_CHUNK};
-  msg.flag = (uint8_t)lf_job_route(runner->job);
-  int err = post_job(r, runner->job);
+  msg.flag = (uint8_t)lf_loop_route(runner->loop);
+  int err = post_loop(r, runner->loop);
   if (err || !note_sent(r, t, &msg.id))
     return LF_ENOMEM;
   msg.slot = t->code ? t->code->id : 0;
@@ -270,20 +270,20 @@ static int post_part(lf_serve *r, lf_runner *runner) {
 }
 
 /* The part could not be sent for lack of memory. */
-static void fail_part(lf_runner *runner) {
+static void fail_chunk(lf_runner *runner) {
   static const char text[] = LF_NO_MEMORY;
   lf_chunk *c = runner->chunk;
   runner->chunk = NULL;
   c->failed = true;
   (void)lf_buf_put(&c->why, text, sizeof text - 1);
-  lf_job_done(runner->job, c, 0);
+  lf_loop_done(runner->loop, c, 0);
   lf_task_end(&runner->task, LF_FINISHED);
 }
 
 /* A runner gets its chunk and is sent with it. */
 static void send_runner(lf_serve *r, lf_runner *runner) {
   lf_task *t = &runner->task;
-  lf_chunk *c = lf_task_start(t) ? lf_job_claim(runner->job, runner) : NULL;
+  lf_chunk *c = lf_task_start(t) ? lf_loop_claim(runner->loop, runner) : NULL;
   if (!c) {
     if (lf_task_state(t) == LF_RUNNING)
       lf_task_end(t, LF_FINISHED);
@@ -291,14 +291,14 @@ static void send_runner(lf_serve *r, lf_runner *runner) {
   }
   runner->chunk = c;
   pthread_mutex_lock(&r->pool->lock);
-  int err = post_part(r, runner);
+  int err = post_chunk(r, runner);
   r->parts += err == 0;
   pthread_mutex_unlock(&r->pool->lock);
   if (err)
-    fail_part(runner);
+    fail_chunk(runner);
 }
 
-/* Sends parts of loops, a few at a time, so that their sizes can adapt. Those
+/* Sends chunks of loops, a few at a time, so that their sizes can adapt. Those
  * that wait do not count: they may wait for what is sent now. One thread does,
  * for all. */
 void lf_serve_send_runners(lf_serve *r) {

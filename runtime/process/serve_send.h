@@ -35,7 +35,7 @@ typedef struct {
 enum {
   LF_NAMED = 1, /* there is an lf_known; the pool's lock */
   LF_TOLD = 2,  /* the program knows that it waits */
-  LF_RESTS = 4, /* a part of a loop that has waited */
+  LF_RESTS = 4, /* a chunk of a loop that has waited */
 };
 
 typedef struct lf_serve {
@@ -48,11 +48,11 @@ typedef struct lf_serve {
   bool go;           /* it may go on, after lf_serve_unblock */
   lf_link questions; /* without an answer yet; the lock */
   uint64_t last_question;
-  lf_job *job;    /* received last; a reference */
+  lf_loop *loop;  /* received last; a reference */
   lf_table tasks; /* number -> lf_known *; the lock */
   uint64_t last_number;
-  uint64_t lent_id; /* the job that was sent last */
-  int parts;        /* parts of loops sent that may be running; the lock */
+  uint64_t lent_id; /* the loop that was sent last */
+  int parts;        /* chunks of loops sent that may be running; the lock */
   lf_link runners;  /* that wait for their turn */
   lf_link waiting;  /* tasks that run here and wait */
   bool sending_runners;
@@ -90,10 +90,10 @@ void lf_serve_end(lf_serve *serve, lf_task *task, lf_state state);
 /* Its task->progress has changed. */
 void lf_serve_report(lf_serve *serve, lf_task *task);
 
-/* A part of a loop that was received has ended (lf_job_import). */
-void lf_serve_part_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
+/* A chunk of a loop that was received has ended (lf_loop_import). */
+void lf_serve_chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
 
-/* Sends parts of loops, a few at a time, so that their sizes can adapt. */
+/* Sends chunks of loops, a few at a time, so that their sizes can adapt. */
 void lf_serve_send_runners(lf_serve *serve);
 
 /* As lf_pool_submit, lf_pool_broadcast, lf_pool_is_shutdown. */

@@ -288,7 +288,7 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
   }
 }
 
-/* A task that was lost: a part of a loop tells it with the items. */
+/* A task that was lost: a chunk of a loop tells it with the items. */
 static void lose(lf_task *t, const lf_lost *lost, const char *within) {
   lf_runner *runner = lf_runner_of(t);
   lf_chunk *c = runner ? runner->chunk : NULL;
@@ -298,7 +298,7 @@ static void lose(lf_task *t, const lf_lost *lost, const char *within) {
     c->finished = 0;
     c->error = LF_LOST;
     (void)lf_lost_put(&c->why, lost, lf_task_label(t), within);
-    lf_job_done(runner->job, c, 0);
+    lf_loop_done(runner->loop, c, 0);
     if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
       lf_task_end(t, LF_FINISHED);
   } else {

@@ -198,11 +198,11 @@ static void go(fake_run *r) {
   end_run(r);
 }
 
-static void run_part(struct lf_vm *vm, lf_task *task) {
+static void run_chunk(struct lf_vm *vm, lf_task *task) {
   lf_runner *runner = lf_runner_of(task);
-  lf_chunk *chunk = lf_job_claim(runner->job, runner);
+  lf_chunk *chunk = lf_loop_claim(runner->loop, runner);
   if (chunk)
-    fake_run_chunk(runner->job, chunk);
+    fake_run_chunk(runner->loop, chunk);
   count_out(vm->setup);
   lf_worker_end(vm->worker, task, LF_FINISHED);
 }
@@ -210,7 +210,7 @@ static void run_part(struct lf_vm *vm, lf_task *task) {
 static void vm_run(struct lf_vm *vm, lf_task *task) {
   count_in(vm->setup);
   if (lf_runner_of(task))
-    run_part(vm, task);
+    run_chunk(vm, task);
   else
     go(run_new(vm, task));
 }
@@ -421,20 +421,20 @@ bool step_wait(fake_run *run, void *arg) {
 /* --- Loops ------------------------------------------------------------------
  */
 
-lf_job *fake_job(lf_pool *pool, fake_body body, uint64_t chunksize,
-                 lf_order order) {
+lf_loop *fake_loop(lf_pool *pool, fake_body body, uint64_t chunksize,
+                   lf_order order) {
   lf_buf setup;
   lf_buf_init(&setup, NULL, 0);
   lf_check(lf_buf_put(&setup, &body, sizeof body) == 0);
-  lf_job *job = lf_job_new(pool, &setup, NULL, chunksize, order);
-  assert_non_null(job);
+  lf_loop *loop = lf_loop_new(pool, &setup, NULL, chunksize, order);
+  assert_non_null(loop);
   lf_buf_fini(&setup);
-  return job;
+  return loop;
 }
 
-void fake_run_chunk(lf_job *job, lf_chunk *chunk) {
+void fake_run_chunk(lf_loop *loop, lf_chunk *chunk) {
   fake_body body;
-  memcpy(&body, lf_job_setup(job)->data, sizeof body);
+  memcpy(&body, lf_loop_setup(loop)->data, sizeof body);
   uint64_t n = chunk->count;
   if (body.piece && chunk->shareable && body.piece < n)
     n = body.piece;
@@ -442,7 +442,7 @@ void fake_run_chunk(lf_job *job, lf_chunk *chunk) {
     if (body.item)
       body.item(chunk->first + chunk->finished, body.arg);
   chunk->rest = chunk->count - n;
-  lf_job_done(job, chunk, body.ns * (int64_t)n);
+  lf_loop_done(loop, chunk, body.ns * (int64_t)n);
 }
 
 static void wake_main(lf_waker *waker) {
@@ -450,12 +450,12 @@ static void wake_main(lf_waker *waker) {
   lf_unpark(&parker);
 }
 
-lf_next fake_next(lf_job *job, lf_chunk **chunk, lf_stop *why) {
+lf_next fake_next(lf_loop *loop, lf_chunk **chunk, lf_stop *why) {
   static lf_waker waker = {.wake = wake_main};
   lf_next next;
-  lf_job_watch(job, &waker);
-  while ((next = lf_job_next(job, chunk, why)) == LF_WAIT)
+  lf_loop_watch(loop, &waker);
+  while ((next = lf_loop_next(loop, chunk, why)) == LF_WAIT)
     lf_park(&parker, LF_FOREVER);
-  lf_job_unwatch(job, &waker);
+  lf_loop_unwatch(loop, &waker);
   return next;
 }

@@ -175,13 +175,13 @@ typedef struct {
   uint64_t piece; /* not 0: of a chunk only so many are run, if that may be */
 } fake_body;
 
-lf_job *fake_job(lf_pool *pool, fake_body body, uint64_t chunksize,
-                 lf_order order);
+lf_loop *fake_loop(lf_pool *pool, fake_body body, uint64_t chunksize,
+                   lf_order order);
 
 /* Runs the chunk in the calling thread. */
-void fake_run_chunk(lf_job *job, lf_chunk *chunk);
+void fake_run_chunk(lf_loop *loop, lf_chunk *chunk);
 
 /* Waits for what comes next. */
-lf_next fake_next(lf_job *job, lf_chunk **chunk, lf_stop *why);
+lf_next fake_next(lf_loop *loop, lf_chunk **chunk, lf_stop *why);
 
 #endif

@@ -31,13 +31,13 @@ static void fixed_chunks_in_order(void **state) {
   for (int workers = 1; workers <= 4; workers++) {
     fake_setup setup = {0};
     lf_pool *pool = fake_pool(&setup, workers);
-    lf_job *job = fake_job(pool, counting, 7, LF_ORDERED);
+    lf_loop *loop = fake_loop(pool, counting, 7, LF_ORDERED);
     lf_chunk *chunk;
     lf_stop why;
     uint64_t next = 0;
     clear();
-    assert_int_equal(lf_job_supply(job, NULL, MANY), 0);
-    while (fake_next(job, &chunk, &why) == LF_CHUNK) {
+    assert_int_equal(lf_loop_supply(loop, NULL, MANY), 0);
+    while (fake_next(loop, &chunk, &why) == LF_CHUNK) {
       assert_int_equal(chunk->first, next);
       assert_int_equal(chunk->count, MANY - next < 7 ? MANY - next : 7);
       assert_int_equal(chunk->finished, chunk->count);
@@ -45,20 +45,20 @@ static void fixed_chunks_in_order(void **state) {
       lf_chunk_free(chunk);
     }
     assert_int_equal(next, MANY);
-    assert_int_equal(fake_next(job, &chunk, &why), LF_END);
+    assert_int_equal(fake_next(loop, &chunk, &why), LF_END);
     assert_ran_once(0, MANY);
     assert_true(setup.most <= workers);
-    lf_job_unref(job);
+    lf_loop_unref(loop);
     fake_close(pool);
   }
 }
 
 /* Takes all chunks of a loop in any order; returns how many there were. */
-static int take_all(lf_job *job, bool *seen) {
+static int take_all(lf_loop *loop, bool *seen) {
   lf_chunk *chunk;
   lf_stop why;
   int n = 0;
-  for (; fake_next(job, &chunk, &why) == LF_CHUNK; n++) {
+  for (; fake_next(loop, &chunk, &why) == LF_CHUNK; n++) {
     for (uint64_t i = 0; i < chunk->count; i++) {
       assert_false(seen[chunk->first + i]);
       seen[chunk->first + i] = true;
@@ -72,15 +72,15 @@ static void unordered_ones_come_all(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 4);
-  lf_job *job = fake_job(pool, counting, 3, LF_UNORDERED);
+  lf_loop *loop = fake_loop(pool, counting, 3, LF_UNORDERED);
   bool seen[MANY] = {false};
   clear();
-  lf_job_supply(job, NULL, MANY);
-  assert_int_equal(take_all(job, seen), (MANY + 2) / 3);
+  lf_loop_supply(loop, NULL, MANY);
+  assert_int_equal(take_all(loop, seen), (MANY + 2) / 3);
   for (int i = 0; i < MANY; i++)
     assert_true(seen[i]);
   assert_ran_once(0, MANY);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -98,20 +98,20 @@ static void unordered_ones_come_as_they_complete(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   fake_body body = {.item = wait_in_first};
-  lf_job *job = fake_job(pool, body, 1, LF_UNORDERED);
+  lf_loop *loop = fake_loop(pool, body, 1, LF_UNORDERED);
   lf_chunk *chunk;
   lf_stop why;
   first_may_go = (gate)GATE;
-  lf_job_supply(job, NULL, 3);
+  lf_loop_supply(loop, NULL, 3);
   for (uint64_t i = 1; i <= 3; i++) {
-    assert_int_equal(fake_next(job, &chunk, &why), LF_CHUNK);
+    assert_int_equal(fake_next(loop, &chunk, &why), LF_CHUNK);
     assert_int_equal(chunk->first, i % 3);
     lf_chunk_free(chunk);
     if (i == 2)
       gate_add(&first_may_go);
   }
-  assert_int_equal(fake_next(job, &chunk, &why), LF_END);
-  lf_job_unref(job);
+  assert_int_equal(fake_next(loop, &chunk, &why), LF_END);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -120,20 +120,20 @@ static void ordered_ones_wait_for_the_first(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   fake_body body = {.item = wait_in_first};
-  lf_job *job = fake_job(pool, body, 1, LF_ORDERED);
+  lf_loop *loop = fake_loop(pool, body, 1, LF_ORDERED);
   lf_chunk *chunk;
   lf_stop why;
   first_may_go = (gate)GATE;
-  lf_job_supply(job, NULL, 3);
+  lf_loop_supply(loop, NULL, 3);
   until(stat_of(pool).finished >= 2);
-  assert_int_equal(lf_job_next(job, &chunk, &why), LF_WAIT);
+  assert_int_equal(lf_loop_next(loop, &chunk, &why), LF_WAIT);
   gate_add(&first_may_go);
   for (uint64_t i = 0; i < 3; i++) {
-    assert_int_equal(fake_next(job, &chunk, &why), LF_CHUNK);
+    assert_int_equal(fake_next(loop, &chunk, &why), LF_CHUNK);
     assert_int_equal(chunk->first, i);
     lf_chunk_free(chunk);
   }
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -141,14 +141,14 @@ static void ordered_ones_wait_for_the_first(void **state) {
  */
 
 /* One chunk after the other, claimed and run here: their sizes. */
-static int claim_here(lf_job *job, uint64_t *sizes) {
+static int claim_here(lf_loop *loop, uint64_t *sizes) {
   lf_chunk *chunk;
   int n = 0;
   uint64_t next = 0;
-  while ((chunk = lf_job_claim(job, NULL))) {
+  while ((chunk = lf_loop_claim(loop, NULL))) {
     assert_int_equal(chunk->first, next);
     next += sizes[n++] = chunk->count;
-    fake_run_chunk(job, chunk);
+    fake_run_chunk(loop, chunk);
   }
   return n;
 }
@@ -173,9 +173,9 @@ static void automatic_sizes_follow_the_time(void **state) {
     gate go = GATE;
     lf_pool *pool = waiting_pool(&setup, &go, 2);
     fake_body body = {.ns = times[i]};
-    lf_job *job = fake_job(pool, body, 0, LF_ORDERED);
-    lf_job_supply(job, NULL, MANY);
-    int n = claim_here(job, sizes);
+    lf_loop *loop = fake_loop(pool, body, 0, LF_ORDERED);
+    lf_loop_supply(loop, NULL, MANY);
+    int n = claim_here(loop, sizes);
     uint64_t all = 0, most = 0;
     for (int k = 0; k < n; k++) {
       all += sizes[k];
@@ -188,7 +188,7 @@ static void automatic_sizes_follow_the_time(void **state) {
     assert_true(most <= largest);
     largest = most;
     gate_add(&go);
-    lf_job_unref(job);
+    lf_loop_unref(loop);
     fake_close(pool);
   }
   assert_int_equal(largest, 1); /* of items that take 10 ms */
@@ -199,19 +199,19 @@ static void the_window_grows_with_the_chunks(void **state) {
   fake_setup setup = {0};
   gate go = GATE;
   lf_pool *pool = waiting_pool(&setup, &go, 2);
-  lf_job *fixed = fake_job(pool, (fake_body){0}, 10, LF_ORDERED);
-  assert_true(lf_job_window(fixed) >= 2 * 10);
-  lf_job *job = fake_job(pool, (fake_body){.ns = 100000}, 0, LF_ORDERED);
-  uint64_t before = lf_job_window(job);
+  lf_loop *fixed = fake_loop(pool, (fake_body){0}, 10, LF_ORDERED);
+  assert_true(lf_loop_window(fixed) >= 2 * 10);
+  lf_loop *loop = fake_loop(pool, (fake_body){.ns = 100000}, 0, LF_ORDERED);
+  uint64_t before = lf_loop_window(loop);
   assert_true(before >= 2);
-  lf_job_supply(job, NULL, before);
-  lf_chunk *chunk = lf_job_claim(job, NULL);
-  fake_run_chunk(job, chunk);
-  assert_true(lf_job_window(job) > before);
+  lf_loop_supply(loop, NULL, before);
+  lf_chunk *chunk = lf_loop_claim(loop, NULL);
+  fake_run_chunk(loop, chunk);
+  assert_true(lf_loop_window(loop) > before);
   gate_add(&go);
-  lf_job_close(job);
-  lf_job_unref(job);
-  lf_job_unref(fixed);
+  lf_loop_close(loop);
+  lf_loop_unref(loop);
+  lf_loop_unref(fixed);
   fake_close(pool);
 }
 
@@ -222,24 +222,24 @@ static void items_come_bit_by_bit(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 3);
-  lf_job *job = fake_job(pool, counting, 0, LF_ORDERED);
+  lf_loop *loop = fake_loop(pool, counting, 0, LF_ORDERED);
   lf_chunk *chunk;
   lf_stop why;
   uint64_t next = 0;
   clear();
-  assert_int_equal(fake_next(job, &chunk, &why), LF_END);
+  assert_int_equal(fake_next(loop, &chunk, &why), LF_END);
   for (uint64_t end = 0; end <= MANY; end += 25) {
-    lf_job_supply(job, NULL, end);
+    lf_loop_supply(loop, NULL, end);
     while (next < end) {
-      assert_int_equal(fake_next(job, &chunk, &why), LF_CHUNK);
+      assert_int_equal(fake_next(loop, &chunk, &why), LF_CHUNK);
       assert_int_equal(chunk->first, next);
       next += chunk->count;
       lf_chunk_free(chunk);
     }
-    assert_int_equal(fake_next(job, &chunk, &why), LF_END);
+    assert_int_equal(fake_next(loop, &chunk, &why), LF_END);
   }
   assert_ran_once(0, MANY);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -260,12 +260,12 @@ static void chunks_carry_their_block(void **state) {
   fake_setup setup = {0};
   gate go = GATE;
   lf_pool *pool = waiting_pool(&setup, &go, 1);
-  lf_job *job = fake_job(pool, counting, 10, LF_ORDERED);
+  lf_loop *loop = fake_loop(pool, counting, 10, LF_ORDERED);
   lf_chunk *chunk;
   clear();
   for (uint64_t first = 0, n = 1; first + n < MANY; first += n, n += 7)
-    lf_job_supply(job, block_of(first, n), first + n);
-  while ((chunk = lf_job_claim(job, NULL))) {
+    lf_loop_supply(loop, block_of(first, n), first + n);
+  while ((chunk = lf_loop_claim(loop, NULL))) {
     const lf_block *b = chunk->block;
     assert_non_null(b);
     for (uint64_t i = chunk->first; i < chunk->first + chunk->count; i++) {
@@ -273,10 +273,10 @@ static void chunks_carry_their_block(void **state) {
       memcpy(&item, b->bytes.data + lf_block_start(b, i), sizeof item);
       assert_int_equal(item, i);
     }
-    fake_run_chunk(job, chunk);
+    fake_run_chunk(loop, chunk);
   }
   gate_add(&go);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -285,16 +285,16 @@ static void loops_share_a_pool(void **state) {
   enum { LOOPS = 10 };
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *jobs[LOOPS];
+  lf_loop *loops[LOOPS];
   clear();
   for (int i = 0; i < LOOPS; i++) {
-    jobs[i] = fake_job(pool, counting, 0, i % 2 ? LF_ORDERED : LF_UNORDERED);
-    lf_job_supply(jobs[i], NULL, MANY);
+    loops[i] = fake_loop(pool, counting, 0, i % 2 ? LF_ORDERED : LF_UNORDERED);
+    lf_loop_supply(loops[i], NULL, MANY);
   }
   for (int i = LOOPS; i-- > 0;) {
     bool seen[MANY] = {false};
-    take_all(jobs[i], seen);
-    lf_job_unref(jobs[i]);
+    take_all(loops[i], seen);
+    lf_loop_unref(loops[i]);
   }
   for (int i = 0; i < MANY; i++)
     assert_int_equal(ran[i], LOOPS);
@@ -336,16 +336,16 @@ static void what_is_given_back_comes_in_order(void **state) {
     fake_setup setup = {0};
     lf_pool *pool = fake_pool(&setup, 3);
     fake_body body = {.item = run_item, .ns = 10, .piece = piece};
-    lf_job *job = fake_job(pool, body, 0, LF_ORDERED);
+    lf_loop *loop = fake_loop(pool, body, 0, LF_ORDERED);
     lf_chunk *chunk;
     lf_stop why;
     uint64_t next = 0;
     clear();
-    assert_int_equal(lf_job_supply(job, NULL, MANY / 2), 0);
+    assert_int_equal(lf_loop_supply(loop, NULL, MANY / 2), 0);
     for (;;) {
-      lf_next what = fake_next(job, &chunk, &why);
+      lf_next what = fake_next(loop, &chunk, &why);
       if (what == LF_END && next < MANY) {
-        lf_job_supply(job, NULL, MANY);
+        lf_loop_supply(loop, NULL, MANY);
         continue;
       }
       if (what == LF_END)
@@ -359,7 +359,7 @@ static void what_is_given_back_comes_in_order(void **state) {
     }
     assert_int_equal(next, MANY);
     assert_ran_once(0, MANY);
-    lf_job_unref(job);
+    lf_loop_unref(loop);
     fake_close(pool);
   }
 }
@@ -369,13 +369,13 @@ static void what_is_given_back_comes_out_of_order(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 3);
   fake_body body = {.item = run_item, .ns = 10, .piece = 3};
-  lf_job *job = fake_job(pool, body, 0, LF_UNORDERED);
+  lf_loop *loop = fake_loop(pool, body, 0, LF_UNORDERED);
   bool seen[MANY] = {false};
   clear();
-  lf_job_supply(job, NULL, MANY);
-  take_all(job, seen);
+  lf_loop_supply(loop, NULL, MANY);
+  take_all(loop, seen);
   assert_ran_once(0, MANY);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -385,15 +385,15 @@ static void chunks_of_a_given_size_are_whole(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   fake_body body = {.item = run_item, .piece = 3};
-  lf_job *job = fake_job(pool, body, 10, LF_ORDERED);
+  lf_loop *loop = fake_loop(pool, body, 10, LF_ORDERED);
   lf_chunk *chunk;
   lf_stop why;
-  lf_job_supply(job, NULL, 100);
-  while (fake_next(job, &chunk, &why) == LF_CHUNK) {
+  lf_loop_supply(loop, NULL, 100);
+  while (fake_next(loop, &chunk, &why) == LF_CHUNK) {
     assert_int_equal(chunk->count, 10);
     lf_chunk_free(chunk);
   }
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -408,29 +408,29 @@ static void a_loop_may_be_left_with_something_given_back(void **state) {
       gate busy = GATE, go = GATE;
       lf_task *held = submit(pool, step_add, &busy, step_await, &go);
       gate_await(&busy, 1);
-      lf_job *job = fake_job(pool, (fake_body){.ns = 10}, 0, order);
-      lf_job_supply(job, NULL, 100);
-      lf_chunk *first = lf_job_claim(job, NULL), *chunk;
+      lf_loop *loop = fake_loop(pool, (fake_body){.ns = 10}, 0, order);
+      lf_loop_supply(loop, NULL, 100);
+      lf_chunk *first = lf_loop_claim(loop, NULL), *chunk;
       lf_stop why;
       first->finished = first->count;
-      lf_job_done(job, first, 10);
-      lf_chunk *second = lf_job_claim(job, NULL);
+      lf_loop_done(loop, first, 10);
+      lf_chunk *second = lf_loop_claim(loop, NULL);
       assert_true(second->count > 1);
       second->finished = 1;
       second->rest = second->count - 1;
       if (closed == 1)
-        lf_job_close(job);
-      lf_job_done(job, second, 10);
+        lf_loop_close(loop);
+      lf_loop_done(loop, second, 10);
       if (closed == 2)
-        lf_job_close(job);
+        lf_loop_close(loop);
       for (int i = 0; i < 2; i++) {
-        assert_int_equal(lf_job_next(job, &chunk, &why), LF_CHUNK);
+        assert_int_equal(lf_loop_next(loop, &chunk, &why), LF_CHUNK);
         lf_chunk_free(chunk);
       }
-      assert_int_equal(lf_job_next(job, &chunk, &why),
+      assert_int_equal(lf_loop_next(loop, &chunk, &why),
                        closed ? LF_STOPPED : LF_WAIT);
-      lf_job_close(job);
-      lf_job_unref(job);
+      lf_loop_close(loop);
+      lf_loop_unref(loop);
       gate_add(&go);
       await(held);
       lf_task_unref(held);

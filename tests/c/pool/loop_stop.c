@@ -21,20 +21,20 @@ static void wait_in_each(uint64_t item, void *arg) {
 }
 
 /* A loop of which two items are running. */
-static lf_job *running_job(lf_pool *pool, lf_order order, gates *g) {
+static lf_loop *running_loop(lf_pool *pool, lf_order order, gates *g) {
   fake_body body = {.item = wait_in_each, .arg = g};
-  lf_job *job = fake_job(pool, body, 1, order);
-  lf_job_supply(job, NULL, MANY);
+  lf_loop *loop = fake_loop(pool, body, 1, order);
+  lf_loop_supply(loop, NULL, MANY);
   gate_await(&g->begun, 2);
-  return job;
+  return loop;
 }
 
 /* Takes what has run; returns why no more did. */
-static lf_stop take_rest(lf_job *job, int *n) {
+static lf_stop take_rest(lf_loop *loop, int *n) {
   lf_chunk *chunk;
   lf_stop why = {.err = 1};
   lf_next next;
-  for (*n = 0; (next = fake_next(job, &chunk, &why)) == LF_CHUNK; ++*n)
+  for (*n = 0; (next = fake_next(loop, &chunk, &why)) == LF_CHUNK; ++*n)
     lf_chunk_free(chunk);
   assert_int_equal(next, LF_STOPPED);
   return why;
@@ -46,15 +46,15 @@ static void close_stops_it(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates g = GATES;
-  lf_job *job = running_job(pool, LF_ORDERED, &g);
-  lf_job_close(job);
+  lf_loop *loop = running_loop(pool, LF_ORDERED, &g);
+  lf_loop_close(loop);
   gate_add(&g.go);
-  assert_int_equal(take_rest(job, &n).err, 0);
+  assert_int_equal(take_rest(loop, &n).err, 0);
   assert_int_equal(n, 2);
-  lf_job_supply(job, NULL, 2 * MANY);
-  assert_int_equal(take_rest(job, &n).err, 0);
+  lf_loop_supply(loop, NULL, 2 * MANY);
+  assert_int_equal(take_rest(loop, &n).err, 0);
   assert_int_equal(gate_count(&g.begun), 2);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -63,10 +63,10 @@ static void dropping_it_stops_nothing(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates first = GATES, second = GATES;
-  lf_job_unref(running_job(pool, LF_ORDERED, &first));
+  lf_loop_unref(running_loop(pool, LF_ORDERED, &first));
   gate_add(&first.go);
   gate_await(&first.begun, MANY);
-  lf_job_unref(running_job(pool, LF_UNORDERED, &second));
+  lf_loop_unref(running_loop(pool, LF_UNORDERED, &second));
   lf_pool_shutdown(pool, false); /* nor does that */
   gate_add(&second.go);
   gate_await(&second.begun, MANY);
@@ -80,12 +80,12 @@ static void cancelling_the_queue_stops_it(void **state) {
     fake_setup setup = {0};
     lf_pool *pool = fake_pool(&setup, 2);
     gates g = GATES;
-    lf_job *job = running_job(pool, (lf_order)order, &g);
+    lf_loop *loop = running_loop(pool, (lf_order)order, &g);
     lf_pool_shutdown(pool, true);
     gate_add(&g.go);
-    assert_int_equal(take_rest(job, &n).err, 0);
+    assert_int_equal(take_rest(loop, &n).err, 0);
     assert_int_equal(n, 2);
-    lf_job_unref(job);
+    lf_loop_unref(loop);
     fake_close(pool);
   }
 }
@@ -96,18 +96,18 @@ static void an_interrupt_stops_it(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates first = GATES, second = GATES;
-  lf_job *job = running_job(pool, LF_ORDERED, &first);
+  lf_loop *loop = running_loop(pool, LF_ORDERED, &first);
   lf_pool_interrupt(pool);
   gate_add(&first.go);
-  assert_int_equal(take_rest(job, &n).err, 0);
+  assert_int_equal(take_rest(loop, &n).err, 0);
   assert_int_equal(n, 2);
-  lf_job_supply(job, NULL, 2 * MANY); /* it does not go on with new ones */
-  assert_int_equal(take_rest(job, &n).err, 0);
-  lf_job_unref(job);
-  job = running_job(pool, LF_ORDERED, &second); /* but others may begin */
+  lf_loop_supply(loop, NULL, 2 * MANY); /* it does not go on with new ones */
+  assert_int_equal(take_rest(loop, &n).err, 0);
+  lf_loop_unref(loop);
+  loop = running_loop(pool, LF_ORDERED, &second); /* but others may begin */
   gate_add(&second.go);
   gate_await(&second.begun, MANY);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -117,17 +117,17 @@ static void it_stops_at_any_moment(void **state) {
   for (int round = 0; round < 300; round++) {
     fake_setup setup = {0};
     lf_pool *pool = fake_pool(&setup, 1 + round % 2);
-    lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+    lf_loop *loop = fake_loop(pool, (fake_body){0}, 1, LF_ORDERED);
     lf_chunk *chunk;
     lf_stop why;
-    lf_job_supply(job, NULL, 100000000);
-    assert_int_equal(fake_next(job, &chunk, &why), LF_CHUNK);
+    lf_loop_supply(loop, NULL, 100000000);
+    assert_int_equal(fake_next(loop, &chunk, &why), LF_CHUNK);
     lf_chunk_free(chunk);
     lf_pool_shutdown(pool, true);
     await(lf_pool_over(pool));
     int n;
-    assert_int_equal(take_rest(job, &n).err, 0);
-    lf_job_unref(job);
+    assert_int_equal(take_rest(loop, &n).err, 0);
+    lf_loop_unref(loop);
     lf_pool_unhandle(pool);
   }
 }
@@ -138,14 +138,14 @@ static void a_broken_pool_stops_it(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates g = GATES;
-  lf_job *job = running_job(pool, LF_ORDERED, &g);
+  lf_loop *loop = running_loop(pool, LF_ORDERED, &g);
   lf_pool_break(pool, "broken");
   gate_add(&g.go);
-  lf_stop why = take_rest(job, &n);
+  lf_stop why = take_rest(loop, &n);
   assert_int_equal(why.err, LF_EBROKEN);
   assert_string_equal(why.text, "broken");
   assert_int_equal(n, 2);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -156,14 +156,14 @@ static void workers_that_cannot_start_stop_it(void **state) {
     int n;
     fake_setup setup = {.open_error = errors[i], .why = "no luck"};
     lf_pool *pool = fake_pool(&setup, 2);
-    lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
-    assert_int_equal(lf_job_supply(job, NULL, MANY), 0);
-    lf_stop why = take_rest(job, &n);
+    lf_loop *loop = fake_loop(pool, (fake_body){0}, 1, LF_ORDERED);
+    assert_int_equal(lf_loop_supply(loop, NULL, MANY), 0);
+    lf_stop why = take_rest(loop, &n);
     assert_int_equal(n, 0);
     assert_true(why.err < 0);
     if (errors[i] == LF_EBROKEN)
       assert_string_equal(why.text, "no luck");
-    lf_job_unref(job);
+    lf_loop_unref(loop);
     fake_close(pool);
   }
 }
@@ -173,12 +173,12 @@ static void a_pool_that_has_ended_stops_it(void **state) {
   int n;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+  lf_loop *loop = fake_loop(pool, (fake_body){0}, 1, LF_ORDERED);
   lf_pool_shutdown(pool, false);
   await(lf_pool_over(pool));
-  assert_int_equal(lf_job_supply(job, NULL, MANY), 0);
-  assert_int_equal(take_rest(job, &n).err, LF_ESHUTDOWN);
-  lf_job_unref(job);
+  assert_int_equal(lf_loop_supply(loop, NULL, MANY), 0);
+  assert_int_equal(take_rest(loop, &n).err, LF_ESHUTDOWN);
+  lf_loop_unref(loop);
   lf_pool_unhandle(pool);
 }
 
@@ -201,20 +201,20 @@ static void who_watches_is_woken(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates g = GATES;
-  lf_job *job = running_job(pool, LF_ORDERED, &g);
-  assert_true(lf_job_watch(job, &c.waker));
+  lf_loop *loop = running_loop(pool, LF_ORDERED, &g);
+  assert_true(lf_loop_watch(loop, &c.waker));
   assert_int_equal(c.woken, 0);
-  lf_job_close(job);
+  lf_loop_close(loop);
   gate_add(&g.go);
   until(c.woken > 0);
   until(stat_of(pool).running == 0);
-  lf_job_unwatch(job, &c.waker);
-  assert_false(lf_job_watch(job, &c.waker));
-  lf_job_unwatch(job, &c.waker);
-  take_rest(job, &n);
-  assert_false(lf_job_watch(job, &c.waker));
-  lf_job_unwatch(job, &c.waker);
-  lf_job_unref(job);
+  lf_loop_unwatch(loop, &c.waker);
+  assert_false(lf_loop_watch(loop, &c.waker));
+  lf_loop_unwatch(loop, &c.waker);
+  take_rest(loop, &n);
+  assert_false(lf_loop_watch(loop, &c.waker));
+  lf_loop_unwatch(loop, &c.waker);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -227,18 +227,18 @@ static void all_who_watch_are_woken(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates g = GATES;
-  lf_job *job = running_job(pool, LF_ORDERED, &g);
+  lf_loop *loop = running_loop(pool, LF_ORDERED, &g);
   for (int i = 0; i < 3; i++)
-    assert_true(lf_job_watch(job, &c[i].waker));
-  lf_job_unwatch(job, &c[1].waker);
-  lf_job_close(job);
+    assert_true(lf_loop_watch(loop, &c[i].waker));
+  lf_loop_unwatch(loop, &c[1].waker);
+  lf_loop_close(loop);
   gate_add(&g.go);
   until(c[0].woken > 0 && c[2].woken > 0);
   assert_int_equal(c[1].woken, 0);
-  lf_job_unwatch(job, &c[0].waker);
-  lf_job_unwatch(job, &c[2].waker);
-  take_rest(job, &n);
-  lf_job_unref(job);
+  lf_loop_unwatch(loop, &c[0].waker);
+  lf_loop_unwatch(loop, &c[2].waker);
+  take_rest(loop, &n);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
@@ -253,33 +253,33 @@ static void it_awaits_its_runners(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
   gates g = GATES;
-  lf_job *job = running_job(pool, LF_ORDERED, &g);
-  lf_waits *waits = lf_job_waits(job);
+  lf_loop *loop = running_loop(pool, LF_ORDERED, &g);
+  lf_waits *waits = lf_loop_waits(loop);
   int running = 0;
   waits->each(waits, count_running, &running);
   assert_int_equal(running, 2);
   assert_false(waits->any);
-  lf_runner *runner = lf_runner_new(job, NULL);
+  lf_runner *runner = lf_runner_new(loop, NULL);
   assert_false(lf_runner_ops.is_awaited(&runner->task));
   waits->count(waits, 1);
   assert_true(lf_runner_ops.is_awaited(&runner->task));
   waits->count(waits, -1);
   lf_task_unref(&runner->task);
-  lf_job_close(job);
+  lf_loop_close(loop);
   gate_add(&g.go);
   int n;
-  take_rest(job, &n);
+  take_rest(loop, &n);
   waits->each(waits, count_running, &running);
   assert_int_equal(running, 2);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 
 /* What tells of the loop's end. */
-static lf_task *seal(lf_job *job) {
+static lf_task *seal(lf_loop *loop) {
   lf_task *over = lf_task_new(NULL);
   lf_task_start(over);
-  lf_job_seal(job, lf_task_ref(over));
+  lf_loop_seal(loop, lf_task_ref(over));
   return over;
 }
 
@@ -288,21 +288,21 @@ static void its_end_is_told(void **state) {
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 3);
   for (int items = 0; items <= MANY; items += MANY / 2) {
-    lf_job *job = fake_job(pool, (fake_body){0}, 7, LF_ORDERED);
+    lf_loop *loop = fake_loop(pool, (fake_body){0}, 7, LF_ORDERED);
     lf_chunk *chunk;
     lf_stop why;
     lf_next next;
-    lf_job_supply(job, NULL, (uint64_t)items);
-    lf_task *over = seal(job);
+    lf_loop_supply(loop, NULL, (uint64_t)items);
+    lf_task *over = seal(loop);
     assert_true(items > 0 || lf_task_done(over));
     await(over);
     uint64_t n = 0;
-    for (; (next = lf_job_next(job, &chunk, &why)) == LF_CHUNK; n += 7)
+    for (; (next = lf_loop_next(loop, &chunk, &why)) == LF_CHUNK; n += 7)
       lf_chunk_free(chunk);
     assert_int_equal(next, LF_END);
     assert_int_equal(n, (items + 6) / 7 * 7);
     lf_task_unref(over);
-    lf_job_unref(job);
+    lf_loop_unref(loop);
   }
   fake_close(pool);
 }
@@ -313,14 +313,14 @@ static void its_end_is_when_nothing_runs(void **state) {
     fake_setup setup = {0};
     lf_pool *pool = fake_pool(&setup, 2);
     gates g = GATES;
-    lf_job *job = running_job(pool, LF_ORDERED, &g);
-    lf_task *over = seal(job);
+    lf_loop *loop = running_loop(pool, LF_ORDERED, &g);
+    lf_task *over = seal(loop);
     if (closed)
-      lf_job_close(job);
+      lf_loop_close(loop);
     else
       lf_pool_shutdown(pool, true);
     assert_false(lf_task_done(over));
-    lf_job_unref(job); /* nobody takes the results */
+    lf_loop_unref(loop); /* nobody takes the results */
     gate_add(&g.go);
     await(over);
     assert_int_equal(gate_count(&g.begun), 2);
@@ -335,18 +335,18 @@ static void its_end_is_told_at_any_moment(void **state) {
   for (int round = 0; round < 300; round++) {
     fake_setup setup = {0};
     lf_pool *pool = fake_pool(&setup, 1 + round % 2);
-    lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+    lf_loop *loop = fake_loop(pool, (fake_body){0}, 1, LF_ORDERED);
     lf_chunk *chunk;
     lf_stop why;
-    lf_job_supply(job, NULL, 100000000);
-    lf_task *over = seal(job);
-    assert_int_equal(fake_next(job, &chunk, &why), LF_CHUNK);
+    lf_loop_supply(loop, NULL, 100000000);
+    lf_task *over = seal(loop);
+    assert_int_equal(fake_next(loop, &chunk, &why), LF_CHUNK);
     lf_chunk_free(chunk);
     lf_pool_shutdown(pool, true);
     await(over);
     await(lf_pool_over(pool));
     lf_task_unref(over);
-    lf_job_unref(job);
+    lf_loop_unref(loop);
     lf_pool_unhandle(pool);
   }
 }

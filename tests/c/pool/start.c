@@ -233,15 +233,15 @@ static void a_loop_without_threads_stops(void **state) {
   (void)state;
   fake_setup setup = {0};
   lf_pool *pool = fake_pool(&setup, 2);
-  lf_job *job = fake_job(pool, (fake_body){0}, 1, LF_ORDERED);
+  lf_loop *loop = fake_loop(pool, (fake_body){0}, 1, LF_ORDERED);
   lf_chunk *chunk;
   lf_stop why;
   refuse = 1;
-  assert_int_equal(lf_job_supply(job, NULL, 10), 0);
+  assert_int_equal(lf_loop_supply(loop, NULL, 10), 0);
   refuse = 0;
-  assert_int_equal(fake_next(job, &chunk, &why), LF_STOPPED);
+  assert_int_equal(fake_next(loop, &chunk, &why), LF_STOPPED);
   assert_int_equal(why.err, LF_ETHREAD);
-  lf_job_unref(job);
+  lf_loop_unref(loop);
   fake_close(pool);
 }
 

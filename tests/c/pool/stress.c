@@ -60,15 +60,15 @@ static void wait_asleep(lf_task **tasks, int n) {
 static void loop_over(lf_pool *pool, unsigned *seed) {
   fake_body body = {.item = count_item, .ns = pick(seed, 100000)};
   lf_order order = pick(seed, 2) ? LF_ORDERED : LF_UNORDERED;
-  lf_job *job = fake_job(pool, body, (uint64_t)pick(seed, 4), order);
+  lf_loop *loop = fake_loop(pool, body, (uint64_t)pick(seed, 4), order);
   lf_chunk *chunk;
   lf_stop why;
-  lf_job_supply(job, NULL, (uint64_t)pick(seed, 200));
-  while (pick(seed, 50) && lf_job_next(job, &chunk, &why) == LF_CHUNK)
+  lf_loop_supply(loop, NULL, (uint64_t)pick(seed, 200));
+  while (pick(seed, 50) && lf_loop_next(loop, &chunk, &why) == LF_CHUNK)
     lf_chunk_free(chunk);
   if (pick(seed, 2))
-    lf_job_close(job);
-  lf_job_unref(job);
+    lf_loop_close(loop);
+  lf_loop_unref(loop);
 }
 
 /* A pool of its own, which ends in one way or another. */
