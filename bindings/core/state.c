@@ -29,31 +29,31 @@ lfb_state *lfb_state_find(lua_State *L) {
   return S;
 }
 
-lfb_home *lfb_home_ref(lfb_home *home) {
-  atomic_fetch_add(&home->refs, 1);
-  return home;
+lfb_global *lfb_global_ref(lfb_global *global) {
+  atomic_fetch_add(&global->refs, 1);
+  return global;
 }
 
-void lfb_home_unref(lfb_home *home) {
-  if (atomic_fetch_sub(&home->refs, 1) != 1)
+void lfb_global_unref(lfb_global *global) {
+  if (atomic_fetch_sub(&global->refs, 1) != 1)
     return;
-  lf_registry_fini(&home->registry);
-  if (home->start.latest)
-    home->start.free(home->start.latest);
-  pthread_mutex_destroy(&home->lock);
-  lf_free(home);
+  lf_registry_fini(&global->registry);
+  if (global->start.latest)
+    global->start.free(global->start.latest);
+  pthread_mutex_destroy(&global->lock);
+  lf_free(global);
 }
 
-static lfb_home *home_new(void) {
-  lfb_home *home = lf_zalloc(sizeof *home);
-  if (!home)
+static lfb_global *global_new(void) {
+  lfb_global *global = lf_zalloc(sizeof *global);
+  if (!global)
     return NULL;
-  atomic_init(&home->refs, 1);
-  home->generation = lf_generation;
-  lf_parker_init(&home->parker);
-  lf_registry_init(&home->registry, &home->parker);
-  pthread_mutex_init(&home->lock, NULL);
-  return home;
+  atomic_init(&global->refs, 1);
+  global->generation = lf_generation;
+  lf_parker_init(&global->parker);
+  lf_registry_init(&global->registry, &global->parker);
+  pthread_mutex_init(&global->lock, NULL);
+  return global;
 }
 
 void lfb_raise_closed(lua_State *L) {
@@ -72,9 +72,9 @@ static int state_gc(lua_State *L) {
       lf_code_unref(S->slots[i].code);
   lf_buf_fini(&S->scratch);
   lf_buf_fini(&S->plain);
-  if (S->home)
-    lfb_home_unref(S->home);
-  S->home = NULL;
+  if (S->global)
+    lfb_global_unref(S->global);
+  S->global = NULL;
   lf_array_sweep(); /* the last handles are gone */
   return 0;
 }
@@ -116,7 +116,7 @@ static void new_refs(lua_State *L) {
   lfb_new_ref(L, LFB_REF_LAST_ERROR, NULL);
 }
 
-lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
+lfb_state *lfb_state_new(lua_State *L, lfb_global *global, struct lf_vm *vm) {
   lfb_state *S = lua_newuserdatauv(L, sizeof *S, 0);
   memset(S, 0, sizeof *S);
   S->id = atomic_fetch_add(&last_id, 1) + 1;
@@ -129,12 +129,12 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
   lf_list_init(&S->callbacks);
   lf_list_init(&S->lent);
   lf_list_init(&S->returned);
-  S->home = home ? lfb_home_ref(home) : home_new();
+  S->global = global ? lfb_global_ref(global) : global_new();
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, state_gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
-  if (!S->home)
+  if (!S->global)
     luaL_error(L, LF_NO_MEMORY);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &record);
   new_refs(L);
@@ -142,16 +142,16 @@ lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm) {
 }
 
 bool lfb_state_renew(lfb_state *S) {
-  lfb_home *home = home_new();
-  if (!home)
+  lfb_global *global = global_new();
+  if (!global)
     return false;
   lf_count_awake(-1); /* the thread has been counted */
-  home->workers = S->home->workers;
-  home->warns = S->home->warns;
-  home->is_lfut = S->home->is_lfut;
-  home->open = S->home->open;
-  home->former = S->home;
-  S->home = home;
+  global->workers = S->global->workers;
+  global->warns = S->global->warns;
+  global->is_lfut = S->global->is_lfut;
+  global->open = S->global->open;
+  global->former = S->global;
+  S->global = global;
   atomic_store(&last_id, lf_unique());
   S->id = atomic_fetch_add(&last_id, 1) + 1;
   return true;

@@ -24,7 +24,8 @@ enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_MAKERS = LF_LIMIT(512, 8) };
 /* How interpreters start, which worker/setup.c knows and fills in before the
  * first one does. */
 typedef struct {
-  void *latest; /* the program's and its interpreters'; under the home's lock */
+  void *latest; /* the program's and its interpreters'; under the global state's
+                   lock */
   void (*free)(void *latest);
   /* In the program: modules have come since. In a worker: a module is not
    * known. Raises. NULL: nobody has started yet. */
@@ -33,7 +34,7 @@ typedef struct {
 
 /* What the program and all the interpreters started from it share. Lives as
  * long as any of them. */
-typedef struct lfb_home {
+typedef struct lfb_global {
   _Atomic size_t refs;
   uint32_t generation; /* whose process (fork.h) */
   lf_registry registry;
@@ -46,11 +47,11 @@ typedef struct lfb_home {
   void (*open)(lua_State *L, struct lfb_state *S);
   pthread_mutex_t lock;
   lfb_starting start;
-  struct lfb_home *former; /* in a forked process: the parent's */
-} lfb_home;
+  struct lfb_global *former; /* in a forked process: the parent's */
+} lfb_global;
 
-lfb_home *lfb_home_ref(lfb_home *home);
-void lfb_home_unref(lfb_home *home);
+lfb_global *lfb_global_ref(lfb_global *global);
+void lfb_global_unref(lfb_global *global);
 
 typedef struct lfb_callback lfb_callback;
 
@@ -89,7 +90,7 @@ struct lfb_state {
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const lfb_descriptor *descriptors[LFB_CLASSES]; /* NULL: not made yet */
   uint64_t id;                                    /* never used again */
-  lfb_home *home;            /* a reference; NULL: the record is closed */
+  lfb_global *global;        /* a reference; NULL: the record is closed */
   struct lf_vm *vm;          /* NULL in the program */
   struct lfb_output *output; /* of the worker that this was before a fork */
   FILE *out; /* the interpreter's standard output: a worker's, also after a
@@ -106,7 +107,7 @@ struct lfb_state {
   _Atomic(lfb_callback *) due; /* pushed by any thread, newest first */
   lfb_callback *taken;         /* oldest first */
   lf_waker *waker;             /* who is told when one falls due */
-  lf_waker home_waker;         /* the program's: unparks its thread */
+  lf_waker global_waker;       /* the program's: unparks its thread */
   bool in_callback;
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 
@@ -187,7 +188,7 @@ static inline lfb_state *lfb_record(lua_State *L) {
 /* The same. Raises when it has been closed. */
 static inline lfb_state *lfb_self(lua_State *L) {
   lfb_state *S = lfb_record(L);
-  if (!S->home)
+  if (!S->global)
     lfb_raise_closed(L);
   return S;
 }
@@ -195,16 +196,16 @@ static inline lfb_state *lfb_self(lua_State *L) {
 /* Pushes the record of an interpreter where 'self' is not at hand. */
 lfb_state *lfb_state_find(lua_State *L);
 
-/* Makes the record (owned by the registry, freed when L closes); 'home' NULL:
- * a program, which gets a home of its own. Raises on lack of memory. */
-lfb_state *lfb_state_new(lua_State *L, lfb_home *home, struct lf_vm *vm);
+/* Makes the record (owned by the registry, freed when L closes); 'global' NULL:
+ * a program, which gets a global state of its own. Raises on lack of memory. */
+lfb_state *lfb_state_new(lua_State *L, lfb_global *global, struct lf_vm *vm);
 
 /* Has 'closer' called before the record is closed; once, however often it is
  * said. By the interpreter's own thread, on its C stack. */
 void lfb_at_close(lfb_state *S, lfb_closer closer);
 
-/* In a forked process, for forked.c: an identity and a home of its own; what
- * belongs to the parent's home is left as it is. False: no memory. */
+/* In a forked process, for forked.c: an identity and a global state of its own;
+ * what belongs to the parent's is left as it is. False: no memory. */
 bool lfb_state_renew(lfb_state *S);
 
 /* Registers 'funcs' in the table at the top, each with the record. */

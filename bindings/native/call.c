@@ -141,7 +141,7 @@ bool lfb_is_native_task(const lf_task *t) {
 }
 
 lf_route lfb_native_route(const lf_native *n) {
-  return n->threads == LF_AFFINE ? LF_HOME : LF_NEAR;
+  return n->threads == LF_AFFINE ? LF_ROUTE_AFFINE : LF_NEAR;
 }
 
 struct lf_strand *lfb_native_strand(const lf_native *n, lf_pool *pool) {

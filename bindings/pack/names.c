@@ -261,7 +261,7 @@ static int module_loaded(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_pushvalue(L, 3);
   lua_rawset(L, 1);
-  if (S->home && lua_type(L, 2) == LUA_TSTRING && is_from_require(L))
+  if (S->global && lua_type(L, 2) == LUA_TSTRING && is_from_require(L))
     note_module(L, S, lua_tostring(L, 2));
   return 0;
 }
@@ -420,8 +420,9 @@ void lfb_names_refresh(lua_State *L, lfb_state *S) {
   lua_pop(L, 1);
   bool untold = S->untold;
   S->untold = false;
-  if (untold && !S->vm && S->home->start.refresh)
-    S->home->start.refresh(L, S); /* they may be in a place that is new, too */
+  if (untold && !S->vm && S->global->start.refresh)
+    S->global->start.refresh(L,
+                             S); /* they may be in a place that is new, too */
 }
 
 bool lfb_was_named(lua_State *L, int idx) {
@@ -485,8 +486,8 @@ static void push_module(lua_State *L, lfb_state *S, const char *name,
     *key += strlen(*key) + 1;
     return;
   }
-  if (S->vm && S->home->start.refresh && !is_loaded(L, name))
-    S->home->start.refresh(L, S);
+  if (S->vm && S->global->start.refresh && !is_loaded(L, name))
+    S->global->start.refresh(L, S);
   lfb_push_standard(L, "require");
   lua_pushstring(L, name);
   lua_call(L, 1, 1);

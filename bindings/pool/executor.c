@@ -50,7 +50,8 @@ static const char *const option_names[] = {
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
   if (kind->backend->caller)
     return 1;
-  return S->home->workers > 0 ? S->home->workers : lf_cpu_count() + kind->more;
+  return S->global->workers > 0 ? S->global->workers
+                                : lf_cpu_count() + kind->more;
 }
 
 /* The value at the top, which is popped. */
@@ -164,7 +165,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
       .ops = &lfb_vmops,
       .setup = setup,
       .setup_free = lfb_setup_free,
-      .registry = &S->home->registry,
+      .registry = &S->global->registry,
       .backend = kind->backend,
   };
   if (kind->prepare)

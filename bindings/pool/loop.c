@@ -170,7 +170,7 @@ static lf_loop *loop_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
     lfb_raise_memory(L);
   if (native)
     lf_loop_restrict(loop, lfb_native_strand(native, exe->pool),
-                     lfb_native_route(native) == LF_HOME);
+                     lfb_native_route(native) == LF_ROUTE_AFFINE);
   lua_settop(L, top);
   return loop;
 }

@@ -31,12 +31,12 @@ static bool finish_task(lua_State *L, lfb_state *S, lf_task *task, void *holder,
 /* Finishes a pool or waits for a process that is no daemon; false: there are
  * none. */
 static bool finish_one(lua_State *L, lfb_state *S) {
-  lf_pool *p = lf_registry_unfinished(&S->home->registry);
+  lf_pool *p = lf_registry_unfinished(&S->global->registry);
   if (p) {
     lf_pool_finish(p);
     return finish_task(L, S, lf_pool_over(p), p, lf_pool_unref, LF_FOREVER);
   }
-  lf_child *c = lf_child_running(S->home, false, 0);
+  lf_child *c = lf_child_running(S->global, false, 0);
   if (c)
     return finish_task(L, S, lf_child_over(c), c, lf_child_unref, LF_FOREVER);
   return false;
@@ -44,7 +44,7 @@ static bool finish_one(lua_State *L, lfb_state *S) {
 
 static void signal_daemons(lfb_state *S, int sig) {
   lf_child *c;
-  for (size_t i = 0; (c = lf_child_running(S->home, true, i)); i++) {
+  for (size_t i = 0; (c = lf_child_running(S->global, true, i)); i++) {
     lf_child_signal(c, sig);
     lf_child_unref(c);
   }
@@ -55,7 +55,7 @@ static void end_daemons(lua_State *L, lfb_state *S) {
   lf_child *c;
   int64_t deadline = lf_after(PATIENCE);
   signal_daemons(S, SIGTERM);
-  while ((c = lf_child_running(S->home, true, 0)))
+  while ((c = lf_child_running(S->global, true, 0)))
     if (!finish_task(L, S, lf_child_over(c), c, lf_child_unref, deadline)) {
       signal_daemons(S, SIGKILL);
       deadline = LF_FOREVER;
@@ -79,25 +79,25 @@ int lfb_finish(lua_State *L) {
 
 bool lfb_is_busy(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
-  return S && !lf_is_foreign(S->home->generation) &&
-         lf_registry_count(&S->home->registry) > 0;
+  return S && !lf_is_foreign(S->global->generation) &&
+         lf_registry_count(&S->global->registry) > 0;
 }
 
 /* --- Without an interpreter --- */
 
 /* Waits, with nothing of Lua left. */
-static void await_end(lfb_home *home, lf_task *over) {
+static void await_end(lfb_global *global, lf_task *over) {
   while (!lf_task_done(over))
-    lf_park(&home->parker, lf_after(0.001));
+    lf_park(&global->parker, lf_after(0.001));
 }
 
 /* Pools and processes that outlive the interpreter of another program than lfut
  * finish their work at the end of a successful process; after an error they do
  * not. Daemons die with it. */
-static void finish_at_exit(int status, void *home) {
+static void finish_at_exit(int status, void *global) {
   lf_pool *p;
   lf_child *c;
-  lfb_home *h = home;
+  lfb_global *h = global;
   if (status != EXIT_SUCCESS || lf_is_foreign(h->generation))
     return;
   while (!h->abandoned && (p = lf_registry_unfinished(&h->registry))) {
@@ -111,6 +111,6 @@ static void finish_at_exit(int status, void *home) {
   }
 }
 
-void lfb_finish_at_exit(lfb_home *home) {
-  on_exit(finish_at_exit, lfb_home_ref(home));
+void lfb_finish_at_exit(lfb_global *global) {
+  on_exit(finish_at_exit, lfb_global_ref(global));
 }

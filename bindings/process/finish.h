@@ -13,7 +13,7 @@ int lfb_finish(lua_State *L);
 
 /* For a program that is not lfut: what outlives its interpreter is finished
  * when the process exits successfully. */
-void lfb_finish_at_exit(lfb_home *home);
+void lfb_finish_at_exit(lfb_global *global);
 
 /* Are there threads that the program has not waited for at its end? */
 bool lfb_is_busy(lua_State *L);

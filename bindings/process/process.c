@@ -138,7 +138,7 @@ static int process_start(lua_State *L) {
   start s = {.S = S, .L = push_coroutine(L, S)};
   if (S->vm)
     lfb_output_flush(S->vm->output);
-  lf_child *c = p->child = lf_child_new(S->home, p->daemon);
+  lf_child *c = p->child = lf_child_new(S->global, p->daemon);
   int err =
       c ? lf_child_start(c, lua_tostring(L, 2), child_body, &s) : LF_ENOMEM;
   if (err) {

@@ -34,8 +34,8 @@ static char *if_program(const char *folder, const char *name) {
 /* This program, if it is lfut; also if its file has been replaced meanwhile. */
 static char *own_program(lua_State *L) {
   static const char self[] = "/proc/self/exe";
-  return lfb_state_find(L)->home->is_lfut ? lf_strndup(self, sizeof self - 1)
-                                          : NULL;
+  return lfb_state_find(L)->global->is_lfut ? lf_strndup(self, sizeof self - 1)
+                                            : NULL;
 }
 
 static bool ends_with(const char *text, const char *end) {
@@ -87,8 +87,8 @@ static void greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
   int top = lua_gettop(L);
   lfb_start_pack(L, S, out);
   uint64_t second = out->len;
-  lua_pushboolean(L, S->home->warns);
-  lua_pushinteger(L, S->home->workers);
+  lua_pushboolean(L, S->global->warns);
+  lua_pushinteger(L, S->global->workers);
   lua_pushboolean(L, !lua_isnil(L, idx));
   lfb_pack(L, S, out, top + 1, 3, &label, NULL);
   lua_settop(L, top);

@@ -48,14 +48,14 @@ typedef struct {
   lfb_setup *setup;
 } making;
 
-/* For home->open; set at the beginning. */
+/* For global->open; set at the beginning. */
 static void (*open_module)(lua_State *L, lfb_state *S);
 
 static int make_setup(lua_State *L) {
   making *m = lua_touserdata(L, 1);
   lfb_state *S = lfb_state_new(L, NULL, NULL);
   lfb_setup *setup = lf_zalloc(sizeof *setup);
-  const lfb_start *start = lfb_start_publish(S->home, m->greeting);
+  const lfb_start *start = lfb_start_publish(S->global, m->greeting);
   if (!setup || !start)
     return lfb_raise_memory(L);
   uint64_t second;
@@ -64,11 +64,11 @@ static int make_setup(lua_State *L) {
   size_t at = (size_t)second;
   int top = lua_gettop(L);
   lfb_unpack(L, S, &start->packed, &at, NULL);
-  setup->home = lfb_home_ref(S->home);
-  setup->home->is_lfut = true;
-  setup->home->open = open_module;
-  setup->home->warns = lua_toboolean(L, top + 1);
-  setup->home->workers = (int)lua_tointeger(L, top + 2);
+  setup->global = lfb_global_ref(S->global);
+  setup->global->is_lfut = true;
+  setup->global->open = open_module;
+  setup->global->warns = lua_toboolean(L, top + 1);
+  setup->global->workers = (int)lua_tointeger(L, top + 2);
   setup->has_initializer = lua_toboolean(L, top + 3);
   setup->initializer_in = &start->packed;
   setup->initializer_at = at;

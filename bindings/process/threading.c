@@ -124,7 +124,7 @@ static lf_pool *new_pool(lua_State *L, lfb_state *S, const thread *t) {
       .ops = &lfb_vmops,
       .setup = setup,
       .setup_free = lfb_setup_free,
-      .registry = &S->home->registry,
+      .registry = &S->global->registry,
       .backend = &lf_threads_backend,
       .daemon = t->daemon,
   };

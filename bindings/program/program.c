@@ -20,7 +20,7 @@
 
 static lfb_state *open_state(lua_State *L) {
   lfb_state *S = lfb_state_new(L, NULL, NULL);
-  S->home->open = lfb_lib_open;
+  S->global->open = lfb_lib_open;
   lfb_interrupt_open(L, S);
   lfb_output_note(L);
   lfb_standard_open(L, S);
@@ -32,8 +32,8 @@ static lfb_state *open_state(lua_State *L) {
 
 void lfb_program_init(lua_State *L, int workers) {
   lfb_state *S = open_state(L);
-  S->home->workers = workers;
-  S->home->is_lfut = true;
+  S->global->workers = workers;
+  S->global->is_lfut = true;
   lfb_program_watch(S);
   /* The module is there, but a script has to ask for it. */
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -43,7 +43,7 @@ void lfb_program_init(lua_State *L, int workers) {
 }
 
 void lfb_program_warn(lua_State *L) {
-  lfb_state_find(L)->home->warns = true;
+  lfb_state_find(L)->global->warns = true;
   lua_warning(L, "@on", 0);
 }
 
@@ -67,8 +67,8 @@ int luaopen_lfut(lua_State *L) {
   if (!S) {
     int workers = workers_from_environment(L);
     S = open_state(L);
-    S->home->workers = workers;
-    lfb_finish_at_exit(S->home);
+    S->global->workers = workers;
+    lfb_finish_at_exit(S->global);
   }
   lfb_push_ref(L, LFB_REF_MODULE);
   return 1;
@@ -77,7 +77,7 @@ int luaopen_lfut(lua_State *L) {
 /* The record, unless there was no memory for it, or it is another process's. */
 static lfb_state *find_own(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
-  return S && !lf_is_foreign(S->home->generation) ? S : NULL;
+  return S && !lf_is_foreign(S->global->generation) ? S : NULL;
 }
 
 void lfb_program_abandon(lua_State *L) {
@@ -89,8 +89,8 @@ void lfb_program_abandon(lua_State *L) {
 static bool is_running(lfb_state *S) {
   lf_pool *p;
   bool running = false;
-  for (size_t i = 0; !running && (p = lf_registry_pool(&S->home->registry, i));
-       i++) {
+  for (size_t i = 0;
+       !running && (p = lf_registry_pool(&S->global->registry, i)); i++) {
     lf_pool_stats stats;
     lf_pool_stat(p, &stats);
     running = stats.running > 0;
@@ -104,7 +104,7 @@ void lfb_program_linger(lua_State *L) {
   int64_t end = lf_after(LINGER);
   unsigned rounds = 0;
   while (S && is_running(S) && lf_now() < end) {
-    lf_registry_park(&S->home->registry, lf_after(0.005));
+    lf_registry_park(&S->global->registry, lf_after(0.005));
     if (++rounds % 4 == 0) /* a signal just before a system call is lost */
       lfb_interrupt(S);
   }

@@ -18,14 +18,14 @@ int lfb_exit_status(lua_State *L) {
 int lfb_os_exit(lua_State *L) {
   lfb_state *S = lfb_record(L);
   int status = lfb_exit_status(L);
-  if (S->home && lf_is_foreign(S->home->generation))
+  if (S->global && lf_is_foreign(S->global->generation))
     lfb_forked_elsewhere(S);
   if (S->vm)
     return lfb_task_exit(L, S, status);
   if (lf_generation)
     lfb_forked_exit(S, status);
-  if (S->home && !S->home->is_lfut) {
-    S->home->abandoned = true;
+  if (S->global && !S->global->is_lfut) {
+    S->global->abandoned = true;
     lfb_interrupt(S);
   }
   lua_CFunction leave = lua_tocfunction(L, lua_upvalueindex(2));

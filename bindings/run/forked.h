@@ -16,7 +16,7 @@
 void lfb_forked(lua_State *L, lfb_state *S);
 
 /* The same where other code than lfut has forked the process, when that is
- * first seen: home->generation is foreign. */
+ * first seen: global->generation is foreign. */
 void lfb_forked_elsewhere(lfb_state *S);
 
 /* In a worker's interpreter, after code of a task has run: if it has forked the

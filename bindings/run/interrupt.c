@@ -153,13 +153,13 @@ unsigned lfb_interrupts;
 static lfb_state *volatile program;
 
 static void wake_program(lf_waker *waker) {
-  lfb_state *S = lf_container_of(waker, lfb_state, home_waker);
-  lf_unpark(&S->home->parker);
+  lfb_state *S = lf_container_of(waker, lfb_state, global_waker);
+  lf_unpark(&S->global->parker);
 }
 
 void lfb_program_adopt(lfb_state *S) {
-  S->home_waker.wake = wake_program;
-  S->waker = &S->home_waker;
+  S->global_waker.wake = wake_program;
+  S->waker = &S->global_waker;
   if (program)
     program = S;
 }
@@ -223,7 +223,7 @@ void lfb_program_signal(void) {
   lfb_interrupt_here(); /* tasks of an InlineExecutor */
   lfb_signalled = 1;
   set_program_hook(program->running);
-  lf_unpark(&program->home->parker);
+  lf_unpark(&program->global->parker);
 }
 
 static int no_hook(lua_State *L) {
@@ -254,8 +254,8 @@ void lfb_interrupt(lfb_state *S) {
   lf_commands_interrupt();
   /* From the last to the first: pools that end meanwhile take their places
    * from those that have had their turn. */
-  for (size_t i = lf_registry_count(&S->home->registry); i-- > 0;) {
-    lf_pool *p = lf_registry_pool(&S->home->registry, i);
+  for (size_t i = lf_registry_count(&S->global->registry); i-- > 0;) {
+    lf_pool *p = lf_registry_pool(&S->global->registry, i);
     if (!p)
       continue;
     lf_pool_interrupt(p);

@@ -18,7 +18,7 @@ static bool is_news(lfb_state *S) {
 /* Until all is done there are news; what comes between being seen here and the
  * word's being set sets it again. */
 void lfb_take_news(lua_State *L, lfb_state *S) {
-  if (lf_is_foreign(S->home->generation))
+  if (lf_is_foreign(S->global->generation))
     lfb_forked_elsewhere(S);
   if (S->reach)
     lf_pool_listen(S->reach->pool);

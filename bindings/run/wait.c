@@ -79,7 +79,7 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
 /* --- Sleeping --- */
 
 static lf_parker *parker_of(lfb_state *S, lf_worker *w) {
-  return w ? lf_worker_parker(w) : &S->home->parker;
+  return w ? lf_worker_parker(w) : &S->global->parker;
 }
 
 /* Sleeps until the wait is over in any way; LF_EINTR if it is to raise. */
@@ -98,7 +98,7 @@ static int sleep_on(lua_State *L, lfb_state *S, lfb_sleeper *s, lf_worker *w,
     int64_t until = w ? lf_worker_deadline(w) : lf_after(LFB_LOOK_AGAIN);
     until = until < deadline ? until : deadline;
     int r = w ? lf_worker_sleep(w, until)
-              : lf_registry_park(&S->home->registry, until);
+              : lf_registry_park(&S->global->registry, until);
     if (r == LF_ETIMEOUT && until == deadline)
       return LF_ETIMEOUT;
   }
@@ -212,6 +212,6 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
       return;
     if (lfb_is_interrupted(L, S))
       lfb_raise_interrupted(L, S);
-    lf_registry_park(&S->home->registry, lf_after(LFB_LOOK_AGAIN));
+    lf_registry_park(&S->global->registry, lf_after(LFB_LOOK_AGAIN));
   }
 }

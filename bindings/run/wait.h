@@ -74,7 +74,7 @@ void lfb_wait_callbacks(lua_State *L, lfb_state *S);
  */
 static inline void lfb_catch_up(lfb_state *S) {
   if (!S->vm)
-    lf_registry_catch_up(&S->home->registry);
+    lf_registry_catch_up(&S->global->registry);
 }
 
 #endif

@@ -99,7 +99,7 @@ static void sleep_at(lfb_state *S, lf_shared_waiter *s, lf_worker *w,
   if (lf_shared_waiter_stirred(s))
     return;
   if (!w)
-    lf_registry_sleep(&S->home->registry, s, deadline);
+    lf_registry_sleep(&S->global->registry, s, deadline);
   else if (rings)
     lf_worker_sleep(w, deadline);
   else
@@ -141,7 +141,7 @@ static int look_for_both(lua_State *L, lfb_state *S, lf_shared_waiter *s,
   lfb_watch watch = {0};
   lfb_wait_for news = {.loop = what->loop};
   lf_worker *w = lf_worker_self();
-  lfb_sleeper_init(&loop, w ? lf_worker_parker(w) : &S->home->parker);
+  lfb_sleeper_init(&loop, w ? lf_worker_parker(w) : &S->global->parker);
   if (what->loop)
     lfb_watch_begin(&watch, &loop.waker, &news);
   int err = look_and_sleep(L, S, s, what, &loop);

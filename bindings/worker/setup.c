@@ -43,7 +43,7 @@ void lfb_setup_free(void *p) {
   lf_buf_fini(&setup->greeting);
   if (setup->known)
     setup->known->free(setup->known);
-  lfb_home_unref(setup->home);
+  lfb_global_unref(setup->global);
   lf_free(setup);
 }
 
@@ -69,12 +69,12 @@ static void unref_start(void *p) {
   lf_free(start);
 }
 
-static lfb_start *latest(lfb_home *home) {
-  pthread_mutex_lock(&home->lock);
-  lfb_start *start = home->start.latest;
+static lfb_start *latest(lfb_global *global) {
+  pthread_mutex_lock(&global->lock);
+  lfb_start *start = global->start.latest;
   if (start)
     atomic_fetch_add(&start->refs, 1);
-  pthread_mutex_unlock(&home->lock);
+  pthread_mutex_unlock(&global->lock);
   return start;
 }
 
@@ -87,9 +87,9 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
   lfb_setup *setup = b->content = lf_zalloc(sizeof *setup);
   if (!setup)
     lfb_raise_memory(L);
-  setup->home = lfb_home_ref(S->home);
+  setup->global = lfb_global_ref(S->global);
   setup->kind = kind;
-  lfb_start *start = latest(S->home);
+  lfb_start *start = latest(S->global);
   atomic_init(&setup->start, start ? start->version : 0);
   unref_start(start);
   setup->has_initializer = !lua_isnil(L, idx);
@@ -185,22 +185,22 @@ static void refresh(lua_State *L, lfb_state *S) {
     lfb_start_note(L, S);
 }
 
-const lfb_start *lfb_start_publish(lfb_home *home, lf_buf *packed) {
+const lfb_start *lfb_start_publish(lfb_global *global, lf_buf *packed) {
   lfb_start *start = lf_zalloc(sizeof *start);
   if (!start || lf_buf_move(&start->packed, packed) != 0) {
     lf_free(start);
     return NULL;
   }
   atomic_init(&start->refs, 1);
-  pthread_mutex_lock(&home->lock);
-  lfb_start *old = home->start.latest;
+  pthread_mutex_lock(&global->lock);
+  lfb_start *old = global->start.latest;
   start->version = old ? old->version + 1 : 1;
-  home->start.latest = start;
-  if (!home->start.refresh) { /* nobody has started yet, who could look */
-    home->start.free = unref_start;
-    home->start.refresh = refresh;
+  global->start.latest = start;
+  if (!global->start.refresh) { /* nobody has started yet, who could look */
+    global->start.free = unref_start;
+    global->start.refresh = refresh;
   }
-  pthread_mutex_unlock(&home->lock);
+  pthread_mutex_unlock(&global->lock);
   unref_start(old);
   return start;
 }
@@ -210,7 +210,7 @@ void lfb_start_note(lua_State *L, lfb_state *S) {
   luaL_checkstack(L, 20, "starting workers");
   lf_buf *packed = lfb_push_buf(L);
   lfb_start_pack(L, S, packed);
-  if (!lfb_start_publish(S->home, packed))
+  if (!lfb_start_publish(S->global, packed))
     lfb_raise_memory(L);
   lua_settop(L, top);
 }
@@ -266,7 +266,7 @@ static void apply(lua_State *L, lfb_state *S, lfb_start *start) {
 
 void lfb_start_apply(lua_State *L, lfb_state *S) {
   lfb_box *b = lfb_push_box(L, unref_start);
-  lfb_start *start = b->content = latest(S->home);
+  lfb_start *start = b->content = latest(S->global);
   if (start && start->version != S->start)
     apply(L, S, start);
   b->content = NULL;
@@ -280,7 +280,7 @@ static void hold_start(void *start) {
 
 void lfb_start_tell(lfb_state *S, lf_pool *pool) {
   lfb_setup *setup = lf_pool_setup(pool);
-  lfb_start *start = latest(S->home);
+  lfb_start *start = latest(S->global);
   if (start && start->version != atomic_load(&setup->start)) {
     const lf_notice notice = {&start->packed, start, hold_start, unref_start};
     atomic_store(&setup->start, start->version);

@@ -18,7 +18,7 @@ typedef struct {
 
 /* The same for all workers of a pool: read-only, owned by the pool. */
 typedef struct {
-  lfb_home *home;               /* a reference */
+  lfb_global *global;           /* a reference */
   lf_buf initializer;           /* packed: function or source text, arguments */
   const lf_buf *initializer_in; /* where it is: the same, or the greeting */
   size_t initializer_at;
@@ -64,9 +64,9 @@ void lfb_start_note(lua_State *L, lfb_state *S);
  * processes know how interpreters start, if that has changed. */
 void lfb_start_tell(lfb_state *S, lf_pool *pool);
 
-/* Interpreters of the home start so from now on; takes over the packed values.
- * NULL: no memory. */
-const lfb_start *lfb_start_publish(lfb_home *home, lf_buf *packed);
+/* Interpreters of the global state start so from now on; takes over the packed
+ * values. NULL: no memory. */
+const lfb_start *lfb_start_publish(lfb_global *global, lf_buf *packed);
 
 /* In a worker: starts as the program says, if it says something new.
  * Raises. */

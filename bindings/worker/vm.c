@@ -67,17 +67,17 @@ static int open_body(lua_State *L) {
   struct lf_vm *vm = lua_touserdata(L, 1);
   lf_pool *pool = lf_worker_pool(vm->worker);
   const lfb_setup *setup = lf_pool_setup(pool);
-  vm->warnings.on = setup->home->warns;
+  vm->warnings.on = setup->global->warns;
   if (vm->adopted) {
     setup->adopt(L, vm);
     return 0;
   }
   luaL_openlibs(L);
-  lfb_state *S = lfb_state_new(L, setup->home, vm);
+  lfb_state *S = lfb_state_new(L, setup->global, vm);
   vm->S = S;
   S->reach = lf_pool_is_remote(pool) ? lfb_setup_reach(pool, NULL) : NULL;
   S->waker = &vm->callbacks.waker;
-  S->home->open(L, S);
+  S->global->open(L, S);
   lfb_output_note(L);
   lfb_output_open(L, S);
   lfb_standard_open(L, S);
@@ -196,7 +196,7 @@ static void vm_stuck(struct lf_vm *vm, lf_task *task) {
 }
 
 static void vm_notice(struct lf_vm *vm, lf_buf *bytes) {
-  (void)lfb_start_publish(vm->S->home, bytes); /* no memory: as before */
+  (void)lfb_start_publish(vm->S->global, bytes); /* no memory: as before */
 }
 
 const lf_vmops lfb_vmops = {

@@ -53,7 +53,7 @@ struct lf_worker {
   size_t batch;             /* and how many; its thread */
   unsigned taken_tasks;     /* its thread */
   struct lf_strand *inside; /* that the running task has passed; its thread */
-  bool stays;               /* it is the pool's home; the pool's lock */
+  bool stays;               /* it is the pool's affine; the pool's lock */
   bool swept;               /* ops->idle since the last task; its thread */
   bool seeks;               /* has a token; its thread, or who wakes it */
 
@@ -91,7 +91,7 @@ struct lf_pool {
   _Atomic int stocked;          /* workers with tasks in their own queues */
   _Atomic int64_t again;        /* when to try again to start a worker that a
                                    task could not have, or 0 */
-  lf_worker *home;              /* that runs what one worker has to; the lock */
+  lf_worker *affine;            /* that runs what one worker has to; the lock */
 
   pthread_mutex_t lock; /* all below */
   lf_link queue;

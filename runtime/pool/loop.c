@@ -98,9 +98,9 @@ lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   return j;
 }
 
-void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool home) {
+void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine) {
   loop->strand = strand;
-  loop->route = home ? LF_HOME : LF_TAIL;
+  loop->route = affine ? LF_ROUTE_AFFINE : LF_TAIL;
 }
 
 lf_route lf_loop_route(const lf_loop *loop) {

@@ -44,8 +44,8 @@ lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
                      uint64_t chunksize, lf_order order);
 
 /* Before anything is supplied: its runners pass the strand (strand.h; NULL:
- * none), or all run in the pool's home worker. */
-void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool home);
+ * none), or all run in the pool's affine worker. */
+void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine);
 
 /* Where its runners go. */
 lf_route lf_loop_route(const lf_loop *loop);

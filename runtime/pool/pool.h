@@ -83,9 +83,10 @@ void lf_pool_unhandle(void *pool);
 
 /* Where a submitted task goes. */
 typedef enum {
-  LF_NEAR, /* the submitting worker's own queue, if it is the pool's */
-  LF_TAIL, /* the end of the common queue, also after shutdown */
-  LF_HOME, /* the worker that runs all tasks which one worker has to run */
+  LF_NEAR,         /* the submitting worker's own queue, if it is the pool's */
+  LF_TAIL,         /* the end of the common queue, also after shutdown */
+  LF_ROUTE_AFFINE, /* the worker that runs all tasks which one worker has to run
+                    */
 } lf_route;
 
 /* Queues a pending task (the pool takes a reference); chunks of loops also

@@ -121,8 +121,8 @@ static void pin(lf_worker *w, lf_task *task) {
 }
 
 /* Under the lock: queues it for the worker that all such tasks are for. */
-static int add_home(lf_pool *p, lf_task *task) {
-  lf_worker *w = p->home && is_there(p->home) ? p->home : p->workers;
+static int add_affine(lf_pool *p, lf_task *task) {
+  lf_worker *w = p->affine && is_there(p->affine) ? p->affine : p->workers;
   while (w && !is_there(w))
     w = w->next;
   int err = w ? 0 : lf_pool_start_worker(p);
@@ -130,7 +130,7 @@ static int add_home(lf_pool *p, lf_task *task) {
     w = w->next;
   if (err)
     return err;
-  p->home = w;
+  p->affine = w;
   w->stays = true;
   p->submitted++;
   pin(w, task);
@@ -142,9 +142,9 @@ static int submit_far(lf_pool *p, lf_task *task, lf_route route) {
   pthread_mutex_lock(&p->lock);
   int err = p->ended || (p->shutdown && route != LF_TAIL && !lf_runner_of(task))
                 ? LF_ESHUTDOWN
-            : p->broken        ? LF_EBROKEN
-            : route == LF_HOME ? add_home(p, task)
-                               : add(p, task, &w);
+            : p->broken                ? LF_EBROKEN
+            : route == LF_ROUTE_AFFINE ? add_affine(p, task)
+                                       : add(p, task, &w);
   pthread_mutex_unlock(&p->lock);
   if (w)
     lf_unpark(&w->parker);

@@ -409,7 +409,7 @@ void lf_dispatch_stop(lf_pool *p) {
     if (!can_stop(w->proc))
       continue;
     bool over = w->proc->state == LF_PROC_SPENT;
-    bool extra = !over && hands > p->o.max_workers && w != p->home;
+    bool extra = !over && hands > p->o.max_workers && w != p->affine;
     if (over || extra || (closing && p->queued == 0))
       stop(w->proc);
     if (extra)

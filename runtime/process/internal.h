@@ -297,7 +297,7 @@ int lf_members_count_hands(const lf_pool *pool);
 /* Queues a task before 'at' in the common queue; for the one worker that runs
  * what one worker has to run, starting it if it is not there. */
 void lf_members_add(lf_pool *pool, lf_task *task, lf_link *at);
-int lf_members_add_home(lf_pool *pool, lf_task *task);
+int lf_members_add_affine(lf_pool *pool, lf_task *task);
 
 /* Pins tasks[i] to the i-th worker, starting missing ones. */
 int lf_members_broadcast(lf_pool *pool, lf_task **tasks);

@@ -197,11 +197,11 @@ static void pin(lf_worker *w, lf_task *t) {
   lf_members_of(w->pool)->pinned = true;
 }
 
-int lf_members_add_home(lf_pool *p, lf_task *t) {
-  bool stays = p->home && (is_fit(p->home) || p->home->npinned > 0);
+int lf_members_add_affine(lf_pool *p, lf_task *t) {
+  bool stays = p->affine && (is_fit(p->affine) || p->affine->npinned > 0);
   if (stays) {
     p->submitted++;
-    pin(p->home, t);
+    pin(p->affine, t);
     return 0;
   }
   lf_worker *w = p->workers;
@@ -211,7 +211,7 @@ int lf_members_add_home(lf_pool *p, lf_task *t) {
     return LF_ENOMEM;
   if (!is_fit(w))
     lf_members_start_worker(p, w);
-  p->home = w;
+  p->affine = w;
   p->submitted++;
   pin(w, t);
   return 0;

@@ -49,8 +49,8 @@ static int submit(lf_pool *p, lf_task *task, lf_route route) {
   bool closed =
       p->ended || (p->shutdown && route != LF_TAIL && !lf_runner_of(task));
   int err = closed ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
-  if (err == 0 && route == LF_HOME)
-    err = lf_members_add_home(p, task);
+  if (err == 0 && route == LF_ROUTE_AFFINE)
+    err = lf_members_add_affine(p, task);
   else if (err == 0)
     lf_members_add(p, task, &p->queue);
   if (err == 0)

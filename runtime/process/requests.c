@@ -198,9 +198,9 @@ static const char *accept(lf_proc *c, lf_task *t) {
   if (p->shutdown && !lf_runner_of(t))
     return "cannot schedule new futures after shutdown";
   if (c->end.msg.kind != LF_MSG_BROADCAST) {
-    if (c->end.msg.flag == LF_HOME && lf_members_add_home(p, t) != 0)
+    if (c->end.msg.flag == LF_ROUTE_AFFINE && lf_members_add_affine(p, t) != 0)
       return LF_NO_MEMORY;
-    if (c->end.msg.flag != LF_HOME)
+    if (c->end.msg.flag != LF_ROUTE_AFFINE)
       lf_members_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
     return NULL;
   }
@@ -223,7 +223,7 @@ static const char *accept(lf_proc *c, lf_task *t) {
 
 static void receive_submit(lf_proc *c) {
   uint64_t id = c->end.msg.id;
-  if (id % 2 == 0 || find_export(c, id) || c->end.msg.flag > LF_HOME ||
+  if (id % 2 == 0 || find_export(c, id) || c->end.msg.flag > LF_ROUTE_AFFINE ||
       (c->end.msg.kind == LF_MSG_SUBMIT_CHUNK && !c->end.no_memory &&
        c->end.msg.b == 0)) {
     lf_members_condemn(c);

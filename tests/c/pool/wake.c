@@ -80,7 +80,7 @@ static void what_is_for_one_worker_hides_no_task(void **state) {
     gate done = GATE;
     lf_task *pinned = fake_task(pool, step_await, &done, NULL);
     settle(pool, &setup, round, idled);
-    assert_int_equal(lf_pool_submit(pool, pinned, LF_HOME), 0);
+    assert_int_equal(lf_pool_submit(pool, pinned, LF_ROUTE_AFFINE), 0);
     finish(submit(pool, step_add, &done));
     finish(pinned);
   }

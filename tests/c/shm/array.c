@@ -259,11 +259,11 @@ static void a_child_uses_what_it_is_sent(void **state) {
   send(part);
   lf_array_unref(part);
   receive_dropped();
-  lf_array *home = receive();
-  assert_ptr_equal(home, a);
+  lf_array *global = receive();
+  assert_ptr_equal(global, a);
   assert_true(is_full_of(a, 2));
   lf_array_unref(a);
-  lf_array_unref(home);
+  lf_array_unref(global);
   assert_int_equal(lf_array_stat().arrays, 1); /* the child's, it may be */
   receive_dropped();
   assert_int_equal(lf_array_stat().arrays, 0);
