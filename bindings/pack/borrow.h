@@ -13,7 +13,7 @@
 
 typedef struct lfb_borrow lfb_borrow;
 
-enum { LFB_LOAN_MIN = LF_LIMIT(16384, 300) }; /* bytes of a string worth it */
+enum { LFB_BORROW_MIN = LF_LIMIT(16384, 300) }; /* bytes of a string worth it */
 
 /* A borrow of the string at 'idx', with a reference for the caller, who gives
  * it back by lfb_borrow_drop. Raises on lack of memory. */

@@ -54,7 +54,8 @@ static void pack_bytes(packer *P, const char *s, size_t len) {
 static void pack_string(packer *P, int idx) {
   size_t len;
   const char *s = lua_tolstring(P->L, idx, &len);
-  if (len >= LFB_LOAN_MIN && !P->label->global && !P->reach && !P->describing) {
+  if (len >= LFB_BORROW_MIN && !P->label->returning && !P->reach &&
+      !P->describing) {
     lfb_borrow *borrow = lfb_borrow_new(P->L, P->S, idx);
     put_ref(P, LF_NOWHERE, borrow, lfb_borrow_drop);
     put(P, LFB_T_BORROW, &borrow, sizeof(void *));
@@ -337,7 +338,7 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
   P.values = first;
   P.value = pack_value;
   P.bodies = pack_bodies;
-  P.reach = label->reach ? label->reach : label->global ? S->reach : NULL;
+  P.reach = label->reach ? label->reach : label->returning ? S->reach : NULL;
   int top = lua_gettop(L);
   put_count(&P, count);
   for (int i = 0; i < count; i++) {

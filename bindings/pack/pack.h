@@ -84,7 +84,7 @@ typedef struct {
                 is the function, not an argument */
   const char *where;
   uint64_t number;        /* with first 0: "item 3"; 0: none */
-  bool global;            /* they go back to who has sent the task */
+  bool returning;         /* they go back to who has sent the task */
   const lfb_reach *reach; /* how far they go; may be NULL */
 } lfb_label;
 

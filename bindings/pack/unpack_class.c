@@ -12,9 +12,9 @@ enum { CLASS = 1, FIELDS, METATABLE, VERSION, STAGES = VERSION };
 
 /* Is the class at home in this interpreter? Then it is the original. */
 static bool is_original(unpacker *U, const unsigned char *identity) {
-  uint64_t global;
-  memcpy(&global, identity, sizeof global);
-  return global == U->S->id;
+  uint64_t origin;
+  memcpy(&origin, identity, sizeof origin);
+  return origin == U->S->id;
 }
 
 /* Pushes the interpreter's own table with the identity; true if it is the

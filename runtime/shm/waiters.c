@@ -30,7 +30,7 @@ enum { BUCKETS = LF_LIMIT(1024, 64), REACH_BITS = 32 };
 typedef struct {
   _Atomic uint64_t tickets; /* given so far */
   _Atomic uint64_t reach[BUCKETS];
-  _Alignas(64) struct { _Alignas(64) lf_shared_waiter sleeper; } waiters[];
+  _Alignas(64) struct { _Alignas(64) lf_shared_waiter waiter; } waiters[];
 } table;
 
 enum {
@@ -45,7 +45,7 @@ static table *get_table(void) {
 /* The i-th waiter of a bucket. */
 static lf_shared_waiter *waiter(uint32_t bucket, uint32_t i) {
   uint32_t home = bucket * (MOST / BUCKETS);
-  return &get_table()->waiters[(home + i) % MOST].sleeper;
+  return &get_table()->waiters[(home + i) % MOST].waiter;
 }
 
 static uint32_t bucket_of(uint64_t object) {

@@ -43,19 +43,19 @@ lf_shared_waiter *lf_shared_waiter_new(lf_shared *object, uint32_t kind);
 #define LF_CROWD (UINT32_C(1) << 31)
 
 /* Frees the waiter; true if it is called, and another may have to be. */
-bool lf_shared_waiter_end(lf_shared_waiter *sleeper);
+bool lf_shared_waiter_end(lf_shared_waiter *waiter);
 
 /* Has somebody called it? Stays so until it is rearmed, which lets it be called
  * again. */
-bool lf_shared_waiter_called(const lf_shared_waiter *sleeper);
-void lf_shared_waiter_rearm(lf_shared_waiter *sleeper);
+bool lf_shared_waiter_called(const lf_shared_waiter *waiter);
+void lf_shared_waiter_rearm(lf_shared_waiter *waiter);
 
 /* Has somebody called it, or is its thread to look again for another reason? */
-bool lf_shared_waiter_stirred(const lf_shared_waiter *sleeper);
+bool lf_shared_waiter_stirred(const lf_shared_waiter *waiter);
 
 /* While the thread does something else: it is not called. True: it has been. */
-bool lf_shared_waiter_pause(lf_shared_waiter *sleeper);
-void lf_shared_waiter_resume(lf_shared_waiter *sleeper);
+bool lf_shared_waiter_pause(lf_shared_waiter *waiter);
+void lf_shared_waiter_resume(lf_shared_waiter *waiter);
 
 /* One thread may wait in several waiters: it sleeps at a waiter of its own, its
  * doorbell, which is woken when one of those is called that ring it. NULL: too
@@ -65,18 +65,18 @@ void lf_doorbell_end(lf_shared_waiter *doorbell);
 
 /* From now on the waiter rings the doorbell, or none (NULL): who sleeps has to
  * look once more before. */
-void lf_shared_waiter_ring(lf_shared_waiter *sleeper,
+void lf_shared_waiter_ring(lf_shared_waiter *waiter,
                            const lf_shared_waiter *doorbell);
 
 /* Frees the waiter without having taken anything: if it is called, so is
  * another.
  */
-void lf_shared_waiter_pass(lf_shared_waiter *sleeper);
+void lf_shared_waiter_pass(lf_shared_waiter *waiter);
 
 /* Sleeps until it is called or has to look again (0), the deadline
  * (LF_ETIMEOUT), or a signal (LF_EINTR); also when the thread's own parker is
  * woken (0). Not at all if it is called. May spin first. */
-int lf_sleep(lf_shared_waiter *sleeper, lf_parker *own, int64_t deadline);
+int lf_sleep(lf_shared_waiter *waiter, lf_parker *own, int64_t deadline);
 
 /* Calls up to 'n' of those that wait for one of the reasons, the longest
  * waiting first, and have not been called yet. Returns how many. */

@@ -61,7 +61,7 @@ static int end(void **state) {
   return fake_end(state);
 }
 
-#define WIRE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define CHANNEL(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 static void fill(lf_buf *buf, size_t n) {
   lf_buf_init(buf, NULL, 0);
@@ -579,26 +579,26 @@ static void refuses_places_that_are_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      WIRE(passes_messages),
-      WIRE(passes_a_part_of_a_body),
-      WIRE(passes_both_ways),
-      WIRE(passes_what_is_larger_than_the_ring),
-      WIRE(copies_what_nobody_keeps),
-      WIRE(drops_at_once_what_fits),
-      WIRE(keeps_the_order_of_many_parcels),
-      WIRE(takes_parcels_back),
-      WIRE(throws_parcels_away),
-      WIRE(names_code_futures_and_the_pool),
-      WIRE(names_only_what_lies_in_the_part),
-      WIRE(sends_code_once),
-      WIRE(forgets_code),
-      WIRE(sends_many_names_at_once),
-      WIRE(sends_nothing_without_memory),
-      WIRE(survives_names_of_nothing),
-      WIRE(survives_code_without_bytes),
-      WIRE(survives_large_sizes),
-      WIRE(refuses_what_is_no_message),
-      WIRE(refuses_places_that_are_none),
+      CHANNEL(passes_messages),
+      CHANNEL(passes_a_part_of_a_body),
+      CHANNEL(passes_both_ways),
+      CHANNEL(passes_what_is_larger_than_the_ring),
+      CHANNEL(copies_what_nobody_keeps),
+      CHANNEL(drops_at_once_what_fits),
+      CHANNEL(keeps_the_order_of_many_parcels),
+      CHANNEL(takes_parcels_back),
+      CHANNEL(throws_parcels_away),
+      CHANNEL(names_code_futures_and_the_pool),
+      CHANNEL(names_only_what_lies_in_the_part),
+      CHANNEL(sends_code_once),
+      CHANNEL(forgets_code),
+      CHANNEL(sends_many_names_at_once),
+      CHANNEL(sends_nothing_without_memory),
+      CHANNEL(survives_names_of_nothing),
+      CHANNEL(survives_code_without_bytes),
+      CHANNEL(survives_large_sizes),
+      CHANNEL(refuses_what_is_no_message),
+      CHANNEL(refuses_places_that_are_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static int end(void **state) {
   return fake_unshare(state);
 }
 
-#define LATCH(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define ROBUST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 static void begins_as_zeroes(void **state) {
   (void)state;
@@ -180,11 +180,11 @@ static void nobody_robs_the_living(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      LATCH(begins_as_zeroes),
-      LATCH(one_has_it_at_a_time),
-      LATCH(the_next_one_is_told_of_a_death),
-      LATCH(all_who_wait_go_on),
-      LATCH(nobody_robs_the_living),
+      ROBUST(begins_as_zeroes),
+      ROBUST(one_has_it_at_a_time),
+      ROBUST(the_next_one_is_told_of_a_death),
+      ROBUST(all_who_wait_go_on),
+      ROBUST(nobody_robs_the_living),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
