@@ -111,6 +111,16 @@ void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
   lua_setfield(L, -2, lost.signal ? "signal" : "exitcode");
 }
 
+void lfb_push_stopped(lua_State *L, lf_reason reason) {
+  static const struct {
+    const char *kind, *text;
+  } errors[] = {
+      [LF_STOP_CANCEL] = {"CancelledError", "the future was cancelled"},
+      [LF_STOP_TIMEOUT] = {"TaskTimeout", "the task has taken too long"},
+      [LF_STOP_MEMORY] = {"MemoryLimit", "the task has taken too much memory"}};
+  lfb_push_error(L, errors[reason].kind, "%s", errors[reason].text);
+}
+
 int lfb_raise_memory(lua_State *L) {
   return luaL_error(L, LF_NO_MEMORY);
 }

@@ -9,6 +9,9 @@
 #include "bindings/pack/unpack.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
+#include "runtime/pool/stop.h"
+
+enum { GRACE_NS = 1000000000 }; /* of a task that is to stop */
 
 lf_task **lfb_new_future(lua_State *L) {
   lf_task **slot = lua_newuserdatauv(L, 2 * sizeof *slot, 0);
@@ -65,6 +68,10 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline,
 void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
   const lf_buf *data = &task->data;
   size_t at = 0;
+  if (lf_task_reason(task) != LF_GO_ON) { /* whatever its data is */
+    lfb_push_stopped(L, lf_task_reason(task));
+    return;
+  }
   if (task->error == LF_RAISED) {
     lfb_unpack(L, S, data, &at, NULL);
     return;
@@ -79,8 +86,13 @@ void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
 }
 
 static int raise_cancelled(lua_State *L) {
-  lfb_push_error(L, "CancelledError", "the future was cancelled");
+  lfb_push_stopped(L, LF_STOP_CANCEL);
   return lua_error(L);
+}
+
+/* Its traceback, or NULL. */
+static const char *trace_of(lf_task *task) {
+  return lf_task_is_forced(task) ? NULL : task->trace;
 }
 
 static int result_step(lua_State *L, lfb_state *S, int64_t deadline,
@@ -97,7 +109,7 @@ static int result_step(lua_State *L, lfb_state *S, int64_t deadline,
     return raise_cancelled(L);
   default:
     lfb_push_failure(L, S, task);
-    return lfb_raise(L, task->trace);
+    return lfb_raise(L, trace_of(task));
   }
 }
 
@@ -149,18 +161,28 @@ static int future_progress(lua_State *L) {
 /* f:traceback() */
 static int future_traceback(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
-  if (lf_task_state(task) == LF_FAILED && task->trace)
-    lua_pushstring(L, task->trace);
+  if (lf_task_state(task) == LF_FAILED && trace_of(task))
+    lua_pushstring(L, trace_of(task));
   else
     lua_pushnil(L);
   return 1;
 }
 
-/* f:cancel() */
+/* Cancels one that runs: true if it has been asked to stop for that. */
+static bool stop(lf_task *task) {
+  if (lf_pool_look(task) == LF_RUNNING)
+    lf_pool_stop(task, LF_STOP_CANCEL, GRACE_NS);
+  return lf_task_reason(task) == LF_STOP_CANCEL;
+}
+
+/* f:cancel([running]) */
 static int future_cancel(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
+  bool running = lua_toboolean(L, 2);
   lfb_refuse_foreign(L, task);
-  bool cancelled = lf_pool_cancel(task) || lf_task_state(task) == LF_CANCELLED;
+  bool cancelled = lf_pool_cancel(task) ||
+                   lf_task_state(task) == LF_CANCELLED ||
+                   (running && stop(task));
   lfb_poll(L, lfb_self(L));
   lua_pushboolean(L, cancelled);
   return 1;

@@ -8,6 +8,7 @@
 
 #include "bindings/core/options.h"
 #include "bindings/run/callback.h"
+#include "bindings/run/interrupt.h"
 #include "bindings/run/run.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/setup.h"
@@ -76,7 +77,8 @@ static int poll(lua_State *L) {
 }
 
 void lfb_helpers_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg functions[] = {{"cpu_count", cpu_count},
+  static const luaL_Reg functions[] = {{"cancelled", lfb_cancelled},
+                                       {"cpu_count", cpu_count},
                                        {"getpid", process_id},
                                        {"worker", worker},
                                        {"sleep", sleep_seconds},

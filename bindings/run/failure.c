@@ -76,7 +76,7 @@ static int take_value(lua_State *L) {
 static int pack_failure(lua_State *L) {
   failure *f = lua_touserdata(L, 1);
   if (f->run->abort[0]) /* whatever was made of it on the way up */
-    lua_pushstring(L, f->run->abort);
+    lfb_push_abort(L, f->run);
   else
     lua_rawgeti(L, LUA_REGISTRYINDEX, f->value);
   lfb_pack(L, lfb_self(L), f->data, lua_gettop(L), 1, &lfb_error_value, NULL);

@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bindings/core/error.h"
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
+#include "runtime/pool/crew.h"
+#include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
 
 #define INTERRUPTED "interrupted!"
@@ -50,19 +53,82 @@ static void note_abort(lfb_run *r, const char *message) {
 
 /* With commands that it has started and does not wait for: in a worker process,
  * nobody else reaches them. */
-void lfb_interrupt_run(lfb_run *r) {
+static void interrupt_run(lfb_run *r) {
   note_abort(r, INTERRUPTED);
   lf_commands_interrupt();
 }
 
+/* If the task has been asked to stop, and this is new. */
+static void note_reason(lfb_run *r) {
+  lf_reason reason = r->task ? lf_task_reason(r->task) : LF_GO_ON;
+  if (reason == LF_GO_ON || r->abort[0])
+    return;
+  r->reason = reason;
+  note_abort(r, "stopped");
+}
+
 bool lfb_take_signal(lfb_state *S) {
   lfb_run *r = current(S);
-  if (r && r->stage != LFB_CLOSING && S->vm->interrupted) {
+  if (!r || r->stage == LFB_CLOSING)
+    return false;
+  int noted = S->vm->interrupted;
+  if (noted) {
     S->vm->interrupted = 0;
-    lfb_interrupt_run(r);
+    if (S->reach) /* the program says what is to stop */
+      lf_pool_listen(lf_worker_pool(S->vm->worker));
+    note_reason(r);
+  }
+  if (noted == LFB_SIGNALLED) {
+    interrupt_run(r);
     r->stage = LFB_ABORTED; /* asked again, perhaps */
   }
   return lfb_is_aborted(S);
+}
+
+void lfb_note_parked(lfb_run *r) {
+  if (!r->task)
+    return;
+  atomic_store(&r->task->parked, true);
+  if (lf_task_reason(r->task) != LF_GO_ON)
+    r->base.waker.wake(&r->base.waker);
+}
+
+void lfb_note_resumed(lfb_run *r) {
+  if (r->task) {
+    atomic_store(&r->task->parked, false);
+    note_reason(r);
+  }
+  if (r->base.interrupted)
+    interrupt_run(r);
+  r->base.interrupted = false;
+}
+
+void lfb_stop_asked(struct lf_vm *vm) {
+  for (lf_link *l = vm->all.next; l != &vm->all; l = l->next) {
+    lfb_run *r = lf_container_of(l, lfb_run, all);
+    if (!r->task || lf_task_reason(r->task) == LF_GO_ON)
+      continue;
+    if (r->base.parked)
+      r->base.waker.wake(&r->base.waker);
+    else
+      note_reason(r);
+  }
+}
+
+void lfb_each_task(struct lf_vm *vm, bool (*visit)(lf_task *task, void *arg),
+                   void *arg) {
+  for (lf_link *l = vm->all.next; l != &vm->all; l = l->next) {
+    lfb_run *r = lf_container_of(l, lfb_run, all);
+    if (r->task && !visit(r->task, arg))
+      return;
+  }
+}
+
+void lfb_push_abort(lua_State *L, const lfb_run *r) {
+  if (r->reason != LF_GO_ON)
+    lfb_push_stopped(L, r->reason);
+  else
+    lua_pushstring(L, r->abort);
 }
 
 /* An error in a finalizer goes no further than that. */
@@ -83,7 +149,7 @@ static int raise_abort(lua_State *L, lfb_state *S) {
     set_abort_hook(L);
   else if (r->stage != LFB_CLOSING)
     r->stage = LFB_RAISING;
-  lua_pushstring(L, r->abort);
+  lfb_push_abort(L, r);
   return lua_error(L);
 }
 
@@ -125,8 +191,9 @@ int lfb_task_exit(lua_State *L, lfb_state *S, int status) {
 
 static _Thread_local lfb_frame *volatile frames;
 
-void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native) {
-  *frame = (lfb_frame){vm, native, frames};
+void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native,
+                     lf_task *task) {
+  *frame = (lfb_frame){vm, native, task, frames};
   atomic_signal_fence(memory_order_seq_cst); /* a signal finds it complete */
   frames = frame;
 }
@@ -138,7 +205,20 @@ void lfb_frame_leave(lfb_frame *frame) {
 
 void lfb_interrupt_here(void) {
   for (lfb_frame *f = frames; f; f = f->below) {
-    f->vm->interrupted = 1;
+    f->vm->interrupted = LFB_SIGNALLED;
+    if (!f->native)
+      set_abort_hook(f->vm->S->running);
+  }
+}
+
+void lfb_poke_here(void) {
+  for (lfb_frame *f = frames; f; f = f->below) {
+    lfb_run *r = f->native ? NULL : f->vm->current;
+    lf_task *t = r ? r->task : f->task;
+    bool asked = t && lf_task_reason(t) != LF_GO_ON;
+    if ((!asked && !f->vm->S->reach) || f->vm->interrupted)
+      continue;
+    f->vm->interrupted = LFB_POKED;
     if (!f->native)
       set_abort_hook(f->vm->S->running);
   }
@@ -361,4 +441,10 @@ int lfb_raise_interrupted(lua_State *L, lfb_state *S) {
 
 bool lfb_must_stop(const lfb_state *S) {
   return S->vm ? lfb_is_aborted(S) : S->interrupted;
+}
+
+int lfb_cancelled(lua_State *L) {
+  const lfb_run *r = current(lfb_self(L));
+  lua_pushboolean(L, r && r->task && lf_task_reason(r->task) != LF_GO_ON);
+  return 1;
 }

@@ -70,9 +70,20 @@ static inline bool lfb_ends_task(lfb_state *S, bool handling) {
   return S->vm && !handling && lfb_task_ends(S);
 }
 
-/* Has a task that waits and does not run end with "interrupted!" when it goes
- * on. */
-void lfb_interrupt_run(struct lfb_run *run);
+/* The run has been parked: if it has been asked to stop meanwhile, it goes on
+ * to end. And it goes on: how it is to end is noted, if it has to. */
+void lfb_note_parked(struct lfb_run *run);
+void lfb_note_resumed(struct lfb_run *run);
+
+/* On the worker's thread: some of its tasks have been asked to stop. */
+void lfb_stop_asked(struct lf_vm *vm);
+
+/* Visits the tasks that are in the interpreter, until 'visit' says false. */
+void lfb_each_task(struct lf_vm *vm, bool (*visit)(lf_task *task, void *arg),
+                   void *arg);
+
+/* Pushes the error with which the run has been told to end. */
+void lfb_push_abort(lua_State *L, const struct lfb_run *run);
 
 /* os.exit in a task: its end. 'return' it. */
 int lfb_task_exit(lua_State *L, lfb_state *S, int status);
@@ -81,16 +92,20 @@ int lfb_task_exit(lua_State *L, lfb_state *S, int status);
  * it run. */
 typedef struct lfb_frame {
   struct lf_vm *vm;
-  bool native; /* no Lua runs */
+  bool native;   /* no Lua runs, but */
+  lf_task *task; /* this one (may be NULL) */
   struct lfb_frame *below;
 } lfb_frame;
 
-void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native);
+/* 'native': without Lua; of 'task' then (may be NULL). */
+void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native,
+                     lf_task *task);
 void lfb_frame_leave(lfb_frame *frame);
 
 /* Async-signal-safe, on the thread concerned: the tasks that run there end with
- * "interrupted!". */
+ * "interrupted!"; or they look whether they have been asked to stop. */
 void lfb_interrupt_here(void);
+void lfb_poke_here(void);
 
 /* --- Ctrl-C in the program --- */
 
@@ -131,5 +146,8 @@ int lfb_raise_interrupted(lua_State *L, lfb_state *S);
 /* Is "interrupted!" or the end of a task on its way up, which nobody between
  * may keep? */
 bool lfb_must_stop(const lfb_state *S);
+
+/* lfut.cancelled() */
+int lfb_cancelled(lua_State *L);
 
 #endif

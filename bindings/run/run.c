@@ -92,6 +92,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->stage = LFB_RUNNING;
   r->holder.id = 0;
   r->abort[0] = '\0';
+  r->reason = LF_GO_ON;
   if (lfb_run_ready(r))
     return r;
   lfb_run_free(r);
@@ -167,6 +168,7 @@ static bool step(lfb_run *r, int nargs) {
   if (!r->base.parked)
     lfb_take_signal(r->vm->S); /* perhaps no Lua code has run since */
   if (status == LUA_YIELD && r->base.parked) {
+    lfb_note_parked(r);
     if (r->globals != LUA_NOREF)
       lfb_try(r->vm, save_globals, r);
     return false;
@@ -191,7 +193,7 @@ static void go(lfb_run *r, int nargs) {
   S->running = r->co;
   r->below = outer;
   vm->current = r;
-  lfb_frame_enter(&here, vm, false);
+  lfb_frame_enter(&here, vm, false, NULL);
   S->yields = true;
   while (step(r, nargs)) {
     S->running = r->co;
@@ -230,9 +232,7 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
   if (!base->parked)
     return;
   lf_run_unpark(base);
-  if (base->interrupted)
-    lfb_interrupt_run(r);
-  base->interrupted = false;
+  lfb_note_resumed(r);
   lfb_end_wait(r);
   r->watch.end(&r->watch);
   lfb_run *below = vm->current;

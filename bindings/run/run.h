@@ -17,6 +17,10 @@
 
 struct lfb_chunk_run;
 
+/* What a signal handler has noted: to end with "interrupted!"; to look whether
+ * the task has been asked to stop. */
+enum { LFB_SIGNALLED = 1, LFB_POKED = 2 };
+
 /* How far it has gone towards its end. Whether it is parked is said by
  * 'base.parked'.
  *
@@ -39,7 +43,8 @@ typedef struct lfb_run {
   int co_ref;    /* keeps it */
   int globals;   /* registry: a table of the captured globals by name */
   lfb_stage stage;
-  char abort[64]; /* the error with which it ends; empty: not told to */
+  char abort[64];   /* the error with which it ends; empty: not told to */
+  lf_reason reason; /* for which the task was asked to, instead of that */
   /* What runs in the coroutine, with the run; and what is done when that has
    * ended, maybe with an error at its top: true if it is to be called again.
    * Else the run is over, and may be in use for another. */
@@ -67,7 +72,8 @@ struct lf_vm {
   lfb_run *current;  /* that runs now, or NULL */
   bool closing;      /* finalizers may run, but not wait */
   bool idle_garbage; /* handles may lie about */
-  volatile sig_atomic_t interrupted; /* set by the signal handler */
+  volatile sig_atomic_t interrupted; /* LFB_SIGNALLED, or LFB_POKED: what calls
+                                        of C functions see as their token */
   lf_run callbacks; /* made ready when a done-callback falls due */
   lfb_warnings warnings;
   struct lfb_output *output;

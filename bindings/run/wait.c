@@ -159,6 +159,8 @@ static int try_again(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   lfb_state *S = lfb_self(L);
   lfb_run *r = S->vm->current;
+  if (lfb_is_aborted(S))
+    return lfb_abort(L, S, NULL);
   return lfb_waiting(L, S, r->step, r->context);
 }
 

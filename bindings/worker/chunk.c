@@ -332,9 +332,10 @@ static void end_native(struct lf_vm *vm, lf_task *task, lf_loop *loop,
 }
 
 /* As far as it needs no interpreter; an interruption reaches it. */
-static void run_native(struct lf_vm *vm, lf_loop *loop, lf_chunk *chunk) {
+static void run_native(struct lf_vm *vm, lf_task *task, lf_loop *loop,
+                       lf_chunk *chunk) {
   lfb_frame here;
-  lfb_frame_enter(&here, vm, true);
+  lfb_frame_enter(&here, vm, true, task);
   lfb_native_chunk(vm, loop, chunk);
   lfb_frame_leave(&here);
 }
@@ -364,7 +365,7 @@ static void start(struct lf_vm *vm, lf_task *task, lf_loop *loop,
                   lf_chunk *chunk) {
   int64_t since = lf_now();
   vm->interrupted = 0;
-  run_native(vm, loop, chunk);
+  run_native(vm, task, loop, chunk);
   lf_worker_leave_strand(vm->worker); /* the rest passes it call by call */
   if (vm->interrupted)
     give_up(chunk, "interrupted!");

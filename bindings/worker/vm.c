@@ -29,20 +29,23 @@ static void vm_interrupt(struct lf_vm *vm) {
   lf_worker_interrupt(vm->worker);
 }
 
-static void vm_run(struct lf_vm *vm, lf_task *task) {
-  vm->interrupted = 0;
-  if (lf_runner_of(task)) {
-    lfb_chunk_run(vm, task);
-    return;
-  }
-  if (!lfb_is_native_task(task)) {
-    lfb_run_task(vm, task);
-    return;
-  }
+static void run_native(struct lf_vm *vm, lf_task *task) {
   lfb_frame here;
-  lfb_frame_enter(&here, vm, true);
+  lfb_frame_enter(&here, vm, true, task);
   lfb_native_run(vm, task);
   lfb_frame_leave(&here);
+}
+
+static void vm_run(struct lf_vm *vm, lf_task *task) {
+  lf_task *former = lf_worker_runs(vm->worker, task);
+  vm->interrupted = 0;
+  if (lf_runner_of(task))
+    lfb_chunk_run(vm, task);
+  else if (lfb_is_native_task(task))
+    run_native(vm, task);
+  else
+    lfb_run_task(vm, task);
+  lf_worker_runs(vm->worker, former);
 }
 
 static int run_callbacks(lua_State *L) {
@@ -55,7 +58,10 @@ static void vm_resume(struct lf_vm *vm, lf_run *base) {
     lfb_try(vm, run_callbacks, NULL);
     return;
   }
-  lfb_run_resume(vm, lf_container_of(base, lfb_run, base));
+  lfb_run *r = lf_container_of(base, lfb_run, base);
+  lf_task *former = lf_worker_runs(vm->worker, r->task);
+  lfb_run_resume(vm, r);
+  lf_worker_runs(vm->worker, former);
 }
 
 /* --- Life
@@ -205,6 +211,9 @@ const lf_vmops lfb_vmops = {
     .resume = vm_resume,
     .idle = vm_idle,
     .interrupt = vm_interrupt,
+    .asked = lfb_stop_asked,
+    .each = lfb_each_task,
+    .poke = lfb_poke_here,
     .close = vm_close,
     .stuck = vm_stuck,
     .notice = vm_notice,

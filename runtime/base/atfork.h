@@ -25,6 +25,7 @@ typedef enum {
   LF_FORK_HEAP,        /* heap.c */
   LF_FORK_ARENA,       /* arena.c */
   LF_FORK_DESCRIPTORS, /* fork.c */
+  LF_FORK_TIMERS,      /* timer.c */
   LF_FORK_MEMORY,      /* mem.c: who holds others may be about to allocate */
   LF_FORK_LOCKS
 } lf_fork_lock;

@@ -2,4 +2,5 @@ runtime_sources += \
 	%D%/command.c %D%/command.h \
 	%D%/crash.c %D%/crash.h \
 	%D%/fork.c %D%/fork.h \
-	%D%/thread.c %D%/thread.h
+	%D%/thread.c %D%/thread.h \
+	%D%/timer.c %D%/timer.h

@@ -178,6 +178,11 @@ void lf_threads_settle(void) {
     nanosleep(&moment, NULL);
 }
 
+void lf_threads_discount(int by) {
+  atomic_fetch_add(&threads, by);
+  atomic_fetch_add(&loud, by);
+}
+
 bool lf_threads_others(void) {
   return atomic_load(&loud) > own;
 }

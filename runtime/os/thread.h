@@ -35,6 +35,10 @@ void lf_threads_settle(void);
  * not count. */
 bool lf_threads_others(void);
 
+/* Nobody is to wait for one of those threads any more (-1), or for it again (1,
+ * by itself). */
+void lf_threads_discount(int by);
+
 /* The calling thread uses no stream of stdio, from now to its end. */
 void lf_thread_silent(void);
 

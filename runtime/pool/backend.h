@@ -27,6 +27,19 @@ struct lf_backend {
   lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */
   bool (*can_name)(const lf_pool *pool, const lf_task *task); /* NULL: all */
 
+  /* Asks a running task to stop (lf_task_ask), and tells it so. One that is
+   * parked ends at once. False: it does not run, or has been asked. NULL: they
+   * cannot be stopped. */
+  bool (*ask)(lf_pool *pool, lf_task *task, lf_reason reason);
+
+  /* Then: tells it again. */
+  void (*remind)(lf_pool *pool, lf_task *task);
+
+  /* Its grace is over: ends it in place of who runs it. False: it waits for
+   * another that runs above it. NULL: nothing can be done. On the timers'
+   * thread. */
+  bool (*give_up)(lf_pool *pool, lf_task *task);
+
   /* As in lf_owner_ops. NULL: does not happen. */
   bool (*release)(lf_pool *pool, lf_task *task);
   void (*take_in)(lf_task *task);

@@ -54,6 +54,14 @@ bool lf_worker_is_inside(const lf_worker *w) {
   return w->inside;
 }
 
+lf_task *lf_worker_runs(lf_worker *w, lf_task *task) {
+  lf_task *former = atomic_load_explicit(&w->current, memory_order_relaxed);
+  atomic_store_explicit(&w->current, task, memory_order_release);
+  if (w->runs_at)
+    atomic_store(w->runs_at, task ? task->far.id : 0);
+  return former;
+}
+
 /* --- Starting --- */
 
 /* Under the lock: a worker that is not running, new or one that has gone. */
@@ -68,6 +76,7 @@ lf_worker *lf_pool_spare_worker(lf_pool *p) {
   w->id = ++p->nworkers;
   lf_parker_init(&w->parker);
   w->parker_at = &w->parker;
+  w->interrupt_at = &w->interrupt;
   lf_list_init(&w->timed);
   lf_list_init(&w->held);
   lf_list_init(&w->queue);
@@ -216,15 +225,33 @@ void lf_pool_rouse_more(lf_pool *p) {
 
 /* --- Interrupting --- */
 
-/* The handler of SIGURG, which lf_pool_interrupt sends to a worker. */
+static const lf_vmops *_Atomic interpreters;
+
+/* The handler of SIGURG. */
 static void interrupted(int sig) {
   (void)sig;
-  if (lf_self && lf_self->vm)
-    lf_self->pool->o.ops->interrupt(lf_self->vm);
+  lf_worker *w = lf_self;
+  const lf_vmops *ops = atomic_load(&interpreters);
+  if (w && w->vm && atomic_exchange(w->interrupt_at, 0))
+    ops->interrupt(w->vm);
+  ops->poke();
 }
 
-void lf_pool_catch_interrupts(void) {
+void lf_pool_catch_interrupts(const lf_vmops *ops) {
+  if (atomic_exchange(&interpreters, ops) == ops)
+    return;
   struct sigaction action = {.sa_handler = interrupted};
   sigemptyset(&action.sa_mask);
   sigaction(SIGURG, &action, NULL);
+}
+
+void lf_worker_tell_asked(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_pool_catch_interrupts(p->o.ops);
+  atomic_store(&w->asked, true);
+  lf_unpark(w->parker_at);
+  pthread_mutex_lock(&p->lock);
+  if (w->thread)
+    pthread_kill(w->thread, SIGURG);
+  pthread_mutex_unlock(&p->lock);
 }

@@ -25,6 +25,10 @@ void lf_worker_leave_strand(lf_worker *worker);
 /* Is it inside of a strand? */
 bool lf_worker_is_inside(const lf_worker *worker);
 
+/* The worker's thread turns to code of the task (NULL: of none); returns whose
+ * it was before. */
+lf_task *lf_worker_runs(lf_worker *worker, lf_task *task);
+
 /* Counts a task that such a worker has started, or a chunk of a loop that it
  * has finished. */
 void lf_worker_count_started(lf_worker *worker);

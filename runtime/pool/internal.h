@@ -48,6 +48,11 @@ struct lf_worker {
                               and keep the worker from new tasks; its thread */
   lf_shared_waiter *doorbell; /* at which it sleeps then, or NULL; its thread */
   atomic_bool interrupted;    /* the held ones are to end */
+  _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt */
+  _Atomic uint32_t *interrupt_at; /* that, or one that a process shares */
+  _Atomic uint64_t *runs_at;      /* where current->far.id is shown, or NULL */
+  atomic_bool asked;              /* tasks of it have been asked to stop */
+  _Atomic(lf_task *) current;     /* whose code runs, or NULL; not counted */
 
   int64_t batch_time;       /* when it last took from the common queue */
   size_t batch;             /* and how many; its thread */
@@ -56,6 +61,8 @@ struct lf_worker {
   bool stays;               /* it is the pool's affine; the pool's lock */
   bool swept;               /* ops->idle since the last task; its thread */
   bool seeks;               /* has a token; its thread, or who wakes it */
+  atomic_bool abandoned;    /* it hangs in a task that has been given up, or has
+                                come back from it; the pool's lock */
 
   pthread_mutex_t lock; /* the next three */
   lf_link queue;        /* tasks submitted here; it takes the newest */
@@ -71,7 +78,7 @@ struct lf_worker {
   _Atomic size_t npinned; /* read without the lock as a hint */
 
   /* Written by the worker's thread alone, read by anyone. */
-  _Atomic uint64_t submitted, started, finished, failed;
+  _Atomic uint64_t submitted, started, finished, failed, stopped;
 
   struct lf_proc *proc; /* its process, or NULL; the pool's lock */
 };
@@ -99,6 +106,7 @@ struct lf_pool {
   bool finish, ended;
   int threads;        /* workers not GONE */
   int live;           /* workers neither LEAVING nor GONE */
+  int abandoned;      /* workers that hang; in none of the counts above */
   _Atomic int active; /* read without the lock as a hint */
   int nworkers;
   lf_link idle;    /* of workers, latest first */
@@ -149,8 +157,12 @@ bool lf_worker_has_work(lf_worker *worker);
 /* The worker whose thread calls; a signal handler may ask, too. */
 extern _Thread_local lf_worker *lf_self;
 
-/* Has SIGURG interrupt the task that the receiving thread runs. */
-void lf_pool_catch_interrupts(void);
+/* Has SIGURG interrupt the tasks that the receiving thread runs, or have them
+ * look whether they are to stop; from now on, for interpreters of these ops. */
+void lf_pool_catch_interrupts(const lf_vmops *ops);
+
+/* Tells the worker that some of its tasks have been asked to stop. */
+void lf_worker_tell_asked(lf_worker *worker);
 
 /* Under the lock: a worker that is not running, new or one that has gone. */
 lf_worker *lf_pool_spare_worker(lf_pool *pool);

@@ -9,5 +9,6 @@ runtime_sources += \
 	%D%/registry.c %D%/registry.h \
 	%D%/ready.c %D%/ready.h \
 	%D%/sched.c \
+	%D%/stop.c %D%/stop.h \
 	%D%/threads.c %D%/threads.h \
 	%D%/worker.c %D%/worker.h

@@ -129,6 +129,9 @@ lf_run *lf_worker_ready(lf_worker *w) {
   expire(w);
   if (w->pool->again)
     try_again(w->pool);
+  if (atomic_load_explicit(&w->asked, memory_order_relaxed) &&
+      atomic_exchange(&w->asked, false))
+    w->pool->o.ops->asked(w->vm);
   if (lf_worker_holds(w))
     look_at_held(w);
   if (!w->taken && atomic_load_explicit(&w->ready, memory_order_relaxed)) {

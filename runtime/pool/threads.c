@@ -9,6 +9,7 @@
 #include "runtime/task/strand.h"
 
 #include <signal.h>
+#include <stdio.h>
 
 static bool is_there(const lf_worker *w) {
   return w->mode != GONE && w->mode != LEAVING;
@@ -192,32 +193,122 @@ static bool cancel(lf_pool *p, lf_task *task) {
 }
 
 static void interrupt(lf_pool *p) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, lf_pool_catch_interrupts);
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if ((w->mode == ACTIVE || w->mode == BLOCKED) && w->thread)
-      pthread_kill(w->thread, SIGURG);
+  lf_pool_catch_interrupts(p->o.ops);
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    if ((w->mode != ACTIVE && w->mode != BLOCKED) || !w->thread)
+      continue;
+    atomic_store(w->interrupt_at, 1);
+    pthread_kill(w->thread, SIGURG);
+  }
+}
+
+/* --- Stopping --- */
+
+static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
+  (void)p;
+  if (!lf_task_ask(t, reason))
+    return false;
+  if (atomic_load(&t->parked)) /* else it sees that when it is about to be */
+    lf_task_force(t);
+  lf_worker_tell_asked(t->far.record);
+  return true;
+}
+
+static void remind(lf_pool *p, lf_task *t) {
+  (void)p;
+  lf_worker_tell_asked(t->far.record);
+}
+
+/* Under the lock: what the worker would have run is for others. */
+static void leave_behind(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_link tasks, *l;
+  lf_list_init(&tasks);
+  lf_worker_drain(w, &tasks);
+  lf_list_move(&tasks, &w->pinned);
+  w->npinned = 0;
+  while (!lf_list_empty(&tasks)) {
+    l = tasks.prev;
+    lf_list_del(l);
+    lf_container_of(l, lf_task, link)->pinned = 0;
+    lf_list_add(p->queue.next, l);
+    p->queued++;
+  }
+}
+
+/* Under the lock: it hangs. True if there is nobody left. */
+static bool abandon(lf_worker *w) {
+  lf_pool *p = w->pool;
+  w->abandoned = true;
+  p->abandoned++;
+  p->threads--;
+  p->live--;
+  if (w->mode == ACTIVE)
+    p->active--;
+  if (p->affine == w)
+    p->affine = NULL;
+  lf_list_del(&w->standby);
+  leave_behind(w);
+  return p->abandoned >= p->o.max_workers;
+}
+
+static void break_for(lf_pool *p, lf_task *t) {
+  char why[200];
+  snprintf(why, sizeof why, "all workers hang: the last one in %s",
+           lf_task_label(t));
+  lf_pool_break(p, why);
+}
+
+static bool give_up(lf_pool *p, lf_task *t) {
+  lf_worker *w = t->far.record, *other = NULL;
+  int err;
+  if (atomic_load(&w->current) != t)
+    return false;
+  lf_pool_ref(p);
+  pthread_mutex_lock(&p->lock);
+  bool wants = w->mode == BLOCKED && !lf_list_empty(&w->standby);
+  bool hangs = !lf_task_done(t) && !w->abandoned && !wants;
+  bool last = hangs && abandon(w);
+  if (hangs)
+    lf_threads_discount(-1);
+  if (hangs && !last) {
+    other = lf_pool_pass_permit(p);
+    if (!other && lf_pool_any_queued(p))
+      other = lf_pool_rouse(p, &err);
+  }
+  pthread_mutex_unlock(&p->lock);
+  if (other)
+    lf_unpark(&other->parker);
+  if (last)
+    break_for(p, t);
+  if (!wants)
+    lf_task_force(t);
+  if (hangs)
+    settle(p);
+  lf_pool_unref(p);
+  return !wants;
 }
 
 /* --- Looking --- */
 
 void lf_threads_stat(lf_pool *p, lf_pool_stats *s) {
   *s = (lf_pool_stats){0};
-  uint64_t started = 0, submitted = 0;
+  uint64_t started = 0, submitted = 0, stopped = 0;
   pthread_mutex_lock(&p->lock);
   for (lf_worker *w = p->workers; w; w = w->next) {
     s->idle += w->mode == IDLE;
     s->finished += w->finished;
     s->failed += w->failed;
+    stopped += w->stopped;
     started += w->started;
     submitted += w->submitted;
   }
   s->workers = (uint64_t)p->live;
   submitted += p->submitted;
   pthread_mutex_unlock(&p->lock);
-  s->cancelled = p->owner.cancelled;
-  uint64_t unstarted = s->cancelled + p->owner.unstarted;
-  uint64_t done = s->finished + s->failed; /* the counts may be out of step */
+  s->cancelled = p->owner.cancelled + stopped;
+  uint64_t unstarted = p->owner.cancelled + p->owner.unstarted;
+  uint64_t done = s->finished + s->failed + stopped; /* may be out of step */
   s->running = started > done ? started - done : 0;
   uint64_t gone = started + unstarted;
   s->queued = submitted > gone ? submitted - gone : 0;
@@ -233,6 +324,9 @@ const lf_backend lf_threads_backend = {
     .broadcast = broadcast,
     .cancel = cancel,
     .interrupt = interrupt,
+    .ask = ask,
+    .remind = remind,
+    .give_up = give_up,
     .settle = settle,
     .take_in = take_in,
     .stat = lf_threads_stat,

@@ -19,6 +19,10 @@ static void pass_on(lf_worker *w) {
 void lf_thread_block(lf_worker *w) {
   lf_pool *p = w->pool;
   pthread_mutex_lock(&p->lock);
+  if (w->abandoned) { /* it has no permit */
+    pthread_mutex_unlock(&p->lock);
+    return;
+  }
   w->mode = BLOCKED;
   p->active--;
   lf_worker *other = lf_pool_pass_permit(p);
@@ -32,7 +36,8 @@ void lf_thread_block(lf_worker *w) {
 
 void lf_thread_unblock(lf_worker *w) {
   pthread_mutex_lock(&w->pool->lock);
-  lf_worker_become_active(w);
+  if (!w->abandoned)
+    lf_worker_become_active(w);
   pthread_mutex_unlock(&w->pool->lock);
 }
 
@@ -161,6 +166,7 @@ static void run_task(lf_worker *w, lf_task *task) {
   if (strand && !lf_strand_admit(task))
     return;
   w->inside = strand;
+  task->far.record = w; /* for those who ask it to stop */
   if (lf_task_start(task)) {
     lf_worker_count_started(w);
     w->swept = false;
@@ -178,8 +184,32 @@ static void hold(lf_worker *w) {
   lf_worker_sleep(w, lf_worker_deadline(w));
 }
 
+/* It has come back from a task that was given up: there may be others, which
+ * are parked. */
+static bool step_abandoned(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_run *run = lf_worker_ready(w);
+  if (run) {
+    p->o.ops->resume(w->vm, run);
+    return true;
+  }
+  if (w->parked > 0) {
+    lf_worker_sleep(w, lf_worker_deadline(w));
+    return true;
+  }
+  pthread_mutex_lock(&p->lock);
+  p->abandoned--;
+  p->threads++; /* until it has left */
+  w->mode = LEAVING;
+  pthread_mutex_unlock(&p->lock);
+  lf_threads_discount(1);
+  return false;
+}
+
 /* One step of a worker's life; false when it is to leave. */
 static bool step(lf_worker *w) {
+  if (w->abandoned)
+    return step_abandoned(w);
   bool holds = lf_worker_holds(w);
   if (!holds &&
       atomic_load_explicit(&w->pool->nwanting, memory_order_relaxed) > 0)
@@ -213,6 +243,7 @@ static void leave(lf_worker *w, bool opened, const char *why) {
   w->mode = GONE;
   lf_list_add(&p->gone, &w->standby);
   w->thread = 0;
+  w->abandoned = false;
   w->batch = 0;
   w->taken = NULL; /* late wake-ups for an interpreter that is closed */
   atomic_store(&w->ready, NULL);
@@ -281,7 +312,10 @@ void lf_worker_main(void *arg) {
 }
 
 void lf_thread_end(lf_worker *w, lf_task *task, lf_state state) {
-  _Atomic uint64_t *count = state == LF_FINISHED ? &w->finished : &w->failed;
+  state = lf_task_outcome(task, state);
+  _Atomic uint64_t *count = state == LF_FINISHED    ? &w->finished
+                            : state == LF_CANCELLED ? &w->stopped
+                                                    : &w->failed;
   atomic_store_explicit(count, *count + 1, memory_order_relaxed);
   lf_task_end(task, state);
   lf_task_unref(task);

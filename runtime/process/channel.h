@@ -34,6 +34,7 @@ typedef enum {
   LF_MSG_GO,     /* the blocked worker may go on */
   LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS; b: the question's */
   LF_MSG_NOTICE, /* body: how interpreters start from now on */
+  LF_MSG_ASK,    /* id, flag: lf_reason: a task that runs is to stop */
   LF_MSG_STOP,   /* nothing more will come */
   /* From the worker. */
   LF_MSG_READY,  /* id: its pid */

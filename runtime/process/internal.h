@@ -287,6 +287,9 @@ void lf_members_start_none(lf_pool *pool);
  * (not SIGURG) means that it gets no more tasks. */
 void lf_members_signal(lf_proc *proc, int sig);
 
+/* Under the lock: sends the process a signal, if it is there. */
+void lf_proc_signal(lf_proc *proc, int sig);
+
 /* The worker has written what it cannot have meant: it is killed, and nothing
  * more that it says is listened to. */
 void lf_members_condemn(lf_proc *proc);

@@ -149,10 +149,16 @@ void lf_members_start_none(lf_pool *p) {
 }
 
 void lf_members_signal(lf_proc *c, int sig) {
-  if (sig == SIGURG)
+  if (sig == SIGURG) {
     c->interrupt = true;
-  else
+    atomic_store(&c->region->interrupt, 1);
+  } else {
     c->signal = sig;
+  }
+  lf_proc_signal(c, sig);
+}
+
+void lf_proc_signal(lf_proc *c, int sig) {
   if (c->pidfd >= 0)
     syscall(SYS_pidfd_send_signal, c->pidfd, sig, NULL, 0);
   else if (c->pid > 0) /* nobody has waited for it yet */
@@ -309,18 +315,20 @@ static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
 }
 
 void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
+  uint64_t stopped = 0;
   *s = (lf_pool_stats){.queued = p->queued};
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = w->proc;
     s->finished += w->finished;
     s->failed += w->failed;
+    stopped += w->stopped;
     s->queued += w->npinned;
     s->workers += w->mode == STARTING || w->mode == ACTIVE;
     s->idle += c && c->ready && w->mode == ACTIVE && !lf_proc_is_occupied(c);
     if (c)
       stat_in_flight(c, s);
   }
-  s->cancelled = p->owner.cancelled;
+  s->cancelled = p->owner.cancelled + stopped;
   s->failed += p->owner.unstarted;
 }
 

@@ -137,6 +137,65 @@ static void interrupt(lf_pool *p) {
       lf_members_signal(w->proc, SIGURG);
 }
 
+/* --- Stopping --- */
+
+/* Under the lock: does the worker run code of the task now, and not of one on
+ * top of it, or another while it is parked? */
+static bool is_current(const lf_in_flight *f) {
+  return atomic_load(&f->proc->region->running) == lf_in_flight_id(f);
+}
+
+/* Under the lock: tells the worker. */
+static bool tell_asked(lf_in_flight *f, lf_reason reason) {
+  static const lf_payload none;
+  lf_msg msg = {.kind = LF_MSG_ASK, .id = lf_in_flight_id(f)};
+  msg.flag = (uint8_t)reason;
+  lf_members_stir(f->proc);
+  (void)lf_channel_send(&f->proc->end, &msg, &none);
+  bool current = is_current(f);
+  if (current)
+    lf_proc_signal(f->proc, SIGURG);
+  return current;
+}
+
+static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
+  pthread_mutex_lock(&p->lock);
+  lf_in_flight *f = t->far.record;
+  bool begun = f && lf_proc_has_begun(f);
+  if (begun && lf_task_state(t) == LF_PENDING)
+    lf_task_start(t);
+  bool asked = begun && lf_task_ask(t, reason);
+  bool current = asked && tell_asked(f, reason);
+  pthread_mutex_unlock(&p->lock);
+  if (!asked)
+    return false;
+  if (!current) /* for those who wait; it is closed when its turn comes */
+    lf_task_force(t);
+  lf_pump(p);
+  return true;
+}
+
+static void remind(lf_pool *p, lf_task *t) {
+  pthread_mutex_lock(&p->lock);
+  lf_in_flight *f = t->far.record;
+  if (f && is_current(f))
+    lf_proc_signal(f->proc, SIGURG);
+  pthread_mutex_unlock(&p->lock);
+}
+
+/* Its worker is killed, and others take its place. */
+static bool give_up(lf_pool *p, lf_task *t) {
+  pthread_mutex_lock(&p->lock);
+  lf_in_flight *f = t->far.record;
+  bool current = f && is_current(f);
+  if (current)
+    lf_members_signal(f->proc, SIGKILL);
+  pthread_mutex_unlock(&p->lock);
+  if (current)
+    lf_task_force(t);
+  return !f || current;
+}
+
 static void kill_all(lf_pool *p, int sig) {
   pthread_mutex_lock(&p->lock);
   lf_members_start_none(p);
@@ -185,6 +244,9 @@ const lf_backend lf_processes_backend = {
     .kill = kill_all,
     .settle = lf_members_kick,
     .interrupt = interrupt,
+    .ask = ask,
+    .remind = remind,
+    .give_up = give_up,
     .is_quiet = lf_members_is_quiet,
     .free = members_free,
     .poll = poll_news,

@@ -78,7 +78,10 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   else
     take_outcome(t, &c->end);
   c->worker->started++;
-  *(t->ending == LF_FINISHED ? &c->worker->finished : &c->worker->failed) += 1;
+  lf_state end = lf_task_outcome(t, t->ending);
+  *(end == LF_FINISHED    ? &c->worker->finished
+    : end == LF_CANCELLED ? &c->worker->stopped
+                          : &c->worker->failed) += 1;
   lf_list_add(&after->done, &t->link);
 }
 

@@ -45,9 +45,12 @@ typedef struct {
   _Atomic uint64_t begun;   /* tasks begun or found taken back, by the worker */
   _Atomic uint64_t task_ns; /* what a task takes, smoothed, by the worker */
   uint32_t owner; /* of the worker's zones (arena.h), or 0; since it was made */
-  _Atomic int full; /* as many tasks run or wait as can run, by the
-                       program; else 0 */
-  char pad[8];
+  _Atomic int full;         /* as many tasks run or wait as can run, by the
+                               program; else 0 */
+  _Atomic uint64_t running; /* the task whose code runs, by the worker; or 0 */
+  _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt; by the
+                                 program */
+  char pad[60];
   char crash[96]; /* the C function in which the worker has crashed, by its
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];

@@ -383,6 +383,8 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   w->mode = ACTIVE;
   w->next_deadline = LF_FOREVER;
   w->parker_at = &region->parker;
+  w->interrupt_at = &region->interrupt;
+  w->runs_at = &region->running;
   lf_channel_init(&r->end, &region->in, &region->out, &lf_serve_names, r,
                   options->ops->annotate);
   lf_array_refs_init(&r->end.array_refs, true, rouse);
@@ -413,7 +415,7 @@ static _Noreturn void live(lf_serve *r) {
   snprintf(name, sizeof name, "%.10s_%d", r->pool->o.name, w->id);
   prctl(PR_SET_NAME, name);
   lf_count_outside(&r->region->awake);
-  lf_pool_catch_interrupts();
+  lf_pool_catch_interrupts(r->pool->o.ops);
   lf_crash_note(r->region->crash, sizeof r->region->crash);
   lf_self = w;
   w->thread = pthread_self();

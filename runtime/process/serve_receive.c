@@ -229,6 +229,28 @@ static void tell_dropped(lf_serve *r) {
   pthread_mutex_unlock(&r->pool->lock);
 }
 
+static bool is_asked_for(lf_task *t, void *arg) {
+  lf_serve *r = arg;
+  if (t->far.id != r->end.msg.id)
+    return true;
+  lf_task_ask(t, (lf_reason)r->end.msg.flag);
+  return false;
+}
+
+/* A task that runs here is to stop. It may be over. */
+static void receive_ask(lf_serve *r) {
+  lf_worker *w = r->worker;
+  lf_task *current = atomic_load(&w->current);
+  if (r->end.msg.flag == LF_GO_ON || r->end.msg.flag > LF_STOP_MEMORY)
+    return;
+  if (current && !is_asked_for(current, r)) {
+    r->pool->o.ops->poke();
+    return;
+  }
+  r->pool->o.ops->each(w->vm, is_asked_for, r);
+  atomic_store(&w->asked, true);
+}
+
 void lf_serve_receive(lf_serve *r) {
   while (lf_channel_receive(&r->end)) {
     switch (r->end.msg.kind) {
@@ -261,6 +283,9 @@ void lf_serve_receive(lf_serve *r) {
       break;
     case LF_MSG_REPLY:
       receive_reply(r);
+      break;
+    case LF_MSG_ASK:
+      receive_ask(r);
       break;
     case LF_MSG_STOP:
       r->stop = true;

@@ -2,7 +2,7 @@
  *
  * See task.h. The locks of the waiters are a few for all tasks; a bit in the
  * state says that there are waiters at all, so that most tasks end without
- * any lock. */
+ * any lock. So does what else a task's end has to look at. */
 #include "runtime/task/task.h"
 
 #include "runtime/base/atfork.h"
@@ -12,7 +12,10 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { WAITED = 8, STATE = 7, LOCKS = 32 };
+/* The state's word. */
+enum { STATE = 7, WAITED = 8, REASON = 96, REASON_SHIFT = 5, FORCED = 128 };
+
+enum { LOCKS = 32 };
 
 static pthread_mutex_t locks[LOCKS] = {[0 ... LOCKS - 1] =
                                            PTHREAD_MUTEX_INITIALIZER};
@@ -49,6 +52,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   t->strand = NULL;
   t->far.id = 0;
   atomic_init(&t->progress, 0);
+  atomic_init(&t->parked, false);
   t->stuck = t->held = false;
   t->noted = 0;
   t->ending = LF_PENDING;
@@ -99,6 +103,37 @@ static void fire_all(lf_task *task) {
   }
 }
 
+static lf_state outcome(uint32_t word, lf_state to) {
+  lf_reason reason = (word & REASON) >> REASON_SHIFT;
+  if (reason == LF_GO_ON || to < LF_FINISHED)
+    return to;
+  return reason == LF_STOP_CANCEL ? LF_CANCELLED : LF_FAILED;
+}
+
+/* Under the task's lock: from one state to the other, if it is that, with
+ * 'bits' set. */
+static bool move_word(lf_task *task, lf_state from, lf_state to,
+                      uint32_t bits) {
+  uint32_t old = atomic_load(&task->state);
+  while ((old & STATE) == (uint32_t)from) {
+    uint32_t new = (old & ~(uint32_t)STATE) | outcome(old, to) | bits;
+    if (atomic_compare_exchange_weak(&task->state, &old, new))
+      return true;
+  }
+  return false;
+}
+
+static bool move_slowly(lf_task *task, lf_state from, lf_state to,
+                        uint32_t bits) {
+  pthread_mutex_t *lock = lock_of(task);
+  pthread_mutex_lock(lock);
+  bool moved = move_word(task, from, to, bits);
+  if (moved && to >= LF_FINISHED)
+    fire_all(task);
+  pthread_mutex_unlock(lock);
+  return moved;
+}
+
 /* Moves the state from one to the other if it is that. Who waits is told in the
  * same step: nobody sees the task done and its waiters not told, if he asks
  * for the lock (lf_task_settle). */
@@ -106,17 +141,7 @@ static bool move(lf_task *task, lf_state from, lf_state to) {
   uint32_t old = from;
   if (atomic_compare_exchange_strong(&task->state, &old, to))
     return true;
-  if (old != ((uint32_t)from | WAITED))
-    return false;
-  pthread_mutex_t *lock = lock_of(task);
-  pthread_mutex_lock(lock);
-  old = (uint32_t)from | WAITED;
-  bool moved =
-      atomic_compare_exchange_strong(&task->state, &old, (uint32_t)to | WAITED);
-  if (moved && to >= LF_FINISHED)
-    fire_all(task);
-  pthread_mutex_unlock(lock);
-  return moved;
+  return (old & STATE) == (uint32_t)from && move_slowly(task, from, to, 0);
 }
 
 void lf_task_settle(lf_task *task) {
@@ -137,8 +162,37 @@ static void now_done(lf_task *task) {
 
 void lf_task_end(lf_task *task, lf_state state) {
   bool ended = move(task, LF_RUNNING, state);
-  lf_check(ended);
-  now_done(task);
+  lf_check(ended || lf_task_is_forced(task));
+  if (ended)
+    now_done(task);
+}
+
+bool lf_task_ask(lf_task *task, lf_reason reason) {
+  uint32_t old = atomic_load(&task->state);
+  while ((old & STATE) == LF_RUNNING && !(old & REASON))
+    if (atomic_compare_exchange_weak(&task->state, &old,
+                                     old | (uint32_t)reason << REASON_SHIFT))
+      return true;
+  return false;
+}
+
+lf_reason lf_task_reason(lf_task *task) {
+  return (atomic_load(&task->state) & REASON) >> REASON_SHIFT;
+}
+
+lf_state lf_task_outcome(lf_task *task, lf_state state) {
+  return outcome(atomic_load(&task->state), state);
+}
+
+bool lf_task_force(lf_task *task) {
+  bool forced = move_slowly(task, LF_RUNNING, LF_FAILED, FORCED);
+  if (forced)
+    now_done(task);
+  return forced;
+}
+
+bool lf_task_is_forced(lf_task *task) {
+  return atomic_load(&task->state) & FORCED;
 }
 
 bool lf_task_cancel(lf_task *task) {

@@ -5,6 +5,7 @@
  *
  *   PENDING -> RUNNING -> FINISHED | FAILED
  *   PENDING -> CANCELLED
+ *   RUNNING, asked to stop -> CANCELLED | FAILED, as it was asked for
  *
  * Who may touch what: 'state' is atomic. 'data', 'trace', 'error' belong to
  * the submitter until the task is queued, then to whoever moves it out of
@@ -24,6 +25,14 @@ typedef enum {
   LF_FAILED,
   LF_CANCELLED,
 } lf_state;
+
+/* What a running task has been asked to stop for. */
+typedef enum {
+  LF_GO_ON,
+  LF_STOP_CANCEL,  /* it ends CANCELLED */
+  LF_STOP_TIMEOUT, /* it ends FAILED, as for the next */
+  LF_STOP_MEMORY,
+} lf_reason;
 
 /* What a FAILED task's data is. */
 typedef enum {
@@ -106,7 +115,7 @@ typedef struct lf_waits lf_waits;
 
 struct lf_task {
   _Atomic uint32_t refs;
-  _Atomic uint32_t state; /* lf_state, and WAITED in task.c */
+  _Atomic uint32_t state; /* lf_state, and more in task.c */
   lf_link link;           /* in a queue; its lock */
   lf_link waiters;
   const lf_task_ops *ops;    /* immutable; NULL: it is no part of anything */
@@ -123,13 +132,14 @@ struct lf_task {
   _Atomic uint64_t progress; /* lf_task_report; two floats */
   _Atomic uint32_t awaited;  /* by how many tasks, or more */
   uint32_t mark;             /* of a search; its lock (deadlock.c) */
-  uint32_t epoch;  /* of the owner, when it was put aside at its strand */
-  uint32_t pinned; /* number of the one worker that may run it, or 0 */
-  uint8_t error;   /* lf_error */
-  uint8_t ending;  /* the lf_state it is about to have; the pool's lock */
-  uint8_t noted;   /* bits; some: the owner is to 'release' it */
-  bool held;       /* it waits at its strand; the strand's lock */
-  bool stuck;      /* its wait would never end: 'trace' is why */
+  uint32_t epoch;     /* of the owner, when it was put aside at its strand */
+  uint32_t pinned;    /* number of the one worker that may run it, or 0 */
+  uint8_t error;      /* lf_error */
+  uint8_t ending;     /* the lf_state it is about to have; the pool's lock */
+  uint8_t noted;      /* bits; some: the owner is to 'release' it */
+  bool held;          /* it waits at its strand; the strand's lock */
+  bool stuck;         /* its wait would never end: 'trace' is why */
+  atomic_bool parked; /* no code of it runs, and none is on a stack */
   _Alignas(8) unsigned char small[32];
 };
 
@@ -164,8 +174,24 @@ bool lf_task_start(lf_task *task);
 /* PENDING -> CANCELLED; wakes who waits. False if it was not pending. */
 bool lf_task_cancel(lf_task *task);
 
-/* RUNNING -> 'state'; wakes who waits. Only by the one who started it. */
+/* RUNNING -> 'state', or what it was asked to stop for; wakes who waits. Only
+ * by the one who started it; nothing if it was forced. */
 void lf_task_end(lf_task *task, lf_state state);
+
+/* Asks a running task to stop; the first reason stays. False: it is not
+ * running, or has been asked. Who asks sees to it that the task is told. */
+bool lf_task_ask(lf_task *task, lf_reason reason);
+
+lf_reason lf_task_reason(lf_task *task);
+
+/* What it will end as, 'state' being what it has come to. */
+lf_state lf_task_outcome(lf_task *task, lf_state state);
+
+/* Ends a task that was asked to stop in place of the one who runs it, who may
+ * still write 'data', 'trace', 'error': nobody reads these then. False: it has
+ * ended. */
+bool lf_task_force(lf_task *task);
+bool lf_task_is_forced(lf_task *task);
 
 /* How much of a running task is done; and what was said last, 0 and 0 if
  * nothing was. Any thread. */

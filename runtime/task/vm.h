@@ -47,6 +47,17 @@ typedef struct lf_vmops {
   /* In a signal handler on the worker's thread: stop the running task. */
   void (*interrupt)(lf_vm *vm);
 
+  /* Tasks that run here have been asked to stop (lf_task_ask). On the worker's
+   * thread. */
+  void (*asked)(lf_vm *vm);
+
+  /* Visits the tasks that are in an interpreter, until 'visit' says false. */
+  void (*each)(lf_vm *vm, bool (*visit)(lf_task *task, void *arg), void *arg);
+
+  /* The same in a signal handler, about the tasks that the calling thread runs:
+   * it sees to it that their code looks. */
+  void (*poke)(void);
+
   void (*close)(lf_vm *vm);
 
   /* The task that waits will never be able to go on: task->stuck, its trace

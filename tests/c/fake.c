@@ -237,12 +237,21 @@ static void vm_interrupt(struct lf_vm *vm) {
   lf_unpark(lf_worker_parker(vm->worker));
 }
 
+static void vm_asked(struct lf_vm *vm) {
+  vm->setup->asked++;
+}
+
+static void vm_poke(void) {
+}
+
 static const lf_vmops ops = {
     .open = vm_open,
     .run = vm_run,
     .resume = vm_resume,
     .idle = vm_idle,
     .interrupt = vm_interrupt,
+    .asked = vm_asked,
+    .poke = vm_poke,
     .close = vm_close,
 };
 

@@ -96,7 +96,7 @@ typedef struct {
   _Atomic int good_opens; /* so many succeed before that */
   const char *why;        /* with LF_EBROKEN */
   gate *opening;          /* not NULL: opening waits for one */
-  _Atomic int opened, closed, idled, interrupted;
+  _Atomic int opened, closed, idled, interrupted, asked;
   _Atomic int running, most; /* tasks that run, and the most at once */
 } fake_setup;
 

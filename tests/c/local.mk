@@ -18,6 +18,7 @@ c_test_names += \
 	%D%/os/command \
 	%D%/os/fork \
 	%D%/os/thread \
+	%D%/os/timer \
 	%D%/pool/chunk \
 	%D%/pool/end \
 	%D%/pool/limit \
@@ -25,6 +26,7 @@ c_test_names += \
 	%D%/pool/loop_stop \
 	%D%/pool/sched \
 	%D%/pool/start \
+	%D%/pool/stop \
 	%D%/pool/stress \
 	%D%/pool/wake \
 	%D%/pool/workers \

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+static int noted;
+
 static void goes_through_its_states(void **state) {
   (void)state;
   lf_task *t = lf_task_new(NULL);
@@ -205,6 +207,58 @@ static void taking_out_races_with_the_end(void **state) {
   assert_int_equal(late, 0);
 }
 
+static void ends_as_it_was_asked_to(void **state) {
+  (void)state;
+  static const struct {
+    lf_reason reason;
+    lf_state state;
+  } cases[] = {{LF_STOP_CANCEL, LF_CANCELLED},
+               {LF_STOP_TIMEOUT, LF_FAILED},
+               {LF_STOP_MEMORY, LF_FAILED}};
+  for (int i = 0; i < 3; i++) {
+    lf_task *t = lf_task_new(NULL);
+    assert_false(lf_task_ask(t, cases[i].reason)); /* it does not run */
+    lf_task_start(t);
+    assert_int_equal(lf_task_reason(t), LF_GO_ON);
+    assert_int_equal(lf_task_outcome(t, LF_FINISHED), LF_FINISHED);
+    assert_true(lf_task_ask(t, cases[i].reason));
+    assert_false(lf_task_ask(t, LF_STOP_CANCEL)); /* the first stays */
+    assert_int_equal(lf_task_reason(t), cases[i].reason);
+    assert_int_equal(lf_task_outcome(t, LF_FINISHED), cases[i].state);
+    assert_int_equal(lf_task_state(t), LF_RUNNING);
+    lf_task_end(t, LF_FINISHED);
+    assert_int_equal(lf_task_state(t), cases[i].state);
+    assert_int_equal(lf_task_reason(t), cases[i].reason);
+    assert_false(lf_task_force(t));
+    assert_false(lf_task_is_forced(t));
+    assert_false(lf_task_ask(t, LF_STOP_CANCEL));
+    lf_task_unref(t);
+  }
+}
+
+static void note_end(lf_waiter *w) {
+  (void)w;
+  noted++;
+}
+
+static void one_that_is_forced_ends_once(void **state) {
+  (void)state;
+  lf_task *t = lf_task_new(NULL);
+  lf_waiter w = {.fire = note_end};
+  noted = 0;
+  lf_task_start(t);
+  assert_true(lf_waiter_add(&w, t));
+  assert_true(lf_task_ask(t, LF_STOP_CANCEL));
+  assert_true(lf_task_force(t));
+  assert_int_equal(noted, 1);
+  assert_true(lf_task_is_forced(t));
+  assert_int_equal(lf_task_state(t), LF_CANCELLED);
+  lf_task_end(t, LF_FINISHED); /* whoever has run it comes to its end */
+  assert_int_equal(noted, 1);
+  assert_int_equal(lf_task_state(t), LF_CANCELLED);
+  lf_task_unref(t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(goes_through_its_states),
@@ -215,6 +269,8 @@ int main(void) {
       TEST(tells_when_cancelled_or_failed),
       TEST(one_of_start_and_cancel_wins),
       TEST(taking_out_races_with_the_end),
+      TEST(ends_as_it_was_asked_to),
+      TEST(one_that_is_forced_ends_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

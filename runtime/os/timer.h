@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Things that are to happen at a point in time: one thread for all of them, in
+ * each process that has set any. In a forked process none is set. Any thread
+ * sets and unsets. */
+#ifndef LF_OS_TIMER_H
+#define LF_OS_TIMER_H
+
+#include "runtime/os/thread.h"
+
+typedef struct lf_timer {
+  /* On the timers' thread, once, when its time has come; it may set the timer
+   * again or free it, and should be brief. */
+  void (*fire)(struct lf_timer *timer);
+  int64_t at;   /* both are timer.c's */
+  size_t index; /* in its heap, from 1; 0: it is not set */
+} lf_timer;
+
+static inline void lf_timer_init(lf_timer *timer,
+                                 void (*fire)(lf_timer *timer)) {
+  *timer = (lf_timer){.fire = fire};
+}
+
+/* Sets it, if it was not, or moves it. 0; LF_ENOMEM, LF_ETHREAD: it is not
+ * set. */
+int lf_timer_set(lf_timer *timer, int64_t at);
+
+/* True if it was set, and will not fire. Else it has fired, is about to, or was
+ * never set: this does not wait. */
+bool lf_timer_unset(lf_timer *timer);
+
+/* How many are set. */
+size_t lf_timers(void);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See stop.h. A signal that comes just before a system call is lost, so there
+ * have to be more. */
+#include "runtime/pool/stop.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/os/timer.h"
+#include "runtime/pool/internal.h"
+
+enum {
+  FIRST_NS = 5000000, /* until the first reminder; doubled for each */
+  MOST_NS = 100000000,
+};
+
+/* Owned by its timer. */
+typedef struct {
+  lf_timer timer;
+  lf_task *task; /* a reference */
+  int64_t until; /* its grace */
+  int64_t delay;
+} watch;
+
+static void set(watch *w) {
+  int64_t at = lf_now() + w->delay;
+  w->delay = 2 * w->delay < MOST_NS ? 2 * w->delay : MOST_NS;
+  at = at < w->until ? at : w->until;
+  if (lf_timer_set(&w->timer, at) == 0)
+    return;
+  lf_task_unref(w->task); /* no memory: it will hardly stop without, either */
+  lf_free(w);
+}
+
+static void look(lf_timer *timer) {
+  watch *w = lf_container_of(timer, watch, timer);
+  lf_pool *p = lf_task_pool(w->task);
+  bool over = lf_task_done(w->task);
+  bool late = !over && lf_now() >= w->until;
+  if (late && p->o.backend->give_up)
+    over = p->o.backend->give_up(p, w->task);
+  else if (late)
+    over = true;
+  if (!over) {
+    if (late)
+      w->until = LF_FOREVER; /* it does not hang: it only has to go on */
+    p->o.backend->remind(p, w->task);
+    set(w);
+    return;
+  }
+  lf_task_unref(w->task);
+  lf_free(w);
+}
+
+static void watch_task(lf_task *task, int64_t grace) {
+  watch *w = lf_malloc(sizeof *w);
+  if (!w)
+    return;
+  int64_t now = lf_now();
+  lf_timer_init(&w->timer, look);
+  w->task = lf_task_ref(task);
+  w->until = grace < LF_FOREVER - now ? now + grace : LF_FOREVER;
+  w->delay = FIRST_NS;
+  set(w);
+}
+
+bool lf_pool_stop(lf_task *task, lf_reason reason, int64_t grace) {
+  lf_pool *p = lf_task_pool(task);
+  if (!p || lf_pool_is_foreign(p) || !p->o.backend->ask ||
+      !p->o.backend->ask(p, task, reason))
+    return false;
+  if (!lf_task_done(task))
+    watch_task(task, grace);
+  return true;
+}
