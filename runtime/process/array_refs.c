@@ -16,9 +16,9 @@ typedef struct {
   uint64_t at, names;
 } gone;
 
-void lf_array_refs_init(lf_array_refs *array_refs, bool up,
+void lf_array_refs_init(lf_array_refs *array_refs, bool parent,
                         void (*rouse)(lf_giver *giver)) {
-  *array_refs = (lf_array_refs){.up = up, .giver.rouse = rouse};
+  *array_refs = (lf_array_refs){.giver = {.parent = parent, .rouse = rouse}};
   lf_list_init(&array_refs->giver.taken);
 }
 
@@ -78,8 +78,7 @@ int lf_array_refs_name(lf_array_refs *array_refs, lf_array *a,
   lf_array *root = lf_array_root(a);
   *name = lf_array_describe(a);
   atomic_store(&root->named, true);
-  name->given = !(array_refs->up && lf_array_is_inherited(root)) &&
-                !lf_array_is_from(root, &array_refs->giver);
+  name->given = !lf_array_is_from(root, &array_refs->giver);
   return name->given ? note_given(array_refs, root) : 0;
 }
 

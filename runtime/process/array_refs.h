@@ -15,12 +15,12 @@
 #include "runtime/shm/array.h"
 
 typedef struct {
-  bool up;        /* it is the program that has started this process */
   lf_table given; /* offset -> array and count */
   lf_giver giver; /* what it has given to us */
 } lf_array_refs;
 
-void lf_array_refs_init(lf_array_refs *array_refs, bool up,
+/* 'parent': it is the program that has started this process. */
+void lf_array_refs_init(lf_array_refs *array_refs, bool parent,
                         void (*rouse)(lf_giver *giver));
 
 /* The other has ended, which owned zones as 'owner' (may be 0). */

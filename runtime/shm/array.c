@@ -2,7 +2,8 @@
  *
  * See array.h. All roots are found by the offset of their memory. The last
  * reference is given up under the lock, so that nobody finds one that is about
- * to go. */
+ * to go: it goes into limbo, if it must stay, or is forgotten; then, without
+ * the lock, its memory is freed as its state says. */
 #include "runtime/shm/array.h"
 #include "runtime/base/atfork.h"
 
@@ -11,14 +12,13 @@
 #include "runtime/os/fork.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/heap.h"
+#include "runtime/shm/orphans.h"
 #include "runtime/shm/refs.h"
 #include "runtime/shm/slab.h"
 
 #include <pthread.h>
 
 enum { LARGE = 64 << 10 }; /* bytes: worth a look at what can go */
-
-#define GOING UINT32_MAX /* a ward: whoever sees it first frees the zone */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
 static uint32_t generation;
@@ -27,12 +27,7 @@ static lf_table roots; /* offset -> lf_array * */
 static lf_link holds, limbo;
 static _Atomic uint64_t epochs; /* forks so far */
 
-/* Zones inherited from dead processes, by number: how many roots lie there; is
- * there one of which only the table of references knows? */
-static _Atomic uint32_t wards[LF_ZONES];
-static _Atomic bool haunted[LF_ZONES];
-static _Atomic uint32_t ghosts; /* how many zones are */
-static atomic_bool kept;        /* a hint: there is something to sweep */
+static atomic_bool kept; /* a hint: something may be in limbo */
 
 /* Under the lock: what has come into limbo, or gone otherwise, since it was
  * swept; and what it had then. */
@@ -83,16 +78,19 @@ static void take_lock(void) {
     continue;
   lf_list_init(&holds);
   lf_list_init(&limbo);
-  for (int i = 0; ready && i < LF_ZONES; i++) {
-    atomic_store_explicit(&wards[i], 0, memory_order_relaxed);
-    atomic_store_explicit(&haunted[i], false, memory_order_relaxed);
-  }
-  atomic_store(&ghosts, 0);
+  if (ready)
+    lf_orphans_forget();
   generation = lf_generation;
   ready = true;
 }
 
-/* --- Making --- */
+/* --- What it is --- */
+
+lf_array_state lf_array_is(const lf_array *a) {
+  if (a->base)
+    return LF_ARRAY_VIEW;
+  return lf_is_foreign(a->generation) ? LF_ARRAY_INHERITED : a->state;
+}
 
 /* May it be in the table of references: has another process seen it, or an
  * item? */
@@ -109,6 +107,8 @@ static bool is_held(const lf_array *a, uint64_t until) {
   }
   return false;
 }
+
+/* --- Making --- */
 
 static lf_array *object_new(lf_element type, size_t length) {
   lf_array *a = lf_zalloc(sizeof *a);
@@ -152,6 +152,7 @@ lf_array *lf_array_new(lf_element type, size_t length) {
   int err = LF_ENOMEM;
   if (x) {
     a->extent = x;
+    a->state = LF_ARRAY_OWN;
     take_lock();
     err = add_root(a, x->at);
     give_lock();
@@ -178,8 +179,8 @@ void lf_object_fini(uint32_t type, void (*fini)(void *data)) {
 
 bool lf_array_is_shared(lf_array *a) {
   take_lock();
-  bool shared = a->named || a->giver || a->orphan ||
-                lf_is_foreign(a->generation) || is_held(a, UINT64_MAX);
+  bool shared =
+      lf_array_is(a) != LF_ARRAY_OWN || a->named || is_held(a, UINT64_MAX);
   give_lock();
   return shared;
 }
@@ -192,6 +193,7 @@ lf_array *lf_array_view(lf_array *array, size_t skip, size_t length,
   a->data = (char *)array->data + skip * lf_element_size(array->type);
   a->readonly = readonly || array->readonly;
   a->base = lf_array_ref(lf_array_root(array));
+  a->state = LF_ARRAY_VIEW;
   return a;
 }
 
@@ -199,59 +201,42 @@ lf_array *lf_array_view(lf_array *array, size_t skip, size_t length,
 
 static void sweep(void);
 
-/* The first and last zone of an orphan. */
-static uint32_t first_zone(const lf_array *a) {
-  return (uint32_t)(a->at / lf_zone_size());
+/* Under the lock: a forked child may see it that was forked until then, or
+ * somebody has it that is in the table of references alone. */
+static bool must_stay(const lf_array *a, uint64_t until) {
+  switch (lf_array_is(a)) {
+  case LF_ARRAY_VIEW:
+  case LF_ARRAY_INHERITED:
+    return false;
+  case LF_ARRAY_OWN:
+    return is_held(a, until) || (is_known(a) && lf_refs_place(a->at));
+  default:
+    return is_held(a, until);
+  }
 }
 
-static uint32_t last_zone(const lf_array *a) {
-  uint64_t n = a->bytes ? a->bytes : 1;
-  return (uint32_t)((a->at + n - 1) / lf_zone_size());
+/* Under the lock: its giver is to be told that it is gone here. */
+static void drop(lf_giver *giver, lf_array *a) {
+  a->next = giver->dropped;
+  atomic_store(&giver->dropped, a);
+  if (!a->next)
+    giver->rouse(giver);
 }
 
-/* Under the lock: nobody refers to it, here or in a fork. What is left to be
- * done without the lock is finish's. */
-static void forget(lf_array *a) {
-  if (a->base)
-    return;
+/* Under the lock: nobody refers to it, here or in a fork, nor finds it any
+ * more. False: it is its giver's; else finish has to follow, without the lock.
+ */
+static bool forget(lf_array *a) {
+  lf_array_state state = lf_array_is(a);
+  if (state == LF_ARRAY_VIEW)
+    return true;
   del_root(a);
   lf_list_del(&a->taken);
-  if (lf_is_foreign(a->generation))
-    return;
-  if (a->orphan)
-    for (uint32_t z = first_zone(a); z <= last_zone(a); z++)
-      if (wards[z] > 0 && --wards[z] == 0)
-        wards[z] = GOING;
-  if (!a->giver)
-    return;
-  a->next = a->giver->dropped;
-  atomic_store(&a->giver->dropped, a);
-  if (!a->next)
-    a->giver->rouse(a->giver);
-}
-
-/* Unless something in it is still in the table of references: then it is looked
- * at again. */
-static void free_zone(uint32_t zone) {
-  uint64_t at = zone * lf_zone_size();
-  if (!lf_zone_is_mine(zone) || atomic_load(&wards[zone]) > 0)
-    return;
-  if (lf_refs_in(zone)) {
-    if (!atomic_exchange(&haunted[zone], true))
-      atomic_fetch_add(&ghosts, 1);
-    atomic_store(&kept, true);
-    return;
-  }
-  lf_slabs_free_between(at, at + lf_zone_size());
-  lf_zone_free(zone);
-}
-
-static void free_wards(const lf_array *a) {
-  for (uint32_t z = first_zone(a); z <= last_zone(a); z++) {
-    uint32_t going = GOING;
-    if (atomic_compare_exchange_strong(&wards[z], &going, 0))
-      free_zone(z);
-  }
+  if (state == LF_ARRAY_ORPHAN)
+    lf_orphans_del(a->at, a->bytes);
+  if (state == LF_ARRAY_TAKEN)
+    drop(a->giver, a);
+  return state != LF_ARRAY_TAKEN;
 }
 
 /* The object's memory is this process's to free: what belongs to it, too. */
@@ -264,54 +249,55 @@ static void end_object(lf_array *a) {
     lf_slabs_free_of(object);
 }
 
-/* Without the lock, after forget; 'dropped': the giver is to be told. */
-static void finish(lf_array *a, bool dropped) {
-  if (dropped)
-    return;
-  bool foreign = lf_is_foreign(a->generation);
-  bool shared = a->guest || (a->orphan && lf_refs_place(a->at));
-  if (a->type == LF_A_OBJECT && !a->base && !foreign && !shared)
-    end_object(a); /* else with its zone */
-  if (a->extent && !foreign)
+/* After forget: its memory is free, as far as it is this process's. */
+static void finish(lf_array *a) {
+  bool object = a->type == LF_A_OBJECT;
+  switch (lf_array_is(a)) {
+  case LF_ARRAY_OWN:
+    if (object)
+      end_object(a);
     lf_heap_give(a->extent);
-  if (a->orphan && !foreign)
-    free_wards(a);
-  if (a->guest && !foreign)
+    break;
+  case LF_ARRAY_ORPHAN:
+    if (object && !lf_refs_place(a->at))
+      end_object(a); /* else with its zone */
+    lf_orphans_free(a->at, a->bytes);
+    break;
+  case LF_ARRAY_LISTED:
     lf_refs_del(a->at, LF_REFS_HERE);
-  if (a->base)
+    break;
+  case LF_ARRAY_VIEW:
     lf_array_unref(a->base);
+    break;
+  default:
+    break;
+  }
   lf_free(a);
 }
 
-/* Under the lock: a forked child may see it that was forked until then, or an
- * item refers to it. */
-static bool must_stay(const lf_array *a, uint64_t until) {
-  if (a->base)
-    return false;
-  return is_held(a, until) ||
-         (a->extent && is_known(a) && lf_refs_place(a->at));
+/* Under the lock: is there something that may be free by now, and enough new to
+ * look? */
+static bool is_sweep_due(const lf_array *a) {
+  unswept_bytes += lf_array_is(a) == LF_ARRAY_OWN ? a->bytes : 0;
+  bool some = !lf_list_empty(&limbo) || lf_orphans_linger();
+  return some && (++unswept > swept || unswept_bytes > swept_bytes);
 }
 
 /* The last reference, as it seems. */
 static void unref_last(lf_array *a) {
   take_lock();
   bool last = atomic_fetch_sub(&a->refs, 1) == 1;
-  bool foreign = lf_is_foreign(a->generation);
-  if (last && !foreign && must_stay(a, UINT64_MAX)) {
+  if (last && must_stay(a, UINT64_MAX)) {
     a->death = epochs;
     lf_list_add(&limbo, &a->limbo);
     atomic_store(&kept, true);
     last = false;
   }
-  bool dropped = a->giver && !foreign;
-  if (last)
-    forget(a);
-  bool some = !lf_list_empty(&limbo) || atomic_load(&ghosts) > 0;
-  unswept_bytes += a->extent && !a->base ? a->bytes : 0;
-  bool due = some && (++unswept > swept || unswept_bytes > swept_bytes);
+  last = last && forget(a);
+  bool due = is_sweep_due(a);
   give_lock();
   if (last)
-    finish(a, dropped);
+    finish(a);
   if (due)
     sweep();
 }
@@ -335,16 +321,6 @@ lf_array_stats lf_array_stat(void) {
 
 /* --- Forks --- */
 
-/* Zones that nothing refers to any more. */
-static void sweep_ghosts(void) {
-  for (uint32_t z = 0; atomic_load(&ghosts) > 0 && z < LF_ZONES; z++)
-    if (atomic_load(&haunted[z]) && atomic_load(&wards[z]) == 0 &&
-        !lf_refs_in(z) && atomic_exchange(&haunted[z], false)) {
-      atomic_fetch_sub(&ghosts, 1);
-      free_zone(z);
-    }
-}
-
 /* Frees what was kept for forks that are over, and for items that are gone. */
 static void sweep_limbo(void) {
   lf_link gone, *l, *next;
@@ -364,30 +340,30 @@ static void sweep_limbo(void) {
   }
   while ((l = lf_list_pop(&gone))) {
     lf_array *a = lf_container_of(l, lf_array, limbo);
-    bool dropped = a->giver != NULL;
-    forget(a);
+    if (!forget(a))
+      continue;
     give_lock();
-    finish(a, dropped);
+    finish(a);
     take_lock();
   }
   give_lock();
 }
 
 void lf_array_sweep(void) {
-  if (!atomic_load_explicit(&kept, memory_order_relaxed))
+  if (!atomic_load_explicit(&kept, memory_order_relaxed) &&
+      !lf_orphans_linger())
     return;
   atomic_store(&kept, false);
   sweep();
   take_lock();
-  if (!lf_list_empty(&limbo) || atomic_load(&ghosts) > 0)
+  if (!lf_list_empty(&limbo))
     atomic_store(&kept, true);
   give_lock();
 }
 
 static void sweep(void) {
   sweep_limbo();
-  if (atomic_load(&ghosts) > 0)
-    sweep_ghosts();
+  lf_orphans_sweep();
 }
 
 void lf_hold_begin(lf_hold *hold) {
@@ -415,13 +391,11 @@ void lf_hold_end(lf_hold *hold) {
 
 bool lf_array_is_from(lf_array *root, const lf_giver *giver) {
   take_lock();
-  bool from = root->giver == giver && !lf_is_foreign(root->generation);
+  lf_array_state state = lf_array_is(root);
+  bool from = (state == LF_ARRAY_TAKEN && root->giver == giver) ||
+              (state == LF_ARRAY_INHERITED && giver->parent);
   give_lock();
   return from;
-}
-
-bool lf_array_is_inherited(const lf_array *root) {
-  return lf_is_foreign(root->generation);
 }
 
 /* Can it be, by its numbers? */
@@ -437,6 +411,7 @@ static bool is_sane(const lf_array_name *n) {
 /* Under the lock: it is the giver's from now on. */
 static void note_taken(lf_array *a, lf_giver *giver) {
   a->generation = lf_generation;
+  a->state = LF_ARRAY_TAKEN;
   a->giver = giver;
   a->names = 1;
   lf_list_del(&a->taken);
@@ -455,7 +430,7 @@ static lf_array *import(lf_giver *giver, const lf_array_name *n) {
     return NULL;
   }
   atomic_store(&a->refs, 0);
-  a->guest = !giver;
+  a->state = LF_ARRAY_LISTED;
   if (giver)
     note_taken(a, giver);
   return a;
@@ -469,10 +444,7 @@ static bool decline(lf_giver *giver, const lf_array_name *n) {
     return false;
   notice->at = n->at;
   notice->names = 1;
-  notice->next = giver->dropped;
-  atomic_store(&giver->dropped, notice);
-  if (!notice->next)
-    giver->rouse(giver);
+  drop(giver, notice);
   return true;
 }
 
@@ -481,7 +453,7 @@ static bool decline(lf_giver *giver, const lf_array_name *n) {
 static lf_array *find_known(const lf_array_name *n) {
   lf_entry *e = lf_table_find(&roots, n->at);
   lf_array *a = e ? e->value : NULL;
-  if (!a || !lf_is_foreign(a->generation) || atomic_load(&a->refs) > 0)
+  if (!a || lf_array_is(a) != LF_ARRAY_INHERITED || atomic_load(&a->refs) > 0)
     return a;
   del_root(a);
   lf_list_del(&a->taken);
@@ -498,9 +470,10 @@ static lf_array *find_root(lf_giver *giver, const lf_array_name *n) {
   lf_array *a = find_known(n);
   if (!a)
     return import(giver, n);
-  if (lf_is_foreign(a->generation))
+  lf_array_state state = lf_array_is(a);
+  if (state == LF_ARRAY_INHERITED)
     note_taken(a, giver);
-  else if (a->giver == giver)
+  else if (state == LF_ARRAY_TAKEN && a->giver == giver)
     a->names++;
   else if (!decline(giver, n))
     return NULL;
@@ -603,9 +576,8 @@ static void orphan_all(lf_giver *giver) {
   while ((l = lf_list_pop(&giver->taken))) {
     lf_array *a = lf_container_of(l, lf_array, taken);
     a->giver = NULL;
-    a->orphan = true;
-    for (uint32_t z = first_zone(a); z <= last_zone(a); z++)
-      wards[z] = wards[z] == GOING ? 1 : wards[z] + 1;
+    a->state = LF_ARRAY_ORPHAN;
+    lf_orphans_add(a->at, a->bytes);
   }
 }
 
@@ -615,11 +587,12 @@ static void adopt_relayed(lf_giver *giver, uint32_t owner) {
   for (lf_link *l = giver->taken.next, *next; l != &giver->taken; l = next) {
     lf_array *a = lf_container_of(l, lf_array, taken);
     next = l->next;
-    if (lf_zone_descends(first_zone(a), owner))
+    if (lf_zone_descends((uint32_t)(a->at / lf_zone_size()), owner))
       continue;
     lf_list_del(&a->taken);
     a->giver = NULL;
-    a->guest = lf_refs_add(a->at, LF_REFS_HERE);
+    bool fits = lf_refs_add(a->at, LF_REFS_HERE);
+    a->state = fits ? LF_ARRAY_LISTED : LF_ARRAY_STRAY;
   }
 }
 
@@ -641,11 +614,11 @@ void lf_array_reap(lf_giver *giver, uint32_t owner) {
   if (owner)
     n = lf_owner_reap(owner, zones);
   for (uint32_t i = 0; i < n; i++)
-    if (wards[zones[i]] == 0)
+    if (!lf_orphans_in(zones[i]))
       zones[empty++] = zones[i];
   give_lock();
   if (owner)
     lf_shared_waiters_look_again();
   for (uint32_t i = 0; i < empty; i++)
-    free_zone(zones[i]);
+    lf_orphans_free_zone(zones[i]);
 }

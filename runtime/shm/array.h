@@ -5,10 +5,8 @@
  * object is not. A view is a part of another array, of which it holds a
  * reference; that one is a root.
  *
- * A root's memory is this process's own, or another process has given it to
- * this one (array_refs.h), or it is the parent's of which this process is a
- * fork: then it is only looked at. When the process that has given it dies, it
- * stays until the last reference here is gone.
+ * Each is of a state, which says whose its memory is and what becomes of that
+ * when the last reference here is gone.
  *
  * What forked children may see in their copy of the interpreter is kept for as
  * long as they live (lf_hold). The same goes for what else is shared: an
@@ -35,12 +33,43 @@ typedef enum {
   LF_A_KINDS
 } lf_element;
 
+/* Whose the memory is, and what is done when nobody here refers to it.
+ *
+ *   OWN        made here: freed, unless the table of references has it
+ *   TAKEN      another process has given it (array_refs.h): that one is told
+ *   LISTED     here by an item (refs.h): the table of references forgets it
+ *   ORPHAN     who had given it has died: freed with the last one of its zone
+ *   STRAY      of a living one, but who had given it has died: nothing
+ *   INHERITED  a parent's, of which this process is a fork, and only looked at:
+ *              nothing
+ *   VIEW       a part of its root, to which the reference is given up
+ *
+ *   new -> OWN, TAKEN, LISTED, VIEW
+ *   TAKEN -> ORPHAN, LISTED, STRAY   the giver has ended; it was its own, or
+ *                                    not, and the table may be full
+ *   any but VIEW -> INHERITED        in a forked process
+ *   INHERITED -> TAKEN               the parent gives it
+ *
+ * In any state one without references goes, or stays in limbo for as long as a
+ * forked child may see it or, an OWN one, the table of references has it; in
+ * limbo it may be found and referred to again. */
+typedef enum {
+  LF_ARRAY_OWN,
+  LF_ARRAY_TAKEN,
+  LF_ARRAY_LISTED,
+  LF_ARRAY_ORPHAN,
+  LF_ARRAY_STRAY,
+  LF_ARRAY_INHERITED,
+  LF_ARRAY_VIEW,
+} lf_array_state;
+
 struct lf_extent;
 struct lf_array;
 
 /* Another process, as far as it has given arrays to this one; array.c's lock.
  */
 typedef struct lf_giver {
+  bool parent;                        /* it has started this process */
   lf_link taken;                      /* roots from it */
   _Atomic(struct lf_array *) dropped; /* of which nothing is left here */
   /* Called when there are some again: by any thread, under locks. */
@@ -56,24 +85,26 @@ typedef struct lf_array {
   struct lf_array *base; /* a view's root, a reference; else NULL */
 
   _Atomic size_t refs;
-  uint32_t generation;   /* whose process (fork.h) */
+  lf_array_state state;  /* as of the process that 'generation' is of: ask */
+  uint32_t generation;   /* lf_array_is */
   uint64_t birth, death; /* counted in forks; death: in limbo since then */
-  lf_link limbo;         /* while without references, but held by a fork */
+  lf_link limbo;         /* while without references, and kept */
   /* Of roots. */
   uint64_t at;              /* offset in the arena */
-  struct lf_extent *extent; /* own memory, else NULL */
-  lf_giver *giver;          /* who has given it, or NULL */
-  uint64_t names;           /* how often that one has named it */
+  struct lf_extent *extent; /* OWN: the memory */
+  lf_giver *giver;          /* TAKEN: who has given it, */
+  uint64_t names;           /* how often that one has named it; */
   lf_link taken;            /* among those from that one */
   struct lf_array *next;    /* among those to be told as gone */
-  bool orphan;              /* who has given it has died */
-  bool guest;               /* it is here by an item that was taken (refs.h) */
-  atomic_bool named;        /* another process has been told of it */
+  atomic_bool named; /* another process has been told of it, or an item */
 } lf_array;
 
 /* Bytes of an element; "int8", ... */
 size_t lf_element_size(lf_element type);
 const char *lf_element_name(lf_element type);
+
+/* Under the lock, or by whom else has it alone. */
+lf_array_state lf_array_is(const lf_array *array);
 
 /* 'length' zeroes, with one reference; NULL: no memory. */
 lf_array *lf_array_new(lf_element type, size_t length);
@@ -164,14 +195,11 @@ void lf_array_discard(const lf_array_name *name, const lf_shared *object);
 
 /* --- The rest of what array_refs.c needs --- */
 
-/* Has this process given it? */
+/* Has that process given it, or had it when this one was forked from it? */
 bool lf_array_is_from(lf_array *root, const lf_giver *giver);
 
 /* Where it lies, and how much of it is meant. */
 lf_array_name lf_array_describe(lf_array *array);
-
-/* It is the memory of a process of which this one is a fork. */
-bool lf_array_is_inherited(const lf_array *root);
 
 /* Takes the arrays that the giver has to be told as gone, as a chain by 'next';
  * they are the caller's, to be freed. */

@@ -207,6 +207,21 @@ function TestQueue.test_what_is_shared_takes_no_futures()
 end
 
 -- A callback that is due runs while its interpreter waits for a queue.
+function TestQueue.test_what_came_through_a_queue_takes_no_futures()
+  local exe <close> = lfut.ProcessPoolExecutor(1)
+  exe:submit(type, 1):result() -- the worker is there before the queues
+  local mail, inner = lfut.Queue(), lfut.Queue()
+  mail:put(inner)
+  local taken, e = exe:submit(function()
+    local threads <close> = lfut.ThreadPoolExecutor(1)
+    local here = mail:get()
+    return pcall(here.put, here, threads:submit(type, 1))
+  end):result()
+  lu.assertFalse(taken)
+  lu.assertStrContains(tostring(e), "cannot cross into another process")
+  lu.assertTrue(inner:empty())
+end
+
 function TestQueue.test_callbacks_run_meanwhile()
   local exe <close> = lfut.ThreadPoolExecutor(1)
   local q = lfut.Queue()

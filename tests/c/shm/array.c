@@ -328,7 +328,7 @@ static void a_large_one_survives_in_all_its_zones(void **state) {
 static lf_array *inherited;
 
 static void send_what_is_inherited(void) {
-  if (!lf_array_is_inherited(inherited) || !is_full_of(inherited, 1))
+  if (lf_array_is(inherited) != LF_ARRAY_INHERITED || !is_full_of(inherited, 1))
     abort();
   fill(inherited, 2);
   send(inherited); /* without having been sent it */
