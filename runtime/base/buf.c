@@ -145,6 +145,12 @@ uint64_t lf_hash(const void *p, size_t len) {
   return h ^ (h >> 32);
 }
 
+void lf_buf_no_memory(lf_buf *b) {
+  static const char text[] = LF_NO_MEMORY;
+  lf_buf_reset(b);
+  (void)lf_buf_put(b, text, sizeof text - 1);
+}
+
 int lf_buf_print(lf_buf *buf, const char *format, ...) {
   char text[1024];
   va_list args;

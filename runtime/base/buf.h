@@ -65,6 +65,10 @@ void lf_buf_cut(lf_buf *buf, size_t len);
 int lf_buf_print(lf_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Puts LF_NO_MEMORY (mem.h) in the place of all that is in it, if there is room
+ * for that. */
+void lf_buf_no_memory(lf_buf *buf);
+
 /* A hash of the bytes: FNV-1a, 64 bit (Fowler, Noll, Vo), a word at a time. */
 uint64_t lf_hash(const void *bytes, size_t len);
 

@@ -47,13 +47,7 @@ typedef struct lf_chunk {
 lf_chunk *lf_chunk_new(void);
 void lf_chunk_free(lf_chunk *chunk);
 
-/* A chunk that has come from another process: 'first' and 'count' of the items
- * whose bytes are moved from 'items' (may be NULL) and start where 'starts'
- * says, less 'base'. NULL: no memory, or that cannot be. */
-lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
-                          const lf_buf *starts, size_t base);
-
-/* The same, and lf_block_unref, for those who need a 'drop'. */
+/* The same as lf_chunk_free and lf_block_unref, for those who need a 'drop'. */
 void lf_chunk_drop(void *chunk);
 void lf_block_drop(void *block);
 

@@ -467,10 +467,9 @@ static bool give_back(lf_loop *j, lf_chunk *c) {
 
 /* Under the lock: the chunk has no results from there on. */
 static void fail_rest(lf_chunk *c) {
-  static const char text[] = LF_NO_MEMORY;
   c->rest = 0;
   c->failed = true;
-  (void)lf_buf_put(&c->why, text, sizeof text - 1);
+  lf_buf_no_memory(&c->why);
 }
 
 bool lf_chunk_overruns(const lf_chunk *c, lf_pool *pool, int64_t since) {

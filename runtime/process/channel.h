@@ -28,8 +28,9 @@ typedef enum {
                    body: items; tail: where each starts in the block, a size_t
                    each, c: and the block's slice. Of the loop that was sent
                    last */
-  LF_MSG_DONE,  /* id: of a task submitted by the worker: as RESULT */
-  LF_MSG_RESTED, /* id: of a part submitted by the worker: as REST */
+  LF_MSG_DONE,  /* id: of a task or chunk submitted by the worker: as RESULT,
+                   or CHUNK_DONE */
+  LF_MSG_RESTED, /* id: of a chunk submitted by the worker: as REST */
   LF_MSG_STUCK,  /* id: its wait would never end; body: why */
   LF_MSG_GO,     /* the blocked worker may go on */
   LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS; b: the question's */
@@ -41,7 +42,7 @@ typedef enum {
   LF_MSG_BROKEN, /* it cannot run; body: why */
   LF_MSG_RESULT, /* id, state, error; body: as the task's data; tail: trace */
   LF_MSG_CHUNK_DONE, /* id, a: items finished, b: ns, error; body: results;
-                  flag: 1: the rest has none, tail: why; 2: it is given back */
+                        tail: why; flag: see task_io.c */
   LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; c: its code
                   */
   LF_MSG_SUBMIT_CHUNK, /* as CHUNK */
@@ -51,7 +52,7 @@ typedef enum {
   LF_MSG_WAIT,     /* id, flag: any; body: ids of tasks submitted; a: id of the
                       task on top of it, or 0; b: look whether it can end */
   LF_MSG_UNWAIT,   /* id */
-  LF_MSG_REST,     /* id: of a part: it waits, for the first time */
+  LF_MSG_REST,     /* id: of a chunk: it waits, for the first time */
   LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
   LF_MSG_CANCEL,   /* id of a task submitted; b: the question's number */
   LF_MSG_LOOK,     /* the same */

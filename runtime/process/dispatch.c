@@ -4,7 +4,7 @@
 #include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/process/chunk_io.h"
+#include "runtime/process/task_io.h"
 
 #include <string.h>
 

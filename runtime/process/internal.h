@@ -65,8 +65,7 @@ typedef struct lf_export {
   uint64_t names;         /* how often it was named to the worker */
   bool told;              /* the worker knows how it has ended */
   atomic_bool ended;      /* it is, or has been, on the list of those */
-  struct lf_chunk *chunk; /* of a part: its outcome, else NULL */
-  int64_t ns;
+  struct lf_chunk *chunk; /* that has ended, or NULL */
 } lf_export;
 
 /* What a worker is to the pool: it is in the list of its state.

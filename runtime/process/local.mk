@@ -2,7 +2,6 @@ runtime_sources += \
 	%D%/array_refs.c %D%/array_refs.h \
 	%D%/channel.c %D%/channel.h \
 	%D%/child.c %D%/child.h \
-	%D%/chunk_io.c %D%/chunk_io.h \
 	%D%/dispatch.c \
 	%D%/internal.h \
 	%D%/launch.c %D%/launch.h \
@@ -16,4 +15,5 @@ runtime_sources += \
 	%D%/serve_receive.c %D%/serve_receive.h \
 	%D%/serve_send.c %D%/serve_send.h \
 	%D%/supervisor.c \
+	%D%/task_io.c %D%/task_io.h \
 	%D%/waits.c %D%/waits.h

@@ -5,50 +5,12 @@
 #include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/process/task_io.h"
 
 #include <sched.h>
 #include <string.h>
 
 /* --- Receiving --- */
-
-static char no_memory[] = LF_NO_MEMORY;
-
-/* A task's result, as a buffer's contents; a text when they were lost. */
-static void take_outcome(lf_task *t, lf_channel *end) {
-  lf_buf_reset(&t->data);
-  t->error = end->msg.error;
-  t->ending = end->msg.state == LF_FINISHED ? LF_FINISHED : LF_FAILED;
-  if (end->msg.tail && !end->no_memory)
-    t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
-  if (!end->no_memory && lf_buf_move(&t->data, &end->body) == 0)
-    return;
-  t->ending = LF_FAILED;
-  t->error = LF_BROKEN;
-  (void)lf_buf_put(&t->data, no_memory, sizeof no_memory - 1);
-}
-
-/* There was no memory for it, here or there. */
-static void refuse_chunk(lf_task *t, lf_chunk *c) {
-  t->ending = LF_FINISHED;
-  c->finished = c->rest = 0;
-  c->failed = true;
-  c->error = LF_RAISED;
-  lf_buf_reset(&c->why);
-  (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
-}
-
-static void take_chunk(lf_task *t, lf_chunk *c, lf_channel *end) {
-  t->ending = LF_FINISHED;
-  c->ns = (int64_t)end->msg.b;
-  c->finished = end->msg.a;
-  c->failed = end->msg.flag & 1;
-  c->error = end->msg.error;
-  c->rest = end->msg.flag & 2 && c->finished ? c->count - c->finished : 0;
-  if (end->no_memory || c->finished > c->count ||
-      lf_buf_move(&c->out, &end->body) != 0 ||
-      lf_buf_move(&c->why, &end->tail) != 0)
-    refuse_chunk(t, c);
-}
 
 /* Can the outcome be that of the task? */
 static bool is_outcome(const lf_channel *end, const lf_task *t) {
@@ -62,6 +24,11 @@ static bool is_outcome(const lf_channel *end, const lf_task *t) {
   return msg->state == LF_FINISHED || msg->state == LF_FAILED;
 }
 
+static void receive_chunk(lf_channel *end, lf_chunk *c) {
+  lf_chunk_receive_end(end, c);
+  c->dropped = false; /* it was sent */
+}
+
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   if (!f || !is_outcome(&c->end, f->task)) {
@@ -71,12 +38,13 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_task *t = f->task;
   lf_proc_finish_flight(f);
   const lf_runner *runner = lf_runner_of(t);
-  if (runner && c->end.msg.kind == LF_MSG_CHUNK_DONE)
-    take_chunk(t, runner->chunk, &c->end);
-  else if (runner)
-    refuse_chunk(t, runner->chunk);
+  t->ending = LF_FINISHED;
+  if (!runner)
+    t->ending = (uint8_t)lf_task_receive_end(&c->end, t);
+  else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
+    receive_chunk(&c->end, runner->chunk);
   else
-    take_outcome(t, &c->end);
+    lf_chunk_no_memory(runner->chunk);
   c->worker->started++;
   lf_state end = lf_task_outcome(t, t->ending);
   *(end == LF_FINISHED    ? &c->worker->finished
@@ -97,7 +65,7 @@ static void receive_broken(lf_proc *c, lf_outcome *after) {
                       ? NULL
                       : lf_strndup((char *)c->end.body.data, c->end.body.len);
   if (!after->broken)
-    after->broken = lf_strndup(no_memory, sizeof no_memory - 1);
+    after->broken = lf_strndup(LF_NO_MEMORY, strlen(LF_NO_MEMORY));
 }
 
 static void receive_ready(lf_proc *c) {
@@ -162,7 +130,7 @@ static void end_claimed(lf_pool *p, lf_task *t) {
 
 static void end_task(lf_task *t) {
   if (t->ending == LF_UNSENT) {
-    lf_task_fail(t, LF_BROKEN, no_memory);
+    lf_task_fail(t, LF_BROKEN, LF_NO_MEMORY);
   } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
     lf_runner *runner = lf_runner_of(t);
     lf_chunk *c = runner ? runner->chunk : NULL;

@@ -5,7 +5,7 @@
 #include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/process/chunk_io.h"
+#include "runtime/process/task_io.h"
 
 #include <string.h>
 
@@ -57,7 +57,7 @@ static void export_fire(lf_waiter *waiter) {
 static void chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns) {
   lf_export *e = runner->from;
   e->chunk = chunk;
-  e->ns = ns;
+  chunk->ns = ns;
   push_ended(e);
 }
 
@@ -137,41 +137,14 @@ static void receive_release(lf_proc *c) {
     export_free(e); /* else when it has ended */
 }
 
-/* The chunk of the loop in hand that the message describes, or NULL. */
-static lf_task *read_chunk(lf_proc *c) {
-  lf_channel *end = &c->end;
-  if (!c->lent)
-    return NULL;
-  lf_chunk *chunk = lf_chunk_import(end->msg.a, end->msg.b,
-                                    end->msg.tail > 0 ? &end->body : NULL,
-                                    &end->tail, (size_t)end->msg.c);
-  lf_runner *r = chunk ? lf_runner_new(c->lent, chunk) : NULL;
-  if (r) {
-    chunk->shareable = end->msg.state;
-    chunk->task = &r->task;
-    return &r->task;
-  }
-  if (chunk)
-    lf_chunk_free(chunk);
-  return NULL;
-}
-
-static lf_task *read_call(lf_proc *c) {
-  lf_task *t = lf_task_new(lf_pool_owner(c->worker->pool));
-  if (t && lf_buf_move(&t->data, &c->end.body) == 0)
-    return t;
-  if (t)
-    lf_task_unref(t);
-  return NULL;
-}
-
 /* The task that the message in hand describes, or NULL. */
 static lf_task *read_task(lf_proc *c) {
   lf_channel *end = &c->end;
-  if (end->no_memory)
+  bool chunk = end->msg.kind == LF_MSG_SUBMIT_CHUNK;
+  if (end->no_memory || (chunk && !c->lent))
     return NULL;
-  lf_task *t =
-      end->msg.kind == LF_MSG_SUBMIT_CHUNK ? read_chunk(c) : read_call(c);
+  lf_task *t = chunk ? lf_chunk_receive(end, c->lent)
+                     : lf_call_receive(end, lf_pool_owner(c->worker->pool));
   lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
   if (code)
     t->code = lf_code_ref(code);
@@ -265,13 +238,7 @@ static void receive_loop(lf_proc *c) {
 static int tell_chunk(lf_export *e) {
   lf_chunk *k = e->chunk;
   lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .state = LF_FINISHED};
-  msg.a = k->finished;
-  msg.b = (uint64_t)e->ns;
-  msg.flag = (uint8_t)((k->rest > 0) << 2 | k->dropped << 1 | k->failed);
-  msg.error = (uint8_t)k->error;
-  lf_payload payload = {.body = &k->out, .to = k->out.len};
-  payload.tail = k->why.data;
-  payload.tail_len = k->why.len;
+  lf_payload payload = lf_chunk_end(&msg, k);
   payload.owner = k;
   payload.drop = lf_chunk_drop;
   int err = lf_channel_send(&e->proc->end, &msg, &payload);

@@ -394,14 +394,10 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
 }
 
 static void send_broken(lf_serve *r, int err, lf_buf *why) {
-  static char text[] = LF_NO_MEMORY;
   lf_msg msg = {.kind = LF_MSG_BROKEN};
+  if (err != LF_EBROKEN)
+    lf_buf_no_memory(why);
   lf_payload payload = {.body = why, .to = why->len};
-  if (err != LF_EBROKEN) {
-    lf_buf_reset(why);
-    (void)lf_buf_put(why, text, sizeof text - 1);
-    payload.to = why->len;
-  }
   pthread_mutex_lock(&r->pool->lock);
   (void)lf_serve_post(r, &msg, &payload);
   pthread_mutex_unlock(&r->pool->lock);

@@ -4,6 +4,7 @@
 #include "runtime/process/serve_receive.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/process/task_io.h"
 
 #include <string.h>
 
@@ -34,39 +35,14 @@ static void refuse_task(lf_serve *r) {
   pthread_mutex_unlock(&r->pool->lock);
 }
 
-/* The chunk of the loop in hand that the message describes, or NULL. */
-static lf_task *read_chunk(lf_serve *r) {
-  lf_channel *end = &r->end;
-  if (!r->loop)
-    return NULL;
-  lf_chunk *chunk =
-      lf_chunk_import(end->msg.a, end->msg.b, end->msg.tail ? &end->body : NULL,
-                      &end->tail, (size_t)end->msg.c);
-  lf_runner *runner = chunk ? lf_runner_new(r->loop, chunk) : NULL;
-  if (runner) {
-    chunk->shareable = end->msg.state;
-    return &runner->task;
-  }
-  if (chunk)
-    lf_chunk_free(chunk);
-  return NULL;
-}
-
-static lf_task *read_call(lf_serve *r) {
-  lf_task *t = lf_task_new(lf_pool_owner(r->pool));
-  if (t && lf_buf_move(&t->data, &r->end.body) == 0)
-    return t;
-  if (t)
-    lf_task_unref(t);
-  return NULL;
-}
-
 /* A task to be run here. */
 static void receive_task(lf_serve *r) {
   lf_channel *end = &r->end;
-  lf_task *t = end->no_memory                  ? NULL
-               : end->msg.kind == LF_MSG_CHUNK ? read_chunk(r)
-                                               : read_call(r);
+  lf_task *t = NULL;
+  if (!end->no_memory && end->msg.kind != LF_MSG_CHUNK)
+    t = lf_call_receive(end, lf_pool_owner(r->pool));
+  else if (!end->no_memory && r->loop)
+    t = lf_chunk_receive(end, r->loop);
   if (!t) {
     refuse_task(r);
     return;
@@ -90,9 +66,7 @@ lf_task *lf_serve_take(lf_serve *r, bool pinned) {
 
 /* --- Tasks that were submitted from here --- */
 
-static char no_memory[] = LF_NO_MEMORY;
-
-/* The part does not run any more, or waits. */
+/* The chunk does not run any more, or waits. */
 static void uncount_chunk(lf_serve *r, lf_task *t) {
   pthread_mutex_lock(&r->pool->lock);
   r->parts -= !(t->noted & LF_RESTS);
@@ -102,47 +76,16 @@ static void uncount_chunk(lf_serve *r, lf_task *t) {
 
 /* What has become of a chunk of a loop that was submitted from here. */
 static void receive_chunk(lf_serve *r, lf_runner *runner) {
-  lf_channel *end = &r->end;
   lf_task *t = &runner->task;
   lf_chunk *c = runner->chunk;
-  bool refused = end->msg.state == LF_FAILED; /* the body is why */
   runner->chunk = NULL;
   uncount_chunk(r, t);
-  c->finished = end->msg.a;
-  c->failed = end->msg.flag & 1 || refused;
-  c->dropped = end->msg.flag & 2;
-  c->rest = end->msg.flag & 4 && c->finished ? c->count - c->finished : 0;
-  c->error = end->msg.error;
-  bool fine = !end->no_memory && c->finished <= c->count &&
-              lf_buf_move(refused ? &c->why : &c->out, &end->body) == 0 &&
-              (refused || lf_buf_move(&c->why, &end->tail) == 0);
-  if (!fine) {
-    c->finished = 0;
-    c->failed = true;
-    c->error = LF_RAISED;
-    lf_buf_reset(&c->why);
-    (void)lf_buf_put(&c->why, no_memory, sizeof no_memory - 1);
-  }
+  lf_chunk_receive_end(&r->end, c);
   if (c->dropped)
     lf_loop_drop(runner->loop, c);
   else
-    lf_loop_done(runner->loop, c, (int64_t)end->msg.b);
+    lf_loop_done(runner->loop, c, c->ns);
   lf_task_end(t, LF_FINISHED);
-}
-
-static void receive_result(lf_serve *r, lf_task *t) {
-  lf_channel *end = &r->end;
-  lf_state state = end->msg.state;
-  t->error = end->msg.error;
-  if (end->msg.tail && !end->no_memory)
-    t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
-  if (end->no_memory || lf_buf_move(&t->data, &end->body) != 0) {
-    state = LF_FAILED;
-    t->error = LF_BROKEN;
-    (void)lf_buf_put(&t->data, no_memory, sizeof no_memory - 1);
-  }
-  bool known = state == LF_FINISHED || state == LF_FAILED;
-  lf_task_end(t, known ? state : LF_CANCELLED);
 }
 
 /* The task that the message in hand is about, unless it has ended. */
@@ -171,7 +114,7 @@ static void receive_done(lf_serve *r) {
   if (lf_runner_of(t))
     receive_chunk(r, lf_runner_of(t));
   else
-    receive_result(r, t);
+    lf_task_end(t, lf_task_receive_end(&r->end, t));
   lf_task_unref(t); /* the table's */
   lf_serve_send_runners(r);
 }

@@ -4,7 +4,7 @@
 #include "runtime/process/serve_send.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/process/chunk_io.h"
+#include "runtime/process/task_io.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -196,14 +196,9 @@ void lf_serve_report(lf_serve *r, lf_task *t) {
 /* A chunk of a loop that was received has ended. */
 void lf_serve_chunk_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
   lf_serve *r = lf_serve_of(lf_loop_pool(runner->loop));
-  lf_msg msg = {
-      .kind = LF_MSG_CHUNK_DONE, .id = runner->task.far.id, .a = c->finished};
-  msg.b = (uint64_t)ns;
-  msg.flag = (uint8_t)((c->rest > 0) << 1 | c->failed);
-  msg.error = (uint8_t)c->error;
-  lf_payload payload = {.body = &c->out, .to = c->out.len};
-  payload.tail = c->why.data;
-  payload.tail_len = c->why.len;
+  lf_msg msg = {.kind = LF_MSG_CHUNK_DONE, .id = runner->task.far.id};
+  c->ns = ns;
+  lf_payload payload = lf_chunk_end(&msg, c);
   payload.drop = nothing;
   pthread_mutex_lock(&r->pool->lock);
   if (lf_serve_post(r, &msg, &payload) != 0)
@@ -269,13 +264,11 @@ static int post_chunk(lf_serve *r, lf_runner *runner) {
   return err;
 }
 
-/* The part could not be sent for lack of memory. */
+/* The chunk could not be sent for lack of memory. */
 static void fail_chunk(lf_runner *runner) {
-  static const char text[] = LF_NO_MEMORY;
   lf_chunk *c = runner->chunk;
   runner->chunk = NULL;
-  c->failed = true;
-  (void)lf_buf_put(&c->why, text, sizeof text - 1);
+  lf_chunk_no_memory(c);
   lf_loop_done(runner->loop, c, 0);
   lf_task_end(&runner->task, LF_FINISHED);
 }

@@ -33,6 +33,7 @@ c_test_names += \
 	%D%/process/channel \
 	%D%/process/child \
 	%D%/process/ring \
+	%D%/process/task_io \
 	%D%/shm/arena \
 	%D%/shm/array \
 	%D%/shm/heap \

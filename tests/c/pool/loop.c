@@ -301,34 +301,6 @@ static void loops_share_a_pool(void **state) {
   fake_close(pool);
 }
 
-/* From another process: anything. */
-static void chunks_that_cannot_be_are_refused(void **state) {
-  (void)state;
-  const struct {
-    uint64_t first, count;
-    size_t starts[2], n, base; /* of 10 bytes */
-  } wrong[] = {
-      {0, 0, {0, 0}, 0, 0},          {UINT64_MAX, 2, {0, 5}, 2, 0},
-      {0, 2, {0, 5}, 1, 0},          {0, 1, {0, 5}, 2, 0},
-      {0, 2, {0, 11}, 2, 0},         {0, 2, {5, 4}, 2, 0},
-      {0, 2, {3, 5}, 2, 4},          {0, 2, {0, SIZE_MAX}, 2, 0},
-      {0, UINT64_MAX, {0, 0}, 2, 0},
-  };
-  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-    lf_buf items, starts;
-    lf_buf_init(&items, NULL, 0);
-    lf_buf_init(&starts, NULL, 0);
-    assert_int_equal(lf_buf_put(&items, "0123456789", 10), 0);
-    assert_int_equal(lf_buf_put(&starts, wrong[i].starts,
-                                wrong[i].n * sizeof wrong[i].starts[0]),
-                     0);
-    assert_null(lf_chunk_import(wrong[i].first, wrong[i].count, &items, &starts,
-                                wrong[i].base));
-    lf_buf_fini(&items);
-    lf_buf_fini(&starts);
-  }
-}
-
 /* What chunks give back is run by others, comes in its place, and once. */
 static void what_is_given_back_comes_in_order(void **state) {
   (void)state;
@@ -449,7 +421,6 @@ int main(void) {
       TEST(items_come_bit_by_bit),
       TEST(chunks_carry_their_block),
       TEST(loops_share_a_pool),
-      TEST(chunks_that_cannot_be_are_refused),
       TEST(what_is_given_back_comes_in_order),
       TEST(what_is_given_back_comes_out_of_order),
       TEST(chunks_of_a_given_size_are_whole),

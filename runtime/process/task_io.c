@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See task_io.h. */
+#include "runtime/process/task_io.h"
+
+#include "runtime/base/mem.h"
+
+#include <string.h>
+
+int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *c) {
+  lf_payload payload = {0};
+  lf_block *b = c->block;
+  msg->a = c->first;
+  msg->b = c->count;
+  msg->state = c->shareable;
+  if (b) {
+    bool last = c->first + c->count == b->first + b->count;
+    payload.body = &b->bytes;
+    payload.from = lf_block_start(b, c->first);
+    payload.to = last ? b->bytes.len : lf_block_start(b, c->first + c->count);
+    payload.tail = b->starts.data + (c->first - b->first) * sizeof(size_t);
+    payload.tail_len = c->count * sizeof(size_t);
+    payload.owner = b;
+    payload.drop = lf_block_drop;
+    msg->c = payload.from;
+    atomic_fetch_add(&b->refs, 1);
+  }
+  int err = lf_channel_send(end, msg, &payload);
+  if (err && b)
+    lf_block_unref(b);
+  return err;
+}
+
+/* --- What comes --- */
+
+lf_task *lf_call_receive(lf_channel *end, lf_owner *owner) {
+  lf_task *t = lf_task_new(owner);
+  if (t && lf_buf_move(&t->data, &end->body) == 0)
+    return t;
+  if (t)
+    lf_task_unref(t);
+  return NULL;
+}
+
+/* Where the i-th item starts, or SIZE_MAX if that is not between the two. */
+static size_t start_between(const lf_buf *starts, uint64_t i, size_t base,
+                            size_t from, size_t to) {
+  size_t at;
+  memcpy(&at, starts->data + i * sizeof at, sizeof at);
+  return at >= base && at - base >= from && at - base <= to ? at - base
+                                                            : SIZE_MAX;
+}
+
+static lf_block *import_block(uint64_t first, uint64_t count, lf_buf *items,
+                              const lf_buf *starts, size_t base) {
+  size_t start = 0, len = items->len;
+  lf_block *b = lf_block_new();
+  if (!b)
+    return NULL;
+  b->first = first;
+  bool ok =
+      starts->len / sizeof start == count && lf_buf_move(&b->bytes, items) == 0;
+  for (uint64_t i = 0; ok && i < count; i++) {
+    start = start_between(starts, i, base, start, len);
+    ok = start != SIZE_MAX && lf_block_item(b, start) == 0;
+  }
+  if (ok)
+    return b;
+  lf_block_unref(b);
+  return NULL;
+}
+
+lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
+                          const lf_buf *starts, size_t base) {
+  lf_chunk *c =
+      count > 0 && first <= UINT64_MAX - count ? lf_chunk_new() : NULL;
+  if (!c)
+    return NULL;
+  c->first = first;
+  c->count = count;
+  if (!items)
+    return c;
+  c->block = import_block(first, count, items, starts, base);
+  if (c->block)
+    return c;
+  lf_chunk_free(c);
+  return NULL;
+}
+
+lf_task *lf_chunk_receive(lf_channel *end, lf_loop *loop) {
+  const lf_msg *msg = &end->msg;
+  lf_chunk *c =
+      lf_chunk_import(msg->a, msg->b, msg->tail > 0 ? &end->body : NULL,
+                      &end->tail, (size_t)msg->c);
+  lf_runner *r = c ? lf_runner_new(loop, c) : NULL;
+  if (r) {
+    c->shareable = msg->state;
+    c->task = &r->task;
+    return &r->task;
+  }
+  if (c)
+    lf_chunk_free(c);
+  return NULL;
+}
+
+/* --- What has become of it --- */
+
+lf_state lf_task_receive_end(lf_channel *end, lf_task *t) {
+  lf_state state = end->msg.state;
+  lf_buf_reset(&t->data);
+  t->error = end->msg.error;
+  if (end->msg.tail && !end->no_memory)
+    t->trace = lf_strndup((char *)end->tail.data, end->tail.len);
+  if (end->no_memory || lf_buf_move(&t->data, &end->body) != 0) {
+    state = LF_FAILED;
+    t->error = LF_BROKEN;
+    lf_buf_no_memory(&t->data);
+  }
+  return state == LF_FINISHED || state == LF_FAILED ? state : LF_CANCELLED;
+}
+
+/* msg->flag of a chunk that has ended. */
+enum {
+  FAILED = 1,
+  DROPPED = 2,
+  HAS_REST = 4,
+};
+
+lf_payload lf_chunk_end(lf_msg *msg, const lf_chunk *c) {
+  lf_payload payload = {.body = &c->out, .to = c->out.len};
+  payload.tail = c->why.data;
+  payload.tail_len = c->why.len;
+  msg->a = c->finished;
+  msg->b = (uint64_t)c->ns;
+  msg->flag = (uint8_t)((c->failed ? FAILED : 0) | (c->dropped ? DROPPED : 0) |
+                        (c->rest > 0 ? HAS_REST : 0));
+  msg->error = (uint8_t)c->error;
+  return payload;
+}
+
+void lf_chunk_no_memory(lf_chunk *c) {
+  c->finished = c->rest = 0;
+  c->failed = true;
+  c->error = LF_RAISED;
+  lf_buf_no_memory(&c->why);
+}
+
+void lf_chunk_receive_end(lf_channel *end, lf_chunk *c) {
+  const lf_msg *msg = &end->msg;
+  bool refused = msg->state == LF_FAILED; /* the body is why */
+  c->ns = (int64_t)msg->b;
+  c->finished = msg->a;
+  c->failed = msg->flag & FAILED || refused;
+  c->dropped = msg->flag & DROPPED;
+  c->rest = msg->flag & HAS_REST && c->finished ? c->count - c->finished : 0;
+  c->error = msg->error;
+  if (end->no_memory || c->finished > c->count ||
+      lf_buf_move(refused ? &c->why : &c->out, &end->body) != 0 ||
+      (!refused && lf_buf_move(&c->why, &end->tail) != 0))
+    lf_chunk_no_memory(c);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tasks on their way between a program and a worker process, in either
+ * direction: calls, chunks of loops, and what has become of them. Of what comes
+ * in, the message in hand says it, and may say anything. */
+#ifndef LF_PROCESS_TASK_IO_H
+#define LF_PROCESS_TASK_IO_H
+
+#include "runtime/pool/loop.h"
+#include "runtime/process/channel.h"
+
+/* Sends a chunk's items with the message, which says what for. */
+int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *chunk);
+
+/* The task that comes, with a reference; of a chunk, the loop's runner. NULL:
+ * no memory, or that cannot be. */
+lf_task *lf_call_receive(lf_channel *end, lf_owner *owner);
+lf_task *lf_chunk_receive(lf_channel *end, lf_loop *loop);
+
+/* A chunk: 'first' and 'count' of the items whose bytes are moved from 'items'
+ * (may be NULL) and start where 'starts' says, less 'base'. NULL: no memory, or
+ * that cannot be. */
+lf_chunk *lf_chunk_import(uint64_t first, uint64_t count, lf_buf *items,
+                          const lf_buf *starts, size_t base);
+
+/* What has become of the task comes: puts it there, and returns the state in
+ * which the task is to be; one that cannot be means that it was cancelled. For
+ * lack of memory it has failed with that. */
+lf_state lf_task_receive_end(lf_channel *end, lf_task *task);
+
+/* The message and what is sent with it (without an owner): what has become of
+ * the chunk. */
+lf_payload lf_chunk_end(lf_msg *msg, const lf_chunk *chunk);
+
+/* That comes. */
+void lf_chunk_receive_end(lf_channel *end, lf_chunk *chunk);
+
+/* The chunk has failed without results, for lack of memory. */
+void lf_chunk_no_memory(lf_chunk *chunk);
+
+#endif
