@@ -42,12 +42,25 @@ static bool has_work(lf_serve *r) {
 
 static lf_spin_time idling = LF_SPIN_TIME;
 
+/* Sleeps until there is something to do or a run's deadline has come. */
+static void sleep_until(lf_serve *r, int64_t deadline) {
+  lf_worker *w = r->worker;
+  int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
+  soon = soon < deadline ? soon : deadline;
+  int err = r->state == LF_SERVE_WAITING ? lf_worker_sleep(w, soon)
+                                         : lf_doze(w->parker_at, soon);
+  if (err != LF_ETIMEOUT || soon >= deadline)
+    return;
+  w->swept = true;
+  r->pool->o.ops->idle(w->vm);
+}
+
 /* Nothing to do now. */
 static void rest(lf_serve *r) {
   lf_worker *w = r->worker;
   int64_t since = lf_now(), deadline = lf_worker_deadline(w);
-  bool holds = lf_worker_holds(w); /* and will not begin what it has */
-  atomic_store(&r->region->busy, holds);
+  bool holds = lf_worker_holds(w);
+  lf_serve_enter(r, holds ? LF_SERVE_WAITING : LF_SERVE_IDLE);
   lf_serve_ring_doorbell(r);
   int64_t end = since + lf_spin_ns(&idling);
   for (int i = 1; lf_may_spin() && !has_work(r); i++) {
@@ -55,15 +68,8 @@ static void rest(lf_serve *r) {
     if (i % 32 == 0 && lf_now() >= end)
       break;
   }
-  if (!has_work(r)) {
-    int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
-    soon = soon < deadline ? soon : deadline;
-    int err = holds ? lf_worker_sleep(w, soon) : lf_doze(w->parker_at, soon);
-    if (err == LF_ETIMEOUT && soon < deadline) {
-      w->swept = true;
-      r->pool->o.ops->idle(w->vm);
-    }
-  }
+  if (!has_work(r))
+    sleep_until(r, deadline);
   lf_spin_learn(&idling, lf_now() - since);
 }
 
@@ -71,7 +77,7 @@ static void rest(lf_serve *r) {
 static bool step(lf_serve *r) {
   lf_run *run = lf_worker_ready(r->worker); /* receives, too */
   if (run) {
-    atomic_store(&r->region->busy, 1);
+    lf_serve_enter(r, LF_SERVE_RUNNING);
     r->pool->o.ops->resume(r->worker->vm, run);
     return true;
   }
@@ -91,18 +97,17 @@ static bool step(lf_serve *r) {
 
 static void block(lf_worker *w) {
   lf_serve *r = lf_serve_of(w->pool);
-  atomic_store(&r->region->busy, 0);
+  lf_serve_enter(r, LF_SERVE_BLOCKED);
   lf_serve_tell(r, LF_MSG_BLOCK, 0, 0);
 }
 
 static void unblock(lf_worker *w) {
   lf_serve *r = lf_serve_of(w->pool);
-  r->go = false;
-  atomic_store(&r->region->busy, 1);
+  lf_serve_enter(r, LF_SERVE_WANTING);
   lf_serve_tell(r, LF_MSG_UNBLOCK, 0, 0);
   for (;;) {
     lf_serve_receive(r);
-    if (r->go)
+    if (r->state != LF_SERVE_WANTING)
       return;
     lf_doze(r->worker->parker_at, LF_FOREVER);
   }

@@ -10,12 +10,12 @@
 
 /* --- Tasks to run --- */
 
-/* True if the task is the worker's from now on, and not taken
- * back. */
+/* True if the task is the worker's from now on, and not taken back. It is seen
+ * that the worker is busy before it is seen that it has begun. */
 static bool begin(lf_serve *r, uint64_t id) {
   _Atomic uint32_t *slot = &r->region->slots[id % LF_SLOTS];
   uint32_t word = atomic_load(slot);
-  atomic_store(&r->region->busy, 1);
+  lf_serve_enter(r, LF_SERVE_RUNNING);
   bool begun =
       (word & 3) == LF_SLOT_SENT &&
       atomic_compare_exchange_strong(slot, &word, (word & ~3u) | LF_SLOT_BEGUN);
@@ -28,11 +28,13 @@ static bool begin(lf_serve *r, uint64_t id) {
 /* The task in hand cannot be kept for lack of memory: it ends with that. */
 static void refuse_task(lf_serve *r) {
   lf_msg msg = {.id = r->end.msg.id};
-  if (!begin(r, r->end.msg.id))
-    return;
-  pthread_mutex_lock(&r->pool->lock);
-  lf_serve_tell_lack(r, &msg);
-  pthread_mutex_unlock(&r->pool->lock);
+  lf_serve_state before = r->state;
+  if (begin(r, r->end.msg.id)) {
+    pthread_mutex_lock(&r->pool->lock);
+    lf_serve_tell_lack(r, &msg);
+    pthread_mutex_unlock(&r->pool->lock);
+  }
+  lf_serve_enter(r, before);
 }
 
 /* A task to be run here. */
@@ -194,49 +196,59 @@ static void receive_ask(lf_serve *r) {
   atomic_store(&w->asked, true);
 }
 
-void lf_serve_receive(lf_serve *r) {
-  while (lf_channel_receive(&r->end)) {
-    switch (r->end.msg.kind) {
-    case LF_MSG_TASK:
-    case LF_MSG_CHUNK:
-      receive_task(r);
-      break;
-    case LF_MSG_LOOP:
-      if (r->loop)
-        lf_loop_unref(r->loop);
-      r->loop = r->end.no_memory ? NULL
-                                 : lf_loop_import(r->pool, &r->end.body,
-                                                  lf_serve_chunk_done);
-      break;
-    case LF_MSG_DONE:
-      receive_done(r);
-      break;
-    case LF_MSG_RESTED:
-      receive_rested(r);
-      break;
-    case LF_MSG_NOTICE:
-      if (!r->end.no_memory)
-        r->pool->o.ops->notice(r->worker->vm, &r->end.body);
-      break;
-    case LF_MSG_STUCK:
-      receive_stuck(r);
-      break;
-    case LF_MSG_GO:
-      r->go = true;
-      break;
-    case LF_MSG_REPLY:
-      receive_reply(r);
-      break;
-    case LF_MSG_ASK:
-      receive_ask(r);
-      break;
-    case LF_MSG_STOP:
-      r->stop = true;
-      break;
-    default:
-      break;
-    }
+static void receive_loop(lf_serve *r) {
+  lf_channel *end = &r->end;
+  if (r->loop)
+    lf_loop_unref(r->loop);
+  r->loop = end->no_memory
+                ? NULL
+                : lf_loop_import(r->pool, &end->body, lf_serve_chunk_done);
+}
+
+/* Deals with the message in hand. */
+static void receive_message(lf_serve *r) {
+  switch (r->end.msg.kind) {
+  case LF_MSG_TASK:
+  case LF_MSG_CHUNK:
+    receive_task(r);
+    break;
+  case LF_MSG_LOOP:
+    receive_loop(r);
+    break;
+  case LF_MSG_DONE:
+    receive_done(r);
+    break;
+  case LF_MSG_RESTED:
+    receive_rested(r);
+    break;
+  case LF_MSG_NOTICE:
+    if (!r->end.no_memory)
+      r->pool->o.ops->notice(r->worker->vm, &r->end.body);
+    break;
+  case LF_MSG_STUCK:
+    receive_stuck(r);
+    break;
+  case LF_MSG_GO:
+    if (r->state == LF_SERVE_WANTING)
+      lf_serve_enter(r, LF_SERVE_RUNNING);
+    break;
+  case LF_MSG_REPLY:
+    receive_reply(r);
+    break;
+  case LF_MSG_ASK:
+    receive_ask(r);
+    break;
+  case LF_MSG_STOP:
+    r->stop = true;
+    break;
+  default:
+    break;
   }
+}
+
+void lf_serve_receive(lf_serve *r) {
+  while (lf_channel_receive(&r->end))
+    receive_message(r);
   make_room_known(r);
   tell_dropped(r);
 }

@@ -13,6 +13,12 @@ enum {
   SOON_NS = 50000
 }; /* before who waits for room sleeps, and for how long */
 
+void lf_serve_enter(lf_serve *r, lf_serve_state state) {
+  r->state = state;
+  atomic_store(&r->region->busy,
+               state != LF_SERVE_IDLE && state != LF_SERVE_BLOCKED);
+}
+
 void lf_serve_ring_doorbell(lf_serve *r) {
   uint64_t one = 1;
   atomic_thread_fence(memory_order_seq_cst); /* after what was published */

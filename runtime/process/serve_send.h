@@ -38,14 +38,34 @@ enum {
   LF_RESTS = 4, /* a chunk of a loop that has waited */
 };
 
+/* What the worker's thread is at; by it alone. To the program, RUNNING, WAITING
+ * and WANTING are busy: it tells that from lf_region's word.
+ *
+ *   IDLE -> RUNNING          it begins a task or goes on with one
+ *   RUNNING -> IDLE, WAITING when all its tasks have ended, or are parked
+ *   WAITING -> RUNNING
+ *   any -> BLOCKED           in the middle of a task: LF_MSG_BLOCK
+ *   BLOCKED -> WANTING       it would go on: LF_MSG_UNBLOCK
+ *   WANTING -> RUNNING       it may: LF_MSG_GO
+ *
+ * It leaves when it is IDLE and has been told to stop, which may come at any
+ * time. */
+typedef enum {
+  LF_SERVE_IDLE,
+  LF_SERVE_WAITING, /* for something shared, so that it begins nothing */
+  LF_SERVE_RUNNING,
+  LF_SERVE_BLOCKED,
+  LF_SERVE_WANTING,
+} lf_serve_state;
+
 typedef struct lf_serve {
   lf_pool *pool; /* the reference of the process */
   lf_worker *worker;
   lf_region *region;
   lf_channel end;
   int doorbell;
+  lf_serve_state state;
   bool stop;         /* the program will send nothing more */
-  bool go;           /* it may go on, after lf_serve_unblock */
   lf_link questions; /* without an answer yet; the lock */
   uint64_t last_question;
   lf_loop *loop;  /* received last; a reference */
@@ -61,6 +81,9 @@ typedef struct lf_serve {
 static inline lf_serve *lf_serve_of(const lf_pool *pool) {
   return pool->own;
 }
+
+/* The worker's thread is at something else now, as the program can see. */
+void lf_serve_enter(lf_serve *serve, lf_serve_state state);
 
 /* What was published is seen by a program that wants to be told. */
 void lf_serve_ring_doorbell(lf_serve *serve);
