@@ -83,6 +83,30 @@ struct lf_worker {
   struct lf_proc *proc; /* its process, or NULL; the pool's lock */
 };
 
+/* Where a task of a pool is, task->stage; the pool's lock. Threads only tell
+ * TAKEN from all else.
+ *
+ *   GATHERED -> QUEUED -> SENT -> BEGUN
+ *   SENT -> QUEUED                      taken back, to be sent again
+ *   QUEUED -> UNSENT
+ *   QUEUED, SENT -> TAKEN
+ *   SENT, BEGUN -> FINISHED, FAILED     as the worker says, or by its end
+ *   QUEUED -> CLAIMING -> QUEUED        a runner that is to have its chunk
+ *
+ * The last four do not run any more: whoever has moved a task there is about to
+ * end it so. */
+typedef enum {
+  LF_STAGE_QUEUED,   /* in a queue, or on its way there */
+  LF_STAGE_GATHERED, /* waits for the rest of its broadcast */
+  LF_STAGE_CLAIMING,
+  LF_STAGE_SENT,  /* in flight, and not begun as far as was seen */
+  LF_STAGE_BEGUN, /* in flight */
+  LF_STAGE_FINISHED,
+  LF_STAGE_FAILED,
+  LF_STAGE_UNSENT, /* failed: it could not be sent for lack of memory */
+  LF_STAGE_TAKEN,  /* out of the pool: cancelled, or failed with the pool */
+} lf_stage;
+
 struct lf_pool {
   lf_owner owner; /* first: of its tasks */
   _Atomic size_t handles;

@@ -163,7 +163,7 @@ int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
 /* Under the lock: they are in no queue any more, and about to end. */
 static void mark_taken(lf_link *tasks) {
   for (lf_link *l = tasks->next; l != tasks; l = l->next)
-    lf_container_of(l, lf_task, link)->ending = LF_CANCELLED;
+    lf_container_of(l, lf_task, link)->stage = LF_STAGE_TAKEN;
 }
 
 /* Takes every queued task out of the pool. */

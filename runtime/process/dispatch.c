@@ -94,7 +94,7 @@ static void launch(lf_proc *c, lf_task *t, lf_outcome *after) {
   }
   if (f)
     lf_in_flight_undo(f);
-  t->ending = LF_UNSENT;
+  t->stage = LF_STAGE_UNSENT;
   lf_list_add(&after->done, &t->link);
 }
 
@@ -117,6 +117,7 @@ static void send(lf_proc *c, lf_task *t, lf_outcome *after) {
   if (lf_runner_of(t) && !lf_runner_of(t)->chunk) {
     lf_members_stir(c); /* the next round takes that back */
     c->reserved++;
+    t->stage = LF_STAGE_CLAIMING;
     lf_list_add(&after->claims, &t->link);
   } else {
     launch(c, t, after);

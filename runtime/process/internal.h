@@ -39,19 +39,16 @@
 typedef struct lf_proc lf_proc;
 
 /* A task that was sent, and has not come back. The worker begins it by moving
- * its slot on (ring.h); that this has happened is noted when somebody looks. */
+ * its slot on (ring.h); that this has happened is noted in task->stage when
+ * somebody looks. */
 typedef struct {
   lf_link link;  /* in the order of being sent; or among those not in use */
   lf_task *task; /* a reference; its far.record is this; NULL: not in use */
   lf_proc *proc;
   uint32_t index;    /* in proc->flights */
   uint64_t number;   /* of the tasks sent to this worker, from 1 */
-  bool begun;        /* as far as was seen */
   lf_far_wait *wait; /* what it waits for, or NULL (waits.h) */
 } lf_in_flight;
-
-/* A task->ending: it could not be sent for lack of memory. */
-enum { LF_UNSENT = LF_CANCELLED + 1 };
 
 /* A task that a worker has submitted or was told about, as a future: it is to
  * be told its end. */
@@ -134,7 +131,7 @@ struct lf_proc {
 /* What is to be done once the lock is given back, by one thread at a time, so
  * that tasks end in the order in which the workers have ended them. */
 typedef struct {
-  lf_link done;      /* tasks that end as task->ending says */
+  lf_link done;      /* tasks that end as task->stage says */
   lf_link cancelled; /* tasks taken out of the pool */
   bool cancel_all;
   lf_link claims; /* runners that need a chunk */
@@ -230,8 +227,8 @@ bool lf_in_flight_is_movable(const lf_in_flight *flight);
 /* Takes the task back, if it has not begun. */
 bool lf_proc_take_back(lf_in_flight *flight);
 
-/* Has it begun, as far as can be seen now? Notes it. */
-bool lf_proc_has_begun(lf_in_flight *flight);
+/* Has a worker begun the task, as far as can be seen now? Notes it. */
+bool lf_proc_has_begun(lf_task *task);
 
 /* Those that a worker has not begun go to 'out', in order: all that others may
  * run, all of one loop, or really all. */

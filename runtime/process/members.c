@@ -197,7 +197,7 @@ static bool is_fit(const lf_worker *w) {
 
 static void pin(lf_worker *w, lf_task *t) {
   t->pinned = (uint32_t)w->id;
-  t->ending = LF_PENDING;
+  t->stage = LF_STAGE_QUEUED;
   lf_list_add(&w->pinned, &lf_task_ref(t)->link);
   w->npinned++;
   lf_members_of(w->pool)->pinned = true;
@@ -243,6 +243,7 @@ int lf_members_broadcast(lf_pool *p, lf_task **tasks) {
 
 /* Under the lock: the task is the next for its worker, or for any. */
 void lf_members_put_first(lf_pool *p, lf_task *t) {
+  t->stage = LF_STAGE_QUEUED;
   for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
     if ((uint32_t)w->id == t->pinned) {
       lf_list_add(w->pinned.next, &t->link);
@@ -264,26 +265,28 @@ void lf_members_requeue(lf_pool *p, lf_link *tasks) {
   }
 }
 
-bool lf_members_withdraw(lf_task *t) {
-  lf_pool *p = lf_task_pool(t);
-  if (lf_task_state(t) != LF_PENDING || t->ending != LF_PENDING)
+/* Takes it out of its queue. False: it is on its way there. */
+static bool unqueue(lf_pool *p, lf_task *t) {
+  if (lf_list_empty(&t->link))
     return false;
-  if (t->far.record) {
-    if (!lf_proc_take_back(t->far.record))
-      return false;
-  } else if (lf_list_empty(&t->link)) {
-    return false; /* on its way into the queue, or a broadcast's gathering */
-  } else if (t->pinned) {
-    for (lf_worker *w = p->workers; w; w = w->next)
-      if ((uint32_t)w->id == t->pinned)
-        w->npinned--;
-    lf_list_del(&t->link);
-  } else {
-    p->queued--;
-    lf_list_del(&t->link);
-  }
-  t->ending = LF_CANCELLED;
+  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
+    w->npinned -= (uint32_t)w->id == t->pinned;
+  p->queued -= !t->pinned;
+  lf_list_del(&t->link);
   return true;
+}
+
+bool lf_members_withdraw(lf_task *t) {
+  bool out = false;
+  if (lf_task_state(t) != LF_PENDING)
+    return false;
+  if (t->stage == LF_STAGE_QUEUED)
+    out = unqueue(lf_task_pool(t), t);
+  else if (t->stage == LF_STAGE_SENT)
+    out = lf_proc_take_back(t->far.record);
+  if (out)
+    t->stage = LF_STAGE_TAKEN;
+  return out;
 }
 
 /* --- Looking and closing --- */
@@ -311,7 +314,7 @@ bool lf_members_is_quiet(lf_pool *p) {
 static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
   lf_in_flight *f;
   EACH_FLIGHT(f, c)
-  *(lf_proc_has_begun(f) ? &s->running : &s->queued) += 1;
+  *(lf_proc_has_begun(f->task) ? &s->running : &s->queued) += 1;
 }
 
 void lf_members_stat(lf_pool *p, lf_pool_stats *s) {

@@ -79,9 +79,9 @@ lf_in_flight *lf_in_flight_new(lf_proc *c, lf_task *t) {
       lf_container_of(lf_list_pop(&c->landed), lf_in_flight, link);
   f->task = t;
   f->number = c->sent + 1;
-  f->begun = false;
   lf_list_add(&c->in_flight, &f->link);
   t->far.record = f;
+  t->stage = LF_STAGE_SENT;
   atomic_store(slot_of(f), word_of(f, LF_SLOT_SENT));
   return f;
 }
@@ -107,6 +107,7 @@ void lf_proc_finish_flight(lf_in_flight *f) {
     lf_far_wait_end(f->wait);
   f->wait = NULL;
   f->task->far.record = NULL;
+  f->task->stage = LF_STAGE_QUEUED;
   land(f);
 }
 
@@ -117,7 +118,8 @@ static bool take_back(lf_in_flight *f, bool again) {
   lf_proc *c = f->proc;
   uint32_t word = word_of(f, LF_SLOT_SENT);
   lf_parcel *parcel = lf_channel_parcel(&c->end, f->task);
-  if (f->begun || (parcel && parcel->written > 0 && again))
+  if (f->task->stage == LF_STAGE_BEGUN ||
+      (parcel && parcel->written > 0 && again))
     return false;
   if (parcel && parcel->written == 0) { /* it was the last */
     lf_parcel_withdraw(&c->end, parcel);
@@ -128,10 +130,11 @@ static bool take_back(lf_in_flight *f, bool again) {
   }
   if (parcel && lf_buf_move(&parcel->own, &f->task->data) != 0)
     return false;
-  f->begun = !atomic_compare_exchange_strong(slot_of(f), &word,
-                                             word_of(f, LF_SLOT_BACK));
-  if (f->begun)
+  if (!atomic_compare_exchange_strong(slot_of(f), &word,
+                                      word_of(f, LF_SLOT_BACK))) {
+    f->task->stage = LF_STAGE_BEGUN;
     return false;
+  }
   c->left += c->left < UINT64_MAX;
   lf_proc_finish_flight(f);
   return true;
@@ -141,14 +144,15 @@ bool lf_proc_take_back(lf_in_flight *f) {
   return take_back(f, false);
 }
 
-bool lf_proc_has_begun(lf_in_flight *f) {
-  if (!f->begun)
-    f->begun = atomic_load(slot_of(f)) != word_of(f, LF_SLOT_SENT);
-  return f->begun;
+bool lf_proc_has_begun(lf_task *t) {
+  const lf_in_flight *f = t->stage == LF_STAGE_SENT ? t->far.record : NULL;
+  if (f && atomic_load(slot_of(f)) != word_of(f, LF_SLOT_SENT))
+    t->stage = LF_STAGE_BEGUN;
+  return t->stage == LF_STAGE_BEGUN;
 }
 
 bool lf_in_flight_is_movable(const lf_in_flight *f) {
-  return !f->begun && !f->task->pinned &&
+  return f->task->stage == LF_STAGE_SENT && !f->task->pinned &&
          atomic_load(slot_of(f)) == word_of(f, LF_SLOT_SENT);
 }
 

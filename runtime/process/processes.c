@@ -79,7 +79,7 @@ static void stat(lf_pool *p, lf_pool_stats *s) {
 static bool cancel(lf_pool *p, lf_task *t) {
   pthread_mutex_lock(&p->lock);
   bool out = lf_members_withdraw(t);
-  bool ending = t->ending == LF_CANCELLED;
+  bool ending = t->stage == LF_STAGE_TAKEN;
   pthread_mutex_unlock(&p->lock);
   while (!out && ending && !lf_task_done(t))
     sched_yield(); /* another thread is about to end it */
@@ -95,8 +95,7 @@ static lf_state look(lf_pool *p, lf_task *t) {
     return lf_task_state(t);
   lf_pump(p);
   pthread_mutex_lock(&p->lock);
-  if (t->far.record && lf_proc_has_begun(t->far.record) &&
-      lf_task_state(t) == LF_PENDING)
+  if (lf_proc_has_begun(t) && lf_task_state(t) == LF_PENDING)
     lf_task_start(t);
   pthread_mutex_unlock(&p->lock);
   return lf_task_state(t);

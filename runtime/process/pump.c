@@ -38,15 +38,16 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_task *t = f->task;
   lf_proc_finish_flight(f);
   const lf_runner *runner = lf_runner_of(t);
-  t->ending = LF_FINISHED;
+  bool failed = false;
   if (!runner)
-    t->ending = (uint8_t)lf_task_receive_end(&c->end, t);
+    failed = lf_task_receive_end(&c->end, t) != LF_FINISHED;
   else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
     receive_chunk(&c->end, runner->chunk);
   else
     lf_chunk_no_memory(runner->chunk);
+  t->stage = failed ? LF_STAGE_FAILED : LF_STAGE_FINISHED;
   c->worker->started++;
-  lf_state end = lf_task_outcome(t, t->ending);
+  lf_state end = lf_task_outcome(t, failed ? LF_FAILED : LF_FINISHED);
   *(end == LF_FINISHED    ? &c->worker->finished
     : end == LF_CANCELLED ? &c->worker->stopped
                           : &c->worker->failed) += 1;
@@ -129,7 +130,7 @@ static void end_claimed(lf_pool *p, lf_task *t) {
 }
 
 static void end_task(lf_task *t) {
-  if (t->ending == LF_UNSENT) {
+  if (t->stage == LF_STAGE_UNSENT) {
     lf_task_fail(t, LF_BROKEN, LF_NO_MEMORY);
   } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
     lf_runner *runner = lf_runner_of(t);
@@ -138,7 +139,7 @@ static void end_task(lf_task *t) {
       runner->chunk = NULL;
       lf_loop_done(runner->loop, c, c->ns);
     }
-    lf_task_end(t, t->ending);
+    lf_task_end(t, t->stage == LF_STAGE_FINISHED ? LF_FINISHED : LF_FAILED);
   }
   lf_task_unref(t);
 }

@@ -177,7 +177,7 @@ static const char *accept(lf_proc *c, lf_task *t) {
       lf_members_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
     return NULL;
   }
-  t->ending = LF_RUNNING; /* in no queue yet */
+  t->stage = LF_STAGE_GATHERED;
   lf_list_add(&c->gathering, &lf_task_ref(t)->link);
   if (c->end.msg.a > 1)
     return NULL;
@@ -407,7 +407,7 @@ static void answer(lf_proc *c, lf_outcome *after) {
     reply(c, t && withdraw(t, after), NULL);
     break;
   case LF_MSG_LOOK:
-    if (t && t->far.record && lf_proc_has_begun(t->far.record))
+    if (t && lf_proc_has_begun(t))
       reply(c, LF_RUNNING, NULL);
     else
       reply(c, t ? lf_task_state(t) : LF_FINISHED, NULL);

@@ -278,7 +278,7 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
       lf_proc_finish_flight(f);
       c->worker->started++;
       c->worker->failed++;
-      t->ending = LF_FAILED;
+      t->stage = LF_STAGE_FAILED;
       lf_list_add(lost, &t->link);
     } else {
       lf_list_add(&c->worker->pinned, &t->link);

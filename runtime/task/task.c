@@ -55,7 +55,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   atomic_init(&t->parked, false);
   t->stuck = t->held = false;
   t->noted = 0;
-  t->ending = LF_PENDING;
+  t->stage = 0;
   t->error = LF_RAISED;
   t->pinned = 0;
   t->mark = 0;

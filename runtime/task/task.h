@@ -132,13 +132,13 @@ struct lf_task {
   _Atomic uint64_t progress; /* lf_task_report; two floats */
   _Atomic uint32_t awaited;  /* by how many tasks, or more */
   uint32_t mark;             /* of a search; its lock (deadlock.c) */
-  uint32_t epoch;     /* of the owner, when it was put aside at its strand */
-  uint32_t pinned;    /* number of the one worker that may run it, or 0 */
-  uint8_t error;      /* lf_error */
-  uint8_t ending;     /* the lf_state it is about to have; the pool's lock */
-  uint8_t noted;      /* bits; some: the owner is to 'release' it */
-  bool held;          /* it waits at its strand; the strand's lock */
-  bool stuck;         /* its wait would never end: 'trace' is why */
+  uint32_t epoch;  /* of the owner, when it was put aside at its strand */
+  uint32_t pinned; /* number of the one worker that may run it, or 0 */
+  uint8_t error;   /* lf_error */
+  uint8_t stage;   /* of its way through the pool; that one's, and its lock */
+  uint8_t noted;   /* bits; some: the owner is to 'release' it */
+  bool held;       /* it waits at its strand; the strand's lock */
+  bool stuck;      /* its wait would never end: 'trace' is why */
   atomic_bool parked; /* no code of it runs, and none is on a stack */
   _Alignas(8) unsigned char small[32];
 };
