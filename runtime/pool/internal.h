@@ -80,7 +80,7 @@ struct lf_worker {
   /* Written by the worker's thread alone, read by anyone. */
   _Atomic uint64_t submitted, started, finished, failed, stopped;
 
-  struct lf_proc *proc; /* its process, or NULL; the pool's lock */
+  void *own; /* the back end's; the pool's lock */
 };
 
 /* Where a task of a pool is, task->stage; the pool's lock. Threads only tell

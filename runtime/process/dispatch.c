@@ -241,11 +241,11 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
   lf_worker *w = f->pinned ? p->workers : NULL;
   f->pinned = false;
   for (; w; w = w->next) {
-    while (w->npinned > 0 && can_have_pinned(w->proc)) {
+    while (w->npinned > 0 && can_have_pinned(lf_worker_proc(w))) {
       lf_task *t = next_task(p, &w->pinned);
       w->npinned = lf_list_empty(&w->pinned) ? 0 : w->npinned - 1;
       if (t)
-        send(w->proc, t, after);
+        send(lf_worker_proc(w), t, after);
     }
     f->pinned |= w->npinned > 0;
   }
@@ -258,7 +258,7 @@ static bool wants_hands(lf_pool *p) {
   size_t coming = 0;
   bool look = lf_members_of(p)->starting > 0 || lf_members_of(p)->pinned;
   for (lf_worker *w = look ? p->workers : NULL; w; w = w->next) {
-    coming += w->mode == STARTING && (!w->proc || is_vacant(w->proc));
+    coming += w->mode == STARTING && (!w->own || is_vacant(lf_worker_proc(w)));
     if (w->mode == GONE && w->npinned > 0)
       return true;
   }
@@ -407,12 +407,12 @@ void lf_dispatch_stop(lf_pool *p) {
   bool any = closing || hands > p->o.max_workers ||
              lf_members_of(p)->nprocs[LF_PROC_SPENT] > 0;
   for (lf_worker *w = any ? p->workers : NULL; w; w = w->next) {
-    if (!can_stop(w->proc))
+    if (!can_stop(lf_worker_proc(w)))
       continue;
-    bool over = w->proc->state == LF_PROC_SPENT;
+    bool over = lf_worker_proc(w)->state == LF_PROC_SPENT;
     bool extra = !over && hands > p->o.max_workers && w != p->affine;
     if (over || extra || (closing && p->queued == 0))
-      stop(w->proc);
+      stop(lf_worker_proc(w));
     if (extra)
       hands--;
   }

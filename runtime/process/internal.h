@@ -174,6 +174,11 @@ static inline lf_members *lf_members_of(const lf_pool *pool) {
 
 /* --- proc.c --- */
 
+/* The worker's process, or NULL. */
+static inline lf_proc *lf_worker_proc(const lf_worker *w) {
+  return w->own;
+}
+
 static inline lf_proc *lf_proc_of(lf_link *link) {
   return lf_container_of(link, lf_proc, link);
 }

@@ -141,7 +141,7 @@ void lf_members_forget(lf_pool *p, lf_worker *w) {
 
 void lf_members_start_none(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next) {
-    if (w->mode != STARTING || w->proc)
+    if (w->mode != STARTING || w->own)
       continue;
     lf_members_of(p)->starting--;
     lf_members_forget(p, w);
@@ -192,7 +192,8 @@ void lf_members_add(lf_pool *p, lf_task *t, lf_link *at) {
 }
 
 static bool is_fit(const lf_worker *w) {
-  return w->mode == STARTING || (w->mode == ACTIVE && w->proc->left > 0);
+  return w->mode == STARTING ||
+         (w->mode == ACTIVE && lf_worker_proc(w)->left > 0);
 }
 
 static void pin(lf_worker *w, lf_task *t) {
@@ -321,7 +322,7 @@ void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
   uint64_t stopped = 0;
   *s = (lf_pool_stats){.queued = p->queued};
   for (lf_worker *w = p->workers; w; w = w->next) {
-    lf_proc *c = w->proc;
+    lf_proc *c = lf_worker_proc(w);
     s->finished += w->finished;
     s->failed += w->failed;
     stopped += w->stopped;
@@ -338,8 +339,8 @@ void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
 void lf_members_close(lf_pool *p) {
   p->shutdown = true;
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc)
-      atomic_store(&w->proc->region->closed, 1);
+    if (w->own)
+      atomic_store(&lf_worker_proc(w)->region->closed, 1);
 }
 
 _Thread_local lf_pool *lf_members_pumping;

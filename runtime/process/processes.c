@@ -103,8 +103,8 @@ static lf_state look(lf_pool *p, lf_task *t) {
 
 static void recall(lf_pool *p, lf_loop *loop, lf_link *out) {
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc)
-      lf_proc_recall(w->proc, loop ? LF_OF_LOOP : LF_ALL, loop, out);
+    if (w->own)
+      lf_proc_recall(w->own, loop ? LF_OF_LOOP : LF_ALL, loop, out);
 }
 
 static lf_hunger hunger(lf_pool *p) {
@@ -131,9 +131,11 @@ static void tell(lf_pool *p, const lf_notice *notice) {
 }
 
 static void interrupt(lf_pool *p) {
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->proc->ready && !lf_list_empty(&w->proc->in_flight))
-      lf_members_signal(w->proc, SIGURG);
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = lf_worker_proc(w);
+    if (c && c->ready && !lf_list_empty(&c->in_flight))
+      lf_members_signal(c, SIGURG);
+  }
 }
 
 /* --- Stopping --- */
@@ -199,8 +201,8 @@ static void kill_all(lf_pool *p, int sig) {
   pthread_mutex_lock(&p->lock);
   lf_members_start_none(p);
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->mode != GONE)
-      lf_members_signal(w->proc, sig);
+    if (w->own && w->mode != GONE)
+      lf_members_signal(w->own, sig);
   pthread_mutex_unlock(&p->lock);
   lf_members_kick(p);
 }

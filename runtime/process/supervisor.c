@@ -37,9 +37,11 @@ static char *note_trouble(lf_pool *p, const char *text) {
   snprintf(lf_members_of(p)->trouble, sizeof lf_members_of(p)->trouble, "%s",
            text);
   lf_members_of(p)->rest_until = lf_after(REST);
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && !w->proc->stopping && w->proc->left > 0)
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    const lf_proc *c = lf_worker_proc(w);
+    if (c && !c->stopping && c->left > 0)
       return NULL;
+  }
   if (++lf_members_of(p)->failures < FAILURES && !lf_members_of(p)->no_template)
     return NULL;
   return lf_strndup(text, strlen(text));
@@ -119,7 +121,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
   snprintf(text, sizeof text, "cannot start a worker process: %s%s%s", why,
            err ? ": " : "", err ? strerror(err) : "");
   pthread_mutex_lock(&p->lock);
-  lf_proc *c = w->proc;
+  lf_proc *c = lf_worker_proc(w);
   if (w->mode != STARTING) { /* nobody wants it any more */
     pthread_mutex_unlock(&p->lock);
     return;
@@ -129,7 +131,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
     lf_requests_forget(c);
     lf_members_remove(c);
   }
-  w->proc = NULL;
+  w->own = NULL;
   lf_members_of(p)->starting--;
   lf_members_forget(p, w);
   char *broken = note_trouble(p, text);
@@ -145,7 +147,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
 static void note_started(lf_worker *w, pid_t pid) {
   lf_pool *p = w->pool;
   pthread_mutex_lock(&p->lock);
-  lf_proc *c = w->proc;
+  lf_proc *c = lf_worker_proc(w);
   c->pid = pid;
   lf_fd_close(c->fd); /* there may be no room for another */
   c->fd = -1;
@@ -177,7 +179,7 @@ static void start(lf_worker *w) {
   int err = p->o.program ? greet(c) : 0;
   pthread_mutex_lock(&p->lock);
   bool wanted = w->mode == STARTING; /* nobody has thought better of it */
-  w->proc = wanted ? c : NULL;
+  w->own = wanted ? c : NULL;
   if (wanted)
     lf_members_place(c);
   pthread_mutex_unlock(&p->lock);
@@ -197,7 +199,7 @@ static lf_worker *wanted(lf_pool *p) {
   lf_worker *w;
   pthread_mutex_lock(&p->lock);
   for (w = p->workers; w; w = w->next)
-    if (w->mode == STARTING && !w->proc)
+    if (w->mode == STARTING && !w->own)
       break;
   pthread_mutex_unlock(&p->lock);
   return w;
@@ -221,9 +223,9 @@ static void read_template(lf_pool *p) {
   int n;
   while ((n = lf_launch_receive(lf_members_of(p)->control, &news)) > 0) {
     lf_worker *w = by_id(p, news.id);
-    if (w && w->proc && news.pid > 0)
+    if (w && w->own && news.pid > 0)
       note_started(w, news.pid);
-    else if (w && w->proc)
+    else if (w && w->own)
       note_not_started(w, "fork", -news.pid);
   }
   if (n == 0)
@@ -240,7 +242,7 @@ static void read_template(lf_pool *p) {
   waitpid(lf_members_of(p)->template, NULL, 0);
   lf_members_of(p)->template = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->mode == STARTING && w->proc && !w->proc->pid)
+    if (w->mode == STARTING && w->own && !lf_worker_proc(w)->pid)
       note_not_started(w, "the process that they are forked from has died", 0);
 }
 
@@ -322,16 +324,16 @@ static lf_lost status_of(const lf_proc *c) {
 /* The process has ended. */
 static void reap(lf_worker *w, lf_lost lost) {
   lf_pool *p = w->pool;
+  lf_proc *c = lf_worker_proc(w);
   lf_link tasks, *l;
-  char within[sizeof w->proc->region->crash];
+  char within[sizeof c->region->crash];
   lf_list_init(&tasks);
   snprintf(within, sizeof within, "%.*s", (int)sizeof within - 1,
-           w->proc->region->crash);
-  if (w->proc->pidfd >= 0)
-    unwatch(lf_members_of(p), w->proc->pidfd);
+           c->region->crash);
+  if (c->pidfd >= 0)
+    unwatch(lf_members_of(p), c->pidfd);
   lf_pump(p); /* what it has said */
   pthread_mutex_lock(&p->lock);
-  lf_proc *c = w->proc;
   char *broken = NULL;
   sort_out(p, c, &tasks);
   if (!c->ready) {
@@ -342,7 +344,7 @@ static void reap(lf_worker *w, lf_lost lost) {
   lf_requests_forget(c);
   lf_members_remove(c);
   lf_members_forget(p, w);
-  w->proc = NULL;
+  w->own = NULL;
   if (w->npinned > 0 && !p->broken && !broken && !lf_members_of(p)->no_template)
     lf_members_start_worker(p, w); /* a broadcast still wants this very one */
   pthread_mutex_unlock(&p->lock);
@@ -359,9 +361,11 @@ static void reap(lf_worker *w, lf_lost lost) {
 
 /* Workers whose pids the template could not tell any more. */
 static void find_pids(lf_pool *p) {
-  for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->proc && w->proc->pid == 0 && w->proc->own_pid > 0)
-      note_started(w, w->proc->own_pid);
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    const lf_proc *c = lf_worker_proc(w);
+    if (c && c->pid == 0 && c->own_pid > 0)
+      note_started(w, c->own_pid);
+  }
 }
 
 static bool has_ended(pid_t pid) {
@@ -374,7 +378,7 @@ static bool has_ended(pid_t pid) {
 static void look_at_unwatched(lf_pool *p) {
   lf_members_of(p)->unwatched = 0;
   for (lf_worker *w = p->workers; w; w = w->next) {
-    lf_proc *c = w->proc;
+    lf_proc *c = lf_worker_proc(w);
     if (!c || c->pid == 0 || c->pidfd >= 0)
       continue;
     if (has_ended(c->pid)) {
@@ -403,7 +407,7 @@ static void look_at_events(lf_pool *p, struct epoll_event *events, int n) {
     else if (what == &lf_members_of(p)->control)
       read_template(p);
     else
-      reap(what, status_of(((lf_worker *)what)->proc));
+      reap(what, status_of(lf_worker_proc(what)));
   }
 }
 
@@ -483,7 +487,8 @@ static void end_template(lf_pool *p) {
   bool over = !lf_pool_is_open(p) && p->live == 0 && p->queued == 0 &&
               lf_members_is_quiet(p);
   for (lf_worker *w = p->workers; w; w = w->next)
-    over = over && (!w->proc || w->proc->pid > 0); /* it has told all pids */
+    over = over &&
+           (!w->own || lf_worker_proc(w)->pid > 0); /* it has told all pids */
   pthread_mutex_unlock(&p->lock);
   if (over && f->template > 0)
     kill(f->template, SIGKILL);
