@@ -162,7 +162,7 @@ static bool tell_asked(lf_in_flight *f, lf_reason reason) {
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   pthread_mutex_lock(&p->lock);
   lf_in_flight *f = t->far.record;
-  bool begun = f && lf_proc_has_begun(f);
+  bool begun = f && lf_proc_has_begun(t);
   if (begun && lf_task_state(t) == LF_PENDING)
     lf_task_start(t);
   bool asked = begun && lf_task_ask(t, reason);
