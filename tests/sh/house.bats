@@ -99,8 +99,8 @@ against_layers() {
 }
 
 # What a file defines, and is not its own, is in its header (bytecode_54.c's is
-# bytecode.h) or in its folder's internal.h, which other files of bindings/ and runtime/ do not include (but
-# for back ends, which are a part of the pool that they are for).
+# bytecode.h) or in its folder's internal.h, which others do not include (but for
+# back ends, which are a part of the pool that they are for).
 @test "a file declares what it defines in a header of its own" {
   local file letter name header
   while read -r file letter name; do
@@ -117,6 +117,72 @@ against_layers() {
       $file:$header = runtime/process/*:runtime/pool/internal.h ]] ||
       complain "$file includes $header"
   done < <(includes)
+}
+
+# --- docs/internals.md, and a page for each folder ---
+
+pages=(docs/internals.md docs/internals/*.md)
+
+# page FOLDER: what tells of it.
+page() {
+  echo "docs/internals/${1/\//-}.md"
+}
+
+# files FOLDER: the names of its sources, without endings.
+files() {
+  ls "$1"/*.[ch] | sed 's:.*/::; s/\.[ch]$//' | sort -u
+}
+
+# described PAGE: the names in the first column of its table of files.
+described() {
+  sed -n '/^| file |/,/^$/ s/^| \(`[^|]*`\) |.*/\1/p' "$1" | grep -o '`[a-z_0-9]*`' |
+    tr -d '`' | sort -u
+}
+
+@test "each folder has its page, which the map leads to, with its files" {
+  local folder file
+  for folder in "${layers[@]}"; do
+    file=$(page "$folder")
+    grep -qF "(${file#docs/})" docs/internals.md || complain "not in the map: $file"
+    run diff <(files "$folder") <(described "$file")
+    [ "$output" = '' ] || complain "$file: $output"
+  done
+  [ "$(ls docs/internals/*.md | wc -l)" = ${#layers[@]} ]
+}
+
+# named: "page name", of sources by their ending, or by the folder they are in.
+named() {
+  grep -HoE '[a-zA-Z_/0-9.-]*[a-zA-Z_0-9]\.(c|h|lua|pml|bats|md)\b|\b(runtime|bindings)/[a-z_/]*' \
+    "${pages[@]}" | tr ':' ' '
+}
+
+@test "the pages name files that are there" {
+  local file name own
+  while read -r file name; do
+    own=${file#docs/internals/} own=${own%.md} own=${own/-//}
+    [ -e "$name" ] || [ -e "$own/$name" ] || [ -e "${file%/*}/$name" ] ||
+      complain "no such file: $name: $file"
+  done < <(named)
+}
+
+# identifiers FILE...: those with a prefix of ours.
+identifiers() {
+  grep -ohE '\b(lfb?|LFB?)_[A-Za-z0-9_]*[A-Za-z0-9]\b' "$@" | sort -u
+}
+
+@test "the pages name what the sources have" {
+  run comm -23 <(identifiers "${pages[@]}") \
+    <(identifiers {runtime,bindings}/*/*.[ch])
+  [ "$output" = '' ] || complain "no such name: $output"
+}
+
+# A walk's lines: a file, and what happens there.
+@test "a walk names functions where they are" {
+  local file path name
+  while read -r file path name; do
+    grep -qw "$name" "$path" || complain "not in $path: $name: $file"
+  done < <(grep -HoE '^    (runtime|bindings)/[a-z_/0-9]*\.[ch] +[a-z_0-9]+' "${pages[@]}" |
+    sed 's/: */ /')
 }
 
 @test "every file says its licence" {
