@@ -167,7 +167,7 @@ static void unref_code(void *code) {
   lf_code_unref(code);
 }
 
-/* Loads what the description in 'bytes' says; pushes the code's supervisor,
+/* Loads what the description in 'bytes' says; pushes what keeps the code,
  * too. */
 static lf_library *load_described(lua_State *L, const lf_buf *bytes) {
   lfb_box *box = lfb_push_box(L, unref_code);

@@ -23,7 +23,7 @@ void lfb_borrow_drop(void *borrow);
 /* Pushes a copy of the lent string. */
 void lfb_push_borrow(lua_State *L, lfb_borrow *borrow);
 
-/* Lets go of the strings whose borrowed strings have been given back. */
+/* Lets go of the strings that have been borrowed and given back. */
 void lfb_borrowed_collect(lua_State *L, lfb_state *S);
 
 /* In a forked process: nobody in it will read what the other one has lent. */

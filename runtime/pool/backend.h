@@ -46,7 +46,7 @@ struct lf_backend {
 
   /* Under the lock: those tasks that were handed on to workers and have not
    * begun go to 'out', in their order; 'loop' NULL: all, else those that run
-   * its parts. NULL: none is. */
+   * its chunks. NULL: none is. */
   void (*recall)(lf_pool *pool, struct lf_loop *loop, lf_link *out);
 
   /* --- Of pools --- */

@@ -58,7 +58,7 @@ static lf_task *pinned(lf_worker *w) {
   return NULL;
 }
 
-/* Nobody else could take its route. */
+/* Nobody else could take its place. */
 static void stay(lf_worker *w) {
   (void)w;
 }

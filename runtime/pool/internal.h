@@ -58,7 +58,7 @@ struct lf_worker {
   size_t batch;             /* and how many; its thread */
   unsigned taken_tasks;     /* its thread */
   struct lf_strand *inside; /* that the running task has passed; its thread */
-  bool stays;               /* it is the pool's affine; the pool's lock */
+  bool stays;               /* it is the affine one; the pool's lock */
   bool swept;               /* ops->idle since the last task; its thread */
   bool seeks;               /* has a token; its thread, or who wakes it */
   atomic_bool abandoned;    /* it hangs in a task that has been given up, or has

@@ -420,7 +420,7 @@ static lf_block *current_block(lf_loop *j) {
   return NULL;
 }
 
-/* Under the lock: some of what has been given back, for 'c' or in its route. */
+/* Under the lock: some of what has been given back, for 'c' or in its place. */
 static lf_chunk *take_returned(lf_loop *j, lf_chunk *c) {
   lf_chunk *rest = lf_container_of(j->returned.next, lf_chunk, returned);
   uint64_t n = chunk_size(j);

@@ -20,7 +20,7 @@ typedef struct lf_loop lf_loop;
 typedef struct {
   lf_task task;
   lf_loop *loop;   /* a reference; NULL: it could not be queued */
-  lf_chunk *chunk; /* the part, once it has been claimed; owned */
+  lf_chunk *chunk; /* once it has been claimed; owned */
   void *from;      /* who is told of its end; for 'done' of lf_loop_import */
 } lf_runner;
 

@@ -122,7 +122,7 @@ void lf_pool_listen(lf_pool *pool);
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
 
-/* The loop's parts that have not begun, in other processes, are cancelled. */
+/* The loop's chunks that have not begun, in other processes, are cancelled. */
 void lf_pool_recall(lf_pool *pool, struct lf_loop *loop);
 
 /* How often all that was queued has been cancelled. */
@@ -181,7 +181,7 @@ void lf_worker_report(lf_worker *worker, lf_task *task, double done,
                       double total);
 
 /* The calling worker's thread is about to sleep in the middle of a task, which
- * could not be parked: another may take its route meanwhile. */
+ * could not be parked: another may have its permit meanwhile. */
 void lf_worker_block(lf_worker *worker);
 
 /* It goes on; waits until fewer than max_workers run. */

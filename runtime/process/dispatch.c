@@ -12,7 +12,7 @@ enum {
   AHEAD_NS = 100000, /* how much work is sent ahead to a busy worker */
   AHEAD = LF_SLOTS / 2,
   LONG_NS = 2000000,        /* what takes longer is not sent ahead, */
-  LONG_CHUNK_NS = 10000000, /* also of a loop, whose parts are alike */
+  LONG_CHUNK_NS = 10000000, /* also of a loop, whose chunks are alike */
   QUICK_NS = 10000,         /* about what waking a worker takes */
   STUCK_NS = 20000, /* a worker that begins nothing for so long gives back */
   WAKING_NS = 100000000, /* the same, while it is waking up */

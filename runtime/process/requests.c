@@ -303,7 +303,7 @@ void lf_requests_forget(lf_proc *c) {
       continue;
     e->proc = NULL;
     if (!e->told && lf_runner_of(e->task))
-      continue; /* goes when the part has ended, in this pool */
+      continue; /* goes when the chunk has ended, in this pool */
     if (!e->told)
       lf_waiter_remove(&e->waiter); /* from here on it does not fire */
     if (e->told || !atomic_load(&e->ended))

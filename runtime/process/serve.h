@@ -48,7 +48,7 @@ void lf_serve_cover(lf_task *task, lf_waits *waits, const lf_task *top);
 void lf_serve_unwait(lf_task *task);
 
 /* For bindings: a task that runs here gives up the worker for a while. If it is
- * a chunk of a loop, the loop goes on with another part. */
+ * a chunk of a loop, the loop goes on with another. */
 void lf_serve_rest(lf_task *task);
 
 #endif

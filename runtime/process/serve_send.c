@@ -60,7 +60,7 @@ int lf_serve_tell(lf_serve *r, lf_msg_kind kind, uint64_t id, uint8_t flag) {
   return err;
 }
 
-/* A result that could not be sent for lack of memory is an error in its route.
+/* A result that could not be sent for lack of memory is an error in its place.
  */
 void lf_serve_tell_lack(lf_serve *r, lf_msg *msg) {
   static char text[] = LF_NO_MEMORY;

@@ -96,7 +96,7 @@ int lf_serve_post(lf_serve *serve, lf_msg *msg, const lf_payload *payload);
 int lf_serve_tell(lf_serve *serve, lf_msg_kind kind, uint64_t id, uint8_t flag);
 
 /* Under the lock: the result that 'msg' is about could not be sent, or made,
- * for lack of memory: an error in its route. */
+ * for lack of memory: an error in its place. */
 void lf_serve_tell_lack(lf_serve *serve, lf_msg *msg);
 
 /* Under the lock: the task with that number, or NULL. */

@@ -37,7 +37,7 @@ enum {
 };
 
 /* At the beginning of the arena. An owner's zones are given back by itself or,
- * once it is dead, by who buries it. */
+ * once it is dead, by who reaps it. */
 typedef struct {
   _Atomic uint32_t zones[LF_ZONES]; /* owner, or 0 */
   _Atomic uint32_t top;             /* no owner above has been in use */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See refs.h. the table of references is a hash table with linear probing, of a
+ * See refs.h. The table of references is a hash table with linear probing, of a
  * fixed size, by the root alone: so all entries of a root stand near each
  * other. There are two, of which one counts: when it is full of what was, what
  * is goes into the other (in one step, at the end). */

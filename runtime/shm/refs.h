@@ -2,7 +2,7 @@
  *
  * References to roots (array.h) that no message carries: those of items in
  * queues and the like, which no process has for as long as they lie there, and
- * those of processes that have taken such an item. A refs_table in the arena
+ * those of processes that have taken such an item. A table in the arena
  * counts both, by the root's offset. Who owns the memory keeps it while there
  * is an entry. Under a robust lock; what a killed process leaves there keeps
  * memory too long, never too short. Any thread. */

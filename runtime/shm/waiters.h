@@ -8,7 +8,7 @@
  * it was not for them. So nothing is handed over that could be lost on the way,
  * and no list lies in shared memory that a killed process could leave
  * half-linked: the waiters of those who wait for an object lie where its number
- * leads to, and are looked through. Who buries a process empties its waiters
+ * leads to, and are looked through. Who reaps a process empties its waiters
  * and has everybody look again.
  *
  * A wait for an object: take a waiter; then rearm it, look, sleep, again and

@@ -132,7 +132,7 @@ static entry read_entry(uint64_t slot) {
   return read_at(&at);
 }
 
-/* --- The state, under the robust --- */
+/* --- The state, under the lock --- */
 
 static void commit(lf_dict *d, const lf_dict_state *s) {
   uint32_t other = !atomic_load_explicit(&d->current, memory_order_relaxed);
@@ -140,7 +140,7 @@ static void commit(lf_dict *d, const lf_dict_state *s) {
   atomic_store_explicit(&d->current, other, memory_order_release);
 }
 
-/* Who had the robust has died: counts anew. */
+/* Who had the lock has died: counts anew. */
 static void recount(lf_dict *d, lf_dict_state *s) {
   uint64_t all = s->live + s->stale;
   s->used = s->count = s->live = 0;

@@ -6,7 +6,7 @@
  * of their key. When more of what is written is stale than not, it is written
  * anew. The state is kept twice, as a queue's; what a killed process may leave
  * is a wrong count, which the next one sets right. Any thread; nothing waits
- * but for the robust. */
+ * but for the lock. */
 #ifndef LF_SYNC_DICT_H
 #define LF_SYNC_DICT_H
 

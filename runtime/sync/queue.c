@@ -7,7 +7,7 @@ void lf_queue_init(lf_queue *q, uint64_t maxsize) {
   q->maxsize = maxsize;
 }
 
-/* --- The state, under the robust --- */
+/* --- The state, under the lock --- */
 
 static lf_queue_state begin(lf_queue *q) {
   lf_robust_take(&q->robust); /* a dead one leaves no state in between */
