@@ -185,6 +185,27 @@ identifiers() {
     sed 's/: */ /')
 }
 
+# anchors FILE: what its headings are called in links.
+anchors() {
+  grep '^#' "$1" | sed 's/^#* //; s/[^A-Za-z0-9 _-]//g; s/ /-/g' | tr A-Z a-z
+}
+
+# links: "file target anchor", of all documents.
+links() {
+  grep -oE '\]\([^)]*\)' {,docs/,docs/internals/,bench/,tests/}*.md |
+    grep -v '](http' | sed -E 's/:\]\(([^#]*)#?(.*)\)$/ \1 \2/; s/  / . /'
+}
+
+@test "links in documents lead to something" {
+  local file target anchor
+  while read -r file target anchor; do
+    [ "$target" = . ] && target=$file || target=$(dirname "$file")/$target
+    [ -e "$target" ] || complain "no such file: $target: $file"
+    [ "$anchor" = '' ] || anchors "$target" | grep -qxF "$anchor" ||
+      complain "no such heading: $target#$anchor: $file"
+  done < <(links)
+}
+
 @test "every file says its licence" {
   run grep -L SPDX-License-Identifier "${sources[@]}" scripts/*.lua \
     tests/*.sh tests/lua/*.lua tests/sh/*.bats bootstrap
