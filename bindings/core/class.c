@@ -3,6 +3,7 @@
  * See class.h. A metatable is in the registry at the address of its class's
  * byte, and the record of the interpreter knows its address. */
 #include "bindings/core/class.h"
+#include "bindings/core/argument.h"
 
 #include <string.h>
 
@@ -48,14 +49,19 @@ void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *d) {
   lua_rawseti(L, LUA_REGISTRYINDEX, lfb_registry_key(&class_keys[d->class]));
 }
 
-void lfb_add_methods(lua_State *L, lfb_state *S, lfb_class class,
-                     const luaL_Reg *methods) {
+void lfb_push_methods(lua_State *L, lfb_class class) {
   lfb_push_class(L, class);
   lua_getfield(L, -1, "__index");
   if (lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 2))
     lua_remove(L, -2);
+  lua_remove(L, -2);
+}
+
+void lfb_add_methods(lua_State *L, lfb_state *S, lfb_class class,
+                     const luaL_Reg *methods) {
+  lfb_push_methods(L, class);
   lfb_setfuncs(L, S, methods);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 void lfb_push_metatable(lua_State *L, const char *name, const char *event,
@@ -117,6 +123,6 @@ void *lfb_check(lua_State *L, int idx, lfb_class class) {
   void *u = class <= LFB_EXECUTOR ? test_marked(L, idx, class)
                                   : lfb_test(L, lfb_self(L), idx, class);
   if (!u)
-    luaL_typeerror(L, idx, lfb_self(L)->descriptors[class]->name);
+    lfb_type_error(L, idx, lfb_self(L)->descriptors[class]->name);
   return u;
 }

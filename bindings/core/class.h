@@ -77,6 +77,9 @@ const lfb_descriptor *lfb_class_at(lua_State *L, lfb_state *S, int idx);
 /* Makes the class's metatable, left in the registry. */
 void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *class);
 
+/* Pushes the table of the class's methods, or something else if it has none. */
+void lfb_push_methods(lua_State *L, lfb_class class);
+
 /* Adds methods to a class that is made already. */
 void lfb_add_methods(lua_State *L, lfb_state *S, lfb_class class,
                      const luaL_Reg *methods);

@@ -2,6 +2,7 @@
  *
  * See error.h. */
 #include "bindings/core/error.h"
+#include "bindings/core/argument.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static const char *const parents[][2] = {
 };
 
 static int error_tostring(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lfb_check_type(L, 1, LUA_TTABLE);
   lua_getfield(L, 1, "kind");
   lua_getfield(L, 1, "message");
   const char *kind = luaL_tolstring(L, 2, NULL);
@@ -159,8 +160,8 @@ static bool kind_is(const char *kind, const char *wanted) {
 }
 
 int lfb_is_error(lua_State *L) {
-  luaL_checkany(L, 1);
-  const char *wanted = luaL_optstring(L, 2, NULL);
+  lfb_check_any(L, 1);
+  const char *wanted = lfb_optional_string(L, 2, NULL);
   bool is = false;
   if (lua_istable(L, 1) && lua_getmetatable(L, 1)) {
     luaL_getmetatable(L, METATABLE);

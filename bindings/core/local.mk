@@ -1,4 +1,5 @@
 bindings_sources += \
+	%D%/argument.c %D%/argument.h \
 	%D%/box.c %D%/box.h \
 	%D%/class.c %D%/class.h \
 	%D%/error.c %D%/error.h \

@@ -2,6 +2,7 @@
  *
  * See options.h. */
 #include "bindings/core/options.h"
+#include "bindings/core/argument.h"
 
 #include <math.h>
 #include <string.h>
@@ -34,7 +35,7 @@ bool lfb_is_callable(lua_State *L, int idx) {
 
 void lfb_check_callable(lua_State *L, int idx) {
   if (!lfb_is_callable(L, idx))
-    luaL_typeerror(L, idx, "function");
+    lfb_type_error(L, idx, "function");
 }
 
 int lfb_list_length(lua_State *L, int idx) {
@@ -59,8 +60,8 @@ static bool is_time(lua_Number seconds) {
 int64_t lfb_check_deadline(lua_State *L, int idx) {
   if (lua_isnoneornil(L, idx))
     return LF_FOREVER;
-  lua_Number seconds = luaL_checknumber(L, idx);
-  luaL_argcheck(L, is_time(seconds), idx, "not a number of seconds");
+  lua_Number seconds = lfb_check_number(L, idx);
+  lfb_arg_check(L, is_time(seconds), idx, "not a number of seconds");
   return lf_after(seconds);
 }
 

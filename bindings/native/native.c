@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -91,8 +92,8 @@ static lf_library *open_library(lua_State *L, lf_code *code) {
 /* A string without zeroes. */
 static const char *check_text(lua_State *L, int idx) {
   size_t len;
-  const char *s = luaL_checklstring(L, idx, &len);
-  luaL_argcheck(L, strlen(s) == len, idx, "string contains '\\0'");
+  const char *s = lfb_check_string(L, idx, &len);
+  lfb_arg_check(L, strlen(s) == len, idx, "string contains '\\0'");
   return s;
 }
 
@@ -180,10 +181,10 @@ static lf_library *load_described(lua_State *L, const lf_buf *bytes) {
 int lfb_load(lua_State *L) {
   static const char *const names[] = {"threads", "error", "args", NULL};
   const char *name = check_text(L, 1), *text = check_text(L, 2);
-  luaL_argcheck(L, name[0], 1, "name of a library expected");
+  lfb_arg_check(L, name[0], 1, "name of a library expected");
   lua_settop(L, 3);
   if (!lua_isnil(L, 3)) {
-    luaL_checktype(L, 3, LUA_TTABLE);
+    lfb_check_type(L, 3, LUA_TTABLE);
     lfb_check_option_names(L, 3, names);
   }
   lf_buf *bytes = lfb_push_buf(L);
@@ -197,7 +198,7 @@ int lfb_load(lua_State *L) {
 
 int lfb_plugin(lua_State *L) {
   const char *path = check_text(L, 1);
-  luaL_argcheck(L, path[0], 1, "path of a plugin expected");
+  lfb_arg_check(L, path[0], 1, "path of a plugin expected");
   lua_settop(L, 1);
   lf_buf *bytes = lfb_push_buf(L);
   if (lf_library_describe_plugin(bytes, path) != 0)

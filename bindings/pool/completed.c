@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pool/future.h"
@@ -144,7 +145,7 @@ static void add_list(lua_State *L, futures *f, int self, int list) {
     lua_geti(L, list, i);
     lf_task **slot = lfb_test(L, lfb_self(L), -1, LFB_FUTURE);
     if (!slot || !*slot)
-      luaL_argerror(L, list,
+      lfb_arg_error(L, list,
                     lua_pushfstring(L, "future expected at index %I, got %s",
                                     (LUAI_UACINT)i, luaL_typename(L, -1)));
     add(L, f, self, *slot);
@@ -218,7 +219,7 @@ static int wait_step(lua_State *L, lfb_state *S, int64_t unused,
 }
 
 static condition check_when(lua_State *L, int idx) {
-  return (condition)luaL_checkoption(L, idx, "ALL_COMPLETED", when_names);
+  return (condition)lfb_check_choice(L, idx, "ALL_COMPLETED", when_names);
 }
 
 /* Of the options at 2. */
@@ -236,7 +237,7 @@ static condition when_option(lua_State *L) {
 }
 
 int lfb_wait_futures(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lfb_check_type(L, 1, LUA_TTABLE);
   lua_settop(L, 3);
   int64_t deadline;
   condition when;
@@ -314,7 +315,7 @@ static int completed_tostring(lua_State *L) {
 }
 
 int lfb_as_completed(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lfb_check_type(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   int64_t deadline;
   if (lua_istable(L, 2)) {

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -25,7 +26,7 @@
 
 lfb_executor *lfb_check_executor(lua_State *L, int idx) {
   lfb_executor *exe = lfb_check(L, idx, LFB_EXECUTOR);
-  luaL_argcheck(L, exe->pool, idx, "executor is closed");
+  lfb_arg_check(L, exe->pool, idx, "executor is closed");
   if (lf_pool_is_foreign(exe->pool))
     luaL_error(L, "executor belongs to another process");
   return exe;
@@ -90,7 +91,7 @@ static void check_option(lua_State *L, int idx, const char *name, int type,
 /* The values at LFB_START_METHOD and LFB_MAX_TASKS. */
 static void check_process_options(lua_State *L) {
   static const char *const methods[] = {"fork", "spawn"};
-  const char *method = luaL_optstring(L, LFB_START_METHOD, methods[0]);
+  const char *method = lfb_optional_string(L, LFB_START_METHOD, methods[0]);
   if (strcmp(method, methods[0]) != 0 && strcmp(method, methods[1]) != 0)
     luaL_error(L,
                "bad option 'start_method' ('fork' or 'spawn' expected, got "
@@ -161,7 +162,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   box->content = setup;
   lf_pool_options options = {
       .max_workers = workers,
-      .name = luaL_optstring(L, LFB_NAME, "lfut"),
+      .name = lfb_optional_string(L, LFB_NAME, "lfut"),
       .ops = &lfb_vmops,
       .setup = setup,
       .setup_free = lfb_setup_free,

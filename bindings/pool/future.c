@@ -3,6 +3,7 @@
  * See future.h. */
 #include "bindings/pool/future.h"
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pack/reach.h"
@@ -28,7 +29,7 @@ void lfb_push_future(lua_State *L, lfb_state *S, void *task) {
 
 lf_task *lfb_check_future(lua_State *L, int idx) {
   lf_task **slot = lfb_check(L, idx, LFB_FUTURE);
-  luaL_argcheck(L, *slot, idx, "future without a task");
+  lfb_arg_check(L, *slot, idx, "future without a task");
   return *slot;
 }
 

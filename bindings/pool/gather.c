@@ -4,6 +4,7 @@
  * failed the fields 'failed', 'error' and 'trace' of the first that has. */
 #include "bindings/pool/gather.h"
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pool/executor.h"
@@ -82,7 +83,7 @@ static lf_task *push_over(lua_State *L) {
 
 int lfb_gather_start(lua_State *L) {
   bool star = lua_toboolean(L, 4);
-  lua_Integer chunksize = luaL_optinteger(L, 5, 0);
+  lua_Integer chunksize = lfb_optional_integer(L, 5, 0);
   lua_settop(L, 3);
   push_options(L, chunksize, count_items(L, &star));
   lf_task *over = push_over(L);

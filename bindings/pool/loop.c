@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -75,7 +76,7 @@ static options check_options(lua_State *L, int idx) {
   options o = {.deadline = LF_FOREVER};
   if (lua_isnoneornil(L, idx))
     return o;
-  luaL_checktype(L, idx, LUA_TTABLE);
+  lfb_check_type(L, idx, LUA_TTABLE);
   lfb_check_option_names(L, idx, option_names);
   o.chunksize = chunksize_option(L, idx);
   o.buffersize = positive_option(L, idx, "buffersize");

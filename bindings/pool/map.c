@@ -3,6 +3,7 @@
  * See map.h. What scripts see of a loop (loop.h). */
 #include "bindings/pool/map.h"
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pool/executor.h"
@@ -183,7 +184,7 @@ static void check_call(lua_State *L) {
   lfb_check_executor(L, 1);
   lfb_check_callable(L, 2);
   if (lua_isnone(L, 3))
-    luaL_typeerror(L, 3, LFB_SOURCES);
+    lfb_type_error(L, 3, LFB_SOURCES);
 }
 
 /* exe:map(fn, items [, options]) */

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/run/run.h"
 #include "bindings/sync/array.h"
@@ -54,7 +55,7 @@ static void set_integer(lua_State *L, const char *field, lua_Integer i) {
 /* Leaves first, last and step at 1, 2, 3, as numbers. */
 static void check_range(lua_State *L) {
   if (lua_isnoneornil(L, 2)) { /* range(n) */
-    luaL_checknumber(L, 1);
+    lfb_check_number(L, 1);
     lua_settop(L, 1);
     lua_pushinteger(L, 1);
     lua_insert(L, 1);
@@ -65,13 +66,13 @@ static void check_range(lua_State *L) {
     lua_replace(L, 3);
   }
   for (int i = 1; i <= 3; i++) {
-    lua_Number n = luaL_checknumber(L, i);
+    lua_Number n = lfb_check_number(L, i);
     if (lua_type(L, i) == LUA_TNUMBER)
       continue;
     lua_pushnumber(L, n); /* it was a string */
     lua_replace(L, i);
   }
-  luaL_argcheck(L, lua_tonumber(L, 3) != 0, 3, "step is zero");
+  lfb_arg_check(L, lua_tonumber(L, 3) != 0, 3, "step is zero");
 }
 
 /* The limit at 2 of a range of integers; a float is rounded towards it. */
@@ -166,7 +167,7 @@ static void push_range_item(lua_State *L, const lfb_source *s, uint64_t i) {
 }
 
 static int range_len(lua_State *L) {
-  luaL_argcheck(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  lfb_arg_check(L, has_metatable(L, 1, RANGE), 1, "range expected");
   push_fields(L, 1);
   return 1;
 }
@@ -174,10 +175,10 @@ static int range_len(lua_State *L) {
 /* How many items come before the one behind the value at 'idx'. */
 static uint64_t range_position(lua_State *L, const lfb_source *s, int idx) {
   if (s->floats) {
-    lua_Number done = (luaL_checknumber(L, idx) - s->ffirst) / s->fstep;
+    lua_Number done = (lfb_check_number(L, idx) - s->ffirst) / s->fstep;
     return done > -1 && done < 9e15 ? (uint64_t)llround(done) + 1 : UINT64_MAX;
   }
-  uint64_t last = (uint64_t)luaL_checkinteger(L, idx);
+  uint64_t last = (uint64_t)lfb_check_integer(L, idx);
   uint64_t first = (uint64_t)s->first, step = (uint64_t)s->step;
   return (s->step > 0 ? (last - first) / step : (first - last) / (0 - step)) +
          1;
@@ -186,7 +187,7 @@ static uint64_t range_position(lua_State *L, const lfb_source *s, int idx) {
 /* for i in lfut.range(...) do */
 static int range_call(lua_State *L) {
   lfb_source s = {0};
-  luaL_argcheck(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  lfb_arg_check(L, has_metatable(L, 1, RANGE), 1, "range expected");
   open_range(L, 1, &s);
   uint64_t i = lua_isnoneornil(L, 3) ? 0 : range_position(L, &s, 3);
   if (i >= s.total)
@@ -197,7 +198,7 @@ static int range_call(lua_State *L) {
 }
 
 static int range_tostring(lua_State *L) {
-  luaL_argcheck(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  lfb_arg_check(L, has_metatable(L, 1, RANGE), 1, "range expected");
   lua_getfield(L, 1, "first");
   lua_getfield(L, 1, "step");
   lua_getfield(L, 1, "n");
@@ -222,11 +223,11 @@ static bool is_callable(lua_State *L, int idx) {
 
 int lfb_zip(lua_State *L) {
   int n = lua_gettop(L);
-  luaL_argcheck(L, n > 0, 1, "items expected");
+  lfb_arg_check(L, n > 0, 1, "items expected");
   for (int i = 1; i <= n; i++)
     if (!lua_istable(L, i) && !is_callable(L, i) &&
         !lfb_test_array(L, lfb_self(L), i) && !lfb_test_queue(L, i))
-      luaL_typeerror(L, i, LFB_SOURCES);
+      lfb_type_error(L, i, LFB_SOURCES);
   lua_createtable(L, n, 1);
   lua_insert(L, 1);
   for (int i = n; i >= 1; i--)
@@ -341,7 +342,7 @@ void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
   } else if (lua_istable(L, idx)) {
     open_table(L, idx, s);
   } else {
-    luaL_typeerror(L, idx, LFB_SOURCES);
+    lfb_type_error(L, idx, LFB_SOURCES);
   }
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pool/executor.h"
@@ -101,8 +102,8 @@ static void greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
 /* Goes into the setup or the options. */
 static void prepare(lua_State *L, lfb_state *S, lfb_setup *setup,
                     lf_pool_options *options) {
-  options->max_tasks = (uint64_t)luaL_optinteger(L, LFB_MAX_TASKS, 0);
-  if (strcmp(luaL_optstring(L, LFB_START_METHOD, "fork"), "fork") == 0) {
+  options->max_tasks = (uint64_t)lfb_optional_integer(L, LFB_MAX_TASKS, 0);
+  if (strcmp(lfb_optional_string(L, LFB_START_METHOD, "fork"), "fork") == 0) {
     setup->image = S;
     setup->adopt = lfb_adopt;
     lfb_chunk_open(L); /* once, not in each worker */

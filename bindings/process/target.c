@@ -3,6 +3,7 @@
  * See target.h. */
 #include "bindings/process/target.h"
 
+#include "bindings/core/argument.h"
 #include "bindings/core/options.h"
 
 static const char *const option_names[] = {"target", "args", "name", "daemon",
@@ -17,7 +18,7 @@ static void push_option(lua_State *L, const char *name, int type,
 }
 
 bool lfb_check_target(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  lfb_check_type(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   lfb_check_option_names(L, 1, option_names);
   lua_getfield(L, 1, "target");

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -100,7 +101,7 @@ int lfb_thread(lua_State *L) {
 
 static thread *check_thread(lua_State *L, int idx) {
   thread **slot = lfb_check(L, idx, LFB_THREAD);
-  luaL_argcheck(L, *slot, idx, "thread is closed");
+  lfb_arg_check(L, *slot, idx, "thread is closed");
   return *slot;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/options.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
@@ -53,7 +54,7 @@ static int worker(lua_State *L) {
 
 /* lfut.sleep(s) */
 static int sleep_seconds(lua_State *L) {
-  luaL_checknumber(L, 1);
+  lfb_check_number(L, 1);
   lfb_sleep(L, lfb_self(L), lfb_check_deadline(L, 1));
   return 0;
 }

@@ -63,13 +63,6 @@ static void set_constants(lua_State *L) {
   lua_setfield(L, -2, "_VERSION");
 }
 
-/* Pushes the methods of the class at the top, or something else. */
-static void push_methods(lua_State *L) {
-  lua_getfield(L, -1, "__index");
-  if (lua_iscfunction(L, -1) && lua_getupvalue(L, -1, 2))
-    lua_remove(L, -2);
-}
-
 /* Methods are found in the module, so that they travel by name: what
  * exe:submit(queue.put, queue, 1) sends is lfut._methods.Queue.put. */
 static void set_methods(lua_State *L, lfb_state *S) {
@@ -78,14 +71,11 @@ static void set_methods(lua_State *L, lfb_state *S) {
     const char *name = S->descriptors[class]->name;
     if (strncmp(name, "lfut.", 5) != 0)
       continue;
-    lfb_push_class(L, (lfb_class) class);
-    push_methods(L);
-    if (lua_istable(L, -1)) {
-      lua_setfield(L, -3, name + 5);
+    lfb_push_methods(L, (lfb_class) class);
+    if (lua_istable(L, -1))
+      lua_setfield(L, -2, name + 5);
+    else
       lua_pop(L, 1);
-    } else {
-      lua_pop(L, 2);
-    }
   }
   lua_setfield(L, -2, "_methods");
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/pack/reach.h"
 #include "bindings/run/run.h"
@@ -31,7 +32,7 @@ LF_INLINE lf_array *array_at(lua_State *L, int idx) {
 static lf_array *check_array(lua_State *L, int idx) {
   lf_array *a = array_at(L, idx);
   if (!a)
-    luaL_typeerror(L, idx, "lfut.Array");
+    lfb_type_error(L, idx, "lfut.Array");
   return a;
 }
 
@@ -99,8 +100,8 @@ static size_t check_length(lua_State *L) {
   int exact = lua_type(L, 2) == LUA_TNUMBER;
   lua_Integer n = exact ? lua_tointegerx(L, 2, &exact) : 0;
   if (lua_type(L, 2) != LUA_TNUMBER)
-    luaL_typeerror(L, 2, "number of elements or table");
-  luaL_argcheck(L, exact && n >= 0, 2, "not a number of elements");
+    lfb_type_error(L, 2, "number of elements or table");
+  lfb_arg_check(L, exact && n >= 0, 2, "not a number of elements");
   if ((lua_Unsigned)n > SIZE_MAX / 16)
     lfb_raise_memory(L);
   return (size_t)n;
@@ -224,7 +225,7 @@ static int array_add(lua_State *L) {
   size_t i = check_element(L, a);
   lf_element any = a->type == LF_A_UINT64 ? LF_A_UINT64 : LF_A_INT64;
   if (!lfb_take_element(L, 3, any, &bits))
-    return luaL_argerror(L, 3, lua_tostring(L, -1));
+    return lfb_arg_error(L, 3, lua_tostring(L, -1));
   lfb_add_element(L, a, i, bits);
   return 1;
 }
@@ -235,8 +236,8 @@ static int array_add(lua_State *L) {
 static size_t check_range(lua_State *L, int idx, const lf_array *a,
                           size_t *count) {
   lua_Integer n = (lua_Integer)a->length;
-  lua_Integer i = luaL_optinteger(L, idx, 1);
-  lua_Integer j = luaL_optinteger(L, idx + 1, -1);
+  lua_Integer i = lfb_optional_integer(L, idx, 1);
+  lua_Integer j = lfb_optional_integer(L, idx + 1, -1);
   i = i < -n ? 1 : i < 0 ? n + i + 1 : i == 0 ? 1 : i;
   j = j > n ? n : j < -n ? 0 : j < 0 ? n + j + 1 : j;
   *count = i <= j ? (size_t)(j - i + 1) : 0;
@@ -258,8 +259,8 @@ static int array_get(lua_State *L) {
 /* a:set(i, table) -> a. What comes before a value that is refused is stored. */
 static int array_set(lua_State *L) {
   lf_array *a = check_writable(L);
-  lua_Integer i = luaL_checkinteger(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
+  lua_Integer i = lfb_check_integer(L, 2);
+  lfb_check_type(L, 3, LUA_TTABLE);
   lua_Integer n = luaL_len(L, 3);
   if (i < 1 || (lua_Unsigned)i - 1 > a->length)
     return raise_range(L, a, i);
@@ -275,7 +276,7 @@ static int array_fill(lua_State *L) {
   uint64_t bits;
   lf_array *a = check_writable(L);
   if (!lfb_take_element(L, 2, a->type, &bits))
-    return luaL_argerror(L, 2, lua_tostring(L, -1));
+    return lfb_arg_error(L, 2, lua_tostring(L, -1));
   lfb_fill_elements(a, 0, a->length, bits);
   lua_settop(L, 1);
   return 1;
@@ -285,12 +286,12 @@ static int array_fill(lua_State *L) {
 static int array_copy(lua_State *L) {
   lf_array *a = check_writable(L), *b = check_array(L, 2);
   if (a->type != b->type)
-    luaL_argerror(L, 2,
+    lfb_arg_error(L, 2,
                   lua_pushfstring(L, "array of %s expected, got one of %s",
                                   lf_element_name(a->type),
                                   lf_element_name(b->type)));
   if (a->length != b->length)
-    luaL_argerror(L, 2,
+    lfb_arg_error(L, 2,
                   lua_pushfstring(L, "%I elements expected, got %I",
                                   (LUAI_UACINT)a->length,
                                   (LUAI_UACINT)b->length));
@@ -321,8 +322,8 @@ static int array_slice(lua_State *L) {
 /* a:chunks(n) -> list of slices of at most n elements */
 static int array_chunks(lua_State *L) {
   lf_array *a = check_array(L, 1);
-  lua_Integer n = luaL_checkinteger(L, 2), k = 0;
-  luaL_argcheck(L, n >= 1, 2, "must be at least 1");
+  lua_Integer n = lfb_check_integer(L, 2), k = 0;
+  lfb_arg_check(L, n >= 1, 2, "must be at least 1");
   size_t size = (size_t)n;
   lua_newtable(L);
   for (size_t skip = 0; skip < a->length; skip += size) {

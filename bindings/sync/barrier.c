@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -68,9 +69,9 @@ static void barrier_fini(void *object) {
 
 /* lfut.Barrier(parties [, action]) */
 int lfb_barrier(lua_State *L) {
-  lua_Integer n = luaL_checkinteger(L, 1);
-  luaL_argcheck(L, n >= 1, 1, "must be at least 1");
-  luaL_argcheck(L, n <= LF_PARTIES, 1, "too many parties");
+  lua_Integer n = lfb_check_integer(L, 1);
+  lfb_arg_check(L, n >= 1, 1, "must be at least 1");
+  lfb_arg_check(L, n <= LF_PARTIES, 1, "too many parties");
   lua_settop(L, 2);
   if (!lua_isnil(L, 2))
     lfb_check_callable(L, 2);

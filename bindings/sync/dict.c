@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/engine/bytecode.h"
@@ -40,15 +41,15 @@ int lfb_dict(lua_State *L) {
 static lf_buf *pack_key(lua_State *L, lfb_state *S) {
   int type = lua_type(L, 2), exact;
   if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-    luaL_typeerror(L, 2, "string, number or boolean");
+    lfb_type_error(L, 2, "string, number or boolean");
   lua_Integer i = type == LUA_TNUMBER ? lua_tointegerx(L, 2, &exact) : 0;
   if (type == LUA_TNUMBER && exact) { /* 1.0 is 1 */
     lua_pushinteger(L, i);
     lua_replace(L, 2);
   }
-  luaL_argcheck(L, type != LUA_TNUMBER || !isnan(lua_tonumber(L, 2)), 2,
+  lfb_arg_check(L, type != LUA_TNUMBER || !isnan(lua_tonumber(L, 2)), 2,
                 "key is NaN");
-  luaL_argcheck(L, lua_rawlen(L, 2) < UINT32_MAX / 2, 2, "key is too long");
+  lfb_arg_check(L, lua_rawlen(L, 2) < UINT32_MAX / 2, 2, "key is too long");
   lfb_label label = key_label;
   label.reach = &lfb_reach_anywhere;
   lf_buf_reset(&S->plain);
@@ -117,7 +118,7 @@ static int dict_get(lua_State *L) {
 static int dict_set(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lf_dict *d = check_dict(L);
-  luaL_checkany(L, 3);
+  lfb_check_any(L, 3);
   lua_settop(L, 3);
   lf_dict_value v = {.kind = LF_D_PACKED};
   bool remove = lua_isnil(L, 3);
@@ -138,8 +139,8 @@ static int dict_incr(lua_State *L) {
   lf_dict *d = check_dict(L);
   lf_dict_value v = {.kind = LF_D_INTEGER, .bits = 1};
   if (!lua_isnoneornil(L, 3)) {
-    luaL_checknumber(L, 3);
-    luaL_argcheck(L, get_number(L, 3, &v), 3, "number expected, got string");
+    lfb_check_number(L, 3);
+    lfb_arg_check(L, get_number(L, 3, &v), 3, "number expected, got string");
   }
   int err = lf_dict_add(d, pack_key(L, S), &v);
   if (err == LF_EPERM)

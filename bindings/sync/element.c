@@ -7,17 +7,19 @@
 #include <math.h>
 #include <string.h>
 
+#include "bindings/core/argument.h"
+
 typedef uint8_t __attribute__((may_alias)) bits8;
 typedef uint16_t __attribute__((may_alias)) bits16;
 typedef uint32_t __attribute__((may_alias)) bits32;
 typedef uint64_t __attribute__((may_alias)) bits64;
 
 lf_element lfb_check_element_type(lua_State *L, int idx) {
-  const char *name = luaL_checkstring(L, idx);
+  const char *name = lfb_check_string(L, idx, NULL);
   for (int i = 0; i < LF_A_TYPES; i++)
     if (strcmp(name, lf_element_name((lf_element)i)) == 0)
       return (lf_element)i;
-  luaL_argerror(L, idx,
+  lfb_arg_error(L, idx,
                 lua_pushfstring(L,
                                 "unknown type '%s' (int8 ... int64, uint8 ... "
                                 "uint64, float, double)",

@@ -7,6 +7,7 @@
 
 #include <limits.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pack/packer.h"
@@ -203,8 +204,8 @@ static int semaphore_acquire(lua_State *L) {
 /* release([n]) */
 static int semaphore_release(lua_State *L) {
   lf_semaphore *s = check_semaphore(L);
-  lua_Integer n = luaL_optinteger(L, 2, 1);
-  luaL_argcheck(L, n >= 1, 2, "must be at least 1");
+  lua_Integer n = lfb_optional_integer(L, 2, 1);
+  lfb_arg_check(L, n >= 1, 2, "must be at least 1");
   if (lf_semaphore_release(s, n) != 0)
     return luaL_error(L, "semaphore released too many times");
   return 0;
@@ -233,8 +234,8 @@ static int semaphore_with(lua_State *L) {
 }
 
 static int push_semaphore(lua_State *L, lfb_class class) {
-  lua_Integer n = luaL_optinteger(L, 1, 1);
-  luaL_argcheck(L, n >= 0, 1, "must be at least 0");
+  lua_Integer n = lfb_optional_integer(L, 1, 1);
+  lfb_arg_check(L, n >= 0, 1, "must be at least 0");
   lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_semaphore));
   lf_semaphore *s = b->object;
   s->most = class == LFB_BOUNDED_SEMAPHORE ? n : INT64_MAX;
@@ -414,8 +415,8 @@ static int notify(lua_State *L, uint32_t n) {
 /* notify([n]) */
 static int condition_notify(lua_State *L) {
   lfb_check_shared(L, 1, LFB_CONDITION);
-  lua_Integer n = luaL_optinteger(L, 2, 1);
-  luaL_argcheck(L, n >= 0, 2, "must be at least 0");
+  lua_Integer n = lfb_optional_integer(L, 2, 1);
+  lfb_arg_check(L, n >= 0, 2, "must be at least 0");
   return notify(L, n < UINT32_MAX ? (uint32_t)n : UINT32_MAX);
 }
 
@@ -448,7 +449,7 @@ int lfb_condition(lua_State *L) {
   lfb_shared *lock = lfb_shared_at(L, 1);
   if (!lock || (lock->class != &lfb_shared_marks[LFB_LOCK] &&
                 lock->class != &lfb_shared_marks[LFB_RLOCK]))
-    luaL_typeerror(L, 1, "lfut.Lock or lfut.RLock");
+    lfb_type_error(L, 1, "lfut.Lock or lfut.RLock");
   lfb_shared_new(L, LFB_CONDITION, sizeof(lf_shared));
   set_partner(L, lock->root);
   return 1;

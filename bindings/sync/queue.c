@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -37,7 +38,7 @@ static void queue_fini(void *object) {
 
 /* lfut.Queue([maxsize]) */
 int lfb_queue(lua_State *L) {
-  lua_Integer n = luaL_optinteger(L, 1, 0);
+  lua_Integer n = lfb_optional_integer(L, 1, 0);
   lf_queue *q = lfb_shared_new(L, LFB_QUEUE, sizeof(lf_queue))->object;
   lf_queue_init(q, n > 0 ? (uint64_t)n : 0);
   return 1;
@@ -108,7 +109,7 @@ static int has_put(lua_State *L, int base, int err, void *arg,
 static int put(lua_State *L, int64_t deadline) {
   lfb_state *S = lfb_self(L);
   transfer t = {.queue = check_queue(L)};
-  luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "nil cannot be put into a queue");
+  lfb_arg_check(L, !lua_isnoneornil(L, 2), 2, "nil cannot be put into a queue");
   bool plain = is_plain(L);
   t.values = pack_value(L, S, plain ? &S->plain : lfb_push_buf(L));
   int err = try_put(&t);

@@ -3,6 +3,7 @@
  * See shared.h. */
 #include "bindings/sync/shared.h"
 
+#include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/pack/reach.h"
 #include "bindings/run/run.h"
@@ -65,7 +66,7 @@ const lfb_handle lfb_shared_handle = {.ref = lfb_array_hold,
                                       .crosses = lfb_reach_all};
 
 void *lfb_shared_error(lua_State *L, int idx, lfb_class class) {
-  luaL_typeerror(L, idx, lfb_self(L)->descriptors[class]->name);
+  lfb_type_error(L, idx, lfb_self(L)->descriptors[class]->name);
   return NULL;
 }
 

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/sync/element.h"
 #include "bindings/sync/shared.h"
 
@@ -29,9 +30,9 @@ static value *check_value(lua_State *L) {
 /* The number at 'idx', which has to fit. */
 static uint64_t check_bits(lua_State *L, int idx, lf_element type) {
   uint64_t bits = 0;
-  luaL_checkany(L, idx);
+  lfb_check_any(L, idx);
   if (!lfb_take_element(L, idx, type, &bits))
-    luaL_argerror(L, idx, lua_tostring(L, -1));
+    lfb_arg_error(L, idx, lua_tostring(L, -1));
   return bits;
 }
 
