@@ -159,15 +159,19 @@ static bool kind_is(const char *kind, const char *wanted) {
   return false;
 }
 
+bool lfb_is_own_error(lua_State *L, int idx) {
+  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
+    return false;
+  luaL_getmetatable(L, METATABLE);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
 int lfb_is_error(lua_State *L) {
   lfb_check_any(L, 1);
   const char *wanted = lfb_optional_string(L, 2, NULL);
-  bool is = false;
-  if (lua_istable(L, 1) && lua_getmetatable(L, 1)) {
-    luaL_getmetatable(L, METATABLE);
-    is = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-  }
+  bool is = lfb_is_own_error(L, 1);
   if (is && wanted) {
     lua_getfield(L, 1, "kind");
     const char *kind = lua_tostring(L, -1);

@@ -37,6 +37,9 @@ int lfb_raise_code(lua_State *L, int err, lf_pool *pool);
  * and returns true. */
 bool lfb_last_trace(lua_State *L, int idx);
 
+/* Is the value at 'idx' one of lfut's errors? */
+bool lfb_is_own_error(lua_State *L, int idx);
+
 /* lfut.is_error(v [, kind]) */
 int lfb_is_error(lua_State *L);
 

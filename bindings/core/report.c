@@ -3,7 +3,6 @@
  * See report.h. */
 #include "bindings/core/report.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "bindings/core/error.h"
@@ -11,6 +10,30 @@
 static int call_tostring(lua_State *L) {
   luaL_tolstring(L, 1, NULL);
   return 1;
+}
+
+bool lfb_find_line(lua_State *L, int level, lua_Debug *ar) {
+  for (; lua_getstack(L, level, ar); level++) {
+    lua_getinfo(L, "Sl", ar);
+    if (ar->currentline > 0 && strcmp(ar->source, "=lfut") != 0)
+      return true;
+  }
+  return false;
+}
+
+/* One of lfut's errors, at index 1, as text: with the position of the line that
+ * has raised it, which a string would have. */
+static bool push_own(lua_State *L) {
+  lua_Debug ar;
+  if (!lfb_is_own_error(L, 1))
+    return false;
+  luaL_tolstring(L, 1, NULL);
+  if (lfb_find_line(L, 1, &ar)) {
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return true;
 }
 
 /* Pushes the error value at index 1 as text. True if a traceback belongs to it:
@@ -21,6 +44,8 @@ static bool push_message(lua_State *L) {
     lua_tostring(L, -1);
     return true;
   }
+  if (push_own(L))
+    return true;
   if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
     lua_pop(L, 1);
     lua_pushcfunction(L, call_tostring);
@@ -43,10 +68,10 @@ int lfb_with_traceback(lua_State *L) {
     lua_pushvalue(L, message);
   if (from_worker) {
     const char *trace = lua_tostring(L, message + 1);
-    const char *title = "stack traceback:\n";
+    const char *title = "stack traceback:";
     if (strncmp(trace, title, strlen(title)) == 0)
       trace += strlen(title);
-    lua_pushfstring(L, "\nworker's %s%s", title, trace);
+    lua_pushfstring(L, trace[0] ? "\nworker's %s%s" : "", title, trace);
     lua_concat(L, 2);
   }
   return 1;

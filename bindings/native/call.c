@@ -379,16 +379,16 @@ static bool put_failure(struct lf_vm *vm, const lf_native *n,
 }
 
 bool lfb_put_item_failure(struct lf_vm *vm, lf_native *n, const lfut_task *task,
-                          const lf_native_error *error, lf_buf *out) {
+                          const lf_native_error *error, uint64_t item,
+                          lf_buf *out) {
   static const unsigned char entry = LFB_ITEM_ERROR;
-  static const uint32_t no_trace = 0;
   size_t before = out->len;
   char text[300];
   lf_buf why;
   lf_buf_init(&why, text, sizeof text);
   bool ok = lf_buf_put(out, &entry, 1) == 0 &&
             put_failure(vm, n, task, error, &why, out) &&
-            lf_buf_put(out, &no_trace, sizeof no_trace) == 0;
+            lfb_put_error_tail(out, item, NULL) == 0;
   lf_buf_fini(&why);
   if (!ok)
     lf_buf_cut(out, before);

@@ -19,10 +19,11 @@ void lfb_native_pack(lua_State *L, lfb_state *S, lf_native *native, int first,
 int lfb_put_result(lf_buf *out, const lf_native *native, const lf_cvalue *v,
                    const lfut_task *task);
 
-/* Appends the entry of an item whose call has failed; false: no memory. */
+/* Appends the entry of the item, counted from 0, whose call has failed; false:
+ * no memory. */
 bool lfb_put_item_failure(struct lf_vm *vm, lf_native *native,
                           const lfut_task *task, const lf_native_error *error,
-                          lf_buf *out);
+                          uint64_t item, lf_buf *out);
 
 /* Does the task call a C function? */
 bool lfb_is_native_task(const lf_task *task);

@@ -272,9 +272,9 @@ static bool run_item(struct lf_vm *vm, calls *l) {
     return false;
   bool made = lf_native_call(l->native, args.values, &l->task, &result, &error);
   lfb_forked_leave(vm, true, NULL);
-  bool ok =
-      made ? emit(l, &result)
-           : lfb_put_item_failure(vm, l->native, &l->task, &error, &c->out);
+  bool ok = made ? emit(l, &result)
+                 : lfb_put_item_failure(vm, l->native, &l->task, &error,
+                                        c->first + c->finished, &c->out);
   clear_task(l);
   if (!ok)
     return give_up(c);

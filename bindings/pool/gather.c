@@ -83,11 +83,13 @@ static lf_task *push_over(lua_State *L) {
 
 int lfb_gather_start(lua_State *L) {
   bool star = lua_toboolean(L, 4);
+  const char *method = star ? "starmap" : "map";
   lua_Integer chunksize = lfb_optional_integer(L, 5, 0);
   lua_settop(L, 3);
   push_options(L, chunksize, count_items(L, &star));
   lf_task *over = push_over(L);
   lfb_loop *l = lfb_loop_push(L, star, LFB_MAPPED, 0, 4);
+  l->method = method;
   lfb_loop_supply_rest(L, l, lua_gettop(L));
   lf_loop_seal(l->loop, lf_task_ref(over));
   lua_insert(L, -2);

@@ -9,6 +9,7 @@
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
+#include "bindings/core/report.h"
 #include "bindings/native/call.h"
 #include "bindings/native/native.h"
 #include "bindings/pack/closure.h"
@@ -176,6 +177,18 @@ static lf_loop *loop_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   return loop;
 }
 
+static void note_call(lua_State *L, lfb_loop *l, bool star, lfb_sink sink) {
+  static const char *const methods[] = {"map", "for_each", "reduce"};
+  lua_Debug ar;
+  l->sink = sink;
+  l->method = star ? "starmap" : methods[sink];
+  strcpy(l->source_name, "?");
+  if (!lfb_find_line(L, 1, &ar))
+    return;
+  strcpy(l->source_name, ar.short_src);
+  l->line = ar.currentline;
+}
+
 /* Pushes the loop over the items at 3 with the function at 2 of the executor at
  * 1. */
 lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
@@ -197,6 +210,7 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   lfb_source_open(L, 3, &l->source);
   lua_setiuservalue(L, self, LFB_LOOP_SOURCE);
   l->star = star;
+  note_call(L, l, star, sink);
   l->protected = o.protected;
   l->buffersize = o.buffersize;
   l->deadline = o.deadline;

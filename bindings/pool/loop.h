@@ -37,6 +37,10 @@ typedef struct {
   const struct lfb_reach *reach; /* of the items */
   lfb_source source;
   bool star; /* each item is a table of arguments */
+  lfb_sink sink;
+  const char *method;           /* the name under which a script knows it, */
+  char source_name[LUA_IDSIZE]; /* and where it has called it */
+  int line;
   bool protected;
   lfb_supply supply;
   bool ended;

@@ -20,17 +20,52 @@ LF_INLINE bool is_number(const lf_buf *out, const unsigned char *at) {
   return has_bytes(out, at, 1 + sizeof(lua_Number)) && *at >= LFB_ITEM_INTEGER;
 }
 
-/* Skips an error's traceback; a copy, zero-terminated, on the stack, or nil. */
-static void push_trace(lua_State *L, lfb_loop *l, const lf_buf *out) {
-  uint32_t len = 0;
-  if (has_bytes(out, l->at, sizeof len))
-    memcpy(&len, l->at, sizeof len);
-  if (!has_bytes(out, l->at, sizeof len + (size_t)len)) {
+/* Pushes a worker's traceback (NULL: it has none) with the item, or the items
+ * one of which it is, and where the loop has been called. The error value below
+ * says so, too, if it is lfut's. */
+static void push_trace(lua_State *L, lfb_loop *l, const char *trace, size_t len,
+                       uint64_t item, uint64_t last) {
+  int value = lua_gettop(L);
+  if (len > 0)
+    lua_pushlstring(L, trace, len);
+  else
+    lua_pushliteral(L, "stack traceback:");
+  if (item == last)
+    lua_pushfstring(L, "\n\titem %I", (LUAI_UACINT)item + 1);
+  else
+    lua_pushfstring(L, "\n\tone of items %I to %I", (LUAI_UACINT)item + 1,
+                    (LUAI_UACINT)last + 1);
+  lua_pushfstring(L, " of %s at %s:%d", l->method, l->source_name, l->line);
+  lua_concat(L, 3);
+  if (item != last || !lfb_is_own_error(L, value))
+    return;
+  lua_pushinteger(L, (lua_Integer)item + 1);
+  lua_setfield(L, value, "item");
+}
+
+/* The same for the tail of an error's entry, which is skipped. */
+static void push_entry_trace(lua_State *L, lfb_loop *l, const lf_buf *out) {
+  lfb_error_tail tail = {0};
+  if (has_bytes(out, l->at, sizeof tail))
+    memcpy(&tail, l->at, sizeof tail);
+  if (tail.len > SIZE_MAX - sizeof tail ||
+      !has_bytes(out, l->at, sizeof tail + tail.len)) {
     lua_pushnil(L);
     return;
   }
-  lua_pushlstring(L, (const char *)l->at + sizeof len, len);
-  l->at += sizeof len + len;
+  push_trace(L, l, (const char *)l->at + sizeof tail, tail.len, tail.item,
+             tail.item);
+  l->at += sizeof tail + tail.len;
+}
+
+/* For the error of a chunk at the top: of a loop with results it is the next
+ * item's, else one's of those that have not been run. */
+static void push_chunk_trace(lua_State *L, lfb_loop *l, uint64_t item) {
+  const lf_chunk *c = l->chunk;
+  if (l->sink == LFB_MAPPED)
+    push_trace(L, l, NULL, 0, item, item);
+  else
+    push_trace(L, l, NULL, 0, c->first + c->finished, c->first + c->count - 1);
 }
 
 /* Pushes the error of the items that the chunk has no results for. */
@@ -92,7 +127,7 @@ bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
   lf_chunk *c = l->chunk;
   if (l->read++ >= c->finished) {
     push_chunk_error(L, l);
-    lua_pushnil(L);
+    push_chunk_trace(L, l, c->first + l->read - 1);
     return false;
   }
   if (is_number(&c->out, l->at)) {
@@ -106,7 +141,7 @@ bool lfb_loop_read(lua_State *L, lfb_loop *l, int *n) {
   *n = lfb_unpack(L, lfb_self(L), &c->out, &at, NULL);
   l->at = c->out.data + at;
   if (kind != LFB_ITEM_RESULT)
-    push_trace(L, l, &c->out);
+    push_entry_trace(L, l, &c->out);
   end_reading(l);
   return kind == LFB_ITEM_RESULT;
 }

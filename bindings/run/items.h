@@ -16,10 +16,25 @@ typedef enum { LFB_MAPPED, LFB_EACH, LFB_FOLD } lfb_sink;
 /* Entries of a chunk's output. */
 typedef enum {
   LFB_ITEM_RESULT,  /* a stream */
-  LFB_ITEM_ERROR,   /* a stream of one value; uint32 length, traceback */
+  LFB_ITEM_ERROR,   /* a stream of one value; an lfb_error_tail; traceback */
   LFB_ITEM_INTEGER, /* one result, a lua_Integer */
   LFB_ITEM_FLOAT,   /* a lua_Number */
 } lfb_entry;
+
+/* Which item has failed, counted from 0, and how long the traceback is. */
+typedef struct {
+  uint64_t item;
+  uint64_t len;
+} lfb_error_tail;
+
+/* Appends what follows the value of an error; 'trace' may be NULL. 0 or
+ * LF_ENOMEM. */
+static inline int lfb_put_error_tail(lf_buf *out, uint64_t item,
+                                     const char *trace) {
+  lfb_error_tail tail = {item, trace ? strlen(trace) : 0};
+  int err = lf_buf_put(out, &tail, sizeof tail);
+  return err || !trace ? err : lf_buf_put(out, trace, tail.len);
+}
 
 /* Appends an entry with the 8 bytes of a number. 0 or LF_ENOMEM. */
 static inline int lfb_put_number(lf_buf *out, lfb_entry kind,

@@ -131,6 +131,7 @@ static lfb_run *run_of(lua_State *L) {
 /* fetch() -> the next item's arguments */
 static int fetch_packed(lua_State *L) {
   lfb_run *r = run_of(L);
+  r->chunk->position++;
   return lfb_unpack(L, r->vm->S, &r->chunk->claimed->block->bytes,
                     &r->chunk->item, NULL);
 }
@@ -255,6 +256,7 @@ static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   uint64_t left =
       r->chunk->claimed->first + r->chunk->claimed->count - position;
   lua_pushinteger(L, (lua_Integer)left);
+  r->chunk->position = position;
   if (b) {
     r->chunk->item = lf_block_start(b, position);
     push_helper(L, r, fetch_packed);
@@ -265,7 +267,6 @@ static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   r->chunk->array = lfb_test_array(L, r->vm->S, -2); /* the setup keeps it */
   r->chunk->first = lua_tonumber(L, -2);
   r->chunk->step = lua_tonumber(L, -1);
-  r->chunk->position = position;
   lua_pop(L, 2);
   push_helper(L, r, r->chunk->array ? fetch_element : fetch_number);
 }
@@ -411,18 +412,62 @@ bool lfb_run_chunk(struct lf_vm *vm, lf_loop *loop) {
  * ----------------------------------------------------------------------------
  */
 
+/* Of a range of integers: where the driver, which lies lowest in the coroutine,
+ * is. Its second variable is the item. */
+static uint64_t find_in_range(lfb_run *r, lua_Integer first, lua_Integer step) {
+  lua_Debug ar, driver = {0};
+  bool found = false;
+  for (int level = 0; lua_getstack(r->co, level, &ar); level++) {
+    lua_getinfo(r->co, "l", &ar);
+    if (ar.currentline > 0) {
+      driver = ar;
+      found = true;
+    }
+  }
+  if (!found || !lua_checkstack(r->co, 1) || !lua_getlocal(r->co, &driver, 2))
+    return 0;
+  uint64_t i = (uint64_t)lua_tointeger(r->co, -1);
+  lua_pop(r->co, 1);
+  return step > 0 ? (i - (uint64_t)first) / (uint64_t)step
+                  : ((uint64_t)first - i) / (0 - (uint64_t)step);
+}
+
+/* Protected: notes in 'position' how many items have been begun. */
+static int count_begun(lua_State *L) {
+  lfb_run *r = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, r->chunk->setup);
+  if (!is_integer_range(L, 2))
+    return 0;
+  lua_rawgeti(L, 2, LFB_SETUP_FIRST);
+  lua_rawgeti(L, 2, LFB_SETUP_STEP);
+  r->chunk->position =
+      find_in_range(r, lua_tointeger(L, -2), lua_tointeger(L, -1)) + 1;
+  return 0;
+}
+
+/* The number of the item that has failed, from 0 on; the coroutine is as the
+ * error has left it. */
+static uint64_t failed_item(lfb_run *r) {
+  lf_chunk *c = r->chunk->claimed;
+  if (r->chunk->sink == LFB_MAPPED || r->chunk->setup == LUA_NOREF)
+    return c->first + c->finished;
+  lfb_try(r->vm, count_begun, r);
+  uint64_t begun = r->chunk->position;
+  uint64_t end = c->first + c->count;
+  return begun <= c->first ? c->first : begun > end ? end - 1 : begun - 1;
+}
+
 /* The error entry of the item that failed. */
 static bool put_error(lfb_run *r) {
   lf_buf *out = &r->chunk->claimed->out;
   lf_buf value;
   char *trace = NULL;
+  uint64_t item = failed_item(r);
   lf_buf_init(&value, NULL, 0);
   lfb_pack_failure(r, &value, &trace);
-  uint32_t len = trace ? (uint32_t)strlen(trace) : 0;
   bool ok = lf_buf_put(out, &(char){LFB_ITEM_ERROR}, 1) == 0 &&
             lf_buf_append(out, &value) == 0 &&
-            lf_buf_put(out, &len, sizeof len) == 0 &&
-            lf_buf_put(out, trace, len) == 0;
+            lfb_put_error_tail(out, item, trace) == 0;
   if (!ok)
     lf_buf_cut(out, r->chunk->mark);
   lf_buf_fini(&value);

@@ -121,7 +121,28 @@ function TestError.test_uncaught_ones_of_lfut()
   ]]
   local _, err, status = support.program(script:format(support.constructor))
   lu.assertEquals(status, 1)
-  lu.assertStrContains(err, "lfut: TransferError: cannot send argument 1 (thread) to a worker")
+  lu.assertStrContains(err, "lfut: script.lua:3: TransferError: cannot send argument 1 (thread) to a worker\n")
+  lu.assertStrContains(err, "script.lua:3: in main chunk")
+end
+
+function TestError.test_uncaught_ones_of_lfut_in_functions()
+  local script = [[
+    local lfut = require "lfut"
+    local exe <close> = %s(1)
+    local function inner()
+      local r = exe:submit(function() return coroutine.create(print) end):result()
+      return r
+    end
+    local function outer()
+      local r = inner()
+      return r
+    end
+    outer()
+  ]]
+  local _, err, status = support.program(script:format(support.constructor))
+  lu.assertEquals(status, 1)
+  lu.assertStrContains(err, "lfut: script.lua:4: TransferError: cannot send result 1 (thread) back")
+  lu.assertStrContains(err, "script.lua:8: in local 'outer'")
 end
 
 local rc = support.run(TestError)

@@ -14,6 +14,7 @@ lua_tests = \
 	%D%/api_inside.lua \
 	%D%/api_loops.lua \
 	%D%/api_map.lua \
+	%D%/api_messages.lua \
 	%D%/api_native.lua \
 	%D%/api_native_threads.lua \
 	%D%/api_nesting.lua \
