@@ -79,7 +79,12 @@ end
 local function unknown_option(options, known)
   for name in pairs(options) do
     if not known[name] then
-      return format("unknown option '%s'", tostring(name))
+      local names = {}
+      for each in pairs(known) do
+        names[#names + 1] = each
+      end
+      table.sort(names)
+      return format("unknown option '%s' (options: %s)", tostring(name), table.concat(names, ", "))
     end
   end
 end

@@ -7,14 +7,29 @@
 #include <math.h>
 #include <string.h>
 
+/* Raises: the key at the top is none of the names, which are told. */
+static void refuse_option(lua_State *L, const char *const names[]) {
+  luaL_Buffer known;
+  const char *key = luaL_tolstring(L, -1, NULL);
+  luaL_buffinit(L, &known);
+  for (int i = 0; names[i]; i++) {
+    luaL_addstring(&known, i ? ", " : "");
+    luaL_addstring(&known, names[i]);
+  }
+  luaL_pushresult(&known);
+  luaL_error(L, "unknown option '%s' (options: %s)", key, lua_tostring(L, -1));
+}
+
 void lfb_check_option_names(lua_State *L, int idx, const char *const names[]) {
   for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
     const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
     int i = 0;
     while (names[i] && strcmp(names[i], key) != 0)
       i++;
-    if (!names[i])
-      luaL_error(L, "unknown option '%s'", luaL_tolstring(L, -2, NULL));
+    if (!names[i]) {
+      lua_pop(L, 1);
+      refuse_option(L, names);
+    }
   }
 }
 

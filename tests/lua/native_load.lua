@@ -84,7 +84,7 @@ function TestLoading.test_what_load_is_given()
   no_load("bad argument #1 to 'load' (string contains '\\0')", "c\0", "")
   no_load("bad argument #2 to 'load' (string contains '\\0')", "c", "int abs(int);\0")
   no_load("bad argument #3 to 'load' (table expected, got number)", "c", "", 1)
-  no_load("unknown option 'thread'", "c", "", { thread = "safe" })
+  no_load("unknown option 'thread' (options: threads, error, args)", "c", "", { thread = "safe" })
   no_load("bad option 'threads' (string expected, got number)", "c", "", { threads = 1 })
   no_load("bad option 'threads' ('serial', 'safe', 'affine' or 'process' expected, got 'odd')", "c", "",
     { threads = "odd" })

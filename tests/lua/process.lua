@@ -870,8 +870,8 @@ function TestMisuse.test_options()
   fails("bad option 'args' (table expected, got number)", function() Process{ target = print, args = 1 } end)
   fails("bad option 'name' (string expected, got number)", function() Process{ target = print, name = 1 } end)
   fails("bad option 'daemon' (boolean expected, got number)", function() Process{ target = print, daemon = 1 } end)
-  fails("unknown option 'arg'", function() Process{ target = print, arg = {} } end)
-  fails("unknown option '1'", function() Process{ print } end)
+  fails("unknown option 'arg' (options: target, args, name, daemon)", function() Process{ target = print, arg = {} } end)
+  fails("unknown option '1' (options: target, args, name, daemon)", function() Process{ print } end)
 end
 
 function TestMisuse.test_order()

@@ -200,7 +200,7 @@ function TestMisuse.test_options()
   fails("bad option 'args' (table expected, got number)", function() Thread{ target = print, args = 1 } end)
   fails("bad option 'name' (string expected, got boolean)", function() Thread{ target = print, name = true } end)
   fails("bad option 'daemon' (boolean expected, got number)", function() Thread{ target = print, daemon = 1 } end)
-  fails("unknown option 'max_workers'", function() Thread{ target = print, max_workers = 1 } end)
+  fails("unknown option 'max_workers' (options: target, args, name, daemon)", function() Thread{ target = print, max_workers = 1 } end)
 end
 
 function TestMisuse.test_order()
