@@ -108,6 +108,7 @@ struct lfb_state {
   lfb_callback *taken;         /* oldest first */
   lf_waker *waker;             /* who is told when one falls due */
   lf_waker global_waker;       /* the program's: unparks its thread */
+  uint64_t futures; /* made so far (pool/future.c) */
   bool in_callback;
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 

@@ -4,6 +4,7 @@
  * that a future costs the same however many there are. */
 #include "bindings/pool/completed.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bindings/core/argument.h"
@@ -138,19 +139,78 @@ static void add(lua_State *L, futures *f, int self, lf_task *task) {
   lua_pop(L, 1);
 }
 
-/* Adds the futures of the list at 'list'. */
-static void add_list(lua_State *L, futures *f, int self, int list) {
-  lua_Integer n = luaL_len(L, list);
+/* A future that is the 'at'-th of a list. */
+typedef struct {
+  uint64_t number;
+  lua_Integer at;
+} numbered;
+
+static int compare(const void *a, const void *b) {
+  uint64_t x = ((const numbered *)a)->number;
+  uint64_t y = ((const numbered *)b)->number;
+  return x < y ? -1 : x > y;
+}
+
+/* Pushes a list of the table's keys, which have to be futures; returns how many
+ * there are. */
+static lua_Integer push_keys(lua_State *L, int table) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+    lf_task **slot = lfb_test(L, lfb_self(L), -2, LFB_FUTURE);
+    if (!slot || !*slot)
+      lfb_arg_error(L, table,
+                    lua_pushfstring(L,
+                                    "futures expected in a list or as keys, "
+                                    "got a key that is a %s",
+                                    luaL_typename(L, -2)));
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -4, ++n);
+  }
+  return n;
+}
+
+/* The same in the order in which they were made. */
+static void push_sorted_keys(lua_State *L, int table) {
+  lua_Integer n = push_keys(L, table);
+  int keys = lua_gettop(L);
+  numbered *order = lua_newuserdatauv(L, (size_t)n * sizeof *order + 1, 0);
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_rawgeti(L, keys, i + 1);
+    order[i] = (numbered){lfb_future_number(lua_touserdata(L, -1)), i + 1};
+    lua_pop(L, 1);
+  }
+  qsort(order, (size_t)n, sizeof *order, compare);
+  lua_createtable(L, (int)n, 0);
+  for (lua_Integer i = 0; i < n; i++) {
+    lua_rawgeti(L, keys, order[i].at);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_replace(L, keys);
+  lua_settop(L, keys);
+}
+
+/* Adds the futures of the table at 'from': a list, or its keys. */
+static void add_all(lua_State *L, futures *f, int self, int from) {
+  lua_Integer n = luaL_len(L, from);
+  if (n == 0) {
+    push_sorted_keys(L, from);
+    n = luaL_len(L, -1);
+  } else {
+    lua_pushvalue(L, from);
+  }
+  int list = lua_gettop(L);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, list, i);
     lf_task **slot = lfb_test(L, lfb_self(L), -1, LFB_FUTURE);
     if (!slot || !*slot)
-      lfb_arg_error(L, list,
+      lfb_arg_error(L, from,
                     lua_pushfstring(L, "future expected at index %I, got %s",
                                     (LUAI_UACINT)i, luaL_typename(L, -1)));
     add(L, f, self, *slot);
     lua_pop(L, 1);
   }
+  lua_settop(L, list - 1);
 }
 
 /* The next that is done, each once, or NULL. */
@@ -251,7 +311,7 @@ int lfb_wait_futures(lua_State *L) {
     when = check_when(L, 3);
   }
   futures *f = push_new(L, deadline, when);
-  add_list(L, f, 4, 1);
+  add_all(L, f, 4, 1);
   lua_insert(L, 1);
   lua_settop(L, 1);
   return lfb_waiting(L, lfb_self(L), wait_step, 0);
@@ -326,7 +386,7 @@ int lfb_as_completed(lua_State *L) {
     deadline = lfb_check_deadline(L, 2);
   }
   futures *f = push_new(L, deadline, FIRST_COMPLETED);
-  add_list(L, f, 3, 1);
+  add_all(L, f, 3, 1);
   return 1;
 }
 

@@ -261,7 +261,7 @@ static lf_native *check_function(lua_State *L, lfb_state *S) {
  * it. */
 static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool,
                           lf_native *native, int n) {
-  lf_task **slot = lfb_new_future(L);
+  lf_task **slot = lfb_new_future(L, S);
   lf_task *task = *slot = lf_task_new(lf_pool_owner(pool));
   if (!task)
     lfb_raise_memory(L);

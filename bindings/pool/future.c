@@ -14,17 +14,28 @@
 
 enum { GRACE_NS = 1000000000 }; /* of a task that is to stop */
 
-lf_task **lfb_new_future(lua_State *L) {
-  lf_task **slot = lua_newuserdatauv(L, 2 * sizeof *slot, 0);
-  *slot = NULL;
-  lfb_mark(slot, 2 * sizeof *slot, LFB_FUTURE);
+/* The userdata. */
+typedef struct {
+  lf_task *task; /* a reference */
+  uint64_t number;
+  const void *mark; /* class.h; the last */
+} future;
+
+lf_task **lfb_new_future(lua_State *L, lfb_state *S) {
+  future *f = lua_newuserdatauv(L, sizeof *f, 0);
+  f->task = NULL;
+  f->number = ++S->futures;
+  lfb_mark(f, sizeof *f, LFB_FUTURE);
   lfb_set_class(L, LFB_FUTURE);
-  return slot;
+  return &f->task;
+}
+
+uint64_t lfb_future_number(lf_task **slot) {
+  return lf_container_of(slot, future, task)->number;
 }
 
 void lfb_push_future(lua_State *L, lfb_state *S, void *task) {
-  (void)S;
-  *lfb_new_future(L) = lf_task_ref(task);
+  *lfb_new_future(L, S) = lf_task_ref(task);
 }
 
 lf_task *lfb_check_future(lua_State *L, int idx) {

@@ -12,7 +12,11 @@ struct lfb_wait_for;
 void lfb_future_open(lua_State *L, lfb_state *S);
 
 /* Pushes a future without a task yet; '*slot' is to get a reference. */
-lf_task **lfb_new_future(lua_State *L);
+lf_task **lfb_new_future(lua_State *L, lfb_state *S);
+
+/* The interpreter's futures are numbered in the order in which they are made.
+ */
+uint64_t lfb_future_number(lf_task **future);
 
 /* Pushes a future for the task, with a reference of its own. */
 void lfb_push_future(lua_State *L, lfb_state *S, void *task);

@@ -73,7 +73,7 @@ static void push_options(lua_State *L, lua_Integer chunksize, uint64_t n) {
 
 /* Pushes a future for the end of something. */
 static lf_task *push_over(lua_State *L) {
-  lf_task **slot = lfb_new_future(L);
+  lf_task **slot = lfb_new_future(L, lfb_self(L));
   *slot = lf_task_new(NULL);
   if (!*slot)
     lfb_raise_memory(L);

@@ -179,17 +179,34 @@ static int push_iterator(lua_State *L) {
   return 4;
 }
 
+/* The options at 'opts' that are a second list, or what ipairs and the like
+ * have returned besides a function. */
+static void check_habits(lua_State *L, int opts) {
+  if (!lua_istable(L, opts))
+    return;
+  if (lua_isfunction(L, 3) && lua_gettop(L) > opts)
+    lfb_arg_error(L, 3,
+                  "what pairs or ipairs returns is no list of items; pass the "
+                  "list, or an iterator function alone");
+  if (lua_rawlen(L, opts) > 0)
+    lfb_arg_error(L, opts,
+                  "options expected, got a list; lfut.zip(a, b) is for several "
+                  "lists");
+}
+
 /* Before missing arguments become nil. */
-static void check_call(lua_State *L) {
+static void check_call(lua_State *L, int opts) {
   lfb_check_executor(L, 1);
   lfb_check_callable(L, 2);
   if (lua_isnone(L, 3))
     lfb_type_error(L, 3, LFB_SOURCES);
+  lfb_check_source(L, 3);
+  check_habits(L, opts);
 }
 
 /* exe:map(fn, items [, options]) */
 static int map(lua_State *L) {
-  check_call(L);
+  check_call(L, 4);
   lua_settop(L, 4);
   lfb_loop_push(L, false, LFB_MAPPED, 0, 4);
   return push_iterator(L);
@@ -197,7 +214,7 @@ static int map(lua_State *L) {
 
 /* exe:starmap(fn, items [, options]) */
 static int starmap(lua_State *L) {
-  check_call(L);
+  check_call(L, 4);
   lua_settop(L, 4);
   lfb_loop_push(L, true, LFB_MAPPED, 0, 4);
   return push_iterator(L);
@@ -254,7 +271,7 @@ static void supply_all(lua_State *L, lfb_loop *l) {
 
 /* exe:for_each(fn, items [, options]) */
 static int for_each(lua_State *L) {
-  check_call(L);
+  check_call(L, 4);
   lua_settop(L, 4);
   supply_all(L, lfb_loop_push(L, false, LFB_EACH, 0, 4));
   lua_replace(L, 1);
@@ -302,7 +319,7 @@ static int reduce_step(lua_State *L, lfb_state *S, int64_t unused,
 
 /* exe:reduce(fn, items, combine [, initial [, options]]) */
 static int reduce(lua_State *L) {
-  check_call(L);
+  check_call(L, 6);
   lua_settop(L, 6);
   bool some = !lua_isnil(L, 5);
   lfb_check_callable(L, 4);

@@ -8,6 +8,7 @@
 
 #include "bindings/core/argument.h"
 #include "bindings/core/error.h"
+#include "bindings/pack/names.h"
 #include "bindings/run/run.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/queue.h"
@@ -221,13 +222,41 @@ static bool is_callable(lua_State *L, int idx) {
   return true;
 }
 
+/* Has the table keys, but no list in it? */
+static bool is_no_list(lua_State *L, int idx) {
+  if (lua_rawlen(L, idx) > 0 || luaL_getmetafield(L, idx, "__len") != LUA_TNIL)
+    return false;
+  lua_pushliteral(L, "n");
+  bool counted = lua_rawget(L, idx) == LUA_TNUMBER;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  return !counted && lua_next(L, idx);
+}
+
+void lfb_check_source(lua_State *L, int idx) {
+  int top = lua_gettop(L);
+  if (lua_istable(L, idx) && !is_callable(L, idx) && is_no_list(L, idx))
+    lfb_arg_error(L, idx,
+                  "table has keys, but no list of items; make a list of them");
+  if (lua_isfunction(L, idx)) {
+    lua_pushvalue(L, idx);
+    if (lfb_is_standard(L, "next"))
+      lfb_arg_error(L, idx,
+                    "what pairs returns is no list of items; make a list, or "
+                    "a function that returns one item after the other");
+  }
+  lua_settop(L, top);
+}
+
 int lfb_zip(lua_State *L) {
   int n = lua_gettop(L);
   lfb_arg_check(L, n > 0, 1, "items expected");
-  for (int i = 1; i <= n; i++)
+  for (int i = 1; i <= n; i++) {
     if (!lua_istable(L, i) && !is_callable(L, i) &&
         !lfb_test_array(L, lfb_self(L), i) && !lfb_test_queue(L, i))
       lfb_type_error(L, i, LFB_SOURCES);
+    lfb_check_source(L, i);
+  }
   lua_createtable(L, n, 1);
   lua_insert(L, 1);
   for (int i = n; i >= 1; i--)

@@ -41,6 +41,10 @@ int lfb_range(lua_State *L);
 /* lfut.zip(a, b, ...) */
 int lfb_zip(lua_State *L);
 
+/* An argument error if what is at 'idx' looks like a source, but is none: what
+ * pairs returns, a table that is no list. */
+void lfb_check_source(lua_State *L, int idx);
+
 /* What is at 'idx' as a source, or an argument error. Pushes a value to be kept
  * as long as the source, and given to lfb_source_next. */
 void lfb_source_open(lua_State *L, int idx, lfb_source *source);

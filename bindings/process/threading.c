@@ -167,7 +167,7 @@ static int thread_start(lua_State *L) {
     return luaL_error(L, "a thread can only be started where it was made");
   lfb_box *box = lfb_push_box(L, lf_pool_unhandle);
   lf_pool *pool = box->content = new_pool(L, S, t);
-  lf_task **slot = lfb_new_future(L);
+  lf_task **slot = lfb_new_future(L, lfb_self(L));
   lf_task *task = *slot = lf_task_new(lf_pool_owner(pool));
   if (!task)
     return lfb_raise_memory(L);
