@@ -260,6 +260,9 @@ typedef struct lfb_unpacker {
   uint32_t filled; /* with their body read */
   uint32_t classes;
   lua_Integer staged; /* how many are in LFB_U_STAGED */
+  int function;       /* stack index of the closure that is filled, or 0 */
+  int upvalue;        /* which of its upvalues is read */
+  bool in_globals;    /* a global is read, whose name is at the top */
   int *globals;       /* a table of names, or LUA_NOREF; may be NULL */
 } unpacker;
 

@@ -1,5 +1,6 @@
 bindings_sources += \
 	%D%/borrow.c %D%/borrow.h \
+	%D%/c_function.c %D%/c_function.h \
 	%D%/closure.c %D%/closure.h \
 	%D%/identity.c %D%/identity.h \
 	%D%/internal.h \

@@ -508,22 +508,37 @@ static void push_by_name(lua_State *L, lfb_ref table) {
   lua_replace(L, -2);
 }
 
+/* The same for the name at the top, which stays. */
+static bool push_if_known(lua_State *L) {
+  size_t len;
+  const char *name = lua_tolstring(L, -1, &len); /* with a zero behind it */
+  push_by_name(L, LFB_REF_BY_NAME);
+  if (!lua_isnil(L, -1))
+    return true;
+  lua_pop(L, 1);
+  push_by_name(L, LFB_REF_NAMED);
+  if (!lua_isnil(L, -1) && is_found(L, name, len))
+    return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+bool lfb_push_if_known(lua_State *L, const char *bytes, size_t len) {
+  lua_pushlstring(L, bytes, len);
+  bool known = push_if_known(L);
+  lua_remove(L, known ? -2 : -1);
+  return known;
+}
+
 void lfb_push_named(lua_State *L, lfb_state *S, const char *bytes, size_t len) {
   lua_pushlstring(L, bytes, len);
-  const char *name = lua_tostring(L, -1); /* with a zero behind it */
-  push_by_name(L, LFB_REF_BY_NAME);
-  if (lua_isnil(L, -1)) {
+  if (!push_if_known(L)) {
+    resolve(L, S, lua_tostring(L, -1), len);
+    lfb_push_ref(L, LFB_REF_NAMED);
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
     lua_pop(L, 1);
-    push_by_name(L, LFB_REF_NAMED);
-    if (lua_isnil(L, -1) || !is_found(L, name, len)) {
-      lua_pop(L, 1);
-      resolve(L, S, name, len);
-      lfb_push_ref(L, LFB_REF_NAMED);
-      lua_pushvalue(L, -3);
-      lua_pushvalue(L, -3);
-      lua_rawset(L, -3);
-      lua_pop(L, 1);
-    }
   }
   lua_remove(L, -2);
 }

@@ -32,6 +32,10 @@ bool lfb_push_name(lua_State *L, int idx);
 /* Has the object at 'idx' ever had a name? Then it may have it again. */
 bool lfb_was_named(lua_State *L, int idx);
 
+/* If the object with that name has been here before, and is still found, pushes
+ * it and returns true. */
+bool lfb_push_if_known(lua_State *L, const char *name, size_t len);
+
 /* Pushes the object with that name, requiring its module; raises if there is
  * none. */
 void lfb_push_named(lua_State *L, lfb_state *S, const char *name, size_t len);

@@ -3,6 +3,7 @@
  * The path to a value that cannot travel, looked for only then. See internal.h.
  */
 #include "bindings/core/error.h"
+#include "bindings/pack/c_function.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
@@ -190,7 +191,7 @@ static void push_path(packer *P, uint32_t parent, int child) {
 /* "userdata FILE*" */
 static void push_kind(lua_State *L, int idx) {
   if (lua_iscfunction(L, idx))
-    lua_pushliteral(L, "C function");
+    lfb_push_c_function(L, idx);
   else if (lua_islightuserdata(L, idx))
     lua_pushliteral(L, "light userdata");
   else if (lua_isuserdata(L, idx) &&

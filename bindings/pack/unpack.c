@@ -37,12 +37,62 @@ static void push_bytes(unpacker *U, uint64_t len) {
   U->at += len;
 }
 
+/* What is being unpacked is a function's, or a global: pushes which. */
+static bool push_owner(unpacker *U) {
+  lua_State *L = U->L;
+  lua_Debug ar;
+  if (U->in_globals && lua_type(L, -1) == LUA_TSTRING) {
+    lua_pushfstring(L, "global '%s'", lua_tostring(L, -1));
+    return true;
+  }
+  if (U->function == 0)
+    return false;
+  lua_pushvalue(L, U->function);
+  lua_getinfo(L, ">S", &ar);
+  const char *name = lua_getupvalue(L, U->function, U->upvalue);
+  lua_pop(L, name ? 1 : 0);
+  lua_pushfstring(L, "upvalue '%s' of function <%s:%d>", name ? name : "?",
+                  ar.short_src, ar.linedefined);
+  return true;
+}
+
+/* Protected: (record, name) -> the object. */
+static int get_named(lua_State *L) {
+  size_t len;
+  const char *name = lua_tolstring(L, 2, &len);
+  lfb_push_named(L, lua_touserdata(L, 1), name, len);
+  return 1;
+}
+
+/* Requires what the name is of. A message says of what that is needed for, as
+ * nobody has written 'require' there. */
+static void require_named(unpacker *U, const char *name, size_t len) {
+  lua_State *L = U->L;
+  luaL_checkstack(L, 10, "names");
+  bool owned = push_owner(U);
+  lua_pushcfunction(L, get_named);
+  lua_pushlightuserdata(L, U->S);
+  lua_pushlstring(L, name, len);
+  bool ok = lua_pcall(L, 2, 1, 0) == LUA_OK;
+  if (ok && owned)
+    lua_remove(L, -2);
+  if (ok)
+    return;
+  if (owned && lua_type(L, -1) == LUA_TSTRING &&
+      strstr(lua_tostring(L, -1), "module '")) {
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_remove(L, -2);
+  }
+  lua_error(L);
+}
+
 static void push_named(unpacker *U) {
   uint32_t len = get_u32(U);
   need(U, len);
   const char *name = (const char *)U->at;
   U->at += len;
-  lfb_push_named(U->L, U->S, name, len);
+  if (!lfb_push_if_known(U->L, name, len))
+    require_named(U, name, len);
 }
 
 static void push_stdio(unpacker *U) {
@@ -282,7 +332,9 @@ static void join(unpacker *U, int function, int i) {
 
 static void fill_closure(unpacker *U, int function, unsigned tag) {
   lua_State *L = U->L;
+  U->function = function;
   for (int i = 1; tag != LFB_T_END; i++, tag = get_byte(U)) {
+    U->upvalue = i;
     if (tag == LFB_T_JOIN) {
       join(U, function, i);
       continue;
@@ -294,6 +346,7 @@ static void fill_closure(unpacker *U, int function, unsigned tag) {
     if (!lua_setupvalue(L, function, i))
       lfb_unpacker_refuse(U);
   }
+  U->function = 0;
 }
 
 /* The bodies of all objects that have none yet. */

@@ -148,7 +148,9 @@ static void read_alias(unpacker *U) {
 /* Captured globals: set at the end. */
 static void read_globals(unpacker *U) {
   lfb_unpacker_slot(U, LFB_U_GLOBALS);
+  U->in_globals = true;
   U->pairs(U, lua_gettop(U->L));
+  U->in_globals = false;
   lua_pop(U->L, 1);
   U->bodies(U);
 }

@@ -42,6 +42,122 @@ function TestMessages.test_who_forgets_the_colon_is_told()
   support.fails_like("bad argument #1 to 'with' (lfut.Executor expected", "", function() lfut.with(1) end)
 end
 
+-- Options
+
+function TestMessages.test_unknown_options_are_answered_by_the_known()
+  local exe <close> = support.Executor(1)
+  support.fails("unknown option 'chunk_size' (options: chunksize, ordered, timeout, buffersize, protected, seed)",
+    function() exe:map(echo, {}, { chunk_size = 1 }) end)
+  lu.assertStrContains(message(support.Executor, { workers = 1 }), "unknown option 'workers' (options: max_workers, name")
+  lu.assertStrContains(message(lfut.wait, {}, { time = 1 }), "unknown option 'time' (options: timeout, return_when)")
+  lu.assertStrContains(message(lfut.ThreadPool, { workers = 1 }), "unknown option 'workers' (options: initargs, ")
+end
+
+-- Lists
+
+local function each_loop(exe)
+  return {
+    map = function(...) return exe:map(echo, ...) end,
+    starmap = function(...) return exe:starmap(echo, ...) end,
+    for_each = function(...) return exe:for_each(echo, ...) end,
+    reduce = function(items, options) return exe:reduce(echo, items, echo, nil, options) end,
+  }
+end
+
+function TestMessages.test_tables_without_a_list_are_no_items()
+  local exe <close> = support.Executor(1)
+  for name, loop in pairs(each_loop(exe)) do
+    local e = message(loop, { a = 1 })
+    lu.assertStrContains(e, ("bad argument #2 to '%s' (table has keys, but no list of items"):format(name))
+    lu.assertFalse((pcall(loop, { [0] = 1 })))
+    lu.assertTrue((pcall(loop, {})))
+    lu.assertTrue((pcall(loop, { n = 0, a = 1 })))
+    lu.assertTrue((pcall(loop, { { 1 }, a = 1 })))
+    lu.assertTrue((pcall(loop, setmetatable({ a = 1 }, { __len = function() return 0 end }))))
+  end
+  lu.assertStrContains(message(lfut.zip, { 1 }, { a = 1 }), "table has keys, but no list of items")
+  local pool <close> = lfut.ThreadPool(1)
+  support.fails_like("bad argument #2 to 'map' (table has keys, but no list", "", function() pool:map(echo, { a = 1 }) end)
+end
+
+function TestMessages.test_what_pairs_returns_is_no_items()
+  local exe <close> = support.Executor(1)
+  local words = { a = 1, b = 2 }
+  for name, loop in pairs(each_loop(exe)) do
+    local expected = ("bad argument #2 to '%s' (what pairs"):format(name)
+    lu.assertStrContains(message(loop, pairs(words)), expected)
+    lu.assertStrContains(message(loop, next), expected)
+  end
+  support.fails_like("bad argument #2 to 'map' (what pairs or ipairs", "", function() exe:map(echo, ipairs { 1, 2 }) end)
+  local pool <close> = lfut.ThreadPool(1)
+  support.fails_like("bad argument #2 to 'map' (what pairs", "", function() pool:map(echo, pairs(words)) end)
+end
+
+function TestMessages.test_a_second_list_is_no_options()
+  local exe <close> = support.Executor(1)
+  support.fails_like("bad argument #3 to 'map' (", "lfut.zip(a, b) is for several lists)",
+    function() exe:map(math.max, { 1, 2 }, { 3, 4 }) end)
+  support.fails_like("bad argument #3 to 'for_each' (", "lfut.zip(a, b) is for several lists)",
+    function() exe:for_each(math.max, { 1, 2 }, { 3, 4 }) end)
+end
+
+-- Futures
+
+function TestMessages.test_futures_may_be_keys()
+  local exe <close> = support.Executor(1)
+  local names, order = {}, {}
+  for i = 1, 50 do
+    local f = exe:submit(echo, i)
+    names[f], order[i] = i, f
+  end
+  local done, not_done = lfut.wait(names)
+  lu.assertEquals(#not_done, 0)
+  for i = 1, 50 do
+    lu.assertTrue(rawequal(done[i], order[i]))
+  end
+  local n = 0
+  for f in lfut.as_completed(names) do
+    n = n + 1
+    lu.assertEquals(f:result(), names[f])
+  end
+  lu.assertEquals(n, 50)
+  lu.assertNil(lfut.as_completed {}())
+end
+
+function TestMessages.test_tables_without_futures()
+  support.fails_like("bad argument #1 to 'wait' (futures expected in a list or as keys, got a key that is a string)", "",
+    function() lfut.wait { a = 1 } end)
+  support.fails_like("bad argument #1 to 'as_completed' (futures expected in a list or as keys", "",
+    function() lfut.as_completed { [{}] = 1 } end)
+end
+
+-- Values that do not travel
+
+function TestMessages.test_c_functions_without_a_name()
+  local exe <close> = support.Executor(1)
+  local function refused(what, ...)
+    support.fails_as("TransferError", ("cannot send %s to a worker"):format(what), exe.submit, exe, ...)
+  end
+  refused("function (C function made by coroutine.wrap)", coroutine.wrap(print))
+  refused("argument 1 (C function made by string.gmatch)", print, ("x"):gmatch "x")
+  refused("argument 1 (C function made by ipairs)", print, (ipairs {}))
+  refused("argument 1 (C function made by io.lines)", print, (io.lines(arg[0])))
+end
+
+function TestMessages.test_modules_that_the_worker_lacks()
+  local exe <close> = support.Executor(1)
+  lu.skipIf(support.kind == "fork", "forked workers have it")
+  package.loaded.lacking = { f = function() return 1 end }
+  local mine = require "lacking"
+  lacking = mine -- luacheck: ignore
+  local where = debug.getinfo(1, "l").currentline + 1
+  local e = tostring(exe:submit(function() return mine.f() end):exception())
+  lu.assertStrContains(e, ("upvalue 'mine' of function <%s:%d>: module 'lacking' not found"):format(arg[0], where))
+  e = tostring(exe:submit(function() return lacking.f() end):exception()) -- luacheck: ignore
+  lu.assertStrContains(e, "global 'lacking': module 'lacking' not found")
+  package.loaded.lacking, lacking = nil, nil -- luacheck: ignore
+end
+
 -- Items
 
 -- What a script that ends by an error of the loop says of the item.
