@@ -104,6 +104,7 @@ static void new_refs(lua_State *L) {
   lfb_new_ref(L, LFB_REF_NAMED, "v");
   lfb_new_ref(L, LFB_REF_MODULES, NULL);
   lfb_new_ref(L, LFB_REF_ORIGINALS, "k");
+  lfb_new_ref(L, LFB_REF_ADDITIONS, NULL);
   lfb_new_ref(L, LFB_REF_BY_NAME, NULL);
   lfb_new_ref(L, LFB_REF_STANDARD, NULL);
   lfb_new_ref(L, LFB_REF_IDS, "k");

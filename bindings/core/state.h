@@ -108,7 +108,7 @@ struct lfb_state {
   lfb_callback *taken;         /* oldest first */
   lf_waker *waker;             /* who is told when one falls due */
   lf_waker global_waker;       /* the program's: unparks its thread */
-  uint64_t futures; /* made so far (pool/future.c) */
+  uint64_t futures;            /* made so far (pool/future.c) */
   bool in_callback;
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 
@@ -121,6 +121,7 @@ struct lfb_state {
   lfb_maker makers[LFB_MAKERS]; /* closure.c */
   uint64_t names;    /* counts changes of what has a name (names.c) */
   uint64_t modules;  /* where they lie (names.c) */
+  bool additions;    /* there are some (addition.c) */
   bool untold;       /* a module has come that has not been told of */
   uint64_t start;    /* version of the lfb_start that was applied */
   size_t array_debt; /* bytes of arrays the collector was not told of */
@@ -139,24 +140,25 @@ static inline void lfb_note_news(lfb_state *S) {
 
 /* Tables in the registry, at the address of these. */
 typedef enum {
-  LFB_REF_SLOTS,      /* index -> closure, weak */
-  LFB_REF_NAMES,      /* object -> name, weak keys */
-  LFB_REF_NAMED,      /* name -> object, weak values */
-  LFB_REF_MODULES,    /* name -> module as it was looked at, weak values */
-  LFB_REF_ORIGINALS,  /* object of the standard libraries -> true, weak keys */
-  LFB_REF_BY_NAME,    /* name -> object of the standard libraries */
-  LFB_REF_STANDARD,   /* name of a standard global -> its value */
-  LFB_REF_IDS,        /* table -> identity, weak keys */
-  LFB_REF_BY_ID,      /* identity -> table, weak values */
-  LFB_REF_VERSIONS,   /* class -> hash of its description, weak keys */
-  LFB_REF_HANDLES,    /* pool -> its executor object, weak values; library and
-                         C function the same */
-  LFB_REF_CALLBACKS,  /* callback -> {future, function} */
-  LFB_REF_LOOP,       /* a parallel loop's function and options (chunk.c) */
-  LFB_REF_DRIVERS,    /* scripts/drivers.lua */
-  LFB_REF_MODULE,     /* what require "lfut" gives */
-  LFB_REF_BORROWED,   /* borrow -> string */
-  LFB_REF_SNAPSHOT,   /* in a forked worker: number -> table (reach.h) */
+  LFB_REF_SLOTS,     /* index -> closure, weak */
+  LFB_REF_NAMES,     /* object -> name, weak keys */
+  LFB_REF_NAMED,     /* name -> object, weak values */
+  LFB_REF_MODULES,   /* name -> module as it was looked at, weak values */
+  LFB_REF_ORIGINALS, /* object of the standard libraries -> true, weak keys */
+  LFB_REF_BY_NAME,   /* name -> object of the standard libraries */
+  LFB_REF_STANDARD,  /* name of a standard global -> its value */
+  LFB_REF_ADDITIONS, /* name -> paths of what it is in libraries (addition.c) */
+  LFB_REF_IDS,       /* table -> identity, weak keys */
+  LFB_REF_BY_ID,     /* identity -> table, weak values */
+  LFB_REF_VERSIONS,  /* class -> hash of its description, weak keys */
+  LFB_REF_HANDLES,   /* pool -> its executor object, weak values; library and
+                        C function the same */
+  LFB_REF_CALLBACKS, /* callback -> {future, function} */
+  LFB_REF_LOOP,      /* a parallel loop's function and options (chunk.c) */
+  LFB_REF_DRIVERS,   /* scripts/drivers.lua */
+  LFB_REF_MODULE,    /* what require "lfut" gives */
+  LFB_REF_BORROWED,  /* borrow -> string */
+  LFB_REF_SNAPSHOT,  /* in a forked worker: number -> table (reach.h) */
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,
 } lfb_ref;

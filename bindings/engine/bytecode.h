@@ -17,6 +17,7 @@ typedef struct {
   unsigned char assigned[32];
   size_t upvalues_at;    /* where their descriptions begin in the bytes */
   size_t count, size;    /* names; bytes of them */
+  size_t fields;         /* bytes of the names of fields, which follow them */
   unsigned char names[]; /* each as lfb_name says */
 } lfb_notes;
 
@@ -32,6 +33,10 @@ typedef struct {
 /* The name at '*at', an offset in the notes' names that begins with 0 and is
  * moved behind it. False: there are no more. */
 bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name);
+
+/* The same, also of names that are looked up as fields or methods of something:
+ * their 'count' is 0. */
+bool lfb_next_field(const lfb_notes *notes, size_t *at, lfb_name *name);
 
 /* Is the upvalue, counted from 0, assigned to? */
 static inline bool lfb_is_assigned(const lfb_notes *notes, unsigned upvalue) {

@@ -18,7 +18,9 @@ enum {
   LFB_OP_GETUPVAL = 9,
   LFB_OP_SETUPVAL = 10,
   LFB_OP_GETTABUP = 11,
+  LFB_OP_GETFIELD = 14,
   LFB_OP_SETTABUP = 15,
+  LFB_OP_SELF = 20,
   LFB_OP_RETURN = 70,
   LFB_OP_CLOSURE = 79,
 };
@@ -46,7 +48,7 @@ typedef struct {
   const unsigned char *at, *begin, *end;
   bool bad;
   lfb_notes found; /* all but the names */
-  lf_buf names;
+  lf_buf names, fields;
 } reader;
 
 /* A constant that is a string, else text is NULL. */
@@ -104,6 +106,15 @@ static void add_name(reader *r, constant s, const unsigned char *in,
     r->found.count++;
 }
 
+/* The name of a field or method. */
+static void add_field(reader *r, constant s) {
+  if (!s.text || memchr(s.text, '\0', s.len))
+    return;
+  if (lf_buf_put(&r->fields, "", 1) || lf_buf_put(&r->fields, s.text, s.len) ||
+      lf_buf_put(&r->fields, "", 1))
+    r->bad = true;
+}
+
 static constant take_constant(reader *r) {
   switch (take_byte(r)) {
   case 0x13: /* float */
@@ -137,6 +148,21 @@ static void add_global(reader *r, const body *f, unsigned upvalue,
 static void note_assignment(lfb_notes *notes, unsigned upvalue) {
   notes->assigns = true;
   notes->assigned[upvalue / 8 % 32] |= (unsigned char)(1u << upvalue % 8);
+}
+
+/* Which constants are names of fields and methods. A function with more of them
+ * than an instruction can name has any of them in a register. */
+static void read_fields(reader *r, const body *f) {
+  bool used[256] = {false};
+  for (size_t i = 0; i < f->ncode; i++) {
+    const unsigned char *code = f->code + 4 * i;
+    unsigned op = code[0] & 0x7f;
+    if (op == LFB_OP_GETFIELD || (op == LFB_OP_SELF && code[1] & 0x80))
+      used[code[3]] = true;
+  }
+  for (size_t i = 0; i < f->nk; i++)
+    if (i > 255 || f->nk > 256 || used[i])
+      add_field(r, f->k[i]);
 }
 
 /* What the instructions do with upvalues. */
@@ -229,6 +255,8 @@ static void read_function(reader *r, const upvalues *outer, int depth) {
     read_upvalues(r, outer, &u);
     if (!r->bad)
       read_code(r, &f, &u);
+    if (!r->bad)
+      read_fields(r, &f);
     for (size_t p = take_size(r); p > 0 && !r->bad; p--)
       read_function(r, &u, depth + 1);
     skip_debug(r);
@@ -240,26 +268,32 @@ void *lfb_bytecode_notes(const void *bytes, size_t len) {
   reader r = {.at = bytes, .begin = bytes};
   r.end = r.begin + len;
   lf_buf_init(&r.names, NULL, 0);
+  lf_buf_init(&r.fields, NULL, 0);
   const unsigned char *head = take(&r, HEADER);
   lfb_notes *notes = NULL;
   if (head && head[4] == LUA_VERSION_NUM / 100 * 16 + LUA_VERSION_NUM % 100) {
     take_byte(&r); /* number of upvalues */
     read_function(&r, NULL, 0);
     if (!r.bad && r.at == r.end)
-      notes = lf_malloc(sizeof *notes + r.names.len);
+      notes = lf_malloc(sizeof *notes + r.names.len + r.fields.len);
   }
   if (notes) {
     *notes = r.found;
     notes->size = r.names.len;
     if (r.names.len > 0)
       memcpy(notes->names, r.names.data, r.names.len);
+    notes->fields = r.fields.len;
+    if (r.fields.len > 0)
+      memcpy(notes->names + r.names.len, r.fields.data, r.fields.len);
   }
   lf_buf_fini(&r.names);
+  lf_buf_fini(&r.fields);
   return notes;
 }
 
-bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name) {
-  if (*at >= notes->size)
+static bool next_before(const lfb_notes *notes, size_t end, size_t *at,
+                        lfb_name *name) {
+  if (*at >= end)
     return false;
   const unsigned char *p = notes->names + *at;
   name->count = *p++;
@@ -267,6 +301,14 @@ bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name) {
   name->text = (const char *)p + name->count;
   *at += 1 + name->count + strlen(name->text) + 1;
   return true;
+}
+
+bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name) {
+  return next_before(notes, notes->size, at, name);
+}
+
+bool lfb_next_field(const lfb_notes *notes, size_t *at, lfb_name *name) {
+  return next_before(notes, notes->size + notes->fields, at, name);
 }
 
 /* A list of n items, or a number, below 128. */

@@ -61,10 +61,11 @@ typedef struct {
 } lfb_classrec;
 
 /* A captured global, and the number of the closure that names it. The name
- * belongs to that one's code. */
+ * belongs to that one's code, or it is the path of an addition (addition.h). */
 typedef struct {
   const char *name;
   uint32_t closure;
+  bool added;
 } lfb_globalrec;
 
 /* A table with a metatable: which class that is, or LFB_CLASS_BASE: it has a
@@ -230,6 +231,9 @@ void lfb_pack_function_body(packer *P, uint32_t n, int function);
 
 /* The segment of the globals that functions have named. */
 void lfb_pack_globals(packer *P);
+
+/* Pushes its value, if it is still to be captured. */
+bool lfb_push_global(lua_State *L, const lfb_globalrec *global);
 
 /* --- Refusing (pack_refuse.c) --- */
 

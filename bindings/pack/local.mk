@@ -1,4 +1,5 @@
 bindings_sources += \
+	%D%/addition.c %D%/addition.h \
 	%D%/borrow.c %D%/borrow.h \
 	%D%/c_function.c %D%/c_function.h \
 	%D%/closure.c %D%/closure.h \

@@ -7,6 +7,8 @@
  * looked up each time. */
 #include "bindings/pack/names.h"
 
+#include "bindings/pack/addition.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +24,10 @@ static const char *const standard[] = {
     "os",       "package",        "string",   "table",        "utf8"};
 
 enum { NSTANDARD = sizeof standard / sizeof standard[0] };
+
+const char *const lfb_libraries[] = {"coroutine", "debug",   "io",     "math",
+                                     "os",        "package", "string", "table",
+                                     "utf8",      NULL};
 
 void lfb_push_standard(lua_State *L, const char *name) {
   lfb_push_ref(L, LFB_REF_STANDARD);
@@ -216,6 +222,8 @@ static void name_standard(lua_State *L) {
   lfb_push_ref(L, LFB_REF_ORIGINALS);
   lfb_push_ref(L, LFB_REF_BY_NAME);
   for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1)) {
+    if (lua_isfunction(L, -2) && !lua_iscfunction(L, -2))
+      continue; /* a script's, which came first */
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, names + 1); /* object -> name */
@@ -350,6 +358,7 @@ void lfb_names_open(lua_State *L, lfb_state *S) {
   lua_pop(L, 2);
   watch_modules(L, S);
   lfb_names_renew(L, S);
+  lfb_additions_open(L, S);
 }
 
 void lfb_push_libraries(lua_State *L) {

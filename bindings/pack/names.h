@@ -55,6 +55,9 @@ int lfb_stdio_index(lua_State *L, lfb_state *S, int idx);
 /* Pushes it (0 to 2), as the script finds it now. */
 void lfb_push_stdio(lua_State *L, int which);
 
+/* The names of the standard libraries, which end with NULL. */
+extern const char *const lfb_libraries[];
+
 /* Is the value at the top what the standard global 'name' is? */
 bool lfb_is_standard(lua_State *L, const char *name);
 

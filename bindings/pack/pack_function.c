@@ -4,6 +4,7 @@
  * internal.h.
  */
 #include "bindings/engine/env.h"
+#include "bindings/pack/addition.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
@@ -45,7 +46,8 @@ static bool is_global(const envs *e, const lfb_name *name) {
 }
 
 /* Has the function nothing to capture, and changes nothing that it has? */
-static bool is_bare(lua_State *L, const lf_code *code, const envs *e) {
+static bool is_bare(lua_State *L, lfb_state *S, const lf_code *code,
+                    const envs *e) {
   const lfb_notes *notes = code->notes;
   lfb_name name;
   bool bare = e->all && (!notes || !notes->assigns);
@@ -55,6 +57,9 @@ static bool is_bare(lua_State *L, const lf_code *code, const envs *e) {
       lua_pop(L, 1);
       bare = false;
     }
+  for (size_t at = 0;
+       bare && S->additions && notes && lfb_next_field(notes, &at, &name);)
+    bare = !lfb_is_added(L, S, name.text);
   return bare;
 }
 
@@ -102,7 +107,7 @@ void lfb_pack_function(packer *P) {
   envs e = find_envs(L, lua_gettop(L));
   const lfb_notes *notes = code->notes;
   P->whole = P->whole && notes && !notes->assigns;
-  if (is_bare(L, code, &e)) {
+  if (is_bare(L, P->S, code, &e)) {
     lfb_packer_lone(P, at);
   } else {
     P->out->data[at] = LFB_T_CLOSURE;
@@ -158,8 +163,57 @@ static void pack_upvalue(packer *P, uint32_t n, int function, int i) {
     pack_captured(P);
 }
 
-/* Notes the globals that the code names and that no function before it has
- * named; they are packed in a segment of their own. */
+/* Notes a name that no function before has named; it is packed in a segment of
+ * its own. 'key' is at the top, which is popped. */
+static void note_global(packer *P, const lfb_globalrec *g) {
+  lua_State *L = P->L;
+  if (lua_isnil(L, P->base + LFB_KNOWN)) {
+    lua_newtable(L);
+    lua_replace(L, P->base + LFB_KNOWN);
+  }
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, P->base + LFB_KNOWN) == LUA_TNIL) {
+    lfb_packer_add(P, &P->globals, LFB_GLOBALS, g, sizeof *g);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, P->base + LFB_KNOWN);
+  }
+  lua_pop(L, 2);
+}
+
+static void push_path(lua_State *L, const char *path) {
+  lua_pushstring(L, path);
+  lua_pushlstring(L, "\0", 1);
+  lua_pushstring(L, path + strlen(path) + 1);
+  lua_concat(L, 3);
+}
+
+/* Additions that the closure numbered 'closure' names. */
+typedef struct {
+  packer *P;
+  uint32_t closure;
+} naming;
+
+static void note_addition(void *arg, const char *path) {
+  naming *n = arg;
+  lfb_globalrec g = {path, n->closure, true};
+  if (!lfb_push_addition(n->P->L, path))
+    return;
+  lua_pop(n->P->L, 1);
+  push_path(n->P->L, path);
+  note_global(n->P, &g);
+}
+
+static void note_additions(packer *P, uint32_t closure, const lf_code *code) {
+  const lfb_notes *notes = code->notes;
+  naming n = {P, closure};
+  lfb_name name;
+  luaL_checkstack(P->L, 12, "additions");
+  for (size_t at = 0; notes && lfb_next_field(notes, &at, &name);)
+    lfb_each_addition(P->L, P->S, name.text, note_addition, &n);
+}
+
+/* Notes the globals that the code names. */
 static void note_globals(packer *P, uint32_t n, const lf_code *code,
                          const envs *e) {
   lua_State *L = P->L;
@@ -169,18 +223,15 @@ static void note_globals(packer *P, uint32_t n, const lf_code *code,
     if (!is_global(e, &name) || !lfb_push_captured(L, name.text))
       continue;
     lua_pop(L, 1);
-    if (lua_isnil(L, P->base + LFB_KNOWN)) {
-      lua_newtable(L);
-      lua_replace(L, P->base + LFB_KNOWN);
-    }
-    if (lua_getfield(L, P->base + LFB_KNOWN, name.text) == LUA_TNIL) {
-      lfb_globalrec g = {name.text, n};
-      lfb_packer_add(P, &P->globals, LFB_GLOBALS, &g, sizeof g);
-      lua_pushboolean(L, 1);
-      lua_setfield(L, P->base + LFB_KNOWN, name.text);
-    }
-    lua_pop(L, 1);
+    lfb_globalrec g = {name.text, n, false};
+    lua_pushstring(L, name.text);
+    note_global(P, &g);
   }
+}
+
+bool lfb_push_global(lua_State *L, const lfb_globalrec *g) {
+  return g->added ? lfb_push_addition(L, g->name)
+                  : lfb_push_captured(L, g->name);
 }
 
 void lfb_pack_function_body(packer *P, uint32_t n, int function) {
@@ -195,6 +246,8 @@ void lfb_pack_function_body(packer *P, uint32_t n, int function) {
   put_tag(P, LFB_T_END);
   if (e.any)
     note_globals(P, n, code, &e);
+  if (P->S->additions)
+    note_additions(P, n, code);
 }
 
 /* Those that have been noted; more may be while they are packed. */
@@ -205,9 +258,13 @@ void lfb_pack_globals(packer *P) {
   for (size_t i = 0; i < P->globals.n; i++) {
     lfb_globalrec *g = (lfb_globalrec *)P->globals.data + i;
     P->current = g->closure;
-    if (!lfb_push_captured(L, g->name))
+    if (!lfb_push_global(L, g))
       continue; /* a finalizer has taken it away */
-    lua_pushstring(L, ((lfb_globalrec *)P->globals.data)[i].name);
+    g = (lfb_globalrec *)P->globals.data + i;
+    if (g->added)
+      push_path(L, g->name);
+    else
+      lua_pushstring(L, g->name);
     P->value(P);
     lua_pop(L, 1);
     pack_captured(P);

@@ -72,14 +72,16 @@ static void push_captured_name(packer *P, int function, int child) {
     }
   }
   for (size_t i = 0; i < P->globals.n; i++) {
-    name = ((lfb_globalrec *)P->globals.data)[i].name;
-    bool found = lfb_push_captured(L, name);
+    const lfb_globalrec *g = (lfb_globalrec *)P->globals.data + i;
+    bool found = lfb_push_global(L, g);
     bool same = found && lua_rawequal(L, -1, child);
     lua_pop(L, found);
-    if (same) {
-      lua_pushfstring(L, "global '%s'", name);
+    if (same && g->added)
+      lua_pushfstring(L, "'%s.%s'", g->name, g->name + strlen(g->name) + 1);
+    else if (same)
+      lua_pushfstring(L, "global '%s'", g->name);
+    if (same)
       return;
-    }
   }
   lua_pushliteral(L, "something");
 }

@@ -2,6 +2,7 @@
  *
  * What follows the values: classes and captured globals, which are changed when
  * all has been read; metatables; tables to be recognised. See internal.h. */
+#include "bindings/pack/addition.h"
 #include "bindings/pack/identity.h"
 #include "bindings/pack/internal.h"
 #include "bindings/pack/unpacker.h"
@@ -259,9 +260,15 @@ static void set_globals(unpacker *U) {
   int globals = U->base + LFB_U_GLOBALS;
   if (lua_isnil(L, globals))
     return;
-  lua_pushglobaltable(L);
-  copy_fields(L, globals, lua_gettop(L));
-  lua_pop(L, 1);
+  for (lua_pushnil(L); lua_next(L, globals); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING)
+      lfb_unpacker_refuse(U);
+    lua_pushvalue(L, -2);
+    lfb_push_place(L, U->S);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+  }
   if (!U->globals)
     return;
   if (*U->globals == LUA_NOREF) {

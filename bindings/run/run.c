@@ -5,6 +5,7 @@
  * errors there, too, are errors of the task. */
 #include "bindings/run/run.h"
 
+#include "bindings/pack/addition.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
 #include "bindings/run/failure.h"
@@ -24,28 +25,29 @@ static char unset;
 
 void lfb_exchange_globals(lua_State *L, int ref, bool save) {
   luaL_checkstack(L, 8, "captured globals");
+  lfb_state *S = lfb_state_find(L);
   lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
-  lua_pushglobaltable(L);
-  int table = lua_gettop(L) - 1, globals = table + 1;
-  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+  int table = lua_gettop(L), value = table + 2, place = table + 3;
+  for (lua_pushnil(L); lua_next(L, table); lua_settop(L, table + 1)) {
     lua_pushvalue(L, -2);
+    lfb_push_place(L, S);
     if (save) {
-      lua_pushvalue(L, -1);
-      if (lua_rawget(L, globals) == LUA_TNIL) {
+      if (lua_rawget(L, place) == LUA_TNIL) {
         lua_pop(L, 1);
         lua_pushlightuserdata(L, &unset);
       }
+      lua_pushvalue(L, table + 1);
+      lua_insert(L, -2);
       lua_rawset(L, table);
     } else {
-      lua_pushvalue(L, -2);
-      if (lua_touserdata(L, -1) == &unset) {
-        lua_pop(L, 1);
+      if (lua_touserdata(L, value) == &unset)
         lua_pushnil(L);
-      }
-      lua_rawset(L, globals);
+      else
+        lua_pushvalue(L, value);
+      lua_rawset(L, place);
     }
   }
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 static int save_globals(lua_State *L) {

@@ -1,5 +1,6 @@
 # tests/lua/api_*.lua are run once for each kind of executor.
 lua_tests = \
+	%D%/api_additions.lua \
 	%D%/api_array.lua \
 	%D%/api_callback.lua \
 	%D%/api_classes.lua \

@@ -24,6 +24,15 @@ setup() {
   [ "$output" = $'49\tthread' ]
 }
 
+@test "what a script has added to the libraries before travels" {
+  run stock_lua -e 'function string:framed() return ">" .. self .. "<" end
+    local exe <close> = require "lfut".ThreadPoolExecutor(1)
+    print(exe:submit(function(s) return s:framed() end, "a"):result())
+    print(exe:submit(string.framed, "a"):result())'
+  [ "$status" = 0 ] || complain "$output"
+  [ "$output" = $'>a<\n>a<' ]
+}
+
 @test "workers load C modules against the host's symbols" {
   cat > cmod.c << 'END'
 #include <lauxlib.h>
