@@ -159,6 +159,7 @@ typedef enum {
   LFB_REF_MODULE,    /* what require "lfut" gives */
   LFB_REF_BORROWED,  /* borrow -> string */
   LFB_REF_SNAPSHOT,  /* in a forked worker: number -> table (reach.h) */
+  LFB_REF_UNASKED,   /* what lfut.on_unasked has been given; false for nil */
   LFB_REF_LAST_ERROR, /* {error value, traceback} raised last */
   LFB_REF_COUNT,
 } lfb_ref;

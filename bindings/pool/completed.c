@@ -132,6 +132,7 @@ static void add(lua_State *L, futures *f, int self, lf_task *task) {
     member *m = add_member(f, task);
     if (!m)
       lfb_raise_memory(L);
+    lf_task_ask(task);
     if (f->in_task)
       lf_task_await(task, 1);
     lf_waitset_add(&f->set, &m->base, task);

@@ -287,12 +287,14 @@ static int executor_submit(lua_State *L) {
   lf_task *task = push_call(L, S, exe->pool, native, lua_gettop(L) - 1);
   if (lf_pool_in_caller(exe->pool)) {
     lfb_inline_run(L, S, exe, task);
+    lf_task_offer(task);
     return 1;
   }
   lf_route place = native ? lfb_native_route(native) : LF_NEAR;
   int err = lf_pool_submit(exe->pool, task, place);
   if (err)
     return lfb_raise_code(L, err, exe->pool);
+  lf_task_offer(task);
   return 1;
 }
 
@@ -316,11 +318,14 @@ static int executor_broadcast(lua_State *L) {
   }
   if (lf_pool_in_caller(exe->pool)) {
     lfb_inline_run(L, S, exe, tasks[0]);
+    lf_task_offer(tasks[0]);
     return 1;
   }
   int err = lf_pool_broadcast(exe->pool, tasks);
   if (err)
     return lfb_raise_code(L, err, exe->pool);
+  for (int i = 0; i < workers; i++)
+    lf_task_offer(tasks[i]);
   return 1;
 }
 

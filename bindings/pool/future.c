@@ -8,6 +8,7 @@
 #include "bindings/core/options.h"
 #include "bindings/pack/reach.h"
 #include "bindings/pack/unpack.h"
+#include "bindings/pool/unasked.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
 #include "runtime/pool/stop.h"
@@ -46,9 +47,13 @@ lf_task *lfb_check_future(lua_State *L, int idx) {
 
 static int future_gc(lua_State *L) {
   lf_task **slot = lfb_check(L, 1, LFB_FUTURE);
-  if (*slot)
-    lf_task_unref(*slot);
+  lf_task *task = *slot;
   *slot = NULL;
+  if (!task)
+    return 0;
+  if (lfb_is_unasked(task))
+    lfb_unasked(L, lfb_record(L), task);
+  lf_task_unref(task);
   return 0;
 }
 
@@ -127,7 +132,7 @@ static int result_step(lua_State *L, lfb_state *S, int64_t deadline,
 
 /* f:result([timeout]) */
 int lfb_future_result(lua_State *L) {
-  lfb_check_future(L, 1);
+  lf_task_ask(lfb_check_future(L, 1));
   return lfb_waiting(L, lfb_self(L), result_step, lfb_check_deadline(L, 2));
 }
 
@@ -151,7 +156,7 @@ static int exception_step(lua_State *L, lfb_state *S, int64_t deadline,
 
 /* f:exception([timeout]) */
 static int future_exception(lua_State *L) {
-  lfb_check_future(L, 1);
+  lf_task_ask(lfb_check_future(L, 1));
   return lfb_waiting(L, lfb_self(L), exception_step, lfb_check_deadline(L, 2));
 }
 
@@ -173,6 +178,7 @@ static int future_progress(lua_State *L) {
 /* f:traceback() */
 static int future_traceback(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
+  lf_task_ask(task);
   if (lf_task_state(task) == LF_FAILED && trace_of(task))
     lua_pushstring(L, trace_of(task));
   else
@@ -280,6 +286,7 @@ static int future_eq(lua_State *L) {
 }
 
 static void ref(void *task) {
+  lf_task_ask(task); /* whoever gets it may */
   lf_task_ref(task);
 }
 

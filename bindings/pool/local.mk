@@ -8,4 +8,5 @@ bindings_sources += \
 	%D%/map.c %D%/map.h \
 	%D%/results.c %D%/results.h \
 	%D%/source.c %D%/source.h \
-	%D%/supply.c %D%/supply.h
+	%D%/supply.c %D%/supply.h \
+	%D%/unasked.c %D%/unasked.h

@@ -16,6 +16,7 @@
 #include "bindings/pool/inline.h"
 #include "bindings/pool/map.h"
 #include "bindings/pool/source.h"
+#include "bindings/pool/unasked.h"
 #include "bindings/process/process.h"
 #include "bindings/process/process_pool.h"
 #include "bindings/process/threading.h"
@@ -122,6 +123,7 @@ static const luaL_Reg functions[] = {
     {"Barrier", lfb_barrier},
     {"Value", lfb_value},
     {"Dict", lfb_dict},
+    {"on_unasked", lfb_on_unasked},
     {"wait", lfb_wait_futures},
     {"as_completed", lfb_as_completed},
     {"is_error", lfb_is_error},

@@ -40,24 +40,31 @@ static void drop_callbacks(lfb_state *S) {
     lf_waiter_remove(&lf_container_of(l, lfb_callback, link)->waiter);
 }
 
+void lfb_add_callback(lua_State *L, lfb_state *S, int future, int fn) {
+  lf_task *task = *(lf_task **)lua_touserdata(L, future);
+  lfb_push_ref(L, LFB_REF_CALLBACKS);
+  lfb_callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);
+  lua_pushvalue(L, future);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, fn);
+  lua_setiuservalue(L, -2, 2);
+  lua_rawsetp(L, -2, cb);
+  lua_pop(L, 1);
+  cb->S = S;
+  cb->waiter.fire = callback_fire;
+  lfb_at_close(S, drop_callbacks);
+  lf_list_add(&S->callbacks, &cb->link);
+  if (!lf_waiter_add(&cb->waiter, task))
+    fall_due(cb);
+}
+
 int lfb_add_done_callback(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lf_task **future = lfb_check(L, 1, LFB_FUTURE);
   lfb_check_callable(L, 2);
   lfb_refuse_foreign(L, *future);
-  lfb_push_ref(L, LFB_REF_CALLBACKS);
-  lfb_callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);
-  for (int i = 1; i <= 2; i++) {
-    lua_pushvalue(L, i);
-    lua_setiuservalue(L, -2, i);
-  }
-  lua_rawsetp(L, -2, cb);
-  cb->S = S;
-  cb->waiter.fire = callback_fire;
-  lfb_at_close(S, drop_callbacks);
-  lf_list_add(&S->callbacks, &cb->link);
-  if (!lf_waiter_add(&cb->waiter, *future))
-    fall_due(cb);
+  lf_task_ask(*future);
+  lfb_add_callback(L, S, 1, 2);
   lfb_callbacks_run(L, S);
   return 0;
 }

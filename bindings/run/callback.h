@@ -7,6 +7,10 @@
 
 #include "bindings/core/state.h"
 
+/* Has the function at the stack index 'fn' called with the future at 'future',
+ * when that is done. */
+void lfb_add_callback(lua_State *L, lfb_state *S, int future, int fn);
+
 /* Future:add_done_callback(fn) */
 int lfb_add_done_callback(lua_State *L);
 

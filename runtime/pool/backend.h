@@ -27,7 +27,7 @@ struct lf_backend {
   lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */
   bool (*can_name)(const lf_pool *pool, const lf_task *task); /* NULL: all */
 
-  /* Asks a running task to stop (lf_task_ask), and tells it so. One that is
+  /* Asks a running task to stop (lf_task_stop), and tells it so. One that is
    * parked ends at once. False: it does not run, or has been asked. NULL: they
    * cannot be stopped. */
   bool (*ask)(lf_pool *pool, lf_task *task, lf_reason reason);

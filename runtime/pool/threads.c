@@ -206,7 +206,7 @@ static void interrupt(lf_pool *p) {
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   (void)p;
-  if (!lf_task_ask(t, reason))
+  if (!lf_task_stop(t, reason))
     return false;
   if (atomic_load(&t->parked)) /* else it sees that when it is about to be */
     lf_task_force(t);

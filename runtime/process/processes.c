@@ -165,7 +165,7 @@ static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   bool begun = f && lf_proc_has_begun(t);
   if (begun && lf_task_state(t) == LF_PENDING)
     lf_task_start(t);
-  bool asked = begun && lf_task_ask(t, reason);
+  bool asked = begun && lf_task_stop(t, reason);
   bool current = asked && tell_asked(f, reason);
   pthread_mutex_unlock(&p->lock);
   if (!asked)

@@ -178,7 +178,7 @@ static bool is_asked_for(lf_task *t, void *arg) {
   lf_serve *r = arg;
   if (t->far.id != r->end.msg.id)
     return true;
-  lf_task_ask(t, (lf_reason)r->end.msg.flag);
+  lf_task_stop(t, (lf_reason)r->end.msg.flag);
   return false;
 }
 

@@ -54,6 +54,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   atomic_init(&t->progress, 0);
   atomic_init(&t->parked, false);
   t->stuck = t->held = false;
+  atomic_init(&t->asked, true); /* until it is submitted */
   t->noted = 0;
   t->stage = 0;
   t->error = LF_RAISED;
@@ -167,7 +168,7 @@ void lf_task_end(lf_task *task, lf_state state) {
     now_done(task);
 }
 
-bool lf_task_ask(lf_task *task, lf_reason reason) {
+bool lf_task_stop(lf_task *task, lf_reason reason) {
   uint32_t old = atomic_load(&task->state);
   while ((old & STATE) == LF_RUNNING && !(old & REASON))
     if (atomic_compare_exchange_weak(&task->state, &old,

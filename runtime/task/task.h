@@ -138,7 +138,8 @@ struct lf_task {
   uint8_t stage;   /* of its way through the pool; that one's, and its lock */
   uint8_t noted;   /* bits; some: the owner is to 'release' it */
   bool held;       /* it waits at its strand; the strand's lock */
-  bool stuck;      /* its wait would never end: 'trace' is why */
+  _Atomic bool asked; /* about its outcome, or passed to who may ask */
+  bool stuck;         /* its wait would never end: 'trace' is why */
   atomic_bool parked; /* no code of it runs, and none is on a stack */
   _Alignas(8) unsigned char small[32];
 };
@@ -164,6 +165,17 @@ static inline bool lf_task_done(lf_task *task) {
   return lf_task_state(task) >= LF_FINISHED;
 }
 
+/* It has been submitted: its outcome is there to be asked for. */
+static inline void lf_task_offer(lf_task *task) {
+  atomic_store_explicit(&task->asked, false, memory_order_relaxed);
+}
+
+/* Somebody asks for the outcome; true: the first to do so. */
+static inline bool lf_task_ask(lf_task *task) {
+  return !atomic_load_explicit(&task->asked, memory_order_relaxed) &&
+         !atomic_exchange_explicit(&task->asked, true, memory_order_relaxed);
+}
+
 /* Returns when everybody who waited for a task that is seen to be done has
  * been told. */
 void lf_task_settle(lf_task *task);
@@ -180,7 +192,7 @@ void lf_task_end(lf_task *task, lf_state state);
 
 /* Asks a running task to stop; the first reason stays. False: it is not
  * running, or has been asked. Who asks sees to it that the task is told. */
-bool lf_task_ask(lf_task *task, lf_reason reason);
+bool lf_task_stop(lf_task *task, lf_reason reason);
 
 lf_reason lf_task_reason(lf_task *task);
 

@@ -47,7 +47,7 @@ typedef struct lf_vmops {
   /* In a signal handler on the worker's thread: stop the running task. */
   void (*interrupt)(lf_vm *vm);
 
-  /* Tasks that run here have been asked to stop (lf_task_ask). On the worker's
+  /* Tasks that run here have been asked to stop (lf_task_stop). On the worker's
    * thread. */
   void (*asked)(lf_vm *vm);
 

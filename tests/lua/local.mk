@@ -24,6 +24,7 @@ lua_tests = \
 	%D%/api_refusal.lua \
 	%D%/api_shared_waits.lua \
 	%D%/api_toolbox.lua \
+	%D%/api_unasked.lua \
 	%D%/api_values.lua \
 	%D%/api_wait.lua \
 	%D%/api_worker.lua \

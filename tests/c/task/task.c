@@ -217,12 +217,12 @@ static void ends_as_it_was_asked_to(void **state) {
                {LF_STOP_MEMORY, LF_FAILED}};
   for (int i = 0; i < 3; i++) {
     lf_task *t = lf_task_new(NULL);
-    assert_false(lf_task_ask(t, cases[i].reason)); /* it does not run */
+    assert_false(lf_task_stop(t, cases[i].reason)); /* it does not run */
     lf_task_start(t);
     assert_int_equal(lf_task_reason(t), LF_GO_ON);
     assert_int_equal(lf_task_outcome(t, LF_FINISHED), LF_FINISHED);
-    assert_true(lf_task_ask(t, cases[i].reason));
-    assert_false(lf_task_ask(t, LF_STOP_CANCEL)); /* the first stays */
+    assert_true(lf_task_stop(t, cases[i].reason));
+    assert_false(lf_task_stop(t, LF_STOP_CANCEL)); /* the first stays */
     assert_int_equal(lf_task_reason(t), cases[i].reason);
     assert_int_equal(lf_task_outcome(t, LF_FINISHED), cases[i].state);
     assert_int_equal(lf_task_state(t), LF_RUNNING);
@@ -231,7 +231,7 @@ static void ends_as_it_was_asked_to(void **state) {
     assert_int_equal(lf_task_reason(t), cases[i].reason);
     assert_false(lf_task_force(t));
     assert_false(lf_task_is_forced(t));
-    assert_false(lf_task_ask(t, LF_STOP_CANCEL));
+    assert_false(lf_task_stop(t, LF_STOP_CANCEL));
     lf_task_unref(t);
   }
 }
@@ -248,7 +248,7 @@ static void one_that_is_forced_ends_once(void **state) {
   noted = 0;
   lf_task_start(t);
   assert_true(lf_waiter_add(&w, t));
-  assert_true(lf_task_ask(t, LF_STOP_CANCEL));
+  assert_true(lf_task_stop(t, LF_STOP_CANCEL));
   assert_true(lf_task_force(t));
   assert_int_equal(noted, 1);
   assert_true(lf_task_is_forced(t));
