@@ -388,7 +388,8 @@ static void runner_done(lf_task *task) {
   tell(j);
 }
 
-const lf_task_ops lf_runner_ops = {runner_done, runner_is_awaited, runner_free};
+const lf_task_ops lf_runner_ops = {
+    .done = runner_done, .is_awaited = runner_is_awaited, .free = runner_free};
 
 /* Under the lock: how many items the next chunk should have. */
 static uint64_t chunk_size(lf_loop *j) {

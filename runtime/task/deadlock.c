@@ -225,7 +225,7 @@ static void retire(lf_waits *former) {
 /* May another task be waiting for it? */
 static bool is_awaited(const lf_task *task) {
   return atomic_load(&task->awaited) > 0 ||
-         (task->ops && task->ops->is_awaited(task));
+         (task->ops && task->ops->is_awaited && task->ops->is_awaited(task));
 }
 
 int lf_deadlock_begin(lf_task *task, lf_waits *waits, char *path, size_t size) {

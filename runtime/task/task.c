@@ -2,7 +2,9 @@
  *
  * See task.h. The locks of the waiters are a few for all tasks; a bit in the
  * state says that there are waiters at all, so that most tasks end without
- * any lock. So does what else a task's end has to look at. */
+ * any lock. Others say that somebody looks at its moves, and what it has been
+ * asked to stop for: all are seen by the one comparison that a move is anyway.
+ */
 #include "runtime/task/task.h"
 
 #include "runtime/base/atfork.h"
@@ -13,7 +15,14 @@
 #include <stdio.h>
 
 /* The state's word. */
-enum { STATE = 7, WAITED = 8, REASON = 96, REASON_SHIFT = 5, FORCED = 128 };
+enum {
+  STATE = 7,
+  WAITED = 8,
+  WATCHED = 16,
+  REASON = 96,
+  REASON_SHIFT = 5,
+  FORCED = 128
+};
 
 enum { LOCKS = 32 };
 
@@ -40,7 +49,7 @@ static pthread_mutex_t *lock_of(lf_task *task) {
 
 void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   atomic_init(&t->refs, 1);
-  atomic_init(&t->state, LF_PENDING);
+  atomic_init(&t->state, LF_PENDING | (ops && ops->moved ? WATCHED : 0));
   lf_list_init(&t->link);
   lf_list_init(&t->waiters);
   t->ops = ops;
@@ -132,6 +141,9 @@ static bool move_slowly(lf_task *task, lf_state from, lf_state to,
   if (moved && to >= LF_FINISHED)
     fire_all(task);
   pthread_mutex_unlock(lock);
+  uint32_t word = atomic_load(&task->state);
+  if (moved && word & WATCHED)
+    task->ops->moved(task, from, to < LF_FINISHED ? to : word & STATE);
   return moved;
 }
 
@@ -157,7 +169,7 @@ bool lf_task_start(lf_task *task) {
 }
 
 static void now_done(lf_task *task) {
-  if (task->ops)
+  if (task->ops && task->ops->done)
     task->ops->done(task);
 }
 

@@ -86,12 +86,17 @@ static inline void lf_owner_unref(lf_owner *owner) {
 
 /* For what a task is a part of. */
 typedef struct lf_task_ops {
-  /* It is done; by whoever has moved its state there, after the waiters. */
+  /* It is done; by whoever has moved its state there, after the waiters. NULL:
+   * nothing is to be done then. */
   void (*done)(lf_task *task);
-  /* May tasks be waiting for more than it? (deadlock.h) */
+  /* May tasks be waiting for more than it? (deadlock.h) NULL: no. */
   bool (*is_awaited)(const lf_task *task);
   /* Nobody knows it any more. */
   void (*free)(lf_task *task);
+  /* Its state has moved; by whoever has moved it, after the waiters, before
+   * 'done'. Maybe under the pool's lock. NULL: nobody looks at that, and the
+   * moves are quicker. */
+  void (*moved)(lf_task *task, lf_state from, lf_state to);
 } lf_task_ops;
 
 /* Told that something has happened. 'wake' may be called by any thread at any
@@ -115,7 +120,7 @@ typedef struct lf_waits lf_waits;
 
 struct lf_task {
   _Atomic uint32_t refs;
-  _Atomic uint32_t state; /* lf_state, and more in task.c */
+  _Atomic uint32_t state; /* lf_state, and bits of task.c */
   lf_link link;           /* in a queue; its lock */
   lf_link waiters;
   const lf_task_ops *ops;    /* immutable; NULL: it is no part of anything */

@@ -73,6 +73,68 @@ static void has_a_label(void **state) {
   lf_task_unref(t);
 }
 
+/* --- Who looks at its moves --- */
+
+static lf_state seen[8];
+static int nseen;
+
+static void moved(lf_task *task, lf_state from, lf_state to) {
+  assert_int_equal(lf_task_state(task), to);
+  seen[nseen++] = from;
+  seen[nseen++] = to;
+}
+
+static void forget(lf_task *task) {
+  log_add(100);
+  (void)task;
+}
+
+static const lf_task_ops watched_ops = {.free = forget, .moved = moved};
+
+static void fire(lf_waiter *waiter) {
+  (void)waiter;
+  log_add(nseen);
+}
+
+/* Starts, or not; with or without somebody who waits. */
+static void watch(bool starts, lf_waiter *waiter) {
+  lf_task t;
+  nseen = 0;
+  lf_task_init(&t, NULL, &watched_ops);
+  if (waiter)
+    assert_true(lf_waiter_add(waiter, &t));
+  if (starts) {
+    assert_true(lf_task_start(&t));
+    assert_false(lf_task_start(&t));
+    assert_false(lf_task_cancel(&t));
+    assert_int_equal(nseen, 2);
+    lf_task_end(&t, LF_FINISHED);
+  } else {
+    assert_true(lf_task_cancel(&t));
+    assert_false(lf_task_start(&t));
+  }
+  assert_true(lf_task_done(&t));
+  lf_task_unref(&t);
+}
+
+static void its_moves_are_told(void **state) {
+  (void)state;
+  lf_waiter w = {.fire = fire};
+  for (int waited = 0; waited < 2; waited++) {
+    watch(true, waited ? &w : NULL);
+    assert_int_equal(nseen, 4);
+    assert_int_equal(seen[0], LF_PENDING);
+    assert_int_equal(seen[1], LF_RUNNING);
+    assert_int_equal(seen[2], LF_RUNNING);
+    assert_int_equal(seen[3], LF_FINISHED);
+    watch(false, waited ? &w : NULL);
+    assert_int_equal(nseen, 2);
+    assert_int_equal(seen[0], LF_PENDING);
+    assert_int_equal(seen[1], LF_CANCELLED);
+  }
+  assert_log(100, 100, 2, 100, 0, 100); /* after the waiters */
+}
+
 /* --- Who waits ------------------------------------------------------------ */
 
 typedef struct {
@@ -265,6 +327,7 @@ int main(void) {
       TEST(a_cancelled_one_is_done),
       TEST(fails_with_a_text),
       TEST(has_a_label),
+      TEST(its_moves_are_told),
       TEST(tells_in_order),
       TEST(tells_when_cancelled_or_failed),
       TEST(one_of_start_and_cancel_wins),
