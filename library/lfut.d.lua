@@ -91,6 +91,11 @@ function lfut.InlineExecutor(options) end
 ---@return R ...
 function lfut.with(exe, fn) end
 
+---A view whose tasks have these limits.
+---@param options { timeout?: number, queue_timeout?: number, grace?: number, name?: string }
+---@return lfut.Executor
+function Executor:options(options) end
+
 ---Queues the call fn(...).
 ---@param fn function
 ---@param ... any
@@ -169,8 +174,10 @@ function Future:exception(timeout) end
 ---@return string? traceback
 function Future:traceback() end
 
+---Cancels a pending task; with true, also stops a running one.
+---@param running? boolean
 ---@return boolean cancelled
-function Future:cancel() end
+function Future:cancel(running) end
 
 ---@return boolean
 function Future:done() end
@@ -765,6 +772,10 @@ function lfut.worker() end
 
 ---@return integer
 function lfut.cpu_count() end
+
+---Has the running task been asked to stop?
+---@return boolean
+function lfut.cancelled() end
 
 ---@return integer
 function lfut.getpid() end

@@ -9,6 +9,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/limits.h"
 
 #define METATABLE "lfut.Error"
 
@@ -112,14 +113,33 @@ void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
   lua_setfield(L, -2, lost.signal ? "signal" : "exitcode");
 }
 
-void lfb_push_stopped(lua_State *L, lf_reason reason) {
-  static const struct {
-    const char *kind, *text;
-  } errors[] = {
-      [LF_STOP_CANCEL] = {"CancelledError", "the future was cancelled"},
-      [LF_STOP_TIMEOUT] = {"TaskTimeout", "the task has taken too long"},
-      [LF_STOP_MEMORY] = {"MemoryLimit", "the task has taken too much memory"}};
-  lfb_push_error(L, errors[reason].kind, "%s", errors[reason].text);
+/* What messages call the task. */
+static const char *name_of(const lf_task *task) {
+  const lf_limits *limits = task ? lf_task_limits(task) : NULL;
+  if (limits && limits->name)
+    return limits->name;
+  return task ? lf_task_label(task) : "task";
+}
+
+static double seconds(int64_t ns) {
+  return (double)ns / 1e9;
+}
+
+void lfb_push_stopped(lua_State *L, lf_reason reason, const lf_task *task) {
+  const lf_limits *limits = task ? lf_task_limits(task) : NULL;
+  const char *name = name_of(task);
+  if (reason == LF_STOP_CANCEL)
+    lfb_push_error(L, "CancelledError", "the future was cancelled");
+  else if (reason == LF_STOP_MEMORY)
+    lfb_push_error(L, "MemoryLimit", "%s has taken too much memory", name);
+  else if (reason == LF_STOP_QUEUE && limits)
+    lfb_push_error(L, "TaskTimeout", "%s has waited in the queue for %f s",
+                   name, seconds(limits->queue_timeout));
+  else if (limits)
+    lfb_push_error(L, "TaskTimeout", "%s has taken longer than %f s", name,
+                   seconds(limits->timeout));
+  else
+    lfb_push_error(L, "TaskTimeout", "%s has taken too long", name);
 }
 
 int lfb_raise_memory(lua_State *L) {

@@ -13,6 +13,7 @@
 #include "bindings/native/call.h"
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pool/control.h"
 #include "bindings/pool/future.h"
 #include "bindings/pool/inline.h"
 #include "bindings/run/output.h"
@@ -45,8 +46,8 @@ enum { LAST = LFB_MAX_TASKS };
 
 /* All kinds take all options, so that a script can change the kind alone. */
 static const char *const option_names[] = {
-    "max_workers",         "name", "initializer", "initargs", "start_method",
-    "max_tasks_per_child", NULL};
+    "max_workers", "name",  "initializer",         "initargs", "start_method",
+    "timeout",     "grace", "max_tasks_per_child", NULL};
 
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
   if (kind->backend->caller)
@@ -136,7 +137,7 @@ static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
 
 /* Pushes the userdata, without a pool. */
 static lfb_executor *push_empty(lua_State *L) {
-  lfb_executor *exe = lua_newuserdatauv(L, sizeof *exe, 0);
+  lfb_executor *exe = lua_newuserdatauv(L, sizeof *exe, 1);
   *exe = (lfb_executor){0};
   lfb_mark(exe, sizeof *exe, LFB_EXECUTOR);
   lfb_set_class(L, LFB_EXECUTOR);
@@ -181,6 +182,8 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   if (kind->start)
     kind->start(L, exe->pool); /* the executor at the top closes it */
   remember(L, exe->pool);
+  if (lua_istable(L, 1))
+    exe->limits = lfb_read_limits(L, 1, NULL);
   return 1;
 }
 
@@ -209,19 +212,35 @@ static void push_executor(lua_State *L, lfb_state *S, void *p) {
   remember(L, pool);
 }
 
+lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, lfb_executor *exe) {
+  lf_pool *pool = exe->pool;
+  lfb_executor *view = push_empty(L);
+  view->inside = exe->inside;
+  view->pool = exe->inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
+  view->base = exe->base ? exe->base : exe;
+  if (S->vm && !exe->inside)
+    S->vm->idle_garbage = true;
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  return view;
+}
+
 /* One inside has no more than a reference to the pool. */
 static int executor_gc(lua_State *L) {
   lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
   const lfb_executor was = *exe;
   exe->pool = NULL;
   exe->vm = NULL;
+  exe->limits = NULL;
+  if (was.limits)
+    lf_limits_unref(was.limits);
   if (!was.pool)
     return 0;
   if (was.inside) {
     lf_pool_unref(was.pool);
     return 0;
   }
-  if (!lf_pool_is_foreign(was.pool)) {
+  if (!was.base && !lf_pool_is_foreign(was.pool)) {
     lfb_setup_forget(L, was.pool);
     if (was.vm)
       lfb_vmops.close(was.vm);
@@ -259,10 +278,13 @@ static lf_native *check_function(lua_State *L, lfb_state *S) {
 
 /* Pushes a future for the call of what is at 2 with what follows: n values with
  * it. */
-static lf_task *push_call(lua_State *L, lfb_state *S, lf_pool *pool,
+static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
                           lf_native *native, int n) {
+  lf_pool *pool = exe->pool;
+  lf_owner *owner = lf_pool_owner(pool);
   lf_task **slot = lfb_new_future(L, S);
-  lf_task *task = *slot = lf_task_new(lf_pool_owner(pool));
+  lf_task *task = *slot =
+      exe->limits ? lf_limited_new(owner, exe->limits) : lf_task_new(owner);
   if (!task)
     lfb_raise_memory(L);
   if (native) {
@@ -284,7 +306,7 @@ static int executor_submit(lua_State *L) {
   lf_native *native = check_function(L, S);
   lfb_poll(L, S);
   lfb_check_accepts(L, exe->pool);
-  lf_task *task = push_call(L, S, exe->pool, native, lua_gettop(L) - 1);
+  lf_task *task = push_call(L, S, exe, native, lua_gettop(L) - 1);
   if (lf_pool_in_caller(exe->pool)) {
     lfb_inline_run(L, S, exe, task);
     lf_task_offer(task);
@@ -294,6 +316,8 @@ static int executor_submit(lua_State *L) {
   int err = lf_pool_submit(exe->pool, task, place);
   if (err)
     return lfb_raise_code(L, err, exe->pool);
+  if (exe->limits)
+    lf_limited_queued(task);
   lf_task_offer(task);
   return 1;
 }
@@ -313,7 +337,7 @@ static int executor_broadcast(lua_State *L) {
   lf_task **tasks = lua_newuserdatauv(L, sizeof *tasks * (size_t)workers, 0);
   lua_createtable(L, workers, 0);
   for (int i = 0; i < workers; i++) {
-    tasks[i] = push_call(L, S, exe->pool, native, n);
+    tasks[i] = push_call(L, S, exe, native, n);
     lua_rawseti(L, -2, i + 1);
   }
   if (lf_pool_in_caller(exe->pool)) {

@@ -8,13 +8,19 @@
 #include "bindings/worker/setup.h"
 
 /* The userdata. A pool is in an interpreter at most once. */
-typedef struct {
+typedef struct lfb_executor {
   lf_pool *pool;    /* a reference, and a handle unless 'inside' */
   bool inside;      /* in one of the pool's own workers */
   struct lf_vm *vm; /* InlineExecutor: the interpreter, opened at the first
                        task; owned unless 'inside' */
-  const void *mark; /* state.h; the last */
+  struct lf_limits *limits;  /* of its tasks: a reference, or NULL */
+  struct lfb_executor *base; /* of which it is a view, kept by a user value; or
+                                NULL */
+  const void *mark;          /* state.h; the last */
 } lfb_executor;
+
+/* Pushes a view of the executor at 1, as yet without limits. */
+lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, lfb_executor *exe);
 
 void lfb_executor_open(lua_State *L, lfb_state *S);
 

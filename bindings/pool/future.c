@@ -11,9 +11,8 @@
 #include "bindings/pool/unasked.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/stop.h"
-
-enum { GRACE_NS = 1000000000 }; /* of a task that is to stop */
 
 /* The userdata. */
 typedef struct {
@@ -86,7 +85,7 @@ void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
   const lf_buf *data = &task->data;
   size_t at = 0;
   if (lf_task_reason(task) != LF_GO_ON) { /* whatever its data is */
-    lfb_push_stopped(L, lf_task_reason(task));
+    lfb_push_stopped(L, lf_task_reason(task), task);
     return;
   }
   if (task->error == LF_RAISED) {
@@ -103,7 +102,7 @@ void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
 }
 
 static int raise_cancelled(lua_State *L) {
-  lfb_push_stopped(L, LF_STOP_CANCEL);
+  lfb_push_stopped(L, LF_STOP_CANCEL, NULL);
   return lua_error(L);
 }
 
@@ -189,7 +188,7 @@ static int future_traceback(lua_State *L) {
 /* Cancels one that runs: true if it has been asked to stop for that. */
 static bool stop(lf_task *task) {
   if (lf_pool_look(task) == LF_RUNNING)
-    lf_pool_stop(task, LF_STOP_CANCEL, GRACE_NS);
+    lf_pool_stop(task, LF_STOP_CANCEL, lf_task_grace(task));
   return lf_task_reason(task) == LF_STOP_CANCEL;
 }
 

@@ -6,6 +6,7 @@
 #include "bindings/core/error.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/vm.h"
+
 #include "runtime/pool/caller.h"
 #include "runtime/pool/crew.h"
 #include "runtime/task/strand.h"
@@ -20,6 +21,8 @@ struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
   (void)S;
   if (lf_stack_left() < LFB_STACK)
     luaL_error(L, "C stack overflow (tasks within tasks)");
+  if (exe->base)
+    exe = exe->base;
   if (exe->vm)
     return exe->vm;
   lf_worker *worker = lf_worker_in_caller(exe->pool);
@@ -45,9 +48,11 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_task *waiting = outer ? outer->task : NULL;
   lfb_enter(L, S, task->strand);
   lf_deadlock_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
+  pid_t former = lf_caller_begin(vm->worker, task);
   lf_task_start(task);
   lf_worker_count_started(vm->worker);
   lfb_vmops.run(vm, lf_task_ref(task));
+  lf_caller_end(vm->worker, former);
   if (task->strand)
     lf_strand_leave(task->strand);
   lf_deadlock_end(waiting);

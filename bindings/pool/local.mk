@@ -1,5 +1,6 @@
 bindings_sources += \
 	%D%/completed.c %D%/completed.h \
+	%D%/control.c %D%/control.h \
 	%D%/executor.c %D%/executor.h \
 	%D%/future.c %D%/future.h \
 	%D%/gather.c %D%/gather.h \

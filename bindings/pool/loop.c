@@ -196,6 +196,8 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   options o = check_options(L, opts);
+  if (exe->limits)
+    luaL_error(L, "limits of tasks are not for the items of a parallel loop");
   lf_native *native = lfb_test_native(L, S, 2);
   if (native)
     lfb_check_threads(L, S, native, exe->pool);

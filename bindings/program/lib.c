@@ -11,6 +11,7 @@
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pool/completed.h"
+#include "bindings/pool/control.h"
 #include "bindings/pool/executor.h"
 #include "bindings/pool/future.h"
 #include "bindings/pool/inline.h"
@@ -85,6 +86,7 @@ static void open_classes(lua_State *L, lfb_state *S) {
   lfb_future_open(L, S);
   lfb_executor_open(L, S);
   lfb_map_open(L, S);
+  lfb_control_open(L, S);
   lfb_completed_open(L, S);
   lfb_process_open(L, S);
   lfb_thread_open(L, S);

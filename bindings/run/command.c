@@ -70,12 +70,16 @@ int lfb_os_execute(lua_State *L) {
 typedef struct {
   luaL_Stream stream; /* first: what the io library sees */
   lf_command command;
+  bool of_handler; /* opened by a task that was about to end */
 } command_file;
 
 static int close_command(lua_State *L) {
   command_file *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  lfb_state *S = lfb_state_find(L);
   fclose(p->stream.f);
-  return finish(L, lfb_state_find(L), &p->command);
+  if (!p->of_handler && lfb_is_to_end(S))
+    lf_command_interrupt(&p->command); /* it is of a task that is stopped */
+  return finish(L, S, &p->command);
 }
 
 /* A pipe's end for this process, and the other for the command. False with
@@ -110,6 +114,7 @@ static bool start(lfb_state *S, command_file *p, const char *text,
     return false;
   }
   p->stream.f = f;
+  p->of_handler = lfb_is_to_end(S);
   p->stream.closef = close_command;
   return true;
 }

@@ -29,6 +29,11 @@ bool lfb_is_aborted(const lfb_state *S) {
   return r && r->stage == LFB_ABORTED;
 }
 
+bool lfb_is_to_end(const lfb_state *S) {
+  const lfb_run *r = current(S);
+  return r && r->abort[0];
+}
+
 bool lfb_task_is_handling(const lfb_state *S) {
   const lfb_run *r = current(S);
   return r && r->stage >= LFB_RAISING;
@@ -126,7 +131,7 @@ void lfb_each_task(struct lf_vm *vm, bool (*visit)(lf_task *task, void *arg),
 
 void lfb_push_abort(lua_State *L, const lfb_run *r) {
   if (r->reason != LF_GO_ON)
-    lfb_push_stopped(L, r->reason);
+    lfb_push_stopped(L, r->reason, r->task);
   else
     lua_pushstring(L, r->abort);
 }
@@ -382,7 +387,27 @@ int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co) {
   return status;
 }
 
+/* A coroutine that the task has left by a yield goes on with the error that ends
+ * the task, so that the handlers of its variables see that. It cannot yield any
+ * more; whatever it does else, it is closed. */
+static void raise_in(lua_State *L, lfb_state *S, lua_State *co) {
+  int n;
+  lua_State *outer = S->running;
+  bool yields = S->yields;
+  S->yields = false;
+  S->running = co;
+  S->vm->interrupted = LFB_POKED; /* for the hook, and what waits */
+  set_abort_hook(co);
+  (void)lua_resume(co, L, 0, &n);
+  S->running = outer;
+  S->yields = yields;
+}
+
 void lfb_close_last(lua_State *L, lfb_run *r, lua_State *co) {
+  if (r->abort[0] && lua_status(co) == LUA_YIELD) {
+    r->stage = LFB_ABORTED;
+    raise_in(L, r->vm->S, co);
+  }
   r->stage = LFB_CLOSING;
   lfb_close_co(L, r->vm->S, co);
   r->stage = r->abort[0] ? LFB_ABORTED : LFB_RUNNING;

@@ -46,6 +46,9 @@ void lfb_close_last(lua_State *L, struct lfb_run *run, lua_State *co);
 /* Has the task that runs been told to stop, and is not at its end yet? */
 bool lfb_is_aborted(const lfb_state *S);
 
+/* Has it been told to, at its end or not? */
+bool lfb_is_to_end(const lfb_state *S);
+
 /* Takes up what the signal handler has noted; is the task aborted? */
 bool lfb_take_signal(lfb_state *S);
 

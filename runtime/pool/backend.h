@@ -23,7 +23,7 @@ struct lf_backend {
   /* Called again a few times for LF_ETHREAD. */
   int (*submit)(lf_pool *pool, lf_task *task, lf_route route);
   int (*broadcast)(lf_pool *pool, lf_task **tasks);
-  bool (*cancel)(lf_pool *pool, lf_task *task);
+  bool (*cancel)(lf_pool *pool, lf_task *task, lf_reason reason);
   lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */
   bool (*can_name)(const lf_pool *pool, const lf_task *task); /* NULL: all */
 

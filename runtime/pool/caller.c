@@ -14,6 +14,37 @@ lf_worker *lf_worker_in_caller(lf_pool *p) {
   return w;
 }
 
+#include <unistd.h>
+static pid_t exchange_thread(lf_worker *w, pid_t thread) {
+  pthread_mutex_lock(&w->pool->lock);
+  pid_t former = w->thread;
+  w->thread = thread;
+  pthread_mutex_unlock(&w->pool->lock);
+  return former;
+}
+
+pid_t lf_caller_begin(lf_worker *w, lf_task *task) {
+  task->far.record = w;
+  return exchange_thread(w, gettid());
+}
+
+void lf_caller_end(lf_worker *w, pid_t former) {
+  exchange_thread(w, former);
+}
+
+static bool ask(lf_pool *p, lf_task *task, lf_reason reason) {
+  (void)p;
+  if (!lf_task_stop(task, reason))
+    return false;
+  lf_worker_tell_asked(task->far.record);
+  return true;
+}
+
+static void remind(lf_pool *p, lf_task *task) {
+  (void)p;
+  lf_worker_tell_asked(task->far.record);
+}
+
 /* The caller runs what it has, instead of handing it on. */
 static int submit(lf_pool *p, lf_task *task, lf_route route) {
   (void)p, (void)task, (void)route;
@@ -25,9 +56,9 @@ static int broadcast(lf_pool *p, lf_task **tasks) {
   return submit(p, tasks[0], LF_TAIL);
 }
 
-static bool cancel(lf_pool *p, lf_task *task) {
+static bool cancel(lf_pool *p, lf_task *task, lf_reason reason) {
   (void)p;
-  return lf_task_cancel(task);
+  return lf_task_drop(task, reason);
 }
 
 static void settle(lf_pool *p) {
@@ -70,6 +101,8 @@ const lf_backend lf_caller_backend = {
     .cancel = cancel,
     .settle = settle,
     .interrupt = interrupt,
+    .ask = ask,
+    .remind = remind,
     .stat = stat,
     .hunger = hunger,
     .pinned = pinned,

@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { AGAIN_NS = 20000000 }; /* when to try again to start a worker */
 
@@ -252,6 +253,6 @@ void lf_worker_tell_asked(lf_worker *w) {
   lf_unpark(w->parker_at);
   pthread_mutex_lock(&p->lock);
   if (w->thread)
-    pthread_kill(w->thread, SIGURG);
+    tgkill(getpid(), w->thread, SIGURG);
   pthread_mutex_unlock(&p->lock);
 }

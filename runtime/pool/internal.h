@@ -73,7 +73,7 @@ struct lf_worker {
 
   mode mode;              /* the pool's lock, as all that follows */
   lf_link standby;        /* among the idle, the gone, who want a permit */
-  pthread_t thread;       /* 0 unless it has started and not left */
+  pid_t thread;           /* its number; 0 unless it has started and not left */
   lf_link pinned;         /* tasks that only it may run */
   _Atomic size_t npinned; /* read without the lock as a hint */
 

@@ -264,11 +264,15 @@ void lf_pool_recall(lf_pool *p, struct lf_loop *loop) {
   lf_pool_fail_all(&back, NULL);
 }
 
-bool lf_pool_cancel(lf_task *t) {
+bool lf_pool_drop(lf_task *t, lf_reason reason) {
   lf_pool *p = lf_task_pool(t);
   if (!p)
-    return lf_task_cancel(t);
-  return !lf_pool_is_foreign(p) && p->o.backend->cancel(p, t);
+    return lf_task_drop(t, reason);
+  return !lf_pool_is_foreign(p) && p->o.backend->cancel(p, t, reason);
+}
+
+bool lf_pool_cancel(lf_task *t) {
+  return lf_pool_drop(t, LF_STOP_CANCEL);
 }
 
 /* --- Processes --- */

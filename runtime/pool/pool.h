@@ -113,8 +113,10 @@ void lf_pool_interrupt(lf_pool *pool);
  * what is queued is cancelled. */
 void lf_pool_kill(lf_pool *pool, int sig);
 
-/* Cancels a task of any pool that has not begun; as lf_task_cancel. */
+/* Cancels a task of any pool that has not begun; as lf_task_cancel, and
+ * lf_task_drop. */
 bool lf_pool_cancel(lf_task *task);
+bool lf_pool_drop(lf_task *task, lf_reason reason);
 
 /* In a worker process, on its thread: receives what its program has sent. */
 void lf_pool_listen(lf_pool *pool);

@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static bool is_there(const lf_worker *w) {
   return w->mode != GONE && w->mode != LEAVING;
@@ -184,9 +185,9 @@ static int broadcast(lf_pool *p, lf_task **tasks) {
 
 /* --- Ending work early --- */
 
-static bool cancel(lf_pool *p, lf_task *task) {
+static bool cancel(lf_pool *p, lf_task *task, lf_reason reason) {
   (void)p;
-  bool cancelled = lf_task_cancel(task);
+  bool cancelled = lf_task_drop(task, reason);
   if (cancelled && task->strand)
     lf_strand_forget(task);
   return cancelled;
@@ -198,7 +199,7 @@ static void interrupt(lf_pool *p) {
     if ((w->mode != ACTIVE && w->mode != BLOCKED) || !w->thread)
       continue;
     atomic_store(w->interrupt_at, 1);
-    pthread_kill(w->thread, SIGURG);
+    tgkill(getpid(), w->thread, SIGURG);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/task/strand.h"
 
+#include <unistd.h>
 enum { IDLE_NS = 50000000 }; /* without work for so long: ops->idle */
 
 /* The worker turns to something: others are to look for what is left. */
@@ -290,7 +291,7 @@ void lf_worker_main(void *arg) {
   lf_buf_init(&why, NULL, 0);
   lf_self = w;
   pthread_mutex_lock(&p->lock);
-  w->thread = pthread_self();
+  w->thread = gettid();
   pthread_mutex_unlock(&p->lock);
   int err = p->o.ops->open(w, &w->vm, &why);
   if (err == 0) {

@@ -22,7 +22,7 @@ typedef enum {
   /* From the program. */
   LF_MSG_SETUP, /* body: for a worker that was not forked: see serve.h */
   LF_MSG_TASK,  /* id: its remainder by LF_SLOTS is the slot; flag: pinned;
-                   body: arguments */
+                   body: arguments; a: its timeout in ns, or 0, b: its grace */
   LF_MSG_LOOP,  /* id: the loop's; body: its setup */
   LF_MSG_CHUNK, /* id, flag: as TASK; a: first item, b: count, state: shareable;
                    body: items; tail: where each starts in the block, a size_t
@@ -38,9 +38,10 @@ typedef enum {
   LF_MSG_ASK,    /* id, flag: lf_reason: a task that runs is to stop */
   LF_MSG_STOP,   /* nothing more will come */
   /* From the worker. */
-  LF_MSG_READY,  /* id: its pid */
-  LF_MSG_BROKEN, /* it cannot run; body: why */
-  LF_MSG_RESULT, /* id, state, error; body: as the task's data; tail: trace */
+  LF_MSG_READY,      /* id: its pid */
+  LF_MSG_BROKEN,     /* it cannot run; body: why */
+  LF_MSG_RESULT,     /* id, state, error; body: as the task's data; tail: trace;
+                        a: lf_reason */
   LF_MSG_CHUNK_DONE, /* id, a: items finished, b: ns, error; body: results;
                         tail: why; flag: see task_io.c */
   LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; c: its code

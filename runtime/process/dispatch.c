@@ -3,6 +3,8 @@
  * Which task goes to which worker process. See internal.h. */
 #include "runtime/process/internal.h"
 
+#include "runtime/pool/limits.h"
+
 #include "runtime/base/mem.h"
 #include "runtime/process/task_io.h"
 
@@ -45,7 +47,12 @@ static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
     msg->kind = LF_MSG_CHUNK;
     return err ? err : lf_chunk_send(&c->end, msg, runner->chunk);
   }
+  const lf_limits *limits = lf_task_limits(t);
   msg->kind = LF_MSG_TASK;
+  if (limits && limits->timeout != LF_FOREVER) {
+    msg->a = (uint64_t)(limits->timeout > 0 ? limits->timeout : 1);
+    msg->b = (uint64_t)limits->grace;
+  }
   lf_payload payload = {.body = &t->data, .to = t->data.len};
   payload.owner = lf_task_ref(t);
   payload.drop = lf_task_unref;

@@ -76,7 +76,7 @@ static void stat(lf_pool *p, lf_pool_stats *s) {
   pthread_mutex_unlock(&p->lock);
 }
 
-static bool cancel(lf_pool *p, lf_task *t) {
+static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
   pthread_mutex_lock(&p->lock);
   bool out = lf_members_withdraw(t);
   bool ending = t->stage == LF_STAGE_TAKEN;
@@ -85,7 +85,7 @@ static bool cancel(lf_pool *p, lf_task *t) {
     sched_yield(); /* another thread is about to end it */
   if (!out)
     return false;
-  bool cancelled = lf_task_cancel(t);
+  bool cancelled = lf_task_drop(t, reason);
   lf_task_unref(t);
   return cancelled;
 }

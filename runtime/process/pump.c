@@ -29,6 +29,14 @@ static void receive_chunk(lf_channel *end, lf_chunk *c) {
   c->dropped = false; /* it was sent */
 }
 
+/* The worker has stopped it. */
+static void note_reason(lf_task *t, uint64_t reason) {
+  if (reason == LF_GO_ON || reason > LF_STOP_MEMORY)
+    return;
+  lf_task_start(t); /* as far as is known here */
+  lf_task_stop(t, (lf_reason)reason);
+}
+
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   if (!f || !is_outcome(&c->end, f->task)) {
@@ -39,9 +47,10 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_proc_finish_flight(f);
   const lf_runner *runner = lf_runner_of(t);
   bool failed = false;
-  if (!runner)
+  if (!runner) {
+    note_reason(t, c->end.msg.a);
     failed = lf_task_receive_end(&c->end, t) != LF_FINISHED;
-  else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
+  } else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
     receive_chunk(&c->end, runner->chunk);
   else
     lf_chunk_no_memory(runner->chunk);

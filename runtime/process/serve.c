@@ -246,10 +246,10 @@ static void await_done(lf_serve *r, lf_task *t) {
   lf_waiter_remove(&l.waiter);
 }
 
-static bool cancel(lf_pool *p, lf_task *t) {
+static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
   lf_serve *r = lf_serve_of(p);
   if (lf_task_done(t) || !(t->noted & LF_NAMED))
-    return lf_task_cancel(t);
+    return lf_task_drop(t, reason);
   lf_question q;
   if (!ask(r, LF_MSG_CANCEL, t->far.id, &q))
     return false;
@@ -327,6 +327,31 @@ static bool release(lf_pool *p, lf_task *t) {
   return lf_serve_release(lf_serve_of(p), t);
 }
 
+/* --- Stopping --- */
+
+/* By a timer of this process. What the program asks for comes as a message. */
+static bool stop_here(lf_pool *p, lf_task *t, lf_reason reason) {
+  if (!lf_task_stop(t, reason))
+    return false;
+  lf_worker_tell_asked(lf_serve_of(p)->worker);
+  return true;
+}
+
+static void remind(lf_pool *p, lf_task *t) {
+  (void)t;
+  lf_worker_tell_asked(lf_serve_of(p)->worker);
+}
+
+/* Nothing but its end stops the worker. */
+static bool give_up(lf_pool *p, lf_task *t) {
+  lf_serve *r = lf_serve_of(p);
+  if (atomic_load(&r->worker->current) != t)
+    return false;
+  atomic_store(&r->region->given_up, t->far.id);
+  raise(SIGKILL);
+  return true;
+}
+
 /* The program ends what is to be ended. */
 static void settle(lf_pool *p) {
   (void)p;
@@ -339,6 +364,9 @@ const lf_backend lf_serve_backend = {
     .cancel = cancel,
     .look = look,
     .can_name = can_name,
+    .ask = stop_here,
+    .remind = remind,
+    .give_up = give_up,
     .release = release,
     .stat = stat,
     .hunger = hunger,
@@ -419,7 +447,7 @@ static _Noreturn void live(lf_serve *r) {
   lf_pool_catch_interrupts(r->pool->o.ops);
   lf_crash_note(r->region->crash, sizeof r->region->crash);
   lf_self = w;
-  w->thread = pthread_self();
+  w->thread = gettid();
   int err = r->pool->o.ops->open(w, &w->vm, &why);
   if (err) {
     send_broken(r, err, &why);

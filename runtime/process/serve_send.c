@@ -179,6 +179,7 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
   if (!lf_runner_of(t)) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;
+    msg.a = lf_task_reason(t);
     lf_payload payload = lf_payload_task(t);
     payload.drop = nothing;
     pthread_mutex_lock(&r->pool->lock);

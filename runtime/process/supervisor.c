@@ -321,6 +321,16 @@ static lf_lost status_of(const lf_proc *c) {
   return lost;
 }
 
+/* Under the lock: if it has ended itself for a task that did not stop, that is
+ * what has become of the task. */
+static void note_given_up(lf_proc *c) {
+  lf_in_flight *f = lf_proc_find(c, atomic_load(&c->region->given_up));
+  if (!f)
+    return;
+  lf_task_start(f->task); /* as far as was known here */
+  lf_task_stop(f->task, LF_STOP_TIMEOUT);
+}
+
 /* The process has ended. */
 static void reap(lf_worker *w, lf_lost lost) {
   lf_pool *p = w->pool;
@@ -335,6 +345,7 @@ static void reap(lf_worker *w, lf_lost lost) {
   lf_pump(p); /* what it has said */
   pthread_mutex_lock(&p->lock);
   char *broken = NULL;
+  note_given_up(c);
   sort_out(p, c, &tasks);
   if (!c->ready) {
     lf_members_of(p)->starting--;

@@ -4,6 +4,7 @@
 #include "runtime/process/task_io.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
 
 #include <string.h>
 
@@ -33,8 +34,21 @@ int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *c) {
 
 /* --- What comes --- */
 
+/* With the limits that the message says. */
+static lf_task *limited_receive(lf_channel *end, lf_owner *owner) {
+  lf_limits *limits = lf_limits_new();
+  if (!limits)
+    return NULL;
+  limits->timeout = (int64_t)(end->msg.a & INT64_MAX);
+  limits->grace = (int64_t)(end->msg.b & INT64_MAX);
+  lf_task *t = lf_limited_new(owner, limits);
+  lf_limits_unref(limits);
+  return t;
+}
+
 lf_task *lf_call_receive(lf_channel *end, lf_owner *owner) {
-  lf_task *t = lf_task_new(owner);
+  bool limited = end->msg.kind == LF_MSG_TASK && end->msg.a > 0;
+  lf_task *t = limited ? limited_receive(end, owner) : lf_task_new(owner);
   if (t && lf_buf_move(&t->data, &end->body) == 0)
     return t;
   if (t)

@@ -19,9 +19,9 @@ enum {
   STATE = 7,
   WAITED = 8,
   WATCHED = 16,
-  REASON = 96,
+  REASON = 224,
   REASON_SHIFT = 5,
-  FORCED = 128
+  FORCED = 256
 };
 
 enum { LOCKS = 32 };
@@ -189,6 +189,10 @@ bool lf_task_stop(lf_task *task, lf_reason reason) {
   return false;
 }
 
+bool lf_task_cancel(lf_task *task) {
+  return lf_task_drop(task, LF_STOP_CANCEL);
+}
+
 lf_reason lf_task_reason(lf_task *task) {
   return (atomic_load(&task->state) & REASON) >> REASON_SHIFT;
 }
@@ -208,8 +212,12 @@ bool lf_task_is_forced(lf_task *task) {
   return atomic_load(&task->state) & FORCED;
 }
 
-bool lf_task_cancel(lf_task *task) {
-  if (!move(task, LF_PENDING, LF_CANCELLED))
+bool lf_task_drop(lf_task *task, lf_reason reason) {
+  bool dropped = reason == LF_STOP_CANCEL
+                     ? move(task, LF_PENDING, LF_CANCELLED)
+                     : move_slowly(task, LF_PENDING, LF_FAILED,
+                                   (uint32_t)reason << REASON_SHIFT);
+  if (!dropped)
     return false;
   lf_buf_fini(&task->data);
   if (task->owner)

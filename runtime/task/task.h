@@ -32,6 +32,7 @@ typedef enum {
   LF_STOP_CANCEL,  /* it ends CANCELLED */
   LF_STOP_TIMEOUT, /* it ends FAILED, as for the next */
   LF_STOP_MEMORY,
+  LF_STOP_QUEUE, /* of one that has not begun in time: FAILED */
 } lf_reason;
 
 /* What a FAILED task's data is. */
@@ -190,6 +191,9 @@ bool lf_task_start(lf_task *task);
 
 /* PENDING -> CANCELLED; wakes who waits. False if it was not pending. */
 bool lf_task_cancel(lf_task *task);
+
+/* The same, with the reason: LF_STOP_CANCEL, LF_STOP_QUEUE. */
+bool lf_task_drop(lf_task *task, lf_reason reason);
 
 /* RUNNING -> 'state', or what it was asked to stop for; wakes who waits. Only
  * by the one who started it; nothing if it was forced. */

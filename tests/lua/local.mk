@@ -4,6 +4,7 @@ lua_tests = \
 	%D%/api_array.lua \
 	%D%/api_callback.lua \
 	%D%/api_classes.lua \
+	%D%/api_control.lua \
 	%D%/api_ending.lua \
 	%D%/api_error.lua \
 	%D%/api_executor.lua \
