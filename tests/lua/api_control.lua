@@ -83,7 +83,7 @@ local works = {
   waits_for_a_lock = function(_, lock) lock:acquire() end,
   gets_from_a_queue = function(_, _, empty) empty:get() end,
   reads_a_command = function()
-    local pipe <close> = io.popen "exec sleep 1000000"
+    local pipe <close> = io.popen "exec tail -f /dev/null"
     pipe:read()
   end,
 }
