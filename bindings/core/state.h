@@ -12,6 +12,7 @@
 #include "bindings/engine/compat.h"
 
 #include "runtime/base/code.h"
+#include "runtime/base/stack.h"
 #include "runtime/pool/pool.h"
 #include "runtime/pool/registry.h"
 
@@ -52,8 +53,6 @@ typedef struct lfb_global {
 
 lfb_global *lfb_global_ref(lfb_global *global);
 void lfb_global_unref(lfb_global *global);
-
-typedef struct lfb_callback lfb_callback;
 
 /* By what name a task, or an interpreter outside of one, holds locks (arena.h):
  * given when it is first needed, anew in a forked process. */
@@ -103,12 +102,11 @@ struct lfb_state {
   _Atomic uint32_t news;
 
   /* Done-callbacks (callback.c). */
-  lf_link callbacks;           /* all that have not run */
-  _Atomic(lfb_callback *) due; /* pushed by any thread, newest first */
-  lfb_callback *taken;         /* oldest first */
-  lf_waker *waker;             /* who is told when one falls due */
-  lf_waker global_waker;       /* the program's: unparks its thread */
-  uint64_t futures;            /* made so far (pool/future.c) */
+  lf_link callbacks;     /* all that have not run */
+  lf_stack due;          /* pushed by any thread */
+  lf_waker *waker;       /* who is told when one falls due */
+  lf_waker global_waker; /* the program's: unparks its thread */
+  uint64_t futures;      /* made so far (pool/future.c) */
   bool in_callback;
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 

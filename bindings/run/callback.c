@@ -10,40 +10,37 @@
 #include "bindings/core/options.h"
 #include "bindings/run/interrupt.h"
 
-struct lfb_callback {
+typedef struct {
   lf_link link; /* in S->callbacks */
   lf_waiter waiter;
-  lfb_callback *next; /* among the due */
+  lf_node node; /* among the due */
   lfb_state *S;
-};
+} callback;
 
 /* Any thread: the future is done. */
-static void fall_due(lfb_callback *cb) {
+static void fall_due(callback *cb) {
   lfb_state *S = cb->S;
-  lfb_callback *head = atomic_load_explicit(&S->due, memory_order_relaxed);
-  do
-    cb->next = head;
-  while (!atomic_compare_exchange_weak(&S->due, &head, cb));
+  lf_stack_push(&S->due, &cb->node);
   lfb_note_news(S);
   if (S->waker)
     S->waker->wake(S->waker);
 }
 
 static void callback_fire(lf_waiter *waiter) {
-  fall_due(lf_container_of(waiter, lfb_callback, waiter));
+  fall_due(lf_container_of(waiter, callback, waiter));
 }
 
 /* Forgets all; when the interpreter closes. */
 static void drop_callbacks(lfb_state *S) {
   lf_link *l;
   while ((l = lf_list_pop(&S->callbacks)))
-    lf_waiter_remove(&lf_container_of(l, lfb_callback, link)->waiter);
+    lf_waiter_remove(&lf_container_of(l, callback, link)->waiter);
 }
 
 void lfb_add_callback(lua_State *L, lfb_state *S, int future, int fn) {
   lf_task *task = *(lf_task **)lua_touserdata(L, future);
   lfb_push_ref(L, LFB_REF_CALLBACKS);
-  lfb_callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);
+  callback *cb = lua_newuserdatauv(L, sizeof *cb, 2);
   lua_pushvalue(L, future);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, fn);
@@ -69,24 +66,13 @@ int lfb_add_done_callback(lua_State *L) {
   return 0;
 }
 
-static lfb_callback *take_due(lfb_state *S) {
-  if (!S->taken) {
-    lfb_callback *cb = atomic_exchange(&S->due, NULL);
-    while (cb) {
-      lfb_callback *next = cb->next;
-      cb->next = S->taken;
-      S->taken = cb;
-      cb = next;
-    }
-  }
-  lfb_callback *cb = S->taken;
-  if (cb)
-    S->taken = cb->next;
-  return cb;
+static callback *take_due(lfb_state *S) {
+  lf_node *node = lf_stack_take(&S->due);
+  return node ? lf_container_of(node, callback, node) : NULL;
 }
 
 /* Pushes the function and its future, and forgets the callback. */
-static void push_call(lua_State *L, lfb_callback *cb) {
+static void push_call(lua_State *L, callback *cb) {
   lf_list_del(&cb->link);
   lf_waiter_remove(&cb->waiter); /* who told of it is through with it */
   lfb_push_ref(L, LFB_REF_CALLBACKS);
@@ -118,7 +104,7 @@ static void report(lua_State *L) {
 void lfb_callbacks_run(lua_State *L, lfb_state *S) {
   if (S->in_callback)
     return;
-  lfb_callback *cb;
+  callback *cb;
   luaL_checkstack(L, 10, "done-callbacks");
   while ((cb = take_due(S))) {
     push_call(L, cb);
@@ -139,6 +125,5 @@ bool lfb_callbacks_left(lfb_state *S) {
 
 void lfb_callbacks_forget(lfb_state *S) {
   drop_callbacks(S);
-  atomic_store(&S->due, NULL);
-  S->taken = NULL;
+  lf_stack_init(&S->due);
 }

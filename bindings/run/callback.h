@@ -20,8 +20,7 @@ void lfb_callbacks_run(lua_State *L, lfb_state *S);
 
 /* Is there one to run now? */
 static inline bool lfb_callbacks_due(lfb_state *S) {
-  return (S->taken ||
-          atomic_load_explicit(&S->due, memory_order_relaxed) != NULL) &&
+  return (S->due.taken || lf_stack_has_new(&S->due, memory_order_relaxed)) &&
          !S->in_callback;
 }
 

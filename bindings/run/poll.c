@@ -11,7 +11,7 @@
 /* Is there something left to do? A worker process looks for messages each time,
  * as who sends them is elsewhere. */
 static bool is_news(lfb_state *S) {
-  return S->reach || S->taken || atomic_load(&S->due) ||
+  return S->reach || !lf_stack_is_empty(&S->due) ||
          atomic_load(&S->any_returned);
 }
 

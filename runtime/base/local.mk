@@ -4,5 +4,6 @@ runtime_sources += \
 	%D%/buf.c %D%/buf.h \
 	%D%/code.c %D%/code.h \
 	%D%/mem.c %D%/mem.h \
+	%D%/stack.h \
 	%D%/suggest.c %D%/suggest.h \
 	%D%/table.c %D%/table.h

@@ -38,14 +38,13 @@ struct lf_worker {
   int id;
   lf_vm *vm; /* the worker's thread */
   lf_parker parker;
-  lf_parker *parker_at;    /* that, or one that a process shares */
-  _Atomic(lf_run *) ready; /* runs that became ready; pushed by any thread */
-  lf_run *taken;           /* oldest first; the worker's thread */
-  lf_link timed;           /* parked runs with a deadline; its thread */
-  int64_t next_deadline;   /* not after the first of them; its thread */
-  size_t parked;           /* its thread */
-  lf_link held;            /* of these, the runs that wait for something shared,
-                              and keep the worker from new tasks; its thread */
+  lf_parker *parker_at;  /* that, or one that a process shares */
+  lf_stack ready;        /* runs; pushed by any thread, taken by its own */
+  lf_link timed;         /* parked runs with a deadline; its thread */
+  int64_t next_deadline; /* not after the first of them; its thread */
+  size_t parked;         /* its thread */
+  lf_link held;          /* of these, the runs that wait for something shared,
+                            and keep the worker from new tasks; its thread */
   lf_shared_waiter *doorbell; /* at which it sleeps then, or NULL; its thread */
   atomic_bool interrupted;    /* the held ones are to end */
   _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt */
@@ -171,7 +170,7 @@ lf_task *lf_thread_pinned(lf_worker *worker);
  * alone, as others see it; for this one, by its thread? */
 bool lf_pool_any_queued(lf_pool *pool);
 static inline bool lf_worker_has_own(const lf_worker *w) {
-  return w->npinned || atomic_load(&w->ready);
+  return w->npinned || lf_stack_has_new(&w->ready, memory_order_seq_cst);
 }
 
 bool lf_worker_has_work(lf_worker *worker);

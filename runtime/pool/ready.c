@@ -11,10 +11,7 @@ void lf_run_ready(lf_waker *waker) {
   lf_worker *w = r->worker;
   if (atomic_exchange(&r->ready, true))
     return;
-  lf_run *head = atomic_load_explicit(&w->ready, memory_order_relaxed);
-  do
-    r->next = head;
-  while (!atomic_compare_exchange_weak(&w->ready, &head, r));
+  lf_stack_push(&w->ready, &r->node);
   lf_unpark(w->parker_at);
 }
 
@@ -134,19 +131,10 @@ lf_run *lf_worker_ready(lf_worker *w) {
     w->pool->o.ops->asked(w->vm);
   if (lf_worker_holds(w))
     look_at_held(w);
-  if (!w->taken && atomic_load_explicit(&w->ready, memory_order_relaxed)) {
-    lf_run *r = atomic_exchange(&w->ready, NULL);
-    while (r) {
-      lf_run *next = r->next;
-      r->next = w->taken;
-      w->taken = r;
-      r = next;
-    }
-  }
-  lf_run *r = w->taken;
-  if (!r)
+  lf_node *node = lf_stack_take(&w->ready);
+  if (!node)
     return NULL;
-  w->taken = r->next;
+  lf_run *r = lf_container_of(node, lf_run, node);
   atomic_store(&r->ready, false);
   return r;
 }

@@ -150,5 +150,5 @@ void lf_worker_drain(lf_worker *w, lf_link *out) {
 }
 
 bool lf_worker_has_work(lf_worker *w) {
-  return w->taken || lf_worker_has_own(w) || lf_pool_any_queued(w->pool);
+  return w->ready.taken || lf_worker_has_own(w) || lf_pool_any_queued(w->pool);
 }

@@ -246,8 +246,7 @@ static void leave(lf_worker *w, bool opened, const char *why) {
   w->thread = 0;
   w->abandoned = false;
   w->batch = 0;
-  w->taken = NULL; /* late wake-ups for an interpreter that is closed */
-  atomic_store(&w->ready, NULL);
+  lf_stack_init(&w->ready); /* late wake-ups: its interpreter is closed */
   p->threads--;
   lf_list_move(&pinned, &w->pinned);
   w->npinned = 0;

@@ -54,7 +54,7 @@ typedef struct {
  * be told its end. */
 typedef struct lf_export {
   lf_waiter waiter;
-  struct lf_export *next; /* among those that have ended */
+  lf_node node;           /* among those that have ended */
   lf_pool *pool;          /* not counted: it outlives its exports */
   lf_proc *proc;          /* NULL: the worker has gone */
   uint64_t id;            /* what it is called between the two */
@@ -147,16 +147,16 @@ typedef struct lf_members {
   bool no_template;              /* it has died, or none is needed */
   lf_link procs[LF_PROC_STATES]; /* lists; FREE, RESTING: the latest first */
   int nprocs[LF_PROC_STATES];
-  int occupied;               /* workers */
-  bool pinned;                /* a task may be for one worker alone */
-  atomic_bool rung;           /* somebody has rung the doorbell */
-  atomic_bool deep;           /* the supervisor sleeps until that */
-  int starting;               /* workers asked for and not ready */
-  int unwatched;              /* whose end is not told; the supervisor's */
-  int failures;               /* starts in a row that came to nothing */
-  int counted;                /* workers counted as awake */
-  _Atomic(lf_export *) ended; /* pushed by any thread */
-  _Atomic uint64_t visits;    /* of lf_pump by others than the supervisor */
+  int occupied;            /* workers */
+  bool pinned;             /* a task may be for one worker alone */
+  atomic_bool rung;        /* somebody has rung the doorbell */
+  atomic_bool deep;        /* the supervisor sleeps until that */
+  int starting;            /* workers asked for and not ready */
+  int unwatched;           /* whose end is not told; the supervisor's */
+  int failures;            /* starts in a row that came to nothing */
+  int counted;             /* workers counted as awake */
+  lf_stack ended;          /* exports; pushed by any thread; the lock */
+  _Atomic uint64_t visits; /* of lf_pump by others than the supervisor */
   lf_outcome after;
   bool ending;            /* a thread sees to that */
   atomic_bool unbalanced; /* look again soon; the supervisor resets it */

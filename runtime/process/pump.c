@@ -288,7 +288,7 @@ bool lf_pump_has_news(lf_pool *p, bool wait) {
     return false;
   lf_members *f = lf_members_of(p);
   atomic_thread_fence(memory_order_seq_cst); /* after lf_pump_arm */
-  bool news = atomic_load_explicit(&f->ended, memory_order_relaxed);
+  bool news = lf_stack_has_new(&f->ended, memory_order_relaxed);
   EACH_LIVELY(c, f)
   if (!news)
     news = lf_proc_has_news(c) || has_changed(p, c);

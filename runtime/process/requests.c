@@ -40,11 +40,7 @@ static void export_forget(lf_export *e) {
 static void push_ended(lf_export *e) {
   lf_pool *p = e->pool;
   atomic_store(&e->ended, true);
-  lf_export *head =
-      atomic_load_explicit(&lf_members_of(p)->ended, memory_order_relaxed);
-  do
-    e->next = head;
-  while (!atomic_compare_exchange_weak(&lf_members_of(p)->ended, &head, e));
+  lf_stack_push(&lf_members_of(p)->ended, &e->node);
   if (!lf_members_is_pumping(p))
     lf_members_kick(p);
 }
@@ -273,9 +269,9 @@ static void tell(lf_export *e) {
 }
 
 void lf_requests_tell(lf_pool *p) {
-  lf_export *e = atomic_exchange(&lf_members_of(p)->ended, NULL);
-  while (e) {
-    lf_export *next = e->next;
+  lf_node *node;
+  while ((node = lf_stack_take(&lf_members_of(p)->ended))) {
+    lf_export *e = lf_container_of(node, lf_export, node);
     if (e->proc)
       tell(e);
     if (!e->proc) {
@@ -284,7 +280,6 @@ void lf_requests_tell(lf_pool *p) {
       export_forget(e);
       export_free(e);
     }
-    e = next;
   }
 }
 

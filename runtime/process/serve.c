@@ -37,7 +37,7 @@ static void run_task(lf_serve *r, lf_task *t) {
 
 static bool has_work(lf_serve *r) {
   lf_worker *w = r->worker;
-  return lf_ring_filled(r->end.in) > 0 || w->taken || atomic_load(&w->ready);
+  return lf_ring_filled(r->end.in) > 0 || !lf_stack_is_empty(&w->ready);
 }
 
 static lf_spin_time idling = LF_SPIN_TIME;

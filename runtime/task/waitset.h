@@ -7,6 +7,7 @@
 #ifndef LF_TASK_WAITSET_H
 #define LF_TASK_WAITSET_H
 
+#include "runtime/base/stack.h"
 #include "runtime/task/task.h"
 
 typedef struct lf_waitset lf_waitset;
@@ -14,15 +15,14 @@ typedef struct lf_waitset lf_waitset;
 typedef struct lf_member {
   lf_waiter waiter;
   lf_waitset *set;
-  struct lf_member *next; /* on the ready list */
+  lf_node node; /* among the ready */
 } lf_member;
 
 struct lf_waitset {
-  _Atomic(lf_member *) ready; /* pushed by any thread, newest first */
-  _Atomic(lf_waker *) first;  /* of those who watch; set by the owner */
-  _Atomic int firing;         /* threads that may be about to wake it */
-  lf_link watchers;           /* wakers; the owner's */
-  lf_member *taken;           /* oldest first; the owner's */
+  lf_stack ready;            /* pushed by any thread, taken by the owner */
+  _Atomic(lf_waker *) first; /* of those who watch; set by the owner */
+  _Atomic int firing;        /* threads that may be about to wake it */
+  lf_link watchers;          /* wakers; the owner's */
 };
 
 void lf_waitset_init(lf_waitset *set);

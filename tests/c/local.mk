@@ -3,6 +3,7 @@ c_test_names += \
 	%D%/base/buf \
 	%D%/base/code \
 	%D%/base/mem \
+	%D%/base/stack \
 	%D%/base/suggest \
 	%D%/base/table \
 	%D%/cdecl/cdecl \
