@@ -19,19 +19,7 @@ struct lfb_borrow {
   bool copied; /* 'bytes' is ours, NULL for lack of memory; the lock */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_BORROWED, take_lock, give_lock, give_lock);
-}
+LF_FORK_MUTEX(lock, LF_FORK_BORROWED, NULL);
 
 static void free_borrow(lfb_borrow *borrow) {
   if (borrow->copied)

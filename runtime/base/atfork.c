@@ -6,34 +6,53 @@
 #include <pthread.h>
 
 static struct hooks {
+  pthread_mutex_t *lock; /* or NULL */
   void (*prepare)(void), (*parent)(void), (*child)(void);
 } hooks[LF_FORK_LOCKS]; /* written before there are threads */
 
 static void prepare(void) {
-  for (int i = 0; i < LF_FORK_LOCKS; i++)
-    if (hooks[i].prepare)
-      hooks[i].prepare();
+  for (int i = 0; i < LF_FORK_LOCKS; i++) {
+    const struct hooks *h = &hooks[i];
+    if (h->lock)
+      pthread_mutex_lock(h->lock);
+    if (h->prepare)
+      h->prepare();
+  }
+}
+
+static void go_on(const struct hooks *h, void (*hook)(void)) {
+  if (hook)
+    hook();
+  if (h->lock)
+    pthread_mutex_unlock(h->lock);
 }
 
 static void in_parent(void) {
   for (int i = LF_FORK_LOCKS; i-- > 0;)
-    if (hooks[i].parent)
-      hooks[i].parent();
+    go_on(&hooks[i], hooks[i].parent);
 }
 
 static void in_child_too(void) {
   for (int i = LF_FORK_LOCKS; i-- > 0;)
-    if (hooks[i].child)
-      hooks[i].child();
+    go_on(&hooks[i], hooks[i].child);
 }
 
-void lf_at_fork(lf_fork_lock which, void (*before)(void), void (*parent)(void),
-                void (*child)(void)) {
+static void add(lf_fork_lock which, struct hooks h) {
   static bool registered;
   if (!registered)
     pthread_atfork(prepare, in_parent, in_child_too);
   registered = true;
-  hooks[which] = (struct hooks){before, parent, child};
+  hooks[which] = h;
+}
+
+void lf_at_fork(lf_fork_lock which, void (*before)(void), void (*parent)(void),
+                void (*child)(void)) {
+  add(which, (struct hooks){NULL, before, parent, child});
+}
+
+void lf_lock_at_fork(lf_fork_lock which, pthread_mutex_t *lock,
+                     void (*in_child)(void)) {
+  add(which, (struct hooks){lock, NULL, NULL, in_child});
 }
 
 /* --- Calls that no fork may interrupt --- */

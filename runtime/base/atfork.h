@@ -8,6 +8,8 @@
 
 #include "runtime/base/base.h"
 
+#include <pthread.h>
+
 /* Locks in the order in which a fork takes them, whatever the order of linking:
  * who holds one may wait for those below it, and for none above it. */
 typedef enum {
@@ -35,6 +37,18 @@ typedef enum {
  * constructors, or while there can be no fork. */
 void lf_at_fork(lf_fork_lock which, void (*before)(void), void (*parent)(void),
                 void (*child)(void));
+
+/* A file's lock, which each fork takes before and gives back after, in the
+ * child when 'in_child' (may be NULL) has put right what it is for. */
+#define LF_FORK_MUTEX(name, which, in_child)                                   \
+  static pthread_mutex_t name;                                                 \
+  __attribute__((constructor)) static void name##_survives_forks(void) {       \
+    lf_lock_at_fork(which, &(name), in_child);                                 \
+  }                                                                            \
+  static pthread_mutex_t name = PTHREAD_MUTEX_INITIALIZER
+
+void lf_lock_at_fork(lf_fork_lock which, pthread_mutex_t *lock,
+                     void (*in_child)(void));
 
 /* Around calls that take locks of the C library which no fork cares for: time
  * zones, locales, the loader of libraries. No fork happens in between, but for

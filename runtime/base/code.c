@@ -15,21 +15,9 @@
 
 enum { BUCKETS = LF_LIMIT(1024, 4) };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+LF_FORK_MUTEX(lock, LF_FORK_CODE, NULL);
 static lf_code *table[BUCKETS];
 static uint64_t last_id;
-
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_CODE, take_lock, give_lock, give_lock);
-}
 
 static lf_code *find(size_t hash, const void *bytes, size_t len) {
   for (lf_code *c = table[hash % BUCKETS]; c; c = c->next)

@@ -19,26 +19,14 @@
 
 /* --- Those that run --- */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lf_link running = {&running, &running};
 
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
 /* They are the parent's. */
-static void give_lock_in_child(void) {
+static void be_forked(void) {
   lf_list_init(&running);
-  give_lock();
 }
 
-__attribute__((constructor)) static void care_for_forks(void) {
-  lf_at_fork(LF_FORK_COMMANDS, take_lock, give_lock, give_lock_in_child);
-}
+LF_FORK_MUTEX(lock, LF_FORK_COMMANDS, be_forked);
 
 /* --- Starting --- */
 
@@ -73,9 +61,9 @@ int lf_command_start(lf_command *c, const char *text, int fd, int as,
   int err = spawn(&c->pid, text, fd, as);
   if (err)
     return err;
-  take_lock();
+  pthread_mutex_lock(&lock);
   lf_list_add(&running, &c->link);
-  give_lock();
+  pthread_mutex_unlock(&lock);
   return 0;
 }
 
@@ -106,12 +94,12 @@ int lf_command_end(lf_command *c) {
     errno = ECHILD;
     return -1;
   }
-  take_lock(); /* nobody signals a number that is free again */
+  pthread_mutex_lock(&lock); /* nobody signals a number that is free again */
   do
     r = waitpid(c->pid, &status, 0);
   while (r < 0 && errno == EINTR);
   lf_list_del(&c->link);
-  give_lock();
+  pthread_mutex_unlock(&lock);
   int err = errno;
   if (c->pidfd >= 0)
     close(c->pidfd);
@@ -139,9 +127,9 @@ static void signal_tree(pid_t pid, int sig, int depth) {
 void lf_command_signal(lf_command *c, int sig) {
   if (lf_is_foreign(c->generation))
     return;
-  take_lock();
+  pthread_mutex_lock(&lock);
   signal_tree(c->pid, sig, 0); /* it is not waited for yet */
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }
 
 /* Under the lock. */
@@ -152,26 +140,26 @@ static void interrupt(lf_command *c) {
 }
 
 bool lf_command_is_interrupted(lf_command *c) {
-  take_lock();
+  pthread_mutex_lock(&lock);
   bool is = c->signalled;
-  give_lock();
+  pthread_mutex_unlock(&lock);
   return is;
 }
 
 void lf_command_interrupt(lf_command *c) {
   if (lf_is_foreign(c->generation))
     return;
-  take_lock();
+  pthread_mutex_lock(&lock);
   interrupt(c);
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }
 
 void lf_commands_interrupt(void) {
-  take_lock();
+  pthread_mutex_lock(&lock);
   for (lf_link *l = running.next; l != &running; l = l->next) {
     lf_command *c = lf_container_of(l, lf_command, link);
     if (c->of_task)
       interrupt(c);
   }
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }

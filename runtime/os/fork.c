@@ -23,36 +23,24 @@
 
 uint32_t lf_generation;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next three */
+/* However the process has been forked. */
+static void in_any_child(void) {
+  lf_generation++;
+  lf_threads_forked();
+}
+
+/* The next three. */
+LF_FORK_MUTEX(lock, LF_FORK_DESCRIPTORS, in_any_child);
 static int *fds;
 static size_t nfds, fds_cap;
 
 static bool clean = true;
 static pid_t origin; /* who has forked this process */
 
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-/* However the process has been forked. */
-static void in_any_child(void) {
-  lf_generation++;
-  lf_threads_forked();
-  give_lock();
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_DESCRIPTORS, take_lock, give_lock, in_any_child);
-}
-
 /* --- Descriptors --- */
 
 void lf_fd_own(int fd) {
-  take_lock();
+  pthread_mutex_lock(&lock);
   if (nfds == fds_cap) {
     size_t cap = fds_cap ? 2 * fds_cap : 16;
     int *more = realloc(fds, cap * sizeof *fds);
@@ -63,19 +51,19 @@ void lf_fd_own(int fd) {
   }
   if (nfds < fds_cap) /* else a child keeps it, to no harm */
     fds[nfds++] = fd;
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }
 
 void lf_fd_close(int fd) {
   if (fd < 0)
     return;
-  take_lock();
+  pthread_mutex_lock(&lock);
   for (size_t i = 0; i < nfds; i++)
     if (fds[i] == fd) {
       fds[i] = fds[--nfds];
       break;
     }
-  give_lock();
+  pthread_mutex_unlock(&lock);
   close(fd);
 }
 

@@ -14,20 +14,11 @@
 
 enum { STACK_BYTES = 256 << 10 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
 static lf_timer **heap; /* all of it under the lock */
 static size_t count, size;
 static bool there;    /* the thread is */
 static int64_t until; /* it sleeps until then; 0: it does not */
-
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
 
 static void init_cond(void) {
   pthread_condattr_t attr;
@@ -45,12 +36,12 @@ static void begin_anew(void) {
   there = false;
   until = 0;
   init_cond();
-  pthread_mutex_unlock(&lock);
 }
+
+LF_FORK_MUTEX(lock, LF_FORK_TIMERS, begin_anew);
 
 __attribute__((constructor)) static void begin(void) {
   init_cond();
-  lf_at_fork(LF_FORK_TIMERS, take_lock, give_lock, begin_anew);
 }
 
 /* --- The heap --- */

@@ -39,27 +39,15 @@ struct lf_child {
   _Atomic int exitcode; /* LF_RUNNING_YET until it is reaped */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Those that this process has started, and those of processes further up. */
 static lf_link started = {&started, &started};
 static lf_link others = {&others, &others};
 
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-static void give_lock_in_child(void) {
+static void be_forked(void) {
   lf_list_move(&others, &started);
-  give_lock();
 }
 
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_CHILDREN, take_lock, give_lock, give_lock_in_child);
-}
+LF_FORK_MUTEX(lock, LF_FORK_CHILDREN, be_forked); /* for both */
 
 lf_child *lf_child_new(const void *program, bool daemon) {
   lf_child *c = lf_zalloc(sizeof *c);
@@ -90,9 +78,9 @@ void lf_child_unref(void *child) {
   lf_child *c = child;
   if (atomic_fetch_sub(&c->refs, 1) != 1)
     return;
-  take_lock();
+  pthread_mutex_lock(&lock);
   lf_list_del(&c->link);
-  give_lock();
+  pthread_mutex_unlock(&lock);
   lf_task_unref(c->over);
   lf_free(c);
 }
@@ -104,9 +92,9 @@ static void tell_starter(lf_child *c, pid_t pid, int err) {
   c->pid = pid;
   c->err = err;
   if (pid > 0) {
-    take_lock();
+    pthread_mutex_lock(&lock);
     lf_list_add(&started, &c->link);
-    give_lock();
+    pthread_mutex_unlock(&lock);
   }
   atomic_store(&c->forked, true);
   lf_unpark(&c->starter);
@@ -128,11 +116,11 @@ static int exitcode_of(int status) {
 static void reap(lf_child *c) {
   int status;
   await_end(c);
-  take_lock();
+  pthread_mutex_lock(&lock);
   pid_t pid = waitpid(c->pid, &status, WNOHANG);
   c->exitcode = pid == c->pid ? exitcode_of(status) : UNKNOWN;
   c->reaped = true;
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }
 
 static void child_thread(void *child) {
@@ -202,20 +190,20 @@ bool lf_child_is_foreign(const lf_child *c) {
 }
 
 void lf_child_signal(lf_child *c, int sig) {
-  take_lock();
+  pthread_mutex_lock(&lock);
   if (!c->reaped)
     kill(c->pid, sig);
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }
 
 lf_child *lf_child_running(const void *program, bool daemon, size_t i) {
   lf_child *found = NULL;
-  take_lock();
+  pthread_mutex_lock(&lock);
   for (lf_link *l = started.next; l != &started && !found; l = l->next) {
     lf_child *c = lf_container_of(l, lf_child, link);
     if (!c->reaped && c->program == program && c->daemon == daemon && i-- == 0)
       found = lf_child_ref(c);
   }
-  give_lock();
+  pthread_mutex_unlock(&lock);
   return found;
 }

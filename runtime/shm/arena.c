@@ -48,7 +48,7 @@ typedef struct {
   _Alignas(64) unsigned char refs_table[LF_REFS_SIZE];
 } head;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
+LF_FORK_MUTEX(lock, LF_FORK_ARENA, NULL); /* the next ones */
 static int arena_fd = -1;
 static bool refused;
 
@@ -62,18 +62,6 @@ static _Atomic bool touchable[LF_ZONES]; /* by this process, for good */
 /* This process's number, or 0, and above it the generation that has it: no
  * lock, as others hold theirs. */
 static _Atomic uint64_t own;
-
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_ARENA, take_lock, give_lock, give_lock);
-}
 
 static head *table(void) {
   return (head *)atomic_load_explicit(&base, memory_order_acquire);
@@ -146,21 +134,21 @@ static bool create(void) {
 int lf_arena_open(void) {
   if (table())
     return 0;
-  take_lock();
+  pthread_mutex_lock(&lock);
   if (!table() && !refused)
     refused = !create();
-  give_lock();
+  pthread_mutex_unlock(&lock);
   return table() ? 0 : LF_ENOMEM;
 }
 
 int lf_arena_adopt(int fd) {
   struct stat s;
-  take_lock();
+  pthread_mutex_lock(&lock);
   bool good = fstat(fd, &s) == 0 && (uint64_t)s.st_size >= LEAST &&
               fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
               map(fd, (uint64_t)s.st_size, false);
   refused = !good;
-  give_lock();
+  pthread_mutex_unlock(&lock);
   return good ? 0 : LF_ENOMEM;
 }
 

@@ -20,7 +20,7 @@
 
 enum { LARGE = 64 << 10 }; /* bytes: worth a look at what can go */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the next ones */
+LF_FORK_MUTEX(lock, LF_FORK_ARRAYS, NULL); /* the next ones */
 static uint32_t generation;
 static bool ready;
 static lf_table roots; /* offset -> lf_array * */
@@ -56,22 +56,10 @@ const char *lf_element_name(lf_element type) {
   return elements[type].name;
 }
 
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-static void only_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_ARRAYS, only_lock, give_lock, give_lock);
-}
-
 /* In a forked process the roots are there, and foreign; the parent's children
  * and dead are not its own. */
 static void take_lock(void) {
-  only_lock();
+  pthread_mutex_lock(&lock);
   if (ready && !lf_is_foreign(generation))
     return;
   while (ready && lf_list_pop(&limbo))
@@ -82,6 +70,10 @@ static void take_lock(void) {
     lf_orphans_forget();
   generation = lf_generation;
   ready = true;
+}
+
+static void give_lock(void) {
+  pthread_mutex_unlock(&lock);
 }
 
 /* --- What it is --- */

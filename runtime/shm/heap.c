@@ -22,7 +22,7 @@ enum {
 /* So much dirt in a free extent is given back to the system. */
 #define TRIM ((uint64_t)LF_LIMIT(256 << 10, 16 << 10))
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of these */
+LF_FORK_MUTEX(lock, LF_FORK_HEAP, NULL); /* all of these */
 static uint32_t generation;
 static lf_link bins[BINS];
 static uint64_t filled; /* bins that are not empty, as bits */
@@ -34,18 +34,6 @@ static struct {
   bool there;
   uint64_t at, dirty_from, dirty_to;
 } spare;
-
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_HEAP, take_lock, give_lock, give_lock);
-}
 
 /* Under the lock: what a parent had is forgotten. */
 static void renew(void) {
@@ -222,7 +210,7 @@ lf_extent *lf_heap_take(uint64_t size) {
     return NULL;
   size = (size + LF_HEAP_ALIGN - 1) / LF_HEAP_ALIGN * LF_HEAP_ALIGN;
   size = size ? size : LF_HEAP_ALIGN;
-  take_lock();
+  pthread_mutex_lock(&lock);
   renew();
   lf_extent *x = find(size);
   x = x ? x : grow(size);
@@ -231,7 +219,7 @@ lf_extent *lf_heap_take(uint64_t size) {
     x = NULL;
   }
   used += x ? size : 0;
-  give_lock();
+  pthread_mutex_unlock(&lock);
   if (x && x->dirty_from < x->dirty_to)
     memset(lf_arena_at(x->dirty_from), 0, x->dirty_to - x->dirty_from);
   return x;
@@ -243,17 +231,17 @@ void lf_heap_give(lf_extent *x) {
     lf_arena_clear(x->at, x->size);
   x->dirty_from = large ? 0 : x->at;
   x->dirty_to = large ? 0 : x->at + x->size;
-  take_lock();
+  pthread_mutex_lock(&lock);
   renew();
   used -= x->size;
   put_back(x);
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }
 
 uint64_t lf_heap_used(void) {
-  take_lock();
+  pthread_mutex_lock(&lock);
   renew();
   uint64_t n = used;
-  give_lock();
+  pthread_mutex_unlock(&lock);
   return n;
 }

@@ -20,7 +20,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-static pthread_mutex_t graph = PTHREAD_MUTEX_INITIALIZER;
+LF_FORK_MUTEX(graph, LF_FORK_GRAPH, NULL);
 static atomic_bool searching; /* written under the lock */
 static uint32_t searches; /* marks of a search: 2 * its number, + 1: can end */
 
@@ -30,11 +30,6 @@ void lf_deadlock_lock(void) {
 
 void lf_deadlock_unlock(void) {
   pthread_mutex_unlock(&graph);
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_GRAPH, lf_deadlock_lock, lf_deadlock_unlock,
-             lf_deadlock_unlock);
 }
 
 /* --- Waits for one --- */
