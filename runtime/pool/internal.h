@@ -162,6 +162,21 @@ void lf_pool_fail_all(lf_link *tasks, const char *why);
 /* --- sched.c: which task a worker runs next ------------------------------- */
 
 void lf_worker_push(lf_worker *worker, lf_task *task);
+
+/* Under the pool's lock: the task, of which a reference is kept, is for this
+ * worker alone, behind those that are so; each of 'tasks' is for one of the
+ * first max_workers workers that fit, which are there. */
+void lf_worker_pin(lf_worker *worker, lf_task *task);
+void lf_pool_pin_each(lf_pool *pool, lf_task **tasks,
+                      bool (*fits)(const lf_worker *worker));
+
+/* Under the pool's lock: whose alone the task is, or NULL. */
+lf_worker *lf_pool_pinned_to(lf_pool *pool, const lf_task *task);
+
+/* Under the pool's lock: the task comes back and is the next for the worker, or
+ * (NULL) for any. */
+void lf_pool_put_first(lf_pool *pool, lf_worker *worker, lf_task *task);
+
 void lf_worker_drain(lf_worker *worker, lf_link *out);
 lf_task *lf_worker_take(lf_worker *worker);
 lf_task *lf_thread_pinned(lf_worker *worker);

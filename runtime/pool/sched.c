@@ -17,6 +17,35 @@ static void set_queued(lf_worker *w, size_t n) {
     w->pool->stocked += n > 0 ? 1 : -1;
 }
 
+void lf_worker_pin(lf_worker *w, lf_task *task) {
+  task->pinned = (uint32_t)w->id;
+  lf_list_add(&w->pinned, &lf_task_ref(task)->link);
+  w->npinned++;
+}
+
+void lf_pool_pin_each(lf_pool *p, lf_task **tasks,
+                      bool (*fits)(const lf_worker *w)) {
+  int i = 0;
+  for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next)
+    if (fits(w))
+      lf_worker_pin(w, tasks[i++]);
+}
+
+lf_worker *lf_pool_pinned_to(lf_pool *p, const lf_task *task) {
+  lf_worker *w = task->pinned ? p->workers : NULL;
+  while (w && (uint32_t)w->id != task->pinned)
+    w = w->next;
+  return w;
+}
+
+void lf_pool_put_first(lf_pool *p, lf_worker *w, lf_task *task) {
+  lf_list_add(w ? w->pinned.next : p->queue.next, &task->link);
+  if (w)
+    w->npinned++;
+  else
+    p->queued++;
+}
+
 void lf_worker_push(lf_worker *w, lf_task *task) {
   pthread_mutex_lock(&w->lock);
   lf_list_add(&w->queue, &task->link);

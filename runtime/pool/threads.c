@@ -37,15 +37,12 @@ static void settle(lf_pool *p) {
  * that is one; who is to be unparked, or NULL. '*lost': nobody would run it. */
 static lf_worker *take_back(lf_pool *p, lf_task *t, bool *lost) {
   int err;
-  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
-    if ((uint32_t)w->id == t->pinned && is_there(w)) {
-      lf_list_add(w->pinned.next, &t->link);
-      w->npinned++;
-      return w;
-    }
-  lf_list_add(p->queue.next, &t->link);
-  p->queued++;
-  lf_worker *w = lf_pool_rouse(p, &err);
+  lf_worker *w = lf_pool_pinned_to(p, t);
+  w = w && is_there(w) ? w : NULL;
+  lf_pool_put_first(p, w, t);
+  if (w)
+    return w;
+  w = lf_pool_rouse(p, &err);
   *lost = err && p->live == 0;
   if (*lost) {
     lf_list_del(&t->link);
@@ -114,14 +111,6 @@ static int add(lf_pool *p, lf_task *task, lf_worker **w) {
   return 0;
 }
 
-/* Under the lock. */
-static void pin(lf_worker *w, lf_task *task) {
-  task->pinned = (uint32_t)w->id;
-  lf_list_add(&w->pinned, &lf_task_ref(task)->link);
-  w->npinned++;
-  lf_unpark(&w->parker);
-}
-
 /* Under the lock: queues it for the worker that all such tasks are for. */
 static int add_affine(lf_pool *p, lf_task *task) {
   lf_worker *w = p->affine && is_there(p->affine) ? p->affine : p->workers;
@@ -135,7 +124,8 @@ static int add_affine(lf_pool *p, lf_task *task) {
   p->affine = w;
   w->stays = true;
   p->submitted++;
-  pin(w, task);
+  lf_worker_pin(w, task);
+  lf_unpark(&w->parker);
   return 0;
 }
 
@@ -173,12 +163,13 @@ static int broadcast(lf_pool *p, lf_task **tasks) {
   int err = p->shutdown ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
   if (err == 0)
     err = start_missing(p);
-  if (err == 0)
+  if (err == 0) {
     p->submitted += (uint64_t)p->o.max_workers;
-  int i = 0;
+    lf_pool_pin_each(p, tasks, is_there);
+  }
   for (lf_worker *w = p->workers; err == 0 && w; w = w->next)
-    if (is_there(w) && i < p->o.max_workers)
-      pin(w, tasks[i++]);
+    if (w->npinned > 0)
+      lf_unpark(&w->parker);
   pthread_mutex_unlock(&p->lock);
   return err;
 }

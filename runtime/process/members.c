@@ -196,31 +196,19 @@ static bool is_fit(const lf_worker *w) {
          (w->mode == ACTIVE && lf_worker_proc(w)->left > 0);
 }
 
-static void pin(lf_worker *w, lf_task *t) {
-  t->pinned = (uint32_t)w->id;
-  t->stage = LF_STAGE_QUEUED;
-  lf_list_add(&w->pinned, &lf_task_ref(t)->link);
-  w->npinned++;
-  lf_members_of(w->pool)->pinned = true;
-}
-
 int lf_members_add_affine(lf_pool *p, lf_task *t) {
   bool stays = p->affine && (is_fit(p->affine) || p->affine->npinned > 0);
-  if (stays) {
-    p->submitted++;
-    pin(p->affine, t);
-    return 0;
-  }
-  lf_worker *w = p->workers;
-  while (w && !is_fit(w))
+  lf_worker *w = stays ? p->affine : p->workers;
+  while (w && !stays && !is_fit(w))
     w = w->next;
   if (!w && !(w = lf_pool_spare_worker(p)))
     return LF_ENOMEM;
-  if (!is_fit(w))
+  if (!stays && !is_fit(w))
     lf_members_start_worker(p, w);
   p->affine = w;
   p->submitted++;
-  pin(w, t);
+  lf_worker_pin(w, t);
+  lf_members_of(p)->pinned = true;
   return 0;
 }
 
@@ -231,29 +219,25 @@ int lf_members_broadcast(lf_pool *p, lf_task **tasks) {
     return LF_EBROKEN;
   for (int n = lf_members_count_hands(p); n < p->o.max_workers; n++)
     lf_members_start_worker(p, NULL);
-  int fit = 0, i = 0;
+  int fit = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
     fit += is_fit(w);
   if (fit < p->o.max_workers)
     return LF_ENOMEM;
-  for (lf_worker *w = p->workers; w && i < p->o.max_workers; w = w->next)
-    if (is_fit(w))
-      pin(w, tasks[i++]);
+  for (int i = 0; i < p->o.max_workers; i++)
+    tasks[i]->stage = LF_STAGE_QUEUED;
+  lf_pool_pin_each(p, tasks, is_fit);
+  lf_members_of(p)->pinned = true;
   return 0;
 }
 
 /* Under the lock: the task is the next for its worker, or for any. */
 void lf_members_put_first(lf_pool *p, lf_task *t) {
+  lf_worker *w = lf_pool_pinned_to(p, t);
   t->stage = LF_STAGE_QUEUED;
-  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
-    if ((uint32_t)w->id == t->pinned) {
-      lf_list_add(w->pinned.next, &t->link);
-      w->npinned++;
-      lf_members_of(p)->pinned = true;
-      return;
-    }
-  lf_list_add(p->queue.next, &t->link);
-  p->queued++;
+  lf_pool_put_first(p, w, t);
+  if (w)
+    lf_members_of(p)->pinned = true;
 }
 
 void lf_members_requeue(lf_pool *p, lf_link *tasks) {
@@ -270,9 +254,11 @@ void lf_members_requeue(lf_pool *p, lf_link *tasks) {
 static bool unqueue(lf_pool *p, lf_task *t) {
   if (lf_list_empty(&t->link))
     return false;
-  for (lf_worker *w = p->workers; t->pinned && w; w = w->next)
-    w->npinned -= (uint32_t)w->id == t->pinned;
-  p->queued -= !t->pinned;
+  lf_worker *w = lf_pool_pinned_to(p, t);
+  if (w)
+    w->npinned--;
+  else
+    p->queued--;
   lf_list_del(&t->link);
   return true;
 }
