@@ -298,25 +298,39 @@ static bool suggest_symbol(const lf_dso *dso, const char *name, char *out,
   return near.best[0] != '\0';
 }
 
-lf_function *lf_dso_function(const lf_dso *dso, const char *symbol,
-                             lf_buf *why) {
+/* Does it lie in the thread-local variables of one library? */
+static int is_thread_local(struct dl_phdr_info *info, size_t size, void *at) {
+  (void)size;
+  uintptr_t first = (uintptr_t)info->dlpi_tls_data;
+  for (int i = 0; first && i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_TLS &&
+        (uintptr_t)at - first < info->dlpi_phdr[i].p_memsz)
+      return 1;
+  return 0;
+}
+
+/* What an IFUNC resolves to need not have a symbol. */
+static bool is_variable(void *at) {
   Dl_info info;
   const ElfW(Sym) *found = NULL;
+  if (dladdr1(at, &info, (void **)&found, RTLD_DL_SYMENT) == 0)
+    return dl_iterate_phdr(is_thread_local, at) != 0; /* in no library */
+  return found && info.dli_saddr == at &&
+         ELF64_ST_TYPE(found->st_info) == STT_OBJECT;
+}
+
+lf_function *lf_dso_function(const lf_dso *dso, const char *symbol,
+                             lf_buf *why) {
   char near[128];
   void *at = dlsym(dso->handle, symbol);
-  if (!at) {
-    lf_buf_print(why, "%s has no function '%s'", dso->name, symbol);
-    if (suggest_symbol(dso, symbol, near, sizeof near))
-      lf_buf_print(why, " (similar: %s)", near);
-    return NULL;
-  }
-  /* What an IFUNC resolves to need not have a symbol. */
-  bool known = dladdr1(at, &info, (void **)&found, RTLD_DL_SYMENT) != 0;
-  if (known && found && info.dli_saddr == at &&
-      (ELF64_ST_TYPE(found->st_info) == STT_OBJECT ||
-       ELF64_ST_TYPE(found->st_info) == STT_TLS)) {
+  if (at && !is_variable(at))
+    return (lf_function *)at;
+  if (at) {
     lf_buf_print(why, "'%s' is a variable of %s", symbol, dso->name);
     return NULL;
   }
-  return (lf_function *)at;
+  lf_buf_print(why, "%s has no function '%s'", dso->name, symbol);
+  if (suggest_symbol(dso, symbol, near, sizeof near))
+    lf_buf_print(why, " (similar: %s)", near);
+  return NULL;
 }

@@ -111,6 +111,8 @@ static void finds_functions_alone(void **state) {
   assert_int_equal(why.len, 0);
   assert_null(lf_dso_function(&c, "environ", &why));
   assert_true(says("'environ' is a variable of libc.so.6"));
+  assert_null(lf_dso_function(&c, "errno", &why)); /* one of each thread */
+  assert_true(says("'errno' is a variable of libc.so.6"));
 }
 
 static void suggests_a_function(void **state) {
