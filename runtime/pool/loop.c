@@ -58,12 +58,12 @@ static _Atomic uint64_t last_id;
  */
 
 static void each_runner(lf_waits *waits, lf_visit *visit, void *arg) {
-  lf_loop *j = lf_container_of(waits, lf_loop, waits);
-  pthread_mutex_lock(&j->lock);
-  for (lf_link *l = j->running.next; l != &j->running; l = l->next)
+  lf_loop *loop = lf_container_of(waits, lf_loop, waits);
+  pthread_mutex_lock(&loop->lock);
+  for (lf_link *l = loop->running.next; l != &loop->running; l = l->next)
     if (!visit(lf_container_of(l, lf_chunk, running)->task, arg))
       break;
-  pthread_mutex_unlock(&j->lock);
+  pthread_mutex_unlock(&loop->lock);
 }
 
 static void count_wait(lf_waits *waits, int by) {
@@ -73,29 +73,29 @@ static void count_wait(lf_waits *waits, int by) {
 
 lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
                      uint64_t chunksize, lf_order order) {
-  lf_loop *j = lf_zalloc(sizeof *j);
-  if (!j)
+  lf_loop *loop = lf_zalloc(sizeof *loop);
+  if (!loop)
     return NULL;
-  if (lf_buf_move(&j->setup, setup) != 0) {
-    lf_free(j);
+  if (lf_buf_move(&loop->setup, setup) != 0) {
+    lf_free(loop);
     return NULL;
   }
-  atomic_init(&j->refs, 1);
-  j->id = atomic_fetch_add(&last_id, 1) + 1;
-  j->pool = lf_pool_ref(pool);
-  j->epoch = lf_pool_epoch(pool);
-  j->code = code ? lf_code_ref(code) : NULL;
-  j->chunksize = chunksize;
-  j->order = order;
-  j->waits = (lf_waits){.each = each_runner, .count = count_wait};
-  lf_list_init(&j->running);
-  lf_list_init(&j->blocks);
-  lf_list_init(&j->ready);
-  lf_list_init(&j->watchers);
-  lf_list_init(&j->returned);
-  j->route = LF_TAIL;
-  pthread_mutex_init(&j->lock, NULL);
-  return j;
+  atomic_init(&loop->refs, 1);
+  loop->id = atomic_fetch_add(&last_id, 1) + 1;
+  loop->pool = lf_pool_ref(pool);
+  loop->epoch = lf_pool_epoch(pool);
+  loop->code = code ? lf_code_ref(code) : NULL;
+  loop->chunksize = chunksize;
+  loop->order = order;
+  loop->waits = (lf_waits){.each = each_runner, .count = count_wait};
+  lf_list_init(&loop->running);
+  lf_list_init(&loop->blocks);
+  lf_list_init(&loop->ready);
+  lf_list_init(&loop->watchers);
+  lf_list_init(&loop->returned);
+  loop->route = LF_TAIL;
+  pthread_mutex_init(&loop->lock, NULL);
+  return loop;
 }
 
 void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine) {
@@ -108,10 +108,10 @@ lf_route lf_loop_route(const lf_loop *loop) {
 }
 
 lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
-  lf_loop *j = lf_loop_new(pool, setup, NULL, 1, LF_ORDERED);
-  if (j)
-    j->foreign_done = done;
-  return j;
+  lf_loop *loop = lf_loop_new(pool, setup, NULL, 1, LF_ORDERED);
+  if (loop)
+    loop->foreign_done = done;
+  return loop;
 }
 
 lf_loop *lf_loop_ref(lf_loop *loop) {
@@ -119,9 +119,9 @@ lf_loop *lf_loop_ref(lf_loop *loop) {
   return loop;
 }
 
-static void drop_blocks(lf_loop *j) {
+static void drop_blocks(lf_loop *loop) {
   lf_link *l;
-  while ((l = lf_list_pop(&j->blocks))) {
+  while ((l = lf_list_pop(&loop->blocks))) {
     struct held *h = lf_container_of(l, struct held, link);
     lf_block_unref(h->block);
     lf_free(h);
@@ -138,33 +138,33 @@ static void end_over(lf_task *over) {
 
 /* Under the lock: what has been given back will not be run. In order, that is
  * where the results end. */
-static void forget_returned(lf_loop *j) {
+static void forget_returned(lf_loop *loop) {
   lf_link *l;
-  while ((l = lf_list_pop(&j->returned))) {
+  while ((l = lf_list_pop(&loop->returned))) {
     lf_chunk *c = lf_container_of(l, lf_chunk, returned);
-    c->dropped = j->lacks = true;
-    if (j->order == LF_UNORDERED)
+    c->dropped = loop->lacks = true;
+    if (loop->order == LF_UNORDERED)
       lf_chunk_free(c);
   }
-  j->back = 0;
+  loop->back = 0;
 }
 
-void lf_loop_unref(void *loop) {
-  lf_loop *j = loop;
-  if (atomic_fetch_sub(&j->refs, 1) != 1)
+void lf_loop_unref(void *object) {
+  lf_loop *loop = object;
+  if (atomic_fetch_sub(&loop->refs, 1) != 1)
     return;
   lf_link *l;
-  end_over(j->over);
-  forget_returned(j);
-  while ((l = lf_list_pop(&j->ready)))
+  end_over(loop->over);
+  forget_returned(loop);
+  while ((l = lf_list_pop(&loop->ready)))
     lf_chunk_free(lf_container_of(l, lf_chunk, link));
-  drop_blocks(j);
-  lf_buf_fini(&j->setup);
-  if (j->code)
-    lf_code_unref(j->code);
-  lf_pool_unref(j->pool);
-  pthread_mutex_destroy(&j->lock);
-  lf_free(j);
+  drop_blocks(loop);
+  lf_buf_fini(&loop->setup);
+  if (loop->code)
+    lf_code_unref(loop->code);
+  lf_pool_unref(loop->pool);
+  pthread_mutex_destroy(&loop->lock);
+  lf_free(loop);
 }
 
 uint64_t lf_loop_id(const lf_loop *loop) {
@@ -184,84 +184,84 @@ const char *lf_loop_label(const lf_loop *loop) {
 }
 
 /* Under the lock: items that can be claimed. */
-static uint64_t unclaimed(const lf_loop *j) {
-  return j->end - j->cursor + j->back;
+static uint64_t unclaimed(const lf_loop *loop) {
+  return loop->end - loop->cursor + loop->back;
 }
 
 /* Under the lock: the first chunk in the list, if it can be had. */
-static lf_chunk *next_ready(lf_loop *j) {
-  if (lf_list_empty(&j->ready))
+static lf_chunk *next_ready(lf_loop *loop) {
+  if (lf_list_empty(&loop->ready))
     return NULL;
-  lf_chunk *c = lf_container_of(j->ready.next, lf_chunk, link);
+  lf_chunk *c = lf_container_of(loop->ready.next, lf_chunk, link);
   if (c->dropped)
     return NULL;
-  return j->order == LF_UNORDERED || c->done ? c : NULL;
+  return loop->order == LF_UNORDERED || c->done ? c : NULL;
 }
 
 /* Under the lock: is the next chunk one that will not be run? */
-static bool is_cut_short(lf_loop *j) {
-  return !lf_list_empty(&j->ready) &&
-         lf_container_of(j->ready.next, lf_chunk, link)->dropped;
+static bool is_cut_short(lf_loop *loop) {
+  return !lf_list_empty(&loop->ready) &&
+         lf_container_of(loop->ready.next, lf_chunk, link)->dropped;
 }
 
 /* Under the lock. */
-static lf_next what_next(lf_loop *j) {
-  if (next_ready(j))
+static lf_next what_next(lf_loop *loop) {
+  if (next_ready(loop))
     return LF_CHUNK;
-  if (is_cut_short(j))
+  if (is_cut_short(loop))
     return LF_STOPPED;
-  if (j->open > 0)
+  if (loop->open > 0)
     return LF_WAIT;
-  if (unclaimed(j) == 0 && !j->lacks)
+  if (unclaimed(loop) == 0 && !loop->lacks)
     return LF_END;
-  return j->stopped ? LF_STOPPED : LF_WAIT;
+  return loop->stopped ? LF_STOPPED : LF_WAIT;
 }
 
 /* Under the lock: what is to be ended now, once, or NULL. */
-static lf_task *over_now(lf_loop *j) {
-  if (j->open > 0 || (unclaimed(j) > 0 && !j->stopped))
+static lf_task *over_now(lf_loop *loop) {
+  if (loop->open > 0 || (unclaimed(loop) > 0 && !loop->stopped))
     return NULL;
-  lf_task *over = j->over;
-  j->over = NULL;
+  lf_task *over = loop->over;
+  loop->over = NULL;
   return over;
 }
 
 /* Under the lock. */
-static void wake_watchers(lf_loop *j) {
-  for (lf_link *l = j->watchers.next; l != &j->watchers; l = l->next) {
+static void wake_watchers(lf_loop *loop) {
+  for (lf_link *l = loop->watchers.next; l != &loop->watchers; l = l->next) {
     lf_waker *waker = lf_container_of(l, lf_waker, link);
     waker->wake(waker);
   }
 }
 
-static void tell(lf_loop *j) {
-  pthread_mutex_lock(&j->lock);
-  wake_watchers(j);
-  lf_task *over = over_now(j);
-  pthread_mutex_unlock(&j->lock);
+static void tell(lf_loop *loop) {
+  pthread_mutex_lock(&loop->lock);
+  wake_watchers(loop);
+  lf_task *over = over_now(loop);
+  pthread_mutex_unlock(&loop->lock);
   end_over(over);
 }
 
 /* Under the lock. The first reason stays. */
-static void stop(lf_loop *j, int err, const char *text) {
-  if (j->stopped)
+static void stop(lf_loop *loop, int err, const char *text) {
+  if (loop->stopped)
     return;
-  j->stopped = true;
-  j->stop = (lf_stop){err, text};
-  forget_returned(j);
+  loop->stopped = true;
+  loop->stop = (lf_stop){err, text};
+  forget_returned(loop);
 }
 
 /* --- Runners ----------------------------------------------------------------
  */
 
-lf_runner *lf_runner_new(lf_loop *j, lf_chunk *chunk) {
+lf_runner *lf_runner_new(lf_loop *loop, lf_chunk *chunk) {
   lf_runner *r = lf_malloc(sizeof *r);
   if (!r)
     return NULL;
-  lf_task_init(&r->task, lf_pool_owner(j->pool), &lf_runner_ops);
-  r->task.code = j->code ? lf_code_ref(j->code) : NULL;
-  r->task.strand = j->strand;
-  r->loop = lf_loop_ref(j);
+  lf_task_init(&r->task, lf_pool_owner(loop->pool), &lf_runner_ops);
+  r->task.code = loop->code ? lf_code_ref(loop->code) : NULL;
+  r->task.strand = loop->strand;
+  r->loop = lf_loop_ref(loop);
   r->chunk = chunk;
   r->from = NULL;
   return r;
@@ -280,125 +280,125 @@ static bool runner_is_awaited(const lf_task *task) {
   return atomic_load(&lf_runner_of(task)->loop->awaiting) > 0;
 }
 
-static int submit_runner(lf_loop *j) {
-  lf_runner *r = lf_runner_new(j, NULL);
+static int submit_runner(lf_loop *loop) {
+  lf_runner *r = lf_runner_new(loop, NULL);
   if (!r)
     return LF_ENOMEM;
-  int err = lf_pool_submit(j->pool, &r->task, j->route);
+  int err = lf_pool_submit(loop->pool, &r->task, loop->route);
   lf_task_unref(&r->task);
   return err;
 }
 
 /* Under the lock: reserves a runner if one more would find something. */
-static bool want_runner(lf_loop *j) {
-  uint64_t left = unclaimed(j);
-  uint64_t size = j->chunksize ? j->chunksize : 1;
+static bool want_runner(lf_loop *loop) {
+  uint64_t left = unclaimed(loop);
+  uint64_t size = loop->chunksize ? loop->chunksize : 1;
   uint64_t useful = (left + size - 1) / size;
-  if (j->stopped || lf_pool_in_caller(j->pool) ||
-      j->queued >= lf_pool_max_workers(j->pool) ||
-      (uint64_t)j->queued >= useful)
+  if (loop->stopped || lf_pool_in_caller(loop->pool) ||
+      loop->queued >= lf_pool_max_workers(loop->pool) ||
+      (uint64_t)loop->queued >= useful)
     return false;
-  j->queued++;
+  loop->queued++;
   return true;
 }
 
 /* A runner could not be queued: no harm as long as there are others. */
-static void runner_failed(lf_loop *j, int err) {
-  pthread_mutex_lock(&j->lock);
-  j->queued--;
-  if (j->queued == 0 && j->open == 0)
-    stop(j, err, lf_pool_broken(j->pool));
-  pthread_mutex_unlock(&j->lock);
-  tell(j);
+static void runner_failed(lf_loop *loop, int err) {
+  pthread_mutex_lock(&loop->lock);
+  loop->queued--;
+  if (loop->queued == 0 && loop->open == 0)
+    stop(loop, err, lf_pool_broken(loop->pool));
+  pthread_mutex_unlock(&loop->lock);
+  tell(loop);
 }
 
 /* Queues at most 'most' runners, as long as they would find something. */
-static void start_runners(lf_loop *j, int most) {
+static void start_runners(lf_loop *loop, int most) {
   int err = 0;
   while (most-- > 0 && err == 0) {
-    pthread_mutex_lock(&j->lock);
-    bool wanted = want_runner(j);
-    pthread_mutex_unlock(&j->lock);
+    pthread_mutex_lock(&loop->lock);
+    bool wanted = want_runner(loop);
+    pthread_mutex_unlock(&loop->lock);
     if (!wanted)
       return;
-    err = submit_runner(j);
+    err = submit_runner(loop);
     if (err)
-      runner_failed(j, err);
+      runner_failed(loop, err);
   }
 }
 
 /* The chunk's task is about to end. */
-static void leave_running(lf_loop *j, lf_chunk *c) {
-  pthread_mutex_lock(&j->lock);
+static void leave_running(lf_loop *loop, lf_chunk *c) {
+  pthread_mutex_lock(&loop->lock);
   lf_list_del(&c->running);
-  pthread_mutex_unlock(&j->lock);
+  pthread_mutex_unlock(&loop->lock);
   lf_deadlock_settle();
 }
 
 /* Under the lock: a chunk that was claimed will not be run. In order, it marks
  * where the results end. */
-static void drop_chunk(lf_loop *j, lf_chunk *c) {
+static void drop_chunk(lf_loop *loop, lf_chunk *c) {
   c->dropped = true;
-  j->open--;
-  if (j->order == LF_UNORDERED)
+  loop->open--;
+  if (loop->order == LF_UNORDERED)
     lf_chunk_free(c);
 }
 
-void lf_loop_drop(lf_loop *j, lf_chunk *c) {
-  leave_running(j, c);
-  pthread_mutex_lock(&j->lock);
-  drop_chunk(j, c);
-  stop(j, 0, NULL);
-  pthread_mutex_unlock(&j->lock);
-  tell(j);
+void lf_loop_drop(lf_loop *loop, lf_chunk *c) {
+  leave_running(loop, c);
+  pthread_mutex_lock(&loop->lock);
+  drop_chunk(loop, c);
+  stop(loop, 0, NULL);
+  pthread_mutex_unlock(&loop->lock);
+  tell(loop);
 }
 
 /* Under the lock: a runner has ended without having run its chunk. */
-static void stop_for(lf_loop *j, lf_state state, lf_chunk *c) {
+static void stop_for(lf_loop *loop, lf_state state, lf_chunk *c) {
   if (c)
-    drop_chunk(j, c);
+    drop_chunk(loop, c);
   else
-    j->queued--;
-  const char *broken = lf_pool_broken(j->pool);
+    loop->queued--;
+  const char *broken = lf_pool_broken(loop->pool);
   if (state == LF_CANCELLED)
-    stop(j, 0, NULL);
+    stop(loop, 0, NULL);
   else
-    stop(j, broken ? LF_EBROKEN : LF_ETHREAD, broken);
+    stop(loop, broken ? LF_EBROKEN : LF_ETHREAD, broken);
 }
 
 static void runner_done(lf_task *task) {
   lf_runner *r = lf_runner_of(task);
-  lf_loop *j = r->loop;
+  lf_loop *loop = r->loop;
   lf_state state = lf_task_state(task);
   lf_chunk *c = r->chunk;
   if (state == LF_FINISHED)
     return;
   r->chunk = NULL;
   if (c)
-    leave_running(j, c);
-  if (j->foreign_done && c) {
+    leave_running(loop, c);
+  if (loop->foreign_done && c) {
     c->dropped = true;
-    j->foreign_done(r, c, 0);
+    loop->foreign_done(r, c, 0);
   }
-  if (j->foreign_done)
+  if (loop->foreign_done)
     return;
-  pthread_mutex_lock(&j->lock);
-  stop_for(j, state, c);
-  pthread_mutex_unlock(&j->lock);
-  tell(j);
+  pthread_mutex_lock(&loop->lock);
+  stop_for(loop, state, c);
+  pthread_mutex_unlock(&loop->lock);
+  tell(loop);
 }
 
 const lf_task_ops lf_runner_ops = {
     .done = runner_done, .is_awaited = runner_is_awaited, .free = runner_free};
 
 /* Under the lock: how many items the next chunk should have. */
-static uint64_t chunk_size(lf_loop *j) {
-  uint64_t left = unclaimed(j);
-  uint64_t n = j->chunksize;
+static uint64_t chunk_size(lf_loop *loop) {
+  uint64_t left = unclaimed(loop);
+  uint64_t n = loop->chunksize;
   if (n == 0) {
-    uint64_t share = left / (2 * (uint64_t)lf_pool_max_workers(j->pool));
-    uint64_t least = j->item_ns ? LEAST_NS / j->item_ns : 1;
-    n = j->item_ns ? CHUNK_NS / j->item_ns : 1;
+    uint64_t share = left / (2 * (uint64_t)lf_pool_max_workers(loop->pool));
+    uint64_t least = loop->item_ns ? LEAST_NS / loop->item_ns : 1;
+    n = loop->item_ns ? CHUNK_NS / loop->item_ns : 1;
     n = n > share ? share : n;
     n = n < least ? least : n;
     n = n > CHUNK_MAX ? CHUNK_MAX : n;
@@ -409,10 +409,10 @@ static uint64_t chunk_size(lf_loop *j) {
 
 /* Under the lock: the block with the item at the cursor; those before it are
  * not needed here any more. */
-static lf_block *current_block(lf_loop *j) {
-  while (!lf_list_empty(&j->blocks)) {
-    struct held *h = lf_container_of(j->blocks.next, struct held, link);
-    if (j->cursor < h->block->first + h->block->count)
+static lf_block *current_block(lf_loop *loop) {
+  while (!lf_list_empty(&loop->blocks)) {
+    struct held *h = lf_container_of(loop->blocks.next, struct held, link);
+    if (loop->cursor < h->block->first + h->block->count)
       return h->block;
     lf_list_del(&h->link);
     lf_block_unref(h->block);
@@ -422,13 +422,13 @@ static lf_block *current_block(lf_loop *j) {
 }
 
 /* Under the lock: some of what has been given back, for 'c' or in its place. */
-static lf_chunk *take_returned(lf_loop *j, lf_chunk *c) {
-  lf_chunk *rest = lf_container_of(j->returned.next, lf_chunk, returned);
-  uint64_t n = chunk_size(j);
+static lf_chunk *take_returned(lf_loop *loop, lf_chunk *c) {
+  lf_chunk *rest = lf_container_of(loop->returned.next, lf_chunk, returned);
+  uint64_t n = chunk_size(loop);
   if (n >= rest->count) {
     lf_chunk_free(c);
     lf_list_del(&rest->returned);
-    j->back -= rest->count;
+    loop->back -= rest->count;
     return rest;
   }
   c->first = rest->first;
@@ -438,15 +438,15 @@ static lf_chunk *take_returned(lf_loop *j, lf_chunk *c) {
     atomic_fetch_add(&c->block->refs, 1);
   rest->first += n;
   rest->count -= n;
-  j->back -= n;
-  if (j->order == LF_ORDERED)
+  loop->back -= n;
+  if (loop->order == LF_ORDERED)
     lf_list_add(&rest->link, &c->link);
   return c;
 }
 
 /* Under the lock: the rest of a chunk that is done is to be claimed again.
  * False: no memory. */
-static bool give_back(lf_loop *j, lf_chunk *c) {
+static bool give_back(lf_loop *loop, lf_chunk *c) {
   lf_chunk *rest = lf_chunk_new();
   if (!rest)
     return false;
@@ -457,12 +457,12 @@ static bool give_back(lf_loop *j, lf_chunk *c) {
   if (rest->block)
     atomic_fetch_add(&rest->block->refs, 1);
   c->rest = 0;
-  j->back += rest->count;
-  lf_list_add(&j->returned, &rest->returned);
-  if (j->order == LF_ORDERED)
+  loop->back += rest->count;
+  lf_list_add(&loop->returned, &rest->returned);
+  if (loop->order == LF_ORDERED)
     lf_list_add(c->link.next, &rest->link);
-  if (j->stopped)
-    forget_returned(j);
+  if (loop->stopped)
+    forget_returned(loop);
   return true;
 }
 
@@ -479,34 +479,35 @@ bool lf_chunk_overruns(const lf_chunk *c, lf_pool *pool, int64_t since) {
 }
 
 /* Under the lock. */
-static void cut_chunk(lf_loop *j, lf_chunk *c) {
-  uint64_t n = chunk_size(j);
-  c->first = j->cursor;
-  c->count = n < j->end - j->cursor ? n : j->end - j->cursor;
-  lf_block *b = current_block(j);
+static void cut_chunk(lf_loop *loop, lf_chunk *c) {
+  uint64_t n = chunk_size(loop);
+  c->first = loop->cursor;
+  c->count = n < loop->end - loop->cursor ? n : loop->end - loop->cursor;
+  lf_block *b = current_block(loop);
   if (b) {
-    uint64_t left = b->first + b->count - j->cursor;
+    uint64_t left = b->first + b->count - loop->cursor;
     c->count = c->count < left ? c->count : left;
     c->block = b;
     atomic_fetch_add(&b->refs, 1);
   }
-  j->cursor += c->count;
-  if (j->order == LF_ORDERED)
-    lf_list_add(&j->ready, &c->link);
+  loop->cursor += c->count;
+  if (loop->order == LF_ORDERED)
+    lf_list_add(&loop->ready, &c->link);
 }
 
 /* Under the lock: the next chunk of those that are to be run. */
-static lf_chunk *next_chunk(lf_loop *j, lf_chunk *c) {
-  if (j->back > 0)
-    c = take_returned(j, c);
+static lf_chunk *next_chunk(lf_loop *loop, lf_chunk *c) {
+  if (loop->back > 0)
+    c = take_returned(loop, c);
   else
-    cut_chunk(j, c);
-  c->shareable = j->chunksize == 0 && !j->strand && j->route == LF_TAIL;
-  j->open++;
+    cut_chunk(loop, c);
+  c->shareable =
+      loop->chunksize == 0 && !loop->strand && loop->route == LF_TAIL;
+  loop->open++;
   return c;
 }
 
-lf_chunk *lf_loop_claim(lf_loop *j, lf_runner *runner) {
+lf_chunk *lf_loop_claim(lf_loop *loop, lf_runner *runner) {
   lf_task *task = runner ? &runner->task : NULL;
   lf_chunk *c = runner ? runner->chunk : NULL;
   if (c) { /* it was claimed before, or came with the runner */
@@ -515,63 +516,63 @@ lf_chunk *lf_loop_claim(lf_loop *j, lf_runner *runner) {
     return c;
   }
   c = lf_chunk_new();
-  pthread_mutex_lock(&j->lock);
+  pthread_mutex_lock(&loop->lock);
   if (task)
-    j->queued--;
-  if (lf_pool_epoch(j->pool) != j->epoch)
-    stop(j, 0, NULL); /* cancelled while no runner was queued */
-  if (!c && unclaimed(j) > 0)
-    stop(j, LF_ENOMEM, NULL);
-  bool some = c && !j->stopped && unclaimed(j) > 0;
+    loop->queued--;
+  if (lf_pool_epoch(loop->pool) != loop->epoch)
+    stop(loop, 0, NULL); /* cancelled while no runner was queued */
+  if (!c && unclaimed(loop) > 0)
+    stop(loop, LF_ENOMEM, NULL);
+  bool some = c && !loop->stopped && unclaimed(loop) > 0;
   if (some)
-    c = next_chunk(j, c);
+    c = next_chunk(loop, c);
   if (some && task) {
     c->task = task;
-    lf_list_add(&j->running, &c->running);
+    lf_list_add(&loop->running, &c->running);
   }
-  pthread_mutex_unlock(&j->lock);
+  pthread_mutex_unlock(&loop->lock);
   if (!some) {
     if (c)
       lf_chunk_free(c);
-    tell(j);
+    tell(loop);
     return NULL;
   }
   if (task)
-    start_runners(j, 1);
+    start_runners(loop, 1);
   return c;
 }
 
-void lf_loop_done(lf_loop *j, lf_chunk *c, int64_t ns) {
-  if (j->foreign_done) {
-    j->foreign_done(lf_runner_of(c->task), c, ns);
+void lf_loop_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
+  if (loop->foreign_done) {
+    loop->foreign_done(lf_runner_of(c->task), c, ns);
     return;
   }
-  pthread_mutex_lock(&j->lock);
+  pthread_mutex_lock(&loop->lock);
   if (c->task)
     lf_list_del(&c->running);
-  if (c->rest > 0 && !give_back(j, c))
+  if (c->rest > 0 && !give_back(loop, c))
     fail_rest(c);
   uint64_t item = (uint64_t)ns / c->count + 1;
   if (ns > 0) /* else it was lost */
-    j->item_ns = j->item_ns ? (j->item_ns + item) / 2 : item;
-  j->open--;
+    loop->item_ns = loop->item_ns ? (loop->item_ns + item) / 2 : item;
+  loop->open--;
   c->done = true;
-  if (j->order == LF_UNORDERED)
-    lf_list_add(&j->ready, &c->link);
-  if (!lf_list_empty(&j->watchers) && what_next(j) != LF_WAIT)
-    wake_watchers(j);
-  bool stalled = (j->open == 0 && j->queued == 0) || j->back > 0;
-  lf_task *over = over_now(j);
-  pthread_mutex_unlock(&j->lock);
+  if (loop->order == LF_UNORDERED)
+    lf_list_add(&loop->ready, &c->link);
+  if (!lf_list_empty(&loop->watchers) && what_next(loop) != LF_WAIT)
+    wake_watchers(loop);
+  bool stalled = (loop->open == 0 && loop->queued == 0) || loop->back > 0;
+  lf_task *over = over_now(loop);
+  pthread_mutex_unlock(&loop->lock);
   lf_deadlock_settle();
   end_over(over);
   if (stalled) /* the next runner could not be queued, or there was no need */
-    start_runners(j, lf_pool_max_workers(j->pool));
+    start_runners(loop, lf_pool_max_workers(loop->pool));
 }
 
 /* --- The consumer --- */
 
-int lf_loop_supply(lf_loop *j, lf_block *block, uint64_t end) {
+int lf_loop_supply(lf_loop *loop, lf_block *block, uint64_t end) {
   struct held *h = NULL;
   if (block) {
     h = lf_malloc(sizeof *h);
@@ -581,71 +582,71 @@ int lf_loop_supply(lf_loop *j, lf_block *block, uint64_t end) {
     }
     h->block = block;
   }
-  pthread_mutex_lock(&j->lock);
+  pthread_mutex_lock(&loop->lock);
   if (h)
-    lf_list_add(&j->blocks, &h->link);
-  j->end = end;
-  pthread_mutex_unlock(&j->lock);
-  start_runners(j, lf_pool_max_workers(j->pool));
+    lf_list_add(&loop->blocks, &h->link);
+  loop->end = end;
+  pthread_mutex_unlock(&loop->lock);
+  start_runners(loop, lf_pool_max_workers(loop->pool));
   return 0;
 }
 
-uint64_t lf_loop_window(lf_loop *j) {
-  uint64_t workers = (uint64_t)lf_pool_max_workers(j->pool);
-  pthread_mutex_lock(&j->lock);
-  uint64_t size = j->chunksize;
+uint64_t lf_loop_window(lf_loop *loop) {
+  uint64_t workers = (uint64_t)lf_pool_max_workers(loop->pool);
+  pthread_mutex_lock(&loop->lock);
+  uint64_t size = loop->chunksize;
   if (size == 0)
-    size = j->item_ns ? CHUNK_NS / j->item_ns + 1 : 1;
-  pthread_mutex_unlock(&j->lock);
+    size = loop->item_ns ? CHUNK_NS / loop->item_ns + 1 : 1;
+  pthread_mutex_unlock(&loop->lock);
   return 4 * workers * (size < CHUNK_MAX ? size : CHUNK_MAX);
 }
 
-lf_next lf_loop_next(lf_loop *j, lf_chunk **chunk, lf_stop *why) {
-  pthread_mutex_lock(&j->lock);
-  lf_next next = what_next(j);
+lf_next lf_loop_next(lf_loop *loop, lf_chunk **chunk, lf_stop *why) {
+  pthread_mutex_lock(&loop->lock);
+  lf_next next = what_next(loop);
   if (next == LF_CHUNK) {
-    *chunk = next_ready(j);
+    *chunk = next_ready(loop);
     lf_list_del(&(*chunk)->link);
   } else if (next == LF_STOPPED) {
-    *why = j->stop;
+    *why = loop->stop;
   }
-  pthread_mutex_unlock(&j->lock);
+  pthread_mutex_unlock(&loop->lock);
   return next;
 }
 
-bool lf_loop_watch(lf_loop *j, lf_waker *waker) {
-  pthread_mutex_lock(&j->lock);
-  lf_list_add(&j->watchers, &waker->link);
-  bool wait = what_next(j) == LF_WAIT;
-  pthread_mutex_unlock(&j->lock);
+bool lf_loop_watch(lf_loop *loop, lf_waker *waker) {
+  pthread_mutex_lock(&loop->lock);
+  lf_list_add(&loop->watchers, &waker->link);
+  bool wait = what_next(loop) == LF_WAIT;
+  pthread_mutex_unlock(&loop->lock);
   return wait;
 }
 
-void lf_loop_unwatch(lf_loop *j, lf_waker *waker) {
-  pthread_mutex_lock(&j->lock);
+void lf_loop_unwatch(lf_loop *loop, lf_waker *waker) {
+  pthread_mutex_lock(&loop->lock);
   lf_list_del(&waker->link);
-  pthread_mutex_unlock(&j->lock);
+  pthread_mutex_unlock(&loop->lock);
 }
 
-lf_waits *lf_loop_waits(lf_loop *j) {
-  return &j->waits;
+lf_waits *lf_loop_waits(lf_loop *loop) {
+  return &loop->waits;
 }
 
-void lf_loop_close(lf_loop *j) {
-  pthread_mutex_lock(&j->lock);
-  stop(j, 0, NULL);
-  drop_blocks(j);
-  wake_watchers(j);
-  lf_task *over = over_now(j);
-  pthread_mutex_unlock(&j->lock);
+void lf_loop_close(lf_loop *loop) {
+  pthread_mutex_lock(&loop->lock);
+  stop(loop, 0, NULL);
+  drop_blocks(loop);
+  wake_watchers(loop);
+  lf_task *over = over_now(loop);
+  pthread_mutex_unlock(&loop->lock);
   end_over(over);
-  lf_pool_recall(j->pool, j);
+  lf_pool_recall(loop->pool, loop);
 }
 
-void lf_loop_seal(lf_loop *j, lf_task *over) {
-  pthread_mutex_lock(&j->lock);
-  j->over = over;
-  over = over_now(j);
-  pthread_mutex_unlock(&j->lock);
+void lf_loop_seal(lf_loop *loop, lf_task *over) {
+  pthread_mutex_lock(&loop->lock);
+  loop->over = over;
+  over = over_now(loop);
+  pthread_mutex_unlock(&loop->lock);
   end_over(over);
 }

@@ -18,7 +18,7 @@
  * of the pool, does that too when nobody else does, and it alone starts
  * processes and sees them end.
  *
- * A task that was sent is in a 'flight'. Until the worker begins it, it can be
+ * A task that was sent is in flight. Until the worker begins it, it can be
  * taken back (ring.h's slots), so a task is cancelled, moved to an idle worker,
  * or given to another when its worker dies, exactly if it has not begun.
  *
@@ -204,7 +204,7 @@ lf_proc_state lf_proc_look(const lf_proc *proc);
 /* Could it be sent one more, whatever else it does? */
 bool lf_proc_has_room(const lf_proc *proc);
 
-/* A flight for the task, which can be begun from now on. NULL: no memory. */
+/* A record of the task, which can be begun from now on. NULL: no memory. */
 lf_in_flight *lf_in_flight_new(lf_proc *proc, lf_task *task);
 
 /* What the task is called between the two. */
@@ -216,7 +216,7 @@ void lf_in_flight_undo(lf_in_flight *flight);
 /* The task is the caller's then. */
 void lf_proc_finish_flight(lf_in_flight *flight);
 
-/* The flight a message is about, or NULL: it has ended. */
+/* The task in flight that a message is about, or NULL: it has ended. */
 lf_in_flight *lf_proc_find(lf_proc *proc, uint64_t id);
 
 /* For each, which may end meanwhile. */

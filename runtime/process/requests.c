@@ -159,20 +159,9 @@ static void refuse(lf_proc *c, uint64_t id, const char *why) {
   lf_buf_fini(&text);
 }
 
-/* The last of a broadcast has come, or one that is no broadcast. */
-static const char *accept(lf_proc *c, lf_task *t) {
+/* One more of a broadcast. With the last one they are pinned, all at once. */
+static const char *gather(lf_proc *c, lf_task *t) {
   lf_pool *p = c->worker->pool;
-  if (p->broken)
-    return p->broken;
-  if (p->shutdown && !lf_runner_of(t))
-    return "cannot schedule new futures after shutdown";
-  if (c->end.msg.kind != LF_MSG_BROADCAST) {
-    if (c->end.msg.flag == LF_ROUTE_AFFINE && lf_members_add_affine(p, t) != 0)
-      return LF_NO_MEMORY;
-    if (c->end.msg.flag != LF_ROUTE_AFFINE)
-      lf_members_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
-    return NULL;
-  }
   t->stage = LF_STAGE_GATHERED;
   lf_list_add(&c->gathering, &lf_task_ref(t)->link);
   if (c->end.msg.a > 1)
@@ -190,11 +179,33 @@ static const char *accept(lf_proc *c, lf_task *t) {
   return err ? "cannot start all workers" : NULL;
 }
 
+/* Queues it. NULL, or why that cannot be. */
+static const char *accept(lf_proc *c, lf_task *t) {
+  lf_pool *p = c->worker->pool;
+  const lf_msg *msg = &c->end.msg;
+  if (p->broken)
+    return p->broken;
+  if (p->shutdown && !lf_runner_of(t))
+    return "cannot schedule new futures after shutdown";
+  if (msg->kind == LF_MSG_BROADCAST)
+    return gather(c, t);
+  if (msg->flag == LF_ROUTE_AFFINE)
+    return lf_members_add_affine(p, t) ? LF_NO_MEMORY : NULL;
+  lf_members_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
+  return NULL;
+}
+
+/* Can it be what the message in hand says? */
+static bool is_submit(const lf_proc *c) {
+  const lf_msg *msg = &c->end.msg;
+  bool empty = msg->kind == LF_MSG_SUBMIT_CHUNK && !c->end.no_memory && !msg->b;
+  return msg->id % 2 == 1 && !find_export(c, msg->id) &&
+         msg->flag <= LF_ROUTE_AFFINE && !empty;
+}
+
 static void receive_submit(lf_proc *c) {
   uint64_t id = c->end.msg.id;
-  if (id % 2 == 0 || find_export(c, id) || c->end.msg.flag > LF_ROUTE_AFFINE ||
-      (c->end.msg.kind == LF_MSG_SUBMIT_CHUNK && !c->end.no_memory &&
-       c->end.msg.b == 0)) {
+  if (!is_submit(c)) {
     lf_members_condemn(c);
     return;
   }
@@ -361,6 +372,18 @@ static void receive_wait(lf_proc *c) {
   lf_buf_fini(&text);
 }
 
+static void receive_unwait(lf_proc *c) {
+  lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
+  if (f)
+    end_wait(f);
+}
+
+static void receive_progress(lf_proc *c) {
+  const lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
+  if (f)
+    atomic_store(&f->task->progress, c->end.msg.a);
+}
+
 /* A chunk of a loop waits. If a worker has submitted it, that one may send
  * another. */
 static void receive_rest(lf_proc *c) {
@@ -391,7 +414,7 @@ static bool withdraw(lf_task *t, lf_outcome *after) {
   return true;
 }
 
-static void answer(lf_proc *c, lf_outcome *after) {
+static void receive_question(lf_proc *c, lf_outcome *after) {
   lf_pool *p = c->worker->pool;
   lf_export *e = find_export(c, c->end.msg.id);
   lf_task *t = e ? e->task : NULL;
@@ -419,8 +442,6 @@ static void answer(lf_proc *c, lf_outcome *after) {
 }
 
 void lf_requests_receive(lf_proc *c, lf_outcome *after) {
-  lf_pool *p = c->worker->pool;
-  lf_in_flight *f;
   switch (c->end.msg.kind) {
   case LF_MSG_SUBMIT:
   case LF_MSG_SUBMIT_CHUNK:
@@ -443,23 +464,19 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     receive_wait(c);
     break;
   case LF_MSG_UNWAIT:
-    f = lf_proc_find(c, c->end.msg.id);
-    if (f)
-      end_wait(f);
+    receive_unwait(c);
     break;
   case LF_MSG_REST:
     receive_rest(c);
     break;
   case LF_MSG_PROGRESS:
-    f = lf_proc_find(c, c->end.msg.id);
-    if (f)
-      atomic_store(&f->task->progress, c->end.msg.a);
+    receive_progress(c);
     break;
   case LF_MSG_SHUTDOWN:
-    lf_members_close(p);
+    lf_members_close(c->worker->pool);
     after->cancel_all |= c->end.msg.flag;
     break;
   default:
-    answer(c, after);
+    receive_question(c, after);
   }
 }

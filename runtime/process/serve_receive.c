@@ -71,7 +71,7 @@ lf_task *lf_serve_take(lf_serve *r, bool pinned) {
 /* The chunk does not run any more, or waits. */
 static void uncount_chunk(lf_serve *r, lf_task *t) {
   pthread_mutex_lock(&r->pool->lock);
-  r->parts -= !(t->noted & LF_RESTS);
+  r->chunks -= !(t->noted & LF_RESTS);
   t->noted |= LF_RESTS;
   pthread_mutex_unlock(&r->pool->lock);
 }

@@ -292,7 +292,7 @@ static void send_runner(lf_serve *r, lf_runner *runner) {
   runner->chunk = c;
   pthread_mutex_lock(&r->pool->lock);
   int err = post_chunk(r, runner);
-  r->parts += err == 0;
+  r->chunks += err == 0;
   pthread_mutex_unlock(&r->pool->lock);
   if (err)
     fail_chunk(runner);
@@ -307,7 +307,7 @@ void lf_serve_send_runners(lf_serve *r) {
   pthread_mutex_lock(lock);
   bool mine = !r->sending_runners;
   r->sending_runners = true;
-  while (mine && r->parts <= r->pool->o.max_workers &&
+  while (mine && r->chunks <= r->pool->o.max_workers &&
          (l = lf_list_pop(&r->runners))) {
     lf_task *t = lf_container_of(l, lf_task, link);
     pthread_mutex_unlock(lock);

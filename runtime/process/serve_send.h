@@ -72,7 +72,7 @@ typedef struct lf_serve {
   lf_table tasks; /* number -> lf_known *; the lock */
   uint64_t last_number;
   uint64_t lent_id; /* the loop that was sent last */
-  int parts;        /* chunks of loops sent that may be running; the lock */
+  int chunks;       /* of loops, sent, that may be running; the lock */
   lf_link runners;  /* that wait for their turn */
   lf_link waiting;  /* tasks that run here and wait */
   bool sending_runners;

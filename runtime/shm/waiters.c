@@ -170,7 +170,7 @@ void lf_shared_waiter_rearm(lf_shared_waiter *s) {
   atomic_store(&s->state, (state & ~(uint64_t)(CALLED | AGAIN)) | WAITING);
 }
 
-/* --- Bells --- */
+/* --- Doorbells --- */
 
 lf_shared_waiter *lf_doorbell_new(void) {
   uint32_t me = lf_owner_self();

@@ -39,7 +39,7 @@ inline swap(place, from, to, done) {
   }
 }
 
-/* begin in remote.c. What it has read of the slot may be old when it swaps. */
+/* begin in serve_receive.c. What it has read of the slot may be old when it swaps. */
 proctype worker() {
   byte task, word;
   bool ok;
