@@ -97,7 +97,7 @@ int lf_pool_start_worker(lf_pool *p) {
     return LF_ETHREAD;
   char name[32];
   snprintf(name, sizeof name, "%.10s_%d", p->o.name, w->id);
-  w->mode = ACTIVE;
+  w->mode = LF_WORKER_ACTIVE;
   w->next_deadline = LF_FOREVER;
   p->threads++;
   p->live++;
@@ -106,7 +106,7 @@ int lf_pool_start_worker(lf_pool *p) {
   int err = lf_thread_start(name, p->o.backend->worker_main, w);
   if (err == 0)
     return 0;
-  w->mode = GONE;
+  w->mode = LF_WORKER_GONE;
   lf_list_add(&p->gone, &w->standby);
   p->threads--;
   p->live--;
@@ -118,7 +118,7 @@ int lf_pool_start_worker(lf_pool *p) {
 void lf_pool_try_later(lf_pool *p) {
   p->again = lf_now() + AGAIN_NS;
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->mode == BLOCKED)
+    if (w->mode == LF_WORKER_BLOCKED)
       lf_unpark(&w->parker);
 }
 
@@ -135,7 +135,7 @@ lf_worker *lf_pool_pass_permit(lf_pool *p) {
   lf_worker *w = lf_container_of(l, lf_worker, standby);
   p->nwanting--;
   p->active++;
-  w->mode = ACTIVE;
+  w->mode = LF_WORKER_ACTIVE;
   return w;
 }
 
@@ -144,7 +144,7 @@ static void want_permit(lf_worker *w) {
   lf_pool *p = w->pool;
   lf_list_add(&p->wanting, &w->standby);
   p->nwanting++;
-  while (w->mode != ACTIVE) {
+  while (w->mode != LF_WORKER_ACTIVE) {
     pthread_mutex_unlock(&p->lock);
     lf_doze(&w->parker, LF_FOREVER);
     pthread_mutex_lock(&p->lock);
@@ -157,7 +157,7 @@ void lf_worker_become_active(lf_worker *w) {
   lf_list_del(&w->standby);
   if (p->active < p->o.max_workers) {
     p->active++;
-    w->mode = ACTIVE;
+    w->mode = LF_WORKER_ACTIVE;
   } else {
     want_permit(w);
   }
@@ -208,7 +208,7 @@ lf_worker *lf_pool_rouse(lf_pool *p, int *err) {
   }
   lf_list_del(&w->standby);
   p->active++;
-  w->mode = ACTIVE;
+  w->mode = LF_WORKER_ACTIVE;
   lf_worker_seek(w);
   return w;
 }

@@ -30,7 +30,14 @@
 #include "runtime/pool/registry.h"
 #include "runtime/shm/waiters.h"
 
-typedef enum { GONE, STARTING, ACTIVE, IDLE, BLOCKED, LEAVING } mode;
+typedef enum {
+  LF_WORKER_GONE,
+  LF_WORKER_STARTING,
+  LF_WORKER_ACTIVE,
+  LF_WORKER_IDLE,
+  LF_WORKER_BLOCKED,
+  LF_WORKER_LEAVING,
+} lf_worker_mode;
 
 struct lf_worker {
   lf_pool *pool;
@@ -70,7 +77,7 @@ struct lf_worker {
                                       the lock, read anywhere */
   atomic_bool moving;              /* holds tasks that are in no queue */
 
-  mode mode;              /* the pool's lock, as all that follows */
+  lf_worker_mode mode;    /* the pool's lock, as all that follows */
   lf_link standby;        /* among the idle, the gone, who want a permit */
   pid_t thread;           /* its number; 0 unless it has started and not left */
   lf_link pinned;         /* tasks that only it may run */

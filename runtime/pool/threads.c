@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 static bool is_there(const lf_worker *w) {
-  return w->mode != GONE && w->mode != LEAVING;
+  return w->mode != LF_WORKER_GONE && w->mode != LF_WORKER_LEAVING;
 }
 
 /* Under the lock: the idle ones look again whether they may leave. */
@@ -187,7 +187,8 @@ static bool cancel(lf_pool *p, lf_task *task, lf_reason reason) {
 static void interrupt(lf_pool *p) {
   lf_pool_catch_interrupts(p->o.ops);
   for (lf_worker *w = p->workers; w; w = w->next) {
-    if ((w->mode != ACTIVE && w->mode != BLOCKED) || !w->thread)
+    if ((w->mode != LF_WORKER_ACTIVE && w->mode != LF_WORKER_BLOCKED) ||
+        !w->thread)
       continue;
     atomic_store(w->interrupt_at, 1);
     tgkill(getpid(), w->thread, SIGURG);
@@ -235,7 +236,7 @@ static bool abandon(lf_worker *w) {
   p->abandoned++;
   p->threads--;
   p->live--;
-  if (w->mode == ACTIVE)
+  if (w->mode == LF_WORKER_ACTIVE)
     p->active--;
   if (p->affine == w)
     p->affine = NULL;
@@ -258,7 +259,7 @@ static bool give_up(lf_pool *p, lf_task *t) {
     return false;
   lf_pool_ref(p);
   pthread_mutex_lock(&p->lock);
-  bool wants = w->mode == BLOCKED && !lf_list_empty(&w->standby);
+  bool wants = w->mode == LF_WORKER_BLOCKED && !lf_list_empty(&w->standby);
   bool hangs = !lf_task_done(t) && !w->abandoned && !wants;
   bool last = hangs && abandon(w);
   if (hangs)
@@ -288,7 +289,7 @@ void lf_threads_stat(lf_pool *p, lf_pool_stats *s) {
   uint64_t started = 0, submitted = 0, stopped = 0;
   pthread_mutex_lock(&p->lock);
   for (lf_worker *w = p->workers; w; w = w->next) {
-    s->idle += w->mode == IDLE;
+    s->idle += w->mode == LF_WORKER_IDLE;
     s->finished += w->finished;
     s->failed += w->failed;
     stopped += w->stopped;

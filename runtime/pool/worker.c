@@ -24,7 +24,7 @@ void lf_thread_block(lf_worker *w) {
     pthread_mutex_unlock(&p->lock);
     return;
   }
-  w->mode = BLOCKED;
+  w->mode = LF_WORKER_BLOCKED;
   p->active--;
   lf_worker *other = lf_pool_pass_permit(p);
   int err;
@@ -48,7 +48,7 @@ static void give_permit(lf_worker *w) {
   pass_on(w);
   pthread_mutex_lock(&p->lock);
   p->active--;
-  w->mode = BLOCKED;
+  w->mode = LF_WORKER_BLOCKED;
   lf_worker *other = lf_pool_pass_permit(p);
   if (other)
     lf_unpark(&other->parker);
@@ -104,7 +104,7 @@ static void sweep(lf_worker *w) {
 static void sleep_idle(lf_worker *w, int64_t deadline) {
   lf_pool *p = w->pool;
   lf_worker_seek_no_more(w);
-  w->mode = IDLE;
+  w->mode = LF_WORKER_IDLE;
   p->active--;
   lf_list_add(p->idle.next, &w->standby);
   lf_worker *other = lf_pool_pass_permit(p);
@@ -116,7 +116,7 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
   soon = work ? 0 : soon < deadline ? soon : deadline;
   int r = lf_doze(&w->parker, soon);
   pthread_mutex_lock(&p->lock);
-  if (w->mode != IDLE)
+  if (w->mode != LF_WORKER_IDLE)
     return; /* it is to seek, and has to hurry */
   lf_worker_become_active(w);
   if (work) /* who brought it has seen this one active, and left it to it */
@@ -129,7 +129,7 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
 static void leave_permit(lf_worker *w) {
   lf_pool *p = w->pool;
   lf_worker_seek_no_more(w);
-  w->mode = LEAVING;
+  w->mode = LF_WORKER_LEAVING;
   p->live--;
   p->active--;
   lf_worker *other = lf_pool_pass_permit(p);
@@ -201,7 +201,7 @@ static bool step_abandoned(lf_worker *w) {
   pthread_mutex_lock(&p->lock);
   p->abandoned--;
   p->threads++; /* until it has left */
-  w->mode = LEAVING;
+  w->mode = LF_WORKER_LEAVING;
   pthread_mutex_unlock(&p->lock);
   lf_threads_discount(1);
   return false;
@@ -241,7 +241,7 @@ static void leave(lf_worker *w, bool opened, const char *why) {
   lf_link pinned;
   lf_list_init(&pinned);
   pthread_mutex_lock(&p->lock);
-  w->mode = GONE;
+  w->mode = LF_WORKER_GONE;
   lf_list_add(&p->gone, &w->standby);
   w->thread = 0;
   w->abandoned = false;

@@ -265,8 +265,9 @@ static bool wants_hands(lf_pool *p) {
   size_t coming = 0;
   bool look = lf_members_of(p)->starting > 0 || lf_members_of(p)->pinned;
   for (lf_worker *w = look ? p->workers : NULL; w; w = w->next) {
-    coming += w->mode == STARTING && (!w->own || is_vacant(lf_worker_proc(w)));
-    if (w->mode == GONE && w->npinned > 0)
+    coming += w->mode == LF_WORKER_STARTING &&
+              (!w->own || is_vacant(lf_worker_proc(w)));
+    if (w->mode == LF_WORKER_GONE && w->npinned > 0)
       return true;
   }
   return p->queued > coming;
@@ -282,7 +283,7 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
   if (p->broken || f->no_template || lf_now() < f->rest_until)
     return false;
   for (lf_worker *w = f->pinned ? p->workers : NULL; w; w = w->next)
-    if (w->mode == GONE && w->npinned > 0) {
+    if (w->mode == LF_WORKER_GONE && w->npinned > 0) {
       lf_members_start_worker(p, w);
       hands++;
     }
@@ -393,7 +394,7 @@ static void stop(lf_proc *c) {
   if (lf_channel_send(&c->end, &msg, &none) != 0)
     return; /* later */
   c->stopping = true;
-  c->worker->mode = LEAVING;
+  c->worker->mode = LF_WORKER_LEAVING;
   c->worker->pool->live--;
   lf_members_place(c);
 }

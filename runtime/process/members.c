@@ -123,7 +123,7 @@ void lf_members_start_worker(lf_pool *p, lf_worker *w) {
   if (!w)
     return; /* tried again at the next round */
   lf_list_del(&w->standby);
-  w->mode = STARTING;
+  w->mode = LF_WORKER_STARTING;
   p->threads++;
   p->live++;
   lf_members_of(p)->starting++;
@@ -132,16 +132,16 @@ void lf_members_start_worker(lf_pool *p, lf_worker *w) {
 
 /* Under the lock: the worker is not running any more, or never was. */
 void lf_members_forget(lf_pool *p, lf_worker *w) {
-  if (w->mode != LEAVING)
+  if (w->mode != LF_WORKER_LEAVING)
     p->live--;
-  w->mode = GONE;
+  w->mode = LF_WORKER_GONE;
   lf_list_add(&p->gone, &w->standby);
   p->threads--;
 }
 
 void lf_members_start_none(lf_pool *p) {
   for (lf_worker *w = p->workers; w; w = w->next) {
-    if (w->mode != STARTING || w->own)
+    if (w->mode != LF_WORKER_STARTING || w->own)
       continue;
     lf_members_of(p)->starting--;
     lf_members_forget(p, w);
@@ -192,8 +192,8 @@ void lf_members_add(lf_pool *p, lf_task *t, lf_link *at) {
 }
 
 static bool is_fit(const lf_worker *w) {
-  return w->mode == STARTING ||
-         (w->mode == ACTIVE && lf_worker_proc(w)->left > 0);
+  return w->mode == LF_WORKER_STARTING ||
+         (w->mode == LF_WORKER_ACTIVE && lf_worker_proc(w)->left > 0);
 }
 
 int lf_members_add_affine(lf_pool *p, lf_task *t) {
@@ -313,8 +313,9 @@ void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
     s->failed += w->failed;
     stopped += w->stopped;
     s->queued += w->npinned;
-    s->workers += w->mode == STARTING || w->mode == ACTIVE;
-    s->idle += c && c->ready && w->mode == ACTIVE && !lf_proc_is_occupied(c);
+    s->workers += w->mode == LF_WORKER_STARTING || w->mode == LF_WORKER_ACTIVE;
+    s->idle +=
+        c && c->ready && w->mode == LF_WORKER_ACTIVE && !lf_proc_is_occupied(c);
     if (c)
       stat_in_flight(c, s);
   }

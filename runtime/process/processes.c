@@ -201,7 +201,7 @@ static void kill_all(lf_pool *p, int sig) {
   pthread_mutex_lock(&p->lock);
   lf_members_start_none(p);
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->own && w->mode != GONE)
+    if (w->own && w->mode != LF_WORKER_GONE)
       lf_members_signal(w->own, sig);
   pthread_mutex_unlock(&p->lock);
   lf_members_kick(p);

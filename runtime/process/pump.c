@@ -86,7 +86,7 @@ static void receive_ready(lf_proc *c) {
   }
   c->ready = true;
   c->own_pid = (pid_t)c->end.msg.id;
-  c->worker->mode = ACTIVE;
+  c->worker->mode = LF_WORKER_ACTIVE;
   f->starting--;
   f->failures = 0;
 }

@@ -413,7 +413,7 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   lf_list_init(&r->waiting);
   lf_list_init(&r->questions);
   w->id = id;
-  w->mode = ACTIVE;
+  w->mode = LF_WORKER_ACTIVE;
   w->next_deadline = LF_FOREVER;
   w->parker_at = &region->parker;
   w->interrupt_at = &region->interrupt;

@@ -122,7 +122,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
            err ? ": " : "", err ? strerror(err) : "");
   pthread_mutex_lock(&p->lock);
   lf_proc *c = lf_worker_proc(w);
-  if (w->mode != STARTING) { /* nobody wants it any more */
+  if (w->mode != LF_WORKER_STARTING) { /* nobody wants it any more */
     pthread_mutex_unlock(&p->lock);
     return;
   }
@@ -178,7 +178,8 @@ static void start(lf_worker *w) {
   }
   int err = p->o.program ? greet(c) : 0;
   pthread_mutex_lock(&p->lock);
-  bool wanted = w->mode == STARTING; /* nobody has thought better of it */
+  bool wanted =
+      w->mode == LF_WORKER_STARTING; /* nobody has thought better of it */
   w->own = wanted ? c : NULL;
   if (wanted)
     lf_members_place(c);
@@ -199,7 +200,7 @@ static lf_worker *wanted(lf_pool *p) {
   lf_worker *w;
   pthread_mutex_lock(&p->lock);
   for (w = p->workers; w; w = w->next)
-    if (w->mode == STARTING && !w->own)
+    if (w->mode == LF_WORKER_STARTING && !w->own)
       break;
   pthread_mutex_unlock(&p->lock);
   return w;
@@ -242,7 +243,7 @@ static void read_template(lf_pool *p) {
   waitpid(lf_members_of(p)->template, NULL, 0);
   lf_members_of(p)->template = 0;
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (w->mode == STARTING && w->own && !lf_worker_proc(w)->pid)
+    if (w->mode == LF_WORKER_STARTING && w->own && !lf_worker_proc(w)->pid)
       note_not_started(w, "the process that they are forked from has died", 0);
 }
 
