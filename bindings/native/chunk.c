@@ -255,9 +255,8 @@ static void clear_task(calls *l) {
 /* The function has been called, but what it has returned cannot be kept: it
  * must not be called again. */
 static bool give_up(lf_chunk *c) {
-  static const char text[] = LF_NO_MEMORY;
   c->failed = true;
-  (void)lf_buf_put(&c->why, text, sizeof text - 1);
+  lf_buf_no_memory(&c->why);
   return false;
 }
 
