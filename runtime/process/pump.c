@@ -24,11 +24,6 @@ static bool is_outcome(const lf_channel *end, const lf_task *t) {
   return msg->state == LF_FINISHED || msg->state == LF_FAILED;
 }
 
-static void receive_chunk(lf_channel *end, lf_chunk *c) {
-  lf_chunk_receive_end(end, c);
-  c->dropped = false; /* it was sent */
-}
-
 /* The worker has stopped it. */
 static void note_reason(lf_task *t, uint64_t reason) {
   if (reason == LF_GO_ON || reason > LF_STOP_MEMORY)
@@ -51,7 +46,7 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
     note_reason(t, c->end.msg.a);
     failed = lf_task_receive_end(&c->end, t) != LF_FINISHED;
   } else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
-    receive_chunk(&c->end, runner->chunk);
+    (void)lf_chunk_receive_end(&c->end, runner->chunk); /* it was sent */
   else
     lf_chunk_no_memory(runner->chunk);
   t->stage = failed ? LF_STAGE_FAILED : LF_STAGE_FINISHED;

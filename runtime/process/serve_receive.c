@@ -82,11 +82,11 @@ static void receive_chunk(lf_serve *r, lf_runner *runner) {
   lf_chunk *c = runner->chunk;
   runner->chunk = NULL;
   uncount_chunk(r, t);
-  lf_chunk_receive_end(&r->end, c);
-  if (c->dropped)
-    lf_loop_drop(runner->loop, c);
-  else
+  bool run = lf_chunk_receive_end(&r->end, c);
+  if (run)
     lf_loop_done(runner->loop, c, c->ns);
+  else
+    lf_loop_drop(runner->loop, c);
   lf_task_end(t, LF_FINISHED);
 }
 

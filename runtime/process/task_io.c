@@ -159,17 +159,17 @@ void lf_chunk_no_memory(lf_chunk *c) {
   lf_buf_no_memory(&c->why);
 }
 
-void lf_chunk_receive_end(lf_channel *end, lf_chunk *c) {
+bool lf_chunk_receive_end(lf_channel *end, lf_chunk *c) {
   const lf_msg *msg = &end->msg;
   bool refused = msg->state == LF_FAILED; /* the body is why */
   c->ns = (int64_t)msg->b;
   c->finished = msg->a;
   c->failed = msg->flag & FAILED || refused;
-  c->dropped = msg->flag & DROPPED;
   c->rest = msg->flag & HAS_REST && c->finished ? c->count - c->finished : 0;
   c->error = msg->error;
   if (end->no_memory || c->finished > c->count ||
       lf_buf_move(refused ? &c->why : &c->out, &end->body) != 0 ||
       (!refused && lf_buf_move(&c->why, &end->tail) != 0))
     lf_chunk_no_memory(c);
+  return !(msg->flag & DROPPED);
 }

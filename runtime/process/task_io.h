@@ -32,8 +32,10 @@ lf_state lf_task_receive_end(lf_channel *end, lf_task *task);
  * the chunk. */
 lf_payload lf_chunk_end(lf_msg *msg, const lf_chunk *chunk);
 
-/* That comes. */
-void lf_chunk_receive_end(lf_channel *end, lf_chunk *chunk);
+/* That comes. False: the chunk has not been run and will not be.
+ * (chunk->dropped is under the lock of its loop, which looks at it all the
+ * time.) */
+bool lf_chunk_receive_end(lf_channel *end, lf_chunk *chunk);
 
 /* The chunk has failed without results, for lack of memory. */
 void lf_chunk_no_memory(lf_chunk *chunk);
