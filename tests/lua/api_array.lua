@@ -304,7 +304,7 @@ end
 function TestArray.test_methods_take_arrays_only()
   local a = Array("int8", 1)
   for _, name in ipairs { "get", "set", "fill", "slice", "chunks", "copy", "bytes", "tostring", "readonly", "add" } do
-    support.fails_like("bad argument #1 to '", "' (lfut.Array expected, got table)", function()
+    support.fails_like("bad argument #1 to '", "lfut.Array expected, got table)", function()
       local _ = a[name]({})
     end)
     support.fails_like("bad argument #1 to '", " expected, got FILE*)", function()

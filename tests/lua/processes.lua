@@ -119,7 +119,7 @@ function TestProcesses.test_a_clean_state()
   package.loaded.mine = {}
   local exe <close> = new("spawn", { max_workers = 1 })
   local seen = exe:submit(function()
-    return { _G["Picture"], string.mine, package.loaded.mine, _G["TestProcesses"], n = 4 }
+    return { _G["Picture"], _G["string"].mine, package.loaded.mine, _G["TestProcesses"], n = 4 }
   end):result()
   lu.assertEquals(seen, { n = 4 })
   Picture, string.mine, package.loaded.mine = nil
@@ -659,7 +659,7 @@ with_both("uncaught", function(method)
     exe:submit(os.execute, "kill -KILL $PPID"):result()
   ]]):format(method))
   lu.assertEquals(status, 1)
-  lu.assertStrMatches(err, "lfut: WorkerLost: worker %d+ died of SIGKILL while running [^\n]*\n")
+  lu.assertStrMatches(err, "lfut: script.lua:%d+: WorkerLost: worker %d+ died of SIGKILL while running [^\n]*\n")
 end)
 
 -- Questions about futures, by threads of a worker other than its own.
