@@ -198,7 +198,7 @@ function Future:progress() end
 ---@param fn fun(f: lfut.Future)
 function Future:add_done_callback(fn) end
 
----@param futures lfut.Future[]
+---@param futures lfut.Future[]|table<lfut.Future, any>
 ---@param timeout? number|{ timeout?: number, return_when?: string }
 ---@param return_when? "ALL_COMPLETED"|"FIRST_COMPLETED"|"FIRST_EXCEPTION"
 ---@return lfut.Future[] done
@@ -210,10 +210,13 @@ function lfut.wait(futures, timeout, return_when) end
 ---@overload fun(): lfut.Future?
 local AsCompleted = {}
 
----@param futures lfut.Future[]
+---@param futures lfut.Future[]|table<lfut.Future, any>
 ---@param timeout? number
 ---@return lfut.AsCompleted
 function lfut.as_completed(futures, timeout) end
+
+---@param fn fun(err: any, traceback: string|nil)|nil
+function lfut.on_unasked(fn) end
 
 ---@param f lfut.Future
 function AsCompleted:add(f) end
@@ -416,7 +419,7 @@ function AsyncResult:successful() end
 local Array = {}
 
 ---@param type lfut.element
----@param n integer|number[]
+---@param n integer|number[]|string
 ---@return lfut.Array
 function lfut.Array(type, n) end
 
@@ -462,6 +465,20 @@ function Array:readonly() end
 ---@param j? integer
 ---@return string
 function Array:tostring(i, j) end
+
+---@param file file*
+---@param i? integer
+---@param j? integer
+---@return integer|nil elements
+---@return string|nil message
+function Array:read(file, i, j) end
+
+---@param file file*
+---@param i? integer
+---@param j? integer
+---@return integer|nil elements
+---@return string|nil message
+function Array:write(file, i, j) end
 
 -- --- Toolbox ---
 
@@ -526,6 +543,11 @@ function Lock:release() end
 ---@return any ...
 function Lock:with(fn, ...) end
 
+---@param timeout? number
+---@return userdata|nil guard to be closed
+---@return "abandoned"|nil
+function Lock:guard(timeout) end
+
 ---@return boolean
 function Lock:locked() end
 
@@ -546,6 +568,11 @@ function RLock:release() end
 ---@param ... any
 ---@return any ...
 function RLock:with(fn, ...) end
+
+---@param timeout? number
+---@return userdata|nil guard to be closed
+---@return "abandoned"|nil
+function RLock:guard(timeout) end
 
 ---@return boolean
 function RLock:locked() end
@@ -569,6 +596,11 @@ function Semaphore:release(n) end
 ---@return any ...
 function Semaphore:with(fn, ...) end
 
+---@param timeout? number
+---@return userdata|nil guard to be closed
+---@return "abandoned"|nil
+function Semaphore:guard(timeout) end
+
 ---@return integer
 function Semaphore:value() end
 
@@ -590,6 +622,11 @@ function BoundedSemaphore:release(n) end
 ---@param ... any
 ---@return any ...
 function BoundedSemaphore:with(fn, ...) end
+
+---@param timeout? number
+---@return userdata|nil guard to be closed
+---@return "abandoned"|nil
+function BoundedSemaphore:guard(timeout) end
 
 ---@return integer
 function BoundedSemaphore:value() end
@@ -629,6 +666,11 @@ function Condition:release() end
 ---@param ... any
 ---@return any ...
 function Condition:with(fn, ...) end
+
+---@param timeout? number
+---@return userdata|nil guard to be closed
+---@return "abandoned"|nil
+function Condition:guard(timeout) end
 
 ---@return boolean
 function Condition:locked() end
@@ -709,6 +751,21 @@ function Dict:set(k, v) end
 ---@param n? number
 ---@return number sum
 function Dict:incr(k, n) end
+
+---@param k string|number|boolean
+---@return any old
+function Dict:pop(k) end
+
+---@param k string|number|boolean
+---@param v any
+---@return any present
+function Dict:setdefault(k, v) end
+
+---@param k string|number|boolean
+---@param old nil|boolean|number|string
+---@param new any
+---@return boolean
+function Dict:cas(k, old, new) end
 
 ---@return fun(): any, any
 function Dict:pairs() end

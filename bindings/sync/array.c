@@ -4,7 +4,9 @@
  * userdata itself rather than at its metatable. */
 #include "bindings/sync/array.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bindings/core/argument.h"
@@ -100,7 +102,7 @@ static size_t check_length(lua_State *L) {
   int exact = lua_type(L, 2) == LUA_TNUMBER;
   lua_Integer n = exact ? lua_tointegerx(L, 2, &exact) : 0;
   if (lua_type(L, 2) != LUA_TNUMBER)
-    lfb_type_error(L, 2, "number of elements or table");
+    lfb_type_error(L, 2, "number of elements, table or string");
   lfb_arg_check(L, exact && n >= 0, 2, "not a number of elements");
   if ((lua_Unsigned)n > SIZE_MAX / 16)
     lfb_raise_memory(L);
@@ -119,8 +121,33 @@ static void set_all(lua_State *L, lf_array *a, size_t skip, int idx, size_t n) {
   }
 }
 
+/* Stores the bytes of the string at 'idx'; returns how many elements they
+ * make. */
+static size_t count_in_string(lua_State *L, lf_element type, int idx) {
+  size_t len = lua_rawlen(L, idx), size = lf_element_size(type);
+  if (len % size != 0)
+    lfb_arg_error(L, idx,
+                  lua_pushfstring(L,
+                                  "%I bytes are no whole number of elements of "
+                                  "%I bytes",
+                                  (LUAI_UACINT)len, (LUAI_UACINT)size));
+  return len / size;
+}
+
+static void set_bytes(lua_State *L, lf_array *a, size_t skip, int idx) {
+  size_t len;
+  const char *bytes = lua_tolstring(L, idx, &len);
+  if (len > 0)
+    memcpy((char *)a->data + skip * lf_element_size(a->type), bytes, len);
+}
+
 int lfb_array_make(lua_State *L) {
   lf_element type = lfb_check_element_type(L, 1);
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    lf_array *a = push_new(L, type, count_in_string(L, type, 2));
+    set_bytes(L, a, 0, 2);
+    return 1;
+  }
   if (!lua_istable(L, 2)) {
     push_new(L, type, check_length(L));
     return 1;
@@ -256,17 +283,24 @@ static int array_get(lua_State *L) {
   return (int)n;
 }
 
-/* a:set(i, table) -> a. What comes before a value that is refused is stored. */
+/* a:set(i, table or string of bytes) -> a. What comes before a value that is
+ * refused is stored. */
 static int array_set(lua_State *L) {
   lf_array *a = check_writable(L);
   lua_Integer i = lfb_check_integer(L, 2);
-  lfb_check_type(L, 3, LUA_TTABLE);
-  lua_Integer n = luaL_len(L, 3);
+  bool bytes = lua_type(L, 3) == LUA_TSTRING;
+  if (!bytes && !lua_istable(L, 3))
+    lfb_type_error(L, 3, "table or string");
+  lua_Integer n =
+      bytes ? (lua_Integer)count_in_string(L, a->type, 3) : luaL_len(L, 3);
   if (i < 1 || (lua_Unsigned)i - 1 > a->length)
     return raise_range(L, a, i);
   if (n > (lua_Integer)(a->length - (size_t)i + 1))
     return raise_range(L, a, i + n - 1);
-  set_all(L, a, (size_t)i - 1, 3, (size_t)n);
+  if (bytes)
+    set_bytes(L, a, (size_t)i - 1, 3);
+  else
+    set_all(L, a, (size_t)i - 1, 3, (size_t)n);
   lua_settop(L, 1);
   return 1;
 }
@@ -306,6 +340,45 @@ static int array_bytes_of(lua_State *L) {
   lf_array *a = check_array(L, 1);
   size_t skip = check_range(L, 2, a, &n), size = lf_element_size(a->type);
   lua_pushlstring(L, (char *)a->data + skip * size, n * size);
+  return 1;
+}
+
+/* --- Files --- */
+
+static FILE *check_file(lua_State *L, int idx) {
+  luaL_Stream *p = luaL_testudata(L, idx, LUA_FILEHANDLE);
+  if (!p)
+    lfb_type_error(L, idx, "file");
+  lfb_arg_check(L, p->closef, idx, "the file is closed");
+  return p->f;
+}
+
+/* a:read(file [, i [, j]]) -> how many elements; nil, message, number */
+static int array_read(lua_State *L) {
+  size_t n;
+  lf_array *a = check_writable(L);
+  FILE *f = check_file(L, 2);
+  size_t skip = check_range(L, 3, a, &n), size = lf_element_size(a->type);
+  errno = 0;
+  size_t got = fread((char *)a->data + skip * size, 1, n * size, f);
+  if (got < n * size && ferror(f))
+    return luaL_fileresult(L, 0, NULL);
+  if (got % size != 0)
+    return luaL_error(L, "the file ends within an element");
+  lua_pushinteger(L, (lua_Integer)(got / size));
+  return 1;
+}
+
+/* a:write(file [, i [, j]]) -> the same */
+static int array_write(lua_State *L) {
+  size_t n;
+  lf_array *a = check_array(L, 1);
+  FILE *f = check_file(L, 2);
+  size_t skip = check_range(L, 3, a, &n), size = lf_element_size(a->type);
+  errno = 0;
+  if (fwrite((char *)a->data + skip * size, size, n, f) < n)
+    return luaL_fileresult(L, 0, NULL);
+  lua_pushinteger(L, (lua_Integer)n);
   return 1;
 }
 
@@ -386,10 +459,12 @@ void lfb_array_open(lua_State *L, lfb_state *S) {
                                      {"copy", array_copy},
                                      {"fill", array_fill},
                                      {"get", array_get},
+                                     {"read", array_read},
                                      {"readonly", array_readonly},
                                      {"set", array_set},
                                      {"slice", array_slice},
                                      {"tostring", array_bytes_of},
+                                     {"write", array_write},
                                      {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__eq", array_eq},
                                          {"__gc", array_gc},

@@ -114,23 +114,84 @@ static int dict_get(lua_State *L) {
   return 1;
 }
 
+/* The value at 'idx', packed in a buffer that is pushed unless it is a number.
+ * NULL: it is nil. */
+static const lf_dict_value *pack_value(lua_State *L, lfb_state *S, int idx,
+                                       lf_dict_value *v) {
+  *v = (lf_dict_value){.kind = LF_D_PACKED};
+  if (lua_isnil(L, idx))
+    return NULL;
+  if (get_number(L, idx, v))
+    return v;
+  lfb_label label = value_label;
+  label.reach = &lfb_reach_anywhere;
+  v->values = lfb_push_buf(L);
+  lfb_pack(L, S, v->values, idx, 1, &label, NULL);
+  return v;
+}
+
 /* set(k, v); nil removes */
 static int dict_set(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lf_dict *d = check_dict(L);
   lfb_check_any(L, 3);
   lua_settop(L, 3);
-  lf_dict_value v = {.kind = LF_D_PACKED};
-  bool remove = lua_isnil(L, 3);
-  if (!remove && !get_number(L, 3, &v)) {
-    lfb_label label = value_label;
-    label.reach = &lfb_reach_anywhere;
-    v.values = lfb_push_buf(L);
-    lfb_pack(L, S, v.values, 3, 1, &label, NULL);
-  }
-  if (lf_dict_set(d, pack_key(L, S), remove ? NULL : &v) != 0)
+  lf_dict_value v;
+  const lf_dict_value *value = pack_value(L, S, 3, &v);
+  if (lf_dict_set(d, pack_key(L, S), value) != 0)
     return lfb_raise_memory(L);
   return 0;
+}
+
+/* pop(k) -> what was there, or nil */
+static int dict_pop(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lf_dict *d = check_dict(L);
+  lua_settop(L, 2);
+  lf_dict_value v = {.values = lfb_push_buf(L)};
+  int err = lf_dict_pop(d, pack_key(L, S), &v, lfb_bytecode_notes);
+  if (err && err != LF_EAGAIN)
+    return raise(L, err);
+  if (err)
+    lua_pushnil(L);
+  else
+    push_value(L, S, &v);
+  return 1;
+}
+
+/* setdefault(k, v) -> a copy of what is there then */
+static int dict_setdefault(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lf_dict *d = check_dict(L);
+  lfb_arg_check(L, !lua_isnoneornil(L, 3), 3, "value expected");
+  lua_settop(L, 3);
+  lf_dict_value own, v;
+  pack_value(L, S, 3, &own);
+  v.values = lfb_push_buf(L);
+  int err = lf_dict_default(d, pack_key(L, S), &own, &v, lfb_bytecode_notes);
+  if (err && err != LF_EAGAIN)
+    return raise(L, err);
+  return push_value(L, S, err ? &own : &v);
+}
+
+/* cas(k, old, new) -> was it old, and is it new now? nil: nothing there */
+static int dict_cas(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lf_dict *d = check_dict(L);
+  int type = lua_type(L, 3);
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN && type != LUA_TNUMBER &&
+      type != LUA_TSTRING)
+    lfb_type_error(L, 3, "nil, boolean, number or string");
+  lfb_check_any(L, 4);
+  lua_settop(L, 4);
+  lf_dict_value old, new;
+  const lf_dict_value *from = pack_value(L, S, 3, &old);
+  const lf_dict_value *to = pack_value(L, S, 4, &new);
+  int err = lf_dict_cas(d, pack_key(L, S), from, to);
+  if (err && err != LF_EAGAIN)
+    return lfb_raise_memory(L);
+  lua_pushboolean(L, err == 0);
+  return 1;
 }
 
 /* incr(k [, n]) -> the sum; of what is not there 0 is taken */
@@ -202,9 +263,15 @@ static int dict_tostring(lua_State *L) {
 }
 
 void lfb_dict_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {{"get", dict_get},   {"set", dict_set},
-                                     {"incr", dict_incr}, {"pairs", dict_pairs},
-                                     {"len", dict_len},   {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"get", dict_get},
+                                     {"set", dict_set},
+                                     {"incr", dict_incr},
+                                     {"pop", dict_pop},
+                                     {"setdefault", dict_setdefault},
+                                     {"cas", dict_cas},
+                                     {"pairs", dict_pairs},
+                                     {"len", dict_len},
+                                     {NULL, NULL}};
   static const luaL_Reg extra[] = {{"__len", dict_len},
                                    {"__pairs", dict_pairs},
                                    {"__tostring", dict_tostring},

@@ -151,6 +151,46 @@ static int rlock_with(lua_State *L) {
   return with_lock(L, lfb_check_shared(L, 1, LFB_RLOCK));
 }
 
+/* The guard is at 3. */
+static int guard_acquired(lua_State *L, int base, int err, void *arg,
+                          lf_shared_waiter *waiter) {
+  locking *l = arg;
+  if (err) {
+    lfb_push_in_time(L, base, err, arg, waiter);
+    lua_pushnil(L);
+    return 1;
+  }
+  lfb_arm_guard(L, 3);
+  lua_pushvalue(L, 3);
+  if (!l || !l->abandoned)
+    return 1;
+  lua_pushliteral(L, "abandoned");
+  return 2;
+}
+
+/* guard([timeout]) -> what gives the lock back when it is closed [,
+ * "abandoned"]; nil: not in time. */
+static int guard_lock(lua_State *L, lf_lock *lock) {
+  locking l = {.lock = lock, .me = lfb_self_holder(L, lfb_self(L))};
+  lfb_shared_wait what = lock_wait(&l, lfb_check_deadline(L, 2));
+  what.then = guard_acquired;
+  lua_settop(L, 2);
+  lfb_push_own_guard(L, leave_lock, lock);
+  if (lf_lock_try(lock, l.me, &l.abandoned) == 0)
+    return guard_acquired(L, 0, 0, &l, NULL);
+  if (what.deadline == LF_FOREVER && lf_lock_is_mine(lock, l.me))
+    return raise_own(L);
+  return lfb_await_shared(L, lfb_self(L), &what);
+}
+
+static int lock_guard(lua_State *L) {
+  return guard_lock(L, lfb_check_shared(L, 1, LFB_LOCK));
+}
+
+static int rlock_guard(lua_State *L) {
+  return guard_lock(L, lfb_check_shared(L, 1, LFB_RLOCK));
+}
+
 static lfb_shared *push_lock(lua_State *L, lfb_class class) {
   lfb_shared *b = lfb_shared_new(L, class, sizeof(lf_lock));
   ((lf_lock *)b->object)->recursive = class == LFB_RLOCK;
@@ -233,6 +273,24 @@ static int semaphore_with(lua_State *L) {
   return lfb_await_shared(L, lfb_self(L), &what);
 }
 
+static int semaphore_guarded(lua_State *L, int base, int err, void *arg,
+                             lf_shared_waiter *waiter) {
+  (void)arg;
+  return guard_acquired(L, base, err, NULL, waiter);
+}
+
+/* guard([timeout]), as a lock's */
+static int semaphore_guard(lua_State *L) {
+  lf_semaphore *s = check_semaphore(L);
+  lfb_shared_wait what = semaphore_wait(&s, lfb_check_deadline(L, 2));
+  what.then = semaphore_guarded;
+  lua_settop(L, 2);
+  lfb_push_own_guard(L, leave_semaphore, s);
+  if (lf_semaphore_try(s) == 0)
+    return guard_acquired(L, 0, 0, NULL, NULL);
+  return lfb_await_shared(L, lfb_self(L), &what);
+}
+
 static int push_semaphore(lua_State *L, lfb_class class) {
   lua_Integer n = lfb_optional_integer(L, 1, 1);
   lfb_arg_check(L, n >= 0, 1, "must be at least 0");
@@ -277,6 +335,10 @@ static int condition_release(lua_State *L) {
 
 static int condition_locked(lua_State *L) {
   return push_locked(L, lock_of(L));
+}
+
+static int condition_guard(lua_State *L) {
+  return guard_lock(L, lock_of(L));
 }
 
 static int condition_with(lua_State *L) {
@@ -458,16 +520,14 @@ int lfb_condition(lua_State *L) {
 /* --- Classes --- */
 
 static void open_locks(lua_State *L, lfb_state *S) {
-  static const luaL_Reg lock[] = {{"acquire", lock_acquire},
-                                  {"release", lock_release},
-                                  {"locked", lock_locked},
-                                  {"with", lock_with},
-                                  {NULL, NULL}};
-  static const luaL_Reg rlock[] = {{"acquire", rlock_acquire},
-                                   {"release", rlock_release},
-                                   {"locked", rlock_locked},
-                                   {"with", rlock_with},
-                                   {NULL, NULL}};
+  static const luaL_Reg lock[] = {
+      {"acquire", lock_acquire}, {"release", lock_release},
+      {"locked", lock_locked},   {"with", lock_with},
+      {"guard", lock_guard},     {NULL, NULL}};
+  static const luaL_Reg rlock[] = {
+      {"acquire", rlock_acquire}, {"release", rlock_release},
+      {"locked", rlock_locked},   {"with", rlock_with},
+      {"guard", rlock_guard},     {NULL, NULL}};
   static const lfb_descriptor lock_class = {.class = LFB_LOCK,
                                             .name = "lfut.Lock",
                                             .methods = lock,
@@ -483,11 +543,10 @@ static void open_locks(lua_State *L, lfb_state *S) {
 }
 
 static void open_semaphores(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {{"acquire", semaphore_acquire},
-                                     {"release", semaphore_release},
-                                     {"value", semaphore_value},
-                                     {"with", semaphore_with},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"acquire", semaphore_acquire}, {"release", semaphore_release},
+      {"value", semaphore_value},     {"with", semaphore_with},
+      {"guard", semaphore_guard},     {NULL, NULL}};
   static const lfb_descriptor semaphore_class = {.class = LFB_SEMAPHORE,
                                                  .name = "lfut.Semaphore",
                                                  .methods = methods,
@@ -503,15 +562,12 @@ static void open_semaphores(lua_State *L, lfb_state *S) {
 }
 
 static void open_condition(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {{"acquire", condition_acquire},
-                                     {"release", condition_release},
-                                     {"locked", condition_locked},
-                                     {"with", condition_with},
-                                     {"wait", condition_wait},
-                                     {"wait_for", condition_wait_for},
-                                     {"notify", condition_notify},
-                                     {"notify_all", condition_notify_all},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"acquire", condition_acquire},       {"release", condition_release},
+      {"locked", condition_locked},         {"with", condition_with},
+      {"guard", condition_guard},           {"wait", condition_wait},
+      {"wait_for", condition_wait_for},     {"notify", condition_notify},
+      {"notify_all", condition_notify_all}, {NULL, NULL}};
   static const lfb_descriptor condition_class = {.class = LFB_CONDITION,
                                                  .name = "lfut.Condition",
                                                  .methods = methods,

@@ -128,7 +128,7 @@ typedef struct {
 static const char spare_guard; /* the place of one in the registry */
 
 static guard *push_new_guard(lua_State *L) {
-  guard *g = lua_newuserdatauv(L, sizeof *g, 0);
+  guard *g = lua_newuserdatauv(L, sizeof *g, 1);
   *g = (guard){.armed = false};
   lfb_set_class(L, LFB_GUARD);
   return g;
@@ -154,6 +154,17 @@ void lfb_push_guard(lua_State *L, lfb_leave leave, void *object) {
   lua_insert(L, 2);
   lua_toclose(L, 2);
   *g = (guard){.leave = leave, .object = object, .taken = true};
+}
+
+void lfb_push_own_guard(lua_State *L, lfb_leave leave, void *object) {
+  guard *g = push_new_guard(L);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  *g = (guard){.leave = leave, .object = object, .taken = true};
+}
+
+void lfb_arm_guard(lua_State *L, int idx) {
+  ((guard *)lua_touserdata(L, idx))->armed = true;
 }
 
 static int guard_close(lua_State *L) {

@@ -75,6 +75,13 @@ void lfb_push_guard(lua_State *L, lfb_leave leave, void *object);
  * results, or its error. 'return' it. */
 int lfb_call_guarded(lua_State *L, int top);
 
+/* Pushes a guard for scripts: what it gives back when it is closed is the
+ * object of the handle at 1, which it keeps. It is not armed yet. Raises. */
+void lfb_push_own_guard(lua_State *L, lfb_leave leave, void *object);
+
+/* The guard at 'idx' has something to give back. */
+void lfb_arm_guard(lua_State *L, int idx);
+
 /* The class of these values. */
 void lfb_guard_open(lua_State *L, lfb_state *S);
 

@@ -193,7 +193,9 @@ static void *open_name(const char *name, char *file, size_t size, lf_buf *why) {
   }
   lf_buf_print(why, "cannot load '%s': tried %s, %s", name, plain,
                versioned[0] ? dlerror() : "any version of it");
-  if (!versioned[0] && find_suggestion(name, near, sizeof near))
+  if (access(name, F_OK) == 0)
+    lf_buf_print(why, " (here: ./%s)", name);
+  else if (!versioned[0] && find_suggestion(name, near, sizeof near))
     lf_buf_print(why, " (similar: %s)", near);
   return NULL;
 }

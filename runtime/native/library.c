@@ -5,6 +5,8 @@
  * all is only read. */
 #include "runtime/native/library.h"
 
+#include "runtime/native/search.h"
+
 #include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
 #include "runtime/native/dso.h"
@@ -69,7 +71,9 @@ int lf_library_describe(lf_buf *out, const char *name, lf_threads threads,
   return err ? err : put_text(out, declarations);
 }
 
-int lf_library_describe_plugin(lf_buf *out, const char *path) {
+int lf_library_describe_plugin(lf_buf *out, const char *name) {
+  char found[4096];
+  const char *path = lf_plugin_find(name, found, sizeof found) ? found : name;
   int err = lf_buf_put(out, LF_LIBRARY_MAGIC, sizeof LF_LIBRARY_MAGIC);
   err = err ? err : put_text(out, path);
   return err ? err : lf_buf_put(out, "p", 1);

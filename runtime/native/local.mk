@@ -5,4 +5,5 @@ runtime_sources += \
 	%D%/internal.h \
 	%D%/lengths.c \
 	%D%/library.c %D%/library.h \
-	%D%/plugin.c %D%/plugin.h
+	%D%/plugin.c %D%/plugin.h \
+	%D%/search.c %D%/search.h

@@ -354,23 +354,41 @@ static _Atomic uint64_t *bits_at(uint64_t slot) {
   return lf_arena_at(at - sizeof slot);
 }
 
+/* The same, NULL: removes it; the slots are known to be there. */
+static int change(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
+                  const lf_buf *key, const lf_dict_value *v, uint64_t hash) {
+  bool there = slot && *slot != 0;
+  if (!v) {
+    if (there)
+      remove_at(d, s, slot);
+    return 0;
+  }
+  entry old = there ? read_entry(*slot) : (entry){.kind = LF_D_PACKED};
+  if (there && v->kind != LF_D_PACKED && old.kind == v->kind) {
+    *bits_at(*slot) = v->bits;
+    return 0;
+  }
+  return store(d, s, slot, key, v, hash);
+}
+
+/* Finds the key's slot, which there is in any case if something is to be
+ * stored. */
+static int find_slot(lf_dict *d, lf_dict_state *s, const lf_buf *key,
+                     uint64_t hash, bool stores, _Atomic uint64_t **slot) {
+  *slot = NULL;
+  if (stores && !prepare(d, s))
+    return LF_ENOMEM;
+  if (s->slots)
+    *slot = find(s, key, hash);
+  return 0;
+}
+
 int lf_dict_set(lf_dict *d, const lf_buf *key, const lf_dict_value *v) {
   uint64_t hash = hash_of(key->data, key->len);
+  _Atomic uint64_t *slot;
   lf_dict_state s = begin(d);
-  int err = 0;
-  if (v && !prepare(d, &s))
-    err = LF_ENOMEM;
-  _Atomic uint64_t *slot = s.slots && !err ? find(&s, key, hash) : NULL;
-  bool there = slot && *slot != 0;
-  if (err == 0 && !v && there) {
-    remove_at(d, &s, slot);
-  } else if (err == 0 && v) {
-    entry old = there ? read_entry(*slot) : (entry){.kind = LF_D_PACKED};
-    if (there && v->kind != LF_D_PACKED && old.kind == v->kind)
-      *bits_at(*slot) = v->bits;
-    else
-      err = store(d, &s, slot, key, v, hash);
-  }
+  int err = find_slot(d, &s, key, hash, v != NULL, &slot);
+  err = err ? err : change(d, &s, slot, key, v, hash);
   end(d);
   return err;
 }
@@ -426,32 +444,115 @@ int lf_dict_add(lf_dict *d, const lf_buf *key, lf_dict_value *v) {
 
 /* --- Reading --- */
 
-int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *v,
-                void *(*annotate)(const void *bytes, size_t len)) {
-  uint64_t hash = hash_of(key->data, key->len);
-  lf_buf tail = {0};
-  entry e = {0};
-  lf_dict_state s = begin(d);
-  uint64_t slot = s.slots ? *find(&s, key, hash) : 0;
-  int err = slot ? 0 : LF_EAGAIN;
-  if (slot) {
-    lf_position at = position_of(slot);
-    e = read_at(&at);
-    lf_stream_read(&at, NULL, e.key);
-    err = lf_stream_append(&at, v->values, e.record.body);
-    err = err ? err : lf_stream_append(&at, &tail, e.record.tail);
-    if (err == 0 && !lf_record_has_tail(&e.record, &tail))
-      err = LF_EDAMAGED;
-    err = err ? err : lf_record_pin(&d->shared, &tail);
-  }
-  end(d);
+/* Copies what is in the slot, and holds what it refers to ('tail'). */
+static int read_slot(lf_dict *d, uint64_t slot, lf_dict_value *v,
+                     lf_buf *tail) {
+  lf_position at = position_of(slot);
+  entry e = read_at(&at);
+  lf_stream_read(&at, NULL, e.key);
+  int err = lf_stream_append(&at, v->values, e.record.body);
+  err = err ? err : lf_stream_append(&at, tail, e.record.tail);
+  if (err == 0 && !lf_record_has_tail(&e.record, tail))
+    err = LF_EDAMAGED;
   v->kind = (lf_dict_kind)e.kind;
   v->bits = e.bits;
+  return err ? err : lf_record_pin(&d->shared, tail);
+}
+
+/* What has been read, as a value. */
+static int open_value(lf_dict *d, int err, lf_dict_value *v, lf_buf *tail,
+                      lf_annotate *annotate) {
   if (err == 0) {
-    err = lf_record_open(v->values, &tail, annotate);
-    lf_record_undo(&d->shared, &tail);
+    err = lf_record_open(v->values, tail, annotate);
+    lf_record_undo(&d->shared, tail);
   }
-  lf_buf_fini(&tail);
+  lf_buf_fini(tail);
+  return err;
+}
+
+int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *v,
+                lf_annotate *annotate) {
+  uint64_t hash = hash_of(key->data, key->len);
+  lf_buf tail = {0};
+  lf_dict_state s = begin(d);
+  uint64_t slot = s.slots ? *find(&s, key, hash) : 0;
+  int err = slot ? read_slot(d, slot, v, &tail) : LF_EAGAIN;
+  end(d);
+  return open_value(d, err, v, &tail, annotate);
+}
+
+int lf_dict_pop(lf_dict *d, const lf_buf *key, lf_dict_value *v,
+                lf_annotate *annotate) {
+  uint64_t hash = hash_of(key->data, key->len);
+  lf_buf tail = {0};
+  lf_dict_state s = begin(d);
+  _Atomic uint64_t *slot = s.slots ? find(&s, key, hash) : NULL;
+  int err = slot && *slot ? read_slot(d, *slot, v, &tail) : LF_EAGAIN;
+  if (err == 0)
+    remove_at(d, &s, slot);
+  end(d);
+  return open_value(d, err, v, &tail, annotate);
+}
+
+int lf_dict_default(lf_dict *d, const lf_buf *key, const lf_dict_value *new,
+                    lf_dict_value *v, lf_annotate *annotate) {
+  uint64_t hash = hash_of(key->data, key->len);
+  lf_buf tail = {0};
+  _Atomic uint64_t *slot;
+  lf_dict_state s = begin(d);
+  int err = find_slot(d, &s, key, hash, true, &slot);
+  if (err == 0 && *slot)
+    err = read_slot(d, *slot, v, &tail);
+  else if (err == 0)
+    err = store(d, &s, slot, key, new, hash) ? LF_ENOMEM : LF_EAGAIN;
+  end(d);
+  return open_value(d, err, v, &tail, annotate);
+}
+
+static bool is_number(lf_dict_kind kind, uint64_t bits,
+                      const lf_dict_value *v) {
+  if (kind == v->kind && kind == LF_D_INTEGER)
+    return bits == v->bits;
+  double x = number_of(kind, bits), y = number_of(v->kind, v->bits);
+  int64_t i = (int64_t)(kind == LF_D_INTEGER ? bits : v->bits);
+  bool exact = kind == v->kind || (x < 0x1p63 && (int64_t)x == i &&
+                                   (y < 0x1p63 && (int64_t)y == i));
+  return x == y && exact;
+}
+
+/* Is it what the slot has? Packed values are compared by their bytes. */
+static int compare(uint64_t slot, const lf_dict_value *v, bool *same) {
+  lf_buf body = {0};
+  lf_position at = position_of(slot);
+  entry e = read_at(&at);
+  *same = false;
+  if ((e.kind == LF_D_PACKED) != (v->kind == LF_D_PACKED))
+    return 0;
+  if (e.kind != LF_D_PACKED) {
+    *same = is_number((lf_dict_kind)e.kind, e.bits, v);
+    return 0;
+  }
+  if (e.record.tail > 0 || e.record.body != v->values->len)
+    return 0;
+  lf_stream_read(&at, NULL, e.key);
+  int err = lf_stream_append(&at, &body, e.record.body);
+  *same = err == 0 && memcmp(body.data, v->values->data, body.len) == 0;
+  lf_buf_fini(&body);
+  return err;
+}
+
+int lf_dict_cas(lf_dict *d, const lf_buf *key, const lf_dict_value *old,
+                const lf_dict_value *new) {
+  uint64_t hash = hash_of(key->data, key->len);
+  _Atomic uint64_t *slot;
+  lf_dict_state s = begin(d);
+  int err = find_slot(d, &s, key, hash, new != NULL, &slot);
+  bool there = err == 0 && slot && *slot, same = there == (old != NULL);
+  if (there && old)
+    err = compare(*slot, old, &same);
+  if (err == 0)
+    err = same ? change(d, &s, slot, key, new, hash) : LF_EAGAIN;
+  end(d);
   return err;
 }
 

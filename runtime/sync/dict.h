@@ -43,10 +43,27 @@ typedef struct {
  * with the object (array.h). */
 void lf_dict_fini(lf_dict *d);
 
+/* See code.h. */
+typedef void *lf_annotate(const void *bytes, size_t len);
+
 /* Sets '*value', whose buffer is empty at first; 'annotate': see code.h.
  * LF_EAGAIN: there is no such key; LF_ENOMEM. */
 int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *value,
-                void *(*annotate)(const void *bytes, size_t len));
+                lf_annotate *annotate);
+
+/* The same, and removes it in one step. */
+int lf_dict_pop(lf_dict *d, const lf_buf *key, lf_dict_value *value,
+                lf_annotate *annotate);
+
+/* The same, or, where there is none, sets it to another in one step: LF_EAGAIN.
+ */
+int lf_dict_default(lf_dict *d, const lf_buf *key, const lf_dict_value *other,
+                    lf_dict_value *value, lf_annotate *annotate);
+
+/* Sets it in one step, if it is 'old' (NULL: nothing is there). LF_EAGAIN: it
+ * is not. Values that refer to something are never the same. */
+int lf_dict_cas(lf_dict *d, const lf_buf *key, const lf_dict_value *old,
+                const lf_dict_value *value);
 
 /* NULL: removes it. 0, LF_ENOMEM. */
 int lf_dict_set(lf_dict *d, const lf_buf *key, const lf_dict_value *value);

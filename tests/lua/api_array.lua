@@ -858,7 +858,57 @@ function TestOther.test_no_names_and_no_descriptors()
   lu.assertEquals(entries "/dev/shm", names)
 end
 
-local rc = support.run(TestArray, TestSent, TestMade, TestOther)
+-- Bytes and files
+
+TestBytes = {}
+
+function TestBytes.test_strings()
+  local bytes = "a\0b\255" .. ("x"):rep(1000)
+  local a = lfut.Array("uint8", bytes)
+  lu.assertEquals(#a, #bytes)
+  lu.assertEquals(a:tostring(), bytes)
+  lu.assertEquals(a:set(2, "YZ"):tostring(1, 5), "aYZ\255x")
+  lu.assertEquals(#lfut.Array("double", ""), 0)
+  local d = lfut.Array("double", { 1, 2, 3 })
+  lu.assertEquals({ lfut.Array("double", d:tostring()):get() }, { 1, 2, 3 })
+  lu.assertEquals({ d:set(2, d:tostring(1, 1)):get() }, { 1, 1, 3 })
+  support.fails("bad argument #2 to 'Array' (3 bytes are no whole number of elements of 4 bytes)",
+    function() lfut.Array("int32", "abc") end)
+  support.fails("bad argument #2 to 'set' (9 bytes are no whole number of elements of 8 bytes)",
+    function() d:set(1, ("x"):rep(9)) end)
+  support.fails("index 4 is out of range (length 3)", function() d:set(3, ("x"):rep(16)) end)
+  support.fails("array is read-only", function() d:readonly():set(1, ("x"):rep(8)) end)
+end
+
+function TestBytes.test_files()
+  local f <close> = assert(io.tmpfile())
+  local a, b = lfut.Array("int32", { 1, 2, 3, 4 }), lfut.Array("int32", 6)
+  lu.assertEquals(a:write(f), 4)
+  lu.assertEquals(a:write(f, 2, 3), 2)
+  f:seek("set")
+  lu.assertEquals(b:read(f, 2, 3), 2)
+  lu.assertEquals({ b:get() }, { 0, 1, 2, 0, 0, 0 })
+  lu.assertEquals(b:read(f), 4)
+  lu.assertEquals({ b:get() }, { 3, 4, 2, 3, 0, 0 })
+  lu.assertEquals(b:read(f), 0)
+  f:seek("set", 1)
+  support.fails("the file ends within an element", function() b:read(f) end)
+end
+
+function TestBytes.test_bad_files()
+  local a = lfut.Array("int8", 3)
+  support.fails("bad argument #1 to 'read' (file expected, got string)", function() a:read "x" end)
+  local f = assert(io.tmpfile())
+  f:close()
+  support.fails("bad argument #1 to 'write' (the file is closed)", function() a:write(f) end)
+  local only <close> = assert(io.open(arg[0]))
+  local n, e = a:write(only)
+  lu.assertNil(n)
+  lu.assertIsString(e)
+  support.fails("array is read-only", function() a:readonly():read(only) end)
+end
+
+local rc = support.run(TestBytes, TestArray, TestSent, TestMade, TestOther)
 if rc ~= 0 then
   os.exit(rc)
 end

@@ -382,4 +382,57 @@ function TestCondition.test_killed_while_waiting()
   c:release()
 end
 
+-- guard
+
+function TestLock.test_guard()
+  for _, lock in ipairs { lfut.Lock(), lfut.RLock(), lfut.Condition() } do
+    do
+      local g <close> = lock:guard()
+      lu.assertIsUserdata(g)
+      lu.assertTrue(lock:locked())
+    end
+    lu.assertFalse(lock:locked())
+    lu.assertFalse((pcall(function()
+      local _ <close> = lock:guard(1)
+      error "out"
+    end)))
+    lu.assertFalse(lock:locked())
+  end
+  local lock = lfut.Lock()
+  local _ <close> = lock:guard()
+  lu.assertNil(lock:guard(0))
+  support.fails_as("DeadlockError", nil, lock.guard, lock)
+end
+
+function TestLock.test_guard_among_tasks()
+  for _, Executor in ipairs { lfut.ThreadPoolExecutor, lfut.ProcessPoolExecutor } do
+    local exe <close> = Executor(4)
+    local lock, n = lfut.Lock(), lfut.Value "int64"
+    exe:for_each(function()
+      for _ = 1, 50 do
+        local _ <close> = lock:guard()
+        n:set(n:get() + 1)
+      end
+    end, lfut.range(8))
+    lu.assertEquals(n:get(), 400)
+    local e = exe:submit(function()
+      local _ <close> = lock:guard()
+      os.exit(3)
+    end):exception()
+    lu.assertStrContains(tostring(e), "os.exit(3)")
+    lu.assertFalse(lock:locked())
+  end
+end
+
+function TestSemaphore.test_guard()
+  local s = lfut.Semaphore(1)
+  do
+    local g <close> = s:guard()
+    lu.assertIsUserdata(g)
+    lu.assertEquals(s:value(), 0)
+    lu.assertNil(s:guard(0))
+  end
+  lu.assertEquals(s:value(), 1)
+end
+
 os.exit(support.run(TestLock, TestSemaphore, TestCondition))

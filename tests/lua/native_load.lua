@@ -167,6 +167,13 @@ function TestPlugins.test_what_is_no_plugin()
   support.fails("bad argument #1 to 'plugin' (path of a plugin expected)", function() lfut.plugin "" end)
 end
 
+function TestPlugins.test_found_by_name()
+  local norm = lfut.plugin "vec".norm
+  lu.assertEquals(norm(lfut.Array("double", { 3, 4 })), 5.0)
+  lu.assertEquals(lfut.plugin "vec.so":info().name, "vec")
+  lu.assertErrorMsgContains("cannot load 'no_such_plugin'", lfut.plugin, "no_such_plugin")
+end
+
 function TestPlugins.test_versions()
   refused("other_major", "plugin other_major.so is for interface 2.0, this is 1.0")
   refused("newer_minor", "plugin newer_minor.so needs interface 1.1, this is 1.0")

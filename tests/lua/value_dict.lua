@@ -352,4 +352,66 @@ function TestHandle.test_many_come_and_go()
   end
 end
 
+-- Changes in one step
+
+function TestDict.test_pop()
+  local d = lfut.Dict()
+  lu.assertNil(d:pop "a")
+  d:set("a", { 1, x = "y" })
+  lu.assertEquals(d:pop "a", { 1, x = "y" })
+  lu.assertNil(d:get "a")
+  lu.assertEquals(d:len(), 0)
+  local q = lfut.Queue()
+  d:set("q", q)
+  lu.assertEquals(d:pop "q", q)
+end
+
+function TestDict.test_setdefault()
+  local d = lfut.Dict()
+  lu.assertEquals(d:setdefault("a", { 1 }), { 1 })
+  lu.assertEquals(d:setdefault("a", { 2 }), { 1 })
+  lu.assertEquals(d:setdefault("n", 5), 5)
+  lu.assertEquals(d:setdefault("n", 6), 5)
+  lu.assertEquals(d:setdefault("f", false), false)
+  lu.assertEquals(d:setdefault("f", true), false)
+  support.fails("bad argument #2 to 'setdefault' (value expected)", function() d:setdefault("b", nil) end)
+end
+
+function TestDict.test_cas()
+  local d = lfut.Dict()
+  lu.assertTrue(d:cas("a", nil, 1))
+  lu.assertFalse(d:cas("a", nil, 2))
+  lu.assertFalse(d:cas("a", 2, 3))
+  lu.assertTrue(d:cas("a", 1.0, "one")) -- equal, though a float
+  lu.assertFalse(d:cas("a", 1, 2))
+  lu.assertFalse(d:cas("a", "on", 2))
+  lu.assertTrue(d:cas("a", "one", { 1 }))
+  lu.assertFalse(d:cas("a", "one", 2))
+  d:set("a", true)
+  lu.assertFalse(d:cas("a", false, 2))
+  lu.assertTrue(d:cas("a", true, nil))
+  lu.assertNil(d:get "a")
+  lu.assertTrue(d:cas("a", nil, nil))
+  lu.assertEquals(d:len(), 0)
+  d:set("big", math.maxinteger)
+  lu.assertFalse(d:cas("big", 2.0 ^ 63, 0))
+  support.fails("bad argument #2 to 'cas' (nil, boolean, number or string expected, got table)",
+    function() d:cas("a", {}, 1) end)
+end
+
+function TestDict.test_cas_among_processes()
+  local d = lfut.Dict()
+  d:set("n", 0)
+  local exe <close> = lfut.ProcessPoolExecutor(2)
+  exe:for_each(function()
+    for _ = 1, 100 do
+      local old
+      repeat
+        old = d:get "n"
+      until d:cas("n", old, old + 1)
+    end
+  end, lfut.range(4))
+  lu.assertEquals(d:get "n", 400)
+end
+
 os.exit(support.run(TestValue, TestDict, TestHandle))

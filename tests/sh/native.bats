@@ -130,7 +130,7 @@ END
     local exe <close> = lfut.ThreadPoolExecutor(1)
     exe:submit(c.chdir, '/nowhere'):result()"
   [ "$status" = 1 ]
-  contains "$stderr" 'lfut: NativeError: chdir of libc.so.6 returned -1 (No such file or directory)'
+  contains "$stderr" 'lfut: (command line):4: NativeError: chdir of libc.so.6 returned -1 (No such file or directory)'
 }
 
 @test "what init has refused is not there" {

@@ -133,7 +133,6 @@ END
 local lfut = require "lfut"
 local exe = lfut.InlineExecutor()
 local pool = lfut.ThreadPool(1)
-local f = exe:submit(error)
 local objects = {
   Executor = exe, Pool = pool, Error = exe:submit(string.dump, print):exception(),
   Thread = lfut.Thread { target = print }, Process = lfut.Process { target = print },
