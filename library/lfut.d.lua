@@ -56,6 +56,7 @@ function lfut.is_error(v, kind) end
 ---@field name? string
 ---@field initializer? function|string
 ---@field initargs? table
+---@field finalizer? function
 ---@field start_method? "fork"|"spawn" of processes
 ---@field max_tasks_per_child? integer of processes
 
@@ -319,6 +320,7 @@ function Process:close() end
 ---@field processes? integer
 ---@field initializer? function|string
 ---@field initargs? table
+---@field finalizer? function
 ---@field maxtasksperchild? integer
 ---@field start_method? "fork"|"spawn"
 ---@field name? string

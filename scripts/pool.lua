@@ -329,7 +329,7 @@ end
 -- Making one
 
 local pool_options = { processes = "max_workers", maxtasksperchild = "max_tasks_per_child",
-  initializer = "initializer", initargs = "initargs", start_method = "start_method", name = "name" }
+  initializer = "initializer", initargs = "initargs", finalizer = "finalizer", start_method = "start_method", name = "name" }
 
 -- The executor's options for those of a pool.
 local function translate(options)

@@ -46,8 +46,10 @@ enum { LAST = LFB_MAX_TASKS };
 
 /* All kinds take all options, so that a script can change the kind alone. */
 static const char *const option_names[] = {
-    "max_workers", "name",  "initializer",         "initargs", "start_method",
-    "timeout",     "grace", "max_tasks_per_child", NULL};
+    "max_workers", "name",      "initializer",
+    "initargs",    "finalizer", "start_method",
+    "timeout",     "grace",     "max_tasks_per_child",
+    NULL};
 
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
   if (kind->backend->caller)
@@ -118,6 +120,7 @@ static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   lua_getfield(L, 1, "name");
   lua_getfield(L, 1, "initializer");
   lua_getfield(L, 1, "initargs");
+  lua_getfield(L, 1, "finalizer");
   lua_getfield(L, 1, "start_method");
   lua_getfield(L, 1, "max_tasks_per_child");
   check_option(L, LFB_NAME, "name", LUA_TSTRING, "string");
@@ -129,6 +132,9 @@ static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING &&
       !lfb_is_callable(L, -1))
     lfb_option_error(L, "initializer", "function or source text");
+  lua_pushvalue(L, LFB_FINALIZER);
+  if (!lua_isnil(L, -1) && !lfb_is_callable(L, -1))
+    lfb_option_error(L, "finalizer", "function");
   lua_getfield(L, 1, "max_workers");
   int n = take_workers(L, S, kind);
   lua_settop(L, LAST);

@@ -90,10 +90,10 @@ static void greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
   uint64_t second = out->len;
   lua_pushboolean(L, S->global->warns);
   lua_pushinteger(L, S->global->workers);
-  lua_pushboolean(L, !lua_isnil(L, idx));
+  lua_pushboolean(L, lfb_has_initializer(L, idx));
   lfb_pack(L, S, out, top + 1, 3, &label, NULL);
   lua_settop(L, top);
-  if (!lua_isnil(L, idx))
+  if (lfb_has_initializer(L, idx))
     lfb_initializer_pack(L, S, out, idx, &lfb_reach_anywhere);
   if (lf_buf_put(out, &second, sizeof second) != 0)
     lfb_raise_memory(L);

@@ -78,6 +78,7 @@ struct lf_vm {
   lfb_warnings warnings;
   struct lfb_output *output;
   uint64_t loop; /* whose function is kept in LFB_REF_LOOP */
+  int finalizer; /* registry: what is run before it leaves, or 0 */
   bool adopted;  /* it is the program's own, in a forked worker */
 };
 

@@ -47,6 +47,10 @@ void lfb_setup_free(void *p) {
   lf_free(setup);
 }
 
+bool lfb_has_initializer(lua_State *L, int idx) {
+  return !lua_isnoneornil(L, idx) || !lua_isnoneornil(L, idx + 2);
+}
+
 void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
                           const lfb_reach *reach) {
   const lfb_label label = {
@@ -57,6 +61,11 @@ void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
   for (int i = 1; i <= n; i++)
     lua_geti(L, idx + 1, i);
   lfb_pack(L, S, out, top + 1, n + 1, &label, NULL);
+  const lfb_label last = {
+      .what = "finalizer", .where = "to a worker", .reach = reach};
+  lua_settop(L, top);
+  lua_pushvalue(L, idx + 2);
+  lfb_pack(L, S, out, lua_gettop(L), 1, &last, NULL);
   lua_settop(L, top);
 }
 
@@ -92,7 +101,7 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
   lfb_start *start = latest(S->global);
   atomic_init(&setup->start, start ? start->version : 0);
   unref_start(start);
-  setup->has_initializer = !lua_isnil(L, idx);
+  setup->has_initializer = lfb_has_initializer(L, idx);
   if (setup->has_initializer)
     lfb_initializer_pack(L, S, &setup->initializer, idx, reach);
   setup->initializer_in = &setup->initializer;

@@ -22,9 +22,9 @@ typedef struct {
   lf_buf initializer;           /* packed: function or source text, arguments */
   const lf_buf *initializer_in; /* where it is: the same, or the greeting */
   size_t initializer_at;
-  bool has_initializer;
-  const char *kind; /* "thread", "inline", "process" */
-  bool single;      /* the pool's name is that of its one worker */
+  bool has_initializer; /* or a finalizer, which is packed with it */
+  const char *kind;     /* "thread", "inline", "process" */
+  bool single;          /* the pool's name is that of its one worker */
   /* For processes. */
   lfb_reach reach;  /* from the program to them, or from one back */
   lfb_known *known; /* what these have already; owned; or NULL */
@@ -35,8 +35,8 @@ typedef struct {
   _Atomic uint64_t start; /* the version of lfb_start that the workers know */
 } lfb_setup;
 
-/* The initializer is at 'idx', with its list of arguments behind it; nil for
- * none. 'reach': to the workers. Raises on error. */
+/* The initializer is at 'idx', with its list of arguments and the finalizer
+ * behind it; nil for none. 'reach': to the workers. Raises on error. */
 lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
                          const lfb_reach *reach);
 
@@ -49,8 +49,11 @@ void lfb_setup_forget(lua_State *L, lf_pool *pool);
 
 void lfb_setup_free(void *setup);
 
-/* Appends the initializer at 'idx' with its arguments, as a stream of its own,
- * for workers that are so far away. Raises. */
+/* Are there any of them? */
+bool lfb_has_initializer(lua_State *L, int idx);
+
+/* Appends the initializer at 'idx' with its arguments, and the finalizer, each
+ * as a stream of its own, for workers that are so far away. Raises. */
 void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
                           const lfb_reach *reach);
 

@@ -3,6 +3,7 @@
  * See vm.h. */
 #include "bindings/worker/vm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bindings/core/error.h"
@@ -96,7 +97,8 @@ static int open_body(lua_State *L) {
   return 0;
 }
 
-/* Protected: the initializer, a function or source text. */
+/* Protected: the initializer, a function or source text; then the finalizer is
+ * kept. */
 static int initialize_body(lua_State *L) {
   struct lf_vm *vm = lua_touserdata(L, 1);
   const lfb_setup *setup = lf_pool_setup(lf_worker_pool(vm->worker));
@@ -110,8 +112,35 @@ static int initialize_body(lua_State *L) {
       return lua_error(L);
     lua_replace(L, 1);
   }
-  lua_call(L, n - 1, 0);
+  if (lua_isnil(L, 1))
+    lua_settop(L, 0);
+  else
+    lua_call(L, n - 1, 0);
+  lfb_unpack(L, vm->S, setup->initializer_in, &at, NULL);
+  if (!lua_isnil(L, -1))
+    vm->finalizer = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
+}
+
+static int to_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* The worker leaves as it should. An error is told, and changes nothing. */
+static void finalize(struct lf_vm *vm) {
+  lua_State *L = vm->L;
+  if (vm->finalizer == 0 || lf_is_foreign(vm->generation))
+    return;
+  int top = lua_gettop(L);
+  lua_pushcfunction(L, to_text);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, vm->finalizer);
+  vm->finalizer = 0;
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK &&
+      (lua_pcall(L, 1, 1, 0) == LUA_OK || lua_isstring(L, -1)))
+    fprintf(stderr, "lfut: error in finalizer: %s\n", lua_tostring(L, -1));
+  lua_settop(L, top);
+  lfb_output_flush(vm->output);
 }
 
 /* Protected: why it has failed, the error value at 1, as text. */
@@ -143,6 +172,7 @@ static bool initialize(struct lf_vm *vm, lf_buf *why) {
 }
 
 static void vm_close(struct lf_vm *vm) {
+  finalize(vm);
   vm->closing = true;
   if (vm->L &&
       !vm->adopted) /* the image's objects are the program's to close */

@@ -8,6 +8,7 @@ lua_tests = \
 	%D%/api_ending.lua \
 	%D%/api_error.lua \
 	%D%/api_executor.lua \
+	%D%/api_finalizer.lua \
 	%D%/api_finalizers.lua \
 	%D%/api_functions.lua \
 	%D%/api_future.lua \
