@@ -4,6 +4,8 @@
  * chunks. While a line is awaited SIGINT is ours, and the line is abandoned. */
 #include "bindings/program/repl.h"
 
+#include "bindings/core/state.h"
+
 #include <lauxlib.h>
 
 #include <errno.h>
@@ -96,16 +98,43 @@ static bool is_name_char(char c) {
          (c >= 'A' && c <= 'Z');
 }
 
+/* Is the metatable at the top one of lfut's? */
+static bool is_own(lua_State *L) {
+  lua_pushliteral(L, "__metatable");
+  lua_rawget(L, -2);
+  const char *mark = lua_tostring(L, -1);
+  bool own = mark && strcmp(mark, "lfut") == 0;
+  lua_pop(L, 1);
+  return own;
+}
+
 /* Replaces the value on the top by the table its fields are looked up in: the
- * value itself, or a table __index of its metatable. False: there is none. */
+ * value itself, unless it is an object of lfut's, or __index of its metatable,
+ * which may be a function with the methods. False: there is none. */
 static bool fields_of_top(lua_State *L) {
-  if (lua_istable(L, -1))
+  bool table = lua_istable(L, -1), meta = lua_getmetatable(L, -1);
+  if (table && !(meta && is_own(L))) {
+    lua_pop(L, meta);
     return true;
-  if (!lua_getmetatable(L, -1))
+  }
+  if (!meta)
     return false;
   lua_pushliteral(L, "__index");
   lua_rawget(L, -2);
+  if (lua_iscfunction(L, -1))
+    lua_getupvalue(L, -1, 2);
   return lua_istable(L, -1);
+}
+
+/* Is the key below the value at the top, of the table below, for everybody? The
+ * module's tables are only there to travel by their names. */
+static bool is_public(lua_State *L, const char *key, const char *name) {
+  if (key[0] == '_' && name[0] != '_')
+    return false;
+  lfb_push_ref(L, LFB_REF_MODULE);
+  bool module = lua_rawequal(L, -1, -4);
+  lua_pop(L, 1);
+  return !module || !lua_istable(L, -1);
 }
 
 /* Appends to the list at 'list' each name of the table on the top that begins
@@ -121,7 +150,8 @@ static void add_matches(lua_State *L, int list, const char *text,
     size_t i = 0;
     while (is_name_char(key[i]))
       i++;
-    if (i != lua_rawlen(L, -2) || strncmp(key, name, length) != 0)
+    if (i != lua_rawlen(L, -2) || strncmp(key, name, length) != 0 ||
+        !is_public(L, key, name))
       continue;
     lua_pushlstring(L, text, (size_t)(name - text));
     lua_pushstring(L, key);
@@ -343,6 +373,80 @@ static void translate_equals(lua_State *L) {
   lua_remove(L, -2);
 }
 
+/* --- Locals ---
+ *
+ * A local variable would end with its line: so "local exe <close> = ..." is
+ * taken for "exe = ...". */
+
+static const char *skip_space(const char *s) {
+  return s + strspn(s, " \t");
+}
+
+static size_t name_length(const char *s) {
+  size_t n = 0;
+  if (*s >= '0' && *s <= '9')
+    return 0;
+  while (s[n] == '_' || (s[n] >= '0' && s[n] <= '9') ||
+         (s[n] >= 'a' && s[n] <= 'z') || (s[n] >= 'A' && s[n] <= 'Z'))
+    n++;
+  return n;
+}
+
+/* Adds the names at 's', without their attributes; returns what follows them.
+ * NULL: they are not as they should be. */
+static const char *add_names(luaL_Buffer *out, const char *s) {
+  for (;; s = skip_space(s + 1)) {
+    size_t n = name_length(s);
+    if (n == 0)
+      return NULL;
+    luaL_addlstring(out, s, n);
+    s = skip_space(s + n);
+    if (*s == '<' && !(s = strchr(s, '>')))
+      return NULL;
+    s = *s == '>' ? skip_space(s + 1) : s;
+    if (*s != ',')
+      return s;
+    luaL_addstring(out, ", ");
+  }
+}
+
+/* The same line without 'local' is pushed; false: it does not begin so. */
+static bool push_global(lua_State *L, const char *line) {
+  luaL_Buffer out;
+  const char *s = skip_space(line);
+  size_t n = name_length(s);
+  if (n != strlen("local") || strncmp(s, "local", n) != 0)
+    return false;
+  s = skip_space(s + n);
+  if (name_length(s) == strlen("function") &&
+      strncmp(s, "function", strlen("function")) == 0) {
+    lua_pushstring(L, s);
+    return true;
+  }
+  luaL_buffinit(L, &out);
+  s = add_names(&out, s);
+  bool fine = s && (*s == '=' || *s == ';' || *s == '\0');
+  if (fine && *s != '=')
+    luaL_addstring(&out, " = nil");
+  luaL_addstring(&out, fine ? s : "");
+  luaL_pushresult(&out);
+  if (!fine)
+    lua_pop(L, 1);
+  return fine;
+}
+
+/* Replaces the line at the top; the first time it is told. */
+static void keep_locals(lua_State *L) {
+  static bool told;
+  if (!push_global(L, lua_tostring(L, -1)))
+    return;
+  lua_remove(L, -2);
+  if (!told)
+    fputs("(a local variable would end with its line: here it is global)\n",
+          stderr);
+  told = true;
+}
+
 void lfb_repl_open(lua_State *L) {
   open_editor(L);
 }
@@ -359,6 +463,7 @@ int lfb_repl_read(lua_State *L) {
     if (what == LINE_ABANDONED)
       continue;
     translate_equals(L);
+    keep_locals(L);
     if (load_expression(L)) {
       remember(lua_tostring(L, -2));
       lua_remove(L, -2);

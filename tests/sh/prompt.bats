@@ -24,6 +24,22 @@ prompt() {
   [ "$output" = $'1\n2\n5\na\nb' ] || complain "$output"
 }
 
+@test "local variables stay, and that is told once" {
+  prompt 'local a, b <const> = 1, 2' 'a + b' 'local function f()' 'return 5' 'end' 'f()' 'local c' 'c' \
+    'local exe <close> = require "lfut".ThreadPoolExecutor(1)' 'exe:submit(math.max, 1, 2):result()' 'localx = 7' 'localx'
+  [ "$output" = $'3\n5\nnil\n2\n7' ] || complain "$output"
+  [ "$(grep -c 'here it is global' <<< "$stderr")" = 1 ]
+  prompt 'local = 5' 'local a.b = 1' '1'
+  contains "$stderr" 'stdin:1: '
+  [ "$output" = 1 ]
+}
+
+@test "the first example of README.md works line by line" {
+  mapfile -t lines < <(sed -n '/^```lua/,/^```/p' "$srcdir/README.md" | sed '1d; /^```/,$d')
+  prompt "${lines[@]}"
+  [ "$output" = $'70\n1\t10\n2\t20\n3\t30\n10000' ] || complain "$output"
+}
+
 @test "errors are told and the prompt goes on" {
   prompt 'error "bad"' 'x =' '' ')' 'error {}' '42'
   contains "$stderr" 'stdin:1: bad'
@@ -166,6 +182,9 @@ press() {
   press "('x'):rep(3) s = 'abc'\n"
   press 's:upp\t()\n'
   await ABC
+  press 'lfut = require "lfut" e = lfut.ThreadPoolEx\t(1)\n'
+  press 'e:subm\t(math.max, 1, 76):resu\t()\n'
+  await 76
   press '\004'
   finish
 }
