@@ -216,6 +216,25 @@ local AsCompleted = {}
 ---@return lfut.AsCompleted
 function lfut.as_completed(futures, timeout) end
 
+---@class lfut.Command
+---@field [integer] string|number
+---@field stdin? string
+---@field stdout? string
+---@field stderr? string
+---@field cwd? string
+---@field env? table<string, string|number|false>
+---@field timeout? number
+
+---@class lfut.Ended
+---@field code integer|nil
+---@field signal string|nil
+---@field stdout string|nil
+---@field stderr string|nil
+
+---@param command lfut.Command
+---@return lfut.Ended
+function lfut.run(command) end
+
 ---@param fn fun(err: any, traceback: string|nil)|nil
 function lfut.on_unasked(fn) end
 

@@ -24,6 +24,7 @@
 #include "bindings/program/helpers.h"
 #include "bindings/program/pools.h"
 #include "bindings/program/program.h"
+#include "bindings/run/subprocess.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/barrier.h"
 #include "bindings/sync/dict.h"
@@ -126,6 +127,7 @@ static const luaL_Reg functions[] = {
     {"Value", lfb_value},
     {"Dict", lfb_dict},
     {"on_unasked", lfb_on_unasked},
+    {"run", lfb_run_command},
     {"wait", lfb_wait_futures},
     {"as_completed", lfb_as_completed},
     {"is_error", lfb_is_error},

@@ -13,6 +13,7 @@ bindings_sources += \
 	%D%/protect.c %D%/protect.h \
 	%D%/run.c %D%/run.h \
 	%D%/standard.c %D%/standard.h \
+	%D%/subprocess.c %D%/subprocess.h \
 	%D%/wait.c %D%/wait.h \
 	%D%/wait_shared.c %D%/wait_shared.h \
 	%D%/watch.c %D%/watch.h

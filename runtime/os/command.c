@@ -30,35 +30,45 @@ LF_FORK_MUTEX(lock, LF_FORK_COMMANDS, be_forked);
 
 /* --- Starting --- */
 
-static int spawn(pid_t *pid, const char *text, int fd, int as) {
-  char *argv[] = {(char *)"sh", (char *)"-c", (char *)"--", (char *)text, NULL};
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attr;
+/* No signal is blocked, and Ctrl-C has its effect, which process workers
+ * ignore. */
+static void set_signals(posix_spawnattr_t *attr) {
   sigset_t none, normal;
   sigemptyset(&none);
   sigemptyset(&normal);
-  sigaddset(&normal, SIGINT); /* a process worker ends by other means */
+  sigaddset(&normal, SIGINT);
+  posix_spawnattr_setsigmask(attr, &none);
+  posix_spawnattr_setsigdefault(attr, &normal);
+  posix_spawnattr_setflags(attr,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+static int spawn(pid_t *pid, const lf_command_line *line) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attr;
+  int err = 0;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attr);
-  posix_spawnattr_setsigmask(&attr, &none);
-  posix_spawnattr_setsigdefault(&attr, &normal);
-  posix_spawnattr_setflags(&attr,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  int err = fd < 0 ? 0 : posix_spawn_file_actions_adddup2(&actions, fd, as);
+  set_signals(&attr);
+  for (int i = 0; i < 3 && err == 0; i++)
+    if (line->fds[i] >= 0)
+      err = posix_spawn_file_actions_adddup2(&actions, line->fds[i], i);
+  if (err == 0 && line->folder)
+    err = posix_spawn_file_actions_addchdir_np(&actions, line->folder);
   if (err == 0)
-    err = posix_spawn(pid, "/bin/sh", &actions, &attr, argv, environ);
+    err = posix_spawnp(pid, line->file, &actions, &attr, line->argv,
+                       line->envp ? line->envp : environ);
   posix_spawnattr_destroy(&attr);
   posix_spawn_file_actions_destroy(&actions);
   return err;
 }
 
-int lf_command_start(lf_command *c, const char *text, int fd, int as,
-                     bool of_task) {
+int lf_command_run(lf_command *c, const lf_command_line *line, bool of_task) {
   *c = (lf_command){
-      .generation = lf_generation, .of_task = of_task && as != 0, .pidfd = -1};
+      .generation = lf_generation, .of_task = of_task, .pidfd = -1};
   lf_list_init(&c->link);
   lf_fork_want_ends();
-  int err = spawn(&c->pid, text, fd, as);
+  int err = spawn(&c->pid, line);
   if (err)
     return err;
   pthread_mutex_lock(&lock);
@@ -67,13 +77,44 @@ int lf_command_start(lf_command *c, const char *text, int fd, int as,
   return 0;
 }
 
+int lf_command_start(lf_command *c, const char *text, int fd, int as,
+                     bool of_task) {
+  char *argv[] = {(char *)"sh", (char *)"-c", (char *)"--", (char *)text, NULL};
+  lf_command_line line = {.file = "/bin/sh", .argv = argv, .fds = {-1, -1, -1}};
+  if (fd >= 0)
+    line.fds[as] = fd;
+  return lf_command_run(c, &line, of_task && as != 0);
+}
+
 /* --- Waiting --- */
+
+static void open_pidfd(lf_command *c) {
+  if (c->pidfd < 0)
+    c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+}
+
+bool lf_command_poll(lf_command *c, struct pollfd *fds, int n,
+                     int64_t deadline) {
+  open_pidfd(c);
+  int64_t left = deadline - lf_now();
+  struct timespec ts = {0, 0};
+  if (left > 0)
+    ts = (struct timespec){left / 1000000000, left % 1000000000};
+  fds[n] = (struct pollfd){.fd = c->pidfd, .events = POLLIN};
+  if (ppoll(fds, (nfds_t)n + 1, &ts, NULL) < 0)
+    for (int i = 0; i <= n; i++)
+      fds[i].revents = 0;
+  siginfo_t info = {.si_pid = 0};
+  return fds[n].revents || (c->pidfd < 0 &&
+                            waitid(P_PID, (id_t)c->pid, &info,
+                                   WEXITED | WNOHANG | WNOWAIT) == 0 &&
+                            info.si_pid != 0);
+}
 
 int lf_command_wait(lf_command *c, int64_t deadline) {
   if (lf_is_foreign(c->generation))
     return 0;
-  if (c->pidfd < 0)
-    c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+  open_pidfd(c);
   if (c->pidfd < 0) { /* there are no descriptors left */
     siginfo_t info;
     int r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT);

@@ -27,6 +27,26 @@ typedef struct {
 int lf_command_start(lf_command *c, const char *text, int fd, int as,
                      bool of_task);
 
+/* A command by its arguments, without a shell. */
+typedef struct {
+  const char *file;   /* is looked for in PATH */
+  char *const *argv;  /* ends with NULL */
+  char *const *envp;  /* NULL: as the program's */
+  const char *folder; /* where it begins; NULL: here */
+  int fds[3];         /* its first descriptors; -1: as the program's */
+} lf_command_line;
+
+/* Starts it, as lf_command_start. The descriptors are not among the first
+ * three. */
+int lf_command_run(lf_command *c, const lf_command_line *line, bool of_task);
+
+/* Waits until it may have ended, or one of the descriptors is ready, whose
+ * 'revents' are set, or the deadline has come, or a signal. There is room for
+ * one more behind the n. True: it has ended. */
+struct pollfd;
+bool lf_command_poll(lf_command *c, struct pollfd *fds, int n,
+                     int64_t deadline);
+
 /* Waits for its end, until the deadline: 0, LF_ETIMEOUT, or LF_EINTR after a
  * signal, which may also have come just before. */
 int lf_command_wait(lf_command *c, int64_t deadline);

@@ -24,6 +24,7 @@ lua_tests = \
 	%D%/api_plugins.lua \
 	%D%/api_random.lua \
 	%D%/api_refusal.lua \
+	%D%/api_run.lua \
 	%D%/api_shared_waits.lua \
 	%D%/api_toolbox.lua \
 	%D%/api_unasked.lua \
