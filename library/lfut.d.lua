@@ -216,6 +216,13 @@ local AsCompleted = {}
 ---@return lfut.AsCompleted
 function lfut.as_completed(futures, timeout) end
 
+---@class lfut.Text
+
+---@param path string|string[]
+---@param options? { blocksize?: integer, delimiter?: string }
+---@return lfut.Text
+function lfut.text(path, options) end
+
 ---@class lfut.Command
 ---@field [integer] string|number
 ---@field stdin? string

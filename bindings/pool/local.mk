@@ -10,4 +10,5 @@ bindings_sources += \
 	%D%/results.c %D%/results.h \
 	%D%/source.c %D%/source.h \
 	%D%/supply.c %D%/supply.h \
+	%D%/text.c %D%/text.h \
 	%D%/unasked.c %D%/unasked.h

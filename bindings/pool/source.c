@@ -9,6 +9,7 @@
 #include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/pack/names.h"
+#include "bindings/pool/text.h"
 #include "bindings/run/run.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/queue.h"
@@ -362,6 +363,9 @@ void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
     open_zip(L, idx, s);
   } else if (lfb_test_array(L, lfb_self(L), idx)) {
     open_elements(L, idx, s);
+  } else if (lfb_is_text(L, idx)) {
+    s->kind = LFB_FUNCTION;
+    lfb_push_text_items(L, idx);
   } else if (lfb_test_queue(L, idx)) {
     s->kind = LFB_ITEMS;
     lua_pushvalue(L, idx);
@@ -426,4 +430,5 @@ void lfb_source_open_types(lua_State *L, lfb_state *S) {
   lua_setfield(L, -2, "Range"); /* by which it travels */
   luaL_newmetatable(L, ZIP);
   lua_setfield(L, -2, "Zip");
+  lfb_text_open_types(L, S);
 }

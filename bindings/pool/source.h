@@ -17,7 +17,7 @@ typedef enum {
 } lfb_source_kind;
 
 /* For messages. */
-#define LFB_SOURCES "table, array, queue, range, zip or iterator function"
+#define LFB_SOURCES "table, array, queue, range, zip, text or iterator function"
 
 typedef struct {
   lfb_source_kind kind;

@@ -17,6 +17,7 @@
 #include "bindings/pool/inline.h"
 #include "bindings/pool/map.h"
 #include "bindings/pool/source.h"
+#include "bindings/pool/text.h"
 #include "bindings/pool/unasked.h"
 #include "bindings/process/process.h"
 #include "bindings/process/process_pool.h"
@@ -133,6 +134,7 @@ static const luaL_Reg functions[] = {
     {"is_error", lfb_is_error},
     {"range", lfb_range},
     {"zip", lfb_zip},
+    {"text", lfb_text},
     {"with", with},
     {NULL, NULL}};
 

@@ -50,7 +50,7 @@ function TestMessages.test_unknown_options_are_answered_by_the_known()
     function() exe:map(echo, {}, { chunk_size = 1 }) end)
   lu.assertStrContains(message(support.Executor, { workers = 1 }), "unknown option 'workers' (options: max_workers, name")
   lu.assertStrContains(message(lfut.wait, {}, { time = 1 }), "unknown option 'time' (options: timeout, return_when)")
-  lu.assertStrContains(message(lfut.ThreadPool, { workers = 1 }), "unknown option 'workers' (options: initargs, ")
+  lu.assertStrContains(message(lfut.ThreadPool, { workers = 1 }), "unknown option 'workers' (options: finalizer, initargs, ")
 end
 
 -- Lists

@@ -170,7 +170,7 @@ end
 function TestPlugins.test_found_by_name()
   local norm = lfut.plugin "vec".norm
   lu.assertEquals(norm(lfut.Array("double", { 3, 4 })), 5.0)
-  lu.assertEquals(lfut.plugin "vec.so":info().name, "vec")
+  lu.assertEquals(lfut.plugin "vec.so":info().name, "vec.so")
   lu.assertErrorMsgContains("cannot load 'no_such_plugin'", lfut.plugin, "no_such_plugin")
 end
 

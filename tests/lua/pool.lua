@@ -820,7 +820,7 @@ end
 
 function TestMisuse.test_arguments()
   local pool <close> = lfut.ThreadPool(1)
-  local items = "table, array, queue, range, zip or iterator function expected"
+  local items = "table, array, queue, range, zip, text or iterator function expected"
   local function fails(expected, name, ...)
     local args = table.pack(...)
     support.fails(expected:gsub("METHOD", name), function() pool[name](pool, table.unpack(args, 1, args.n)) end)
