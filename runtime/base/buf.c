@@ -17,7 +17,7 @@ void lf_buf_init(lf_buf *buf, void *storage, size_t size) {
 static void drop_refs(lf_buf *buf) {
   lf_refs *refs = buf->refs;
   buf->refs = NULL;
-  for (size_t i = 0; refs && i < refs->n; i++)
+  for (size_t i = 0; refs && i < refs->n - refs->lent; i++)
     refs->v[i].drop(refs->v[i].object);
   lf_free(refs);
 }
@@ -90,6 +90,8 @@ static int grow_refs(lf_buf *buf, size_t more) {
   refs = lf_realloc(refs, sizeof *refs + cap * sizeof refs->v[0]);
   if (!refs)
     return LF_ENOMEM;
+  if (!buf->refs)
+    refs->lent = 0;
   refs->n = n;
   refs->cap = cap;
   buf->refs = refs;
@@ -119,6 +121,22 @@ int lf_buf_append(lf_buf *to, lf_buf *from) {
   from->refs = NULL;
   to->foreign = to->foreign || from->foreign;
   lf_buf_fini(from);
+  return 0;
+}
+
+int lf_buf_lend(lf_buf *to, const lf_buf *from, size_t start) {
+  size_t base = to->len - start, n = from->refs ? from->refs->n : 0;
+  if ((n > 0 && grow_refs(to, n) != 0) ||
+      lf_buf_put(to, from->data + start, from->len - start) != 0)
+    return LF_ENOMEM;
+  for (size_t i = 0; i < n; i++) {
+    struct lf_ref *ref = &to->refs->v[to->refs->n++];
+    *ref = from->refs->v[i];
+    if (ref->at != LF_NOWHERE)
+      ref->at += base;
+    to->refs->lent++;
+  }
+  to->foreign = to->foreign || from->foreign;
   return 0;
 }
 

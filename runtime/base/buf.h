@@ -13,6 +13,7 @@
 /* What bytes keep alive, in the order of where it is named. */
 typedef struct {
   size_t n, cap;
+  size_t lent; /* how many at the end are another buffer's, not dropped here */
   struct lf_ref {
     size_t at; /* where the bytes have the object's address, or LF_NOWHERE */
     void *object;
@@ -56,6 +57,11 @@ int lf_buf_ref(lf_buf *buf, size_t at, void *object,
 
 /* Puts the bytes and references of 'from', which is empty then, at the end. */
 int lf_buf_append(lf_buf *to, lf_buf *from);
+
+/* Puts the bytes of 'from', from 'start' on, at the end, whose references stay
+ * those of 'from': it has to outlive them, and nothing but more of this may be
+ * put behind. 0 or LF_ENOMEM. */
+int lf_buf_lend(lf_buf *to, const lf_buf *from, size_t start);
 
 /* Forgets what is behind the first 'len' bytes. */
 void lf_buf_cut(lf_buf *buf, size_t len);

@@ -141,6 +141,35 @@ static void carries_the_references_of_another(void **state) {
   assert_int_equal(dropped, 2);
 }
 
+static void leaves_references_that_are_lent(void **state) {
+  (void)state;
+  int dropped = 0, own = 0;
+  lf_buf from, to, next;
+  lf_buf_init(&from, NULL, 0);
+  lf_buf_init(&to, NULL, 0);
+  lf_buf_init(&next, NULL, 0);
+  assert_int_equal(lf_buf_put(&from, "_abc", 4), 0);
+  assert_int_equal(lf_buf_ref(&from, 2, &dropped, drop), 0);
+  assert_int_equal(lf_buf_put(&to, "xy", 2), 0);
+  assert_int_equal(lf_buf_ref(&to, 0, &own, drop), 0);
+  from.foreign = true;
+  for (size_t i = 0; i < 5; i++) {
+    assert_int_equal(lf_buf_lend(&to, &from, 1), 0);
+    assert_int_equal(to.refs->v[i + 1].at, 3 + 3 * i);
+    assert_ptr_equal(to.refs->v[i + 1].object, &dropped);
+  }
+  assert_int_equal(to.len, 17);
+  assert_memory_equal(to.data, "xyabcabc", 8);
+  assert_true(to.foreign);
+  assert_int_equal(lf_buf_move(&next, &to), 0);
+  lf_buf_reset(&next);
+  assert_int_equal(own, 1);
+  assert_int_equal(dropped, 0);
+  lf_buf_fini(&next);
+  lf_buf_fini(&from);
+  assert_int_equal(dropped, 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(grows_out_of_its_storage),
@@ -151,6 +180,7 @@ int main(void) {
       TEST(moves_bytes_and_references),
       TEST(moves_an_empty_one),
       TEST(carries_the_references_of_another),
+      TEST(leaves_references_that_are_lent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
