@@ -67,7 +67,7 @@ typedef struct {
 } search;
 
 static lf_waits *waits_of(lf_task *task) {
-  return lf_task_state(task) == LF_RUNNING ? atomic_load(&task->waits) : NULL;
+  return lf_task_done(task) ? NULL : atomic_load(&task->waits);
 }
 
 /* Takes up a task that waits, once. */

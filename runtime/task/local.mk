@@ -1,5 +1,8 @@
 runtime_sources += \
+	%D%/chain.c %D%/chain.h \
 	%D%/deadlock.c %D%/deadlock.h \
+	%D%/dependent.c %D%/dependent.h \
+	%D%/follow.c %D%/follow.h \
 	%D%/strand.c %D%/strand.h \
 	%D%/task.c %D%/task.h \
 	%D%/vm.h \

@@ -10,6 +10,7 @@
 #include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
+#include "runtime/task/follow.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -144,6 +145,8 @@ static bool move_slowly(lf_task *task, lf_state from, lf_state to,
   uint32_t word = atomic_load(&task->state);
   if (moved && word & WATCHED)
     task->ops->moved(task, from, to < LF_FINISHED ? to : word & STATE);
+  if (moved && to >= LF_FINISHED)
+    lf_follow_run();
   return moved;
 }
 
@@ -219,7 +222,8 @@ bool lf_task_drop(lf_task *task, lf_reason reason) {
                                    (uint32_t)reason << REASON_SHIFT);
   if (!dropped)
     return false;
-  lf_buf_fini(&task->data);
+  if (!task->ops) /* else it may be in use */
+    lf_buf_fini(&task->data);
   if (task->owner)
     task->owner->cancelled++;
   now_done(task);
@@ -300,9 +304,11 @@ bool lf_waiter_add(lf_waiter *waiter, lf_task *task) {
   return added;
 }
 
-void lf_waiter_remove(lf_waiter *waiter) {
+bool lf_waiter_remove(lf_waiter *waiter) {
   pthread_mutex_t *lock = lock_of(waiter->task);
   pthread_mutex_lock(lock);
+  bool waits = !lf_list_empty(&waiter->link);
   lf_list_del(&waiter->link);
   pthread_mutex_unlock(lock);
+  return waits;
 }

@@ -60,7 +60,8 @@ typedef struct lf_owner {
   _Atomic uint64_t cancelled, unstarted; /* tasks that were done without having
                                             been started: those, and failed */
   _Atomic uint64_t epoch; /* how often all queued work was cancelled */
-  _Atomic size_t held;    /* tasks that wait at strands */
+  _Atomic size_t held;    /* tasks that wait at strands, or for others, */
+  lf_link chains;         /* and those that wait for others; chain.c's lock */
   const struct lf_owner_ops *ops;
 } lf_owner;
 
@@ -70,8 +71,8 @@ typedef struct lf_owner_ops {
   /* The last reference to a task is gone of which the owner has something
    * 'noted'. False: it has one again. */
   bool (*release)(lf_task *task);
-  /* A task that was put aside at its strand comes back to be run, or goes: it
-   * has been cancelled. */
+  /* A task that was put aside (with a reference) comes back to be run, or goes:
+   * it has ended. */
   void (*take_in)(lf_task *task);
 } lf_owner_ops;
 
@@ -240,7 +241,8 @@ const char *lf_task_label(const lf_task *task);
  * Set waiter->fire first. */
 bool lf_waiter_add(lf_waiter *waiter, lf_task *task);
 
-/* After it 'fire' is not running and will not run. Twice is harmless. */
-void lf_waiter_remove(lf_waiter *waiter);
+/* After it 'fire' is not running and will not run. Twice is harmless. True if
+ * it would have been called. */
+bool lf_waiter_remove(lf_waiter *waiter);
 
 #endif

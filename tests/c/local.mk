@@ -48,6 +48,8 @@ c_test_names += \
 	%D%/sync/record \
 	%D%/sync/sync \
 	%D%/task/deadlock \
+	%D%/task/dependent \
+	%D%/task/follow \
 	%D%/task/strand \
 	%D%/task/task \
 	%D%/task/waitset
