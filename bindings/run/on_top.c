@@ -7,6 +7,7 @@
 #include "runtime/pool/loop.h"
 #include "runtime/pool/ready.h"
 #include "runtime/process/serve.h"
+#include "runtime/task/dependent.h"
 #include "runtime/task/strand.h"
 
 bool lfb_has_stack(void) {
@@ -16,7 +17,8 @@ bool lfb_has_stack(void) {
 bool lfb_run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
   if (!w || !t || lf_task_pool(t) != lf_worker_pool(w) || lf_runner_of(t) ||
-      t->strand || (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
+      lf_dependent_of(t) || t->strand ||
+      (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
       lf_pool_in_caller(lf_task_pool(t)) || !lfb_has_stack() ||
       !lf_task_start(t))
     return false;

@@ -261,6 +261,8 @@ static int task_body(lua_State *L) {
   lua_settop(L, 0);
   size_t at = 0;
   int n = lfb_unpack(L, r->vm->S, data, &at, &r->globals);
+  if (at < data->len) /* what it comes after has returned that */
+    n += lfb_unpack(L, r->vm->S, data, &at, &r->globals);
   lf_buf_reset(data);
   lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
   return task_done(L, LUA_OK, (lua_KContext)r);

@@ -23,6 +23,8 @@ struct lf_backend {
   /* Called again a few times for LF_ETHREAD. */
   int (*submit)(lf_pool *pool, lf_task *task, lf_route route);
   int (*broadcast)(lf_pool *pool, lf_task **tasks);
+  int (*follow)(lf_pool *pool, struct lf_dependent *chain); /* NULL: the caller
+                                                               does not wait */
   bool (*cancel)(lf_pool *pool, lf_task *task, lf_reason reason);
   lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */
   bool (*can_name)(const lf_pool *pool, const lf_task *task); /* NULL: all */

@@ -95,7 +95,8 @@ struct lf_worker {
  *   GATHERED -> QUEUED -> SENT -> BEGUN
  *   SENT -> QUEUED                      taken back, to be sent again
  *   QUEUED -> UNSENT
- *   QUEUED, SENT -> TAKEN
+ *   HELD -> QUEUED                      by take_in
+ *   HELD, QUEUED, SENT -> TAKEN
  *   SENT, BEGUN -> FINISHED, FAILED     as the worker says, or by its end
  *   QUEUED -> CLAIMING -> QUEUED        a runner that is to have its chunk
  *
@@ -104,6 +105,7 @@ struct lf_worker {
 typedef enum {
   LF_STAGE_QUEUED,   /* in a queue, or on its way there */
   LF_STAGE_GATHERED, /* waits for the rest of its broadcast */
+  LF_STAGE_HELD,     /* waits for the task that it comes after */
   LF_STAGE_CLAIMING,
   LF_STAGE_SENT,  /* in flight, and not begun as far as was seen */
   LF_STAGE_BEGUN, /* in flight */
@@ -160,6 +162,9 @@ void lf_pool_end(lf_pool *pool);
 
 /* Takes no more tasks from outside, as lf_pool_shutdown. */
 void lf_pool_close(lf_pool *pool, bool cancel);
+
+/* As lf_pool_follow: the pool waits for it, and takes it in then. */
+int lf_pool_hold(lf_pool *pool, struct lf_dependent *chain);
 
 /* Takes every queued task out of the pool; ends them: cancelled, or failed with
  * a text. */

@@ -4,6 +4,7 @@
 #include "runtime/pool/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/task/chain.h"
 #include "runtime/task/strand.h"
 
 #include <string.h>
@@ -48,6 +49,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   }
   atomic_init(&p->owner.refs, 1);
   p->owner.ops = &owner_ops;
+  lf_list_init(&p->owner.chains);
   atomic_init(&p->handles, 1);
   p->o = *options;
   p->o.name = name;
@@ -158,6 +160,24 @@ int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
   return p->o.backend->broadcast(p, tasks);
 }
 
+int lf_pool_follow(lf_pool *p, lf_dependent *chain) {
+  return p->o.backend->follow(p, chain);
+}
+
+int lf_pool_hold(lf_pool *p, lf_dependent *chain) {
+  pthread_mutex_lock(&p->lock);
+  int err = p->ended || p->shutdown ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
+  if (err == 0) {
+    p->submitted++;
+    chain->task.stage = LF_STAGE_HELD;
+    lf_chain_hold(chain);
+  }
+  pthread_mutex_unlock(&p->lock);
+  if (err == 0)
+    lf_dependent_begin(chain);
+  return err;
+}
+
 /* --- Ending work early --- */
 
 /* Under the lock: they are in no queue any more, and about to end. */
@@ -178,6 +198,7 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
   }
   if (p->o.backend->recall)
     p->o.backend->recall(p, NULL, out);
+  lf_chain_drain(&p->owner, out);
   mark_taken(out);
   pthread_mutex_unlock(&p->lock);
   lf_strand_drain(&p->owner, out);

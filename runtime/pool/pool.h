@@ -94,6 +94,12 @@ typedef enum {
  * be started at all: nothing is queued. */
 int lf_pool_submit(lf_pool *pool, lf_task *task, lf_route route);
 
+/* Has a task of the pool wait for the one that it comes after (task/chain.h);
+ * then it is queued, also after shutdown. Errors as for submit: it will not be
+ * run, and knows nothing of the other. */
+struct lf_dependent;
+int lf_pool_follow(lf_pool *pool, struct lf_dependent *chain);
+
 /* Queues tasks[i] for the i-th worker alone, starting missing ones first; n is
  * max_workers. Errors as for submit; then none is queued. */
 int lf_pool_broadcast(lf_pool *pool, lf_task **tasks);

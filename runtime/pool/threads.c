@@ -31,7 +31,7 @@ static void settle(lf_pool *p) {
     lf_pool_end(p);
 }
 
-/* --- Tasks that were put aside at strands --- */
+/* --- Tasks that were put aside --- */
 
 /* Under the lock: queues the task first, for the worker that has to run it if
  * that is one; who is to be unparked, or NULL. '*lost': nobody would run it. */
@@ -61,12 +61,29 @@ static void end_aside(lf_pool *p, lf_task *t, bool lost) {
                                    : NULL);
 }
 
+static bool is_wanted(lf_pool *p, lf_task *t) {
+  return !lf_task_done(t) && !p->broken &&
+         t->epoch == (uint32_t)lf_pool_epoch(p);
+}
+
+/* A worker has ended what the task waited for: it may go on with it. */
+static bool take_near(lf_pool *p, lf_task *t) {
+  if (t->strand || !lf_self || lf_self->pool != p || !lf_self->vm ||
+      !is_wanted(p, t))
+    return false;
+  lf_worker_push(lf_self, t);
+  lf_pool_rouse_more(p);
+  p->owner.held--; /* this worker is still there */
+  return true;
+}
+
 static void take_in(lf_task *t) {
+  if (take_near(lf_task_pool(t), t))
+    return;
   lf_pool *p = lf_pool_ref(lf_task_pool(t));
   bool lost = false;
   pthread_mutex_lock(&p->lock);
-  bool wanted =
-      !lf_task_done(t) && !p->broken && t->epoch == (uint32_t)lf_pool_epoch(p);
+  bool wanted = is_wanted(p, t);
   lf_worker *w = wanted ? take_back(p, t, &lost) : NULL;
   if (--p->owner.held == 0 && !lf_pool_is_open(p))
     wake_idle(p); /* the last one was kept for it */
@@ -199,7 +216,7 @@ static void interrupt(lf_pool *p) {
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   (void)p;
-  if (!lf_task_stop(t, reason))
+  if (!t->far.record || !lf_task_stop(t, reason))
     return false;
   if (atomic_load(&t->parked)) /* else it sees that when it is about to be */
     lf_task_force(t);
@@ -315,6 +332,7 @@ static lf_hunger hunger(lf_pool *p) {
 const lf_backend lf_threads_backend = {
     .submit = submit,
     .broadcast = broadcast,
+    .follow = lf_pool_hold,
     .cancel = cancel,
     .interrupt = interrupt,
     .ask = ask,

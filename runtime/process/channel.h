@@ -44,8 +44,8 @@ typedef enum {
                         a: lf_reason */
   LF_MSG_CHUNK_DONE, /* id, a: items finished, b: ns, error; body: results;
                         tail: why; flag: see task_io.c */
-  LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; c: its code
-                  */
+  LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; slot: its
+                    code; a: id of the task that it comes after, or 0 */
   LF_MSG_SUBMIT_CHUNK, /* as CHUNK */
   LF_MSG_BROADCAST,    /* as SUBMIT; a: how many are to come with this one */
   LF_MSG_BLOCK,

@@ -419,7 +419,7 @@ void lf_dispatch_stop(lf_pool *p) {
       continue;
     bool over = lf_worker_proc(w)->state == LF_PROC_SPENT;
     bool extra = !over && hands > p->o.max_workers && w != p->affine;
-    if (over || extra || (closing && p->queued == 0))
+    if (over || extra || (closing && p->queued == 0 && p->owner.held == 0))
       stop(lf_worker_proc(w));
     if (extra)
       hands--;

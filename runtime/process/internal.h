@@ -134,8 +134,10 @@ typedef struct {
   lf_link done;      /* tasks that end as task->stage says */
   lf_link cancelled; /* tasks taken out of the pool */
   bool cancel_all;
-  lf_link claims; /* runners that need a chunk */
-  char *broken;   /* why the pool is */
+  lf_link claims;                 /* runners that need a chunk */
+  struct lf_dependent *beginning; /* tasks that come after others, a reference
+                                     each, before they wait for these */
+  char *broken;                   /* why the pool is */
 } lf_outcome;
 
 typedef struct lf_members {

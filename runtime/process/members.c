@@ -4,6 +4,8 @@
  * wait for which, how they are asked for. See internal.h. */
 #include "runtime/process/internal.h"
 
+#include "runtime/task/chain.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -263,6 +265,14 @@ static bool unqueue(lf_pool *p, lf_task *t) {
   return true;
 }
 
+/* Takes it, if it waits for another; with a reference. */
+static bool release(lf_task *t) {
+  bool held = lf_chain_claim(t);
+  if (held)
+    lf_task_ref(t)->owner->held--;
+  return held;
+}
+
 bool lf_members_withdraw(lf_task *t) {
   bool out = false;
   if (lf_task_state(t) != LF_PENDING)
@@ -271,6 +281,8 @@ bool lf_members_withdraw(lf_task *t) {
     out = unqueue(lf_task_pool(t), t);
   else if (t->stage == LF_STAGE_SENT)
     out = lf_proc_take_back(t->far.record);
+  else if (t->stage == LF_STAGE_HELD)
+    out = release(t);
   if (out)
     t->stage = LF_STAGE_TAKEN;
   return out;
@@ -287,7 +299,8 @@ void lf_outcome_init(lf_outcome *after) {
 
 bool lf_outcome_is_empty(const lf_outcome *o) {
   return lf_list_empty(&o->done) && lf_list_empty(&o->cancelled) &&
-         lf_list_empty(&o->claims) && !o->cancel_all && !o->broken;
+         lf_list_empty(&o->claims) && !o->beginning && !o->cancel_all &&
+         !o->broken;
 }
 
 bool lf_members_is_quiet(lf_pool *p) {
@@ -306,7 +319,7 @@ static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
 
 void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
   uint64_t stopped = 0;
-  *s = (lf_pool_stats){.queued = p->queued};
+  *s = (lf_pool_stats){.queued = p->queued + p->owner.held};
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = lf_worker_proc(w);
     s->finished += w->finished;

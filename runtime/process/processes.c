@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/pool/threads.h"
 #include "runtime/process/internal.h"
+#include "runtime/task/chain.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -69,6 +70,34 @@ static int broadcast(lf_pool *p, lf_task **tasks) {
   return err;
 }
 
+/* Under the lock. */
+static bool is_wanted(lf_pool *p, lf_task *t) {
+  return !lf_task_done(t) && !p->broken &&
+         t->epoch == (uint32_t)lf_pool_epoch(p);
+}
+
+/* A task that has waited for another. */
+static void take_in(lf_task *t) {
+  lf_pool *p = lf_pool_ref(lf_task_pool(t));
+  pthread_mutex_lock(&p->lock);
+  bool wanted = is_wanted(p, t);
+  if (wanted)
+    lf_members_put_first(p, t);
+  else
+    t->stage = LF_STAGE_TAKEN;
+  p->owner.held--;
+  pthread_mutex_unlock(&p->lock);
+  if (!wanted) {
+    p->broken ? lf_task_fail(t, LF_BROKEN, p->broken) : lf_task_cancel(t);
+    lf_task_unref(t);
+  }
+  if (wanted && !lf_members_is_pumping(p))
+    lf_pump(p);
+  else if (!wanted)
+    lf_members_kick(p); /* it may be over */
+  lf_pool_unref(p);
+}
+
 static void stat(lf_pool *p, lf_pool_stats *s) {
   lf_pump(p);
   pthread_mutex_lock(&p->lock);
@@ -86,6 +115,8 @@ static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
   if (!out)
     return false;
   bool cancelled = lf_task_drop(t, reason);
+  if (lf_dependent_of(t))
+    lf_members_kick(p); /* it may be over */
   lf_task_unref(t);
   return cancelled;
 }
@@ -235,6 +266,8 @@ const lf_backend lf_processes_backend = {
     .remote = true,
     .submit = submit,
     .broadcast = broadcast,
+    .follow = lf_pool_hold,
+    .take_in = take_in,
     .cancel = cancel,
     .look = look,
     .recall = recall,

@@ -6,6 +6,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/process/task_io.h"
+#include "runtime/task/chain.h"
 
 #include <sched.h>
 #include <string.h>
@@ -162,6 +163,11 @@ static void run_after(lf_pool *p, lf_outcome *after) {
     lf_task_cancel(t);
     lf_task_unref(t);
   }
+  for (lf_dependent *d; (d = after->beginning);) {
+    after->beginning = d->next;
+    lf_dependent_begin(d);
+    lf_task_unref(&d->task);
+  }
   while ((l = lf_list_pop(&after->claims)))
     end_claimed(p, lf_container_of(l, lf_task, link));
 }
@@ -175,6 +181,7 @@ static bool take_after(lf_members *f, lf_outcome *out) {
   lf_outcome_init(out);
   out->cancel_all = in->cancel_all;
   out->broken = in->broken;
+  out->beginning = in->beginning;
   lf_list_move(&out->done, &in->done);
   lf_list_move(&out->cancelled, &in->cancelled);
   lf_list_move(&out->claims, &in->claims);

@@ -6,6 +6,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/process/task_io.h"
+#include "runtime/task/chain.h"
 
 #include <string.h>
 
@@ -133,6 +134,13 @@ static void receive_release(lf_proc *c) {
     export_free(e); /* else when it has ended */
 }
 
+/* Whom the task comes after that the message in hand describes, or NULL. */
+static lf_task *find_before(const lf_proc *c) {
+  const lf_msg *m = &c->end.msg;
+  lf_export *e = m->kind == LF_MSG_SUBMIT ? find_export(c, m->a) : NULL;
+  return e ? e->task : NULL;
+}
+
 /* The task that the message in hand describes, or NULL. */
 static lf_task *read_task(lf_proc *c) {
   lf_channel *end = &c->end;
@@ -140,7 +148,8 @@ static lf_task *read_task(lf_proc *c) {
   if (end->no_memory || (chunk && !c->lent))
     return NULL;
   lf_task *t = chunk ? lf_chunk_receive(end, c->lent)
-                     : lf_call_receive(end, lf_pool_owner(c->worker->pool));
+                     : lf_call_receive(end, lf_pool_owner(c->worker->pool),
+                                       find_before(c));
   lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
   if (code)
     t->code = lf_code_ref(code);
@@ -179,6 +188,17 @@ static const char *gather(lf_proc *c, lf_task *t) {
   return err ? "cannot start all workers" : NULL;
 }
 
+/* Without the lock it begins to wait. */
+static void hold(lf_pool *p, lf_dependent *chain) {
+  lf_outcome *after = &lf_members_of(p)->after;
+  p->submitted++;
+  chain->task.stage = LF_STAGE_HELD;
+  lf_chain_hold(chain);
+  lf_task_ref(&chain->task);
+  chain->next = after->beginning;
+  after->beginning = chain;
+}
+
 /* Queues it. NULL, or why that cannot be. */
 static const char *accept(lf_proc *c, lf_task *t) {
   lf_pool *p = c->worker->pool;
@@ -187,6 +207,10 @@ static const char *accept(lf_proc *c, lf_task *t) {
     return p->broken;
   if (p->shutdown && !lf_runner_of(t))
     return "cannot schedule new futures after shutdown";
+  if (lf_dependent_of(t)) {
+    hold(p, lf_dependent_of(t));
+    return NULL;
+  }
   if (msg->kind == LF_MSG_BROADCAST)
     return gather(c, t);
   if (msg->flag == LF_ROUTE_AFFINE)
@@ -199,8 +223,9 @@ static const char *accept(lf_proc *c, lf_task *t) {
 static bool is_submit(const lf_proc *c) {
   const lf_msg *msg = &c->end.msg;
   bool empty = msg->kind == LF_MSG_SUBMIT_CHUNK && !c->end.no_memory && !msg->b;
+  bool lost = msg->kind == LF_MSG_SUBMIT && msg->a && !find_export(c, msg->a);
   return msg->id % 2 == 1 && !find_export(c, msg->id) &&
-         msg->flag <= LF_ROUTE_AFFINE && !empty;
+         msg->flag <= LF_ROUTE_AFFINE && !empty && !lost;
 }
 
 static void receive_submit(lf_proc *c) {

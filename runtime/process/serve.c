@@ -8,6 +8,7 @@
 #include "runtime/pool/ready.h"
 #include "runtime/process/serve_receive.h"
 #include "runtime/shm/arena.h"
+#include "runtime/task/chain.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -319,6 +320,24 @@ static int submit(lf_pool *p, lf_task *t, lf_route route) {
   return lf_serve_submit(lf_serve_of(p), t, route);
 }
 
+/* The program knows the other, and waits for it; if not, it is waited for here.
+ */
+static int follow(lf_pool *p, lf_dependent *chain) {
+  const lf_task *after = lf_chain_after(chain);
+  return after->noted & LF_NAMED
+             ? lf_serve_follow(lf_serve_of(p), &chain->task, after)
+             : lf_pool_hold(p, chain);
+}
+
+static void take_in(lf_task *t) {
+  lf_pool *p = lf_task_pool(t);
+  p->owner.held--;
+  int err = lf_task_done(t) ? 0 : lf_serve_submit(lf_serve_of(p), t, LF_TAIL);
+  if (err && !lf_task_cancel(t))
+    lf_task_end(t, LF_CANCELLED);
+  lf_task_unref(t);
+}
+
 static int broadcast(lf_pool *p, lf_task **tasks) {
   return lf_serve_broadcast(lf_serve_of(p), tasks);
 }
@@ -361,6 +380,8 @@ const lf_backend lf_serve_backend = {
     .remote = true,
     .submit = submit,
     .broadcast = broadcast,
+    .follow = follow,
+    .take_in = take_in,
     .cancel = cancel,
     .look = look,
     .can_name = can_name,

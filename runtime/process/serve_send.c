@@ -234,9 +234,12 @@ static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
   return err;
 }
 
-static int submit_call(lf_serve *r, lf_task *t, lf_route route) {
-  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)route};
-  lf_task_start(t);
+/* 'after': the number of the task that it comes after, or 0. */
+static int submit_call(lf_serve *r, lf_task *t, lf_route route,
+                       uint64_t after) {
+  lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)route, .a = after};
+  if (!lf_task_start(t))
+    return 0; /* it has been cancelled meanwhile */
   pthread_mutex_lock(&r->pool->lock);
   int err = post_task(r, t, &msg);
   pthread_mutex_unlock(&r->pool->lock);
@@ -323,12 +326,17 @@ int lf_serve_submit(lf_serve *r, lf_task *t, lf_route route) {
   if (lf_serve_is_closed(r) && !lf_runner_of(t))
     return LF_ESHUTDOWN;
   if (!lf_runner_of(t))
-    return submit_call(r, t, route);
+    return submit_call(r, t, route, 0);
   pthread_mutex_lock(&r->pool->lock);
   lf_list_add(&r->runners, &lf_task_ref(t)->link);
   pthread_mutex_unlock(&r->pool->lock);
   lf_serve_send_runners(r);
   return 0;
+}
+
+int lf_serve_follow(lf_serve *r, lf_task *t, const lf_task *after) {
+  return lf_serve_is_closed(r) ? LF_ESHUTDOWN
+                               : submit_call(r, t, LF_NEAR, after->far.id);
 }
 
 int lf_serve_broadcast(lf_serve *r, lf_task **tasks) {

@@ -122,6 +122,10 @@ void lf_serve_send_runners(lf_serve *serve);
 /* As lf_pool_submit, lf_pool_broadcast, lf_pool_is_shutdown. */
 int lf_serve_submit(lf_serve *serve, lf_task *task, lf_route route);
 int lf_serve_broadcast(lf_serve *serve, lf_task **tasks);
+
+/* Submits a task that comes after another, which the program knows. */
+int lf_serve_follow(lf_serve *serve, lf_task *task, const lf_task *after);
+
 bool lf_serve_is_closed(lf_serve *serve);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
+#include "runtime/task/chain.h"
 
 #include <string.h>
 
@@ -46,9 +47,16 @@ static lf_task *limited_receive(lf_channel *end, lf_owner *owner) {
   return t;
 }
 
-lf_task *lf_call_receive(lf_channel *end, lf_owner *owner) {
+static lf_task *chain_new(lf_owner *owner, lf_task *after) {
+  lf_dependent *d = lf_chain_new(owner, after);
+  return d ? &d->task : NULL;
+}
+
+lf_task *lf_call_receive(lf_channel *end, lf_owner *owner, lf_task *after) {
   bool limited = end->msg.kind == LF_MSG_TASK && end->msg.a > 0;
-  lf_task *t = limited ? limited_receive(end, owner) : lf_task_new(owner);
+  lf_task *t = after     ? chain_new(owner, after)
+               : limited ? limited_receive(end, owner)
+                         : lf_task_new(owner);
   if (t && lf_buf_move(&t->data, &end->body) == 0)
     return t;
   if (t)

@@ -47,6 +47,7 @@ c_test_names += \
 	%D%/sync/queue \
 	%D%/sync/record \
 	%D%/sync/sync \
+	%D%/task/chain \
 	%D%/task/deadlock \
 	%D%/task/dependent \
 	%D%/task/follow \
