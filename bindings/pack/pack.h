@@ -40,9 +40,11 @@ typedef enum {
   LFB_T_STDIO,    /* uint8: 0 stdin, 1 stdout, 2 stderr */
   LFB_T_BORROW,   /* pointer to a borrow: a long string (borrow.h) */
   LFB_T_INSTANCE, /* uint8 class, what its 'pack' says; no object */
-  LFB_T_LONE,     /* as LFB_T_BARE; no other place in the stream has it */
-  LFB_T_OBJECT,   /* uint32: one that occurred before */
-  LFB_T_CLASS,    /* identity */
+  LFB_T_LIST,   /* uint32 n, uint64 length and stream each: a table of the first
+                   values of n streams; no object */
+  LFB_T_LONE,   /* as LFB_T_BARE; no other place in the stream has it */
+  LFB_T_OBJECT, /* uint32: one that occurred before */
+  LFB_T_CLASS,  /* identity */
   /* First occurrences, as is LFB_T_LONE; the object's number is the next one.
    */
   LFB_T_TABLE,    /* uint32 uint32: sizes; has a body */

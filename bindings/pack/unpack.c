@@ -141,22 +141,28 @@ static void push_known(unpacker *U) {
 static uint32_t get_count(unpacker *U);
 static void unpack_values(unpacker *U, uint32_t n);
 
+/* The next, whose length comes first. */
+static unpacker open_inner(unpacker *U) {
+  uint64_t len = get_u64(U);
+  need(U, len);
+  if (lf_stack_left() < LFB_STACK)
+    luaL_error(U->L, "C stack overflow (objects within objects)");
+  unpacker inner = {.L = U->L, .S = U->S, .buf = U->buf, .globals = U->globals};
+  inner.value = U->value;
+  inner.pairs = U->pairs;
+  inner.bodies = U->bodies;
+  inner.at = U->at;
+  inner.end = U->at += len;
+  return inner;
+}
+
 static void push_userdata(unpacker *U) {
   lua_State *L = U->L;
   uint32_t n = U->objects;
   lua_pushnil(L);
   lfb_unpacker_note(U); /* takes its number now, its value below */
   lua_pop(L, 1);
-  uint64_t len = get_u64(U);
-  need(U, len);
-  if (lf_stack_left() < LFB_STACK)
-    luaL_error(L, "C stack overflow (objects within objects)");
-  unpacker inner = {.L = L, .S = U->S, .buf = U->buf, .globals = U->globals};
-  inner.value = U->value;
-  inner.pairs = U->pairs;
-  inner.bodies = U->bodies;
-  inner.at = U->at;
-  inner.end = U->at += len;
+  unpacker inner = open_inner(U);
   if (get_count(&inner) != 2)
     lfb_unpacker_refuse(U);
   unpack_values(&inner, 2); /* the packed form, then __lfut_unpack */
@@ -166,6 +172,23 @@ static void push_userdata(unpacker *U) {
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, (lua_Integer)n + 1);
   lua_pop(L, 1);
+}
+
+/* What lfut.all has: the first values of streams, and how many. */
+static void push_list(unpacker *U) {
+  lua_State *L = U->L;
+  uint32_t n = lfb_unpacker_count(U, sizeof(uint64_t) + 1);
+  luaL_checkstack(L, 10, "lists within lists");
+  lua_createtable(L, (int)(n & INT32_MAX), 1);
+  int list = lua_gettop(L);
+  for (uint32_t i = 1; i <= n; i++) {
+    unpacker inner = open_inner(U);
+    unpack_values(&inner, get_count(&inner));
+    lua_settop(L, list + 1);
+    lua_rawseti(L, list, i);
+  }
+  lua_pushinteger(L, n);
+  lua_setfield(L, list, "n");
 }
 
 /* --- Values --- */
@@ -264,6 +287,9 @@ static void unpack_tagged(unpacker *U, unsigned tag) {
     break;
   case LFB_T_INSTANCE:
     push_instance(U);
+    break;
+  case LFB_T_LIST:
+    push_list(U);
     break;
   case LFB_T_LONE:
     push_lone(U);

@@ -191,24 +191,32 @@ static void push_sorted_keys(lua_State *L, int table) {
   lua_settop(L, keys);
 }
 
+lua_Integer lfb_push_futures(lua_State *L, int from) {
+  lua_Integer n = luaL_len(L, from);
+  if (n > 0) {
+    lua_pushvalue(L, from);
+    return n;
+  }
+  push_sorted_keys(L, from);
+  return luaL_len(L, -1);
+}
+
+lf_task *lfb_push_listed(lua_State *L, int list, lua_Integer i, int arg) {
+  lua_geti(L, list, i);
+  lf_task **slot = lfb_test(L, lfb_self(L), -1, LFB_FUTURE);
+  if (!slot || !*slot)
+    lfb_arg_error(L, arg,
+                  lua_pushfstring(L, "future expected at index %I, got %s",
+                                  (LUAI_UACINT)i, luaL_typename(L, -1)));
+  return *slot;
+}
+
 /* Adds the futures of the table at 'from': a list, or its keys. */
 static void add_all(lua_State *L, futures *f, int self, int from) {
-  lua_Integer n = luaL_len(L, from);
-  if (n == 0) {
-    push_sorted_keys(L, from);
-    n = luaL_len(L, -1);
-  } else {
-    lua_pushvalue(L, from);
-  }
+  lua_Integer n = lfb_push_futures(L, from);
   int list = lua_gettop(L);
   for (lua_Integer i = 1; i <= n; i++) {
-    lua_geti(L, list, i);
-    lf_task **slot = lfb_test(L, lfb_self(L), -1, LFB_FUTURE);
-    if (!slot || !*slot)
-      lfb_arg_error(L, from,
-                    lua_pushfstring(L, "future expected at index %I, got %s",
-                                    (LUAI_UACINT)i, luaL_typename(L, -1)));
-    add(L, f, self, *slot);
+    add(L, f, self, lfb_push_listed(L, list, i, from));
     lua_pop(L, 1);
   }
   lua_settop(L, list - 1);

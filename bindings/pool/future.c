@@ -13,6 +13,7 @@
 #include "bindings/run/wait.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/stop.h"
+#include "runtime/task/dependent.h"
 
 /* The userdata. */
 typedef struct {
@@ -82,6 +83,7 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline,
 
 /* Pushes the error value of a failed task. */
 void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
+  task = lf_task_origin(task);
   const lf_buf *data = &task->data;
   size_t at = 0;
   if (lf_task_reason(task) != LF_GO_ON) { /* whatever its data is */

@@ -1,4 +1,5 @@
 bindings_sources += \
+	%D%/combine.c %D%/combine.h \
 	%D%/completed.c %D%/completed.h \
 	%D%/control.c %D%/control.h \
 	%D%/executor.c %D%/executor.h \

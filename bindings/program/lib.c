@@ -10,6 +10,7 @@
 #include "bindings/native/convert.h"
 #include "bindings/native/native.h"
 #include "bindings/pack/pack.h"
+#include "bindings/pool/combine.h"
 #include "bindings/pool/completed.h"
 #include "bindings/pool/control.h"
 #include "bindings/pool/executor.h"
@@ -87,6 +88,7 @@ static void set_methods(lua_State *L, lfb_state *S) {
 static void open_classes(lua_State *L, lfb_state *S) {
   lfb_future_open(L, S);
   lfb_executor_open(L, S);
+  lfb_combine_open(L, S);
   lfb_map_open(L, S);
   lfb_control_open(L, S);
   lfb_completed_open(L, S);
@@ -129,6 +131,8 @@ static const luaL_Reg functions[] = {
     {"Dict", lfb_dict},
     {"on_unasked", lfb_on_unasked},
     {"run", lfb_run_command},
+    {"all", lfb_all},
+    {"any", lfb_any},
     {"wait", lfb_wait_futures},
     {"as_completed", lfb_as_completed},
     {"is_error", lfb_is_error},

@@ -121,22 +121,54 @@ static lf_serve *serve_of(const lf_task *t) {
   return p && p->o.backend == &lf_serve_backend ? lf_serve_of(p) : NULL;
 }
 
-static bool put_id(lf_task *t, void *ids) {
+/* Numbers of awaited tasks. */
+typedef struct {
+  lf_buf ids;
+  bool more; /* some have none: the program does not know them */
+  int depth;
+} awaited;
+
+static bool put_id(lf_task *t, void *arg) {
+  awaited *a = arg;
   if (t->noted & LF_NAMED && lf_task_state(t) == LF_RUNNING)
-    (void)lf_buf_put(ids, &t->far.id, sizeof t->far.id);
+    (void)lf_buf_put(&a->ids, &t->far.id, sizeof t->far.id);
+  else
+    a->more |= !lf_task_done(t);
   return true;
+}
+
+/* Of a task that the program does not know, all that it needs (dependent.h). */
+static bool put_needed(lf_task *t, void *arg) {
+  enum { DEEPEST = 16 }; /* what lies deeper is not told */
+  awaited *a = arg;
+  lf_waits *waits =
+      t->noted & LF_NAMED || lf_task_done(t) ? NULL : atomic_load(&t->waits);
+  if (!waits || waits->any || a->depth == DEEPEST)
+    return true;
+  a->depth++;
+  waits->each(waits, put_id, a);
+  waits->each(waits, put_needed, a);
+  a->depth--;
+  return true;
+}
+
+static void put_awaited(lf_waits *waits, awaited *a) {
+  lf_buf_init(&a->ids, NULL, 0);
+  if (waits)
+    waits->each(waits, put_id, a);
+  if (a->more && !waits->any)
+    lf_deadlock_visit(waits, put_needed, a);
 }
 
 /* Tells what the task waits for, and which one runs on top of it, or NULL. */
 static void tell_wait(lf_serve *r, lf_task *t, lf_waits *waits,
                       const lf_task *top, bool look) {
-  lf_buf ids;
-  lf_buf_init(&ids, NULL, 0);
-  if (waits)
-    waits->each(waits, put_id, &ids);
-  if (ids.len > 0 || top) {
+  awaited a = {0};
+  lf_buf *ids = &a.ids;
+  put_awaited(waits, &a);
+  if (ids->len > 0 || top) {
     lf_msg msg = {.kind = LF_MSG_WAIT, .id = t->far.id};
-    lf_payload payload = {.body = &ids, .to = ids.len};
+    lf_payload payload = {.body = ids, .to = ids->len};
     msg.flag = waits && waits->any;
     msg.a = top ? top->far.id : 0;
     msg.b = look;
@@ -145,7 +177,7 @@ static void tell_wait(lf_serve *r, lf_task *t, lf_waits *waits,
       t->noted |= LF_TOLD;
     pthread_mutex_unlock(&r->pool->lock);
   }
-  lf_buf_fini(&ids);
+  lf_buf_fini(ids);
 }
 
 static void tell_unwait(lf_serve *r, lf_task *t) {

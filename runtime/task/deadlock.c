@@ -209,6 +209,14 @@ void lf_deadlock_settle(void) {
   lf_deadlock_unlock();
 }
 
+void lf_deadlock_visit(lf_waits *waits, lf_visit *visit, void *arg) {
+  lf_deadlock_lock();
+  atomic_store(&searching, true);
+  waits->each(waits, visit, arg);
+  atomic_store(&searching, false);
+  lf_deadlock_unlock();
+}
+
 /* The wait has been replaced. */
 static void retire(lf_waits *former) {
   if (!former)

@@ -55,6 +55,10 @@ void lf_deadlock_end(lf_task *task);
  * looks at it any more. */
 void lf_deadlock_settle(void);
 
+/* The same as waits->each, for who looks further, at what those wait for: all
+ * these stay meanwhile. */
+void lf_deadlock_visit(lf_waits *waits, lf_visit *visit, void *arg);
+
 /* No search is under way meanwhile: for those who move what a waiting task
  * awaits. */
 void lf_deadlock_lock(void);

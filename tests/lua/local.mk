@@ -3,6 +3,7 @@ lua_tests = \
 	%D%/api_additions.lua \
 	%D%/api_array.lua \
 	%D%/api_callback.lua \
+	%D%/api_chain.lua \
 	%D%/api_classes.lua \
 	%D%/api_control.lua \
 	%D%/api_ending.lua \
