@@ -199,6 +199,39 @@ function Future:progress() end
 ---@param fn fun(f: lfut.Future)
 function Future:add_done_callback(fn) end
 
+---A future of fn(results...), run by the same executor when this one has
+---finished. Its error or cancellation passes on.
+---@param fn function
+---@return lfut.Future
+function Future:and_then(fn) end
+
+---A future of a list of first results (with n), or of the first error.
+---@param futures lfut.Future[]|table<lfut.Future, any>
+---@return lfut.Future
+function lfut.all(futures) end
+
+---A future of the first success: its number, then its results; or of the last
+---error.
+---@param futures lfut.Future[]|table<lfut.Future, any>
+---@return lfut.Future
+function lfut.any(futures) end
+
+---@class lfut.Scope
+local Scope = {}
+
+---@param exe lfut.Executor
+---@param fn function
+---@param ... any
+---@return lfut.Future
+function Scope:submit(exe, fn, ...) end
+
+---Calls fn(scope), and waits for all that it has submitted; the first error
+---cancels the others and is raised.
+---@generic R
+---@param fn fun(scope: lfut.Scope): R...
+---@return R ...
+function lfut.scope(fn) end
+
 ---@param futures lfut.Future[]|table<lfut.Future, any>
 ---@param timeout? number|{ timeout?: number, return_when?: string }
 ---@param return_when? "ALL_COMPLETED"|"FIRST_COMPLETED"|"FIRST_EXCEPTION"

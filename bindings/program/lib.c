@@ -26,6 +26,7 @@
 #include "bindings/program/helpers.h"
 #include "bindings/program/pools.h"
 #include "bindings/program/program.h"
+#include "bindings/program/scope.h"
 #include "bindings/run/subprocess.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/barrier.h"
@@ -139,6 +140,7 @@ static const luaL_Reg functions[] = {
     {"range", lfb_range},
     {"zip", lfb_zip},
     {"text", lfb_text},
+    {"scope", lfb_scope},
     {"with", with},
     {NULL, NULL}};
 
@@ -150,6 +152,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_source_open_types(L, S);
   lfb_helpers_open(L, S);
   lfb_pools_open(L);
+  lfb_scope_open(L);
   set_constants(L);
   set_methods(L, S);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -2,4 +2,6 @@ bindings_sources += \
 	%D%/helpers.c %D%/helpers.h \
 	%D%/lib.c %D%/lib.h \
 	%D%/pools.c %D%/pools.h \
-	%D%/program.c %D%/program.h
+	%D%/program.c %D%/program.h \
+	%D%/scope.c %D%/scope.h \
+	%D%/scripts.c %D%/scripts.h

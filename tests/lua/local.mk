@@ -26,6 +26,7 @@ lua_tests = \
 	%D%/api_random.lua \
 	%D%/api_refusal.lua \
 	%D%/api_run.lua \
+	%D%/api_scope.lua \
 	%D%/api_shared_waits.lua \
 	%D%/api_text.lua \
 	%D%/api_toolbox.lua \

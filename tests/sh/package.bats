@@ -101,8 +101,10 @@ local function has(class, t, sep)
 end
 has("lfut", lfut, ".")
 for class, methods in pairs(lfut._methods) do has(class, methods, ":") end
-for class, t in pairs(require "lfut.pool") do
-  if type(t) == "table" then has(class, t.__index, ":") end
+for _, module in ipairs { "lfut.pool", "lfut.scope" } do
+  for class, t in pairs(require(module)) do
+    if type(t) == "table" then has(class, t.__index, ":") end
+  end
 end
 for line in io.lines(arg[1]) do
   local class, sep, name = line:match "^function (%w+)([.:])([%w_]+)%("
