@@ -116,6 +116,29 @@ prints() {
   done
 }
 
+@test "race: the first one that has it, whatever the other would take" {
+  for pool in $pools; do
+    example race
+    prints '1000000000101 = 3 * 333333333367' '999985999949 = 999983 * 1000003'
+    example race 2 91 97 1000000
+    prints '2 = 2 * 1' '91 = 7 * 13' '97 = 97 * 1' '1000000 = 2 * 500000'
+    example race 1
+    [ "$status" = 1 ]
+  done
+}
+
+@test "scope: a part that is missing stops the others" {
+  for pool in $pools; do
+    example scope
+    prints $'made:\ta table, a lamp' $'not made:\tthere is no desk' $'made:\ta bed'
+    example scope none
+    prints $'made:\ta table, a lamp' $'made:\ta chair, a desk, a shelf' $'made:\ta bed'
+    example scope bed
+    prints $'made:\ta table, a lamp' $'made:\ta chair, a desk, a shelf' \
+      $'not made:\tthere is no bed'
+  done
+}
+
 @test "loops: map and reduce agree with the plain loop" {
   want=$(awk 'BEGIN { for (i = 1; i <= 5000; i++) s += i * i % 7; print s }')
   for pool in $pools; do
