@@ -84,7 +84,8 @@ struct lfb_state {
   lua_State *L;                /* the interpreter's main thread */
   lua_State *volatile running; /* the innermost coroutine that lfut has resumed
                                   and that runs; read by signal handlers */
-  bool yields; /* a task runs, and nothing below 'running' cannot yield */
+  bool yields;       /* a task runs, and nothing below 'running' cannot yield */
+  lua_State *hooked; /* the task for which a hook of the program's runs */
   lua_Hook debug_hook;              /* the program's: what debug.sethook sets */
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const lfb_descriptor *descriptors[LFB_CLASSES]; /* NULL: not made yet */

@@ -4,6 +4,7 @@
 #include "bindings/pool/inline.h"
 
 #include "bindings/core/error.h"
+#include "bindings/run/debugging.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/vm.h"
 
@@ -51,8 +52,10 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   pid_t former = lf_caller_begin(vm->worker, task);
   lf_task_start(task);
   lf_worker_count_started(vm->worker);
+  lfb_debug_begin(vm, L, S);
   lfb_vmops.run(vm, lf_task_ref(task));
   lf_caller_end(vm->worker, former);
+  lfb_debug_end(vm);
   if (task->strand)
     lf_strand_leave(task->strand);
   lf_deadlock_end(waiting);

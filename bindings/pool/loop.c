@@ -19,6 +19,7 @@
 #include "bindings/pool/executor.h"
 #include "bindings/pool/inline.h"
 #include "bindings/pool/supply.h"
+#include "bindings/run/debugging.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/wait_shared.h"
 #include "bindings/sync/queue.h"
@@ -232,7 +233,10 @@ bool lfb_loop_run_chunk(lua_State *L, lfb_loop *l, int self) {
   lfb_executor *exe = lua_touserdata(L, -1);
   lua_pop(L, 1);
   struct lf_vm *vm = lfb_inline_vm(L, lfb_self(L), exe);
-  return lfb_run_chunk(vm, l->loop);
+  lfb_debug_begin(vm, L, lfb_self(L));
+  bool ran = lfb_run_chunk(vm, l->loop);
+  lfb_debug_end(vm);
+  return ran;
 }
 
 static bool is_late(const lfb_loop *l) {

@@ -2,6 +2,7 @@ bindings_sources += \
 	%D%/callback.c %D%/callback.h \
 	%D%/command.c %D%/command.h \
 	%D%/coro.c %D%/coro.h \
+	%D%/debugging.c %D%/debugging.h \
 	%D%/exit.c %D%/exit.h \
 	%D%/failure.c %D%/failure.h \
 	%D%/forked.c %D%/forked.h \

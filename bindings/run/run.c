@@ -8,6 +8,7 @@
 #include "bindings/pack/addition.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
+#include "bindings/run/debugging.h"
 #include "bindings/run/failure.h"
 #include "bindings/run/forked.h"
 #include "bindings/run/interrupt.h"
@@ -181,6 +182,7 @@ static bool step(lfb_run *r, int nargs) {
 }
 
 static void push_body(lfb_run *r) {
+  lfb_debug_task(r->vm, r->co);
   lua_pushcfunction(r->co, r->body);
   lua_pushlightuserdata(r->co, r);
 }

@@ -77,9 +77,11 @@ struct lf_vm {
   lf_run callbacks; /* made ready when a done-callback falls due */
   lfb_warnings warnings;
   struct lfb_output *output;
-  uint64_t loop; /* whose function is kept in LFB_REF_LOOP */
-  int finalizer; /* registry: what is run before it leaves, or 0 */
-  bool adopted;  /* it is the program's own, in a forked worker */
+  uint64_t loop;       /* whose function is kept in LFB_REF_LOOP */
+  lua_State *debugged; /* whose debug hook the tasks have, or NULL */
+  lua_Hook hook;       /* that */
+  int finalizer;       /* registry: what is run before it leaves, or 0 */
+  bool adopted;        /* it is the program's own, in a forked worker */
 };
 
 /* --- For those who have something run --- */

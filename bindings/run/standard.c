@@ -8,6 +8,7 @@
 #include "bindings/pack/names.h"
 #include "bindings/run/command.h"
 #include "bindings/run/coro.h"
+#include "bindings/run/debugging.h"
 #include "bindings/run/exit.h"
 #include "bindings/run/output.h"
 #include "bindings/run/protect.h"
@@ -116,11 +117,15 @@ void lfb_standard_open(lua_State *L, lfb_state *S) {
   static const struct {
     const char *module, *name;
     lua_CFunction f;
-  } replaced[] = {
-      {"_G", "print", lfb_print},        {"os", "exit", lfb_os_exit},
-      {"os", "execute", lfb_os_execute}, {"io", "popen", lfb_io_popen},
-      {"os", "date", call_guarded},      {"os", "time", call_guarded},
-      {"os", "setlocale", call_guarded}, {"package", "loadlib", call_guarded}};
+  } replaced[] = {{"_G", "print", lfb_print},
+                  {"os", "exit", lfb_os_exit},
+                  {"os", "execute", lfb_os_execute},
+                  {"io", "popen", lfb_io_popen},
+                  {"os", "date", call_guarded},
+                  {"os", "time", call_guarded},
+                  {"os", "setlocale", call_guarded},
+                  {"package", "loadlib", call_guarded},
+                  {"debug", "getinfo", lfb_debug_getinfo}};
   for (size_t i = 0; i < sizeof replaced / sizeof replaced[0]; i++)
     lfb_replace(L, S, replaced[i].module, replaced[i].name, replaced[i].f);
   lua_pushcfunction(L, guard_body);

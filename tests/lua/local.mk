@@ -35,6 +35,7 @@ lua_tests = \
 	%D%/api_wait.lua \
 	%D%/api_worker.lua \
 	%D%/chaos.lua \
+	%D%/debug_hooks.lua \
 	%D%/event_barrier.lua \
 	%D%/helpers.lua \
 	%D%/locks.lua \
