@@ -1,11 +1,39 @@
 /* SPDX-License-Identifier: MIT
  *
- * See chunk.h. */
+ * See chunk.h. The size of chunks follows guided self-scheduling
+ * (Polychronopoulos and Kuck, 1987), bounded by time on both sides. */
 #include "runtime/pool/chunk.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/thread.h"
 
 #include <string.h>
+
+enum {
+  CHUNK_NS = 1000000,   /* what a chunk should take, */
+  OVERRUN_NS = 3000000, /* and what is too long while others are idle */
+  LEAST_NS = 50000,     /* what it takes at least, towards the end */
+};
+
+uint64_t lf_chunk_size(uint64_t left, int workers, uint64_t item_ns) {
+  uint64_t share = left / (2 * (uint64_t)workers);
+  uint64_t least = item_ns ? LEAST_NS / item_ns : 1;
+  uint64_t n = item_ns ? CHUNK_NS / item_ns : 1;
+  n = n > share ? share : n;
+  n = n < least ? least : n;
+  n = n > LF_CHUNK_MAX ? LF_CHUNK_MAX : n;
+  n = n < 1 ? 1 : n;
+  return n < left ? n : left;
+}
+
+uint64_t lf_chunk_usual_size(uint64_t item_ns) {
+  uint64_t n = item_ns ? CHUNK_NS / item_ns + 1 : 1;
+  return n < LF_CHUNK_MAX ? n : LF_CHUNK_MAX;
+}
+
+bool lf_chunk_is_long(int64_t since) {
+  return lf_now() - since > OVERRUN_NS;
+}
 
 lf_block *lf_block_new(void) {
   lf_block *b = lf_zalloc(sizeof *b);

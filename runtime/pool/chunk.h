@@ -43,6 +43,18 @@ typedef struct lf_chunk {
   lf_buf why;
 } lf_chunk;
 
+/* No more items than that at once. */
+enum { LF_CHUNK_MAX = LF_LIMIT(1 << 20, 64) };
+
+/* How many of the 'left' items (at least 1) the next chunk should have, if they
+ * take 'item_ns' nanoseconds each (0: not known yet) and so many workers share
+ * them; and about how many it would have with no end in sight. */
+uint64_t lf_chunk_size(uint64_t left, int workers, uint64_t item_ns);
+uint64_t lf_chunk_usual_size(uint64_t item_ns);
+
+/* Does a chunk that has been run since then take longer than one should? */
+bool lf_chunk_is_long(int64_t since);
+
 /* An empty one; NULL: no memory. */
 lf_chunk *lf_chunk_new(void);
 void lf_chunk_free(lf_chunk *chunk);

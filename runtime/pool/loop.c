@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * See loop.h. The size of chunks follows guided self-scheduling
- * (Polychronopoulos and Kuck, 1987), bounded by time on both sides. */
+ * See loop.h. */
 #include "runtime/pool/loop.h"
 
 #include "runtime/base/mem.h"
-
-enum {
-  CHUNK_NS = 1000000,   /* what a chunk should take, */
-  OVERRUN_NS = 3000000, /* and what is too long while others are idle */
-  LEAST_NS = 50000,     /* what it takes at least, towards the end */
-  CHUNK_MAX = LF_LIMIT(1 << 20, 64),
-};
 
 struct lf_loop {
   _Atomic size_t refs;
@@ -395,15 +387,8 @@ const lf_task_ops lf_runner_ops = {
 static uint64_t chunk_size(lf_loop *loop) {
   uint64_t left = unclaimed(loop);
   uint64_t n = loop->chunksize;
-  if (n == 0) {
-    uint64_t share = left / (2 * (uint64_t)lf_pool_max_workers(loop->pool));
-    uint64_t least = loop->item_ns ? LEAST_NS / loop->item_ns : 1;
-    n = loop->item_ns ? CHUNK_NS / loop->item_ns : 1;
-    n = n > share ? share : n;
-    n = n < least ? least : n;
-    n = n > CHUNK_MAX ? CHUNK_MAX : n;
-    n = n < 1 ? 1 : n;
-  }
+  if (n == 0)
+    return lf_chunk_size(left, lf_pool_max_workers(loop->pool), loop->item_ns);
   return n < left ? n : left;
 }
 
@@ -474,8 +459,7 @@ static void fail_rest(lf_chunk *c) {
 }
 
 bool lf_chunk_overruns(const lf_chunk *c, lf_pool *pool, int64_t since) {
-  return c->shareable && lf_pool_is_hungry(pool) &&
-         lf_now() - since > OVERRUN_NS;
+  return c->shareable && lf_pool_is_hungry(pool) && lf_chunk_is_long(since);
 }
 
 /* Under the lock. */
@@ -595,10 +579,10 @@ uint64_t lf_loop_window(lf_loop *loop) {
   uint64_t workers = (uint64_t)lf_pool_max_workers(loop->pool);
   pthread_mutex_lock(&loop->lock);
   uint64_t size = loop->chunksize;
-  if (size == 0)
-    size = loop->item_ns ? CHUNK_NS / loop->item_ns + 1 : 1;
+  uint64_t usual = lf_chunk_usual_size(loop->item_ns);
   pthread_mutex_unlock(&loop->lock);
-  return 4 * workers * (size < CHUNK_MAX ? size : CHUNK_MAX);
+  size = size ? size : usual;
+  return 4 * workers * (size < LF_CHUNK_MAX ? size : LF_CHUNK_MAX);
 }
 
 lf_next lf_loop_next(lf_loop *loop, lf_chunk **chunk, lf_stop *why) {

@@ -38,8 +38,23 @@ static void the_last_chunk_frees_its_block(void **state) {
   assert_int_equal(dropped, 1);
 }
 
+static void sizes_follow_what_is_left_and_what_items_take(void **state) {
+  (void)state;
+  assert_int_equal(lf_chunk_size(1000, 2, 0), 1); /* nothing is known */
+  assert_int_equal(lf_chunk_size(1, 2, 1), 1);
+  assert_int_equal(lf_chunk_size(1000, 2, 100000000), 1);
+  uint64_t far = lf_chunk_size(UINT64_MAX, 2, 100000);
+  assert_int_equal(far, 10);                         /* a millisecond */
+  assert_int_equal(lf_chunk_size(20, 2, 100000), 5); /* a share of them */
+  assert_int_equal(lf_chunk_size(3, 2, 50000), 1);
+  assert_true(lf_chunk_size(UINT64_MAX, 2, 1) <= LF_CHUNK_MAX);
+  assert_int_equal(lf_chunk_usual_size(0), 1);
+  assert_true(lf_chunk_usual_size(1) <= LF_CHUNK_MAX);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(sizes_follow_what_is_left_and_what_items_take),
       TEST(blocks_know_where_items_start),
       TEST(the_last_chunk_frees_its_block),
   };
