@@ -92,8 +92,8 @@ function lfut.InlineExecutor(options) end
 ---@return R ...
 function lfut.with(exe, fn) end
 
----A view whose tasks have these limits.
----@param options { timeout?: number, queue_timeout?: number, grace?: number, name?: string }
+---A view whose tasks have these limits, and this priority.
+---@param options { timeout?: number, queue_timeout?: number, grace?: number, name?: string, priority?: integer }
 ---@return lfut.Executor
 function Executor:options(options) end
 

@@ -44,7 +44,7 @@ static void read_name(lua_State *L, int idx, lf_limits *limits) {
   lua_pop(L, 1);
 }
 
-static bool says_something(const lf_limits *l) {
+bool lfb_limits_are_of_tasks(const lf_limits *l) {
   return l->timeout != LF_FOREVER || l->queue_timeout != LF_FOREVER ||
          l->grace != LF_GRACE || l->name;
 }
@@ -59,6 +59,7 @@ lf_limits *lfb_read_limits(lua_State *L, int idx, const lf_limits *former) {
     l->timeout = former->timeout;
     l->queue_timeout = former->queue_timeout;
     l->grace = former->grace;
+    l->priority = former->priority;
     l->name =
         former->name ? lf_strndup(former->name, strlen(former->name)) : NULL;
     if (former->name && !l->name)
@@ -67,11 +68,15 @@ lf_limits *lfb_read_limits(lua_State *L, int idx, const lf_limits *former) {
   read_time(L, idx, "timeout", false, &l->timeout);
   read_time(L, idx, "queue_timeout", false, &l->queue_timeout);
   read_time(L, idx, "grace", true, &l->grace);
-  if (former) /* of a view; an executor's is that of its workers */
+  if (former) { /* of a view; an executor's name is that of its workers */
     read_name(L, idx, l);
+    lua_Integer priority;
+    if (lfb_option_integer(L, idx, "priority", &priority))
+      l->priority = priority;
+  }
   box->content = NULL;
   lua_pop(L, 1);
-  if (former || says_something(l))
+  if (former || lfb_limits_are_of_tasks(l))
     return l;
   lf_limits_unref(l);
   return NULL;
@@ -80,7 +85,7 @@ lf_limits *lfb_read_limits(lua_State *L, int idx, const lf_limits *former) {
 /* exe:options{...} -> a view */
 static int executor_options(lua_State *L) {
   static const char *const names[] = {"timeout", "queue_timeout", "grace",
-                                      "name", NULL};
+                                      "name",    "priority",      NULL};
   lfb_executor *exe = lfb_check_executor(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);

@@ -16,6 +16,7 @@
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
+#include "bindings/pool/control.h"
 #include "bindings/pool/executor.h"
 #include "bindings/pool/inline.h"
 #include "bindings/pool/supply.h"
@@ -174,6 +175,8 @@ static lf_loop *loop_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   if (native)
     lf_loop_restrict(loop, lfb_native_strand(native, exe->pool),
                      lfb_native_route(native) == LF_ROUTE_AFFINE);
+  if (exe->limits)
+    lf_loop_prioritize(loop, exe->limits->priority);
   lua_settop(L, top);
   return loop;
 }
@@ -197,7 +200,7 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   options o = check_options(L, opts);
-  if (exe->limits)
+  if (exe->limits && lfb_limits_are_of_tasks(exe->limits))
     luaL_error(L, "limits of tasks are not for the items of a parallel loop");
   lf_native *native = lfb_test_native(L, S, 2);
   if (native)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool and its workers from the inside: private to pool.c, sched.c, worker.c.
+ * A pool and its workers from the inside: private to pool.c, levels.c, sched.c,
+ * worker.c.
  *
  * Two kinds of locks, never held together: the pool's (the common queue, which
  * worker is in which mode) and each worker's (its own queue).
@@ -60,9 +61,9 @@ struct lf_worker {
   atomic_bool asked;              /* tasks of it have been asked to stop */
   _Atomic(lf_task *) current;     /* whose code runs, or NULL; not counted */
 
-  int64_t batch_time;       /* when it last took from the common queue */
-  size_t batch;             /* and how many; its thread */
-  unsigned taken_tasks;     /* its thread */
+  int64_t batch_time; /* when it last took from the common queue */
+  size_t batch;       /* and how many; its thread */
+  unsigned unfair;    /* tasks taken since the last fair turn; its thread */
   struct lf_strand *inside; /* that the running task has passed; its thread */
   bool stays;               /* it is the affine one; the pool's lock */
   bool swept;               /* ops->idle since the last task; its thread */
@@ -132,9 +133,12 @@ struct lf_pool {
                                    task could not have, or 0 */
   lf_worker *affine;            /* that runs what one worker has to; the lock */
 
-  pthread_mutex_t lock; /* all below */
-  lf_link queue;
-  _Atomic size_t queued; /* read without the lock as a hint */
+  pthread_mutex_t lock;   /* all below */
+  lf_link queue;          /* the common one: tasks of the usual priority, 0 */
+  lf_link levels;         /* and those of others: levels.c */
+  _Atomic size_t queued;  /* in both; read without the lock as a hint, */
+  _Atomic size_t leveled; /* in the second, */
+  _Atomic size_t urgent;  /* and of these, with a positive one */
   bool finish, ended;
   int threads;        /* workers not GONE */
   int live;           /* workers neither LEAVING nor GONE */
@@ -170,6 +174,41 @@ int lf_pool_hold(lf_pool *pool, struct lf_dependent *chain);
  * a text. */
 void lf_pool_drain(lf_pool *pool, lf_link *out);
 void lf_pool_fail_all(lf_link *tasks, const char *why);
+
+/* --- levels.c: the common queue, under the lock ----------------------------
+ */
+
+/* For tasks of another priority than 0: queues it as the last of its priority,
+ * or the first; takes one out that is queued; the first of the highest
+ * priority, if that is at least so much, or NULL. */
+void lf_level_add(lf_pool *pool, lf_task *task, bool first);
+void lf_level_del(lf_pool *pool, lf_task *task);
+lf_task *lf_level_first(const lf_pool *pool, int64_t least);
+
+/* The same for all. */
+static inline void lf_common_add(lf_pool *p, lf_task *task, bool first) {
+  if (lf_task_priority(task)) {
+    lf_level_add(p, task, first);
+    return;
+  }
+  lf_list_add(first ? p->queue.next : &p->queue, &task->link);
+  p->queued++;
+}
+
+static inline void lf_common_del(lf_pool *p, lf_task *task) {
+  if (lf_task_priority(task)) {
+    lf_level_del(p, task);
+    return;
+  }
+  lf_list_del(&task->link);
+  p->queued--;
+}
+
+/* The next task, which stays, or NULL. */
+lf_task *lf_common_first(const lf_pool *pool);
+
+/* Takes out all. */
+void lf_common_drain(lf_pool *pool, lf_link *out);
 
 /* --- sched.c: which task a worker runs next ------------------------------- */
 

@@ -73,7 +73,12 @@ static void limited_free(lf_task *task) {
   lf_free(limited_of(task));
 }
 
-const lf_task_ops lf_limited_ops = {.free = limited_free, .moved = moved};
+static lf_level *level(lf_task *task) {
+  return &limited_of(task)->level;
+}
+
+const lf_task_ops lf_limited_ops = {
+    .free = limited_free, .moved = moved, .level = level};
 
 lf_task *lf_limited_new(lf_owner *owner, lf_limits *limits) {
   lf_limited *t = lf_malloc(sizeof *t);
@@ -81,6 +86,7 @@ lf_task *lf_limited_new(lf_owner *owner, lf_limits *limits) {
     return NULL;
   lf_task_init(&t->task, owner, &lf_limited_ops);
   t->limits = lf_limits_ref(limits);
+  t->level.priority = limits->priority;
   lf_timer_init(&t->queued, fire_queued);
   lf_timer_init(&t->run, fire_run);
   return &t->task;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a task may take, and tasks that have such limits. They know when they
+ * What a task may take, and before which others it is run, and tasks of which
+ * that is said. They know when they
  * begin and end by their state (lf_task_ops), so that others need not look. */
 #ifndef LF_POOL_LIMITS_H
 #define LF_POOL_LIMITS_H
@@ -14,6 +15,7 @@ typedef struct lf_limits {
   int64_t timeout;       /* of the run */
   int64_t queue_timeout; /* until it begins */
   int64_t grace;         /* of one that is to stop */
+  int64_t priority;      /* 0: the usual one */
   char *name;            /* owned; or NULL */
 } lf_limits;
 
@@ -26,6 +28,7 @@ void lf_limits_unref(void *limits);
 /* A task with limits, and a reference to them. */
 typedef struct {
   lf_task task;
+  lf_level level;
   lf_limits *limits;
   lf_timer queued, run; /* of either timeout; each has a reference to the task
                            while it is set */

@@ -12,7 +12,8 @@ struct lf_loop {
   lf_pool *pool;            /* a reference */
   lf_code *code;            /* a reference, or NULL */
   struct lf_strand *strand; /* of its runners, or NULL */
-  lf_route route;           /* where they go */
+  lf_route route;           /* where they go, */
+  int64_t priority;         /* and what they have there */
   lf_buf setup;             /* read-only */
   uint64_t chunksize;
   lf_order order;
@@ -93,6 +94,14 @@ lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
 void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine) {
   loop->strand = strand;
   loop->route = affine ? LF_ROUTE_AFFINE : LF_TAIL;
+}
+
+void lf_loop_prioritize(lf_loop *loop, int64_t priority) {
+  loop->priority = priority;
+}
+
+int64_t lf_loop_priority(const lf_loop *loop) {
+  return loop->priority;
 }
 
 lf_route lf_loop_route(const lf_loop *loop) {
@@ -253,6 +262,7 @@ lf_runner *lf_runner_new(lf_loop *loop, lf_chunk *chunk) {
   lf_task_init(&r->task, lf_pool_owner(loop->pool), &lf_runner_ops);
   r->task.code = loop->code ? lf_code_ref(loop->code) : NULL;
   r->task.strand = loop->strand;
+  r->level.priority = loop->priority;
   r->loop = lf_loop_ref(loop);
   r->chunk = chunk;
   r->from = NULL;
@@ -380,8 +390,16 @@ static void runner_done(lf_task *task) {
   tell(loop);
 }
 
+static lf_level *runner_level(lf_task *task) {
+  return &lf_container_of(task, lf_runner, task)->level;
+}
+
 const lf_task_ops lf_runner_ops = {
-    .done = runner_done, .is_awaited = runner_is_awaited, .free = runner_free};
+    .done = runner_done,
+    .is_awaited = runner_is_awaited,
+    .free = runner_free,
+    .level = runner_level,
+};
 
 /* Under the lock: how many items the next chunk should have. */
 static uint64_t chunk_size(lf_loop *loop) {

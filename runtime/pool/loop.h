@@ -19,6 +19,7 @@ typedef struct lf_loop lf_loop;
 /* A task that runs a chunk of a loop. */
 typedef struct {
   lf_task task;
+  lf_level level;
   lf_loop *loop;   /* a reference; NULL: it could not be queued */
   lf_chunk *chunk; /* once it has been claimed; owned */
   void *from;      /* who is told of its end; for 'done' of lf_loop_import */
@@ -46,6 +47,10 @@ lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
 /* Before anything is supplied: its runners pass the strand (strand.h; NULL:
  * none), or all run in the pool's affine worker. */
 void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine);
+
+/* The same: how its runners are queued (lf_task's priority). */
+void lf_loop_prioritize(lf_loop *loop, int64_t priority);
+int64_t lf_loop_priority(const lf_loop *loop);
 
 /* Where its runners go. */
 lf_route lf_loop_route(const lf_loop *loop);

@@ -63,6 +63,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   pthread_mutex_init(&p->lock, &attr);
   pthread_mutexattr_destroy(&attr);
   lf_list_init(&p->queue);
+  lf_list_init(&p->levels);
   lf_list_init(&p->idle);
   lf_list_init(&p->wanting);
   lf_list_init(&p->gone);
@@ -190,8 +191,7 @@ static void mark_taken(lf_link *tasks) {
 void lf_pool_drain(lf_pool *p, lf_link *out) {
   lf_list_init(out);
   pthread_mutex_lock(&p->lock);
-  lf_list_move(out, &p->queue);
-  p->queued = 0;
+  lf_common_drain(p, out);
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_list_move(out, &w->pinned);
     w->npinned = 0;

@@ -10,7 +10,8 @@
  * Tasks from outside go through one queue, first come, first served; a worker
  * takes several at a time when there are many. Tasks that a worker submits go
  * to the end of its own queue, where it takes them newest first and others
- * steal the oldest. */
+ * steal the oldest. A task with a priority goes through the common queue in any
+ * case: before all others that wait, or, if it is negative, after them. */
 #ifndef LF_POOL_POOL_H
 #define LF_POOL_POOL_H
 

@@ -39,11 +39,12 @@ lf_worker *lf_pool_pinned_to(lf_pool *p, const lf_task *task) {
 }
 
 void lf_pool_put_first(lf_pool *p, lf_worker *w, lf_task *task) {
-  lf_list_add(w ? w->pinned.next : p->queue.next, &task->link);
-  if (w)
-    w->npinned++;
-  else
-    p->queued++;
+  if (!w) {
+    lf_common_add(p, task, true);
+    return;
+  }
+  lf_list_add(w->pinned.next, &task->link);
+  w->npinned++;
 }
 
 void lf_worker_push(lf_worker *w, lf_task *task) {
@@ -110,6 +111,22 @@ static size_t batch_size(lf_worker *w) {
   return w->batch;
 }
 
+/* The common queue's next task of another priority than the usual one, if its
+ * own is at least so much. They are taken one by one, so that nobody has one
+ * that should come later than what is queued. */
+static lf_task *take_leveled(lf_worker *w, int64_t least) {
+  lf_pool *p = w->pool;
+  pthread_mutex_lock(&p->lock);
+  lf_task *t = lf_level_first(p, least);
+  if (t)
+    lf_level_del(p, t);
+  bool more = p->queued > 0;
+  pthread_mutex_unlock(&p->lock);
+  if (t && more)
+    lf_pool_rouse_more(p);
+  return t;
+}
+
 /* Some of the common queue's tasks: the first is returned. */
 static lf_task *take_common(lf_worker *w) {
   lf_pool *p = w->pool;
@@ -119,9 +136,10 @@ static lf_task *take_common(lf_worker *w) {
   lf_list_init(&batch);
   size_t n = batch_size(w);
   pthread_mutex_lock(&p->lock);
-  size_t share = p->queued / (size_t)(2 * p->o.max_workers) + 1;
+  size_t there = p->queued - p->leveled;
+  size_t share = there / (size_t)(2 * p->o.max_workers) + 1;
   n = n > share ? share : n;
-  n = n > p->queued ? p->queued : n;
+  n = n > there ? there : n;
   for (size_t i = 0; i < n; i++)
     lf_list_add(&batch, lf_list_pop(&p->queue));
   p->queued -= n;
@@ -152,15 +170,24 @@ static lf_task *steal(lf_worker *w) {
 }
 
 lf_task *lf_worker_take(lf_worker *w) {
+  lf_pool *p = w->pool;
   lf_task *t = lf_thread_pinned(w);
-  bool fair = ++w->taken_tasks % FAIR == 0;
+  bool fair = ++w->unfair == FAIR;
+  if (fair)
+    w->unfair = 0;
+  if (!t && atomic_load_explicit(&p->urgent, memory_order_relaxed) > 0)
+    t = take_leveled(w, 1);
   if (!t && fair && w->ngrabbed == 0)
     t = take_common(w);
   if (!t)
     t = pop_own(w, fair ? OLDEST : NEWEST);
   if (!t)
     t = take_common(w);
-  return t ? t : steal(w);
+  if (!t)
+    t = steal(w);
+  if (!t && atomic_load_explicit(&p->leveled, memory_order_relaxed) > 0)
+    t = take_leveled(w, INT64_MIN);
+  return t;
 }
 
 bool lf_pool_any_queued(lf_pool *p) {

@@ -44,10 +44,8 @@ static lf_worker *take_back(lf_pool *p, lf_task *t, bool *lost) {
     return w;
   w = lf_pool_rouse(p, &err);
   *lost = err && p->live == 0;
-  if (*lost) {
-    lf_list_del(&t->link);
-    p->queued--;
-  }
+  if (*lost)
+    lf_common_del(p, t);
   return w;
 }
 
@@ -115,12 +113,10 @@ static int submit_near(lf_worker *w, lf_task *task) {
 /* Under the lock: queues it; '*w' is to be unparked then. */
 static int add(lf_pool *p, lf_task *task, lf_worker **w) {
   int err;
-  lf_list_add(&p->queue, &lf_task_ref(task)->link);
-  p->queued++;
+  lf_common_add(p, lf_task_ref(task), false);
   *w = lf_pool_rouse(p, &err);
   if (err && p->live == 0) { /* nobody would ever run it */
-    lf_list_del(&task->link);
-    p->queued--;
+    lf_common_del(p, task);
     lf_task_unref(task); /* not the last: the caller has one */
     return err;
   }
@@ -161,7 +157,8 @@ static int submit_far(lf_pool *p, lf_task *task, lf_route route) {
 }
 
 static int submit(lf_pool *p, lf_task *task, lf_route route) {
-  if (route == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm)
+  if (route == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm &&
+      !lf_task_priority(task))
     return submit_near(lf_self, task);
   return submit_far(p, task, route);
 }
@@ -240,9 +237,9 @@ static void leave_behind(lf_worker *w) {
   while (!lf_list_empty(&tasks)) {
     l = tasks.prev;
     lf_list_del(l);
-    lf_container_of(l, lf_task, link)->pinned = 0;
-    lf_list_add(p->queue.next, l);
-    p->queued++;
+    lf_task *t = lf_container_of(l, lf_task, link);
+    t->pinned = 0;
+    lf_common_add(p, t, true);
   }
 }
 

@@ -23,7 +23,7 @@ typedef enum {
   LF_MSG_SETUP, /* body: for a worker that was not forked: see serve.h */
   LF_MSG_TASK,  /* id: its remainder by LF_SLOTS is the slot; flag: pinned;
                    body: arguments; a: its timeout in ns, or 0, b: its grace */
-  LF_MSG_LOOP,  /* id: the loop's; body: its setup */
+  LF_MSG_LOOP,  /* id: the loop's; body: its setup; a: priority */
   LF_MSG_CHUNK, /* id, flag: as TASK; a: first item, b: count, state: shareable;
                    body: items; tail: where each starts in the block, a size_t
                    each, c: and the block's slice. Of the loop that was sent
@@ -45,7 +45,8 @@ typedef enum {
   LF_MSG_CHUNK_DONE, /* id, a: items finished, b: ns, error; body: results;
                         tail: why; flag: see task_io.c */
   LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; slot: its
-                    code; a: id of the task that it comes after, or 0 */
+                    code; a: id of the task that it comes after, or 0; b: its
+                    priority */
   LF_MSG_SUBMIT_CHUNK, /* as CHUNK */
   LF_MSG_BROADCAST,    /* as SUBMIT; a: how many are to come with this one */
   LF_MSG_BLOCK,

@@ -94,6 +94,7 @@ static void launch(lf_proc *c, lf_task *t, lf_outcome *after) {
   lf_in_flight *f = lf_in_flight_new(c, t);
   lf_msg msg = {.id = f ? lf_in_flight_id(f) : 0, .flag = t->pinned != 0};
   if (f && send_task(c, t, &msg) == 0) {
+    lf_members_of(p)->lower |= lf_task_priority(t) < 0;
     c->sent++;
     if (--c->left == 0)
       warm_replacement(p);
@@ -105,16 +106,21 @@ static void launch(lf_proc *c, lf_task *t, lf_outcome *after) {
   lf_list_add(&after->done, &t->link);
 }
 
-/* Under the lock: the first of the queue that is still wanted, or NULL. */
-static lf_task *next_task(lf_pool *p, lf_link *queue) {
-  lf_link *l;
-  while ((l = lf_list_pop(queue))) {
-    lf_task *t = lf_container_of(l, lf_task, link);
-    if (queue == &p->queue)
-      p->queued--;
-    if (!lf_task_done(t))
+/* The task has been taken out of a queue: is it still wanted? */
+static bool is_wanted(lf_task *t) {
+  if (!lf_task_done(t))
+    return true;
+  lf_task_unref(t);
+  return false;
+}
+
+/* The first of the common queue that is still wanted, or NULL. */
+static lf_task *next_task(lf_pool *p) {
+  lf_task *t;
+  while ((t = lf_common_first(p))) {
+    lf_common_del(p, t);
+    if (is_wanted(t))
       return t;
-    lf_task_unref(t);
   }
   return NULL;
 }
@@ -196,7 +202,7 @@ static lf_proc *find_starting(const lf_pool *p) {
 static lf_proc *find_busy(const lf_pool *p) {
   const lf_members *f = lf_members_of(p);
   const lf_link *all = &f->procs[LF_PROC_BUSY];
-  const lf_task *next = lf_container_of(p->queue.next, lf_task, link);
+  const lf_task *next = lf_common_first(p);
   uint64_t longest = lf_runner_of(next) ? LONG_CHUNK_NS : LONG_NS;
   uint64_t least = AHEAD;
   lf_proc *best = NULL;
@@ -215,7 +221,7 @@ static void send_while(lf_pool *p, lf_proc *(*find)(const lf_pool *),
                        lf_outcome *after) {
   lf_proc *c;
   while (p->queued > 0 && (c = find(p))) {
-    lf_task *t = next_task(p, &p->queue);
+    lf_task *t = next_task(p);
     if (t)
       send(c, t, after);
   }
@@ -249,9 +255,10 @@ static void send_pinned(lf_pool *p, lf_outcome *after) {
   f->pinned = false;
   for (; w; w = w->next) {
     while (w->npinned > 0 && can_have_pinned(lf_worker_proc(w))) {
-      lf_task *t = next_task(p, &w->pinned);
+      lf_link *l = lf_list_pop(&w->pinned);
+      lf_task *t = l ? lf_container_of(l, lf_task, link) : NULL;
       w->npinned = lf_list_empty(&w->pinned) ? 0 : w->npinned - 1;
-      if (t)
+      if (t && is_wanted(t))
         send(lf_worker_proc(w), t, after);
     }
     f->pinned |= w->npinned > 0;
@@ -295,16 +302,18 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
 /* --- Taking back what was sent too early --- */
 
 /* What the worker has not begun goes to others; true if there was something. */
-static bool take_back(lf_pool *p, lf_proc *c) {
+static bool take_back(lf_pool *p, lf_proc *c, const lf_recall *recall) {
   lf_link back;
   lf_list_init(&back);
-  lf_proc_recall(c, LF_MOVABLE, NULL, &back);
+  lf_proc_recall(c, recall, &back);
   bool some = !lf_list_empty(&back);
   lf_members_requeue(p, &back);
   if (some)
     lf_members_place(c);
   return some;
 }
+
+static const lf_recall movable = {.what = LF_MOVABLE};
 
 /* Also what was in the middle of being written when it blocked. */
 static void take_back_blocked(lf_pool *p) {
@@ -313,8 +322,25 @@ static void take_back_blocked(lf_pool *p) {
          l != &lf_members_of(p)->procs[s]; l = prev) {
       prev = l->prev;
       if (lf_proc_ahead(lf_proc_of(l)) > 0)
-        take_back(p, lf_proc_of(l));
+        take_back(p, lf_proc_of(l), &movable);
     }
+}
+
+/* What was sent before something came that has a higher priority is sent after
+ * it. */
+static void take_back_lower(lf_pool *p) {
+  lf_members *f = lf_members_of(p);
+  lf_task *first = lf_common_first(p);
+  lf_recall lower = {.what = LF_LOWER};
+  if (!first)
+    return;
+  lower.priority = lf_task_priority(first);
+  if (lower.priority <= 0 && !f->lower)
+    return;
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (lf_worker_proc(w) && lf_proc_ahead(lf_worker_proc(w)) > 0)
+      take_back(p, lf_worker_proc(w), &lower);
+  f->lower = f->lower && lower.priority < 0;
 }
 
 /* Has it tasks that it has not begun and that others may run? */
@@ -361,7 +387,7 @@ static bool rebalance(lf_pool *p, bool may_start) {
     if (!has_movable(c) || (!c->ready && !idle))
       continue;
     look_again(p);
-    if (is_stuck(c, idle, now) && take_back(p, c))
+    if (is_stuck(c, idle, now) && take_back(p, c, &movable))
       return true;
   }
   return false;
@@ -372,6 +398,8 @@ static bool rebalance(lf_pool *p, bool may_start) {
 void lf_dispatch(lf_pool *p, lf_outcome *after) {
   bool again = true;
   take_back_blocked(p);
+  if (p->urgent > 0 || lf_members_of(p)->lower)
+    take_back_lower(p);
   for (int round = 0; again && round < 2; round++) {
     let_go_on(p);
     send_pinned(p, after);

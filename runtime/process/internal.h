@@ -149,15 +149,16 @@ typedef struct lf_members {
   bool no_template;              /* it has died, or none is needed */
   lf_link procs[LF_PROC_STATES]; /* lists; FREE, RESTING: the latest first */
   int nprocs[LF_PROC_STATES];
-  int occupied;            /* workers */
-  bool pinned;             /* a task may be for one worker alone */
-  atomic_bool rung;        /* somebody has rung the doorbell */
-  atomic_bool deep;        /* the supervisor sleeps until that */
-  int starting;            /* workers asked for and not ready */
-  int unwatched;           /* whose end is not told; the supervisor's */
-  int failures;            /* starts in a row that came to nothing */
-  int counted;             /* workers counted as awake */
-  lf_stack ended;          /* exports; pushed by any thread; the lock */
+  int occupied;     /* workers */
+  bool pinned;      /* a task may be for one worker alone */
+  bool lower;       /* one of negative priority may be ahead of its time */
+  atomic_bool rung; /* somebody has rung the doorbell */
+  atomic_bool deep; /* the supervisor sleeps until that */
+  int starting;     /* workers asked for and not ready */
+  int unwatched;    /* whose end is not told; the supervisor's */
+  int failures;     /* starts in a row that came to nothing */
+  int counted;      /* workers counted as awake */
+  lf_stack ended;   /* exports; pushed by any thread; the lock */
   _Atomic uint64_t visits; /* of lf_pump by others than the supervisor */
   lf_outcome after;
   bool ending;            /* a thread sees to that */
@@ -238,9 +239,15 @@ bool lf_proc_take_back(lf_in_flight *flight);
 bool lf_proc_has_begun(lf_task *task);
 
 /* Those that a worker has not begun go to 'out', in order: all that others may
- * run, all of one loop, or really all. */
-typedef enum { LF_MOVABLE, LF_OF_LOOP, LF_ALL } lf_recall;
-void lf_proc_recall(lf_proc *proc, lf_recall what, lf_loop *loop, lf_link *out);
+ * run, those of them with a lower priority than so much, all of one loop, or
+ * really all. */
+typedef enum { LF_MOVABLE, LF_LOWER, LF_OF_LOOP, LF_ALL } lf_recall_what;
+typedef struct {
+  lf_recall_what what;
+  int64_t priority; /* LF_LOWER */
+  lf_loop *loop;    /* LF_OF_LOOP */
+} lf_recall;
+void lf_proc_recall(lf_proc *proc, const lf_recall *recall, lf_link *out);
 
 /* --- members.c --- */
 
@@ -300,9 +307,10 @@ void lf_members_condemn(lf_proc *proc);
 /* Workers that may run tasks, now or soon. */
 int lf_members_count_hands(const lf_pool *pool);
 
-/* Queues a task before 'at' in the common queue; for the one worker that runs
- * what one worker has to run, starting it if it is not there. */
-void lf_members_add(lf_pool *pool, lf_task *task, lf_link *at);
+/* Queues a task in the common queue, as the last, or, if it has no priority, as
+ * the first; for the one worker that runs what one worker has to run, starting
+ * it if it is not there. */
+void lf_members_add(lf_pool *pool, lf_task *task, bool first);
 int lf_members_add_affine(lf_pool *pool, lf_task *task);
 
 /* Pins tasks[i] to the i-th worker, starting missing ones. */

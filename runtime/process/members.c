@@ -187,9 +187,8 @@ int lf_members_count_hands(const lf_pool *p) {
 
 /* --- Tasks that were not sent --- */
 
-void lf_members_add(lf_pool *p, lf_task *t, lf_link *at) {
-  lf_list_add(at, &lf_task_ref(t)->link);
-  p->queued++;
+void lf_members_add(lf_pool *p, lf_task *t, bool first) {
+  lf_common_add(p, lf_task_ref(t), first && !lf_task_priority(t));
   p->submitted++;
 }
 
@@ -247,8 +246,7 @@ void lf_members_requeue(lf_pool *p, lf_link *tasks) {
   while (!lf_list_empty(tasks)) {
     l = tasks->prev;
     lf_list_del(l);
-    lf_list_add(p->queue.next, l);
-    p->queued++;
+    lf_common_add(p, lf_container_of(l, lf_task, link), true);
   }
 }
 
@@ -257,11 +255,12 @@ static bool unqueue(lf_pool *p, lf_task *t) {
   if (lf_list_empty(&t->link))
     return false;
   lf_worker *w = lf_pool_pinned_to(p, t);
-  if (w)
+  if (w) {
     w->npinned--;
-  else
-    p->queued--;
-  lf_list_del(&t->link);
+    lf_list_del(&t->link);
+  } else {
+    lf_common_del(p, t);
+  }
   return true;
 }
 

@@ -156,19 +156,27 @@ bool lf_in_flight_is_movable(const lf_in_flight *f) {
          atomic_load(slot_of(f)) == word_of(f, LF_SLOT_SENT);
 }
 
-static bool is_meant(lf_task *t, lf_recall what, const lf_loop *loop) {
-  const lf_runner *runner = what == LF_OF_LOOP ? lf_runner_of(t) : NULL;
-  return what == LF_ALL || (what == LF_MOVABLE && !t->pinned) ||
-         (runner && runner->loop == loop);
+static bool is_meant(lf_task *t, const lf_recall *r) {
+  switch (r->what) {
+  case LF_MOVABLE:
+    return !t->pinned;
+  case LF_LOWER:
+    return !t->pinned && lf_task_priority(t) < r->priority;
+  case LF_OF_LOOP:
+    return lf_runner_of(t) && lf_runner_of(t)->loop == r->loop;
+  default:
+    return true;
+  }
 }
 
-void lf_proc_recall(lf_proc *c, lf_recall what, lf_loop *loop, lf_link *out) {
+void lf_proc_recall(lf_proc *c, const lf_recall *r, lf_link *out) {
+  bool again = r->what == LF_MOVABLE || r->what == LF_LOWER;
   lf_in_flight *f;
   if (lf_proc_ahead(c) == 0)
     return;
   EACH_FLIGHT(f, c) {
     lf_task *t = f->task;
-    if (is_meant(t, what, loop) && take_back(f, what == LF_MOVABLE))
+    if (is_meant(t, r) && take_back(f, again))
       lf_list_add(out, &t->link);
   }
 }

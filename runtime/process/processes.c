@@ -53,7 +53,7 @@ static int submit(lf_pool *p, lf_task *task, lf_route route) {
   if (err == 0 && route == LF_ROUTE_AFFINE)
     err = lf_members_add_affine(p, task);
   else if (err == 0)
-    lf_members_add(p, task, &p->queue);
+    lf_members_add(p, task, false);
   if (err == 0)
     lf_members_of(p)->visits++;
   pthread_mutex_unlock(&p->lock);
@@ -133,9 +133,10 @@ static lf_state look(lf_pool *p, lf_task *t) {
 }
 
 static void recall(lf_pool *p, lf_loop *loop, lf_link *out) {
+  lf_recall all = {.what = loop ? LF_OF_LOOP : LF_ALL, .loop = loop};
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->own)
-      lf_proc_recall(w->own, loop ? LF_OF_LOOP : LF_ALL, loop, out);
+      lf_proc_recall(w->own, &all, out);
 }
 
 static lf_hunger hunger(lf_pool *p) {

@@ -215,7 +215,7 @@ static const char *accept(lf_proc *c, lf_task *t) {
     return gather(c, t);
   if (msg->flag == LF_ROUTE_AFFINE)
     return lf_members_add_affine(p, t) ? LF_NO_MEMORY : NULL;
-  lf_members_add(p, t, lf_runner_of(t) ? &p->queue : p->queue.next);
+  lf_members_add(p, t, !lf_runner_of(t));
   return NULL;
 }
 
@@ -263,6 +263,8 @@ static void receive_loop(lf_proc *c) {
   c->lent = c->end.no_memory
                 ? NULL
                 : lf_loop_import(c->worker->pool, &c->end.body, chunk_done);
+  if (c->lent)
+    lf_loop_prioritize(c->lent, (int64_t)c->end.msg.a);
 }
 
 /* --- Telling the worker --- */

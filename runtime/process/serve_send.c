@@ -238,6 +238,7 @@ static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
 static int submit_call(lf_serve *r, lf_task *t, lf_route route,
                        uint64_t after) {
   lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)route, .a = after};
+  msg.b = (uint64_t)lf_task_priority(t);
   if (!lf_task_start(t))
     return 0; /* it has been cancelled meanwhile */
   pthread_mutex_lock(&r->pool->lock);
@@ -253,6 +254,7 @@ static int post_loop(lf_serve *r, lf_loop *loop) {
   if (r->lent_id == lf_loop_id(loop))
     return 0;
   lf_msg msg = {.kind = LF_MSG_LOOP, .id = lf_loop_id(loop)};
+  msg.a = (uint64_t)lf_loop_priority(loop);
   const lf_buf *setup = lf_loop_setup(loop);
   lf_payload payload = {.body = setup, .to = setup->len};
   int err = lf_serve_post(r, &msg, &payload);
@@ -322,13 +324,23 @@ void lf_serve_send_runners(lf_serve *r) {
   pthread_mutex_unlock(lock);
 }
 
+/* Under the lock: after those of at least its priority. */
+static void add_runner(lf_serve *r, lf_task *t) {
+  lf_link *at = &r->runners;
+  while (at->prev != &r->runners &&
+         lf_task_priority(lf_container_of(at->prev, lf_task, link)) <
+             lf_task_priority(t))
+    at = at->prev;
+  lf_list_add(at, &lf_task_ref(t)->link);
+}
+
 int lf_serve_submit(lf_serve *r, lf_task *t, lf_route route) {
   if (lf_serve_is_closed(r) && !lf_runner_of(t))
     return LF_ESHUTDOWN;
   if (!lf_runner_of(t))
     return submit_call(r, t, route, 0);
   pthread_mutex_lock(&r->pool->lock);
-  lf_list_add(&r->runners, &lf_task_ref(t)->link);
+  add_runner(r, t);
   pthread_mutex_unlock(&r->pool->lock);
   lf_serve_send_runners(r);
   return 0;

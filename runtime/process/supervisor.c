@@ -111,7 +111,7 @@ static void take_all_back(lf_pool *p, lf_proc *c) {
   lf_link back;
   lf_list_init(&back);
   lf_channel_drop_parcels(&c->end);
-  lf_proc_recall(c, LF_MOVABLE, NULL, &back);
+  lf_proc_recall(c, &(lf_recall){.what = LF_MOVABLE}, &back);
   lf_members_requeue(p, &back);
 }
 

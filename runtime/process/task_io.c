@@ -35,13 +35,23 @@ int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *c) {
 
 /* --- What comes --- */
 
+static bool is_limited(const lf_msg *msg) {
+  return (msg->kind == LF_MSG_TASK && msg->a > 0) ||
+         (msg->kind == LF_MSG_SUBMIT && msg->b != 0);
+}
+
 /* With the limits that the message says. */
 static lf_task *limited_receive(lf_channel *end, lf_owner *owner) {
+  const lf_msg *msg = &end->msg;
   lf_limits *limits = lf_limits_new();
   if (!limits)
     return NULL;
-  limits->timeout = (int64_t)(end->msg.a & INT64_MAX);
-  limits->grace = (int64_t)(end->msg.b & INT64_MAX);
+  if (msg->kind == LF_MSG_SUBMIT) {
+    limits->priority = (int64_t)msg->b;
+  } else {
+    limits->timeout = (int64_t)(msg->a & INT64_MAX);
+    limits->grace = (int64_t)(msg->b & INT64_MAX);
+  }
   lf_task *t = lf_limited_new(owner, limits);
   lf_limits_unref(limits);
   return t;
@@ -53,10 +63,9 @@ static lf_task *chain_new(lf_owner *owner, lf_task *after) {
 }
 
 lf_task *lf_call_receive(lf_channel *end, lf_owner *owner, lf_task *after) {
-  bool limited = end->msg.kind == LF_MSG_TASK && end->msg.a > 0;
-  lf_task *t = after     ? chain_new(owner, after)
-               : limited ? limited_receive(end, owner)
-                         : lf_task_new(owner);
+  lf_task *t = after                   ? chain_new(owner, after)
+               : is_limited(&end->msg) ? limited_receive(end, owner)
+                                       : lf_task_new(owner);
   if (t && lf_buf_move(&t->data, &end->body) == 0)
     return t;
   if (t)

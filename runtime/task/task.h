@@ -86,6 +86,13 @@ static inline void lf_owner_unref(lf_owner *owner) {
     owner->ops->free(owner);
 }
 
+/* Of a task that may have another priority than the usual one, 0: higher ones
+ * are run first. All but the priority is the owner's, while it is queued. */
+typedef struct {
+  int64_t priority;
+  lf_link link, tasks;
+} lf_level;
+
 /* For what a task is a part of. */
 typedef struct lf_task_ops {
   /* It is done; by whoever has moved its state there, after the waiters. NULL:
@@ -99,6 +106,8 @@ typedef struct lf_task_ops {
    * 'done'. Maybe under the pool's lock. NULL: nobody looks at that, and the
    * moves are quicker. */
   void (*moved)(lf_task *task, lf_state from, lf_state to);
+  /* What is a part of the same. NULL: its priority is 0. */
+  lf_level *(*level)(lf_task *task);
 } lf_task_ops;
 
 /* Told that something has happened. 'wake' may be called by any thread at any
@@ -162,6 +171,10 @@ void lf_task_init(lf_task *task, lf_owner *owner, const lf_task_ops *ops);
 static inline lf_task *lf_task_ref(lf_task *task) {
   atomic_fetch_add_explicit(&task->refs, 1, memory_order_relaxed);
   return task;
+}
+
+static inline int64_t lf_task_priority(lf_task *task) {
+  return task->ops && task->ops->level ? task->ops->level(task)->priority : 0;
 }
 
 void lf_task_unref(void *task);

@@ -7,6 +7,7 @@
 
 #include "runtime/os/fork.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
 #include "runtime/shm/arena.h"
@@ -335,6 +336,19 @@ lf_pool_stats stat_of(lf_pool *pool) {
 
 /* --- Tasks ------------------------------------------------------------------
  */
+
+lf_task *fake_task_with(lf_pool *pool, int64_t priority, fake_step *fn,
+                        void *arg) {
+  lf_limits *limits = lf_limits_new();
+  lf_check(limits);
+  limits->priority = priority;
+  lf_task *task = lf_limited_new(lf_pool_owner(pool), limits);
+  lf_check(task);
+  lf_limits_unref(limits);
+  step s = {fn, arg};
+  lf_check(lf_buf_put(&task->data, &s, sizeof s) == 0);
+  return task;
+}
 
 lf_task *fake_task(lf_pool *pool, ...) {
   lf_task *task = lf_task_new(lf_pool_owner(pool));

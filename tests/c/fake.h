@@ -142,6 +142,10 @@ struct fake_run {
  * the last. */
 lf_task *fake_task(lf_pool *pool, ...);
 
+/* One that does fn(run, arg), with a priority. */
+lf_task *fake_task_with(lf_pool *pool, int64_t priority, fake_step *fn,
+                        void *arg);
+
 /* Such a task, submitted from here; the caller's reference is returned. */
 #define submit(pool, ...) fake_submit(pool, fake_task(pool, __VA_ARGS__, NULL))
 lf_task *fake_submit(lf_pool *pool, lf_task *task);

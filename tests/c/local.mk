@@ -22,6 +22,7 @@ c_test_names += \
 	%D%/os/timer \
 	%D%/pool/chunk \
 	%D%/pool/end \
+	%D%/pool/levels \
 	%D%/pool/limit \
 	%D%/pool/loop \
 	%D%/pool/loop_stop \

@@ -23,6 +23,7 @@ lua_tests = \
 	%D%/api_native_threads.lua \
 	%D%/api_nesting.lua \
 	%D%/api_plugins.lua \
+	%D%/api_priority.lua \
 	%D%/api_random.lua \
 	%D%/api_refusal.lua \
 	%D%/api_run.lua \
