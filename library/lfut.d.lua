@@ -59,6 +59,7 @@ function lfut.is_error(v, kind) end
 ---@field finalizer? function
 ---@field start_method? "fork"|"spawn" of processes
 ---@field max_tasks_per_child? integer of processes
+---@field max_queue? integer submit waits while so many tasks are pending
 
 ---@class lfut.LoopOptions
 ---@field chunksize? integer|"auto"
@@ -102,6 +103,13 @@ function Executor:options(options) end
 ---@param ... any
 ---@return lfut.Future
 function Executor:submit(fn, ...) end
+
+---As submit, but does not wait: nil, "full" if max_queue tasks are pending.
+---@param fn function
+---@param ... any
+---@return lfut.Future?
+---@return "full"?
+function Executor:try_submit(fn, ...) end
 
 ---Calls fn(...) once in every worker.
 ---@param fn function

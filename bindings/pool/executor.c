@@ -22,6 +22,7 @@
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/room.h"
 #include "runtime/pool/threads.h"
 #include "runtime/task/strand.h"
 
@@ -42,14 +43,15 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
 
 /* --- Making one --- */
 
-enum { LAST = LFB_MAX_TASKS };
+static const double LOOK_AGAIN = 0.005; /* seconds */
+
+enum { LAST = LFB_MAX_QUEUE };
 
 /* All kinds take all options, so that a script can change the kind alone. */
 static const char *const option_names[] = {
-    "max_workers", "name",      "initializer",
-    "initargs",    "finalizer", "start_method",
-    "timeout",     "grace",     "max_tasks_per_child",
-    NULL};
+    "max_workers",         "name",         "initializer", "initargs",
+    "finalizer",           "start_method", "timeout",     "grace",
+    "max_tasks_per_child", "max_queue",    NULL};
 
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
   if (kind->backend->caller)
@@ -91,8 +93,8 @@ static void check_option(lua_State *L, int idx, const char *name, int type,
   lua_pop(L, 1);
 }
 
-/* The values at LFB_START_METHOD and LFB_MAX_TASKS. */
-static void check_process_options(lua_State *L) {
+/* The value at LFB_START_METHOD. */
+static void check_start_method(lua_State *L) {
   static const char *const methods[] = {"fork", "spawn"};
   const char *method = lfb_optional_string(L, LFB_START_METHOD, methods[0]);
   if (strcmp(method, methods[0]) != 0 && strcmp(method, methods[1]) != 0)
@@ -100,12 +102,15 @@ static void check_process_options(lua_State *L) {
                "bad option 'start_method' ('fork' or 'spawn' expected, got "
                "'%s')",
                method);
+}
+
+/* The value at 'idx' is nil, or a number of at least one. */
+static void check_count(lua_State *L, int idx, const char *name) {
   int isint = 1;
-  lua_Integer n = lua_isnil(L, LFB_MAX_TASKS)
-                      ? 1
-                      : lua_tointegerx(L, LFB_MAX_TASKS, &isint);
+  check_option(L, idx, name, LUA_TNUMBER, "integer");
+  lua_Integer n = lua_isnil(L, idx) ? 1 : lua_tointegerx(L, idx, &isint);
   if (!isint || n < 1)
-    luaL_error(L, "bad option 'max_tasks_per_child' (must be an integer >= 1)");
+    luaL_error(L, "bad option '%s' (must be an integer >= 1)", name);
 }
 
 /* Leaves the options at their places; returns max_workers. */
@@ -123,11 +128,13 @@ static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   lua_getfield(L, 1, "finalizer");
   lua_getfield(L, 1, "start_method");
   lua_getfield(L, 1, "max_tasks_per_child");
+  lua_getfield(L, 1, "max_queue");
   check_option(L, LFB_NAME, "name", LUA_TSTRING, "string");
   check_option(L, LFB_INITARGS, "initargs", LUA_TTABLE, "table");
   check_option(L, LFB_START_METHOD, "start_method", LUA_TSTRING, "string");
-  check_option(L, LFB_MAX_TASKS, "max_tasks_per_child", LUA_TNUMBER, "integer");
-  check_process_options(L);
+  check_start_method(L);
+  check_count(L, LFB_MAX_TASKS, "max_tasks_per_child");
+  check_count(L, LFB_MAX_QUEUE, "max_queue");
   lua_pushvalue(L, LFB_INITIALIZER);
   if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING &&
       !lfb_is_callable(L, -1))
@@ -158,6 +165,11 @@ static void remember(lua_State *L, lf_pool *pool) {
   lua_pop(L, 1);
 }
 
+/* Where the caller runs each task at once, none ever waits. */
+static size_t max_queue(lua_State *L, const lfb_kind *kind) {
+  return kind->backend->caller ? 0 : (size_t)lua_tointeger(L, LFB_MAX_QUEUE);
+}
+
 int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   lfb_state *S = lfb_self(L);
   lfb_poll(L, S);
@@ -169,6 +181,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   box->content = setup;
   lf_pool_options options = {
       .max_workers = workers,
+      .max_queue = max_queue(L, kind),
       .name = lfb_optional_string(L, LFB_NAME, "lfut"),
       .ops = &lfb_vmops,
       .setup = setup,
@@ -183,6 +196,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
     lf_free(options.program);
     return lfb_raise_memory(L);
   }
+  exe->limited = lf_room_is_limited(exe->pool);
   box->content = NULL;
   lua_pop(L, 1);
   if (kind->start)
@@ -211,6 +225,7 @@ static void push_executor(lua_State *L, lfb_state *S, void *p) {
   lfb_executor *exe = push_empty(L);
   exe->inside = S->vm && lf_worker_pool(S->vm->worker) == pool;
   exe->pool = exe->inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
+  exe->limited = lf_room_is_limited(pool);
   if (exe->inside && lf_pool_in_caller(pool))
     exe->vm = S->vm;
   if (S->vm && !exe->inside)
@@ -223,6 +238,7 @@ lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, lfb_executor *exe) {
   lfb_executor *view = push_empty(L);
   view->inside = exe->inside;
   view->pool = exe->inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
+  view->limited = exe->limited;
   view->base = exe->base ? exe->base : exe;
   if (S->vm && !exe->inside)
     S->vm->idle_garbage = true;
@@ -289,8 +305,9 @@ static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
   lf_pool *pool = exe->pool;
   lf_owner *owner = lf_pool_owner(pool);
   lf_task **slot = lfb_new_future(L, S);
-  lf_task *task = *slot =
-      exe->limits ? lf_limited_new(owner, exe->limits) : lf_task_new(owner);
+  lf_task *task = *slot = exe->limits || exe->limited
+                              ? lf_limited_new(owner, exe->limits)
+                              : lf_task_new(owner);
   if (!task)
     lfb_raise_memory(L);
   if (native) {
@@ -305,27 +322,107 @@ static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
   return task;
 }
 
-/* exe:submit(fn, ...) */
-static int executor_submit(lua_State *L) {
+static lf_route route_of(const lf_native *native) {
+  return native ? lfb_native_route(native) : LF_NEAR;
+}
+
+/* --- Where a limited number of tasks may wait --- */
+
+/* Is there no place, even now that what has begun is seen? */
+static bool is_full(lfb_executor *exe) {
+  if (exe->inside || !lf_room_is_full(exe->pool))
+    return false;
+  lf_pool_see_begun(exe->pool);
+  return lf_room_is_full(exe->pool);
+}
+
+static int push_full(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "full");
+  return 2;
+}
+
+/* Queues the task of the future at the top if there is a place. */
+static bool queue_limited(lua_State *L, lfb_state *S, lfb_executor *exe) {
+  lf_task *task = *(lf_task **)lua_touserdata(L, -1);
+  lf_native *native = lfb_test_native(L, S, 2);
+  lfb_check_accepts(L, exe->pool);
+  if (!lf_limited_take_room(task, exe->inside))
+    return false;
+  int err = lf_pool_submit(exe->pool, task, route_of(native));
+  if (err) {
+    lf_limited_give_room(task);
+    lfb_raise_code(L, err, exe->pool);
+  }
+  lf_limited_queued(task);
+  lf_task_offer(task);
+  return true;
+}
+
+/* The future is at 'context'. */
+static int submit_step(lua_State *L, lfb_state *S, int64_t context,
+                       lfb_wait_for *what) {
+  lfb_executor *exe = lua_touserdata(L, 1);
+  lua_settop(L, (int)context);
+  while (is_full(exe) || !queue_limited(L, S, exe)) {
+    lf_task *room;
+    lfb_check_accepts(L, exe->pool);
+    lfb_box *box = lfb_push_box(L, lf_task_unref);
+    if (lf_room_await(exe->pool, &room) != 0)
+      return lfb_raise_memory(L);
+    box->content = room;
+    if (room) { /* nobody tells when a process begins a task */
+      bool remote = lf_pool_is_remote(exe->pool);
+      int64_t until = remote ? lf_after(LOOK_AGAIN) : LF_FOREVER;
+      *what = (lfb_wait_for){.task = room, .deadline = until};
+      return LFB_NOT_YET;
+    }
+    lua_pop(L, 1);
+  }
+  return 1;
+}
+
+static int submit_limited(lua_State *L, lfb_state *S, lfb_executor *exe,
+                          lf_native *native, bool waits) {
+  if (!waits && is_full(exe))
+    return push_full(L);
+  push_call(L, S, exe, native, lua_gettop(L) - 1);
+  if (waits)
+    return lfb_waiting(L, S, submit_step, lua_gettop(L));
+  return queue_limited(L, S, exe) ? 1 : push_full(L);
+}
+
+static int submit(lua_State *L, bool waits) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   lf_native *native = check_function(L, S);
   lfb_poll(L, S);
   lfb_check_accepts(L, exe->pool);
+  if (exe->limited)
+    return submit_limited(L, S, exe, native, waits);
   lf_task *task = push_call(L, S, exe, native, lua_gettop(L) - 1);
   if (lf_pool_in_caller(exe->pool)) {
     lfb_inline_run(L, S, exe, task);
     lf_task_offer(task);
     return 1;
   }
-  lf_route place = native ? lfb_native_route(native) : LF_NEAR;
-  int err = lf_pool_submit(exe->pool, task, place);
+  int err = lf_pool_submit(exe->pool, task, route_of(native));
   if (err)
     return lfb_raise_code(L, err, exe->pool);
   if (exe->limits)
     lf_limited_queued(task);
   lf_task_offer(task);
   return 1;
+}
+
+/* exe:submit(fn, ...) */
+static int executor_submit(lua_State *L) {
+  return submit(L, true);
+}
+
+/* exe:try_submit(fn, ...) */
+static int executor_try_submit(lua_State *L) {
+  return submit(L, false);
 }
 
 /* exe:broadcast(fn, ...) */
@@ -491,6 +588,7 @@ static bool crosses(const lfb_reach *reach, const void *pool) {
 
 void lfb_executor_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"submit", executor_submit},
+                                     {"try_submit", executor_try_submit},
                                      {"broadcast", executor_broadcast},
                                      {"shutdown", executor_shutdown},
                                      {"stats", executor_stats},

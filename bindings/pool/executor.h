@@ -11,6 +11,7 @@
 typedef struct lfb_executor {
   lf_pool *pool;    /* a reference, and a handle unless 'inside' */
   bool inside;      /* in one of the pool's own workers */
+  bool limited;     /* the pool has room for some tasks only (room.h) */
   struct lf_vm *vm; /* InlineExecutor: the interpreter, opened at the first
                        task; owned unless 'inside' */
   struct lf_limits *limits;  /* of its tasks: a reference, or NULL */
@@ -31,7 +32,8 @@ enum {
   LFB_INITARGS,
   LFB_FINALIZER,
   LFB_START_METHOD,
-  LFB_MAX_TASKS
+  LFB_MAX_TASKS,
+  LFB_MAX_QUEUE
 };
 
 /* In what the executors differ that a script can make. */

@@ -27,6 +27,7 @@ struct lf_backend {
                                                                does not wait */
   bool (*cancel)(lf_pool *pool, lf_task *task, lf_reason reason);
   lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */
+  void (*see_begun)(lf_pool *pool);               /* NULL: they are seen */
   bool (*can_name)(const lf_pool *pool, const lf_task *task); /* NULL: all */
 
   /* Asks a running task to stop (lf_task_stop), and tells it so. One that is

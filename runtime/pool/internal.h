@@ -133,6 +133,11 @@ struct lf_pool {
                                    task could not have, or 0 */
   lf_worker *affine;            /* that runs what one worker has to; the lock */
 
+  _Atomic size_t waiting;    /* tasks that have a place (room.h) */
+  _Atomic(lf_task *) room;   /* ends when there is one again, or NULL; written
+                                under its lock, */
+  pthread_mutex_t room_lock; /* which is taken last */
+
   pthread_mutex_t lock;   /* all below */
   lf_link queue;          /* the common one: tasks of the usual priority, 0 */
   lf_link levels;         /* and those of others: levels.c */

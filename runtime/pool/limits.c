@@ -4,6 +4,7 @@
 #include "runtime/pool/limits.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/room.h"
 #include "runtime/pool/stop.h"
 
 lf_limits *lf_limits_new(void) {
@@ -61,15 +62,32 @@ static void unset(lf_limited *t, lf_timer *timer) {
     lf_task_unref(&t->task);
 }
 
+bool lf_limited_take_room(lf_task *task, bool anyway) {
+  return limited_of(task)->waits = lf_room_take(lf_task_pool(task), anyway);
+}
+
+void lf_limited_give_room(lf_task *task) {
+  lf_limited *t = limited_of(task);
+  if (t->waits)
+    lf_room_give(lf_task_pool(task));
+  t->waits = false;
+}
+
 static void moved(lf_task *task, lf_state from, lf_state to) {
   lf_limited *t = limited_of(task);
+  if (from == LF_PENDING)
+    lf_limited_give_room(task);
   unset(t, from == LF_PENDING ? &t->queued : &t->run);
-  if (to == LF_RUNNING)
+  if (to == LF_RUNNING && t->limits)
     set(t, &t->run, t->limits->timeout);
 }
 
 static void limited_free(lf_task *task) {
-  lf_limits_unref(limited_of(task)->limits);
+  lf_limits *limits = limited_of(task)->limits;
+  if (!lf_pool_is_foreign(lf_task_pool(task)))
+    lf_limited_give_room(task);
+  if (limits)
+    lf_limits_unref(limits);
   lf_free(limited_of(task));
 }
 
@@ -85,8 +103,9 @@ lf_task *lf_limited_new(lf_owner *owner, lf_limits *limits) {
   if (!t)
     return NULL;
   lf_task_init(&t->task, owner, &lf_limited_ops);
-  t->limits = lf_limits_ref(limits);
-  t->level.priority = limits->priority;
+  t->limits = limits ? lf_limits_ref(limits) : NULL;
+  t->level.priority = limits ? limits->priority : 0;
+  t->waits = false;
   lf_timer_init(&t->queued, fire_queued);
   lf_timer_init(&t->run, fire_run);
   return &t->task;
@@ -94,7 +113,7 @@ lf_task *lf_limited_new(lf_owner *owner, lf_limits *limits) {
 
 void lf_limited_queued(lf_task *task) {
   lf_limited *t = limited_of(task);
-  int64_t limit = t->limits->queue_timeout;
+  int64_t limit = t->limits ? t->limits->queue_timeout : LF_FOREVER;
   if (limit == LF_FOREVER || lf_task_state(task) != LF_PENDING)
     return;
   set(t, &t->queued, limit);

@@ -25,11 +25,13 @@ lf_limits *lf_limits_new(void); /* none; one reference; NULL: no memory */
 lf_limits *lf_limits_ref(lf_limits *limits);
 void lf_limits_unref(void *limits);
 
-/* A task with limits, and a reference to them. */
+/* A task with limits, and a reference to them, or with a place. */
 typedef struct {
   lf_task task;
   lf_level level;
-  lf_limits *limits;
+  lf_limits *limits; /* or NULL */
+  bool waits;        /* it has a place (room.h); before it is queued, then who
+                        moves it out of PENDING */
   lf_timer queued, run; /* of either timeout; each has a reference to the task
                            while it is set */
 } lf_limited;
@@ -43,10 +45,15 @@ static inline lf_limits *lf_task_limits(const lf_task *task) {
              : NULL;
 }
 
-/* As lf_task_new. Its time in the queue begins with lf_limited_queued, by who
- * has submitted it. */
+/* As lf_task_new; the limits may be NULL. Its time in the queue begins with
+ * lf_limited_queued, by who has submitted it. */
 lf_task *lf_limited_new(lf_owner *owner, lf_limits *limits);
 void lf_limited_queued(lf_task *task);
+
+/* Before it is queued: takes a place for it, which it has until it is not
+ * PENDING any more; false: there is none. It is not queued after all. */
+bool lf_limited_take_room(lf_task *task, bool anyway);
+void lf_limited_give_room(lf_task *task);
 
 /* How long such a task may take to stop. */
 int64_t lf_task_grace(const lf_task *task);

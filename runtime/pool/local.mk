@@ -10,6 +10,7 @@ runtime_sources += \
 	%D%/pool.c %D%/pool.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/ready.c %D%/ready.h \
+	%D%/room.c %D%/room.h \
 	%D%/sched.c \
 	%D%/stop.c %D%/stop.h \
 	%D%/threads.c %D%/threads.h \

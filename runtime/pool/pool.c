@@ -4,6 +4,7 @@
 #include "runtime/pool/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
 #include "runtime/task/strand.h"
 
@@ -62,6 +63,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
   pthread_mutex_init(&p->lock, &attr);
   pthread_mutexattr_destroy(&attr);
+  pthread_mutex_init(&p->room_lock, NULL);
   lf_list_init(&p->queue);
   lf_list_init(&p->levels);
   lf_list_init(&p->idle);
@@ -97,6 +99,9 @@ static void pool_free(lf_owner *owner) {
   if (p->broken != no_memory)
     lf_free(p->broken);
   lf_task_unref(p->over);
+  if (p->room)
+    lf_task_unref(p->room);
+  pthread_mutex_destroy(&p->room_lock);
   pthread_mutex_destroy(&p->lock);
   lf_free(p);
 }
@@ -231,6 +236,7 @@ void lf_pool_close(lf_pool *p, bool cancel) {
   pthread_mutex_lock(&p->lock);
   p->shutdown = true;
   pthread_mutex_unlock(&p->lock);
+  lf_room_tell(p);
   if (cancel)
     cancel_queued(p);
   p->o.backend->settle(p);
@@ -255,6 +261,7 @@ void lf_pool_break(lf_pool *p, const char *why) {
   if (!atomic_compare_exchange_strong(&p->broken, &none,
                                       text ? text : no_memory))
     lf_free(text);
+  lf_room_tell(p);
   lf_link tasks;
   lf_pool_drain(p, &tasks);
   lf_pool_fail_all(&tasks, why);
@@ -324,6 +331,11 @@ lf_state lf_pool_look(lf_task *t) {
   if (!p || lf_pool_is_foreign(p) || !p->o.backend->look)
     return lf_task_state(t);
   return p->o.backend->look(p, t);
+}
+
+void lf_pool_see_begun(lf_pool *p) {
+  if (p->o.backend->see_begun)
+    p->o.backend->see_begun(p);
 }
 
 void lf_pool_stat(lf_pool *p, lf_pool_stats *s) {

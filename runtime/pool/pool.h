@@ -30,6 +30,7 @@ struct lf_strand;
 
 typedef struct {
   int max_workers;  /* 1 to LF_MAX_WORKERS */
+  size_t max_queue; /* tasks that may wait (room.h); 0: any number */
   const char *name; /* prefix of the workers' names; copied */
   const lf_vmops *ops;
   void *setup; /* for ops->open; owned by the pool */
@@ -130,6 +131,9 @@ void lf_pool_listen(lf_pool *pool);
 
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
+
+/* The tasks that have begun are seen to run from then on, wherever they are. */
+void lf_pool_see_begun(lf_pool *pool);
 
 /* The loop's chunks that have not begun, in other processes, are cancelled. */
 void lf_pool_recall(lf_pool *pool, struct lf_loop *loop);

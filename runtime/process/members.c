@@ -4,6 +4,7 @@
  * wait for which, how they are asked for. See internal.h. */
 #include "runtime/process/internal.h"
 
+#include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
 
 #include <signal.h>
@@ -337,6 +338,7 @@ void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
 
 void lf_members_close(lf_pool *p) {
   p->shutdown = true;
+  lf_room_tell(p);
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->own)
       atomic_store(&lf_worker_proc(w)->region->closed, 1);

@@ -132,6 +132,23 @@ static lf_state look(lf_pool *p, lf_task *t) {
   return lf_task_state(t);
 }
 
+/* Under the lock. */
+static void see_begun_by(lf_proc *c) {
+  lf_in_flight *f;
+  EACH_FLIGHT(f, c)
+  if (lf_task_state(f->task) == LF_PENDING && lf_proc_has_begun(f->task))
+    lf_task_start(f->task);
+}
+
+static void see_begun(lf_pool *p) {
+  lf_pump(p);
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (w->own)
+      see_begun_by(w->own);
+  pthread_mutex_unlock(&p->lock);
+}
+
 static void recall(lf_pool *p, lf_loop *loop, lf_link *out) {
   lf_recall all = {.what = loop ? LF_OF_LOOP : LF_ALL, .loop = loop};
   for (lf_worker *w = p->workers; w; w = w->next)
@@ -271,6 +288,7 @@ const lf_backend lf_processes_backend = {
     .take_in = take_in,
     .cancel = cancel,
     .look = look,
+    .see_begun = see_begun,
     .recall = recall,
     .stat = stat,
     .hunger = hunger,

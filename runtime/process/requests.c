@@ -148,8 +148,7 @@ static lf_task *read_task(lf_proc *c) {
   if (end->no_memory || (chunk && !c->lent))
     return NULL;
   lf_task *t = chunk ? lf_chunk_receive(end, c->lent)
-                     : lf_call_receive(end, lf_pool_owner(c->worker->pool),
-                                       find_before(c));
+                     : lf_call_receive(end, c->worker->pool, find_before(c));
   lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
   if (code)
     t->code = lf_code_ref(code);

@@ -523,6 +523,7 @@ void lf_serve_main(const lf_pool_options *options, int id, int region_fd,
   lf_fd_own(doorbell);
   o.registry = NULL;
   o.backend = &lf_serve_backend;
+  o.max_queue = 0; /* the program counts */
   o.program = NULL;
   o.setup_free = NULL;
   live(serve_new(&o, id, region, doorbell));

@@ -42,7 +42,7 @@ static void receive_task(lf_serve *r) {
   lf_channel *end = &r->end;
   lf_task *t = NULL;
   if (!end->no_memory && end->msg.kind != LF_MSG_CHUNK)
-    t = lf_call_receive(end, lf_pool_owner(r->pool), NULL);
+    t = lf_call_receive(end, r->pool, NULL);
   else if (!end->no_memory && r->loop)
     t = lf_chunk_receive(end, r->loop);
   if (!t) {

@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
 
 #include <string.h>
@@ -35,13 +36,14 @@ int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *c) {
 
 /* --- What comes --- */
 
-static bool is_limited(const lf_msg *msg) {
+static bool is_limited(const lf_msg *msg, const lf_pool *pool) {
   return (msg->kind == LF_MSG_TASK && msg->a > 0) ||
-         (msg->kind == LF_MSG_SUBMIT && msg->b != 0);
+         (msg->kind == LF_MSG_SUBMIT &&
+          (msg->b != 0 || lf_room_is_limited(pool)));
 }
 
 /* With the limits that the message says. */
-static lf_task *limited_receive(lf_channel *end, lf_owner *owner) {
+static lf_task *limited_receive(lf_channel *end, lf_pool *pool) {
   const lf_msg *msg = &end->msg;
   lf_limits *limits = lf_limits_new();
   if (!limits)
@@ -52,8 +54,10 @@ static lf_task *limited_receive(lf_channel *end, lf_owner *owner) {
     limits->timeout = (int64_t)(msg->a & INT64_MAX);
     limits->grace = (int64_t)(msg->b & INT64_MAX);
   }
-  lf_task *t = lf_limited_new(owner, limits);
+  lf_task *t = lf_limited_new(lf_pool_owner(pool), limits);
   lf_limits_unref(limits);
+  if (t && msg->kind == LF_MSG_SUBMIT && lf_room_is_limited(pool))
+    lf_limited_take_room(t, true);
   return t;
 }
 
@@ -62,10 +66,11 @@ static lf_task *chain_new(lf_owner *owner, lf_task *after) {
   return d ? &d->task : NULL;
 }
 
-lf_task *lf_call_receive(lf_channel *end, lf_owner *owner, lf_task *after) {
-  lf_task *t = after                   ? chain_new(owner, after)
-               : is_limited(&end->msg) ? limited_receive(end, owner)
-                                       : lf_task_new(owner);
+lf_task *lf_call_receive(lf_channel *end, lf_pool *pool, lf_task *after) {
+  lf_owner *owner = lf_pool_owner(pool);
+  lf_task *t = after                         ? chain_new(owner, after)
+               : is_limited(&end->msg, pool) ? limited_receive(end, pool)
+                                             : lf_task_new(owner);
   if (t && lf_buf_move(&t->data, &end->body) == 0)
     return t;
   if (t)

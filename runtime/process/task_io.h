@@ -14,8 +14,9 @@ int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *chunk);
 
 /* The task that comes, with a reference; of a chunk, the loop's runner. NULL:
  * no memory, or that cannot be. 'after' is whom a call comes after
- * (task/chain.h), or NULL. */
-lf_task *lf_call_receive(lf_channel *end, lf_owner *owner, lf_task *after);
+ * (task/chain.h), or NULL; another one that was submitted has a place in the
+ * pool, if places are limited. */
+lf_task *lf_call_receive(lf_channel *end, lf_pool *pool, lf_task *after);
 lf_task *lf_chunk_receive(lf_channel *end, lf_loop *loop);
 
 /* A chunk: 'first' and 'count' of the items whose bytes are moved from 'items'

@@ -26,6 +26,7 @@ c_test_names += \
 	%D%/pool/limit \
 	%D%/pool/loop \
 	%D%/pool/loop_stop \
+	%D%/pool/room \
 	%D%/pool/sched \
 	%D%/pool/start \
 	%D%/pool/stop \

@@ -57,6 +57,23 @@ interrupted() {
   interrupted
 }
 
+@test "in exe:submit(), with as many waiting as may" {
+  mkfifo never
+  for class in ThreadPoolExecutor ProcessPoolExecutor; do
+    start_script "
+      local exe = require'lfut'.$class { max_workers = 1, max_queue = 2 }
+      local function block() io.open('never', 'r+'):read() end
+      exe:submit(block)
+      exe:submit(block)
+      ready()
+      while true do exe:submit(block) end"
+    await_sleep
+    kill -INT "$pid"
+    interrupted
+    rm ready
+  done
+}
+
 @test "in f:result(), with a worker that is blocked" {
   mkfifo never
   start_script 'local exe = require "lfut".ThreadPoolExecutor(1)
