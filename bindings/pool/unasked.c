@@ -89,8 +89,7 @@ static bool is_closing(lua_State *L) {
 }
 
 void lfb_unasked(lua_State *L, lfb_state *S, lf_task *task) {
-  if (!S->global ||
-      (task->owner && lf_pool_is_foreign(lf_task_pool(task))))
+  if (!S->global || (task->owner && lf_pool_is_foreign(lf_task_pool(task))))
     return;
   if (lf_task_state(task) == LF_FAILED) {
     report_once(L, S, task);

@@ -387,9 +387,9 @@ int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co) {
   return status;
 }
 
-/* A coroutine that the task has left by a yield goes on with the error that ends
- * the task, so that the handlers of its variables see that. It cannot yield any
- * more; whatever it does else, it is closed. */
+/* A coroutine that the task has left by a yield goes on with the error that
+ * ends the task, so that the handlers of its variables see that. It cannot
+ * yield any more; whatever it does else, it is closed. */
 static void raise_in(lua_State *L, lfb_state *S, lua_State *co) {
   int n;
   lua_State *outer = S->running;
@@ -404,7 +404,7 @@ static void raise_in(lua_State *L, lfb_state *S, lua_State *co) {
 }
 
 void lfb_close_last(lua_State *L, lfb_run *r, lua_State *co) {
-  if (r->abort[0] && lua_status(co) == LUA_YIELD) {
+  if (r->reason != LF_GO_ON && lua_status(co) == LUA_YIELD) {
     r->stage = LFB_ABORTED;
     raise_in(L, r->vm->S, co);
   }

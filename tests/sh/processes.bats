@@ -94,7 +94,8 @@ interrupted() {
 # A terminal sends it to the workers, too; they leave that to the program.
 @test "Ctrl-C to the whole group" {
   for method in fork spawn; do
-    start_workers $method 'local f = exe:submit(asleep)
+    start_workers $method 'require "lfut".on_unasked(function() end)
+      local f = exe:submit(asleep)
       exe:submit(asleep)
       print(pcall(f.result, f))
       exe:kill_workers()'
