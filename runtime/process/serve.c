@@ -380,9 +380,10 @@ static bool release(lf_pool *p, lf_task *t) {
 
 /* --- Stopping --- */
 
-/* By a timer of this process. What the program asks for comes as a message. */
+/* By a timer of this process. What the program asks for comes as a message. One
+ * that was submitted from here runs elsewhere. */
 static bool stop_here(lf_pool *p, lf_task *t, lf_reason reason) {
-  if (!lf_task_stop(t, reason))
+  if (t->noted & LF_NAMED || !lf_task_stop(t, reason))
     return false;
   lf_worker_tell_asked(lf_serve_of(p)->worker);
   return true;

@@ -240,6 +240,25 @@ function TestStop:test_cancelled_says_so()
   lu.assertFalse(self.exe:submit(function() return lfut.cancelled() end):result())
 end
 
+-- A worker process cannot reach where the other task runs.
+function TestStop:test_from_a_task()
+  lu.skipIf(support.is_inline, "inline: it is over when submit returns")
+  local asked, e = self.exe
+    :submit(function(exe, log, event)
+      local f = exe:submit(function(log, event)
+        log:put "begun"
+        event:wait()
+      end, log, event)
+      log:get()
+      local asked = f:cancel(true)
+      event:set()
+      return asked, tostring(f:done() and f:state() or select(2, pcall(f.result, f)))
+    end, self.exe, self.log, self.event)
+    :result()
+  lu.assertEquals(asked, not support.is_process)
+  lu.assertEquals(e:find "ancelled" ~= nil, asked)
+end
+
 -- One that ends by itself at that moment has one outcome.
 function TestStop:test_at_the_very_end()
   lu.skipIf(support.is_inline, "inline: it is over when submit returns")
