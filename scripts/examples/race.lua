@@ -55,5 +55,5 @@ for _, n in ipairs(numbers) do
   n = assert(math.tointeger(n), "an integer expected")
   assert(n > 1 and n < 2 ^ 52, "the number must be greater than 1 and less than 2^52")
   local d = race(n)
-  print(("%d = %d * %d"):format(n, d, n // d))
+  print(("%d = %d * %d"):format(n, math.min(d, n // d), math.max(d, n // d)))
 end
