@@ -64,6 +64,23 @@ void lfb_add_methods(lua_State *L, lfb_state *S, lfb_class class,
   lua_pop(L, 1);
 }
 
+const char *lfb_push_method(lua_State *L) {
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+    return NULL;
+  return lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+}
+
+bool lfb_has_metatable(lua_State *L, int idx, const char *name) {
+  if (!lua_getmetatable(L, idx))
+    return false;
+  luaL_getmetatable(L, name);
+  bool has = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return has;
+}
+
 void lfb_push_metatable(lua_State *L, const char *name, const char *event,
                         lua_CFunction f) {
   if (luaL_getmetatable(L, name) != LUA_TNIL)

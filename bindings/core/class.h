@@ -84,6 +84,13 @@ void lfb_push_methods(lua_State *L, lfb_class class);
 void lfb_add_methods(lua_State *L, lfb_state *S, lfb_class class,
                      const luaL_Reg *methods);
 
+/* For the 'index' of a class: leaves at 3 the method that the key at 2 names,
+ * and returns NULL; or nil, and returns the key, "" if it is no string. */
+const char *lfb_push_method(lua_State *L);
+
+/* Has the value at 'idx' the metatable of that name (luaL_newmetatable)? */
+bool lfb_has_metatable(lua_State *L, int idx, const char *name);
+
 /* Pushes the metatable of that name with one metamethod, 'f'; what lack of
  * memory leaves of making it does not count. */
 void lfb_push_metatable(lua_State *L, const char *name, const char *event,

@@ -180,12 +180,7 @@ static bool kind_is(const char *kind, const char *wanted) {
 }
 
 bool lfb_is_own_error(lua_State *L, int idx) {
-  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
-    return false;
-  luaL_getmetatable(L, METATABLE);
-  bool is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return is;
+  return lua_istable(L, idx) && lfb_has_metatable(L, idx, METATABLE);
 }
 
 int lfb_is_error(lua_State *L) {

@@ -342,15 +342,13 @@ static int library_info(lua_State *L) {
   return 1;
 }
 
-/* Upvalue 2: the methods. */
 static int library_index(lua_State *L) {
   const lf_library *l = *(lf_library **)lfb_check(L, 1, LFB_LIBRARY);
   lua_getiuservalue(L, 1, 1);
   lua_pushvalue(L, 2);
   if (lua_rawget(L, -2) != LUA_TNIL)
     return 1;
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+  if (!lfb_push_method(L))
     return 1;
   return luaL_error(L, "'%s' is not declared for %s",
                     luaL_tolstring(L, 2, NULL), l->name);

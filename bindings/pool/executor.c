@@ -561,19 +561,15 @@ static int executor_tostring(lua_State *L) {
   return 1;
 }
 
-/* Upvalue 2: the methods. */
 static int executor_index(lua_State *L) {
   lfb_executor *exe = lfb_check(L, 1, LFB_EXECUTOR);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+  const char *key = lfb_push_method(L);
+  if (!key || !exe->pool)
     return 1;
-  const char *key = lua_tostring(L, 2);
-  if (key && exe->pool && strcmp(key, "max_workers") == 0)
+  if (strcmp(key, "max_workers") == 0)
     lua_pushinteger(L, lf_pool_max_workers(exe->pool));
-  else if (key && exe->pool && strcmp(key, "name") == 0)
+  else if (strcmp(key, "name") == 0)
     lua_pushstring(L, lf_pool_name(exe->pool));
-  else
-    lua_pushnil(L);
   return 1;
 }
 

@@ -90,6 +90,17 @@ static int loop_call(lua_State *L) {
   return lfb_waiting(L, S, next_step, 0);
 }
 
+/* Gets the next chunk into l->chunk, or finds that the loop at 1 has ended:
+ * raises the error by which it did. What it returns, if less than 0, the step
+ * returns. */
+static int next_chunk(lua_State *L, lfb_loop *l, lfb_wait_for *what) {
+  lf_stop why;
+  int how = lfb_loop_next(L, l, 1, &why, what);
+  if (how >= 0 && how != LFB_READY && lfb_loop_push_end(L, l, 1, how, &why))
+    return lua_error(L);
+  return how;
+}
+
 /* Appends the chunk's first results to the table at 2. */
 static void list_chunk(lua_State *L, lfb_loop *l) {
   while (l->chunk) {
@@ -119,18 +130,15 @@ static int list_step(lua_State *L, lfb_state *S, int64_t unused,
   lfb_loop *l = lua_touserdata(L, 1);
   (void)S;
   (void)unused;
-  lf_stop why;
   while (!l->reading && (!l->ended || l->chunk)) {
     lua_settop(L, 3);
     if (l->chunk) {
       list_chunk(L, l);
       continue;
     }
-    int how = lfb_loop_next(L, l, 1, &why, what);
+    int how = next_chunk(L, l, what);
     if (how < 0)
       return how;
-    if (how != LFB_READY && lfb_loop_push_end(L, l, 1, how, &why))
-      return lua_error(L);
   }
   lua_settop(L, 2);
   lua_pushinteger(L, (lua_Integer)l->consumed);
@@ -194,7 +202,7 @@ static void check_habits(lua_State *L, int opts) {
                   "lists");
 }
 
-/* Before missing arguments become nil. */
+/* Missing arguments become nil only after that. */
 static void check_call(lua_State *L, int opts) {
   lfb_check_executor(L, 1);
   lfb_check_callable(L, 2);
@@ -202,12 +210,12 @@ static void check_call(lua_State *L, int opts) {
     lfb_type_error(L, 3, LFB_SOURCES);
   lfb_check_source(L, 3);
   check_habits(L, opts);
+  lua_settop(L, opts);
 }
 
 /* exe:map(fn, items [, options]) */
 static int map(lua_State *L) {
   check_call(L, 4);
-  lua_settop(L, 4);
   lfb_loop_push(L, false, LFB_MAPPED, 0, 4);
   return push_iterator(L);
 }
@@ -215,7 +223,6 @@ static int map(lua_State *L) {
 /* exe:starmap(fn, items [, options]) */
 static int starmap(lua_State *L) {
   check_call(L, 4);
-  lua_settop(L, 4);
   lfb_loop_push(L, true, LFB_MAPPED, 0, 4);
   return push_iterator(L);
 }
@@ -244,16 +251,13 @@ static int for_each_step(lua_State *L, lfb_state *S, int64_t unused,
   lfb_loop *l = lua_touserdata(L, 1);
   (void)S;
   (void)unused;
-  lf_stop why;
   while (!l->ended) {
     lua_settop(L, 1);
-    int how = lfb_loop_next(L, l, 1, &why, what);
+    int how = next_chunk(L, l, what);
     if (how < 0)
       return how;
     if (how == LFB_READY)
       check_chunk(L, l);
-    else if (lfb_loop_push_end(L, l, 1, how, &why))
-      return lua_error(L);
   }
   lua_pushinteger(L, (lua_Integer)l->consumed);
   return 1;
@@ -261,8 +265,7 @@ static int for_each_step(lua_State *L, lfb_state *S, int64_t unused,
 
 /* All items of a range may be given to the workers at once: there are no
  * results to be kept. */
-static void supply_all(lua_State *L, lfb_loop *l) {
-  (void)L;
+static void supply_all(lfb_loop *l) {
   if (!lfb_loop_is_indexed(l) || l->buffersize)
     return;
   l->pulled = l->source.total;
@@ -272,11 +275,30 @@ static void supply_all(lua_State *L, lfb_loop *l) {
 /* exe:for_each(fn, items [, options]) */
 static int for_each(lua_State *L) {
   check_call(L, 4);
-  lua_settop(L, 4);
-  supply_all(L, lfb_loop_push(L, false, LFB_EACH, 0, 4));
+  supply_all(lfb_loop_push(L, false, LFB_EACH, 0, 4));
   lua_replace(L, 1);
   lua_settop(L, 1);
   return lfb_waiting(L, lfb_self(L), for_each_step, 0);
+}
+
+/* Combines the chunk's value with the one so far. */
+static void fold_chunk(lua_State *L, lfb_loop *l) {
+  int n = 0;
+  lua_settop(L, 3);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 3);
+  l->consumed += l->chunk->count;
+  l->read = l->chunk->finished ? 0 : l->read;
+  if (!lfb_loop_read(L, l, &n)) {
+    lf_loop_close(l->loop);
+    lfb_loop_raise(L);
+  }
+  lfb_loop_drop_chunk(l);
+  lua_settop(L, 6);
+  if (l->folded)
+    lua_call(L, 2, 1);
+  lua_replace(L, 3);
+  l->folded = true;
 }
 
 /* The loop at 1, combine at 2, the value so far at 3 if there is one. */
@@ -285,33 +307,13 @@ static int reduce_step(lua_State *L, lfb_state *S, int64_t unused,
   lfb_loop *l = lua_touserdata(L, 1);
   (void)S;
   (void)unused;
-  lf_stop why;
   while (!l->ended) {
     lua_settop(L, 3);
-    int how = lfb_loop_next(L, l, 1, &why, what);
+    int how = next_chunk(L, l, what);
     if (how < 0)
       return how;
-    if (how != LFB_READY) {
-      if (lfb_loop_push_end(L, l, 1, how, &why))
-        return lua_error(L);
-      continue;
-    }
-    lua_settop(L, 3);
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, 3);
-    int n = 0;
-    l->consumed += l->chunk->count;
-    l->read = l->chunk->finished ? 0 : l->read;
-    if (!lfb_loop_read(L, l, &n)) {
-      lf_loop_close(l->loop);
-      return lfb_loop_raise(L);
-    }
-    lfb_loop_drop_chunk(l);
-    lua_settop(L, 6);
-    if (l->folded)
-      lua_call(L, 2, 1);
-    lua_replace(L, 3);
-    l->folded = true;
+    if (how == LFB_READY)
+      fold_chunk(L, l);
   }
   lua_settop(L, 3);
   return l->folded ? 1 : 0;
@@ -320,12 +322,11 @@ static int reduce_step(lua_State *L, lfb_state *S, int64_t unused,
 /* exe:reduce(fn, items, combine [, initial [, options]]) */
 static int reduce(lua_State *L) {
   check_call(L, 6);
-  lua_settop(L, 6);
   bool some = !lua_isnil(L, 5);
   lfb_check_callable(L, 4);
   lfb_loop *l = lfb_loop_push(L, false, LFB_FOLD, 4, 6);
   l->folded = some;
-  supply_all(L, l);
+  supply_all(l);
   lua_replace(L, 1);
   lua_pushvalue(L, 4);
   lua_replace(L, 2);

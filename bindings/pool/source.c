@@ -18,13 +18,8 @@
 #define RANGE "lfut.Range"
 #define ZIP "lfut.Zip"
 
-static bool has_metatable(lua_State *L, int idx, const char *name) {
-  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
-    return false;
-  luaL_getmetatable(L, name);
-  bool same = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return same;
+static bool is_table_of(lua_State *L, int idx, const char *name) {
+  return lua_istable(L, idx) && lfb_has_metatable(L, idx, name);
 }
 
 /* --- Ranges --- */
@@ -169,7 +164,7 @@ static void push_range_item(lua_State *L, const lfb_source *s, uint64_t i) {
 }
 
 static int range_len(lua_State *L) {
-  lfb_arg_check(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  lfb_arg_check(L, is_table_of(L, 1, RANGE), 1, "range expected");
   push_fields(L, 1);
   return 1;
 }
@@ -189,7 +184,7 @@ static uint64_t range_position(lua_State *L, const lfb_source *s, int idx) {
 /* for i in lfut.range(...) do */
 static int range_call(lua_State *L) {
   lfb_source s = {0};
-  lfb_arg_check(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  lfb_arg_check(L, is_table_of(L, 1, RANGE), 1, "range expected");
   open_range(L, 1, &s);
   uint64_t i = lua_isnoneornil(L, 3) ? 0 : range_position(L, &s, 3);
   if (i >= s.total)
@@ -200,7 +195,7 @@ static int range_call(lua_State *L) {
 }
 
 static int range_tostring(lua_State *L) {
-  lfb_arg_check(L, has_metatable(L, 1, RANGE), 1, "range expected");
+  lfb_arg_check(L, is_table_of(L, 1, RANGE), 1, "range expected");
   lua_getfield(L, 1, "first");
   lua_getfield(L, 1, "step");
   lua_getfield(L, 1, "n");
@@ -357,9 +352,9 @@ static void open_elements(lua_State *L, int idx, lfb_source *s) {
 
 void lfb_source_open(lua_State *L, int idx, lfb_source *s) {
   *s = (lfb_source){.total = UINT64_MAX};
-  if (has_metatable(L, idx, RANGE)) {
+  if (is_table_of(L, idx, RANGE)) {
     open_range(L, idx, s);
-  } else if (has_metatable(L, idx, ZIP)) {
+  } else if (is_table_of(L, idx, ZIP)) {
     open_zip(L, idx, s);
   } else if (lfb_test_array(L, lfb_self(L), idx)) {
     open_elements(L, idx, s);

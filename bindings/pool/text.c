@@ -21,12 +21,7 @@
 enum { BLOCKSIZE = 1 << 20, LOOK = 16 << 10 }; /* bytes */
 
 bool lfb_is_text(lua_State *L, int idx) {
-  if (!lua_istable(L, idx) || !lua_getmetatable(L, idx))
-    return false;
-  luaL_getmetatable(L, TEXT);
-  bool is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return is;
+  return lua_istable(L, idx) && lfb_has_metatable(L, idx, TEXT);
 }
 
 /* --- lfut.text --- */

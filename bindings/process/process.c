@@ -243,14 +243,11 @@ static int process_tostring(lua_State *L) {
   return 1;
 }
 
-/* Upvalue 2: the methods. */
 static int process_index(lua_State *L) {
   process *p = lfb_check(L, 1, LFB_PROCESS);
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+  const char *key = lfb_push_method(L);
+  if (!key)
     return 1;
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (strcmp(key, "name") == 0)
     lua_getiuservalue(L, 1, NAME);
   else if (strcmp(key, "daemon") == 0)
@@ -259,8 +256,6 @@ static int process_index(lua_State *L) {
     push_pid(L, check_open(L));
   else if (strcmp(key, "exitcode") == 0)
     push_exitcode(L, check_open(L));
-  else
-    lua_pushnil(L);
   return 1;
 }
 

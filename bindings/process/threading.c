@@ -287,20 +287,15 @@ static int thread_eq(lua_State *L) {
   return 1;
 }
 
-/* Upvalue 2: the methods. */
 static int thread_index(lua_State *L) {
   thread *t = check_thread(L, 1);
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+  const char *key = lfb_push_method(L);
+  if (!key)
     return 1;
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (strcmp(key, "name") == 0)
     lua_pushstring(L, t->name);
   else if (strcmp(key, "daemon") == 0)
     lua_pushboolean(L, t->daemon);
-  else
-    lua_pushnil(L);
   return 1;
 }
 

@@ -220,13 +220,9 @@ static int parked_close(lua_State *L) {
 /* The one at the top, if it is of this size: of a wait that is over. */
 static parked_wait *reuse_parked(lua_State *L, const lfb_shared_wait *what) {
   parked_wait *p = lua_touserdata(L, -1);
-  if (!p || lua_rawlen(L, -1) != sizeof *p + what->size ||
-      !lua_getmetatable(L, -1))
-    return NULL;
-  luaL_getmetatable(L, PARKED_WAIT);
-  bool is = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return is && !p->waiter ? p : NULL;
+  bool fits = p && lua_rawlen(L, -1) == sizeof *p + what->size &&
+              lfb_has_metatable(L, -1, PARKED_WAIT) && !p->waiter;
+  return fits ? p : NULL;
 }
 
 static parked_wait *push_new_parked(lua_State *L, const lfb_shared_wait *what) {

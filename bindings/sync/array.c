@@ -197,13 +197,9 @@ static size_t check_element(lua_State *L, lf_array *a) {
   return i;
 }
 
-/* Upvalue 2: the methods. */
 static int push_field(lua_State *L, lf_array *a) {
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
-    return 1;
-  if (strcmp(lua_tostring(L, 2), "type") == 0)
+  const char *key = lfb_push_method(L);
+  if (key && strcmp(key, "type") == 0)
     lua_pushstring(L, lf_element_name(a->type));
   return 1;
 }

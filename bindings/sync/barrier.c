@@ -210,19 +210,18 @@ static int barrier_reset(lua_State *L) {
   return 0;
 }
 
-/* parties, n_waiting, broken; upvalue 2: the methods. */
+/* parties, n_waiting, broken */
 static int barrier_index(lua_State *L) {
   lf_barrier *b = &check_barrier(L)->b;
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  lua_settop(L, 2);
+  const char *key = lfb_push_method(L);
+  if (!key)
+    return 1;
   if (strcmp(key, "parties") == 0)
     lua_pushinteger(L, b->parties);
   else if (strcmp(key, "n_waiting") == 0)
     lua_pushinteger(L, lf_barrier_waiting(b));
   else if (strcmp(key, "broken") == 0)
     lua_pushboolean(L, lf_barrier_is_broken(b));
-  else
-    lua_gettable(L, lua_upvalueindex(2));
   return 1;
 }
 

@@ -98,13 +98,15 @@ static int raise(lua_State *L, int err) {
 
 /* --- Methods --- */
 
-/* get(k) -> a copy of the value, or nil */
-static int dict_get(lua_State *L) {
+/* What 'look' finds for the key at 2, or nil. */
+static int push_found(lua_State *L,
+                      int look(lf_dict *d, const lf_buf *key,
+                               lf_dict_value *value, lf_annotate *annotate)) {
   lfb_state *S = lfb_self(L);
   lf_dict *d = check_dict(L);
   lua_settop(L, 2);
   lf_dict_value v = {.values = lfb_push_buf(L)};
-  int err = lf_dict_get(d, pack_key(L, S), &v, lfb_bytecode_notes);
+  int err = look(d, pack_key(L, S), &v, lfb_bytecode_notes);
   if (err && err != LF_EAGAIN)
     return raise(L, err);
   if (err)
@@ -112,6 +114,16 @@ static int dict_get(lua_State *L) {
   else
     push_value(L, S, &v);
   return 1;
+}
+
+/* get(k) -> a copy of the value, or nil */
+static int dict_get(lua_State *L) {
+  return push_found(L, lf_dict_get);
+}
+
+/* pop(k) -> what was there, or nil */
+static int dict_pop(lua_State *L) {
+  return push_found(L, lf_dict_pop);
 }
 
 /* The value at 'idx', packed in a buffer that is pushed unless it is a number.
@@ -141,22 +153,6 @@ static int dict_set(lua_State *L) {
   if (lf_dict_set(d, pack_key(L, S), value) != 0)
     return lfb_raise_memory(L);
   return 0;
-}
-
-/* pop(k) -> what was there, or nil */
-static int dict_pop(lua_State *L) {
-  lfb_state *S = lfb_self(L);
-  lf_dict *d = check_dict(L);
-  lua_settop(L, 2);
-  lf_dict_value v = {.values = lfb_push_buf(L)};
-  int err = lf_dict_pop(d, pack_key(L, S), &v, lfb_bytecode_notes);
-  if (err && err != LF_EAGAIN)
-    return raise(L, err);
-  if (err)
-    lua_pushnil(L);
-  else
-    push_value(L, S, &v);
-  return 1;
 }
 
 /* setdefault(k, v) -> a copy of what is there then */

@@ -342,14 +342,12 @@ static int queue_tostring(lua_State *L) {
   return 1;
 }
 
-/* maxsize, closed; upvalue 2: the methods. */
+/* maxsize, closed */
 static int queue_index(lua_State *L) {
-  lua_settop(L, 2);
-  lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+  const char *key = lfb_push_method(L);
+  if (!key)
     return 1;
   lf_queue *q = check_queue(L);
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (strcmp(key, "maxsize") == 0)
     lua_pushinteger(L, (lua_Integer)q->maxsize);
   else if (strcmp(key, "closed") == 0)
