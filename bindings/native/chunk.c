@@ -14,7 +14,6 @@
 #include "bindings/run/forked.h"
 #include "bindings/run/items.h"
 #include "bindings/sync/element.h"
-#include "runtime/base/mem.h"
 #include "runtime/pool/crew.h"
 #include "runtime/task/strand.h"
 

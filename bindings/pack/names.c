@@ -36,11 +36,9 @@ void lfb_push_standard(lua_State *L, const char *name) {
 }
 
 bool lfb_is_standard(lua_State *L, const char *name) {
-  lfb_push_ref(L, LFB_REF_STANDARD);
-  lua_pushstring(L, name);
-  lua_rawget(L, -2);
-  bool same = !lua_isnil(L, -1) && lua_rawequal(L, -1, -3);
-  lua_pop(L, 2);
+  lfb_push_standard(L, name);
+  bool same = !lua_isnil(L, -1) && lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
   return same;
 }
 

@@ -15,11 +15,10 @@ typedef struct {
   bool any, all;        /* at least one is; all are */
 } envs;
 
-/* The value of an upvalue is at the top. It is _ENV if it is the globals table;
- * a local variable that a script has set to that is known by its name, unless
- * names are stripped. */
-static bool is_env(lua_State *L, const char *name) {
-  return lfb_env_is(L) && (strcmp(name, "_ENV") == 0 || name[0] == '(');
+/* An upvalue that is the globals table is _ENV; a local variable that a script
+ * has set to that is known by its name, unless names are stripped. */
+static bool is_env_name(const char *name) {
+  return strcmp(name, "_ENV") == 0 || name[0] == '(';
 }
 
 static envs find_envs(lua_State *L, int function) {
@@ -27,7 +26,7 @@ static envs find_envs(lua_State *L, int function) {
   const char *name;
   for (int i = 1; (name = lua_getupvalue(L, function, i)); i++) {
     bool is = lfb_env_is(L);
-    if (is_env(L, name)) {
+    if (is && is_env_name(name)) {
       e.is[(i - 1) / 8] |= (unsigned char)(1u << (i - 1) % 8);
       e.any = true;
     }
@@ -181,11 +180,10 @@ static void note_global(packer *P, const lfb_globalrec *g) {
   lua_pop(L, 2);
 }
 
+/* The path of an addition: its library's name, a zero, its own. */
 static void push_path(lua_State *L, const char *path) {
-  lua_pushstring(L, path);
-  lua_pushlstring(L, "\0", 1);
-  lua_pushstring(L, path + strlen(path) + 1);
-  lua_concat(L, 3);
+  size_t library = strlen(path) + 1;
+  lua_pushlstring(L, path, library + strlen(path + library));
 }
 
 /* Additions that the closure numbered 'closure' names. */

@@ -6,7 +6,6 @@
 #include "bindings/pack/c_function.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/internal.h"
-#include "bindings/pack/names.h"
 
 enum {
   PIECES = 20, /* of a long path, at either end */

@@ -134,14 +134,12 @@ static void read_alias(unpacker *U) {
   unsigned char identity[LFB_IDENTITY];
   get_bytes(U, identity, sizeof identity);
   uint32_t object = get_u32(U);
-  if (is_original(U, identity) && lfb_identity_find(L, identity)) {
-    lfb_identity_set(L, identity, true, true);
-  } else {
+  if (!is_original(U, identity) || !lfb_identity_find(L, identity)) {
     lfb_unpacker_object(U, object);
     if (!lua_istable(L, -1))
       lfb_unpacker_refuse(U);
-    lfb_identity_set(L, identity, true, true);
   }
+  lfb_identity_set(L, identity, true, true);
   number_class(U);
   lua_pop(L, 1);
 }

@@ -92,19 +92,16 @@ static bool has_threads(const lf_pool *pool) {
  * first of which threads are the workers, as these understand whatever the
  * others return; or nobody. */
 static lf_owner *choose_executor(const lf_dependent *d) {
-  lf_owner *first = NULL;
+  lf_owner *first = NULL, *threads = NULL;
   bool one = true;
   for (size_t i = 0; i < d->n; i++) {
     lf_owner *o = lf_task_executor(d->inputs[i].waiter.task);
     one = one && o && (!first || o == first);
     first = first ? first : o;
+    if (!threads && o && has_threads((lf_pool *)o))
+      threads = o;
   }
-  for (size_t i = 0; i < d->n && !one; i++) {
-    lf_owner *o = lf_task_executor(d->inputs[i].waiter.task);
-    if (o && has_threads((lf_pool *)o))
-      return o;
-  }
-  return one ? first : NULL;
+  return one ? first : threads;
 }
 
 /* Pushes a future that depends on those of the table at 1. */

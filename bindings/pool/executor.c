@@ -24,7 +24,6 @@
 #include "runtime/pool/crew.h"
 #include "runtime/pool/room.h"
 #include "runtime/pool/threads.h"
-#include "runtime/task/strand.h"
 
 lfb_executor *lfb_check_executor(lua_State *L, int idx) {
   lfb_executor *exe = lfb_check(L, idx, LFB_EXECUTOR);
@@ -213,6 +212,19 @@ int lfb_thread_pool_executor(lua_State *L) {
   return lfb_executor_new(L, &threads);
 }
 
+/* Pushes one for the pool, of which it has a handle, or, inside, no more than a
+ * reference. */
+static lfb_executor *push_for(lua_State *L, lfb_state *S, lf_pool *pool,
+                              bool inside) {
+  lfb_executor *exe = push_empty(L);
+  exe->inside = inside;
+  exe->pool = inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
+  exe->limited = lf_room_is_limited(pool);
+  if (S->vm && !inside)
+    S->vm->idle_garbage = true;
+  return exe;
+}
+
 /* Pushes the interpreter's executor object for the pool. */
 static void push_executor(lua_State *L, lfb_state *S, void *p) {
   lf_pool *pool = p;
@@ -222,26 +234,16 @@ static void push_executor(lua_State *L, lfb_state *S, void *p) {
     return;
   }
   lua_pop(L, 2);
-  lfb_executor *exe = push_empty(L);
-  exe->inside = S->vm && lf_worker_pool(S->vm->worker) == pool;
-  exe->pool = exe->inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
-  exe->limited = lf_room_is_limited(pool);
-  if (exe->inside && lf_pool_in_caller(pool))
+  bool inside = S->vm && lf_worker_pool(S->vm->worker) == pool;
+  lfb_executor *exe = push_for(L, S, pool, inside);
+  if (inside && lf_pool_in_caller(pool))
     exe->vm = S->vm;
-  if (S->vm && !exe->inside)
-    S->vm->idle_garbage = true;
   remember(L, pool);
 }
 
 lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, lfb_executor *exe) {
-  lf_pool *pool = exe->pool;
-  lfb_executor *view = push_empty(L);
-  view->inside = exe->inside;
-  view->pool = exe->inside ? lf_pool_ref(pool) : lf_pool_handle(pool);
-  view->limited = exe->limited;
+  lfb_executor *view = push_for(L, S, exe->pool, exe->inside);
   view->base = exe->base ? exe->base : exe;
-  if (S->vm && !exe->inside)
-    S->vm->idle_garbage = true;
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   return view;

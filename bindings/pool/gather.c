@@ -128,13 +128,18 @@ static void read_entry(lua_State *L, lfb_loop *l) {
   lua_rawseti(L, 4, i);
 }
 
+/* Pushes the list of results, which is made at the first call. */
+static void push_list(lua_State *L) {
+  if (lua_rawgeti(L, 3, 1) == LUA_TTABLE)
+    return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, 3, 1);
+}
+
 static void read_chunk(lua_State *L, lfb_loop *l) {
-  if (lua_rawgeti(L, 3, 1) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, 3, 1);
-  }
+  push_list(L);
   while (l->chunk && l->read < l->chunk->count) {
     lfb_loop_list_numbers(L, l, 4);
     if (l->read < l->chunk->count)
@@ -176,11 +181,7 @@ static int push_outcome(lua_State *L, const lfb_loop *l) {
     lua_getfield(L, 3, "trace");
     return lfb_loop_raise(L);
   }
-  if (lua_rawgeti(L, 3, 1) != LUA_TTABLE) {
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, 3, 1);
-  }
+  push_list(L);
   lua_pushinteger(L, (lua_Integer)l->consumed);
   lua_setfield(L, -2, "n");
   return 1;

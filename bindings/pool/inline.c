@@ -18,8 +18,7 @@ int lfb_inline_executor(lua_State *L) {
   return lfb_executor_new(L, &inline_kind);
 }
 
-struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
-  (void)S;
+struct lf_vm *lfb_inline_vm(lua_State *L, lfb_executor *exe) {
   if (lf_stack_left() < LFB_STACK)
     luaL_error(L, "C stack overflow (tasks within tasks)");
   if (exe->base)
@@ -43,7 +42,7 @@ struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe) {
 void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
                     lf_task *task) {
   char path[8];
-  struct lf_vm *vm = lfb_inline_vm(L, S, exe);
+  struct lf_vm *vm = lfb_inline_vm(L, exe);
   lf_wait_one inner;
   lfb_run *outer = S->vm ? S->vm->current : NULL;
   lf_task *waiting = outer ? outer->task : NULL;

@@ -11,7 +11,7 @@
 int lfb_inline_executor(lua_State *L);
 
 /* The interpreter, opened at the first call; raises if it cannot be. */
-struct lf_vm *lfb_inline_vm(lua_State *L, lfb_state *S, lfb_executor *exe);
+struct lf_vm *lfb_inline_vm(lua_State *L, lfb_executor *exe);
 
 /* Runs the task to its end. A task that submits it waits for it meanwhile. */
 void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,

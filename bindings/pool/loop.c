@@ -15,13 +15,11 @@
 #include "bindings/pack/closure.h"
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
-#include "bindings/pack/unpack.h"
 #include "bindings/pool/control.h"
 #include "bindings/pool/executor.h"
 #include "bindings/pool/inline.h"
 #include "bindings/pool/supply.h"
 #include "bindings/run/debugging.h"
-#include "bindings/run/interrupt.h"
 #include "bindings/run/wait_shared.h"
 #include "bindings/sync/queue.h"
 #include "bindings/worker/chunk.h"
@@ -161,7 +159,7 @@ static lf_loop *loop_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
   else
     lua_pushnil(L);
   lfb_label label = lfb_arguments;
-  label.reach = lfb_reach_to(exe->pool);
+  label.reach = l->reach;
   lfb_pack(L, lfb_self(L), setup, top + 2, LFB_SETUP_COUNT, &label, NULL);
   if (label.reach)
     lfb_start_tell(lfb_self(L), exe->pool);
@@ -235,7 +233,7 @@ bool lfb_loop_run_chunk(lua_State *L, lfb_loop *l, int self) {
   lua_getiuservalue(L, self, LFB_LOOP_EXECUTOR);
   lfb_executor *exe = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  struct lf_vm *vm = lfb_inline_vm(L, lfb_self(L), exe);
+  struct lf_vm *vm = lfb_inline_vm(L, exe);
   lfb_debug_begin(vm, L, lfb_self(L));
   bool ran = lfb_run_chunk(vm, l->loop);
   lfb_debug_end(vm);

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "bindings/core/error.h"
-#include "bindings/core/options.h"
 #include "bindings/core/report.h"
 #include "bindings/process/finish.h"
 #include "bindings/process/target.h"

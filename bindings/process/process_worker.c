@@ -8,7 +8,6 @@
 
 #include "bindings/core/error.h"
 #include "bindings/pack/names.h"
-#include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
 #include "bindings/process/snapshot.h"
 #include "bindings/run/forked.h"

@@ -11,7 +11,6 @@
 #include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
-#include "bindings/core/options.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pool/future.h"
 #include "bindings/process/target.h"

@@ -9,7 +9,6 @@
 #include "bindings/core/options.h"
 #include "bindings/native/convert.h"
 #include "bindings/native/native.h"
-#include "bindings/pack/pack.h"
 #include "bindings/pool/combine.h"
 #include "bindings/pool/completed.h"
 #include "bindings/pool/control.h"
@@ -27,6 +26,7 @@
 #include "bindings/program/pools.h"
 #include "bindings/program/program.h"
 #include "bindings/program/scope.h"
+#include "bindings/program/scripts.h"
 #include "bindings/run/subprocess.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/barrier.h"
@@ -158,9 +158,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "lfut");
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, luaopen_lfut); /* for who loads modules anew */
-  lua_setfield(L, -2, "lfut");
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  lfb_script_preload(L, "lfut", luaopen_lfut); /* for who loads modules anew */
   lfb_set_ref(L, LFB_REF_MODULE);
 }

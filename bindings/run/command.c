@@ -14,7 +14,6 @@
 #include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
 #include "runtime/os/command.h"
-#include "runtime/os/fork.h"
 
 #define PATIENCE 2.0 /* seconds from being interrupted to being killed */
 

@@ -13,7 +13,6 @@
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
 #include "runtime/pool/crew.h"
-#include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
 
 #define INTERRUPTED "interrupted!"

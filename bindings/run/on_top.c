@@ -72,33 +72,22 @@ static void run_on_top(lf_worker *w, lf_run *ready, lf_task *task) {
   lf_worker_block(w);
 }
 
-/* A task for this worker alone that has to pass a strand. */
-static bool run_at_gate(lf_worker *w, lf_task *task) {
+lf_run *lfb_ready_on_top(lf_worker *w) {
+  return w && lfb_has_stack() ? lf_worker_ready(w) : NULL;
+}
+
+/* A task for this worker alone; it may have to pass a strand. */
+static void run_pinned(lf_worker *w, lf_task *task) {
   struct lf_strand *strand = task->strand;
-  if (!lf_strand_admit(task))
-    return true;
+  if (strand && !lf_strand_admit(task))
+    return;
   if (lf_task_start(task)) {
     lf_task_ref(task);
     run_on_top(w, NULL, task);
   }
   lf_task_unref(task);
-  lf_strand_leave(strand);
-  return true;
-}
-
-lf_run *lfb_ready_on_top(lf_worker *w) {
-  return w && lfb_has_stack() ? lf_worker_ready(w) : NULL;
-}
-
-static bool run_pinned(lf_worker *w, lf_task *pinned) {
-  if (pinned->strand)
-    return run_at_gate(w, pinned);
-  if (lf_task_start(pinned)) {
-    lf_task_ref(pinned);
-    run_on_top(w, NULL, pinned);
-  }
-  lf_task_unref(pinned);
-  return true;
+  if (strand)
+    lf_strand_leave(strand);
 }
 
 bool lfb_run_on_top(lf_worker *w) {
@@ -108,5 +97,7 @@ bool lfb_run_on_top(lf_worker *w) {
   lf_task *pinned = ready ? NULL : lf_worker_pinned(w);
   if (ready)
     run_on_top(w, ready, NULL);
-  return ready || (pinned && run_pinned(w, pinned));
+  else if (pinned)
+    run_pinned(w, pinned);
+  return ready || pinned;
 }

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "bindings/core/error.h"
-#include "bindings/pack/names.h"
 #include "bindings/run/run.h"
 #include "runtime/os/fork.h"
 
@@ -58,14 +57,14 @@ void lfb_output_sync(void) {
 }
 
 void lfb_output_flush(lfb_output *out) {
-  if (out && out->own && __fpending(out->stream) == 0 && out->line.len == 0)
-    lfb_output_sync();
-  if (!out || (__fpending(out->stream) == 0 && out->line.len == 0))
+  if (!out)
     return;
-  fflush(out->stream);
-  if (out->line.len > 0)
-    fwrite(out->line.data, 1, out->line.len, stdout);
-  lf_buf_reset(&out->line);
+  if (__fpending(out->stream) > 0 || out->line.len > 0) {
+    fflush(out->stream);
+    if (out->line.len > 0)
+      fwrite(out->line.data, 1, out->line.len, stdout);
+    lf_buf_reset(&out->line);
+  }
   if (out->own)
     lfb_output_sync();
 }

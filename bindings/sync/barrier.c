@@ -28,8 +28,8 @@ typedef struct {
 /* The user value of a handle: the action as a function. */
 enum { ACTION = 1 };
 
-static const lfb_label action_label = {.what = "action",
-                                       .where = "to a barrier"};
+static const lfb_label action_label = {
+    .what = "action", .where = "to a barrier", .reach = &lfb_reach_anywhere};
 
 static barrier *check_barrier(lua_State *L) {
   return lfb_check_shared(L, 1, LFB_BARRIER);
@@ -40,10 +40,8 @@ static barrier *check_barrier(lua_State *L) {
 /* Keeps the function at 2 behind the barrier. */
 static void keep_action(lua_State *L, barrier *b) {
   lf_record r;
-  lfb_label label = action_label;
-  label.reach = &lfb_reach_anywhere;
   lf_buf *values = lfb_push_buf(L), *tail = lfb_push_buf(L);
-  lfb_pack(L, lfb_self(L), values, 2, 1, &label, NULL);
+  lfb_pack(L, lfb_self(L), values, 2, 1, &action_label, NULL);
   lf_position at = lf_stream_begin(&b->b.shared), first = at;
   if (!at || lf_record_make(&b->b.shared, &r, values, tail) != 0)
     lfb_raise_memory(L);

@@ -17,9 +17,10 @@
 #include "runtime/base/mem.h"
 #include "runtime/sync/dict.h"
 
-static const lfb_label key_label = {.what = "key", .where = "to a dictionary"};
-static const lfb_label value_label = {.what = "value",
-                                      .where = "to a dictionary"};
+static const lfb_label key_label = {
+    .what = "key", .where = "to a dictionary", .reach = &lfb_reach_anywhere};
+static const lfb_label value_label = {
+    .what = "value", .where = "to a dictionary", .reach = &lfb_reach_anywhere};
 
 static lf_dict *check_dict(lua_State *L) {
   return lfb_check_shared(L, 1, LFB_DICT);
@@ -50,10 +51,8 @@ static lf_buf *pack_key(lua_State *L, lfb_state *S) {
   lfb_arg_check(L, type != LUA_TNUMBER || !isnan(lua_tonumber(L, 2)), 2,
                 "key is NaN");
   lfb_arg_check(L, lua_rawlen(L, 2) < UINT32_MAX / 2, 2, "key is too long");
-  lfb_label label = key_label;
-  label.reach = &lfb_reach_anywhere;
   lf_buf_reset(&S->plain);
-  lfb_pack(L, S, &S->plain, 2, 1, &label, NULL);
+  lfb_pack(L, S, &S->plain, 2, 1, &key_label, NULL);
   return &S->plain;
 }
 
@@ -135,10 +134,8 @@ static const lf_dict_value *pack_value(lua_State *L, lfb_state *S, int idx,
     return NULL;
   if (get_number(L, idx, v))
     return v;
-  lfb_label label = value_label;
-  label.reach = &lfb_reach_anywhere;
   v->values = lfb_push_buf(L);
-  lfb_pack(L, S, v->values, idx, 1, &label, NULL);
+  lfb_pack(L, S, v->values, idx, 1, &value_label, NULL);
   return v;
 }
 

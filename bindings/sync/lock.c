@@ -11,7 +11,6 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pack/packer.h"
-#include "bindings/pack/unpack.h"
 #include "bindings/pack/unpacker.h"
 #include "bindings/run/wait.h"
 #include "bindings/run/wait_shared.h"

@@ -14,16 +14,13 @@
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
 #include "runtime/base/mem.h"
-#include "runtime/process/processes.h"
 
 /* For threads and processes alike: nothing in it may be tied to this process.
  */
-static lfb_label start_label(void) {
-  return (lfb_label){.what = "package field",
-                     .first = 1,
-                     .where = "to a worker",
-                     .reach = &lfb_reach_anywhere};
-}
+static const lfb_label start_label = {.what = "package field",
+                                      .first = 1,
+                                      .where = "to a worker",
+                                      .reach = &lfb_reach_anywhere};
 
 const lfb_reach *lfb_setup_reach(lf_pool *pool, lfb_known *known) {
   lfb_setup *setup = lf_pool_setup(pool);
@@ -115,9 +112,8 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
 /* Protected, with the record as upvalue: can the value be sent? */
 static int try_pack(lua_State *L) {
   lf_buf *buf = lua_touserdata(L, 2);
-  const lfb_label label = start_label();
   lf_buf_reset(buf);
-  lfb_pack(L, lfb_self(L), buf, 1, 1, &label, NULL);
+  lfb_pack(L, lfb_self(L), buf, 1, 1, &start_label, NULL);
   return 0;
 }
 
@@ -179,10 +175,9 @@ void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out) {
   push_path(L, "cpath");
   push_arg(L, S, out);
   push_preload(L, S, out);
-  const lfb_label label = start_label();
   lf_buf_reset(out);
-  lfb_pack(L, S, out, top + 1, 3, &label, NULL);
-  lfb_pack(L, S, out, top + 4, 1, &label, NULL);
+  lfb_pack(L, S, out, top + 1, 3, &start_label, NULL);
+  lfb_pack(L, S, out, top + 4, 1, &start_label, NULL);
   lua_settop(L, top);
 }
 

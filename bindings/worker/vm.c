@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bindings/core/error.h"
 #include "bindings/engine/bytecode.h"
 #include "bindings/native/call.h"
 #include "bindings/pack/names.h"

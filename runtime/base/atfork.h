@@ -19,7 +19,7 @@ typedef enum {
   LF_FORK_CHILDREN,    /* child.c */
   LF_FORK_COMMANDS,    /* command.c */
   LF_FORK_BORROWED,    /* borrow.c */
-  LF_FORK_STRANDS,     /* strand.c: the list's, then each one's */
+  LF_FORK_STRANDS,     /* strand.c: the list's */
   LF_FORK_CHAINS,      /* chain.c */
   LF_FORK_GRAPH,       /* deadlock.c */
   LF_FORK_TASKS,       /* task.c */

@@ -84,8 +84,8 @@ static void begin_anew(void) {
   pthread_rwlock_init(&forking, NULL);
 }
 
-/* Before all others, so that a fork takes it last: who holds their locks may be
- * about to allocate. */
+/* Before all others, who may allocate. A fork takes it last, as the order of
+ * lf_fork_lock says: who holds another's lock may be about to allocate. */
 __attribute__((constructor(101))) static void survive_fork(void) {
   lf_at_fork(LF_FORK_MEMORY, begin_fork, end_fork, begin_anew);
 }

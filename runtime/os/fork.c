@@ -167,8 +167,7 @@ pid_t lf_fork_sibling(int keep) {
           ? -1
           : (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
   if (pid == 0) { /* no handlers have run: there are no locks to care for */
-    lf_generation++;
-    lf_threads_forked();
+    in_any_child();
     in_child(parent, keep);
   }
   return pid;

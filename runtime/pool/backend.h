@@ -55,8 +55,8 @@ struct lf_backend {
   /* --- Of pools --- */
 
   void (*stat)(lf_pool *pool, lf_pool_stats *stats);
-  lf_hunger (*hunger)(lf_pool *pool);
-  bool (*is_shutdown)(const lf_pool *pool);          /* NULL: pool->shutdown */
+  lf_hunger (*hunger)(lf_pool *pool);       /* NULL: no worker runs in here */
+  bool (*is_shutdown)(const lf_pool *pool); /* NULL: pool->shutdown */
   void (*shutdown)(lf_pool *pool, bool cancel);      /* NULL: lf_pool_close */
   void (*tell)(lf_pool *pool, const lf_notice *new); /* NULL: nobody asks */
   void (*kill)(lf_pool *pool, int sig); /* after shutdown; NULL: nothing more */

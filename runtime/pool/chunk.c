@@ -42,7 +42,13 @@ lf_block *lf_block_new(void) {
   return b;
 }
 
-void lf_block_unref(lf_block *b) {
+lf_block *lf_block_ref(lf_block *b) {
+  atomic_fetch_add(&b->refs, 1);
+  return b;
+}
+
+void lf_block_unref(void *block) {
+  lf_block *b = block;
   if (atomic_fetch_sub(&b->refs, 1) != 1)
     return;
   lf_buf_fini(&b->bytes);
@@ -63,20 +69,13 @@ size_t lf_block_start(const lf_block *b, uint64_t item) {
   return at;
 }
 
-void lf_chunk_free(lf_chunk *c) {
+void lf_chunk_free(void *chunk) {
+  lf_chunk *c = chunk;
   if (c->block)
     lf_block_unref(c->block);
   lf_buf_fini(&c->out);
   lf_buf_fini(&c->why);
   lf_free(c);
-}
-
-void lf_chunk_drop(void *chunk) {
-  lf_chunk_free(chunk);
-}
-
-void lf_block_drop(void *block) {
-  lf_block_unref(block);
 }
 
 lf_chunk *lf_chunk_new(void) {

@@ -16,7 +16,8 @@ typedef struct {
 } lf_block;
 
 lf_block *lf_block_new(void);
-void lf_block_unref(lf_block *block);
+lf_block *lf_block_ref(lf_block *block);
+void lf_block_unref(void *block);
 
 /* Notes that one more item is there, from 'start' in 'bytes'. 0 or LF_ENOMEM.
  */
@@ -57,10 +58,6 @@ bool lf_chunk_is_long(int64_t since);
 
 /* An empty one; NULL: no memory. */
 lf_chunk *lf_chunk_new(void);
-void lf_chunk_free(lf_chunk *chunk);
-
-/* The same as lf_chunk_free and lf_block_unref, for those who need a 'drop'. */
-void lf_chunk_drop(void *chunk);
-void lf_block_drop(void *block);
+void lf_chunk_free(void *chunk);
 
 #endif

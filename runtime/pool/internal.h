@@ -175,9 +175,17 @@ void lf_pool_close(lf_pool *pool, bool cancel);
 /* As lf_pool_follow: the pool waits for it, and takes it in then. */
 int lf_pool_hold(lf_pool *pool, struct lf_dependent *chain);
 
-/* Takes every queued task out of the pool; ends them: cancelled, or failed with
- * a text. */
+/* Does it still want the task to be run? Under the lock, where others may end
+ * it. */
+static inline bool lf_pool_wants(lf_pool *pool, lf_task *task) {
+  return !lf_task_done(task) && !pool->broken &&
+         task->epoch == (uint32_t)lf_pool_epoch(pool);
+}
+
+/* Takes every queued task out of the pool; ends one, or all, that will not be
+ * run: cancelled, or failed with a text. They take over the reference. */
 void lf_pool_drain(lf_pool *pool, lf_link *out);
+void lf_pool_fail(lf_task *task, const char *why);
 void lf_pool_fail_all(lf_link *tasks, const char *why);
 
 /* --- levels.c: the common queue, under the lock ----------------------------
@@ -236,6 +244,10 @@ void lf_pool_put_first(lf_pool *pool, lf_worker *worker, lf_task *task);
 void lf_worker_drain(lf_worker *worker, lf_link *out);
 lf_task *lf_worker_take(lf_worker *worker);
 lf_task *lf_thread_pinned(lf_worker *worker);
+
+/* Under the lock: a worker stands still; who is to be unparked to run in its
+ * place, or NULL. */
+lf_worker *lf_pool_replace(lf_pool *pool);
 
 /* Hints without locks: is there something for any worker to do; for this one
  * alone, as others see it; for this one, by its thread? */

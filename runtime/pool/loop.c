@@ -120,13 +120,16 @@ lf_loop *lf_loop_ref(lf_loop *loop) {
   return loop;
 }
 
+/* It is in no list any more. */
+static void free_held(struct held *h) {
+  lf_block_unref(h->block);
+  lf_free(h);
+}
+
 static void drop_blocks(lf_loop *loop) {
   lf_link *l;
-  while ((l = lf_list_pop(&loop->blocks))) {
-    struct held *h = lf_container_of(l, struct held, link);
-    lf_block_unref(h->block);
-    lf_free(h);
-  }
+  while ((l = lf_list_pop(&loop->blocks)))
+    free_held(lf_container_of(l, struct held, link));
 }
 
 /* Ends what is told of the loop's end, if there is something. */
@@ -418,8 +421,7 @@ static lf_block *current_block(lf_loop *loop) {
     if (loop->cursor < h->block->first + h->block->count)
       return h->block;
     lf_list_del(&h->link);
-    lf_block_unref(h->block);
-    lf_free(h);
+    free_held(h);
   }
   return NULL;
 }
@@ -438,7 +440,7 @@ static lf_chunk *take_returned(lf_loop *loop, lf_chunk *c) {
   c->count = n;
   c->block = rest->block;
   if (c->block)
-    atomic_fetch_add(&c->block->refs, 1);
+    lf_block_ref(c->block);
   rest->first += n;
   rest->count -= n;
   loop->back -= n;
@@ -458,7 +460,7 @@ static bool give_back(lf_loop *loop, lf_chunk *c) {
   rest->count = c->rest;
   rest->block = c->block;
   if (rest->block)
-    atomic_fetch_add(&rest->block->refs, 1);
+    lf_block_ref(rest->block);
   c->rest = 0;
   loop->back += rest->count;
   lf_list_add(&loop->returned, &rest->returned);
@@ -489,8 +491,7 @@ static void cut_chunk(lf_loop *loop, lf_chunk *c) {
   if (b) {
     uint64_t left = b->first + b->count - loop->cursor;
     c->count = c->count < left ? c->count : left;
-    c->block = b;
-    atomic_fetch_add(&b->refs, 1);
+    c->block = lf_block_ref(b);
   }
   loop->cursor += c->count;
   if (loop->order == LF_ORDERED)

@@ -211,18 +211,20 @@ void lf_pool_drain(lf_pool *p, lf_link *out) {
     lf_worker_drain(w, out);
 }
 
+void lf_pool_fail(lf_task *t, const char *why) {
+  if (t->strand)
+    lf_strand_dismiss(t);
+  if (why)
+    lf_task_fail(t, LF_BROKEN, why);
+  else
+    lf_task_cancel(t);
+  lf_task_unref(t);
+}
+
 void lf_pool_fail_all(lf_link *tasks, const char *why) {
   lf_link *l;
-  while ((l = lf_list_pop(tasks))) {
-    lf_task *t = lf_container_of(l, lf_task, link);
-    if (t->strand)
-      lf_strand_dismiss(t);
-    if (why)
-      lf_task_fail(t, LF_BROKEN, why);
-    else
-      lf_task_cancel(t);
-    lf_task_unref(t);
-  }
+  while ((l = lf_list_pop(tasks)))
+    lf_pool_fail(lf_container_of(l, lf_task, link), why);
 }
 
 static void cancel_queued(lf_pool *p) {

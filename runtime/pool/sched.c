@@ -194,6 +194,12 @@ bool lf_pool_any_queued(lf_pool *p) {
   return p->queued > 0 || p->stocked > 0;
 }
 
+lf_worker *lf_pool_replace(lf_pool *p) {
+  int err; /* cannot: the task waits longer, no harm */
+  lf_worker *w = lf_pool_pass_permit(p);
+  return w || !lf_pool_any_queued(p) ? w : lf_pool_rouse(p, &err);
+}
+
 void lf_worker_drain(lf_worker *w, lf_link *out) {
   while (atomic_load(&w->moving))
     lf_relax();

@@ -59,15 +59,10 @@ static void end_aside(lf_pool *p, lf_task *t, bool lost) {
                                    : NULL);
 }
 
-static bool is_wanted(lf_pool *p, lf_task *t) {
-  return !lf_task_done(t) && !p->broken &&
-         t->epoch == (uint32_t)lf_pool_epoch(p);
-}
-
 /* A worker has ended what the task waited for: it may go on with it. */
 static bool take_near(lf_pool *p, lf_task *t) {
   if (t->strand || !lf_self || lf_self->pool != p || !lf_self->vm ||
-      !is_wanted(p, t))
+      !lf_pool_wants(p, t))
     return false;
   lf_worker_push(lf_self, t);
   lf_pool_rouse_more(p);
@@ -81,7 +76,7 @@ static void take_in(lf_task *t) {
   lf_pool *p = lf_pool_ref(lf_task_pool(t));
   bool lost = false;
   pthread_mutex_lock(&p->lock);
-  bool wanted = is_wanted(p, t);
+  bool wanted = lf_pool_wants(p, t);
   lf_worker *w = wanted ? take_back(p, t, &lost) : NULL;
   if (--p->owner.held == 0 && !lf_pool_is_open(p))
     wake_idle(p); /* the last one was kept for it */
@@ -268,7 +263,6 @@ static void break_for(lf_pool *p, lf_task *t) {
 
 static bool give_up(lf_pool *p, lf_task *t) {
   lf_worker *w = t->far.record, *other = NULL;
-  int err;
   if (atomic_load(&w->current) != t)
     return false;
   lf_pool_ref(p);
@@ -278,11 +272,8 @@ static bool give_up(lf_pool *p, lf_task *t) {
   bool last = hangs && abandon(w);
   if (hangs)
     lf_threads_discount(-1);
-  if (hangs && !last) {
-    other = lf_pool_pass_permit(p);
-    if (!other && lf_pool_any_queued(p))
-      other = lf_pool_rouse(p, &err);
-  }
+  if (hangs && !last)
+    other = lf_pool_replace(p);
   pthread_mutex_unlock(&p->lock);
   if (other)
     lf_unpark(&other->parker);

@@ -26,10 +26,7 @@ void lf_thread_block(lf_worker *w) {
   }
   w->mode = LF_WORKER_BLOCKED;
   p->active--;
-  lf_worker *other = lf_pool_pass_permit(p);
-  int err;
-  if (!other && lf_pool_any_queued(p))
-    other = lf_pool_rouse(p, &err); /* cannot: the task waits longer, no harm */
+  lf_worker *other = lf_pool_replace(p);
   pthread_mutex_unlock(&p->lock);
   if (other)
     lf_unpark(&other->parker);

@@ -285,7 +285,7 @@ static bool wants_hands(lf_pool *p) {
 static bool start_workers(lf_pool *p, lf_outcome *after) {
   int hands = lf_members_count_hands(p);
   lf_members *f = lf_members_of(p);
-  if (f->no_template && hands == 0 && wants_hands(p) && !after->broken)
+  if (f->no_template && hands == 0 && !after->broken && wants_hands(p))
     after->broken = lf_strndup(f->trouble, strlen(f->trouble));
   if (p->broken || f->no_template || lf_now() < f->rest_until)
     return false;
@@ -294,7 +294,7 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
       lf_members_start_worker(p, w);
       hands++;
     }
-  for (; wants_hands(p) && hands < p->o.max_workers; hands++)
+  for (; hands < p->o.max_workers && wants_hands(p); hands++)
     lf_members_start_worker(p, NULL);
   return hands < p->o.max_workers;
 }
@@ -380,9 +380,9 @@ static bool is_stuck(lf_proc *c, bool idle, int64_t now) {
 static bool rebalance(lf_pool *p, bool may_start) {
   const lf_members *f = lf_members_of(p);
   bool idle = f->nprocs[LF_PROC_FREE] + f->nprocs[LF_PROC_RESTING] > 0;
-  int64_t now = lf_now();
   if (!idle && !may_start)
     return false;
+  int64_t now = lf_now();
   EACH_LIVELY(c, f) {
     if (!has_movable(c) || (!c->ready && !idle))
       continue;

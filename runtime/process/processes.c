@@ -70,27 +70,19 @@ static int broadcast(lf_pool *p, lf_task **tasks) {
   return err;
 }
 
-/* Under the lock. */
-static bool is_wanted(lf_pool *p, lf_task *t) {
-  return !lf_task_done(t) && !p->broken &&
-         t->epoch == (uint32_t)lf_pool_epoch(p);
-}
-
 /* A task that has waited for another. */
 static void take_in(lf_task *t) {
   lf_pool *p = lf_pool_ref(lf_task_pool(t));
   pthread_mutex_lock(&p->lock);
-  bool wanted = is_wanted(p, t);
+  bool wanted = lf_pool_wants(p, t);
   if (wanted)
     lf_members_put_first(p, t);
   else
     t->stage = LF_STAGE_TAKEN;
   p->owner.held--;
   pthread_mutex_unlock(&p->lock);
-  if (!wanted) {
-    p->broken ? lf_task_fail(t, LF_BROKEN, p->broken) : lf_task_cancel(t);
-    lf_task_unref(t);
-  }
+  if (!wanted)
+    lf_pool_fail(t, p->broken);
   if (wanted && !lf_members_is_pumping(p))
     lf_pump(p);
   else if (!wanted)
@@ -154,10 +146,6 @@ static void recall(lf_pool *p, lf_loop *loop, lf_link *out) {
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->own)
       lf_proc_recall(w->own, &all, out);
-}
-
-static lf_hunger hunger(lf_pool *p) {
-  return (lf_hunger){&p->active, p->o.max_workers};
 }
 
 static void shut_down(lf_pool *p, bool cancel_queued) {
@@ -291,7 +279,6 @@ const lf_backend lf_processes_backend = {
     .see_begun = see_begun,
     .recall = recall,
     .stat = stat,
-    .hunger = hunger,
     .shutdown = shut_down,
     .tell = tell,
     .kill = kill_all,

@@ -158,11 +158,7 @@ static void run_after(lf_pool *p, lf_outcome *after) {
   lf_free(after->broken);
   while ((l = lf_list_pop(&after->done)))
     end_task(lf_container_of(l, lf_task, link));
-  while ((l = lf_list_pop(&after->cancelled))) {
-    lf_task *t = lf_container_of(l, lf_task, link);
-    lf_task_cancel(t);
-    lf_task_unref(t);
-  }
+  lf_pool_fail_all(&after->cancelled, NULL);
   for (lf_dependent *d; (d = after->beginning);) {
     after->beginning = d->next;
     lf_dependent_begin(d);
@@ -291,9 +287,11 @@ bool lf_pump_has_news(lf_pool *p, bool wait) {
   lf_members *f = lf_members_of(p);
   atomic_thread_fence(memory_order_seq_cst); /* after lf_pump_arm */
   bool news = lf_stack_has_new(&f->ended, memory_order_relaxed);
-  EACH_LIVELY(c, f)
-  if (!news)
+  EACH_LIVELY(c, f) {
+    if (news)
+      break;
     news = lf_proc_has_news(c) || has_changed(p, c);
+  }
   pthread_mutex_unlock(&p->lock);
   return news;
 }

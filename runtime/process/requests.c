@@ -155,16 +155,21 @@ static lf_task *read_task(lf_proc *c) {
   return t;
 }
 
+/* Sends the message with a text as its body. */
+static void send_text(lf_proc *c, lf_msg *msg, const char *text) {
+  lf_buf body;
+  lf_buf_init(&body, NULL, 0);
+  (void)lf_buf_put(&body, text, strlen(text));
+  lf_payload payload = {.body = &body, .to = body.len};
+  (void)lf_channel_send(&c->end, msg, &payload);
+  lf_buf_fini(&body);
+}
+
 /* It cannot be run: the worker is told so as of any task that has failed. */
 static void refuse(lf_proc *c, uint64_t id, const char *why) {
-  lf_buf text;
-  lf_buf_init(&text, NULL, 0);
   lf_msg msg = {.kind = LF_MSG_DONE, .id = id, .state = LF_FAILED};
   msg.error = LF_BROKEN;
-  (void)lf_buf_put(&text, why, strlen(why));
-  lf_payload payload = {.body = &text, .to = text.len};
-  (void)lf_channel_send(&c->end, &msg, &payload);
-  lf_buf_fini(&text);
+  send_text(c, &msg, why);
 }
 
 /* One more of a broadcast. With the last one they are pinned, all at once. */
@@ -273,7 +278,7 @@ static int tell_chunk(lf_export *e) {
   lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .state = LF_FINISHED};
   lf_payload payload = lf_chunk_end(&msg, k);
   payload.owner = k;
-  payload.drop = lf_chunk_drop;
+  payload.drop = lf_chunk_free;
   int err = lf_channel_send(&e->proc->end, &msg, &payload);
   if (err == 0)
     e->chunk = NULL;
@@ -389,13 +394,8 @@ static void receive_wait(lf_proc *c) {
   }
   if (lf_deadlock_begin(f->task, &w->waits, path, sizeof path) == 0)
     return;
-  lf_buf text;
-  lf_buf_init(&text, NULL, 0);
-  (void)lf_buf_put(&text, path, strlen(path));
   lf_msg msg = {.kind = LF_MSG_STUCK, .id = c->end.msg.id};
-  lf_payload payload = {.body = &text, .to = text.len};
-  (void)lf_channel_send(&c->end, &msg, &payload);
-  lf_buf_fini(&text);
+  send_text(c, &msg, path);
 }
 
 static void receive_unwait(lf_proc *c) {

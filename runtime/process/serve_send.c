@@ -175,17 +175,20 @@ static void nothing(void *owner) {
   (void)owner;
 }
 
+static void send_outcome(lf_serve *r, lf_msg *msg, lf_payload payload) {
+  payload.drop = nothing;
+  pthread_mutex_lock(&r->pool->lock);
+  if (lf_serve_post(r, msg, &payload) != 0)
+    lf_serve_tell_lack(r, msg);
+  pthread_mutex_unlock(&r->pool->lock);
+}
+
 void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
   if (!lf_runner_of(t)) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;
     msg.a = lf_task_reason(t);
-    lf_payload payload = lf_payload_task(t);
-    payload.drop = nothing;
-    pthread_mutex_lock(&r->pool->lock);
-    if (lf_serve_post(r, &msg, &payload) != 0)
-      lf_serve_tell_lack(r, &msg);
-    pthread_mutex_unlock(&r->pool->lock);
+    send_outcome(r, &msg, lf_payload_task(t));
   }
   lf_task_end(t, state);
   lf_task_unref(t);
@@ -206,11 +209,7 @@ void lf_serve_chunk_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
   lf_msg msg = {.kind = LF_MSG_CHUNK_DONE, .id = runner->task.far.id};
   c->ns = ns;
   lf_payload payload = lf_chunk_end(&msg, c);
-  payload.drop = nothing;
-  pthread_mutex_lock(&r->pool->lock);
-  if (lf_serve_post(r, &msg, &payload) != 0)
-    lf_serve_tell_lack(r, &msg);
-  pthread_mutex_unlock(&r->pool->lock);
+  send_outcome(r, &msg, payload);
   lf_chunk_free(c);
 }
 

@@ -23,10 +23,9 @@ int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *c) {
     payload.to = last ? b->bytes.len : lf_block_start(b, c->first + c->count);
     payload.tail = b->starts.data + (c->first - b->first) * sizeof(size_t);
     payload.tail_len = c->count * sizeof(size_t);
-    payload.owner = b;
-    payload.drop = lf_block_drop;
+    payload.owner = lf_block_ref(b);
+    payload.drop = lf_block_unref;
     msg->c = payload.from;
-    atomic_fetch_add(&b->refs, 1);
   }
   int err = lf_channel_send(end, msg, &payload);
   if (err && b)

@@ -485,17 +485,6 @@ static lf_array *view_of(lf_array *root, const lf_array_name *n) {
   return a;
 }
 
-lf_array *lf_array_find(lf_giver *giver, const lf_array_name *n) {
-  if (!is_sane(n) || !lf_arena_touch(n->at, n->size))
-    return NULL;
-  take_lock();
-  lf_array *root = find_root(giver, n);
-  if (root && atomic_fetch_add(&root->refs, 1) == 0)
-    lf_list_del(&root->limbo);
-  give_lock();
-  return root ? view_of(root, n) : NULL;
-}
-
 lf_array_name lf_array_describe(lf_array *a) {
   lf_array *root = lf_array_root(a);
   size_t before = (size_t)((char *)a->data - (char *)root->data);
@@ -529,15 +518,24 @@ static lf_array *collect_root(const lf_array_name *n) {
   return a;
 }
 
-lf_array *lf_array_collect(const lf_array_name *n) {
+/* 'giver' NULL: by the table of references. */
+static lf_array *look_up(lf_giver *giver, const lf_array_name *n) {
   if (!is_sane(n) || !lf_arena_touch(n->at, n->size))
     return NULL;
   take_lock();
-  lf_array *root = collect_root(n);
+  lf_array *root = giver ? find_root(giver, n) : collect_root(n);
   if (root && atomic_fetch_add(&root->refs, 1) == 0)
     lf_list_del(&root->limbo);
   give_lock();
   return root ? view_of(root, n) : NULL;
+}
+
+lf_array *lf_array_find(lf_giver *giver, const lf_array_name *n) {
+  return look_up(giver, n);
+}
+
+lf_array *lf_array_collect(const lf_array_name *n) {
+  return look_up(NULL, n);
 }
 
 void lf_array_discard(const lf_array_name *n, const lf_shared *object) {

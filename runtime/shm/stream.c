@@ -150,6 +150,11 @@ void lf_stream_cut(lf_position end) {
   }
 }
 
+void lf_stream_free(lf_position at) {
+  lf_stream_cut(at);
+  lf_slab_free(slab_of(at));
+}
+
 lf_position lf_stream_rewind(lf_position at) {
   return slab_of(at) + HEAD;
 }

@@ -36,6 +36,9 @@ void lf_stream_leave(lf_position from, lf_position to, lf_position end);
 /* Frees the slabs that follow the one of the position. */
 void lf_stream_cut(lf_position end);
 
+/* Frees all of a stream, by a position in its first slab. */
+void lf_stream_free(lf_position at);
+
 /* The first position of the slab. */
 lf_position lf_stream_rewind(lf_position at);
 

@@ -244,11 +244,6 @@ static bool fill_anew(lf_dict *d, lf_dict_state *s, const lf_dict_state *old,
   return true;
 }
 
-static void free_log(lf_position log) {
-  lf_stream_cut(log);
-  lf_slab_free(log & ~(lf_slab_size() - 1));
-}
-
 /* Writes the table, and with it what is written, anew. */
 static bool renew(lf_dict *d, lf_dict_state *s) {
   lf_dict_state old = *s;
@@ -267,14 +262,14 @@ static bool renew(lf_dict *d, lf_dict_state *s) {
   if (!s->log || !fill_anew(d, s, &old, log)) {
     free_table(s->table, s->slots);
     if (s->log && s->log != old.log)
-      free_log(s->log);
+      lf_stream_free(s->log);
     *s = old;
     return false;
   }
   commit(d, s);
   free_table(old.table, old.slots);
   if (log)
-    free_log(old.log);
+    lf_stream_free(old.log);
   return true;
 }
 
@@ -287,16 +282,15 @@ static bool prepare(lf_dict *d, lf_dict_state *s) {
 }
 
 /* What the entry refers to has its reference no more. */
-static void drop_entry(lf_dict *d, uint64_t slot) {
+static void drop_entry(lf_dict *d, uint64_t slot, const entry *e) {
   lf_buf tail = {0};
-  entry e = read_entry(slot);
   lf_position at = position_of(slot);
-  if (e.record.tail == 0)
+  if (e->record.tail == 0)
     return;
-  lf_stream_read(&at, NULL, sizeof e + e.key + e.record.body);
-  if (lf_stream_append(&at, &tail, e.record.tail) == 0 &&
-      lf_record_has_tail(&e.record, &tail))
-    lf_record_drop(&d->shared, &e.record, &tail, false);
+  lf_stream_read(&at, NULL, sizeof *e + e->key + e->record.body);
+  if (lf_stream_append(&at, &tail, e->record.tail) == 0 &&
+      lf_record_has_tail(&e->record, &tail))
+    lf_record_drop(&d->shared, &e->record, &tail, false);
   lf_buf_fini(&tail);
 }
 
@@ -332,7 +326,7 @@ static int store(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot,
   commit(d, s);
   *slot = hash >> TAG << TAG | at;
   if (old)
-    drop_entry(d, old);
+    drop_entry(d, old, &replaced);
   return 0;
 }
 
@@ -344,7 +338,7 @@ static void remove_at(lf_dict *d, lf_dict_state *s, _Atomic uint64_t *slot) {
   s->live -= size_of(&e);
   s->stale += size_of(&e);
   commit(d, s);
-  drop_entry(d, was);
+  drop_entry(d, was, &e);
 }
 
 /* The word of a number's entry. */
@@ -424,8 +418,8 @@ static void add_to(lf_dict_value *v, lf_dict_kind kind, uint64_t bits) {
 int lf_dict_add(lf_dict *d, const lf_buf *key, lf_dict_value *v) {
   uint64_t hash = hash_of(key->data, key->len);
   lf_dict_state s = begin(d);
-  int err = prepare(d, &s) ? 0 : LF_ENOMEM;
-  _Atomic uint64_t *slot = err ? NULL : find(&s, key, hash);
+  _Atomic uint64_t *slot;
+  int err = find_slot(d, &s, key, hash, true, &slot);
   entry old = {.kind = LF_D_INTEGER};
   if (slot && *slot)
     old = read_entry(*slot);
@@ -635,7 +629,11 @@ int lf_dict_copy_next(lf_dict_copy *c, lf_buf *key, lf_dict_value *v,
 void lf_dict_fini(lf_dict *d) {
   lf_dict_state s = begin(d);
   end(d);
-  for (uint64_t i = 0; i < s.slots; i++)
-    if (position_of(*slot_at(&s, i)) > STALE)
-      drop_entry(d, *slot_at(&s, i));
+  for (uint64_t i = 0; i < s.slots; i++) {
+    uint64_t slot = *slot_at(&s, i);
+    if (position_of(slot) <= STALE)
+      continue;
+    entry e = read_entry(slot);
+    drop_entry(d, slot, &e);
+  }
 }

@@ -41,10 +41,10 @@ static int write_item(lf_queue *q, lf_queue_state *s, const lf_record *r,
   lf_position before = s->tail;
   if (before && lf_record_write(&q->shared, &s->tail, r, values, tail))
     return 0;
-  if (before)
-    lf_stream_cut(before);
   if (before && first)
-    lf_slab_free(before & ~(lf_slab_size() - 1));
+    lf_stream_free(before);
+  else if (before)
+    lf_stream_cut(before);
   return LF_ENOMEM;
 }
 

@@ -9,25 +9,13 @@
 
 #include <pthread.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all held ones */
-
-static void take_lock(void) {
-  pthread_mutex_lock(&lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&lock);
-}
-
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_CHAINS, take_lock, give_lock, give_lock);
-}
+LF_FORK_MUTEX(lock, LF_FORK_CHAINS, NULL); /* of all held ones */
 
 static bool claim(lf_dependent *d) {
-  take_lock();
+  pthread_mutex_lock(&lock);
   bool held = !lf_list_empty(&d->held);
   lf_list_del(&d->held);
-  give_lock();
+  pthread_mutex_unlock(&lock);
   return held;
 }
 
@@ -77,9 +65,9 @@ void lf_chain_hold(lf_dependent *d) {
   lf_owner *owner = d->task.owner;
   d->task.epoch = (uint32_t)owner->epoch;
   owner->held++;
-  take_lock();
+  pthread_mutex_lock(&lock);
   lf_list_add(&owner->chains, &d->held);
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }
 
 bool lf_chain_claim(lf_task *t) {
@@ -89,11 +77,11 @@ bool lf_chain_claim(lf_task *t) {
 
 void lf_chain_drain(lf_owner *owner, lf_link *out) {
   lf_link *l;
-  take_lock();
+  pthread_mutex_lock(&lock);
   while ((l = lf_list_pop(&owner->chains))) {
     lf_task *t = &lf_container_of(l, lf_dependent, held)->task;
     lf_list_add(out, &lf_task_ref(t)->link);
     owner->held--;
   }
-  give_lock();
+  pthread_mutex_unlock(&lock);
 }

@@ -30,16 +30,7 @@ struct lf_strand {
   lf_link lanes;       /* none is empty without having called */
 };
 
-static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static lf_strand *strands;
-
-static void take_lock(void) {
-  pthread_mutex_lock(&list_lock);
-}
-
-static void give_lock(void) {
-  pthread_mutex_unlock(&list_lock);
-}
 
 static void init_locks(lf_strand *g) {
   pthread_condattr_t attr;
@@ -59,12 +50,9 @@ static void begin_anew(void) {
     g->threads = 0;
     lf_list_init(&g->lanes);
   }
-  pthread_mutex_unlock(&list_lock);
 }
 
-__attribute__((constructor)) static void survive_fork(void) {
-  lf_at_fork(LF_FORK_STRANDS, take_lock, give_lock, begin_anew);
-}
+LF_FORK_MUTEX(list_lock, LF_FORK_STRANDS, begin_anew);
 
 lf_strand *lf_strand_new(void) {
   lf_strand *g = lf_zalloc(sizeof *g);
