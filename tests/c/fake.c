@@ -272,6 +272,24 @@ int fake_unshare(void **state) {
   return fake_end(state);
 }
 
+int fake_give_back(void **state) {
+  assert_int_equal(lf_heap_used(), 0);
+  assert_true(lf_zones_owned() <= 1);
+  return fake_end(state);
+}
+
+void *bytes_of(const lf_extent *block) {
+  return lf_arena_at(block->at);
+}
+
+bool is_zero(const lf_extent *block, uint64_t n) {
+  const unsigned char *p = bytes_of(block);
+  for (uint64_t i = 0; i < n; i++)
+    if (p[i] != 0)
+      return false;
+  return true;
+}
+
 void fake_start(fake_child *child, void (*body)(void *arg), void *arg) {
   child->owner = lf_owner_new();
   lf_hold_begin(&child->hold);

@@ -21,6 +21,7 @@
 #include "runtime/pool/loop.h"
 #include "runtime/pool/pool.h"
 #include "runtime/shm/array.h"
+#include "runtime/shm/heap.h"
 
 /* A count that only grows, on which threads wait. */
 typedef struct {
@@ -87,6 +88,15 @@ int fake_kill(fake_child *child);
 #define SHARED(f) cmocka_unit_test_setup_teardown(f, fake_share, fake_unshare)
 int fake_share(void **state);
 int fake_unshare(void **state);
+
+/* The same of its heap: nothing may be left but the one zone that is kept. */
+#define ARENA(f) cmocka_unit_test_setup_teardown(f, fake_share, fake_give_back)
+int fake_give_back(void **state);
+
+/* A block's memory, and whether its first n bytes are zero. Reading, too, makes
+ * memory be there: not for large ones. */
+void *bytes_of(const lf_extent *block);
+bool is_zero(const lf_extent *block, uint64_t n);
 
 /* --- Pools --------------------------------------------------------------- */
 

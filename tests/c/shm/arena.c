@@ -16,32 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void *bytes_of(const lf_extent *x) {
-  return lf_arena_at(x->at);
-}
-
-/* Reading, too, makes memory be there: not for large ones. */
-static bool is_zero(const lf_extent *x, uint64_t n) {
-  const unsigned char *p = bytes_of(x);
-  for (uint64_t i = 0; i < n; i++)
-    if (p[i] != 0)
-      return false;
-  return true;
-}
-
-static int begin(void **state) {
-  return fake_begin(state) || lf_arena_open();
-}
-
-/* Nothing is left but the one zone that is kept. */
-static int end(void **state) {
-  assert_int_equal(lf_heap_used(), 0);
-  assert_true(lf_zones_owned() <= 1);
-  return fake_end(state);
-}
-
-#define ARENA(f) cmocka_unit_test_setup_teardown(f, begin, end)
-
 /* --- The arena --- */
 
 static void is_sealed_and_has_no_name(void **state) {

@@ -24,32 +24,6 @@ static uint64_t resident(void) {
   return (uint64_t)s.st_blocks * 512;
 }
 
-static void *bytes_of(const lf_extent *x) {
-  return lf_arena_at(x->at);
-}
-
-/* Reading, too, makes memory be there: not for large ones. */
-static bool is_zero(const lf_extent *x, uint64_t n) {
-  const unsigned char *p = bytes_of(x);
-  for (uint64_t i = 0; i < n; i++)
-    if (p[i] != 0)
-      return false;
-  return true;
-}
-
-static int begin(void **state) {
-  return fake_begin(state) || lf_arena_open();
-}
-
-/* Nothing is left but the one zone that is kept. */
-static int end(void **state) {
-  assert_int_equal(lf_heap_used(), 0);
-  assert_true(lf_zones_owned() <= 1);
-  return fake_end(state);
-}
-
-#define HEAP(f) cmocka_unit_test_setup_teardown(f, begin, end)
-
 /* --- Blocks --- */
 
 static void hands_out_zeroes(void **state) {
@@ -251,16 +225,16 @@ static void a_child_begins_with_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      HEAP(hands_out_zeroes),
-      HEAP(uses_small_blocks_again),
-      HEAP(does_not_touch_what_it_hands_out),
-      HEAP(gives_large_blocks_back),
-      HEAP(gives_small_blocks_back),
-      HEAP(takes_blocks_larger_than_a_zone),
-      HEAP(refuses_what_it_has_not),
-      HEAP(agrees_with_a_model),
-      HEAP(agrees_in_several_threads),
-      HEAP(a_child_begins_with_nothing),
+      ARENA(hands_out_zeroes),
+      ARENA(uses_small_blocks_again),
+      ARENA(does_not_touch_what_it_hands_out),
+      ARENA(gives_large_blocks_back),
+      ARENA(gives_small_blocks_back),
+      ARENA(takes_blocks_larger_than_a_zone),
+      ARENA(refuses_what_it_has_not),
+      ARENA(agrees_with_a_model),
+      ARENA(agrees_in_several_threads),
+      ARENA(a_child_begins_with_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

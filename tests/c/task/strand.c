@@ -245,62 +245,65 @@ static void a_worker_that_enters_itself(void **state) {
   lf_strand_free(shared);
 }
 
+/* A strand that is taken, and two pools that have a task for it: that of the
+ * first, which came before, is busy until 'hold' opens. */
+typedef struct {
+  fake_setup setup;
+  gate hold;
+  lf_pool *pool, *next;
+  lf_strand *strand;
+  lf_task *second, *busy, *third;
+} two_pools;
+
+/* The tasks log these numbers; before them another of the idle pool logs 1. */
+static void two_pools_begin(two_pools *t, int second, int third) {
+  t->pool = fake_pool(&t->setup, 1);
+  t->next = fake_pool(&t->setup, 1);
+  t->strand = lf_strand_new();
+  lf_strand_enter(t->strand, LF_FOREVER);
+  t->second = submit_to(t->pool, t->strand, step_log, NUMBER(second));
+  t->busy = submit(t->pool, step_await, &t->hold);
+  until(lf_task_state(t->busy) == LF_RUNNING);
+  t->third = submit_to(t->next, t->strand, step_log, NUMBER(third));
+  lf_task *other = submit(t->next, step_log, NUMBER(1));
+  await(other);
+  lf_task_unref(other);
+  lf_strand_leave(t->strand);
+}
+
+static void two_pools_end(two_pools *t) {
+  lf_task_unref(t->second);
+  lf_task_unref(t->busy);
+  lf_task_unref(t->third);
+  fake_close(t->pool);
+  fake_close(t->next);
+  lf_strand_free(t->strand);
+}
+
 /* The one whose turn it is was cancelled meanwhile. */
 static void turns_are_passed_on(void **state) {
   (void)state;
-  fake_setup setup = {0};
-  gate hold = GATE;
-  lf_pool *pool = fake_pool(&setup, 1), *next = fake_pool(&setup, 1);
-  lf_strand *g = lf_strand_new();
-  lf_strand_enter(g, LF_FOREVER);
-  lf_task *second = submit_to(pool, g, step_log, NUMBER(2));
-  lf_task *busy = submit(pool, step_await, &hold);
-  until(lf_task_state(busy) == LF_RUNNING);
-  lf_task *third = submit_to(next, g, step_log, NUMBER(3));
-  lf_task *other = submit(next, step_log, NUMBER(1));
-  await(other);
-  lf_strand_leave(g); /* the second is in the queue of a busy pool now */
-  lf_pool_shutdown(pool, true);
-  assert_int_equal(lf_task_state(second), LF_CANCELLED);
-  await(third);
+  two_pools t = {.hold = GATE};
+  two_pools_begin(&t, 2, 3); /* the second is in the busy pool's queue now */
+  lf_pool_shutdown(t.pool, true);
+  assert_int_equal(lf_task_state(t.second), LF_CANCELLED);
+  await(t.third);
   assert_log(1, 3);
-  gate_add(&hold);
-  lf_task_unref(second);
-  lf_task_unref(busy);
-  lf_task_unref(third);
-  lf_task_unref(other);
-  fake_close(pool);
-  fake_close(next);
-  lf_strand_free(g);
+  gate_add(&t.hold);
+  two_pools_end(&t);
 }
 
 /* The one that came first has a busy pool. */
 static void idle_pools_come_first(void **state) {
   (void)state;
-  fake_setup setup = {0};
-  gate hold = GATE;
-  lf_pool *pool = fake_pool(&setup, 1), *next = fake_pool(&setup, 1);
-  lf_strand *g = lf_strand_new();
-  lf_strand_enter(g, LF_FOREVER);
-  lf_task *second = submit_to(pool, g, step_log, NUMBER(3));
-  lf_task *busy = submit(pool, step_await, &hold);
-  until(lf_task_state(busy) == LF_RUNNING);
-  lf_task *third = submit_to(next, g, step_log, NUMBER(2));
-  lf_task *other = submit(next, step_log, NUMBER(1));
-  await(other);
-  lf_strand_leave(g);
-  await(third);
-  assert_int_equal(lf_task_state(second), LF_PENDING);
-  gate_add(&hold);
-  await(second);
+  two_pools t = {.hold = GATE};
+  two_pools_begin(&t, 3, 2);
+  await(t.third);
+  assert_int_equal(lf_task_state(t.second), LF_PENDING);
+  gate_add(&t.hold);
+  await(t.second);
   assert_log(1, 2, 3);
-  lf_task_unref(second);
-  lf_task_unref(busy);
-  lf_task_unref(third);
-  lf_task_unref(other);
-  fake_close(pool);
-  fake_close(next);
-  lf_strand_free(g);
+  two_pools_end(&t);
 }
 
 static void *enter_often(void *arg) {
