@@ -232,7 +232,7 @@ static member *take(futures *f) {
 }
 
 static bool is_past(lfb_state *S, int64_t deadline) {
-  if (deadline == LF_FOREVER || lf_now() < deadline)
+  if (!lf_is_past(deadline))
     return false;
   lfb_catch_up(S);
   return true;

@@ -68,7 +68,7 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline,
                lfb_wait_for *what) {
   lfb_refuse_foreign(L, task);
   if (!lf_task_done(task)) {
-    if (deadline == LF_FOREVER || lf_now() < deadline) {
+    if (!lf_is_past(deadline)) {
       *what = (lfb_wait_for){.task = task, .deadline = deadline};
       return true;
     }

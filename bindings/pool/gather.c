@@ -160,7 +160,7 @@ static int next_chunk(lua_State *L, lfb_state *S, lfb_loop *l, int64_t deadline,
       lfb_push_error(L, "TimeoutError", "the result is not ready in time");
       lua_error(L);
     }
-    late = deadline != LF_FOREVER && lf_now() >= deadline;
+    late = lf_is_past(deadline);
     if (late) { /* once more, with what has come by now */
       lfb_catch_up(S);
       continue;

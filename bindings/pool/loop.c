@@ -240,12 +240,8 @@ bool lfb_loop_run_chunk(lua_State *L, lfb_loop *l, int self) {
   return ran;
 }
 
-static bool is_late(const lfb_loop *l) {
-  return l->deadline != LF_FOREVER && lf_now() >= l->deadline;
-}
-
 static void check_timeout(lua_State *L, lfb_loop *l) {
-  if (!is_late(l))
+  if (!lf_is_past(l->deadline))
     return;
   lf_loop_close(l->loop);
   l->ended = true;
@@ -305,7 +301,7 @@ int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
       return LFB_END;
     if (lfb_loop_run_chunk(L, l, self))
       continue;
-    if (is_late(l) && !l->caught_up) {
+    if (lf_is_past(l->deadline) && !l->caught_up) {
       l->caught_up = true; /* once more, with what has come by now */
       lfb_catch_up(lfb_self(L));
       continue;

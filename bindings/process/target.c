@@ -63,7 +63,7 @@ int lfb_join(lua_State *L, lfb_step *step) {
 
 int lfb_join_step(lua_State *L, lf_task *awaited, int64_t deadline,
                   lfb_wait_for *what) {
-  if (awaited && (deadline == LF_FOREVER || lf_now() < deadline)) {
+  if (awaited && !lf_is_past(deadline)) {
     *what = (lfb_wait_for){.task = awaited, .deadline = deadline};
     return LFB_NOT_YET;
   }

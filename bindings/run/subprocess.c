@@ -331,7 +331,7 @@ static void end_it(command *c, reason why) {
 static void look_for_reason(lua_State *L, lfb_state *S, command *c) {
   if (c->why != INTERRUPTED && lfb_is_signalled(L, S))
     end_it(c, INTERRUPTED);
-  else if (!c->why && c->deadline != LF_FOREVER && lf_now() >= c->deadline)
+  else if (!c->why && lf_is_past(c->deadline))
     end_it(c, LATE);
   else if (c->kill_at == LF_FOREVER && lf_command_is_interrupted(&c->command))
     c->kill_at = lf_after(PATIENCE);

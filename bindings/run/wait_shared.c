@@ -20,10 +20,6 @@
 /* Not of the runtime's codes. */
 enum { ERROR_ON_TOP = -1000, NO_PLACE };
 
-static bool is_late(const lfb_shared_wait *what) {
-  return what->deadline != LF_FOREVER && lf_now() >= what->deadline;
-}
-
 /* Looks once; the waiter may have been called. LF_EAGAIN: the wait goes on. */
 static int look(const lfb_shared_wait *what, void *arg, lf_shared_waiter *s) {
   if (what->once && lf_shared_waiter_called(s))
@@ -123,7 +119,7 @@ static int look_and_sleep(lua_State *L, lfb_state *S, lf_shared_waiter *s,
         return ERROR_ON_TOP;
       continue;
     }
-    if (is_late(what))
+    if (lf_is_past(what->deadline))
       return LF_ETIMEOUT;
     if (resume_ready(w, s, what))
       continue;
@@ -258,7 +254,7 @@ static int go_on(lua_State *L, lfb_state *S, int64_t context,
   if (lfb_is_interrupted(L, S))
     return lfb_raise_interrupted(L, S);
   int err = look(&p->what, p->arg, p->waiter);
-  if (err == LF_EAGAIN && is_late(&p->what))
+  if (err == LF_EAGAIN && lf_is_past(p->what.deadline))
     err = LF_ETIMEOUT;
   if (err == LF_EAGAIN && lf_run_hold(&r->base, p->waiter, p->what.deadline)) {
     r->watch.end = leave_to_others;

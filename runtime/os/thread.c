@@ -53,6 +53,26 @@ int64_t lf_after(double seconds) {
   return lf_now() + (int64_t)(seconds * 1e9);
 }
 
+int64_t lf_after_ns(int64_t ns) {
+  int64_t now = lf_now();
+  return ns < LF_FOREVER - now ? now + ns : LF_FOREVER;
+}
+
+void lf_cond_init(pthread_cond_t *cond) {
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(cond, &attr);
+  pthread_condattr_destroy(&attr);
+}
+
+int lf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock,
+                 int64_t deadline) {
+  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  return deadline == LF_FOREVER ? pthread_cond_wait(cond, lock)
+                                : pthread_cond_timedwait(cond, lock, &ts);
+}
+
 /* The cgroup (v2) quota as a number of processors, or 0. */
 static int cgroup_cpus(void) {
   FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");

@@ -7,6 +7,7 @@
 
 #include "runtime/base/base.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* Points in time are nanoseconds of the monotonic clock. */
@@ -16,6 +17,19 @@ int64_t lf_now(void);
 
 /* 'seconds' from now as a point in time; NaN and large values: LF_FOREVER. */
 int64_t lf_after(double seconds);
+
+/* The same for nanoseconds, which are not negative. */
+int64_t lf_after_ns(int64_t ns);
+
+static inline bool lf_is_past(int64_t deadline) {
+  return deadline != LF_FOREVER && lf_now() >= deadline;
+}
+
+/* A condition variable for the next; destroy it with pthread_cond_destroy. */
+void lf_cond_init(pthread_cond_t *cond);
+
+/* Waits for it, until the deadline: 0 or ETIMEDOUT. */
+int lf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline);
 
 /* Seconds since 1970. */
 double lf_wall_time(void);

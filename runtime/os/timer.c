@@ -20,14 +20,6 @@ static size_t count, size;
 static bool there;    /* the thread is */
 static int64_t until; /* it sleeps until then; 0: it does not */
 
-static void init_cond(void) {
-  pthread_condattr_t attr;
-  pthread_condattr_init(&attr);
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  pthread_cond_init(&changed, &attr);
-  pthread_condattr_destroy(&attr);
-}
-
 /* What is set is the parent's. */
 static void begin_anew(void) {
   for (size_t i = 0; i < count; i++)
@@ -35,13 +27,13 @@ static void begin_anew(void) {
   count = 0;
   there = false;
   until = 0;
-  init_cond();
+  lf_cond_init(&changed);
 }
 
 LF_FORK_MUTEX(lock, LF_FORK_TIMERS, begin_anew);
 
 __attribute__((constructor)) static void begin(void) {
-  init_cond();
+  lf_cond_init(&changed);
 }
 
 /* --- The heap --- */
@@ -103,13 +95,8 @@ static bool make_room(void) {
 /* --- The thread --- */
 
 static void sleep_until(int64_t at) {
-  struct timespec time = {.tv_sec = at / 1000000000,
-                          .tv_nsec = at % 1000000000};
   until = at;
-  if (at == LF_FOREVER)
-    pthread_cond_wait(&changed, &lock);
-  else
-    pthread_cond_timedwait(&changed, &lock, &time);
+  lf_cond_wait(&changed, &lock, at);
   until = 0;
 }
 

@@ -50,10 +50,8 @@ static void fire_run(lf_timer *timer) {
 static void set(lf_limited *t, lf_timer *timer, int64_t after) {
   if (after == LF_FOREVER)
     return;
-  int64_t now = lf_now();
   lf_task_ref(&t->task);
-  int64_t at = after < LF_FOREVER - now ? now + after : LF_FOREVER;
-  if (lf_timer_set(timer, at) != 0)
+  if (lf_timer_set(timer, lf_after_ns(after)) != 0)
     lf_task_unref(&t->task); /* not the last: somebody moves it */
 }
 

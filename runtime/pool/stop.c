@@ -55,10 +55,9 @@ static void watch_task(lf_task *task, int64_t grace) {
   watch *w = lf_malloc(sizeof *w);
   if (!w)
     return;
-  int64_t now = lf_now();
   lf_timer_init(&w->timer, look);
   w->task = lf_task_ref(task);
-  w->until = grace < LF_FOREVER - now ? now + grace : LF_FOREVER;
+  w->until = lf_after_ns(grace);
   w->delay = FIRST_NS;
   set(w);
 }

@@ -213,6 +213,9 @@ lf_in_flight *lf_in_flight_new(lf_proc *proc, lf_task *task);
 /* What the task is called between the two. */
 uint64_t lf_in_flight_id(const lf_in_flight *flight);
 
+/* The task waits for nothing any more, as far as its worker has told. */
+void lf_in_flight_end_wait(lf_in_flight *flight);
+
 /* It was not sent after all. */
 void lf_in_flight_undo(lf_in_flight *flight);
 

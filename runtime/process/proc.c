@@ -102,10 +102,14 @@ void lf_in_flight_undo(lf_in_flight *f) {
   lf_proc_finish_flight(f);
 }
 
-void lf_proc_finish_flight(lf_in_flight *f) {
+void lf_in_flight_end_wait(lf_in_flight *f) {
   if (f->wait)
     lf_far_wait_end(f->wait);
   f->wait = NULL;
+}
+
+void lf_proc_finish_flight(lf_in_flight *f) {
+  lf_in_flight_end_wait(f);
   f->task->far.record = NULL;
   f->task->stage = LF_STAGE_QUEUED;
   land(f);

@@ -325,12 +325,6 @@ void lf_requests_tell(lf_pool *p) {
   }
 }
 
-static void end_wait(lf_in_flight *f) {
-  if (f->wait)
-    lf_far_wait_end(f->wait);
-  f->wait = NULL;
-}
-
 void lf_requests_forget(lf_proc *c) {
   lf_link *l;
   for (size_t i = 0; i < c->exports.cap; i++) {
@@ -355,7 +349,7 @@ void lf_requests_forget(lf_proc *c) {
   c->lent = NULL;
   lf_in_flight *f;
   EACH_FLIGHT(f, c)
-  end_wait(f);
+  lf_in_flight_end_wait(f);
 }
 
 /* --- Who waits for whom --- */
@@ -401,7 +395,7 @@ static void receive_wait(lf_proc *c) {
 static void receive_unwait(lf_proc *c) {
   lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   if (f)
-    end_wait(f);
+    lf_in_flight_end_wait(f);
 }
 
 static void receive_progress(lf_proc *c) {

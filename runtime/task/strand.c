@@ -33,12 +33,8 @@ struct lf_strand {
 static lf_strand *strands;
 
 static void init_locks(lf_strand *g) {
-  pthread_condattr_t attr;
-  pthread_condattr_init(&attr);
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_mutex_init(&g->lock, NULL);
-  pthread_cond_init(&g->left, &attr);
-  pthread_condattr_destroy(&attr);
+  lf_cond_init(&g->left);
 }
 
 /* In a forked process nobody else is at a strand, or ever leaves it; who waits
@@ -209,15 +205,11 @@ void lf_strand_forget(lf_task *t) {
 }
 
 bool lf_strand_enter(lf_strand *g, int64_t deadline) {
-  struct timespec until = {.tv_sec = deadline / 1000000000,
-                           .tv_nsec = deadline % 1000000000};
   int err = 0;
   pthread_mutex_lock(&g->lock);
   g->threads++;
   while (g->taken && err == 0)
-    err = deadline == LF_FOREVER
-              ? pthread_cond_wait(&g->left, &g->lock)
-              : pthread_cond_timedwait(&g->left, &g->lock, &until);
+    err = lf_cond_wait(&g->left, &g->lock, deadline);
   g->threads--;
   bool in = !g->taken;
   g->taken = true;
