@@ -113,25 +113,18 @@ void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
   lua_setfield(L, -2, lost.signal ? "signal" : "exitcode");
 }
 
-/* What messages call the task. */
-static const char *name_of(const lf_task *task) {
-  const lf_limits *limits = task ? lf_task_limits(task) : NULL;
-  if (limits && limits->name)
-    return limits->name;
-  return task ? lf_task_label(task) : "task";
-}
-
 static double seconds(int64_t ns) {
   return (double)ns / 1e9;
 }
 
-void lfb_push_stopped(lua_State *L, lf_reason reason, const lf_task *task) {
-  const lf_limits *limits = task ? lf_task_limits(task) : NULL;
-  const char *name = name_of(task);
+void lfb_push_stopped(lua_State *L, lf_reason reason, const lf_limits *limits,
+                      const char *label) {
+  const char *name = limits && limits->name_len > 0 ? limits->name : label;
   if (reason == LF_STOP_CANCEL)
     lfb_push_error(L, "CancelledError", "the future was cancelled");
-  else if (reason == LF_STOP_MEMORY)
-    lfb_push_error(L, "MemoryLimit", "%s has taken too much memory", name);
+  else if (reason == LF_STOP_MEMORY && limits)
+    lfb_push_error(L, "MemoryLimit", "%s has taken more than %I bytes", name,
+                   (LUAI_UACINT)limits->memory);
   else if (reason == LF_STOP_QUEUE && limits)
     lfb_push_error(L, "TaskTimeout", "%s has waited in the queue for %f s",
                    name, seconds(limits->queue_timeout));

@@ -24,8 +24,11 @@ int lfb_raise(lua_State *L, const char *trace);
 void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
                    const char *func);
 
-/* Pushes the error of a task (may be NULL) that has been stopped. */
-void lfb_push_stopped(lua_State *L, lf_reason reason, const lf_task *task);
+/* Pushes the error of a task that has been stopped, with its limits (may be
+ * NULL), and what it is called if these do not say that. */
+struct lf_limits;
+void lfb_push_stopped(lua_State *L, lf_reason reason,
+                      const struct lf_limits *limits, const char *label);
 
 /* Raises "not enough memory". */
 int lfb_raise_memory(lua_State *L);

@@ -109,6 +109,7 @@ struct lfb_state {
   lf_waker global_waker; /* the program's: unparks its thread */
   uint64_t futures;      /* made so far (pool/future.c) */
   bool in_callback;
+  bool copying;     /* lfut's own: no memory is refused */
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 
   lf_link lent, returned;   /* borrowed strings (borrow.c); its lock */

@@ -19,6 +19,7 @@
 #include "bindings/run/items.h"
 #include "bindings/sync/array.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
 #include "runtime/task/strand.h"
 
 #define LOOK_AGAIN 0.05 /* for an interruption, in seconds */
@@ -474,6 +475,10 @@ void lfb_native_run(struct lf_vm *vm, lf_task *t) {
     ok = put_interrupted(&out);
   lf_call_fini(&task);
   lf_buf_fini(&c.why);
+  if (!ok && lf_task_reason(t) != LF_GO_ON && lf_worker_again(vm->worker, t)) {
+    lf_buf_fini(&out);
+    return;
+  }
   lf_buf_reset(&t->data); /* arguments, to which a result may have pointed */
   if (lf_buf_append(&t->data, &out) != 0) {
     lf_buf_reset(&t->data); /* what it has had of its own is enough */

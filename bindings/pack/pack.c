@@ -340,6 +340,8 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
   P.bodies = pack_bodies;
   P.reach = label->reach ? label->reach : label->returning ? S->reach : NULL;
   int top = lua_gettop(L);
+  bool copying = S->copying;
+  S->copying = true;
   put_count(&P, count);
   for (int i = 0; i < count; i++) {
     if (pack_plain(&P, first + i))
@@ -352,4 +354,5 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
   }
   pack_rest(&P);
   lua_settop(L, top);
+  S->copying = copying;
 }

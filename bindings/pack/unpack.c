@@ -433,8 +433,11 @@ int lfb_unpack(lua_State *L, lfb_state *S, const lf_buf *buf, size_t *at,
   U.bodies = fill_objects;
   U.at = buf->data + *at;
   U.end = buf->data + buf->len;
+  bool copying = S->copying;
+  S->copying = true;
   uint32_t n = get_count(&U);
   unpack_values(&U, n);
   *at = (size_t)(U.at - buf->data);
+  S->copying = copying;
   return (int)n;
 }

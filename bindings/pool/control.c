@@ -14,6 +14,11 @@
 
 #define MOST_SECONDS 1e9 /* more than thirty years nobody means */
 
+enum {
+  LEAST_MEMORY = 64 << 10, /* less is taken by what calls the task */
+  MOST_NAME = 1000,
+};
+
 /* The option as nanoseconds, if it is set. */
 static void read_time(lua_State *L, int idx, const char *name, bool zero,
                       int64_t *ns) {
@@ -30,71 +35,127 @@ static void read_time(lua_State *L, int idx, const char *name, bool zero,
   lua_pop(L, 1);
 }
 
-static void read_name(lua_State *L, int idx, lf_limits *limits) {
-  if (lua_getfield(L, idx, "name") != LUA_TNIL) {
-    if (lua_type(L, -1) != LUA_TSTRING)
-      lfb_option_error(L, "name", "string");
-    size_t len;
-    const char *name = lua_tolstring(L, -1, &len);
-    lf_free(limits->name);
-    limits->name = lf_strndup(name, len);
-    if (!limits->name)
-      lfb_raise_memory(L);
-  }
-  lua_pop(L, 1);
+/* The option as an integer of at least that, if it is set. */
+static void read_count(lua_State *L, int idx, const char *name,
+                       lua_Integer least, uint64_t *value) {
+  lua_Integer n;
+  if (!lfb_option_integer(L, idx, name, &n))
+    return;
+  if (n < least)
+    luaL_error(L, "bad option '%s' (must be an integer >= %I)", name,
+               (LUAI_UACINT)least);
+  *value = (uint64_t)n;
 }
 
-bool lfb_limits_are_of_tasks(const lf_limits *l) {
-  return l->timeout != LF_FOREVER || l->queue_timeout != LF_FOREVER ||
-         l->grace != LF_GRACE || l->name;
+/* Leaves the name on the stack. */
+static const char *read_name(lua_State *L, int idx, size_t *len) {
+  int type = lua_getfield(L, idx, "name");
+  if (type != LUA_TNIL && type != LUA_TSTRING)
+    lfb_option_error(L, "name", "string");
+  const char *name = lua_tolstring(L, -1, len);
+  if (name && *len > MOST_NAME)
+    luaL_error(L, "bad option 'name' (more than %d bytes)", (int)MOST_NAME);
+  return name;
 }
 
-lf_limits *lfb_read_limits(lua_State *L, int idx, const lf_limits *former) {
-  lfb_box *box = lfb_push_box(L, lf_limits_unref);
-  lf_limits *l = lf_limits_new();
-  if (!l)
-    lfb_raise_memory(L);
-  box->content = l;
-  if (former) {
-    l->timeout = former->timeout;
-    l->queue_timeout = former->queue_timeout;
-    l->grace = former->grace;
-    l->priority = former->priority;
-    l->name =
-        former->name ? lf_strndup(former->name, strlen(former->name)) : NULL;
-    if (former->name && !l->name)
-      lfb_raise_memory(L);
-  }
+/* What executors and views can have. */
+static void read_common(lua_State *L, int idx, lf_limits *l) {
   read_time(L, idx, "timeout", false, &l->timeout);
-  read_time(L, idx, "queue_timeout", false, &l->queue_timeout);
   read_time(L, idx, "grace", true, &l->grace);
-  if (former) { /* of a view; an executor's name is that of its workers */
-    read_name(L, idx, l);
-    lua_Integer priority;
-    if (lfb_option_integer(L, idx, "priority", &priority))
-      l->priority = priority;
+  read_count(L, idx, "memory_limit", LEAST_MEMORY, &l->memory);
+  read_count(L, idx, "retries", 0, &l->retries);
+}
+
+static lf_limits *new_limits(lua_State *L, const lf_limits *l, const char *name,
+                             size_t len) {
+  lf_limits *limits = lf_limits_new(l, name, len);
+  if (!limits)
+    lfb_raise_memory(L);
+  return limits;
+}
+
+lf_limits *lfb_executor_limits(lua_State *L, int idx) {
+  lf_limits l = lf_no_limits;
+  read_common(L, idx, &l);
+  bool any = lf_limits_are_of_each(&l) || l.grace != LF_GRACE;
+  return any ? new_limits(L, &l, "", 0) : NULL;
+}
+
+/* Those of the view that is made of one with the former ones. */
+static lf_limits *view_limits(lua_State *L, int idx, const lf_limits *former) {
+  lf_limits l = former ? *former : lf_no_limits;
+  lua_Integer priority;
+  size_t len;
+  read_common(L, idx, &l);
+  read_time(L, idx, "queue_timeout", false, &l.queue_timeout);
+  if (lfb_option_integer(L, idx, "priority", &priority))
+    l.priority = priority;
+  const char *name = read_name(L, idx, &len);
+  if (!name && former) {
+    name = former->name;
+    len = former->name_len;
   }
-  box->content = NULL;
-  lua_pop(L, 1);
-  if (former || lfb_limits_are_of_tasks(l))
-    return l;
-  lf_limits_unref(l);
-  return NULL;
+  return new_limits(L, &l, name ? name : "", name ? len : 0);
 }
 
 /* exe:options{...} -> a view */
 static int executor_options(lua_State *L) {
-  static const char *const names[] = {"timeout", "queue_timeout", "grace",
-                                      "name",    "priority",      NULL};
+  static const char *const names[] = {
+      "timeout", "queue_timeout", "retries",  "memory_limit",
+      "grace",   "name",          "priority", NULL};
   lfb_executor *exe = lfb_check_executor(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   lfb_check_option_names(L, 2, names);
-  lfb_executor *view = lfb_push_view(L, lfb_self(L), exe);
-  static const lf_limits none = {
-      .timeout = LF_FOREVER, .queue_timeout = LF_FOREVER, .grace = LF_GRACE};
-  view->limits = lfb_read_limits(L, 2, exe->limits ? exe->limits : &none);
+  lfb_executor *view = lfb_push_view(L, lfb_self(L), 1);
+  view->limits = view_limits(L, 2, exe->limits);
+  lua_settop(L, 3);
   return 1;
+}
+
+/* --- Sending --- */
+
+typedef struct {
+  uint32_t view;
+  uint32_t len; /* of the limits' bytes, which follow */
+} sent_head;
+
+void lfb_limits_pack(lua_State *L, lfb_packer *P) {
+  const lfb_executor *exe = lua_touserdata(L, -1);
+  sent_head head = {.view = exe->base != NULL};
+  size_t len = 0;
+  const void *bytes = exe->limits ? lf_limits_bytes(exe->limits, &len) : NULL;
+  head.len = (uint32_t)len;
+  lfb_packer_put(P, &head, sizeof head);
+  lfb_packer_put(P, bytes, len);
+}
+
+/* Replaces the executor at the top by a view of it. */
+static lfb_executor *become_view(lua_State *L) {
+  lfb_executor *view = lfb_push_view(L, lfb_state_find(L), -1);
+  lua_replace(L, -2);
+  return view;
+}
+
+void lfb_limits_unpack(lua_State *L, lfb_unpacker *U) {
+  sent_head head;
+  lfb_executor *exe = lua_touserdata(L, -1);
+  lfb_unpacker_get(U, &head, sizeof head);
+  if (head.view)
+    exe = become_view(L);
+  if (head.len == 0)
+    return;
+  if (head.len > sizeof(lf_limits) + MOST_NAME)
+    lfb_unpacker_refuse(U);
+  lf_buf bytes;
+  lf_buf_init(&bytes, lua_newuserdatauv(L, head.len, 0), head.len);
+  bytes.len = head.len;
+  lfb_unpacker_get(U, bytes.data, bytes.len);
+  lf_limits *limits = exe->limits ? NULL : lf_limits_from(&bytes);
+  lua_pop(L, 1);
+  if (!limits && !exe->limits)
+    lfb_unpacker_refuse(U);
+  exe->limits = exe->limits ? exe->limits : limits;
 }
 
 void lfb_control_open(lua_State *L, lfb_state *S) {

@@ -4,16 +4,19 @@
 #ifndef LFB_POOL_CONTROL_H
 #define LFB_POOL_CONTROL_H
 
+#include "bindings/pack/packer.h"
+#include "bindings/pack/unpacker.h"
 #include "bindings/pool/executor.h"
 #include "runtime/pool/limits.h"
 
-/* The limits that the options in the table at 'idx' say, in addition to those
- * in 'former' (may be NULL); NULL: none, also of those. Options with other
- * names are not looked at. Raises for values that cannot be. */
-lf_limits *lfb_read_limits(lua_State *L, int idx, const lf_limits *former);
+/* What the options of a constructor in the table at 'idx' say of all tasks: a
+ * reference; NULL: nothing. Raises for values that cannot be. */
+lf_limits *lfb_executor_limits(lua_State *L, int idx);
 
-/* Do they say more than a priority, which loops can have, too? */
-bool lfb_limits_are_of_tasks(const lf_limits *limits);
+/* For the class of executors: what is sent besides the handle. One that has
+ * come is a view, if it was one, or has these limits from now on. */
+void lfb_limits_pack(lua_State *L, lfb_packer *P);
+void lfb_limits_unpack(lua_State *L, lfb_unpacker *U);
 
 /* Adds the method 'options' to executors. */
 void lfb_control_open(lua_State *L, lfb_state *S);

@@ -48,9 +48,11 @@ enum { LAST = LFB_MAX_QUEUE };
 
 /* All kinds take all options, so that a script can change the kind alone. */
 static const char *const option_names[] = {
-    "max_workers",         "name",         "initializer", "initargs",
-    "finalizer",           "start_method", "timeout",     "grace",
-    "max_tasks_per_child", "max_queue",    NULL};
+    "max_workers", "name",      "initializer",
+    "initargs",    "finalizer", "start_method",
+    "timeout",     "grace",     "max_tasks_per_child",
+    "max_queue",   "retries",   "memory_limit",
+    NULL};
 
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
   if (kind->backend->caller)
@@ -202,7 +204,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
     kind->start(L, exe->pool); /* the executor at the top closes it */
   remember(L, exe->pool);
   if (lua_istable(L, 1))
-    exe->limits = lfb_read_limits(L, 1, NULL);
+    exe->limits = lfb_executor_limits(L, 1);
   return 1;
 }
 
@@ -241,10 +243,12 @@ static void push_executor(lua_State *L, lfb_state *S, void *p) {
   remember(L, pool);
 }
 
-lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, lfb_executor *exe) {
+lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, int idx) {
+  idx = lua_absindex(L, idx);
+  lfb_executor *exe = lua_touserdata(L, idx);
   lfb_executor *view = push_for(L, S, exe->pool, exe->inside);
   view->base = exe->base ? exe->base : exe;
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, idx);
   lua_setiuservalue(L, -2, 1);
   return view;
 }
@@ -356,7 +360,7 @@ static bool queue_limited(lua_State *L, lfb_state *S, lfb_executor *exe) {
     lf_limited_give_room(task);
     lfb_raise_code(L, err, exe->pool);
   }
-  lf_limited_queued(task);
+  lf_clock_queued(task);
   lf_task_offer(task);
   return true;
 }
@@ -412,7 +416,7 @@ static int submit(lua_State *L, bool waits) {
   if (err)
     return lfb_raise_code(L, err, exe->pool);
   if (exe->limits)
-    lf_limited_queued(task);
+    lf_clock_queued(task);
   lf_task_offer(task);
   return 1;
 }
@@ -432,6 +436,9 @@ static int executor_broadcast(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   lf_native *native = check_function(L, S);
+  if (exe->base && exe->limits->retries > 0)
+    return luaL_error(L, "bad option 'retries' (a broadcast is for each worker "
+                         "once)");
   if (native && native->threads == LF_AFFINE)
     return luaL_error(L, "%s may only run in one worker (threads = 'affine')",
                       native->proto->name);
@@ -443,6 +450,7 @@ static int executor_broadcast(lua_State *L) {
   lua_createtable(L, workers, 0);
   for (int i = 0; i < workers; i++) {
     tasks[i] = push_call(L, S, exe, native, n);
+    lf_task_run_once(tasks[i]);
     lua_rawseti(L, -2, i + 1);
   }
   if (lf_pool_in_caller(exe->pool)) {
@@ -606,6 +614,8 @@ void lfb_executor_open(lua_State *L, lfb_state *S) {
                                                 .methods = methods,
                                                 .metamethods = metamethods,
                                                 .index = executor_index,
-                                                .handle = &handle};
+                                                .handle = &handle,
+                                                .pack = lfb_limits_pack,
+                                                .unpack = lfb_limits_unpack};
   lfb_newclass(L, S, &executor_class);
 }

@@ -20,8 +20,8 @@ typedef struct lfb_executor {
   const void *mark;          /* state.h; the last */
 } lfb_executor;
 
-/* Pushes a view of the executor at 1, as yet without limits. */
-lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, lfb_executor *exe);
+/* Pushes a view of the executor at 'idx', as yet without limits. */
+lfb_executor *lfb_push_view(lua_State *L, lfb_state *S, int idx);
 
 void lfb_executor_open(lua_State *L, lfb_state *S);
 

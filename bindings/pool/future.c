@@ -87,7 +87,8 @@ void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
   const lf_buf *data = &task->data;
   size_t at = 0;
   if (lf_task_reason(task) != LF_GO_ON) { /* whatever its data is */
-    lfb_push_stopped(L, lf_task_reason(task), task);
+    lfb_push_stopped(L, lf_task_reason(task), lf_task_limits(task),
+                     lf_task_label(task));
     return;
   }
   if (task->error == LF_RAISED) {
@@ -104,7 +105,7 @@ void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
 }
 
 static int raise_cancelled(lua_State *L) {
-  lfb_push_stopped(L, LF_STOP_CANCEL, NULL);
+  lfb_push_stopped(L, LF_STOP_CANCEL, NULL, NULL);
   return lua_error(L);
 }
 
@@ -189,8 +190,9 @@ static int future_traceback(lua_State *L) {
 
 /* Cancels one that runs: true if it has been asked to stop for that. */
 static bool stop(lf_task *task) {
-  if (lf_pool_look(task) == LF_RUNNING)
-    lf_pool_stop(task, LF_STOP_CANCEL, lf_task_grace(task));
+  if (lf_pool_look(task) == LF_RUNNING &&
+      lf_pool_stop(task, LF_STOP_CANCEL, lf_task_grace(task)))
+    return true;
   return lf_task_reason(task) == LF_STOP_CANCEL;
 }
 

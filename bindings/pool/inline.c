@@ -49,10 +49,11 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   lfb_enter(L, S, task->strand);
   lf_deadlock_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
   pid_t former = lf_caller_begin(vm->worker, task);
-  lf_task_start(task);
-  lf_worker_count_started(vm->worker);
   lfb_debug_begin(vm, L, S);
-  lfb_vmops.run(vm, lf_task_ref(task));
+  while (lf_task_start(task)) { /* again, if it is to be retried */
+    lf_worker_count_started(vm->worker);
+    lfb_vmops.run(vm, lf_task_ref(task));
+  }
   lf_caller_end(vm->worker, former);
   lfb_debug_end(vm);
   if (task->strand)

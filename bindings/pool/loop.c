@@ -174,7 +174,7 @@ static lf_loop *loop_new(lua_State *L, lfb_executor *exe, const lfb_loop *l,
     lf_loop_restrict(loop, lfb_native_strand(native, exe->pool),
                      lfb_native_route(native) == LF_ROUTE_AFFINE);
   if (exe->limits)
-    lf_loop_prioritize(loop, exe->limits->priority);
+    lf_loop_limit(loop, exe->limits);
   lua_settop(L, top);
   return loop;
 }
@@ -198,8 +198,6 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   options o = check_options(L, opts);
-  if (exe->limits && lfb_limits_are_of_tasks(exe->limits))
-    luaL_error(L, "limits of tasks are not for the items of a parallel loop");
   lf_native *native = lfb_test_native(L, S, 2);
   if (native)
     lfb_check_threads(L, S, native, exe->pool);

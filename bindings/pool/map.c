@@ -158,15 +158,24 @@ static int loop_list(lua_State *L) {
   return lfb_waiting(L, lfb_self(L), list_step, 0);
 }
 
-/* it:close() */
-static int loop_close(lua_State *L) {
+static int close_loop(lua_State *L, bool running) {
   lfb_loop *l = lfb_check(L, 1, LFB_MAP);
   if (l->loop && !lf_pool_is_foreign(lf_loop_pool(l->loop)))
-    lf_loop_close(l->loop);
+    (running ? lf_loop_stop : lf_loop_close)(l->loop);
   if (l->chunk)
     lfb_loop_drop_chunk(l);
   l->ended = true;
   return 0;
+}
+
+/* it:close([running]) */
+static int loop_close(lua_State *L) {
+  return close_loop(L, lua_toboolean(L, 2));
+}
+
+/* With the error by which the block is left. */
+static int loop_leave(lua_State *L) {
+  return close_loop(L, false);
 }
 
 /* An InlineExecutor runs what is known at the call at once, as it does what is
@@ -356,7 +365,7 @@ void lfb_map_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {
       {"list", loop_list}, {"close", loop_close}, {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__call", loop_call},
-                                         {"__close", loop_close},
+                                         {"__close", loop_leave},
                                          {"__gc", lfb_loop_gc},
                                          {"__tostring", loop_tostring},
                                          {NULL, NULL}};

@@ -71,6 +71,11 @@ static void push_chunk_trace(lua_State *L, lfb_loop *l, uint64_t item) {
 /* Pushes the error of the items that the chunk has no results for. */
 static void push_chunk_error(lua_State *L, const lfb_loop *l) {
   const lf_chunk *c = l->chunk;
+  if (c->reason != LF_GO_ON) {
+    lfb_push_stopped(L, c->reason, lf_loop_limits(l->loop),
+                     lf_loop_label(l->loop));
+    return;
+  }
   if (c->error == LF_LOST) {
     lfb_push_lost(L, c->why.data, c->why.len, lf_loop_label(l->loop));
     return;

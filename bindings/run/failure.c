@@ -63,8 +63,10 @@ static int take_traceback(lua_State *L) {
  * place of the first. */
 static int take_value(lua_State *L) {
   failure *f = lua_touserdata(L, 1);
+  f->run->vm->S->copying = false; /* the handlers are the task's own */
   if (lua_status(f->run->co) != LUA_OK)
     lfb_close_last(L, f->run, f->run->co);
+  f->run->vm->S->copying = true;
   if (lua_gettop(f->run->co) > 0)
     lua_xmove(f->run->co, L, 1);
   else
@@ -107,6 +109,7 @@ void lfb_put_memory_error(lf_buf *data) {
 
 void lfb_pack_failure(lfb_run *r, lf_buf *data, char **trace) {
   failure f = {.run = r, .data = data, .value = LUA_NOREF};
+  r->vm->S->copying = true;
   lfb_try(r->vm, take_traceback, &f);
   bool ok =
       lfb_try(r->vm, take_value, &f) &&
@@ -115,4 +118,5 @@ void lfb_pack_failure(lfb_run *r, lf_buf *data, char **trace) {
   if (!ok)
     lfb_put_memory_error(data);
   *trace = f.trace;
+  r->vm->S->copying = false;
 }

@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "bindings/core/error.h"
+#include "bindings/run/debugging.h"
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/registry.h"
 
 #define INTERRUPTED "interrupted!"
@@ -80,6 +82,7 @@ bool lfb_take_signal(lfb_state *S) {
     S->vm->interrupted = 0;
     if (S->reach) /* the program says what is to stop */
       lf_pool_listen(lf_worker_pool(S->vm->worker));
+    lfb_memory_look(S->vm);
     note_reason(r);
   }
   if (noted == LFB_SIGNALLED) {
@@ -130,7 +133,8 @@ void lfb_each_task(struct lf_vm *vm, bool (*visit)(lf_task *task, void *arg),
 
 void lfb_push_abort(lua_State *L, const lfb_run *r) {
   if (r->reason != LF_GO_ON)
-    lfb_push_stopped(L, r->reason, r->task);
+    lfb_push_stopped(L, r->reason, lf_task_limits(r->task),
+                     lf_task_label(r->task));
   else
     lua_pushstring(L, r->abort);
 }
@@ -162,8 +166,10 @@ static void abort_hook(lua_State *L, lua_Debug *ar) {
   lfb_state *S = lfb_state_find(L);
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
-  if (!lfb_take_signal(S))
-    return; /* it was meant for a task that is over */
+  if (!lfb_take_signal(S)) { /* it was meant for a task that is over */
+    lfb_debug_task(S->vm, L);
+    return;
+  }
   if (lfb_can_yield(L, S))
     lua_yield(L, 0);
   else
@@ -173,6 +179,12 @@ static void abort_hook(lua_State *L, lua_Debug *ar) {
 /* Async-signal-safe. */
 static void set_abort_hook(lua_State *L) {
   lua_sethook(L, abort_hook, LUA_MASKCOUNT, 1);
+}
+
+void lfb_look_soon(lfb_state *S) {
+  if (!S->vm->interrupted)
+    S->vm->interrupted = LFB_POKED;
+  set_abort_hook(S->running);
 }
 
 int lfb_abort(lua_State *L, lfb_state *S, const char *message) {
@@ -219,8 +231,9 @@ void lfb_poke_here(void) {
   for (lfb_frame *f = frames; f; f = f->below) {
     lfb_run *r = f->native ? NULL : f->vm->current;
     lf_task *t = r ? r->task : f->task;
-    bool asked = t && lf_task_reason(t) != LF_GO_ON;
-    if ((!asked && !f->vm->S->reach) || f->vm->interrupted)
+    bool asked = t && lf_worker_is_asked(f->vm->worker, t);
+    bool look = f->vm->S->reach && !f->native; /* what the program says */
+    if ((!asked && !look) || f->vm->interrupted)
       continue;
     f->vm->interrupted = LFB_POKED;
     if (!f->native)
@@ -367,6 +380,7 @@ int lfb_resume(lua_State *L, lfb_state *S, lua_State *co, int nargs,
   S->running = co;
   rearm(co, S);
   int status = lua_resume(co, L, nargs, nresults);
+  S->copying = false; /* it may have come to an error */
   S->running = outer;
   S->yields = yields;
   rearm(outer, S);

@@ -49,6 +49,10 @@ bool lfb_is_aborted(const lfb_state *S);
 /* Has it been told to, at its end or not? */
 bool lfb_is_to_end(const lfb_state *S);
 
+/* Has the task that runs take up at its next instruction what has been noted,
+ * as the next. */
+void lfb_look_soon(lfb_state *S);
+
 /* Takes up what the signal handler has noted; is the task aborted? */
 bool lfb_take_signal(lfb_state *S);
 

@@ -8,6 +8,7 @@ bindings_sources += \
 	%D%/forked.c %D%/forked.h \
 	%D%/interrupt.c %D%/interrupt.h \
 	%D%/items.h \
+	%D%/memory.c %D%/memory.h \
 	%D%/on_top.c %D%/on_top.h \
 	%D%/output.c %D%/output.h \
 	%D%/poll.c %D%/poll.h \

@@ -17,6 +17,7 @@ static lua_KContext context(lua_State *L, int extra) {
 /* After the call: its results behind those values; or an error. */
 static int protected_end(lua_State *L, int status, lua_KContext ctx) {
   lfb_state *S = lfb_record(L);
+  S->copying = false; /* it may have come to an error */
   if (lfb_ends_task(S, ctx & HANDLING))
     return lfb_abort(L, S, NULL);
   if (status == LUA_OK || status == LUA_YIELD)

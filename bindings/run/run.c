@@ -15,6 +15,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/ready.h"
 
 enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
@@ -96,6 +97,8 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->holder.id = 0;
   r->abort[0] = '\0';
   r->reason = LF_GO_ON;
+  const lf_limits *limits = task ? lf_task_limits(task) : NULL;
+  r->growth.limit = limits ? (ptrdiff_t)limits->memory : 0;
   if (lfb_run_ready(r))
     return r;
   lfb_run_free(r);
@@ -194,9 +197,13 @@ static void go(lfb_run *r, int nargs) {
   lua_State *running = S->running;
   bool yielded = S->yields;
   lfb_frame here;
+  lfb_memory counted;
+  bool counts = r->growth.limit > 0 || vm->memory.run;
   S->running = r->co;
   r->below = outer;
   vm->current = r;
+  if (counts)
+    lfb_memory_enter(vm, r, &counted);
   lfb_frame_enter(&here, vm, false, NULL);
   S->yields = true;
   while (step(r, nargs)) {
@@ -205,6 +212,8 @@ static void go(lfb_run *r, int nargs) {
     nargs = 1;
   }
   lfb_frame_leave(&here);
+  if (counts)
+    lfb_memory_leave(vm, &counted);
   vm->current = outer;
   S->running = running;
   S->yields = yielded;
@@ -252,7 +261,10 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
 static int task_done(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lfb_run *r = (lfb_run *)ctx;
-  lfb_pack(L, r->vm->S, &r->task->data, 1, lua_gettop(L), &lfb_results, NULL);
+  lf_buf *data = &r->task->data;
+  if (data->len > 0) /* it was kept, to be run again */
+    lf_buf_reset(data);
+  lfb_pack(L, r->vm->S, data, 1, lua_gettop(L), &lfb_results, NULL);
   return 0;
 }
 
@@ -265,21 +277,47 @@ static int task_body(lua_State *L) {
   int n = lfb_unpack(L, r->vm->S, data, &at, &r->globals);
   if (at < data->len) /* what it comes after has returned that */
     n += lfb_unpack(L, r->vm->S, data, &at, &r->globals);
-  lf_buf_reset(data);
+  if (!lf_task_may_again(r->task))
+    lf_buf_reset(data);
+  if (r->growth.limit > 0)
+    lfb_memory_begin(r);
   lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
   return task_done(L, LUA_OK, (lua_KContext)r);
 }
 
-static bool task_ended(lfb_run *r, bool ok) {
+/* Its failure is that of the task, if that is not to be run again. */
+static bool task_failed(lfb_run *r) {
   lf_task *t = r->task;
   lf_worker *worker = r->vm->worker;
-  if (!ok) {
-    lf_buf_reset(&t->data);
-    lfb_pack_failure(r, &t->data, &t->trace);
-  }
-  lfb_run_clean(r, ok);
+  unsigned char small[64];
+  lf_buf failure;
+  char *trace = NULL;
+  lf_buf_init(&failure, small, sizeof small);
+  lfb_pack_failure(r, &failure, &trace);
+  bool stopped = r->reason != LF_GO_ON;
+  lfb_run_clean(r, false);
   lfb_run_free(r);
-  lf_worker_end(worker, t, ok ? LF_FINISHED : LF_FAILED);
+  if (stopped && lf_worker_again(worker, t)) {
+    lf_buf_fini(&failure);
+    lf_free(trace);
+    return false;
+  }
+  lf_buf_reset(&t->data);
+  if (lf_buf_move(&t->data, &failure) != 0)
+    lfb_put_memory_error(&t->data);
+  t->trace = trace;
+  lf_worker_end(worker, t, LF_FAILED);
+  return false;
+}
+
+static bool task_ended(lfb_run *r, bool ok) {
+  if (!ok)
+    return task_failed(r);
+  lf_task *t = r->task;
+  lf_worker *worker = r->vm->worker;
+  lfb_run_clean(r, true);
+  lfb_run_free(r);
+  lf_worker_end(worker, t, LF_FINISHED);
   return false;
 }
 

@@ -11,6 +11,7 @@
 #include <signal.h>
 
 #include "bindings/engine/newstate.h"
+#include "bindings/run/memory.h"
 #include "bindings/run/watch.h"
 #include "runtime/task/deadlock.h"
 #include "runtime/task/vm.h"
@@ -59,6 +60,7 @@ typedef struct lfb_run {
               struct lfb_wait_for *what);
   int64_t context;
   lfb_holder holder; /* the task, as one that has locks */
+  lfb_growth growth; /* how much memory it may take, and has */
 } lfb_run;
 
 struct lf_vm {
@@ -76,6 +78,7 @@ struct lf_vm {
                                         of C functions see as their token */
   lf_run callbacks; /* made ready when a done-callback falls due */
   lfb_warnings warnings;
+  lfb_memory memory;
   struct lfb_output *output;
   uint64_t loop;       /* whose function is kept in LFB_REF_LOOP */
   lua_State *debugged; /* whose debug hook the tasks have, or NULL */

@@ -20,7 +20,9 @@
 #include "bindings/sync/element.h"
 #include "drivers.lua.h"
 #include "runtime/base/mem.h"
+#include "runtime/pool/caller.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/limits.h"
 
 /* What a run knows of the chunk that it runs. */
 typedef struct lfb_chunk_run {
@@ -313,6 +315,8 @@ static int chunk_body(lua_State *L) {
     push_setup_value(L, 1, LFB_SETUP_COMBINE);
   if (r->chunk->sink != LFB_MAPPED)
     push_helper(L, r, full);
+  if (r->growth.limit > 0)
+    lfb_memory_begin(r);
   lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, chunk_done);
   return 0;
 }
@@ -322,9 +326,36 @@ static void give_up(lf_chunk *c, const char *why) {
   (void)lf_buf_put(&c->why, why, strlen(why));
 }
 
-/* The chunk was run without the interpreter. */
-static void end_native(struct lf_vm *vm, lf_task *task, lf_loop *loop,
-                       lf_chunk *chunk, int64_t since) {
+/* The chunk's runner, the task, has been stopped: so have those of its items
+ * that have no result. */
+static void note_stopped(lf_chunk *c, lf_reason reason) {
+  c->failed = true;
+  c->reason = reason;
+}
+
+/* Is the chunk, which has been stopped, to be run again? Then it is the
+ * runner's once more. */
+static bool runs_again(struct lf_vm *vm, lf_task *task, lf_chunk *c) {
+  lf_reason reason = c->reason;
+  if (!task || reason == LF_GO_ON || !lf_task_may_again(task))
+    return false;
+  lf_buf_cut(&c->out, 0);
+  c->finished = c->rest = 0;
+  c->failed = false;
+  c->reason = LF_GO_ON;
+  lf_runner_of(task)->chunk = c;
+  if (lf_worker_again(vm->worker, task))
+    return true;
+  lf_runner_of(task)->chunk = NULL;
+  note_stopped(c, reason);
+  return false;
+}
+
+/* What has become of the chunk is known. */
+static void finish(struct lf_vm *vm, lf_task *task, lf_loop *loop,
+                   lf_chunk *chunk, int64_t since) {
+  if (runs_again(vm, task, chunk))
+    return;
   lf_loop_done(loop, chunk, lf_now() - since);
   if (task)
     lf_worker_end(vm->worker, task, LF_FINISHED);
@@ -339,15 +370,11 @@ static void run_native(struct lf_vm *vm, lf_task *task, lf_loop *loop,
   lfb_frame_enter(&here, vm, true, task);
   lfb_native_chunk(vm, loop, chunk);
   lfb_frame_leave(&here);
-}
-
-/* No memory for a run. */
-static void fail_unstarted(struct lf_vm *vm, lf_task *task, lf_loop *loop,
-                           lf_chunk *chunk) {
-  give_up(chunk, LF_NO_MEMORY);
-  lf_loop_done(loop, chunk, 0);
-  if (task)
-    lf_worker_end(vm->worker, task, LF_FINISHED);
+  lf_reason reason = task ? lf_task_reason(task) : LF_GO_ON;
+  if (reason != LF_GO_ON && chunk->finished < chunk->count)
+    note_stopped(chunk, reason);
+  else if (vm->interrupted == LFB_SIGNALLED)
+    give_up(chunk, "interrupted!");
 }
 
 /* A run for the chunk; NULL: no memory. */
@@ -368,16 +395,13 @@ static void start(struct lf_vm *vm, lf_task *task, lf_loop *loop,
   vm->interrupted = 0;
   run_native(vm, task, loop, chunk);
   lf_worker_leave_strand(vm->worker); /* the rest passes it call by call */
-  if (vm->interrupted)
-    give_up(chunk, "interrupted!");
   vm->interrupted = 0;
-  if (chunk->finished + chunk->rest == chunk->count || chunk->failed) {
-    end_native(vm, task, loop, chunk, since);
-    return;
-  }
-  lfb_run *r = new_run(vm, task);
+  bool ended = chunk->finished + chunk->rest == chunk->count || chunk->failed;
+  lfb_run *r = ended ? NULL : new_run(vm, task);
+  if (!ended && !r)
+    give_up(chunk, LF_NO_MEMORY);
   if (!r) {
-    fail_unstarted(vm, task, loop, chunk);
+    finish(vm, task, loop, chunk, since);
     return;
   }
   *r->chunk = (chunk_run){.claimed = chunk,
@@ -399,10 +423,37 @@ void lfb_chunk_run(struct lf_vm *vm, lf_task *task) {
     lf_worker_end(vm->worker, task, LF_FINISHED);
 }
 
+/* The item has limits: it is a task, which can be stopped. */
+static void run_limited(struct lf_vm *vm, lf_loop *loop, lf_chunk *chunk) {
+  lf_runner *r = lf_runner_new(loop, chunk);
+  if (!r) {
+    lf_worker_count_started(vm->worker);
+    give_up(chunk, LF_NO_MEMORY);
+    finish(vm, NULL, loop, chunk, lf_now());
+    return;
+  }
+  lf_task *task = &r->task;
+  chunk->task = task;
+  pid_t thread = lf_caller_begin(vm->worker, task);
+  lf_task *below = lf_worker_runs(vm->worker, task);
+  while (lf_task_start(task)) { /* again, if it is to be retried */
+    lf_worker_count_started(vm->worker);
+    lf_task_ref(task);
+    lfb_chunk_run(vm, task);
+  }
+  lf_worker_runs(vm->worker, below);
+  lf_caller_end(vm->worker, thread);
+  lf_task_unref(task);
+}
+
 bool lfb_run_chunk(struct lf_vm *vm, lf_loop *loop) {
   lf_chunk *chunk = lf_loop_claim(loop, NULL);
   if (!chunk)
     return false;
+  if (lf_loop_limits(loop)) {
+    run_limited(vm, loop, chunk);
+    return true;
+  }
   lf_worker_count_started(vm->worker);
   start(vm, NULL, loop, chunk);
   return true;
@@ -485,7 +536,9 @@ static void note_failure(lfb_run *r) {
   } else {
     give_up(c, LF_NO_MEMORY);
   }
-  if (interrupted)
+  if (r->reason != LF_GO_ON)
+    note_stopped(c, r->reason);
+  else if (interrupted)
     give_up(c, "interrupted!");
 }
 
@@ -522,12 +575,8 @@ static void end(lfb_run *r) {
     luaL_unref(vm->L, LUA_REGISTRYINDEX, own.setup);
   }
   lfb_run_free(r);
-  lf_loop_done(own.loop, own.claimed, lf_now() - own.since);
+  finish(vm, task, own.loop, own.claimed, own.since);
   lf_loop_unref(own.loop);
-  if (task)
-    lf_worker_end(vm->worker, task, LF_FINISHED);
-  else
-    lf_worker_count_finished(vm->worker);
 }
 
 /* The coroutine has ended. */

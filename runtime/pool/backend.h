@@ -91,6 +91,9 @@ struct lf_backend {
   void (*unblock)(lf_worker *worker);    /* lf_worker_unblock, */
   void (*end)(lf_worker *worker, lf_task *task, lf_state state); /* and _end */
   void (*report)(lf_worker *worker, lf_task *task); /* NULL: all see it */
+  /* A task that the worker has run is PENDING again, and to be queued, with the
+   * run's reference. NULL: not here, but by who has sent it. */
+  void (*again)(lf_worker *worker, lf_task *task);
 };
 
 #endif

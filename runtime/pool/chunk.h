@@ -33,11 +33,13 @@ typedef struct lf_chunk {
   lf_task *task;     /* its runner, once it has one; not counted */
   lf_link running;   /* in the loop's list; the loop's lock */
   lf_link returned;  /* among those that wait to be claimed again; the same */
+  bool asked;        /* its runner has been asked to stop; the same */
   bool shareable;    /* what has not been begun of it may be given back, */
   uint64_t rest;     /* if it is: how many items, of the last ones */
   uint64_t finished; /* how many items have their result in 'out' */
   lf_buf out;
-  bool failed, done; /* failed: the rest has no result but 'error', 'why' */
+  bool failed, done; /* failed: the rest has no result but 'error', 'why', */
+  lf_reason reason;  /* or has been stopped for that */
   bool dropped;      /* cancelled after all: nothing of it was run */
   int64_t ns;        /* how long it took, while it is told from far */
   lf_error error;

@@ -36,6 +36,11 @@ lf_parker *lf_worker_parker(lf_worker *w) {
   return w->parker_at;
 }
 
+bool lf_worker_is_asked(const lf_worker *w, lf_task *task) {
+  return lf_task_reason(task) != LF_GO_ON ||
+         (w->asked_at && atomic_load(w->asked_at) == task->far.id);
+}
+
 void lf_worker_count_started(lf_worker *w) {
   atomic_store_explicit(&w->started, w->started + 1, memory_order_relaxed);
 }

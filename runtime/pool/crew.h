@@ -31,6 +31,10 @@ lf_task *lf_worker_runs(lf_worker *worker, lf_task *task);
 
 /* Counts a task that such a worker has started, or a chunk of a loop that it
  * has finished. */
+/* Async-signal-safe: has the task, which it runs, been asked to stop, as far as
+ * can be seen here? */
+bool lf_worker_is_asked(const lf_worker *worker, lf_task *task);
+
 void lf_worker_count_started(lf_worker *worker);
 
 void lf_worker_count_finished(lf_worker *worker);

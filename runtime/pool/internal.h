@@ -58,8 +58,10 @@ struct lf_worker {
   _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt */
   _Atomic uint32_t *interrupt_at; /* that, or one that a process shares */
   _Atomic uint64_t *runs_at;      /* where current->far.id is shown, or NULL */
-  atomic_bool asked;              /* tasks of it have been asked to stop */
-  _Atomic(lf_task *) current;     /* whose code runs, or NULL; not counted */
+  _Atomic uint64_t *asked_at; /* where a process is shown which one is asked to
+                                 stop, or NULL */
+  atomic_bool asked;          /* tasks of it have been asked to stop */
+  _Atomic(lf_task *) current; /* whose code runs, or NULL; not counted */
 
   int64_t batch_time; /* when it last took from the common queue */
   size_t batch;       /* and how many; its thread */

@@ -4,16 +4,37 @@
 #include "runtime/pool/limits.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/internal.h"
 #include "runtime/pool/room.h"
 #include "runtime/pool/stop.h"
 
-lf_limits *lf_limits_new(void) {
-  lf_limits *l = lf_zalloc(sizeof *l);
+#include <string.h>
+
+/* --- Limits --- */
+
+enum {
+  SENT = offsetof(lf_limits, timeout),
+  HEAD = offsetof(lf_limits, name) - SENT /* bytes that are sent at least */
+};
+
+const lf_limits lf_no_limits = {
+    .timeout = LF_FOREVER, .queue_timeout = LF_FOREVER, .grace = LF_GRACE};
+
+lf_limits *lf_limits_new(const lf_limits *former, const char *name,
+                         size_t len) {
+  former = former ? former : &lf_no_limits;
+  if (!name) {
+    name = former->name_len > 0 ? former->name : "";
+    len = former->name_len;
+  }
+  lf_limits *l = lf_malloc(sizeof *l + len + 1); /* a text, too */
   if (!l)
     return NULL;
+  memcpy(l, former, sizeof *l);
   atomic_init(&l->refs, 1);
-  l->timeout = l->queue_timeout = LF_FOREVER;
-  l->grace = LF_GRACE;
+  l->name_len = len;
+  memcpy(l->name, name, len);
+  l->name[len] = '\0';
   return l;
 }
 
@@ -24,40 +45,147 @@ lf_limits *lf_limits_ref(lf_limits *limits) {
 
 void lf_limits_unref(void *limits) {
   lf_limits *l = limits;
-  if (atomic_fetch_sub(&l->refs, 1) != 1)
-    return;
-  lf_free(l->name);
-  lf_free(l);
+  if (atomic_fetch_sub(&l->refs, 1) == 1)
+    lf_free(l);
 }
 
-static lf_limited *limited_of(lf_task *task) {
-  return lf_container_of(task, lf_limited, task);
+bool lf_limits_are_of_each(const lf_limits *l) {
+  return l->timeout != LF_FOREVER || l->queue_timeout != LF_FOREVER ||
+         l->memory > 0 || l->retries > 0;
 }
+
+const void *lf_limits_bytes(const lf_limits *l, size_t *len) {
+  *len = HEAD + l->name_len;
+  return (const char *)l + SENT;
+}
+
+lf_limits *lf_limits_from(const lf_buf *bytes) {
+  lf_limits head = {0};
+  if (bytes->len < HEAD)
+    return NULL;
+  memcpy((char *)&head + SENT, bytes->data, HEAD);
+  size_t len = bytes->len - HEAD;
+  bool sound = head.name_len == len && head.timeout > 0 &&
+               head.queue_timeout >= 0 && head.grace >= 0;
+  const char *name = (const char *)bytes->data + HEAD;
+  return sound ? lf_limits_new(&head, name, len) : NULL;
+}
+
+/* --- Clocks --- */
 
 /* It may have begun at this very moment, or ended. */
 static void fire_queued(lf_timer *timer) {
-  lf_limited *t = lf_container_of(timer, lf_limited, queued);
-  lf_pool_drop(&t->task, LF_STOP_QUEUE);
-  lf_task_unref(&t->task);
+  lf_task *task = lf_container_of(timer, lf_clock, queued)->task;
+  lf_pool_drop(task, LF_STOP_QUEUE);
+  lf_task_unref(task);
 }
 
+/* That run may be over, and the task be run again. */
 static void fire_run(lf_timer *timer) {
-  lf_limited *t = lf_container_of(timer, lf_limited, run);
-  lf_pool_stop(&t->task, LF_STOP_TIMEOUT, t->limits->grace);
-  lf_task_unref(&t->task);
+  lf_clock *c = lf_container_of(timer, lf_clock, run);
+  lf_task *task = c->task;
+  if (lf_is_past(atomic_load(&c->until)))
+    lf_pool_stop(task, LF_STOP_TIMEOUT, lf_task_grace(task));
+  lf_task_unref(task);
 }
 
-static void set(lf_limited *t, lf_timer *timer, int64_t after) {
-  if (after == LF_FOREVER)
+void lf_clock_init(lf_clock *c, lf_task *task, lf_limits *limits) {
+  c->task = task;
+  c->limits = limits ? lf_limits_ref(limits) : NULL;
+  atomic_init(&c->left, limits ? limits->retries : 0);
+  c->elsewhere = false;
+  atomic_init(&c->until, LF_FOREVER);
+  lf_timer_init(&c->queued, fire_queued);
+  lf_timer_init(&c->run, fire_run);
+}
+
+void lf_clock_fini(lf_clock *c) {
+  if (c->limits)
+    lf_limits_unref(c->limits);
+}
+
+static void set(lf_clock *c, lf_timer *timer, int64_t at) {
+  if (at == LF_FOREVER)
     return;
-  lf_task_ref(&t->task);
-  if (lf_timer_set(timer, lf_after_ns(after)) != 0)
-    lf_task_unref(&t->task); /* not the last: somebody moves it */
+  lf_task_ref(c->task);
+  if (lf_timer_set(timer, at) != 0)
+    lf_task_unref(c->task); /* not the last: somebody moves it */
 }
 
-static void unset(lf_limited *t, lf_timer *timer) {
+static void unset(lf_clock *c, lf_timer *timer) {
   if (lf_timer_unset(timer))
-    lf_task_unref(&t->task);
+    lf_task_unref(c->task);
+}
+
+void lf_clock_moved(lf_clock *c, lf_state from, lf_state to) {
+  unset(c, from == LF_PENDING ? &c->queued : &c->run);
+  if (to != LF_RUNNING || !c->limits || c->elsewhere)
+    return;
+  atomic_store(&c->until, lf_after_ns(c->limits->timeout));
+  set(c, &c->run, c->until);
+}
+
+const char *lf_clock_name(const lf_clock *c) {
+  return c->limits && c->limits->name_len > 0 ? c->limits->name : NULL;
+}
+
+void lf_clock_queued(lf_task *task) {
+  lf_clock *c = lf_task_clock(task);
+  int64_t limit = c && c->limits ? c->limits->queue_timeout : LF_FOREVER;
+  if (limit == LF_FOREVER || lf_task_state(task) != LF_PENDING)
+    return;
+  set(c, &c->queued, lf_after_ns(limit));
+  if (lf_task_state(task) != LF_PENDING) /* it has begun meanwhile */
+    unset(c, &c->queued);
+}
+
+void lf_task_run_once(lf_task *task) {
+  lf_clock *c = lf_task_clock(task);
+  if (c)
+    atomic_store(&c->left, 0);
+}
+
+void lf_clock_leave(lf_task *task) {
+  lf_clock *c = lf_task_clock(task);
+  if (c)
+    c->elsewhere = true;
+  lf_task_run_once(task);
+}
+
+int64_t lf_task_grace(const lf_task *task) {
+  const lf_limits *l = lf_task_limits(task);
+  return l ? l->grace : LF_GRACE;
+}
+
+bool lf_task_may_again(lf_task *task) {
+  const lf_clock *c = lf_task_clock(task);
+  if (!c || atomic_load(&c->left) == 0)
+    return false;
+  lf_reason reason = lf_task_reason(task);
+  return (reason == LF_GO_ON || reason == LF_STOP_TIMEOUT) &&
+         !lf_pool_broken(lf_task_pool(task));
+}
+
+bool lf_task_again(lf_task *task) {
+  if (!lf_task_may_again(task) || !lf_task_rewind(task))
+    return false;
+  atomic_fetch_sub(&lf_task_clock(task)->left, 1);
+  return true;
+}
+
+bool lf_worker_again(lf_worker *w, lf_task *task) {
+  const lf_backend *backend = w->pool->o.backend;
+  if (!backend->again || !lf_task_again(task))
+    return false;
+  atomic_store_explicit(&w->started, w->started - 1, memory_order_relaxed);
+  backend->again(w, task);
+  return true;
+}
+
+/* --- Tasks --- */
+
+static lf_limited *limited_of(const lf_task *task) {
+  return lf_container_of(task, lf_limited, task);
 }
 
 bool lf_limited_take_room(lf_task *task, bool anyway) {
@@ -72,20 +200,15 @@ void lf_limited_give_room(lf_task *task) {
 }
 
 static void moved(lf_task *task, lf_state from, lf_state to) {
-  lf_limited *t = limited_of(task);
   if (from == LF_PENDING)
     lf_limited_give_room(task);
-  unset(t, from == LF_PENDING ? &t->queued : &t->run);
-  if (to == LF_RUNNING && t->limits)
-    set(t, &t->run, t->limits->timeout);
+  lf_clock_moved(&limited_of(task)->clock, from, to);
 }
 
 static void limited_free(lf_task *task) {
-  lf_limits *limits = limited_of(task)->limits;
   if (!lf_pool_is_foreign(lf_task_pool(task)))
     lf_limited_give_room(task);
-  if (limits)
-    lf_limits_unref(limits);
+  lf_clock_fini(&limited_of(task)->clock);
   lf_free(limited_of(task));
 }
 
@@ -93,33 +216,27 @@ static lf_level *level(lf_task *task) {
   return &limited_of(task)->level;
 }
 
-const lf_task_ops lf_limited_ops = {
-    .free = limited_free, .moved = moved, .level = level};
+static lf_clock *clock_of(const lf_task *task) {
+  return &limited_of(task)->clock;
+}
+
+static const char *name(const lf_task *task) {
+  return lf_clock_name(clock_of(task));
+}
+
+static const lf_task_ops limited_ops = {.free = limited_free,
+                                        .moved = moved,
+                                        .level = level,
+                                        .clock = clock_of,
+                                        .name = name};
 
 lf_task *lf_limited_new(lf_owner *owner, lf_limits *limits) {
   lf_limited *t = lf_malloc(sizeof *t);
   if (!t)
     return NULL;
-  lf_task_init(&t->task, owner, &lf_limited_ops);
-  t->limits = limits ? lf_limits_ref(limits) : NULL;
+  lf_task_init(&t->task, owner, &limited_ops);
   t->level.priority = limits ? limits->priority : 0;
   t->waits = false;
-  lf_timer_init(&t->queued, fire_queued);
-  lf_timer_init(&t->run, fire_run);
+  lf_clock_init(&t->clock, &t->task, limits);
   return &t->task;
-}
-
-void lf_limited_queued(lf_task *task) {
-  lf_limited *t = limited_of(task);
-  int64_t limit = t->limits ? t->limits->queue_timeout : LF_FOREVER;
-  if (limit == LF_FOREVER || lf_task_state(task) != LF_PENDING)
-    return;
-  set(t, &t->queued, limit);
-  if (lf_task_state(task) != LF_PENDING) /* it has begun meanwhile */
-    unset(t, &t->queued);
-}
-
-int64_t lf_task_grace(const lf_task *task) {
-  const lf_limits *l = lf_task_limits(task);
-  return l ? l->grace : LF_GRACE;
 }

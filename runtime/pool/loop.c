@@ -4,6 +4,8 @@
 #include "runtime/pool/loop.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
+#include "runtime/pool/stop.h"
 
 struct lf_loop {
   _Atomic size_t refs;
@@ -13,7 +15,7 @@ struct lf_loop {
   lf_code *code;            /* a reference, or NULL */
   struct lf_strand *strand; /* of its runners, or NULL */
   lf_route route;           /* where they go, */
-  int64_t priority;         /* and what they have there */
+  lf_limits *limits;        /* and what they may take: a reference, or NULL */
   lf_buf setup;             /* read-only */
   uint64_t chunksize;
   lf_order order;
@@ -96,20 +98,23 @@ void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine) {
   loop->route = affine ? LF_ROUTE_AFFINE : LF_TAIL;
 }
 
-void lf_loop_prioritize(lf_loop *loop, int64_t priority) {
-  loop->priority = priority;
+void lf_loop_limit(lf_loop *loop, lf_limits *limits) {
+  loop->limits = lf_limits_ref(limits);
+  if (lf_limits_are_of_each(limits))
+    loop->chunksize = 1;
 }
 
-int64_t lf_loop_priority(const lf_loop *loop) {
-  return loop->priority;
+lf_limits *lf_loop_limits(const lf_loop *loop) {
+  return loop->limits;
 }
 
 lf_route lf_loop_route(const lf_loop *loop) {
   return loop->route;
 }
 
-lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done) {
-  lf_loop *loop = lf_loop_new(pool, setup, NULL, 1, LF_ORDERED);
+lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_code *code,
+                        lf_chunk_done *done) {
+  lf_loop *loop = lf_loop_new(pool, setup, code, 1, LF_ORDERED);
   if (loop)
     loop->foreign_done = done;
   return loop;
@@ -166,6 +171,8 @@ void lf_loop_unref(void *object) {
   lf_buf_fini(&loop->setup);
   if (loop->code)
     lf_code_unref(loop->code);
+  if (loop->limits)
+    lf_limits_unref(loop->limits);
   lf_pool_unref(loop->pool);
   pthread_mutex_destroy(&loop->lock);
   lf_free(loop);
@@ -181,6 +188,10 @@ lf_pool *lf_loop_pool(const lf_loop *loop) {
 
 const lf_buf *lf_loop_setup(const lf_loop *loop) {
   return &loop->setup;
+}
+
+lf_code *lf_loop_code(const lf_loop *loop) {
+  return loop->code;
 }
 
 const char *lf_loop_label(const lf_loop *loop) {
@@ -258,17 +269,31 @@ static void stop(lf_loop *loop, int err, const char *text) {
 /* --- Runners ----------------------------------------------------------------
  */
 
+typedef struct {
+  lf_runner runner;
+  lf_clock clock;
+} limited_runner;
+
+static lf_clock *clock_of(const lf_task *task) {
+  return &lf_container_of(task, limited_runner, runner.task)->clock;
+}
+
 lf_runner *lf_runner_new(lf_loop *loop, lf_chunk *chunk) {
-  lf_runner *r = lf_malloc(sizeof *r);
+  bool limited = loop->limits;
+  lf_runner *r = lf_malloc(limited ? sizeof(limited_runner) : sizeof *r);
   if (!r)
     return NULL;
-  lf_task_init(&r->task, lf_pool_owner(loop->pool), &lf_runner_ops);
+  lf_task_init(&r->task, lf_pool_owner(loop->pool),
+               limited ? &lf_limited_runner_ops : &lf_runner_ops);
   r->task.code = loop->code ? lf_code_ref(loop->code) : NULL;
   r->task.strand = loop->strand;
-  r->level.priority = loop->priority;
+  r->level.priority = limited ? loop->limits->priority : 0;
   r->loop = lf_loop_ref(loop);
-  r->chunk = chunk;
+  r->chunk = r->current = chunk;
   r->from = NULL;
+  r->settled = false;
+  if (limited)
+    lf_clock_init(clock_of(&r->task), &r->task, loop->limits);
   return r;
 }
 
@@ -278,6 +303,8 @@ static void runner_free(lf_task *task) {
     lf_chunk_free(r->chunk);
   if (r->loop)
     lf_loop_unref(r->loop);
+  if (lf_task_clock(task))
+    lf_clock_fini(clock_of(task));
   lf_free(r);
 }
 
@@ -290,6 +317,8 @@ static int submit_runner(lf_loop *loop) {
   if (!r)
     return LF_ENOMEM;
   int err = lf_pool_submit(loop->pool, &r->task, loop->route);
+  if (err == 0 && loop->limits)
+    lf_clock_queued(&r->task);
   lf_task_unref(&r->task);
   return err;
 }
@@ -349,60 +378,32 @@ static void drop_chunk(lf_loop *loop, lf_chunk *c) {
     lf_chunk_free(c);
 }
 
+/* Under the lock: the chunk has its end, which is this one. False: it had
+ * another before, and is the caller's. */
+static bool settle(const lf_chunk *c) {
+  lf_runner *r = c->task ? lf_runner_of(c->task) : NULL;
+  bool first = !r || !r->settled;
+  if (r) {
+    r->settled = true;
+    r->current = NULL;
+  }
+  return first;
+}
+
 void lf_loop_drop(lf_loop *loop, lf_chunk *c) {
   leave_running(loop, c);
   pthread_mutex_lock(&loop->lock);
-  drop_chunk(loop, c);
-  stop(loop, 0, NULL);
-  pthread_mutex_unlock(&loop->lock);
-  tell(loop);
-}
-
-/* Under the lock: a runner has ended without having run its chunk. */
-static void stop_for(lf_loop *loop, lf_state state, lf_chunk *c) {
-  if (c)
+  bool first = settle(c);
+  if (first) {
     drop_chunk(loop, c);
-  else
-    loop->queued--;
-  const char *broken = lf_pool_broken(loop->pool);
-  if (state == LF_CANCELLED)
     stop(loop, 0, NULL);
-  else
-    stop(loop, broken ? LF_EBROKEN : LF_ETHREAD, broken);
-}
-
-static void runner_done(lf_task *task) {
-  lf_runner *r = lf_runner_of(task);
-  lf_loop *loop = r->loop;
-  lf_state state = lf_task_state(task);
-  lf_chunk *c = r->chunk;
-  if (state == LF_FINISHED)
-    return;
-  r->chunk = NULL;
-  if (c)
-    leave_running(loop, c);
-  if (loop->foreign_done && c) {
-    c->dropped = true;
-    loop->foreign_done(r, c, 0);
   }
-  if (loop->foreign_done)
-    return;
-  pthread_mutex_lock(&loop->lock);
-  stop_for(loop, state, c);
   pthread_mutex_unlock(&loop->lock);
-  tell(loop);
+  if (first)
+    tell(loop);
+  else
+    lf_chunk_free(c);
 }
-
-static lf_level *runner_level(lf_task *task) {
-  return &lf_container_of(task, lf_runner, task)->level;
-}
-
-const lf_task_ops lf_runner_ops = {
-    .done = runner_done,
-    .is_awaited = runner_is_awaited,
-    .free = runner_free,
-    .level = runner_level,
-};
 
 /* Under the lock: how many items the next chunk should have. */
 static uint64_t chunk_size(lf_loop *loop) {
@@ -533,6 +534,10 @@ lf_chunk *lf_loop_claim(lf_loop *loop, lf_runner *runner) {
     c->task = task;
     lf_list_add(&loop->running, &c->running);
   }
+  if (runner) {
+    runner->current = some ? c : NULL;
+    runner->settled = !some;
+  }
   pthread_mutex_unlock(&loop->lock);
   if (!some) {
     if (c)
@@ -545,14 +550,14 @@ lf_chunk *lf_loop_claim(lf_loop *loop, lf_runner *runner) {
   return c;
 }
 
-void lf_loop_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
-  if (loop->foreign_done) {
-    loop->foreign_done(lf_runner_of(c->task), c, ns);
-    return;
-  }
-  pthread_mutex_lock(&loop->lock);
-  if (c->task)
-    lf_list_del(&c->running);
+/* What is to be done without the lock after a chunk has its end. */
+typedef struct {
+  lf_task *over;
+  bool stalled; /* the next runner could not be queued, or there was no need */
+} sequel;
+
+/* Under the lock. */
+static sequel add_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
   if (c->rest > 0 && !give_back(loop, c))
     fail_rest(c);
   uint64_t item = (uint64_t)ns / c->count + 1;
@@ -565,13 +570,153 @@ void lf_loop_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
   if (!lf_list_empty(&loop->watchers) && what_next(loop) != LF_WAIT)
     wake_watchers(loop);
   bool stalled = (loop->open == 0 && loop->queued == 0) || loop->back > 0;
-  lf_task *over = over_now(loop);
-  pthread_mutex_unlock(&loop->lock);
+  return (sequel){over_now(loop), stalled};
+}
+
+static void conclude(lf_loop *loop, const sequel *after) {
   lf_deadlock_settle();
-  end_over(over);
-  if (stalled) /* the next runner could not be queued, or there was no need */
+  end_over(after->over);
+  if (after->stalled)
     start_runners(loop, lf_pool_max_workers(loop->pool));
 }
+
+void lf_loop_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
+  lf_runner *r = c->task ? lf_runner_of(c->task) : NULL;
+  bool foreign = loop->foreign_done;
+  sequel after = {0};
+  pthread_mutex_lock(&loop->lock);
+  lf_list_del(&c->running);
+  bool first = settle(c);
+  if (first && !foreign)
+    after = add_done(loop, c, ns);
+  pthread_mutex_unlock(&loop->lock);
+  if (!first)
+    lf_chunk_free(c);
+  else if (foreign)
+    loop->foreign_done(r, c, ns);
+  else
+    conclude(loop, &after);
+}
+
+/* --- How runners end that have not run their chunk --- */
+
+/* The runner has been ended in place of who runs its chunk, and may still do
+ * so: another chunk takes the place of that one. (Without memory, the items
+ * have to wait for its end.) */
+static void end_forced(lf_runner *r) {
+  lf_loop *loop = r->loop;
+  lf_chunk *n = lf_chunk_new();
+  sequel after = {0};
+  pthread_mutex_lock(&loop->lock);
+  lf_chunk *c = n ? r->current : NULL;
+  if (c) {
+    n->first = c->first;
+    n->count = c->count;
+    n->failed = true;
+    n->reason = lf_task_reason(&r->task);
+    lf_list_del(&c->running);
+    if (!lf_list_empty(&c->link)) {
+      lf_list_add(&c->link, &n->link);
+      lf_list_del(&c->link);
+    }
+    settle(c);
+    if (!loop->foreign_done)
+      after = add_done(loop, n, 0);
+  }
+  pthread_mutex_unlock(&loop->lock);
+  if (!c && n)
+    lf_chunk_free(n);
+  else if (c && loop->foreign_done)
+    loop->foreign_done(r, n, 0);
+  else if (c)
+    conclude(loop, &after);
+}
+
+/* It has not begun in time: that is what has become of the next item. */
+static void end_late(lf_runner *r) {
+  lf_chunk *c = lf_loop_claim(r->loop, r);
+  if (!c)
+    return;
+  c->failed = true;
+  c->reason = LF_STOP_QUEUE;
+  lf_loop_done(r->loop, c, 0);
+}
+
+/* Under the lock. */
+static void stop_for(lf_loop *loop, lf_state state, lf_chunk *c) {
+  if (c)
+    drop_chunk(loop, c);
+  else
+    loop->queued--;
+  const char *broken = lf_pool_broken(loop->pool);
+  if (state == LF_CANCELLED)
+    stop(loop, 0, NULL);
+  else
+    stop(loop, broken ? LF_EBROKEN : LF_ETHREAD, broken);
+}
+
+static void end_unrun(lf_runner *r, lf_state state) {
+  lf_loop *loop = r->loop;
+  lf_chunk *c = r->chunk;
+  r->chunk = NULL;
+  if (c)
+    leave_running(loop, c);
+  if (loop->foreign_done && c) {
+    c->dropped = true;
+    loop->foreign_done(r, c, 0);
+  }
+  if (loop->foreign_done)
+    return;
+  pthread_mutex_lock(&loop->lock);
+  stop_for(loop, state, c);
+  pthread_mutex_unlock(&loop->lock);
+  tell(loop);
+}
+
+static void runner_done(lf_task *task) {
+  lf_runner *r = lf_runner_of(task);
+  lf_state state = lf_task_state(task);
+  if (state == LF_FINISHED)
+    return;
+  pthread_mutex_lock(&r->loop->lock);
+  bool settled = r->settled;
+  pthread_mutex_unlock(&r->loop->lock);
+  if (lf_task_is_forced(task))
+    end_forced(r);
+  else if (!settled && lf_task_reason(task) == LF_STOP_QUEUE)
+    end_late(r);
+  else if (!settled)
+    end_unrun(r, state);
+}
+
+static lf_level *runner_level(lf_task *task) {
+  return &lf_runner_of(task)->level;
+}
+
+const lf_task_ops lf_runner_ops = {
+    .done = runner_done,
+    .is_awaited = runner_is_awaited,
+    .free = runner_free,
+    .level = runner_level,
+};
+
+static void runner_moved(lf_task *task, lf_state from, lf_state to) {
+  lf_clock_moved(clock_of(task), from, to);
+}
+
+static const char *runner_name(const lf_task *task) {
+  return lf_clock_name(clock_of(task));
+}
+
+const lf_task_ops lf_limited_runner_ops = {
+    .done = runner_done,
+    .is_awaited = runner_is_awaited,
+    .free = runner_free,
+    .moved = runner_moved,
+    .level = runner_level,
+    .clock = clock_of,
+    .name = runner_name,
+};
 
 /* --- The consumer --- */
 
@@ -644,6 +789,32 @@ void lf_loop_close(lf_loop *loop) {
   pthread_mutex_unlock(&loop->lock);
   end_over(over);
   lf_pool_recall(loop->pool, loop);
+}
+
+/* Under the lock: one that runs and has not been asked to stop, with a
+ * reference; NULL: there is none. */
+static lf_task *next_running(lf_loop *loop) {
+  for (lf_link *l = loop->running.next; l != &loop->running; l = l->next) {
+    lf_chunk *c = lf_container_of(l, lf_chunk, running);
+    if (c->asked)
+      continue;
+    c->asked = true;
+    return lf_task_ref(c->task);
+  }
+  return NULL;
+}
+
+void lf_loop_stop(lf_loop *loop) {
+  lf_loop_close(loop);
+  for (;;) {
+    pthread_mutex_lock(&loop->lock);
+    lf_task *t = next_running(loop);
+    pthread_mutex_unlock(&loop->lock);
+    if (!t)
+      return;
+    lf_pool_stop(t, LF_STOP_CANCEL, lf_task_grace(t));
+    lf_task_unref(t);
+  }
 }
 
 void lf_loop_seal(lf_loop *loop, lf_task *over) {

@@ -15,22 +15,27 @@
 #include "runtime/task/deadlock.h"
 
 typedef struct lf_loop lf_loop;
+struct lf_limits;
 
 /* A task that runs a chunk of a loop. */
 typedef struct {
   lf_task task;
   lf_level level;
-  lf_loop *loop;   /* a reference; NULL: it could not be queued */
-  lf_chunk *chunk; /* once it has been claimed; owned */
-  void *from;      /* who is told of its end; for 'done' of lf_loop_import */
+  lf_loop *loop;     /* a reference; NULL: it could not be queued */
+  lf_chunk *chunk;   /* once it has been claimed; owned */
+  void *from;        /* who is told of its end; for 'done' of lf_loop_import */
+  lf_chunk *current; /* the same chunk, until it is settled; the loop's lock */
+  bool settled;      /* its chunk has its end, or there was none; the same */
 } lf_runner;
 
-extern const lf_task_ops lf_runner_ops;
+/* The second: of one with limits. */
+extern const lf_task_ops lf_runner_ops, lf_limited_runner_ops;
 
 /* The runner that the task is, or NULL. */
 static inline lf_runner *lf_runner_of(const lf_task *task) {
-  return task->ops == &lf_runner_ops ? lf_container_of(task, lf_runner, task)
-                                     : NULL;
+  return task->ops == &lf_runner_ops || task->ops == &lf_limited_runner_ops
+             ? lf_container_of(task, lf_runner, task)
+             : NULL;
 }
 
 /* A runner with one reference, which owns 'chunk' (may be NULL) then. NULL: no
@@ -48,18 +53,22 @@ lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
  * none), or all run in the pool's affine worker. */
 void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine);
 
-/* The same: how its runners are queued (lf_task's priority). */
-void lf_loop_prioritize(lf_loop *loop, int64_t priority);
-int64_t lf_loop_priority(const lf_loop *loop);
+/* The same: its items have these limits. If these are more than a priority, a
+ * grace, a name, each item is a chunk of its own. */
+void lf_loop_limit(lf_loop *loop, struct lf_limits *limits);
+
+/* These, or NULL. */
+struct lf_limits *lf_loop_limits(const lf_loop *loop);
 
 /* Where its runners go. */
 lf_route lf_loop_route(const lf_loop *loop);
 
 /* The same loop in another process than its consumer's: its runners come with
  * their chunk, whose end is told by 'done', which owns it then.
- * 'setup' is moved from. NULL: no memory. */
+ * 'setup' is moved from, 'code' as above. NULL: no memory. */
 typedef void lf_chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
-lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_chunk_done *done);
+lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_code *code,
+                        lf_chunk_done *done);
 
 lf_loop *lf_loop_ref(lf_loop *loop);
 void lf_loop_unref(void *loop);
@@ -69,7 +78,8 @@ uint64_t lf_loop_id(const lf_loop *loop);
 lf_pool *lf_loop_pool(const lf_loop *loop);
 const lf_buf *lf_loop_setup(const lf_loop *loop);
 
-/* What it runs: "function <script.lua:12>". */
+/* What it runs, or NULL; and that in words: "function <script.lua:12>". */
+lf_code *lf_loop_code(const lf_loop *loop);
 const char *lf_loop_label(const lf_loop *loop);
 
 /* --- The consumer ------------------------------------------------------- */
@@ -107,8 +117,9 @@ void lf_loop_unwatch(lf_loop *loop, lf_waker *waker);
 /* For waiting in a task: all runners that run. */
 lf_waits *lf_loop_waits(lf_loop *loop);
 
-/* Nothing more is claimed. */
+/* Nothing more is claimed; what runs is stopped, or not. */
 void lf_loop_close(lf_loop *loop);
+void lf_loop_stop(lf_loop *loop);
 
 /* After the last supply: the running task 'over' (moved) is finished as soon as
  * no chunk runs and none will any more. */

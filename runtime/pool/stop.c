@@ -7,6 +7,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/os/timer.h"
 #include "runtime/pool/internal.h"
+#include "runtime/pool/limits.h"
 
 enum {
   FIRST_NS = 5000000, /* until the first reminder; doubled for each */
@@ -17,9 +18,15 @@ enum {
 typedef struct {
   lf_timer timer;
   lf_task *task; /* a reference */
-  int64_t until; /* its grace */
+  uint64_t left; /* of its retries: if it has less, that is another run */
+  int64_t grace, until;
   int64_t delay;
 } watch;
+
+static uint64_t retries_left(const lf_task *task) {
+  const lf_clock *clock = lf_task_clock(task);
+  return clock ? atomic_load(&clock->left) : 0;
+}
 
 static void set(watch *w) {
   int64_t at = lf_now() + w->delay;
@@ -31,10 +38,20 @@ static void set(watch *w) {
   lf_free(w);
 }
 
+/* It may have been run again, and been asked again. */
+static void look_at_run(watch *w) {
+  uint64_t left = retries_left(w->task);
+  if (left == w->left)
+    return;
+  w->left = left;
+  w->until = lf_after_ns(w->grace);
+}
+
 static void look(lf_timer *timer) {
   watch *w = lf_container_of(timer, watch, timer);
   lf_pool *p = lf_task_pool(w->task);
-  bool over = lf_task_done(w->task);
+  look_at_run(w);
+  bool over = lf_task_done(w->task) || lf_task_reason(w->task) == LF_GO_ON;
   bool late = !over && lf_now() >= w->until;
   if (late && p->o.backend->give_up)
     over = p->o.backend->give_up(p, w->task);
@@ -51,12 +68,14 @@ static void look(lf_timer *timer) {
   lf_free(w);
 }
 
-static void watch_task(lf_task *task, int64_t grace) {
+static void watch_task(lf_task *task, uint64_t left, int64_t grace) {
   watch *w = lf_malloc(sizeof *w);
   if (!w)
     return;
   lf_timer_init(&w->timer, look);
   w->task = lf_task_ref(task);
+  w->left = left;
+  w->grace = grace;
   w->until = lf_after_ns(grace);
   w->delay = FIRST_NS;
   set(w);
@@ -64,10 +83,11 @@ static void watch_task(lf_task *task, int64_t grace) {
 
 bool lf_pool_stop(lf_task *task, lf_reason reason, int64_t grace) {
   lf_pool *p = lf_task_pool(task);
+  uint64_t left = retries_left(task);
   if (!p || lf_pool_is_foreign(p) || !p->o.backend->ask ||
       !p->o.backend->ask(p, task, reason))
     return false;
   if (!lf_task_done(task))
-    watch_task(task, grace);
+    watch_task(task, left, grace);
   return true;
 }

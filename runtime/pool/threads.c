@@ -4,6 +4,7 @@
  * queue, those that a worker submits through its own. See threads.h. */
 #include "runtime/pool/threads.h"
 
+#include "runtime/pool/limits.h"
 #include "runtime/pool/loop.h"
 #include "runtime/pool/worker.h"
 #include "runtime/task/strand.h"
@@ -210,8 +211,8 @@ static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   (void)p;
   if (!t->far.record || !lf_task_stop(t, reason))
     return false;
-  if (atomic_load(&t->parked)) /* else it sees that when it is about to be */
-    lf_task_force(t);
+  if (atomic_load(&t->parked) && !lf_task_may_again(t))
+    lf_task_force(t); /* else it sees that when it is about to be parked */
   lf_worker_tell_asked(t->far.record);
   return true;
 }
@@ -287,6 +288,28 @@ static bool give_up(lf_pool *p, lf_task *t) {
   return !wants;
 }
 
+/* --- Running once more --- */
+
+/* As the last of the queue, unless one worker has to run it. */
+static void again(lf_worker *w, lf_task *t) {
+  lf_pool *p = w->pool;
+  int err;
+  pthread_mutex_lock(&p->lock);
+  lf_worker *own = lf_pool_pinned_to(p, t), *other = NULL;
+  bool wanted = !p->broken;
+  if (wanted && own)
+    lf_pool_put_first(p, own, t);
+  else if (wanted)
+    lf_common_add(p, t, false);
+  if (wanted && !own)
+    other = lf_pool_rouse(p, &err); /* if not, there is this one */
+  pthread_mutex_unlock(&p->lock);
+  if (other)
+    lf_unpark(&other->parker);
+  if (!wanted)
+    lf_pool_fail(t, p->broken);
+}
+
 /* --- Looking --- */
 
 void lf_threads_stat(lf_pool *p, lf_pool_stats *s) {
@@ -335,4 +358,5 @@ const lf_backend lf_threads_backend = {
     .block = lf_thread_block,
     .unblock = lf_thread_unblock,
     .end = lf_thread_end,
+    .again = again,
 };

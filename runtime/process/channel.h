@@ -22,8 +22,9 @@ typedef enum {
   /* From the program. */
   LF_MSG_SETUP, /* body: for a worker that was not forked: see serve.h */
   LF_MSG_TASK,  /* id: its remainder by LF_SLOTS is the slot; flag: pinned;
-                   body: arguments; a: its timeout in ns, or 0, b: its grace */
-  LF_MSG_LOOP,  /* id: the loop's; body: its setup; a: priority */
+                   body: arguments; tail: limits, if there are any; slot:
+                   its code then, if it is a function's, for messages */
+  LF_MSG_LOOP,  /* id: the loop's; body: its setup; tail, slot: as TASK */
   LF_MSG_CHUNK, /* id, flag: as TASK; a: first item, b: count, state: shareable;
                    body: items; tail: where each starts in the block, a size_t
                    each, c: and the block's slice. Of the loop that was sent
@@ -45,8 +46,7 @@ typedef enum {
   LF_MSG_CHUNK_DONE, /* id, a: items finished, b: ns, error; body: results;
                         tail: why; flag: see task_io.c */
   LF_MSG_SUBMIT, /* id, flag: lf_route; a task of its own, as TASK; slot: its
-                    code; a: id of the task that it comes after, or 0; b: its
-                    priority */
+                    code; a: id of the task that it comes after, or 0 */
   LF_MSG_SUBMIT_CHUNK, /* as CHUNK */
   LF_MSG_BROADCAST,    /* as SUBMIT; a: how many are to come with this one */
   LF_MSG_BLOCK,
@@ -56,8 +56,9 @@ typedef enum {
   LF_MSG_UNWAIT,   /* id */
   LF_MSG_REST,     /* id: of a chunk: it waits, for the first time */
   LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
-  LF_MSG_CANCEL,   /* id of a task submitted; b: the question's number */
-  LF_MSG_LOOK,     /* the same */
+  LF_MSG_CANCEL,   /* id of a task submitted; b: the question's number; flag:
+                      also if it runs */
+  LF_MSG_LOOK,     /* id of a task submitted; b: the question's number */
   LF_MSG_STATS,
   LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
                       was named to it */

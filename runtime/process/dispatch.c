@@ -28,8 +28,7 @@ static int send_loop(lf_proc *c, lf_loop *loop) {
   if (c->loop == lf_loop_id(loop))
     return 0;
   lf_msg msg = {.kind = LF_MSG_LOOP, .id = lf_loop_id(loop)};
-  const lf_buf *setup = lf_loop_setup(loop);
-  lf_payload payload = {.body = setup, .to = setup->len};
+  lf_payload payload = lf_payload_loop(&msg, loop);
   payload.owner = lf_loop_ref(loop);
   payload.drop = lf_loop_unref;
   int err = lf_channel_send(&c->end, &msg, &payload);
@@ -47,13 +46,8 @@ static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
     msg->kind = LF_MSG_CHUNK;
     return err ? err : lf_chunk_send(&c->end, msg, runner->chunk);
   }
-  const lf_limits *limits = lf_task_limits(t);
   msg->kind = LF_MSG_TASK;
-  if (limits && limits->timeout != LF_FOREVER) {
-    msg->a = (uint64_t)(limits->timeout > 0 ? limits->timeout : 1);
-    msg->b = (uint64_t)limits->grace;
-  }
-  lf_payload payload = {.body = &t->data, .to = t->data.len};
+  lf_payload payload = lf_payload_call(msg, t);
   payload.owner = lf_task_ref(t);
   payload.drop = lf_task_unref;
   int err = lf_channel_send(&c->end, msg, &payload);

@@ -128,11 +128,23 @@ struct lf_proc {
   bool interrupt;      /* SIGURG was to be sent */
 };
 
+/* A worker wants a task to be cancelled, of whichever pool; it is told whether
+ * that is so. */
+typedef struct {
+  lf_link link;
+  lf_worker *worker;
+  const lf_proc *proc; /* its process, which may be gone by then */
+  pid_t pid;           /* as it had said itself */
+  uint64_t number;     /* of the question */
+  lf_task *task;       /* a reference */
+  bool running;        /* also if it runs */
+} lf_cancelling;
+
 /* What is to be done once the lock is given back, by one thread at a time, so
  * that tasks end in the order in which the workers have ended them. */
 typedef struct {
-  lf_link done;      /* tasks that end as task->stage says */
-  lf_link cancelled; /* tasks taken out of the pool */
+  lf_link done; /* tasks that end as task->stage says */
+  lf_link cancelling;
   bool cancel_all;
   lf_link claims;                 /* runners that need a chunk */
   struct lf_dependent *beginning; /* tasks that come after others, a reference
@@ -162,6 +174,7 @@ typedef struct lf_members {
   _Atomic uint64_t visits; /* of lf_pump by others than the supervisor */
   lf_outcome after;
   bool ending;            /* a thread sees to that */
+  bool killed;            /* by lf_pool_kill: nothing is run again */
   atomic_bool unbalanced; /* look again soon; the supervisor resets it */
   pthread_t supervisor;
   lf_notice notice;   /* the latest */
@@ -319,6 +332,12 @@ int lf_members_add_affine(lf_pool *pool, lf_task *task);
 /* Pins tasks[i] to the i-th worker, starting missing ones. */
 int lf_members_broadcast(lf_pool *pool, lf_task **tasks);
 
+/* A task that was in flight, whose run has failed or was lost, and that is to
+ * be run again (pool/limits.h), is queued, with its reference. False: it is
+ * not.
+ */
+bool lf_members_again(lf_pool *pool, lf_task *task);
+
 /* The task is the next for its worker, or for any; those are, in order. */
 void lf_members_put_first(lf_pool *pool, lf_task *task);
 void lf_members_requeue(lf_pool *pool, lf_link *tasks);
@@ -357,6 +376,9 @@ extern const lf_names lf_requests_names; /* user: the lf_proc */
 
 /* The message in hand is a request. */
 void lf_requests_receive(lf_proc *proc, lf_outcome *after);
+
+/* Without the lock: cancels the task, and tells the worker. Frees it. */
+void lf_requests_cancel(lf_pool *pool, lf_cancelling *what);
 
 /* Tells the workers about tasks that have ended. */
 void lf_requests_tell(lf_pool *pool);

@@ -4,6 +4,8 @@
  * wait for which, how they are asked for. See internal.h. */
 #include "runtime/process/internal.h"
 
+#include "runtime/pool/limits.h"
+
 #include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
 
@@ -251,6 +253,20 @@ void lf_members_requeue(lf_pool *p, lf_link *tasks) {
   }
 }
 
+bool lf_members_again(lf_pool *p, lf_task *t) {
+  lf_worker *w = lf_pool_pinned_to(p, t);
+  if (lf_members_of(p)->killed || p->broken || !lf_task_again(t))
+    return false;
+  t->stage = LF_STAGE_QUEUED;
+  if (w) {
+    lf_pool_put_first(p, w, t);
+    lf_members_of(p)->pinned = true;
+  } else {
+    lf_common_add(p, t, false);
+  }
+  return true;
+}
+
 /* Takes it out of its queue. False: it is on its way there. */
 static bool unqueue(lf_pool *p, lf_task *t) {
   if (lf_list_empty(&t->link))
@@ -293,12 +309,12 @@ bool lf_members_withdraw(lf_task *t) {
 void lf_outcome_init(lf_outcome *after) {
   *after = (lf_outcome){0};
   lf_list_init(&after->done);
-  lf_list_init(&after->cancelled);
+  lf_list_init(&after->cancelling);
   lf_list_init(&after->claims);
 }
 
 bool lf_outcome_is_empty(const lf_outcome *o) {
-  return lf_list_empty(&o->done) && lf_list_empty(&o->cancelled) &&
+  return lf_list_empty(&o->done) && lf_list_empty(&o->cancelling) &&
          lf_list_empty(&o->claims) && !o->beginning && !o->cancel_all &&
          !o->broken;
 }

@@ -4,6 +4,7 @@
 #include "runtime/process/processes.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/threads.h"
 #include "runtime/process/internal.h"
 #include "runtime/task/chain.h"
@@ -183,6 +184,15 @@ static bool is_current(const lf_in_flight *f) {
   return atomic_load(&f->proc->region->running) == lf_in_flight_id(f);
 }
 
+/* Under the lock: has the worker look, if it runs the task. */
+static bool poke(lf_in_flight *f) {
+  if (!is_current(f))
+    return false;
+  atomic_store(&f->proc->region->asked, lf_in_flight_id(f));
+  lf_proc_signal(f->proc, SIGURG);
+  return true;
+}
+
 /* Under the lock: tells the worker. */
 static bool tell_asked(lf_in_flight *f, lf_reason reason) {
   static const lf_payload none;
@@ -190,10 +200,7 @@ static bool tell_asked(lf_in_flight *f, lf_reason reason) {
   msg.flag = (uint8_t)reason;
   lf_members_stir(f->proc);
   (void)lf_channel_send(&f->proc->end, &msg, &none);
-  bool current = is_current(f);
-  if (current)
-    lf_proc_signal(f->proc, SIGURG);
-  return current;
+  return poke(f);
 }
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
@@ -207,8 +214,8 @@ static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   pthread_mutex_unlock(&p->lock);
   if (!asked)
     return false;
-  if (!current) /* for those who wait; it is closed when its turn comes */
-    lf_task_force(t);
+  if (!current && !lf_task_may_again(t))
+    lf_task_force(t); /* for those who wait; it is closed when its turn comes */
   lf_pump(p);
   return true;
 }
@@ -216,8 +223,8 @@ static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
 static void remind(lf_pool *p, lf_task *t) {
   pthread_mutex_lock(&p->lock);
   lf_in_flight *f = t->far.record;
-  if (f && is_current(f))
-    lf_proc_signal(f->proc, SIGURG);
+  if (f)
+    poke(f);
   pthread_mutex_unlock(&p->lock);
 }
 
@@ -229,13 +236,14 @@ static bool give_up(lf_pool *p, lf_task *t) {
   if (current)
     lf_members_signal(f->proc, SIGKILL);
   pthread_mutex_unlock(&p->lock);
-  if (current)
-    lf_task_force(t);
+  if (current && !lf_task_may_again(t))
+    lf_task_force(t); /* else it is run again when that has ended */
   return !f || current;
 }
 
 static void kill_all(lf_pool *p, int sig) {
   pthread_mutex_lock(&p->lock);
+  lf_members_of(p)->killed = true;
   lf_members_start_none(p);
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->own && w->mode != LF_WORKER_GONE)

@@ -43,10 +43,12 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_proc_finish_flight(f);
   const lf_runner *runner = lf_runner_of(t);
   bool failed = false;
-  if (!runner) {
-    note_reason(t, c->end.msg.a);
+  note_reason(t, runner ? lf_chunk_reason(&c->end.msg) : c->end.msg.a);
+  if (lf_task_reason(t) != LF_GO_ON && lf_members_again(c->worker->pool, t))
+    return;
+  if (!runner)
     failed = lf_task_receive_end(&c->end, t) != LF_FINISHED;
-  } else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
+  else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
     (void)lf_chunk_receive_end(&c->end, runner->chunk); /* it was sent */
   else
     lf_chunk_no_memory(runner->chunk);
@@ -158,7 +160,8 @@ static void run_after(lf_pool *p, lf_outcome *after) {
   lf_free(after->broken);
   while ((l = lf_list_pop(&after->done)))
     end_task(lf_container_of(l, lf_task, link));
-  lf_pool_fail_all(&after->cancelled, NULL);
+  while ((l = lf_list_pop(&after->cancelling)))
+    lf_requests_cancel(p, lf_container_of(l, lf_cancelling, link));
   for (lf_dependent *d; (d = after->beginning);) {
     after->beginning = d->next;
     lf_dependent_begin(d);
@@ -179,7 +182,7 @@ static bool take_after(lf_members *f, lf_outcome *out) {
   out->broken = in->broken;
   out->beginning = in->beginning;
   lf_list_move(&out->done, &in->done);
-  lf_list_move(&out->cancelled, &in->cancelled);
+  lf_list_move(&out->cancelling, &in->cancelling);
   lf_list_move(&out->claims, &in->claims);
   lf_outcome_init(in);
   return f->ending = true;

@@ -5,6 +5,8 @@
 #include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
+#include "runtime/pool/stop.h"
 #include "runtime/process/task_io.h"
 #include "runtime/task/chain.h"
 
@@ -150,7 +152,7 @@ static lf_task *read_task(lf_proc *c) {
   lf_task *t = chunk ? lf_chunk_receive(end, c->lent)
                      : lf_call_receive(end, c->worker->pool, find_before(c));
   lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
-  if (code)
+  if (code && !t->code)
     t->code = lf_code_ref(code);
   return t;
 }
@@ -255,8 +257,10 @@ static void receive_submit(lf_proc *c) {
     c->untold -= is_its_own(e);
     export_forget(e);
     export_free(e);
-  } else if (!runner) {
-    lf_waiter_add(&e->waiter, t); /* it cannot be done yet */
+  } else {
+    if (!runner)
+      lf_waiter_add(&e->waiter, t); /* it cannot be done yet */
+    lf_clock_queued(t);
   }
   lf_task_unref(t);
 }
@@ -264,11 +268,7 @@ static void receive_submit(lf_proc *c) {
 static void receive_loop(lf_proc *c) {
   if (c->lent)
     lf_loop_unref(c->lent);
-  c->lent = c->end.no_memory
-                ? NULL
-                : lf_loop_import(c->worker->pool, &c->end.body, chunk_done);
-  if (c->lent)
-    lf_loop_prioritize(c->lent, (int64_t)c->end.msg.a);
+  c->lent = lf_loop_receive(&c->end, c->worker->pool, chunk_done);
 }
 
 /* --- Telling the worker --- */
@@ -420,18 +420,48 @@ static void receive_rest(lf_proc *c) {
 
 /* --- Questions --- */
 
-static void reply(lf_proc *c, uint64_t answer, const lf_buf *body) {
-  lf_msg msg = {.kind = LF_MSG_REPLY, .a = answer, .b = c->end.msg.b};
+static void reply(lf_proc *c, uint64_t number, uint64_t answer,
+                  const lf_buf *body) {
+  lf_msg msg = {.kind = LF_MSG_REPLY, .a = answer, .b = number};
   lf_payload payload = {.body = body, .to = body ? body->len : 0};
   (void)lf_channel_send(&c->end, &msg, &payload);
 }
 
-/* A task that has not begun leaves the pool; it is to be cancelled then. */
-static bool withdraw(lf_task *t, lf_outcome *after) {
-  if (!lf_members_withdraw(t))
-    return lf_task_state(t) == LF_CANCELLED;
-  lf_list_add(&after->cancelled, &t->link);
-  return true;
+/* It may be a task of any pool: that is not done under this one's lock. */
+static void receive_cancel(lf_proc *c, lf_task *t, lf_outcome *after) {
+  lf_cancelling *what = t ? lf_malloc(sizeof *what) : NULL;
+  if (!what) {
+    reply(c, c->end.msg.b, false, NULL);
+    return;
+  }
+  *what = (lf_cancelling){.worker = c->worker,
+                          .proc = c,
+                          .pid = c->own_pid,
+                          .number = c->end.msg.b,
+                          .task = lf_task_ref(t),
+                          .running = c->end.msg.flag};
+  lf_list_add(&after->cancelling, &what->link);
+}
+
+/* It runs: true if it has been asked to stop for that. */
+static bool stop(lf_task *t) {
+  return lf_pool_stop(t, LF_STOP_CANCEL, lf_task_grace(t)) ||
+         lf_task_reason(t) == LF_STOP_CANCEL;
+}
+
+void lf_requests_cancel(lf_pool *p, lf_cancelling *what) {
+  lf_task *t = what->task;
+  bool cancelled = lf_pool_cancel(t) || lf_task_state(t) == LF_CANCELLED ||
+                   (what->running && stop(t));
+  pthread_mutex_lock(&p->lock);
+  lf_proc *c = lf_worker_proc(what->worker);
+  if (c && c == what->proc && c->own_pid == what->pid) {
+    lf_members_stir(c);
+    reply(c, what->number, cancelled, NULL);
+  }
+  pthread_mutex_unlock(&p->lock);
+  lf_task_unref(t);
+  lf_free(what);
 }
 
 static void receive_question(lf_proc *c, lf_outcome *after) {
@@ -442,19 +472,19 @@ static void receive_question(lf_proc *c, lf_outcome *after) {
   lf_buf body;
   switch (c->end.msg.kind) {
   case LF_MSG_CANCEL:
-    reply(c, t && withdraw(t, after), NULL);
+    receive_cancel(c, t, after);
     break;
   case LF_MSG_LOOK:
-    if (t && lf_proc_has_begun(t))
-      reply(c, LF_RUNNING, NULL);
+    if (t && lf_task_pool(t) == p && lf_proc_has_begun(t))
+      reply(c, c->end.msg.b, LF_RUNNING, NULL);
     else
-      reply(c, t ? lf_task_state(t) : LF_FINISHED, NULL);
+      reply(c, c->end.msg.b, t ? lf_task_state(t) : LF_FINISHED, NULL);
     break;
   case LF_MSG_STATS:
     lf_members_stat(p, &stats);
     lf_buf_init(&body, &stats, sizeof stats);
     body.len = sizeof stats;
-    reply(c, 0, &body);
+    reply(c, c->end.msg.b, 0, &body);
     break;
   default: /* nothing that a worker says */
     lf_members_condemn(c);

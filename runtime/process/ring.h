@@ -48,11 +48,13 @@ typedef struct {
   _Atomic int full;         /* as many tasks run or wait as can run, by the
                                program; else 0 */
   _Atomic uint64_t running; /* the task whose code runs, by the worker; or 0 */
+  _Atomic uint64_t asked;   /* the last one that was asked to stop while it ran,
+                               by the program; or 0 */
   _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt; by the
                                  program */
   _Atomic uint64_t
       given_up; /* the task for which the worker ends itself; or 0 */
-  char pad[52];
+  char pad[44];
   char crash[96]; /* the C function in which the worker has crashed, by its
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];

@@ -240,7 +240,7 @@ static void hear(lf_serve *r, const listener *l) {
 }
 
 /* Asks the program and waits for its answer: in 'q'. */
-static uint64_t ask(lf_serve *r, lf_msg_kind kind, uint64_t id,
+static uint64_t ask(lf_serve *r, lf_msg_kind kind, uint64_t id, uint8_t flag,
                     lf_question *q) {
   static const lf_payload none;
   listener l;
@@ -249,7 +249,7 @@ static uint64_t ask(lf_serve *r, lf_msg_kind kind, uint64_t id,
   pthread_mutex_lock(&r->pool->lock);
   q->number = ++r->last_question;
   lf_list_add(&r->questions, &q->link);
-  lf_msg msg = {.kind = (uint8_t)kind, .id = id, .b = q->number};
+  lf_msg msg = {.kind = (uint8_t)kind, .id = id, .flag = flag, .b = q->number};
   (void)lf_serve_post(r, &msg, &none);
   pthread_mutex_unlock(&r->pool->lock);
   for (;;) {
@@ -284,7 +284,7 @@ static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
   if (lf_task_done(t) || !(t->noted & LF_NAMED))
     return lf_task_drop(t, reason);
   lf_question q;
-  if (!ask(r, LF_MSG_CANCEL, t->far.id, &q))
+  if (!ask(r, LF_MSG_CANCEL, t->far.id, false, &q))
     return false;
   await_done(r, t);
   return lf_task_state(t) == LF_CANCELLED;
@@ -295,7 +295,7 @@ static lf_state look(lf_pool *p, lf_task *t) {
   if (!(t->noted & LF_NAMED) || lf_task_done(t))
     return lf_task_state(t);
   lf_question q;
-  lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->far.id, &q);
+  lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->far.id, 0, &q);
   if (state < LF_FINISHED)
     return state;
   await_done(r, t);
@@ -305,7 +305,7 @@ static lf_state look(lf_pool *p, lf_task *t) {
 static void stat(lf_pool *p, lf_pool_stats *s) {
   lf_serve *r = lf_serve_of(p);
   lf_question q;
-  ask(r, LF_MSG_STATS, 0, &q);
+  ask(r, LF_MSG_STATS, 0, 0, &q);
   *s = q.stats;
 }
 
@@ -380,23 +380,38 @@ static bool release(lf_pool *p, lf_task *t) {
 
 /* --- Stopping --- */
 
-/* By a timer of this process. What the program asks for comes as a message. One
- * that was submitted from here runs elsewhere. */
-static bool stop_here(lf_pool *p, lf_task *t, lf_reason reason) {
-  if (t->noted & LF_NAMED || !lf_task_stop(t, reason))
+/* One that is known to the program, which has it run elsewhere. */
+static bool stop_elsewhere(lf_serve *r, lf_task *t, lf_reason reason) {
+  lf_question q;
+  if (reason != LF_STOP_CANCEL || lf_task_done(t) ||
+      !ask(r, LF_MSG_CANCEL, t->far.id, true, &q))
     return false;
-  lf_worker_tell_asked(lf_serve_of(p)->worker);
+  lf_task_stop(t, reason); /* unless its end has been told already */
+  return true;
+}
+
+/* One that runs here: by a timer of this process. What the program asks for
+ * comes as a message. */
+static bool stop(lf_pool *p, lf_task *t, lf_reason reason) {
+  lf_serve *r = lf_serve_of(p);
+  if (t->noted & LF_NAMED)
+    return stop_elsewhere(r, t, reason);
+  if (!lf_task_stop(t, reason))
+    return false;
+  lf_worker_tell_asked(r->worker);
   return true;
 }
 
 static void remind(lf_pool *p, lf_task *t) {
-  (void)t;
-  lf_worker_tell_asked(lf_serve_of(p)->worker);
+  if (!(t->noted & LF_NAMED))
+    lf_worker_tell_asked(lf_serve_of(p)->worker);
 }
 
 /* Nothing but its end stops the worker. */
 static bool give_up(lf_pool *p, lf_task *t) {
   lf_serve *r = lf_serve_of(p);
+  if (t->noted & LF_NAMED)
+    return true; /* the program does */
   if (atomic_load(&r->worker->current) != t)
     return false;
   atomic_store(&r->region->given_up, t->far.id);
@@ -418,7 +433,7 @@ const lf_backend lf_serve_backend = {
     .cancel = cancel,
     .look = look,
     .can_name = can_name,
-    .ask = stop_here,
+    .ask = stop,
     .remind = remind,
     .give_up = give_up,
     .release = release,
@@ -472,6 +487,7 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   w->parker_at = &region->parker;
   w->interrupt_at = &region->interrupt;
   w->runs_at = &region->running;
+  w->asked_at = &region->asked;
   lf_channel_init(&r->end, &region->in, &region->out, &lf_serve_names, r,
                   options->ops->annotate);
   lf_array_refs_init(&r->end.array_refs, true, rouse);

@@ -200,9 +200,7 @@ static void receive_loop(lf_serve *r) {
   lf_channel *end = &r->end;
   if (r->loop)
     lf_loop_unref(r->loop);
-  r->loop = end->no_memory
-                ? NULL
-                : lf_loop_import(r->pool, &end->body, lf_serve_chunk_done);
+  r->loop = lf_loop_receive(end, r->pool, lf_serve_chunk_done);
 }
 
 /* Deals with the message in hand. */

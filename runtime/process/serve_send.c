@@ -4,6 +4,7 @@
 #include "runtime/process/serve_send.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
 
 #include <time.h>
@@ -223,7 +224,7 @@ bool lf_serve_is_closed(lf_serve *r) {
 static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
   if (!note_sent(r, t, &msg->id))
     return LF_ENOMEM;
-  lf_payload payload = {.body = &t->data, .to = t->data.len};
+  lf_payload payload = lf_payload_call(msg, t);
   msg->slot = t->code ? t->code->id : 0;
   int err = lf_serve_post(r, msg, &payload);
   if (err) {
@@ -237,7 +238,7 @@ static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
 static int submit_call(lf_serve *r, lf_task *t, lf_route route,
                        uint64_t after) {
   lf_msg msg = {.kind = LF_MSG_SUBMIT, .flag = (uint8_t)route, .a = after};
-  msg.b = (uint64_t)lf_task_priority(t);
+  lf_clock_leave(t);
   if (!lf_task_start(t))
     return 0; /* it has been cancelled meanwhile */
   pthread_mutex_lock(&r->pool->lock);
@@ -253,9 +254,7 @@ static int post_loop(lf_serve *r, lf_loop *loop) {
   if (r->lent_id == lf_loop_id(loop))
     return 0;
   lf_msg msg = {.kind = LF_MSG_LOOP, .id = lf_loop_id(loop)};
-  msg.a = (uint64_t)lf_loop_priority(loop);
-  const lf_buf *setup = lf_loop_setup(loop);
-  lf_payload payload = {.body = setup, .to = setup->len};
+  lf_payload payload = lf_payload_loop(&msg, loop);
   int err = lf_serve_post(r, &msg, &payload);
   if (err == 0)
     r->lent_id = lf_loop_id(loop);
@@ -287,6 +286,7 @@ static void fail_chunk(lf_runner *runner) {
 /* A runner gets its chunk and is sent with it. */
 static void send_runner(lf_serve *r, lf_runner *runner) {
   lf_task *t = &runner->task;
+  lf_clock_leave(t);
   lf_chunk *c = lf_task_start(t) ? lf_loop_claim(runner->loop, runner) : NULL;
   if (!c) {
     if (lf_task_state(t) == LF_RUNNING)
@@ -357,6 +357,7 @@ int lf_serve_broadcast(lf_serve *r, lf_task **tasks) {
   pthread_mutex_lock(&r->pool->lock);
   for (int i = 0; i < n && err == 0; i++) {
     lf_msg msg = {.kind = LF_MSG_BROADCAST, .a = (uint64_t)(n - i)};
+    lf_clock_leave(tasks[i]);
     lf_task_start(tasks[i]);
     err = post_task(r, tasks[i], &msg);
   }

@@ -271,6 +271,19 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
   return text ? text : lf_strndup("", 0);
 }
 
+/* Under the lock: a task that the worker had begun. */
+static void lose_begun(lf_proc *c, lf_in_flight *f, lf_link *lost) {
+  lf_task *t = f->task;
+  lf_proc_finish_flight(f);
+  lf_task_start(t); /* as far as was known here */
+  if (lf_members_again(c->worker->pool, t))
+    return;
+  c->worker->started++;
+  c->worker->failed++;
+  t->stage = LF_STAGE_FAILED;
+  lf_list_add(lost, &t->link);
+}
+
 /* Under the lock: what it had begun is lost, the rest goes back. */
 static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
   take_all_back(p, c);
@@ -278,11 +291,7 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
   EACH_FLIGHT(f, c) {
     lf_task *t = f->task;
     if (!t->pinned || !lf_proc_take_back(f)) { /* begun */
-      lf_proc_finish_flight(f);
-      c->worker->started++;
-      c->worker->failed++;
-      t->stage = LF_STAGE_FAILED;
-      lf_list_add(lost, &t->link);
+      lose_begun(c, f, lost);
     } else {
       lf_list_add(&c->worker->pinned, &t->link);
       c->worker->npinned++;
@@ -299,8 +308,9 @@ static void lose(lf_task *t, const lf_lost *lost, const char *within) {
     runner->chunk = NULL;
     c->failed = true;
     c->finished = 0;
+    c->reason = lf_task_reason(t); /* it may have been stopped, or given up */
     c->error = LF_LOST;
-    (void)lf_lost_put(&c->why, lost, lf_task_label(t), within);
+    (void)lf_lost_put(&c->why, lost, lf_task_name(t), within);
     lf_loop_done(runner->loop, c, 0);
     if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
       lf_task_end(t, LF_FINISHED);

@@ -33,29 +33,66 @@ int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *c) {
   return err;
 }
 
-/* --- What comes --- */
-
-static bool is_limited(const lf_msg *msg, const lf_pool *pool) {
-  return (msg->kind == LF_MSG_TASK && msg->a > 0) ||
-         (msg->kind == LF_MSG_SUBMIT &&
-          (msg->b != 0 || lf_room_is_limited(pool)));
+static void put_limits(lf_payload *payload, const lf_limits *limits) {
+  if (limits)
+    payload->tail = lf_limits_bytes(limits, &payload->tail_len);
 }
 
-/* With the limits that the message says. */
-static lf_task *limited_receive(lf_channel *end, lf_pool *pool) {
-  const lf_msg *msg = &end->msg;
-  lf_limits *limits = lf_limits_new();
+lf_payload lf_payload_call(lf_msg *msg, const lf_task *task) {
+  lf_payload payload = {.body = &task->data, .to = task->data.len};
+  const lf_limits *limits = lf_task_limits(task);
   if (!limits)
+    return payload;
+  put_limits(&payload, limits);
+  msg->slot = task->code ? task->code->id : 0;
+  return payload;
+}
+
+lf_payload lf_payload_loop(lf_msg *msg, const lf_loop *loop) {
+  const lf_buf *setup = lf_loop_setup(loop);
+  lf_payload payload = {.body = setup, .to = setup->len};
+  const lf_code *code = lf_loop_code(loop);
+  put_limits(&payload, lf_loop_limits(loop));
+  msg->slot = code ? code->id : 0;
+  return payload;
+}
+
+/* --- What comes --- */
+
+/* The limits that the message has, or NULL. */
+static lf_limits *limits_of(lf_channel *end) {
+  return end->msg.tail > 0 ? lf_limits_from(&end->tail) : NULL;
+}
+
+lf_loop *lf_loop_receive(lf_channel *end, lf_pool *pool, lf_chunk_done *done) {
+  if (end->no_memory)
     return NULL;
-  if (msg->kind == LF_MSG_SUBMIT) {
-    limits->priority = (int64_t)msg->b;
-  } else {
-    limits->timeout = (int64_t)(msg->a & INT64_MAX);
-    limits->grace = (int64_t)(msg->b & INT64_MAX);
+  lf_code *code = lf_channel_code(end, end->msg.slot);
+  lf_loop *loop = lf_loop_import(pool, &end->body, code, done);
+  lf_limits *limits = loop ? limits_of(end) : NULL;
+  if (limits) {
+    lf_loop_limit(loop, limits);
+    lf_limits_unref(limits);
   }
+  return loop;
+}
+
+static bool is_limited(const lf_msg *msg, const lf_pool *pool) {
+  return msg->tail > 0 ||
+         (msg->kind == LF_MSG_SUBMIT && lf_room_is_limited(pool));
+}
+
+static lf_task *limited_receive(lf_channel *end, lf_pool *pool) {
+  lf_limits *limits = limits_of(end);
   lf_task *t = lf_limited_new(lf_pool_owner(pool), limits);
-  lf_limits_unref(limits);
-  if (t && msg->kind == LF_MSG_SUBMIT && lf_room_is_limited(pool))
+  if (limits)
+    lf_limits_unref(limits);
+  lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
+  if (code)
+    t->code = lf_code_ref(code);
+  if (t && end->msg.kind == LF_MSG_TASK)
+    lf_task_run_once(t); /* its program sees to that */
+  else if (t && lf_room_is_limited(pool))
     lf_limited_take_room(t, true);
   return t;
 }
@@ -131,6 +168,8 @@ lf_task *lf_chunk_receive(lf_channel *end, lf_loop *loop) {
   if (r) {
     c->shareable = msg->state;
     c->task = &r->task;
+    if (msg->kind == LF_MSG_CHUNK)
+      lf_task_run_once(&r->task);
     return &r->task;
   }
   if (c)
@@ -154,11 +193,12 @@ lf_state lf_task_receive_end(lf_channel *end, lf_task *t) {
   return state == LF_FINISHED || state == LF_FAILED ? state : LF_CANCELLED;
 }
 
-/* msg->flag of a chunk that has ended. */
+/* msg->flag of a chunk that has ended; from the last one on, its reason. */
 enum {
   FAILED = 1,
   DROPPED = 2,
   HAS_REST = 4,
+  REASON_SHIFT = 3,
 };
 
 lf_payload lf_chunk_end(lf_msg *msg, const lf_chunk *c) {
@@ -168,9 +208,15 @@ lf_payload lf_chunk_end(lf_msg *msg, const lf_chunk *c) {
   msg->a = c->finished;
   msg->b = (uint64_t)c->ns;
   msg->flag = (uint8_t)((c->failed ? FAILED : 0) | (c->dropped ? DROPPED : 0) |
-                        (c->rest > 0 ? HAS_REST : 0));
+                        (c->rest > 0 ? HAS_REST : 0) |
+                        (unsigned)c->reason << REASON_SHIFT);
   msg->error = (uint8_t)c->error;
   return payload;
+}
+
+lf_reason lf_chunk_reason(const lf_msg *msg) {
+  unsigned reason = msg->flag >> REASON_SHIFT;
+  return reason <= LF_STOP_QUEUE ? (lf_reason)reason : LF_GO_ON;
 }
 
 void lf_chunk_no_memory(lf_chunk *c) {
@@ -186,6 +232,7 @@ bool lf_chunk_receive_end(lf_channel *end, lf_chunk *c) {
   c->ns = (int64_t)msg->b;
   c->finished = msg->a;
   c->failed = msg->flag & FAILED || refused;
+  c->reason = lf_chunk_reason(msg);
   c->rest = msg->flag & HAS_REST && c->finished ? c->count - c->finished : 0;
   c->error = msg->error;
   if (end->no_memory || c->finished > c->count ||

@@ -12,6 +12,13 @@
 /* Sends a chunk's items with the message, which says what for. */
 int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *chunk);
 
+/* What is sent of a call, or of a loop, without an owner. */
+lf_payload lf_payload_call(lf_msg *msg, const lf_task *task);
+lf_payload lf_payload_loop(lf_msg *msg, const lf_loop *loop);
+
+/* The loop that comes (lf_loop_import). NULL: no memory. */
+lf_loop *lf_loop_receive(lf_channel *end, lf_pool *pool, lf_chunk_done *done);
+
 /* The task that comes, with a reference; of a chunk, the loop's runner. NULL:
  * no memory, or that cannot be. 'after' is whom a call comes after
  * (task/chain.h), or NULL; another one that was submitted has a place in the
@@ -33,6 +40,9 @@ lf_state lf_task_receive_end(lf_channel *end, lf_task *task);
 /* The message and what is sent with it (without an owner): what has become of
  * the chunk. */
 lf_payload lf_chunk_end(lf_msg *msg, const lf_chunk *chunk);
+
+/* What it has been stopped for, as the message says; LF_GO_ON: nothing. */
+lf_reason lf_chunk_reason(const lf_msg *msg);
 
 /* That comes. False: the chunk has not been run and will not be.
  * (chunk->dropped is under the lock of its loop, which looks at it all the

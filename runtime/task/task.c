@@ -114,8 +114,16 @@ static void fire_all(lf_task *task) {
   }
 }
 
+static lf_reason reason_in(uint32_t word) {
+  return (word & REASON) >> REASON_SHIFT;
+}
+
+static uint32_t with_reason(uint32_t word, lf_reason reason) {
+  return (word & ~(uint32_t)REASON) | (uint32_t)reason << REASON_SHIFT;
+}
+
 static lf_state outcome(uint32_t word, lf_state to) {
-  lf_reason reason = (word & REASON) >> REASON_SHIFT;
+  lf_reason reason = reason_in(word);
   if (reason == LF_GO_ON || to < LF_FINISHED)
     return to;
   return reason == LF_STOP_CANCEL ? LF_CANCELLED : LF_FAILED;
@@ -183,13 +191,35 @@ void lf_task_end(lf_task *task, lf_state state) {
     now_done(task);
 }
 
+bool lf_task_rewind(lf_task *task) {
+  uint32_t old = atomic_load(&task->state);
+  do {
+    lf_reason reason = reason_in(old);
+    if ((old & STATE) != LF_RUNNING ||
+        (reason != LF_GO_ON && reason != LF_STOP_TIMEOUT))
+      return false;
+  } while (!atomic_compare_exchange_weak(
+      &task->state, &old,
+      with_reason(old & ~(uint32_t)STATE, LF_GO_ON) | LF_PENDING));
+  atomic_store(&task->progress, 0);
+  atomic_store(&task->parked, false);
+  if (old & WATCHED)
+    task->ops->moved(task, LF_RUNNING, LF_PENDING);
+  return true;
+}
+
 bool lf_task_stop(lf_task *task, lf_reason reason) {
   uint32_t old = atomic_load(&task->state);
-  while ((old & STATE) == LF_RUNNING && !(old & REASON))
+  for (;;) {
+    lf_reason former = reason_in(old);
+    bool first = former == LF_GO_ON ||
+                 (former == LF_STOP_TIMEOUT && reason == LF_STOP_CANCEL);
+    if ((old & STATE) != LF_RUNNING || !first)
+      return false;
     if (atomic_compare_exchange_weak(&task->state, &old,
-                                     old | (uint32_t)reason << REASON_SHIFT))
+                                     with_reason(old, reason)))
       return true;
-  return false;
+  }
 }
 
 bool lf_task_cancel(lf_task *task) {
@@ -197,7 +227,7 @@ bool lf_task_cancel(lf_task *task) {
 }
 
 lf_reason lf_task_reason(lf_task *task) {
-  return (atomic_load(&task->state) & REASON) >> REASON_SHIFT;
+  return reason_in(atomic_load(&task->state));
 }
 
 lf_state lf_task_outcome(lf_task *task, lf_state state) {
@@ -216,10 +246,10 @@ bool lf_task_is_forced(lf_task *task) {
 }
 
 bool lf_task_drop(lf_task *task, lf_reason reason) {
-  bool dropped = reason == LF_STOP_CANCEL
-                     ? move(task, LF_PENDING, LF_CANCELLED)
-                     : move_slowly(task, LF_PENDING, LF_FAILED,
-                                   (uint32_t)reason << REASON_SHIFT);
+  bool dropped =
+      reason == LF_STOP_CANCEL
+          ? move(task, LF_PENDING, LF_CANCELLED)
+          : move_slowly(task, LF_PENDING, LF_FAILED, with_reason(0, reason));
   if (!dropped)
     return false;
   if (!task->ops) /* else it may be in use */
@@ -282,13 +312,19 @@ bool lf_task_lose(lf_task *task, const lf_lost *lost, const char *within) {
   if (lf_task_state(task) != LF_RUNNING)
     return false;
   task->error = LF_LOST;
-  (void)lf_lost_put(&task->data, lost, lf_task_label(task), within);
+  (void)lf_lost_put(&task->data, lost, lf_task_name(task), within);
   lf_task_end(task, LF_FAILED);
   return true;
 }
 
 const char *lf_task_label(const lf_task *task) {
   return task->code ? task->code->label : "task";
+}
+
+const char *lf_task_name(const lf_task *task) {
+  const char *name =
+      task->ops && task->ops->name ? task->ops->name(task) : NULL;
+  return name ? name : lf_task_label(task);
 }
 
 bool lf_waiter_add(lf_waiter *waiter, lf_task *task) {

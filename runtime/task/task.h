@@ -4,6 +4,7 @@
  * the packed arguments and later the packed result, and who waits for it.
  *
  *   PENDING -> RUNNING -> FINISHED | FAILED
+ *   RUNNING -> PENDING, to be run again
  *   PENDING -> CANCELLED
  *   RUNNING, asked to stop -> CANCELLED | FAILED, as it was asked for
  *
@@ -106,8 +107,11 @@ typedef struct lf_task_ops {
    * 'done'. Maybe under the pool's lock. NULL: nobody looks at that, and the
    * moves are quicker. */
   void (*moved)(lf_task *task, lf_state from, lf_state to);
-  /* What is a part of the same. NULL: its priority is 0. */
+  /* What is a part of the same. NULL: its priority is 0; it has no limits. */
   lf_level *(*level)(lf_task *task);
+  struct lf_clock *(*clock)(const lf_task *task);
+  /* What it is called in messages. NULL (also what it returns): its label. */
+  const char *(*name)(const lf_task *task);
 } lf_task_ops;
 
 /* Told that something has happened. 'wake' may be called by any thread at any
@@ -213,8 +217,13 @@ bool lf_task_drop(lf_task *task, lf_reason reason);
  * by the one who started it; nothing if it was forced. */
 void lf_task_end(lf_task *task, lf_state state);
 
-/* Asks a running task to stop; the first reason stays. False: it is not
- * running, or has been asked. Who asks sees to it that the task is told. */
+/* RUNNING -> PENDING, by the one who has started it: it is to be run again, and
+ * goes on. False if it was forced, or asked to stop but for a timeout. */
+bool lf_task_rewind(lf_task *task);
+
+/* Asks a running task to stop; the first reason stays, but for a timeout's in
+ * favour of a cancellation. False: it is not running, or has been asked. Who
+ * asks sees to it that the task is told. */
 bool lf_task_stop(lf_task *task, lf_reason reason);
 
 lf_reason lf_task_reason(lf_task *task);
@@ -249,6 +258,9 @@ int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
 
 /* "function <script.lua:12>", or "task". */
 const char *lf_task_label(const lf_task *task);
+
+/* What it is called in messages: its own name, if it has one, or its label. */
+const char *lf_task_name(const lf_task *task);
 
 /* 'fire' will be called once when the task is done; false if it is already.
  * Set waiter->fire first. */

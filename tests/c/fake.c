@@ -204,8 +204,10 @@ static void go(fake_run *r) {
 static void run_chunk(struct lf_vm *vm, lf_task *task) {
   lf_runner *runner = lf_runner_of(task);
   lf_chunk *chunk = lf_loop_claim(runner->loop, runner);
+  lf_task *former = lf_worker_runs(vm->worker, task);
   if (chunk)
     fake_run_chunk(runner->loop, chunk);
+  lf_worker_runs(vm->worker, former);
   count_out(vm->setup);
   lf_worker_end(vm->worker, task, LF_FINISHED);
 }
@@ -357,7 +359,7 @@ lf_pool_stats stat_of(lf_pool *pool) {
 
 lf_task *fake_task_with(lf_pool *pool, int64_t priority, fake_step *fn,
                         void *arg) {
-  lf_limits *limits = lf_limits_new();
+  lf_limits *limits = lf_limits_new(NULL, NULL, 0);
   lf_check(limits);
   limits->priority = priority;
   lf_task *task = lf_limited_new(lf_pool_owner(pool), limits);

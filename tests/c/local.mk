@@ -24,6 +24,7 @@ c_test_names += \
 	%D%/pool/end \
 	%D%/pool/levels \
 	%D%/pool/limit \
+	%D%/pool/limits \
 	%D%/pool/loop \
 	%D%/pool/loop_stop \
 	%D%/pool/room \

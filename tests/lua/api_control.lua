@@ -240,7 +240,6 @@ function TestStop:test_cancelled_says_so()
   lu.assertFalse(self.exe:submit(function() return lfut.cancelled() end):result())
 end
 
--- A worker process cannot reach where the other task runs.
 function TestStop:test_from_a_task()
   lu.skipIf(support.is_inline, "inline: it is over when submit returns")
   local asked, e = self.exe
@@ -255,8 +254,8 @@ function TestStop:test_from_a_task()
       return asked, tostring(f:done() and f:state() or select(2, pcall(f.result, f)))
     end, self.exe, self.log, self.event)
     :result()
-  lu.assertEquals(asked, not support.is_process)
-  lu.assertEquals(e:find "ancelled" ~= nil, asked)
+  lu.assertTrue(asked)
+  lu.assertStrContains(e, "ancelled")
 end
 
 -- One that ends by itself at that moment has one outcome.
@@ -342,13 +341,6 @@ function TestOptions:test_a_view_is_an_executor()
   lu.assertEquals(view:broadcast(function() return "b" end)[1]:result(), "b")
   exe:shutdown()
   lu.assertErrorMsgContains("after shutdown", view.submit, view, print)
-end
-
--- The limits of items come later: nothing is left out without a word.
-function TestOptions:test_parallel_loops_refuse_limits()
-  local exe <close> = support.Executor(1)
-  local view = exe:options { timeout = 1 }
-  lu.assertErrorMsgContains("limits of tasks are not for the items", view.map, view, print, { 1 })
 end
 
 function TestOptions:test_values_that_cannot_be()

@@ -16,6 +16,7 @@ lua_tests = \
 	%D%/api_globals.lua \
 	%D%/api_graphs.lua \
 	%D%/api_inside.lua \
+	%D%/api_limits.lua \
 	%D%/api_loops.lua \
 	%D%/api_map.lua \
 	%D%/api_messages.lua \

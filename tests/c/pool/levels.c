@@ -2,6 +2,7 @@
  *
  * Tasks with a priority: when they are taken. */
 #include "runtime/pool/crew.h"
+#include "runtime/pool/limits.h"
 #include "tests/c/fake.h"
 
 #include <limits.h>
@@ -147,8 +148,12 @@ static void log_item(uint64_t item, void *arg) {
 static lf_loop *loop_with(lf_pool *pool, int64_t priority, int number) {
   fake_body body = {.item = log_item, .arg = NUMBER(number)};
   lf_loop *loop = fake_loop(pool, body, 1, LF_ORDERED);
-  lf_loop_prioritize(loop, priority);
-  assert_int_equal(lf_loop_priority(loop), priority);
+  lf_limits *limits = lf_limits_new(NULL, NULL, 0);
+  assert_non_null(limits);
+  limits->priority = priority;
+  lf_loop_limit(loop, limits);
+  assert_ptr_equal(lf_loop_limits(loop), limits);
+  lf_limits_unref(limits);
   assert_int_equal(lf_loop_supply(loop, NULL, 3), 0);
   return loop;
 }

@@ -284,7 +284,7 @@ static void ends_as_it_was_asked_to(void **state) {
     assert_int_equal(lf_task_reason(t), LF_GO_ON);
     assert_int_equal(lf_task_outcome(t, LF_FINISHED), LF_FINISHED);
     assert_true(lf_task_stop(t, cases[i].reason));
-    assert_false(lf_task_stop(t, LF_STOP_CANCEL)); /* the first stays */
+    assert_false(lf_task_stop(t, LF_STOP_MEMORY)); /* the first stays */
     assert_int_equal(lf_task_reason(t), cases[i].reason);
     assert_int_equal(lf_task_outcome(t, LF_FINISHED), cases[i].state);
     assert_int_equal(lf_task_state(t), LF_RUNNING);
@@ -301,6 +301,51 @@ static void ends_as_it_was_asked_to(void **state) {
 static void note_end(lf_waiter *w) {
   (void)w;
   noted++;
+}
+
+static void is_run_again(void **state) {
+  (void)state;
+  lf_task *t = lf_task_new(NULL);
+  lf_waiter w = {.fire = note_end};
+  noted = 0;
+  assert_false(lf_task_rewind(t)); /* it does not run */
+  assert_true(lf_waiter_add(&w, t));
+  for (int i = 0; i < 3; i++) {
+    assert_true(lf_task_start(t));
+    lf_task_report(t, 1, 2);
+    assert_true(lf_task_stop(t, LF_STOP_TIMEOUT));
+    assert_true(lf_task_rewind(t));
+    assert_int_equal(lf_task_state(t), LF_PENDING);
+    assert_int_equal(lf_task_reason(t), LF_GO_ON);
+    double done, total;
+    lf_task_progress(t, &done, &total);
+    assert_true(done == 0 && total == 0);
+  }
+  assert_int_equal(noted, 0); /* who waits goes on waiting */
+  lf_task_start(t);
+  lf_task_end(t, LF_FINISHED);
+  assert_int_equal(noted, 1);
+  assert_false(lf_task_rewind(t));
+  lf_task_unref(t);
+}
+
+/* What was stopped for its time alone is run again. */
+static void is_not_run_again_when_cancelled(void **state) {
+  (void)state;
+  lf_task *t = lf_task_new(NULL);
+  lf_task_start(t);
+  assert_true(lf_task_stop(t, LF_STOP_TIMEOUT));
+  assert_true(lf_task_stop(t, LF_STOP_CANCEL)); /* in place of that */
+  assert_false(lf_task_rewind(t));
+  lf_task_end(t, LF_FINISHED);
+  assert_int_equal(lf_task_state(t), LF_CANCELLED);
+  lf_task_unref(t);
+  t = lf_task_new(NULL);
+  lf_task_start(t);
+  assert_true(lf_task_stop(t, LF_STOP_TIMEOUT));
+  assert_true(lf_task_force(t));
+  assert_false(lf_task_rewind(t));
+  lf_task_unref(t);
 }
 
 static void one_that_is_forced_ends_once(void **state) {
@@ -334,6 +379,8 @@ int main(void) {
       TEST(taking_out_races_with_the_end),
       TEST(ends_as_it_was_asked_to),
       TEST(one_that_is_forced_ends_once),
+      TEST(is_run_again),
+      TEST(is_not_run_again_when_cancelled),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

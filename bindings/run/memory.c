@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See memory.h. */
+#include "bindings/run/memory.h"
+
+#include "bindings/run/interrupt.h"
+#include "bindings/run/run.h"
+#include "runtime/pool/limits.h"
+#include "runtime/pool/stop.h"
+
+enum { FOR_HANDLERS = 1 << 20 }; /* more for those of a task that is stopped */
+
+static size_t heap_of(lua_State *L) {
+  return ((size_t)lua_gc(L, LUA_GCCOUNT) << 10) +
+         (size_t)lua_gc(L, LUA_GCCOUNTB);
+}
+
+/* It is beyond its limit, with more bytes. False: it cannot have these. */
+static bool overdraw(struct lf_vm *vm, const lfb_run *r, ptrdiff_t more) {
+  lfb_memory *m = &vm->memory;
+  bool refused = r->growth.grown > 2 * r->growth.limit - more;
+  if (refused)
+    m->wanted = (size_t)more;
+  if (!m->look)
+    lfb_look_soon(vm->S);
+  m->look = true;
+  return !refused;
+}
+
+static void *allocate(void *ud, void *block, size_t old, size_t size) {
+  struct lf_vm *vm = ud;
+  lfb_memory *m = &vm->memory;
+  lfb_run *r = m->run;
+  ptrdiff_t more = (ptrdiff_t)size - (ptrdiff_t)(block ? old : 0);
+  bool beyond = more > 0 && r->growth.grown > r->growth.limit - more;
+  if (beyond && !vm->S->copying && !overdraw(vm, r, more))
+    return NULL;
+  void *new = m->alloc(m->ud, block, old, size);
+  if (!new &&size > 0)
+    return NULL;
+  r->growth.grown += more;
+  if (more > 0 && (size_t)more >= m->wanted)
+    m->wanted = 0;
+  return new;
+}
+
+/* Has the interpreter's allocator count, or not, as vm->memory says. */
+static void set_allocator(struct lf_vm *vm) {
+  const lfb_memory *m = &vm->memory;
+  if (m->run)
+    lua_setallocf(vm->L, allocate, vm);
+  else
+    lua_setallocf(vm->L, m->alloc, m->ud);
+}
+
+void lfb_memory_enter(struct lf_vm *vm, lfb_run *r, lfb_memory *outer) {
+  lfb_memory *m = &vm->memory;
+  *outer = *m;
+  if (!m->run)
+    m->alloc = lua_getallocf(vm->L, &m->ud);
+  vm->S->copying = false; /* an error may have left it so */
+  m->run = r->growth.limit > 0 ? r : NULL;
+  m->wanted = 0;
+  m->look = false;
+  set_allocator(vm);
+}
+
+void lfb_memory_leave(struct lf_vm *vm, const lfb_memory *outer) {
+  lfb_memory *m = &vm->memory;
+  m->run = outer->run; /* 'live' stays */
+  m->wanted = outer->wanted;
+  m->look = outer->look;
+  set_allocator(vm);
+}
+
+/* Without garbage from now on. */
+static size_t collect(struct lf_vm *vm) {
+  lua_gc(vm->S->running, LUA_GCCOLLECT);
+  return heap_of(vm->L);
+}
+
+/* What is garbage then would count for the task when it is collected: so there
+ * must not be much of that. */
+void lfb_memory_begin(lfb_run *r) {
+  size_t heap = heap_of(r->vm->L), live = r->vm->memory.live;
+  if (heap > live && heap - live > (size_t)r->growth.limit / 4)
+    heap = r->vm->memory.live = collect(r->vm);
+  r->growth.grown = 0;
+  r->growth.base = heap;
+}
+
+/* Even without garbage, and with what it has been refused? It has not had more
+ * than the interpreter has in all. */
+static bool is_beyond(lfb_run *r, size_t wanted) {
+  lfb_growth *g = &r->growth;
+  ptrdiff_t heap = (ptrdiff_t)(collect(r->vm) - g->base);
+  if (heap < g->grown)
+    g->grown = heap;
+  return g->grown > g->limit - (ptrdiff_t)wanted;
+}
+
+void lfb_memory_look(struct lf_vm *vm) {
+  lfb_memory *m = &vm->memory;
+  lfb_run *r = m->run;
+  if (!r || !m->look)
+    return;
+  size_t wanted = m->wanted;
+  m->look = false;
+  m->wanted = 0;
+  if (!is_beyond(r, wanted))
+    return;
+  r->growth.limit = 2 * r->growth.limit + FOR_HANDLERS;
+  lf_pool_stop(r->task, LF_STOP_MEMORY, lf_task_grace(r->task));
+}

@@ -1,0 +1,552 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Limits of the items of parallel loops, retries, limits of memory: on each kind
+-- of executor, from the script and from a task.
+local lu = require "luaunit"
+local lfut = require "lfut"
+local support = require "support"
+
+local MB = 2 ^ 20
+
+-- The thread sanitizer holds signals back from code that computes.
+local holds_signals = os.getenv "LFUT_SANITIZER" == "thread"
+
+local function forever()
+  while true do
+  end
+end
+
+-- Kills its own process.
+local function die()
+  local pid = io.open("/proc/self/stat"):read "n"
+  os.execute("kill -9 " .. pid)
+  while true do
+  end
+end
+
+local Limits = {}
+Limits.__index = Limits
+
+function Limits:setUp()
+  self.exe = support.Executor(2)
+  self.count = lfut.Value("int64", 0)
+  self.log = lfut.Queue()
+end
+
+function Limits:tearDown()
+  lu.assertEquals(self.exe:submit(function() return "usable" end):result(), "usable")
+  self.exe:shutdown()
+end
+
+local function fails_with(kind, f, ...)
+  local ok, e = pcall(f, ...)
+  lu.assertFalse(ok)
+  lu.assertTrue(lfut.is_error(e, kind), tostring(e))
+  return e
+end
+
+-- --- Items of parallel loops ---
+
+TestItems = setmetatable({}, Limits)
+
+local function item(x)
+  while x % 3 == 0 do
+  end
+  return x * x
+end
+
+-- One that is stopped fails alone.
+function TestItems:test_map()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local view = self.exe:options { timeout = 0.05, name = "third" }
+  for _, options in ipairs { {}, { chunksize = 4 }, { ordered = false } } do
+    options.protected = true
+    local seen = {}
+    for i, ok, value in view:map(item, lfut.range(7), options) do
+      lu.assertEquals(ok, i % 3 ~= 0)
+      if ok then
+        lu.assertEquals(value, i * i)
+      else
+        lu.assertTrue(lfut.is_error(value, "TaskTimeout"))
+        lu.assertStrContains(value.message, "third has taken longer than 0.05 s")
+        lu.assertEquals(value.item, i)
+      end
+      seen[#seen + 1] = i
+    end
+    table.sort(seen)
+    lu.assertEquals(seen, { 1, 2, 3, 4, 5, 6, 7 })
+  end
+end
+
+function TestItems:test_raised_as_any_error()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local view = self.exe:options { timeout = 0.05 }
+  local seen = {}
+  local e = fails_with("TaskTimeout", function()
+    for _, value in view:map(item, { 1, 2, 3, 4 }) do
+      seen[#seen + 1] = value
+    end
+  end)
+  lu.assertEquals(seen, { 1, 4 })
+  lu.assertEquals(e.item, 3)
+  lu.assertStrContains(e.message, "function <")
+  fails_with("TaskTimeout", view.for_each, view, item, { 1, 3 })
+  fails_with("TaskTimeout", view.reduce, view, item, { 1, 3 }, function(a, b) return a + b end)
+  fails_with("TaskTimeout", function()
+    view:starmap(function(a, b) return item(a + b) end, { { 1, 2 } }):list()
+  end)
+end
+
+function TestItems:test_in_time()
+  local view = self.exe:options { timeout = 1e6, queue_timeout = 1e6, memory_limit = 1e9, retries = 1 }
+  lu.assertEquals(view:map(function(x) return x + 1 end, lfut.range(100)):list()[100], 101)
+  lu.assertEquals(view:for_each(function() end, lfut.range(50)), 50)
+  lu.assertEquals(view:reduce(function(x) return x end, lfut.range(100), function(a, b) return a + b end), 5050)
+  lu.assertEquals(view:starmap(math.max, { { 1, 2 }, { 3, 1 } }):list(), { 2, 3, n = 2 })
+end
+
+function TestItems:test_from_a_task()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local text = self.exe
+    :submit(function(exe, item)
+      local text = {}
+      local view = exe:options { timeout = 0.05, name = "inner" }
+      for i, ok, value in view:map(item, { 1, 3, 5 }, { protected = true }) do
+        text[i] = tostring(value)
+      end
+      return table.concat(text, ", ")
+    end, self.exe, item)
+    :result()
+  lu.assertEquals(text, "1, TaskTimeout: inner has taken longer than 0.05 s, 25")
+end
+
+-- A function of C that hangs: the item is given up with its worker.
+function TestItems:test_given_up()
+  lu.skipIf(support.is_inline, "inline: nobody can take its place")
+  local view = self.exe:options { timeout = 0.05, grace = 0.05 }
+  local hard = ("a"):rep(26)
+  local result = {}
+  for i, ok, value in
+    view:map(function(x)
+      return #(x == 2 and hard:gsub(("a*"):rep(8) .. "b", "") or "fine")
+    end, { 1, 2, 3 }, { protected = true })
+  do
+    result[i] = ok or value.kind
+  end
+  lu.assertEquals(result, { true, "TaskTimeout", true })
+end
+
+-- There is no worker for the items in time.
+function TestItems:test_not_begun_in_time()
+  lu.skipIf(support.is_inline, "inline: there is no queue")
+  local exe <close> = support.Executor(1)
+  local event = lfut.Event()
+  local busy = exe:submit(function(log, event)
+    log:put "begun"
+    event:wait()
+  end, self.log, event)
+  self.log:get()
+  local view = exe:options { queue_timeout = 0.05, name = "late" }
+  local it = view:map(function(x) return x end, { 1, 2 }, { protected = true })
+  local _, ok, e = it()
+  lu.assertFalse(ok)
+  lu.assertStrContains(e.message, "late has waited in the queue for 0.05 s")
+  event:set()
+  busy:result()
+  it:close()
+end
+
+-- --- it:close(true) ---
+
+TestClosing = setmetatable({}, Limits)
+
+function TestClosing:test_what_runs_is_cancelled()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  lu.skipIf(support.is_inline, "inline: nothing runs")
+  local function closed(log)
+    return setmetatable({}, { __close = function(_, e) log:put(e.kind) end })
+  end
+  local it = self.exe:starmap(function(log, closed)
+    local _ <close> = closed(log)
+    log:put "begun"
+    while true do
+    end
+  end, { { self.log, closed }, { self.log, closed }, { self.log, closed } })
+  for _ = 1, 2 do
+    lu.assertEquals(self.log:get(), "begun")
+  end
+  it:close(true)
+  lu.assertNil(it())
+  for _ = 1, 2 do
+    lu.assertEquals(self.log:get(), "CancelledError")
+  end
+end
+
+function TestClosing:test_in_a_task()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  lu.skipIf(support.is_inline, "inline: nothing runs")
+  local exe <close> = support.Executor(3)
+  local done = exe
+    :submit(function(exe, log)
+      local it = exe:map(function(log)
+        log:put "begun"
+        while true do
+        end
+      end, { log, log })
+      log:get()
+      log:get()
+      it:close(true)
+      return exe:submit(function() return "free" end):result()
+    end, exe, self.log)
+    :result()
+  lu.assertEquals(done, "free")
+end
+
+-- --- Retries ---
+
+TestRetries = setmetatable({}, Limits)
+
+local function late_until(count, n, ...)
+  local now = count:add(1) + 1
+  while now < n do
+  end
+  return now, ...
+end
+
+function TestRetries:test_after_a_timeout()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local view = self.exe:options { timeout = 0.05, retries = 3 }
+  lu.assertEquals({ view:submit(late_until, self.count, 3, "given", { 1 }):result() }, { 3, "given", { 1 } })
+  self.count:set(0)
+  lu.assertEquals(view:map(function(c) return late_until(c, 3) end, { self.count }):list(), { 3, n = 1 })
+end
+
+function TestRetries:test_at_most_so_often()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local view = self.exe:options { timeout = 0.05, retries = 2 }
+  local f = view:submit(late_until, self.count, 1e9)
+  fails_with("TaskTimeout", f.result, f)
+  lu.assertEquals(self.count:get(), 3)
+end
+
+function TestRetries:test_not_after_an_error()
+  local view = self.exe:options { retries = 5 }
+  local f = view:submit(function(count)
+    count:add(1)
+    error "no"
+  end, self.count)
+  lu.assertErrorMsgContains("no", f.result, f)
+  lu.assertEquals(self.count:get(), 1)
+end
+
+function TestRetries:test_parked()
+  lu.skipIf(support.is_inline, "inline: nothing is parked")
+  local view = self.exe:options { timeout = 0.05, retries = 2 }
+  local f = view:submit(function(count, never)
+    if count:add(1) < 2 then
+      never:wait()
+    end
+    return "at last"
+  end, self.count, lfut.Event())
+  lu.assertEquals(f:result(), "at last")
+end
+
+function TestRetries:test_cancelled_between()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  lu.skipIf(support.is_inline, "inline: it is over when submit returns")
+  local view = self.exe:options { timeout = 0.01, retries = 1e9 }
+  for _ = 1, 10 do
+    local f = view:submit(late_until, self.count, 1e9)
+    while self.count:get() < 3 do
+      lfut.sleep(0)
+    end
+    while not f:cancel(true) do
+    end
+    fails_with("CancelledError", f.result, f)
+    self.count:set(0)
+  end
+end
+
+function TestRetries:test_of_the_executor()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local exe <close> = support.Executor { max_workers = 1, timeout = 0.05, retries = 2 }
+  lu.assertEquals(exe:submit(late_until, self.count, 3):result(), 3)
+  lu.assertEquals(#exe:broadcast(function() end), 1)
+end
+
+function TestRetries:test_from_a_task()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local n = self.exe
+    :submit(function(exe, late_until, count)
+      return exe:options({ timeout = 0.05, retries = 2 }):submit(late_until, count, 3):result()
+    end, self.exe, late_until, self.count)
+    :result()
+  lu.assertEquals(n, 3)
+end
+
+function TestRetries:test_lost()
+  lu.skipIf(not support.is_process, "threads: a crash ends the program")
+  local function dies_until(count, n, die, ...)
+    if count:add(1) + 1 < n then
+      die()
+    end
+    return ...
+  end
+  local view = self.exe:options { retries = 2, name = "mortal" }
+  lu.assertEquals({ view:submit(dies_until, self.count, 3, die, "given") :result() }, { "given" })
+  self.count:set(0)
+  local f = view:submit(dies_until, self.count, 9, die)
+  local e = fails_with("WorkerLost", f.result, f)
+  lu.assertStrContains(e.message, "while running mortal")
+  lu.assertEquals(self.count:get(), 3)
+  self.count:set(0)
+  local count = self.count
+  local list = view
+    :map(function(i)
+      if i == 2 and count:add(1) < 2 then
+        die()
+      end
+      return i
+    end, { 1, 2, 3 })
+    :list()
+  lu.assertEquals(list, { 1, 2, 3, n = 3 })
+end
+
+-- Its worker is killed, as it does not stop.
+function TestRetries:test_killed()
+  lu.skipIf(not support.is_process, "threads: it may still run")
+  local view = self.exe:options { timeout = 0.05, grace = 0.05, retries = 1 }
+  local hard = ("a"):rep(26)
+  local f = view:submit(function(count)
+    if count:add(1) == 0 then
+      return hard:gsub(("a*"):rep(8) .. "b", "")
+    end
+    return "in time"
+  end, self.count)
+  lu.assertEquals(f:result(), "in time")
+end
+
+function TestRetries:test_not_of_a_broadcast()
+  local view = self.exe:options { retries = 1 }
+  lu.assertErrorMsgContains("bad option 'retries'", view.broadcast, view, print)
+end
+
+-- --- Memory ---
+
+TestMemory = setmetatable({}, Limits)
+
+local function hoard()
+  local t = {}
+  for i = 1, 1e9 do
+    t[i] = { i }
+  end
+end
+
+function TestMemory:test_what_is_alive_counts()
+  local view = self.exe:options { memory_limit = 4 * MB, name = "small" }
+  local f = view:submit(hoard)
+  local e = fails_with("MemoryLimit", f.result, f)
+  lu.assertStrContains(e.message, "small has taken more than 4194304 bytes")
+  lu.assertEquals(
+    view
+      :submit(function()
+        local n = 0
+        for i = 1, 2e5 do
+          n = n + #{ i, i, i, i }
+        end
+        for _ = 1, 20 do
+          n = n + #("x"):rep(1e6)
+        end
+        return n
+      end)
+      :result(),
+    4 * 2e5 + 20 * 1e6
+  )
+end
+
+-- Of what C functions of Lua take at once, no more than the limit is there.
+function TestMemory:test_at_once()
+  local view = self.exe:options { memory_limit = 4 * MB }
+  for _, f in ipairs {
+    function() return #("x"):rep(20 * 2 ^ 20) end,
+    function()
+      local s = "x"
+      while true do
+        s = s .. s
+      end
+    end,
+    function()
+      local pieces = {}
+      for i = 1, 1e5 do
+        pieces[i] = "0123456789"
+      end
+      local all = {}
+      for i = 1, 1e3 do
+        all[i] = table.concat(pieces, i)
+      end
+    end,
+  } do
+    local future = view:submit(f)
+    fails_with("MemoryLimit", future.result, future)
+  end
+end
+
+function TestMemory:test_cannot_be_caught()
+  local view = self.exe:options { memory_limit = 4 * MB }
+  for _, f in ipairs {
+    function(hoard)
+      while true do
+        pcall(hoard)
+      end
+    end,
+    function(hoard)
+      while true do
+        xpcall(hoard, function(e) return e end)
+      end
+    end,
+    function(hoard) return pcall(hoard) end,
+    function(hoard) return pcall(coroutine.wrap(hoard)) end,
+    function(hoard) return pcall(table.sort, { 2, 1 }, function() hoard() end) end,
+    function(hoard) return pcall(string.gsub, "x", "x", function() hoard() end) end,
+    function() return pcall(string.rep, "x", 2 ^ 26) end,
+    function(hoard)
+      local t = setmetatable({}, { __index = function() hoard() end })
+      return pcall(function() return t.x end)
+    end,
+  } do
+    local future = view:submit(f, hoard)
+    fails_with("MemoryLimit", future.result, future)
+  end
+end
+
+function TestMemory:test_everything_is_closed()
+  local view = self.exe:options { memory_limit = 4 * MB }
+  local f = view:submit(function(log, hoard)
+    local _ <close> = setmetatable({}, {
+      __close = function()
+        local t = {}
+        for i = 1, 1000 do
+          t[i] = { i }
+        end
+        log:put(#t)
+      end,
+    })
+    coroutine.wrap(function()
+      local _ <close> = setmetatable({}, { __close = function() log:put "inner" end })
+      hoard()
+    end)()
+  end, self.log, hoard)
+  fails_with("MemoryLimit", f.result, f)
+  lu.assertEquals({ self.log:get(), self.log:get() }, { "inner", 1000 })
+end
+
+-- What lfut copies is not refused, nor is what is no more than that.
+function TestMemory:test_copies()
+  local view = self.exe:options { memory_limit = MB }
+  local long = ("x"):rep(5 * MB)
+  lu.assertEquals(view:submit(function(s) return #s end, long):result(), 5 * MB)
+  lu.assertEquals(view:submit(function(s) return s end, long):result(), long)
+  local list = view
+    :submit(function()
+      local t = {}
+      for i = 1, 4000 do
+        t[i] = { i }
+      end
+      return t
+    end)
+    :result()
+  lu.assertEquals(#list, 4000)
+  lu.assertEquals(view:map(function(s) return #s end, { long, long }):list(), { 5 * MB, 5 * MB, n = 2 })
+end
+
+function TestMemory:test_of_items()
+  local view = self.exe:options { memory_limit = 4 * MB }
+  local result = {}
+  for i, ok, value in
+    view:map(function(f)
+      if f then
+        f()
+      end
+      return "fine"
+    end, { false, hoard, false }, { protected = true })
+  do
+    result[i] = ok and value or value.kind
+  end
+  lu.assertEquals(result, { "fine", "MemoryLimit", "fine" })
+end
+
+-- Others in the same interpreter have no limit, nor do they take from it.
+function TestMemory:test_neighbours()
+  lu.skipIf(support.is_inline, "inline: one at a time")
+  lu.skipIf(support.is_process, "processes: futures of other executors cannot cross")
+  local exe <close> = support.Executor(1)
+  local other <close> = lfut.ThreadPoolExecutor(1)
+  local event = lfut.Event()
+  local go = other:submit(event.wait, event)
+  local limited = exe:options({ memory_limit = 4 * MB }):submit(function(log, go)
+    local t = {}
+    for i = 1, 1000 do
+      t[i] = { i }
+    end
+    log:put "parked"
+    go:result()
+    for i = 1, 1000 do
+      t[#t + 1] = { i }
+    end
+    return #t
+  end, self.log, go)
+  self.log:get()
+  local kept = exe:submit(function()
+    kept = {}
+    for i = 1, 2e5 do
+      kept[i] = { i }
+    end
+    return #kept
+  end)
+  lu.assertEquals(kept:result(), 2e5)
+  event:set()
+  lu.assertEquals(limited:result(), 2000)
+end
+
+function TestMemory:test_values_that_cannot_be()
+  for _, name in ipairs { "memory_limit", "retries" } do
+    for _, value in ipairs { -1, 0.5, 0 / 0, math.huge, "1", {} } do
+      lu.assertErrorMsgContains("bad option '" .. name .. "'", self.exe.options, self.exe, { [name] = value })
+      lu.assertErrorMsgContains("bad option '" .. name .. "'", support.Executor, { [name] = value })
+    end
+  end
+  lu.assertErrorMsgContains("bad option 'memory_limit'", self.exe.options, self.exe, { memory_limit = 1000 })
+  lu.assertErrorMsgContains("bad option 'name'", self.exe.options, self.exe, { name = ("x"):rep(2000) })
+end
+
+-- --- Views that are sent ---
+
+TestSent = setmetatable({}, Limits)
+
+function TestSent:test_keeps_its_limits()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local view = self.exe:options { timeout = 0.05, name = "sent" }
+  local ok, text, same = self.exe
+    :submit(function(view, again, forever)
+      local ok, e = pcall(function() return view:submit(forever):result() end)
+      return ok, tostring(e), rawequal(view, again)
+    end, view, view, forever)
+    :result()
+  lu.assertEquals({ ok, text, same }, { false, "TaskTimeout: sent has taken longer than 0.05 s", true })
+end
+
+function TestSent:test_defaults_of_the_executor()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local exe <close> = support.Executor { max_workers = 2, timeout = 0.05 }
+  local ok, text = exe
+    :options({ timeout = 1e6 })
+    :submit(function(exe, forever)
+      local ok, e = pcall(function() return exe:submit(forever):result() end)
+      return ok, tostring(e)
+    end, exe, forever)
+    :result()
+  lu.assertFalse(ok)
+  lu.assertStrContains(text, "has taken longer than 0.05 s")
+end
+
+os.exit(lu.LuaUnit.run())
