@@ -787,6 +787,178 @@ has_library() {
   done
 }
 
+# --- With libraries for Lua ---
+
+@test "what needs a library says that it is not there" {
+  export LUA_PATH=none LUA_CPATH=none
+  for library in json_csv:cjson lpeg_calc:lpeg crawl:socket.http; do
+    run --separate-stderr lfut "$srcdir/scripts/examples/${library%:*}.lua"
+    prints "skipped: cannot load '${library#*:}'"
+  done
+}
+
+@test "json_csv: nested columns, what is missing, and what is no record" {
+  cat > people.json << 'END'
+{ "name": "Ada", "born": { "year": 1815, "day": 10.5 }, "tags": ["x", "y"] }
+{ "name": "Grace \"Amazing\" Hopper, Rear Admiral", "born": { "year": 1906 } }
+{ "name": null, "born": 3, "tags": true }
+
+{ "name":
+[7]
+7
+END
+  for pool in $pools; do
+    example json_csv people.json name born.year born.day tags
+    has_library
+    [ "$status" = 1 ]
+    [ "$output" = 'name,born.year,born.day,tags
+Ada,1815,10.5,"[""x"",""y""]"
+"Grace ""Amazing"" Hopper, Rear Admiral",1906,,
+,,,true
+,,,' ] || complain "$output"
+    contains "$stderr" 'json_csv: record 4: '
+    contains "$stderr" 'json_csv: record 6: no record'
+  done
+}
+
+@test "json_csv: several pieces, in their order" {
+  seq 1500 | awk -v padding="$(printf '%2000s' '')" \
+    '{ printf "{\"id\":%d,\"padding\":\"%s\",\"of\":{\"text\":\"number %d\"}}\n", $1, padding, $1 }' > large
+  { echo of.text,id; seq 1500 | awk '{ print "number " $1 "," $1 }'; } > want
+  printf '{' >> large
+  for pool in $pools; do
+    for workers in 1 4; do
+      LFUT_WORKERS=$workers example json_csv large of.text id
+      has_library
+      [ "$status" = 1 ]
+      diff want - <<< "$output"
+      contains "$stderr" 'json_csv: record 1501: '
+    done
+  done
+}
+
+@test "lpeg_calc: values, and where a mistake is" {
+  cat > lines << 'END'
+1 + 2 * 3
+2 ^ 3 ^ 2
+-2 ^ 2
+(1 + 2) * 3 / 4 - 1
+ 1.5 - -2
+1 +
+ 7 7
+
+((1)
+2 ^ -1
+END
+  for pool in $pools; do
+    example lpeg_calc lines
+    has_library
+    prints '1 + 2 * 3 = 7' '2 ^ 3 ^ 2 = 512' '-2 ^ 2 = -4' '(1 + 2) * 3 / 4 - 1 = 1.25' \
+      ' 1.5 - -2 = 3.5' '1 + = wrong at column 4' ' 7 7 = wrong at column 4' \
+      ' = wrong at column 1' '((1) = wrong at column 5' '2 ^ -1 = 0.5'
+  done
+  seq 2000 > lines
+  example lpeg_calc lines
+  prints "$(seq 2000 | awk '{ print $1 " = " $1 }')"
+}
+
+# serve: Python's http.server for the files here, as $pid, on a $port of its own. Of
+# its pages, /hang never answers, and /endless goes on for ever, byte by byte.
+serve() {
+  command -v python3 > /dev/null || skip 'there is no python3'
+  cat > serve.py << 'END'
+import http.server, threading
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/hang":
+            threading.Event().wait()
+        elif self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                self.wfile.write(b"x")
+        else:
+            super().do_GET()
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 100
+
+server = Server(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+END
+  mkfifo port.fifo
+  python3 serve.py > port.fifo 2> /dev/null 3>&- &
+  pid=$!
+  disown # its end is no news
+  read -r port < port.fifo
+}
+
+make_site() {
+  mkdir sub
+  echo '<title>Start</title> <a href="one.html">1</a> <a href="/sub/two.html#part">2</a>
+    <a href="http://elsewhere.invalid/">e</a> <a href=gone.html>' > index.html
+  echo '<HTML><TITLE> One </TITLE><A HREF="index.html">' > one.html
+  echo "<title>Two</title><a href='../one.html'><a href='three.html'>" > sub/two.html
+  echo 'without a title' > sub/three.html
+}
+
+@test "crawl: each page of a site once" {
+  make_site
+  serve
+  local site=http://127.0.0.1:$port
+  local size
+  for pool in $processes; do
+    example crawl -t 60 $site/
+    has_library
+    [ "$status" = 0 ] || complain "$stderr"
+    size=$(wc -c < index.html)
+    [ "$(sed '/gone/d' <<< "$output")" = "$site/	200	$size bytes	Start
+$site/index.html	200	$size bytes	Start
+$site/one.html	200	$(wc -c < one.html) bytes	One
+$site/sub/three.html	200	$(wc -c < sub/three.html) bytes	
+$site/sub/two.html	200	$(wc -c < sub/two.html) bytes	Two" ] || complain "$output"
+    contains "$output" "$site/gone.html	404	"
+    example crawl -n 1 $site/one.html
+    prints "$site/one.html	200	$(wc -c < one.html) bytes	One"
+    example crawl http://127.0.0.1:1/
+    [ "$status" = 1 ]
+    [ "$output" = 'http://127.0.0.1:1/	failed: connection refused' ] || complain "$output"
+  done
+}
+
+@test "crawl: a page that does not end in time fails, the others do not" {
+  make_site
+  serve
+  local site=http://127.0.0.1:$port
+  for pool in $processes; do
+    example crawl -t 0.1 $site/hang $site/endless
+    has_library
+    [ "$status" = 1 ]
+    [ "$output" = "$site/endless	failed: TaskTimeout: visit has taken longer than 0.1 s
+$site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain "$output"
+    example crawl -t 60 -s 0.1 $site/hang
+    [ "$status:$output" = "1:$site/hang	failed: timeout" ] || complain "$output"
+  done
+  pool=fork
+  example crawl -t 4 $site/hang $site/one.html $site/sub/two.html
+  [ "$status" = 1 ]
+  contains "$output" "$site/hang	failed: TaskTimeout: visit has taken longer than 4.0 s"
+  contains "$output" "$site/sub/three.html	200	"
+  [ "$(grep -c 'failed: ' <<< "$output"):${#lines[@]}" = 1:6 ] || complain "$output"
+}
+
+@test "crawl: usage" {
+  example crawl
+  has_library
+  [ "$status" = 1 ]
+  contains "$stderr" usage
+  example crawl here
+  [ "$status" = 1 ]
+  contains "$stderr" 'not the URL of a page: here'
+}
+
 # The examples in the manual: each block of Lua is a script whose output is what
 # follows its "-->". One that does not require the module has the two lines in
 # front that the manual says, here on its first line. "sleeps" behind the name
