@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- The benchmark's driver: runs each figure's programs in turn (A B A B …),
--- prints a table of medians and ratios, writes CSV and JSON. It measures
--- nothing itself: each program prints its own number. Called by bench/run.
+-- prints a table of medians and ratios, writes CSV and JSON, and draws. It
+-- measures nothing itself: each program prints its own number. Called by
+-- bench/run.
 
 local dir = table.remove(arg, 1)
 local figures = dofile(dir .. "/figures.lua")
 local report = dofile(dir .. "/report.lua")
+local draw = dofile(dir .. "/draw.lua")
 
 local BUILD = "bench-build" -- the C helpers, made in the current directory
 
@@ -15,9 +17,12 @@ usage: bench/run [options] [figure...]
   --quick      one run at a tenth of the size: is everything alive?
   --csv FILE   results, one row a comparison (default bench-results.csv)
   --json FILE  results with every run (default bench-results.json)
+  --svg FILE   a picture of them, by gnuplot (default bench-results.svg)
+  --draw FILE  only draws, what is in a CSV file of results
+  --caption TEXT  what stands under the title of the picture
   --list       the figures, one a line
 environment: LFUT (./lfut), LUA (lua5.4), PYTHON (python3), CC (cc),
-  LUA_CFLAGS, LUA_LIBS (from pkg-config)]]
+  LUA_CFLAGS, LUA_LIBS (from pkg-config), GNUPLOT (gnuplot)]]
 
 local function fail(message)
   io.stderr:write("bench/run: ", message, "\n", usage, "\n")
@@ -67,6 +72,15 @@ local readers = {
   ["--json"] = function(options, take)
     options.json = take()
   end,
+  ["--svg"] = function(options, take)
+    options.svg = take()
+  end,
+  ["--draw"] = function(options, take)
+    options.draw = take()
+  end,
+  ["--caption"] = function(options, take)
+    options.caption = take()
+  end,
   ["--quick"] = function(options)
     options.quick = true
   end,
@@ -79,7 +93,8 @@ local readers = {
 
 local function parse(words)
   local options = {
-    csv = "bench-results.csv", json = "bench-results.json", names = {},
+    csv = "bench-results.csv", json = "bench-results.json",
+    svg = "bench-results.svg", names = {},
   }
   while #words > 0 do
     local word = table.remove(words, 1)
@@ -260,8 +275,27 @@ local function measure_all(chosen, tools, options)
   return results, sound
 end
 
+-- Draws what the CSV text has; returns whether that went well.
+local function draw_results(text, options)
+  local bars = draw.bars(draw.read_csv(text), options.names)
+  local drawn, why = draw.write(bars, options.caption, options.svg)
+  say(drawn and "drawn: " .. options.svg or why .. ": no picture")
+  return drawn
+end
+
+-- The picture of an older run, and nothing else.
+local function draw_file(options)
+  local file = io.open(options.draw) or fail("cannot read " .. options.draw)
+  local text = file:read("a")
+  file:close()
+  os.exit(draw_results(text, options) or false, true)
+end
+
 local function main()
   local options = parse(arg)
+  if options.draw then
+    return draw_file(options)
+  end
   local chosen = select_figures(options.names)
   if options.list then
     return list(chosen)
@@ -271,9 +305,12 @@ local function main()
   say(report.head_text(head))
   say(report.columns())
   local results, sound = measure_all(chosen, tools, options)
-  write_file(options.csv, report.csv(results))
+  local csv = report.csv(results)
+  write_file(options.csv, csv)
   write_file(options.json, report.json(head, results))
   say("\nwritten: ", options.csv, ", ", options.json)
+  options.caption = options.caption or report.caption(head)
+  draw_results(csv, options)
   -- A missed target is news, not a failure; a program that broke is one.
   os.exit(sound, true)
 end

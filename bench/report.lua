@@ -63,7 +63,7 @@ local function compare(lfut, program, peer, unit)
   return {
     peer = program.label, value = program.median, ratio = r, min = least,
     max = greatest, at_least = peer.at_least, at_most = peer.at_most,
-    met = met(r, peer.at_least, peer.at_most),
+    bound = peer.bound, met = met(r, peer.at_least, peer.at_most),
   }
 end
 
@@ -191,12 +191,21 @@ local function processors()
   return count
 end
 
+-- "Debian GNU/Linux 12 (bookworm), x86_64"
+local function system()
+  local pipe = io.popen("uname -m 2>/dev/null")
+  local machine = pipe:read("l") or "?"
+  pipe:close()
+  local name = read_first("/etc/os-release", 'PRETTY_NAME="?([^"\n]*)') or "Linux"
+  return name .. ", " .. machine
+end
+
 function report.head(options, versions)
   return {
     date = os.date("!%Y-%m-%dT%H:%M:%SZ"), runs = options.runs,
     quick = options.quick or false, versions = versions,
     cpu = read_first("/proc/cpuinfo", "model name%s*:%s*([^\n]*)"),
-    processors = processors(),
+    processors = processors(), system = system(),
     load = tonumber(read_first("/proc/loadavg", "^%S+")),
   }
 end
@@ -206,12 +215,30 @@ function report.head_text(head)
   for _, name in ipairs { "lfut", "lua", "luv", "python", "c" } do
     table.insert(lines, head.versions[name])
   end
-  table.insert(lines, ("%s processors, %s; load %s at the start"):format(
-    head.processors or "?", head.cpu or "unknown", head.load or "?"))
+  table.insert(lines, ("%s processors, %s, %s; load %s at the start"):format(
+    head.processors or "?", head.cpu or "unknown", head.system, head.load or "?"))
   table.insert(lines, ("medians of %d alternated run%s%s\n"):format(head.runs,
     head.runs == 1 and "" or "s",
     head.quick and ", small sizes: the ratios are rough" or ""))
   return table.concat(lines, "\n")
+end
+
+local function plain_name(cpu)
+  return ((cpu or "unknown"):gsub("%([RTM]+%)", ""))
+end
+
+-- The same in a few lines, for a picture.
+function report.caption(head)
+  local versions = {}
+  for _, name in ipairs { "lua", "luv", "python" } do
+    table.insert(versions, head.versions[name]
+      and head.versions[name]:match("^%a+ [%w.]+"))
+  end
+  return ("%s: %s processors, %s, %s\n%s; medians of %d run%s%s"):format(
+    head.date:sub(1, 10), head.processors or "?",
+    plain_name(head.cpu),
+    head.system, table.concat(versions, ", "), head.runs,
+    head.runs == 1 and "" or "s", head.quick and ", small sizes" or "")
 end
 
 -- Files -----------------------------------------------------------------------
@@ -225,7 +252,7 @@ local function csv_cell(value)
 end
 
 local FIELDS = { "figure", "unit", "size", "lfut", "peer", "peer_value",
-  "ratio", "min", "max", "at_least", "at_most", "met" }
+  "ratio", "min", "max", "at_least", "at_most", "met", "bound" }
 
 local function csv_row(values)
   local cells = {}
@@ -247,7 +274,7 @@ function report.csv(results)
       table.insert(lines, csv_row { figure = r.name, unit = r.unit,
         size = r.size, lfut = r.value, peer = c.peer, peer_value = c.value,
         ratio = c.ratio, min = c.min, max = c.max, at_least = c.at_least,
-        at_most = c.at_most, met = c.met })
+        at_most = c.at_most, met = c.met, bound = c.bound })
     end
   end
   return table.concat(lines, "\n") .. "\n"

@@ -310,6 +310,130 @@ count_words() {
   done
 }
 
+# sums FORMAT [mean]: sums up "key number" lines, as access_log writes them;
+# the greatest five.
+sums() {
+  awk -v format="$1" -v mean="$2" '
+    { sum[$1] += $2; count[$1]++ }
+    END {
+      for (key in sum)
+        printf format, mean ? sum[key] / count[key] : sum[key], key
+    }' | sort -k1,1nr -k2,2 | head -n 5
+}
+
+# What access_log prints, by other tools.
+log_report() {
+  cat "$@" | awk '$11 !~ /^[0-9]+\.[0-9]+$/ { bad++ }
+    END { printf "%d lines, %d of them are something else\n", NR, bad }'
+  grep -hE ' [0-9]+\.[0-9]{3}$' "$@" > good
+  awk '{ print $9, 1 }' good | sums '%10d  %s\n'
+  echo 'the slowest pages, in ms'
+  awk '{ sub(/\?.*/, "", $7); print $7, 1000 * $11 }' good | sums '%10.1f  %s\n' mean
+  echo 'sent most, in bytes'
+  awk '{ print $1, $10 }' good | sums '%10d  %s\n'
+}
+
+@test "access_log: what other tools count, in a pool and in a plain loop" {
+  export LC_ALL=C
+  lfut "$srcdir/scripts/examples/access_log.lua" --make 13000 > log # two pieces
+  lfut "$srcdir/scripts/examples/access_log.lua" --make 50 > small
+  printf 'a line of something else\n\n' >> small
+  sed -n '$p' log | tr -d '\n' >> small # a last line without an end
+  want=$(log_report log small)
+  [ "$(head -n 1 <<< "$want")" = '13053 lines, 2 of them are something else' ]
+  example access_log --serial log small
+  prints "$want"
+  for pool in $pools; do
+    for workers in 1 4; do
+      LFUT_WORKERS=$workers example access_log log small
+      prints "$want"
+    done
+  done
+}
+
+@test "access_log: a file that is not there, or none" {
+  for pool in $pools; do
+    example access_log absent
+    [ "$status" = 1 ]
+    contains "$stderr" "cannot read 'absent': No such file or directory"
+  done
+  example access_log
+  [ "$status" = 1 ]
+  contains "$stderr" usage
+}
+
+@test "parallel: the output of each command whole, in the order of the files" {
+  printf 'not sorted' > 'a b'
+  seq 20000 > "it's"
+  : > -n
+  for pool in $pools; do
+    example parallel sha256sum -- 'a b' "it's" ./-n "it's"
+    prints "$(sha256sum 'a b' "it's" ./-n "it's")"
+    [ "$stderr" = '' ]
+    example parallel -j 3 gzip -kf -- 'a b' "it's"
+    prints ''
+    for file in 'a b' "it's"; do
+      gunzip -c "$file.gz" | cmp - "$file"
+    done
+  done
+}
+
+@test "parallel: those that fail are told, the others go on" {
+  cat > work.sh << 'END'
+case $1 in
+  bad) echo "half of it"; echo "no good" >&2; exit 3 ;;
+  lost) kill -TERM $$ ;;
+  late) exec tail -f /dev/null ;;
+  *) echo "$1 is done" ;;
+esac
+END
+  for pool in $pools; do
+    example parallel -j 2 sh work.sh -- one bad lost two
+    [ "$status" = 1 ]
+    [ "$output" = $'one is done\nhalf of it\ntwo is done' ] || complain "$output"
+    [ "$stderr" = $'no good\nparallel: sh bad: exit status 3\nparallel: sh lost: ended by SIGTERM' ] ||
+      complain "$stderr"
+    example parallel -t 0.1 sh work.sh -- late
+    [ "$status:$output" = 1: ]
+    contains "$stderr" 'parallel: sh late: TimeoutError:'
+    example parallel no-such-command -- one
+    [ "$status:$output" = 1: ]
+    contains "$stderr" "no-such-command one: "
+    contains "$stderr" "cannot run 'no-such-command': No such file or directory"
+  done
+}
+
+# "first" and "second" end only if they run at the same time; "number" prints how
+# many run, itself included.
+@test "parallel: as many commands at a time as are allowed" {
+  mkfifo meeting
+  mkdir running
+  cat > work.sh << 'END'
+case $1 in
+  first) echo "has met" > meeting ;;
+  second) cat meeting ;;
+  *) : > running/$1; ls running | wc -l; rm running/$1 ;;
+esac
+END
+  for pool in $pools; do
+    example parallel -j 2 sh work.sh -- first second
+    prints 'has met'
+    example parallel -j 1 sh work.sh -- 1 2 3 4 5 6
+    prints 1 1 1 1 1 1
+    example parallel -j 2 sh work.sh -- 1 2 3 4 5 6 7 8 9
+    [ "$status:${#lines[@]}" = 0:9 ] || complain "$output" "$stderr"
+    [ "$(sort -n <<< "$output" | tail -n 1)" -le 2 ] || complain "$output"
+  done
+}
+
+@test "parallel: usage" {
+  for words in '' 'true' '-j' '-j x true -- a' '-- a'; do
+    example parallel $words
+    [ "$status" = 1 ]
+    contains "$stderr" usage
+  done
+}
+
 # The same, slowly.
 histogram() {
   awk -v n="$1" 'BEGIN {
@@ -337,6 +461,112 @@ histogram() {
     [ "$(tr -d '*' <<< "$output" | tr -s ' ' | sed 's/^ //; s/ $//')" = "$want" ] ||
       complain "$output" "not:" "$want"
   done
+}
+
+# image KIND WIDTH HEIGHT: some pixels, none like another.
+image() {
+  printf '%s\n%d %d\n255\n' "$1" "$2" "$3"
+  head -c $(($2 * $3 * (${1#P} == 6 ? 3 : 1))) <(seq 100000 | gzip -1 | tail -c +1000)
+}
+
+# What blur makes of an image, slowly: each mean of all that is in its window.
+slow_blur() {
+  cat > slow.lua << 'END'
+local file <close> = io.open(arg[1], "rb")
+local kind, width, height = file:read("l", "n", "n", "n")
+file:read(1)
+local channels, radius = kind == "P5" and 1 or 3, math.tointeger(arg[2])
+local pixels = { file:read("a"):byte(1, -1) }
+local function means(line)
+  local result = {}
+  for i = 1, #line do
+    local first, last, sum = math.max(1, i - radius), math.min(#line, i + radius), 0
+    for k = first, last do
+      sum = sum + line[k]
+    end
+    result[i] = sum // (last - first + 1)
+  end
+  return result
+end
+local function along(first, step, n)
+  local line = {}
+  for i = 1, n do
+    line[i] = pixels[first + (i - 1) * step]
+  end
+  for i, mean in ipairs(means(line)) do
+    pixels[first + (i - 1) * step] = mean
+  end
+end
+local stride = width * channels
+for y = 0, height - 1 do
+  for c = 1, channels do
+    along(y * stride + c, channels, width)
+  end
+end
+for x = 1, stride do
+  along(x, stride, height)
+end
+io.write(kind, "\n", width, " ", height, "\n255\n")
+for _, pixel in ipairs(pixels) do
+  io.write(string.char(pixel))
+end
+END
+  lfut slow.lua "$@"
+}
+
+@test "blur: means of squares, in grey and in colour" {
+  image P5 19 37 > grey
+  image P6 11 20 > colour
+  image P5 1 1 > dot
+  for file in grey colour dot; do
+    for radius in 0 2 100; do
+      slow_blur $file $radius > want
+      for pool in $pools; do
+        for workers in 1 3; do
+          LFUT_WORKERS=$workers example blur $file soft $radius
+          [ "$status" = 0 ] || complain "$stderr"
+          cmp soft want || complain "$file, radius $radius, $pool"
+        done
+      done
+    done
+  done
+}
+
+@test "blur: what is no image, or too short" {
+  echo hello > text
+  image P5 30 30 | head -c 500 > short
+  example blur text soft
+  [ "$status" = 1 ]
+  contains "$stderr" 'P5 or P6 with 8 bits is expected'
+  example blur short soft
+  [ "$status" = 1 ]
+  contains "$stderr" 'the image is too short'
+  [ ! -e soft ]
+}
+
+# The other letters would be tried for some million years.
+@test "search: the first find stops the others" {
+  for pool in $pools; do
+    for workers in 2 30; do
+      LFUT_WORKERS=$workers example search baaaaaaaaaaaaaaaaaaaaaac
+      [ "$status" = 0 ] || complain "$stderr"
+      [ "${lines[1]}" = 'it is baaaaaaaaaaaaaaaaaaaaaac' ] || complain "$output"
+    done
+  done
+}
+
+@test "search: known hashes, and one that no word has" {
+  for pool in $pools; do
+    example search af63dc4c8601ec8c 1 # in the tables of FNV
+    prints 'it is a'
+    example search dcb27518fed9d577 3 # "foo"
+    prints 'it is foo'
+    example search dcb27518fed9d578 3
+    [ "$status:$output" = '1:there is none' ] || complain "$output"
+  done
+  example search word that
+  [ "$status" = 1 ]
+  contains "$stderr" 'hexadecimal'
 }
 
 @test "threads: two, started and joined by hand" {
@@ -555,6 +785,178 @@ has_library() {
     prints $'1\t1000\t1000000\tabout 1000' $'2\t100\t40000\tabout 200' \
       $'3\t11\t1000000\tabout 1000'
   done
+}
+
+# --- With libraries for Lua ---
+
+@test "what needs a library says that it is not there" {
+  export LUA_PATH=none LUA_CPATH=none
+  for library in json_csv:cjson lpeg_calc:lpeg crawl:socket.http; do
+    run --separate-stderr lfut "$srcdir/scripts/examples/${library%:*}.lua"
+    prints "skipped: cannot load '${library#*:}'"
+  done
+}
+
+@test "json_csv: nested columns, what is missing, and what is no record" {
+  cat > people.json << 'END'
+{ "name": "Ada", "born": { "year": 1815, "day": 10.5 }, "tags": ["x", "y"] }
+{ "name": "Grace \"Amazing\" Hopper, Rear Admiral", "born": { "year": 1906 } }
+{ "name": null, "born": 3, "tags": true }
+
+{ "name":
+[7]
+7
+END
+  for pool in $pools; do
+    example json_csv people.json name born.year born.day tags
+    has_library
+    [ "$status" = 1 ]
+    [ "$output" = 'name,born.year,born.day,tags
+Ada,1815,10.5,"[""x"",""y""]"
+"Grace ""Amazing"" Hopper, Rear Admiral",1906,,
+,,,true
+,,,' ] || complain "$output"
+    contains "$stderr" 'json_csv: record 4: '
+    contains "$stderr" 'json_csv: record 6: no record'
+  done
+}
+
+@test "json_csv: several pieces, in their order" {
+  seq 1500 | awk -v padding="$(printf '%2000s' '')" \
+    '{ printf "{\"id\":%d,\"padding\":\"%s\",\"of\":{\"text\":\"number %d\"}}\n", $1, padding, $1 }' > large
+  { echo of.text,id; seq 1500 | awk '{ print "number " $1 "," $1 }'; } > want
+  printf '{' >> large
+  for pool in $pools; do
+    for workers in 1 4; do
+      LFUT_WORKERS=$workers example json_csv large of.text id
+      has_library
+      [ "$status" = 1 ]
+      diff want - <<< "$output"
+      contains "$stderr" 'json_csv: record 1501: '
+    done
+  done
+}
+
+@test "lpeg_calc: values, and where a mistake is" {
+  cat > lines << 'END'
+1 + 2 * 3
+2 ^ 3 ^ 2
+-2 ^ 2
+(1 + 2) * 3 / 4 - 1
+ 1.5 - -2
+1 +
+ 7 7
+
+((1)
+2 ^ -1
+END
+  for pool in $pools; do
+    example lpeg_calc lines
+    has_library
+    prints '1 + 2 * 3 = 7' '2 ^ 3 ^ 2 = 512' '-2 ^ 2 = -4' '(1 + 2) * 3 / 4 - 1 = 1.25' \
+      ' 1.5 - -2 = 3.5' '1 + = wrong at column 4' ' 7 7 = wrong at column 4' \
+      ' = wrong at column 1' '((1) = wrong at column 5' '2 ^ -1 = 0.5'
+  done
+  seq 2000 > lines
+  example lpeg_calc lines
+  prints "$(seq 2000 | awk '{ print $1 " = " $1 }')"
+}
+
+# serve: Python's http.server for the files here, as $pid, on a $port of its own. Of
+# its pages, /hang never answers, and /endless goes on for ever, byte by byte.
+serve() {
+  command -v python3 > /dev/null || skip 'there is no python3'
+  cat > serve.py << 'END'
+import http.server, threading
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/hang":
+            threading.Event().wait()
+        elif self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                self.wfile.write(b"x")
+        else:
+            super().do_GET()
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 100
+
+server = Server(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+END
+  mkfifo port.fifo
+  python3 serve.py > port.fifo 2> /dev/null 3>&- &
+  pid=$!
+  disown # its end is no news
+  read -r port < port.fifo
+}
+
+make_site() {
+  mkdir sub
+  echo '<title>Start</title> <a href="one.html">1</a> <a href="/sub/two.html#part">2</a>
+    <a href="http://elsewhere.invalid/">e</a> <a href=gone.html>' > index.html
+  echo '<HTML><TITLE> One </TITLE><A HREF="index.html">' > one.html
+  echo "<title>Two</title><a href='../one.html'><a href='three.html'>" > sub/two.html
+  echo 'without a title' > sub/three.html
+}
+
+@test "crawl: each page of a site once" {
+  make_site
+  serve
+  local site=http://127.0.0.1:$port
+  local size
+  for pool in $processes; do
+    example crawl -t 60 $site/
+    has_library
+    [ "$status" = 0 ] || complain "$stderr"
+    size=$(wc -c < index.html)
+    [ "$(sed '/gone/d' <<< "$output")" = "$site/	200	$size bytes	Start
+$site/index.html	200	$size bytes	Start
+$site/one.html	200	$(wc -c < one.html) bytes	One
+$site/sub/three.html	200	$(wc -c < sub/three.html) bytes	
+$site/sub/two.html	200	$(wc -c < sub/two.html) bytes	Two" ] || complain "$output"
+    contains "$output" "$site/gone.html	404	"
+    example crawl -n 1 $site/one.html
+    prints "$site/one.html	200	$(wc -c < one.html) bytes	One"
+    example crawl http://127.0.0.1:1/
+    [ "$status" = 1 ]
+    [ "$output" = 'http://127.0.0.1:1/	failed: connection refused' ] || complain "$output"
+  done
+}
+
+@test "crawl: a page that does not end in time fails, the others do not" {
+  make_site
+  serve
+  local site=http://127.0.0.1:$port
+  for pool in $processes; do
+    example crawl -t 0.1 $site/hang $site/endless
+    has_library
+    [ "$status" = 1 ]
+    [ "$output" = "$site/endless	failed: TaskTimeout: visit has taken longer than 0.1 s
+$site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain "$output"
+    example crawl -t 60 -s 0.1 $site/hang
+    [ "$status:$output" = "1:$site/hang	failed: timeout" ] || complain "$output"
+  done
+  pool=fork
+  example crawl -t 4 $site/hang $site/one.html $site/sub/two.html
+  [ "$status" = 1 ]
+  contains "$output" "$site/hang	failed: TaskTimeout: visit has taken longer than 4.0 s"
+  contains "$output" "$site/sub/three.html	200	"
+  [ "$(grep -c 'failed: ' <<< "$output"):${#lines[@]}" = 1:6 ] || complain "$output"
+}
+
+@test "crawl: usage" {
+  example crawl
+  has_library
+  [ "$status" = 1 ]
+  contains "$stderr" usage
+  example crawl here
+  [ "$status" = 1 ]
+  contains "$stderr" 'not the URL of a page: here'
 }
 
 # The examples in the manual: each block of Lua is a script whose output is what

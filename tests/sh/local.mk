@@ -1,5 +1,6 @@
 sh_tests = \
 	%D%/alloc.bats \
+	%D%/bench.bats \
 	%D%/commands.bats \
 	%D%/ending.bats \
 	%D%/errors.bats \

@@ -24,7 +24,7 @@ run_make() {
   for file in bin/lfut include/lfut_plugin.h lib/lua/5.4/lfut.so lib/lfut/vec.so \
     lib/pkgconfig/lfut.pc share/man/man1/lfut.1 share/man/man3/lfut{,-plugin}.3 \
     share/bash-completion/completions/lfut share/lfut/library/lfut.d.lua \
-    share/doc/lfut/{README.md,COPYING,NEWS,AUTHORS,docs/guide.md,examples/map.lua}
+    share/doc/lfut/{README.md,COPYING,NEWS,AUTHORS,docs/guide.md,docs/bench.svg,examples/map.lua}
   do
     [ -f "root/usr/$file" ] || complain "not there: $file"
   done
