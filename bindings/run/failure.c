@@ -45,16 +45,30 @@ typedef struct {
   int value; /* registry: the error value, then what is sent instead */
 } failure;
 
-/* The traceback, without the C function that called the task. */
+/* Where the last line of a text begins, with the newline. */
+static size_t last_line(const char *text, size_t len) {
+  while (len > 0 && text[--len] != '\n')
+    continue;
+  return len;
+}
+
+/* Is the line one of what called the task: a C function, then, of a loop, what
+ * has neither name nor lines (worker/chunk.c)? */
+static bool is_of_caller(const char *line, size_t len) {
+  static const char c[] = "\n\t[C]: in ?", nameless[] = "\n\t?: in function <?";
+  return (len == sizeof c - 1 && memcmp(line, c, len) == 0) ||
+         (len >= sizeof nameless - 1 &&
+          memcmp(line, nameless, sizeof nameless - 1) == 0);
+}
+
 static int take_traceback(lua_State *L) {
   failure *f = lua_touserdata(L, 1);
   luaL_traceback(L, f->run->co, NULL, 0);
   size_t len;
   const char *text = lua_tolstring(L, -1, &len);
-  static const char end[] = "\n\t[C]: in ?";
-  size_t cut = sizeof end - 1;
-  if (len > cut && memcmp(text + len - cut, end, cut) == 0)
-    len -= cut;
+  for (size_t at; (at = last_line(text, len)) > 0; len = at)
+    if (!is_of_caller(text + at, len - at))
+      break;
   f->trace = lf_strndup(text, len);
   return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/engine/env.h"
 #include "bindings/native/call.h"
@@ -469,8 +470,8 @@ static uint64_t find_in_range(lfb_run *r, lua_Integer first, lua_Integer step) {
   lua_Debug ar, driver = {0};
   bool found = false;
   for (int level = 0; lua_getstack(r->co, level, &ar); level++) {
-    lua_getinfo(r->co, "l", &ar);
-    if (ar.currentline > 0) {
+    lua_getinfo(r->co, "S", &ar);
+    if (ar.what[0] != 'C') {
       driver = ar;
       found = true;
     }
@@ -592,15 +593,34 @@ static bool chunk_ended(lfb_run *r, bool ok) {
   return false;
 }
 
+static int put_bytes(lua_State *L, const void *bytes, size_t n, void *out) {
+  (void)L;
+  return lf_buf_put(out, bytes, n);
+}
+
+/* Pushes the drivers' text as a function without names and lines: what they
+ * call has the position of the script's code in its messages, or none. */
+static void load_drivers(lua_State *L) {
+  if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
+                       "=lfut", "t") != LUA_OK)
+    lua_error(L);
+  lf_buf *code = lfb_push_buf(L);
+  lua_pushvalue(L, -2);
+  if (lua_dump(L, put_bytes, code, 1) != 0)
+    lfb_raise_memory(L);
+  if (luaL_loadbufferx(L, (char *)code->data, code->len, "=lfut", "b") !=
+      LUA_OK)
+    lua_error(L);
+}
+
 void lfb_chunk_open(lua_State *L) {
   lfb_push_ref(L, LFB_REF_DRIVERS);
   bool there = lua_istable(L, -1); /* a forked worker's program has them */
   lua_pop(L, 1);
   if (there)
     return;
-  if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
-                       "=lfut", "t") != LUA_OK)
-    lua_error(L);
+  int top = lua_gettop(L);
+  load_drivers(L);
   lua_call(L, 0, 1);
   lfb_push_standard(L, "math");
   lua_pushliteral(L, "randomseed");
@@ -608,4 +628,5 @@ void lfb_chunk_open(lua_State *L) {
   lua_rawseti(L, -3, 1);
   lua_pop(L, 1);
   lfb_set_ref(L, LFB_REF_DRIVERS);
+  lua_settop(L, top);
 }

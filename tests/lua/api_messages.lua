@@ -225,6 +225,30 @@ function TestMessages.test_errors_of_lfut_have_the_item()
   lu.assertNil(support.fails_as("Empty", nil, take, 3).item)
 end
 
+-- What calls the item's function is not seen in its messages.
+function TestMessages.test_functions_of_c_in_loops()
+  local exe <close> = support.Executor(2)
+  local function message_of(f, ...)
+    local ok, e = pcall(f, ...)
+    lu.assertFalse(ok)
+    return tostring(e)
+  end
+  local submitted = message_of(function() exe:submit(string.rep, 1):result() end)
+  lu.assertStrContains(submitted, "bad argument #2 to 'string.rep'")
+  lu.assertEquals(message_of(function() exe:map(string.rep, { 1 }):list() end), submitted)
+  lu.assertEquals(message_of(exe.for_each, exe, string.rep, lfut.range(1)), submitted)
+  lu.assertEquals(message_of(exe.reduce, exe, string.rep, lfut.range(1), math.max), submitted)
+  local function second() error("caller's", 2) end
+  lu.assertEquals(message_of(exe.for_each, exe, second, { 1 }), "caller's")
+end
+
+function TestMessages.test_tracebacks_of_items()
+  local text = uncaught "exe:for_each(function(x) if x == 9 then fail{} end end, lfut.range(9))"
+  lu.assertStrContains(text, "item 9 of for_each")
+  lu.assertNotStrContains(text, "\n\tlfut:")
+  lu.assertNotStrContains(text, "\n\t?:")
+end
+
 local rc = support.run(TestMessages)
 if rc ~= 0 then
   os.exit(rc)
