@@ -332,6 +332,26 @@ LF_INLINE void put_count(packer *P, int count) {
     put_u32(P, n);
 }
 
+/* From a value on that is not plain: takes memory of Lua's, which is not
+ * refused for that (run/memory.h). */
+static void pack_slowly(packer *P, int first, int i, int count) {
+  lua_State *L = P->L;
+  lfb_state *S = P->S;
+  bool copying = S->copying;
+  S->copying = true;
+  for (; i < count; i++) {
+    if (pack_plain(P, first + i))
+      continue;
+    luaL_checkstack(L, 20, "too many values to send");
+    P->current = LFB_ROOT + (uint32_t)i;
+    lua_pushvalue(L, first + i);
+    pack_value(P);
+    lua_pop(L, 1);
+  }
+  pack_rest(P);
+  S->copying = copying;
+}
+
 void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code) {
   packer P = {.L = L, .S = S, .out = out, .label = label, .code = code};
@@ -340,19 +360,11 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
   P.bodies = pack_bodies;
   P.reach = label->reach ? label->reach : label->returning ? S->reach : NULL;
   int top = lua_gettop(L);
-  bool copying = S->copying;
-  S->copying = true;
   put_count(&P, count);
-  for (int i = 0; i < count; i++) {
-    if (pack_plain(&P, first + i))
-      continue;
-    luaL_checkstack(L, 20, "too many values to send");
-    P.current = LFB_ROOT + (uint32_t)i;
-    lua_pushvalue(L, first + i);
-    pack_value(&P);
-    lua_pop(L, 1);
-  }
-  pack_rest(&P);
+  for (int i = 0; i < count; i++)
+    if (!pack_plain(&P, first + i)) {
+      pack_slowly(&P, first, i, count);
+      break;
+    }
   lua_settop(L, top);
-  S->copying = copying;
 }
