@@ -406,4 +406,69 @@ for _, what in ipairs { "wait", "as_completed" } do
   }
 end
 
+-- Control -------------------------------------------------------------------
+
+for _, kind in ipairs { "Thread", "Process" } do
+  local prefix = kind == "Process" and "process-" or ""
+  figure {
+    name = prefix .. "timeout", unit = "s", size = 2000,
+    about = "what a limit of time costs a task, more than one without",
+    lfut = "$lfut $dir/lfut/limits.lua $size " .. kind .. "PoolExecutor",
+    at_most = 150e-9,
+  }
+  figure {
+    name = prefix .. "stop", unit = "s", size = 200, quick = 50,
+    about = "a task that computes is cancelled, until who waits is woken",
+    lfut = "$lfut $dir/lfut/stop.lua $size " .. kind .. "PoolExecutor",
+    at_most = 0.002,
+  }
+end
+
+figure {
+  name = "stop-many", unit = "s", size = 1000, quick = 1000,
+  about = "1000 tasks that run, parked but for two, are cancelled",
+  lfut = "$lfut $dir/lfut/stop_many.lua $size",
+  against = {
+    { "100 of them", "$lfut $dir/lfut/stop_many.lua 100", at_most = 20,
+      bound = true },
+  },
+}
+
+figure {
+  name = "replace", unit = "s", size = 51, quick = 11,
+  about = "a worker process that hangs is killed, another has run a task",
+  lfut = "$lfut $dir/lfut/replace.lua $size worker",
+  against = {
+    { "a new pool", "$lfut $dir/lfut/replace.lua $size pool", at_most = 2,
+      bound = true },
+  },
+}
+
+-- Text, commands --------------------------------------------------------------
+
+figure {
+  name = "text", unit = "s", size = 300000000, quick = 30000000,
+  about = "the words of a file of 300 MB, 2 workers",
+  lfut = "$lfut $dir/lfut/text.lua $size lfut",
+  against = {
+    { "2 × lua", "$lfut $dir/lfut/text.lua $size lua $lua", at_least = 0.95 },
+  },
+}
+
+figure {
+  name = "text-memory", unit = "B", size = 300000000, quick = 30000000,
+  about = "what the program grows by meanwhile",
+  lfut = "$lfut $dir/lfut/text.lua $size memory",
+  at_most = 20000000,
+}
+
+figure {
+  name = "run", unit = "s", size = 500, quick = 100,
+  about = "lfut.run of `true`, start to exit",
+  lfut = "$lfut $dir/lfut/run.lua $size",
+  against = {
+    { "C, posix_spawn", "$c spawn $size true", at_most = 1.3, bound = true },
+  },
+}
+
 return figures

@@ -128,7 +128,8 @@ struct lf_pool {
   lf_link registered;           /* in the registry's list; its lock */
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */
-  atomic_bool shutdown;         /* set under the lock */
+  atomic_bool shutdown;         /* set under the lock, */
+  atomic_bool dropped;          /* with all that was queued; nothing is retried */
   _Atomic int seekers;          /* active workers that look for common work */
   _Atomic int stocked;          /* workers with tasks in their own queues */
   _Atomic int64_t again;        /* when to try again to start a worker that a

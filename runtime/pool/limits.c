@@ -163,7 +163,7 @@ bool lf_task_may_again(lf_task *task) {
     return false;
   lf_reason reason = lf_task_reason(task);
   return (reason == LF_GO_ON || reason == LF_STOP_TIMEOUT) &&
-         !lf_pool_broken(lf_task_pool(task));
+         lf_pool_may_retry(lf_task_pool(task));
 }
 
 bool lf_task_again(lf_task *task) {

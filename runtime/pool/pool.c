@@ -237,6 +237,8 @@ static void cancel_queued(lf_pool *p) {
 void lf_pool_close(lf_pool *p, bool cancel) {
   pthread_mutex_lock(&p->lock);
   p->shutdown = true;
+  if (cancel)
+    p->dropped = true;
   pthread_mutex_unlock(&p->lock);
   lf_room_tell(p);
   if (cancel)
@@ -395,6 +397,10 @@ bool lf_pool_is_hungry(lf_pool *p) {
 
 const char *lf_pool_broken(lf_pool *p) {
   return p->broken;
+}
+
+bool lf_pool_may_retry(const lf_pool *p) {
+  return !p->broken && !p->dropped;
 }
 
 /* --- What workers do --- */

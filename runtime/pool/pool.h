@@ -173,6 +173,9 @@ bool lf_pool_is_foreign(const lf_pool *pool);
 /* Why the pool is broken, or NULL. */
 const char *lf_pool_broken(lf_pool *pool);
 
+/* May a task that has failed be run again? */
+bool lf_pool_may_retry(const lf_pool *pool);
+
 /* Breaks the pool: fails what is queued with the text. */
 void lf_pool_break(lf_pool *pool, const char *why);
 

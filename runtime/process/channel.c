@@ -4,6 +4,7 @@
 #include "runtime/process/channel.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
 
 #include <string.h>
 
@@ -71,6 +72,8 @@ void lf_channel_fini(lf_channel *end) {
   lf_buf_fini(&end->body);
   lf_buf_fini(&end->tail);
   lf_buf_fini(&end->gone);
+  if (end->limits)
+    lf_limits_unref(end->limits);
   lf_array_refs_fini(&end->array_refs, end->owner);
 }
 

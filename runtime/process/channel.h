@@ -111,6 +111,8 @@ typedef struct {
   bool posted;      /* something was published; the user resets it */
   lf_table known;   /* code that the other side has */
   lf_table learned; /* code that it has sent: id -> lf_code *, a reference */
+  struct lf_limits *limits; /* that have come last (task_io.c): a reference, or
+                               NULL */
   lf_buf gone;      /* arrays that it is still to be told of */
   /* The message that is being read. */
   int piece;      /* which of head, relocations, body, tail; 4: it is whole */

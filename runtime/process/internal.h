@@ -174,7 +174,6 @@ typedef struct lf_members {
   _Atomic uint64_t visits; /* of lf_pump by others than the supervisor */
   lf_outcome after;
   bool ending;            /* a thread sees to that */
-  bool killed;            /* by lf_pool_kill: nothing is run again */
   atomic_bool unbalanced; /* look again soon; the supervisor resets it */
   pthread_t supervisor;
   lf_notice notice;   /* the latest */

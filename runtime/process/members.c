@@ -255,7 +255,7 @@ void lf_members_requeue(lf_pool *p, lf_link *tasks) {
 
 bool lf_members_again(lf_pool *p, lf_task *t) {
   lf_worker *w = lf_pool_pinned_to(p, t);
-  if (lf_members_of(p)->killed || p->broken || !lf_task_again(t))
+  if (!lf_task_again(t))
     return false;
   t->stage = LF_STAGE_QUEUED;
   if (w) {

@@ -243,7 +243,6 @@ static bool give_up(lf_pool *p, lf_task *t) {
 
 static void kill_all(lf_pool *p, int sig) {
   pthread_mutex_lock(&p->lock);
-  lf_members_of(p)->killed = true;
   lf_members_start_none(p);
   for (lf_worker *w = p->workers; w; w = w->next)
     if (w->own && w->mode != LF_WORKER_GONE)

@@ -5,6 +5,7 @@
 #include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
 #include "runtime/task/chain.h"
 
@@ -136,10 +137,18 @@ static void end_claimed(lf_pool *p, lf_task *t) {
   }
 }
 
+/* Starts the task, which has ended already: its time is over. */
+static bool start_ended(lf_task *t) {
+  lf_clock *clock = lf_task_clock(t);
+  if (clock)
+    clock->elsewhere = true;
+  return lf_task_start(t);
+}
+
 static void end_task(lf_task *t) {
   if (t->stage == LF_STAGE_UNSENT) {
     lf_task_fail(t, LF_BROKEN, LF_NO_MEMORY);
-  } else if (lf_task_state(t) == LF_RUNNING || lf_task_start(t)) {
+  } else if (lf_task_state(t) == LF_RUNNING || start_ended(t)) {
     lf_runner *runner = lf_runner_of(t);
     lf_chunk *c = runner ? runner->chunk : NULL;
     if (c) {

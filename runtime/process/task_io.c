@@ -59,9 +59,24 @@ lf_payload lf_payload_loop(lf_msg *msg, const lf_loop *loop) {
 
 /* --- What comes --- */
 
-/* The limits that the message has, or NULL. */
+/* The limits that the message has, a reference, or NULL. Mostly they are those
+ * of the one before. */
 static lf_limits *limits_of(lf_channel *end) {
-  return end->msg.tail > 0 ? lf_limits_from(&end->tail) : NULL;
+  size_t len = 0;
+  const lf_buf *tail = &end->tail;
+  lf_limits *last = end->limits;
+  if (end->msg.tail == 0)
+    return NULL;
+  const void *bytes = last ? lf_limits_bytes(last, &len) : NULL;
+  if (last && len == tail->len && memcmp(bytes, tail->data, len) == 0)
+    return lf_limits_ref(last);
+  lf_limits *limits = lf_limits_from(tail);
+  if (!limits)
+    return NULL;
+  if (last)
+    lf_limits_unref(last);
+  end->limits = lf_limits_ref(limits);
+  return limits;
 }
 
 lf_loop *lf_loop_receive(lf_channel *end, lf_pool *pool, lf_chunk_done *done) {

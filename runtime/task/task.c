@@ -165,6 +165,12 @@ static bool move(lf_task *task, lf_state from, lf_state to) {
   uint32_t old = from;
   if (atomic_compare_exchange_strong(&task->state, &old, to))
     return true;
+  if (old == (WATCHED | (uint32_t)from) &&
+      atomic_compare_exchange_strong(&task->state, &old,
+                                     WATCHED | (uint32_t)to)) {
+    task->ops->moved(task, from, to);
+    return true;
+  }
   return (old & STATE) == (uint32_t)from && move_slowly(task, from, to, 0);
 }
 

@@ -326,6 +326,31 @@ function TestRetries:test_killed()
   lu.assertEquals(f:result(), "in time")
 end
 
+-- Who wants nothing of what is queued wants no more runs.
+function TestRetries:test_not_after_all_is_cancelled()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  lu.skipIf(support.is_inline, "inline: it is over when submit returns")
+  local exe = support.Executor(1)
+  local f = exe:options({ timeout = 0.02, retries = 1e6 }):submit(late_until, self.count, 1e9)
+  while self.count:get() < 2 do
+    lfut.sleep(0)
+  end
+  exe:shutdown { cancel_futures = true }
+  fails_with("TaskTimeout", f.result, f)
+end
+
+function TestRetries:test_not_after_the_workers_are_killed()
+  lu.skipIf(not support.is_process, "no processes")
+  local exe = support.Executor(1)
+  local f = exe:options({ retries = 1e6 }):submit(late_until, self.count, 1e9)
+  while self.count:get() < 1 do
+    lfut.sleep(0)
+  end
+  exe:kill_workers()
+  fails_with("WorkerLost", f.result, f)
+  lu.assertEquals(self.count:get(), 1)
+end
+
 function TestRetries:test_not_of_a_broadcast()
   local view = self.exe:options { retries = 1 }
   lu.assertErrorMsgContains("bad option 'retries'", view.broadcast, view, print)
