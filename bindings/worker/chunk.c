@@ -598,16 +598,33 @@ static int put_bytes(lua_State *L, const void *bytes, size_t n, void *out) {
   return lf_buf_put(out, bytes, n);
 }
 
-/* Pushes the drivers' text as a function without names and lines: what they
- * call has the position of the script's code in its messages, or none. */
-static void load_drivers(lua_State *L) {
+/* The drivers' bytecode, which the first interpreter makes for all. */
+static _Atomic(lf_buf *) drivers_code;
+
+static lf_buf *compile_drivers(lua_State *L) {
+  lf_buf *code = lfb_push_buf(L), *first = NULL;
   if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
                        "=lfut", "t") != LUA_OK)
     lua_error(L);
-  lf_buf *code = lfb_push_buf(L);
-  lua_pushvalue(L, -2);
-  if (lua_dump(L, put_bytes, code, 1) != 0)
+  lf_buf *made = lf_zalloc(sizeof *made);
+  if (!made || lua_dump(L, put_bytes, code, 1) != 0 ||
+      lf_buf_move(made, code) != 0) {
+    lf_free(made);
     lfb_raise_memory(L);
+  }
+  lua_pop(L, 2);
+  if (atomic_compare_exchange_strong(&drivers_code, &first, made))
+    return made;
+  lf_buf_fini(made);
+  lf_free(made);
+  return first;
+}
+
+/* Pushes the drivers as a function without names and lines: what they call has
+ * the position of the script's code in its messages, or none. */
+static void load_drivers(lua_State *L) {
+  const lf_buf *code = atomic_load(&drivers_code);
+  code = code ? code : compile_drivers(L);
   if (luaL_loadbufferx(L, (char *)code->data, code->len, "=lfut", "b") !=
       LUA_OK)
     lua_error(L);
