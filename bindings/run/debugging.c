@@ -5,6 +5,9 @@
 
 #include <limits.h>
 
+#include "bindings/core/box.h"
+#include "bindings/pack/pack.h"
+#include "bindings/pack/unpack.h"
 #include "bindings/run/run.h"
 
 /* In the place of the script's hook while that runs: there are no hooks within
@@ -67,7 +70,7 @@ void lfb_debug_task(struct lf_vm *vm, lua_State *co) {
   lua_sethook(co, mask ? pass_on : NULL, mask, lua_gethookcount(L));
 }
 
-/* --- debug.getinfo --- */
+/* --- debug.getinfo, debug.getlocal --- */
 
 /* At which level the hook was called from outside, or -1. */
 static int find_border(lua_State *L) {
@@ -112,18 +115,81 @@ static void push_info(lua_State *L, const lua_Debug *ar) {
   lua_setfield(L, -2, "istailcall");
 }
 
-int lfb_debug_getinfo(lua_State *L) {
-  lua_State *co = lfb_record(L)->hooked;
+/* Is the level one of the task's, below a hook of the script's? Then *ar is
+ * that function, if it is there. */
+static bool find_level(lua_State *L, lua_State *co, lua_Debug *ar,
+                       bool *there) {
   int border = co && lua_isinteger(L, 1) ? find_border(L) : -1;
   lua_Integer level = lua_tointeger(L, 1);
   if (border < 0 || level < border || level > INT_MAX)
-    return lua_tocfunction(L, lua_upvalueindex(2))(L);
+    return false;
+  *there = lua_getstack(co, (int)level - border, ar);
+  return true;
+}
+
+/* What the standard library has in its place, with the same arguments. */
+static int call_standard(lua_State *L) {
+  return lua_tocfunction(L, lua_upvalueindex(2))(L);
+}
+
+int lfb_debug_getinfo(lua_State *L) {
+  lua_State *co = lfb_record(L)->hooked;
   lua_Debug ar;
-  if (!lua_getstack(co, (int)level - border, &ar)) {
+  bool there;
+  if (!find_level(L, co, &ar, &there))
+    return call_standard(L);
+  if (!there) {
     lua_pushnil(L);
     return 1;
   }
   lua_getinfo(co, "Slntu", &ar);
   push_info(L, &ar);
   return 1;
+}
+
+/* Protected, in the task's interpreter: (value, buffer). */
+static int pack_local(lua_State *L) {
+  lf_buf *out = lua_touserdata(L, 2);
+  lfb_pack(L, lfb_state_find(L), out, 1, 1, &lfb_results, NULL);
+  return 0;
+}
+
+/* The value at the task's top, popped, as a copy; what cannot travel, in words.
+ */
+static void push_copy(lua_State *L, lua_State *co) {
+  size_t at = 0;
+  lf_buf *copy = lfb_push_buf(L);
+  const char *type = luaL_typename(co, -1);
+  const void *address = lua_topointer(co, -1);
+  lua_pushcfunction(co, pack_local);
+  lua_insert(co, -2);
+  lua_pushlightuserdata(co, copy);
+  if (lua_pcall(co, 2, 0, 0) == LUA_OK) {
+    lfb_unpack(L, lfb_state_find(L), copy, &at, NULL);
+  } else {
+    lua_pop(co, 1);
+    lua_pushfstring(L, "%s: %p", type, address);
+  }
+  lua_remove(L, -2);
+}
+
+int lfb_debug_getlocal(lua_State *L) {
+  lua_State *co = lfb_record(L)->hooked;
+  lua_Debug ar;
+  bool there;
+  if (!find_level(L, co, &ar, &there))
+    return call_standard(L);
+  lua_Integer n = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, there, 1, "level out of range");
+  luaL_argcheck(L, n >= INT_MIN && n <= INT_MAX, 2, "out of range");
+  if (!lua_checkstack(co, LUA_MINSTACK))
+    return luaL_error(L, "stack overflow");
+  const char *name = lua_getlocal(co, &ar, (int)n);
+  if (!name) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_pushstring(L, name);
+  push_copy(L, co);
+  return 2;
 }

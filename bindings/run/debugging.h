@@ -17,7 +17,9 @@ void lfb_debug_end(struct lf_vm *vm);
 /* A coroutine of the interpreter begins to run a task. */
 void lfb_debug_task(struct lf_vm *vm, lua_State *co);
 
-/* Takes the place of debug.getinfo: below a hook lies the task. */
+/* These take the places of debug.getinfo and getlocal: below a hook lies the
+ * task, whose values are copied. */
 int lfb_debug_getinfo(lua_State *L);
+int lfb_debug_getlocal(lua_State *L);
 
 #endif

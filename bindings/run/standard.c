@@ -125,7 +125,8 @@ void lfb_standard_open(lua_State *L, lfb_state *S) {
                   {"os", "time", call_guarded},
                   {"os", "setlocale", call_guarded},
                   {"package", "loadlib", call_guarded},
-                  {"debug", "getinfo", lfb_debug_getinfo}};
+                  {"debug", "getinfo", lfb_debug_getinfo},
+                  {"debug", "getlocal", lfb_debug_getlocal}};
   for (size_t i = 0; i < sizeof replaced / sizeof replaced[0]; i++)
     lfb_replace(L, S, replaced[i].module, replaced[i].name, replaced[i].f);
   lua_pushcfunction(L, guard_body);

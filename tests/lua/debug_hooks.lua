@@ -76,6 +76,49 @@ function TestHooks.test_other_executors_have_none()
   lu.assertNil(counts[1])
 end
 
+-- As a debugger would list them at a breakpoint.
+local function locals(level)
+  local all, i = {}, 1
+  while true do
+    local name, value = debug.getlocal(level + 1, i)
+    if not name then
+      return all
+    end
+    all[name] = value
+    i = i + 1
+  end
+end
+
+function TestHooks.test_variables_of_tasks()
+  local exe <close> = lfut.InlineExecutor()
+  local seen
+  debug.sethook(function(_, line)
+    if line == first + 2 then
+      seen = locals(2)
+    end
+  end, "l")
+  exe:submit(task, 1):result()
+  lu.assertEquals(seen, { x = 1, y = 2 })
+  local function odd(t, f, co)
+    local y = 1
+    return y, t, f, co
+  end
+  first = debug.getinfo(odd, "S").linedefined
+  exe:submit(function(odd) return odd({ 1, { 2 } }, print, coroutine.create(print)) end, odd)
+  debug.sethook()
+  first = debug.getinfo(task, "S").linedefined
+  lu.assertEquals(seen.t, { 1, { 2 } })
+  lu.assertEquals(seen.f, print)
+  lu.assertStrMatches(seen.co, "thread: 0x%x+")
+end
+
+function TestHooks.test_getlocal_is_as_before()
+  local a = 5
+  lu.assertEquals({ debug.getlocal(1, 1) }, { "a", a })
+  lu.assertEquals(debug.getlocal(task, 1), "x")
+  lu.assertErrorMsgContains("level out of range", debug.getlocal, 1000, 1)
+end
+
 function TestHooks.test_getinfo_is_as_before()
   lu.assertEquals(debug.getinfo(1, "l").currentline, debug.getinfo(1).currentline)
   lu.assertEquals(debug.getinfo(print).what, "C")
