@@ -127,7 +127,8 @@ void lfb_limits_pack(lua_State *L, lfb_packer *P) {
   const void *bytes = exe->limits ? lf_limits_bytes(exe->limits, &len) : NULL;
   head.len = (uint32_t)len;
   lfb_packer_put(P, &head, sizeof head);
-  lfb_packer_put(P, bytes, len);
+  if (bytes)
+    lfb_packer_put(P, bytes, len);
 }
 
 /* Replaces the executor at the top by a view of it. */
