@@ -21,7 +21,7 @@ static bool push_name_in(lua_State *L) {
 
 /* Replaces the function at the top by its name, if it is a method. */
 static bool name_method(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   for (int class = 0; class < LFB_CLASSES; class ++) {
     if (!S->descriptors[class])
       continue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * See class.h. A metatable is in the registry at the address of its class's
- * byte, and the record of the interpreter knows its address. */
+ * byte, and the state of the interpreter knows its address. */
 #include "bindings/core/class.h"
 #include "bindings/core/argument.h"
 

@@ -11,7 +11,7 @@
 #include "runtime/shm/array.h"
 
 static const char refs[LFB_REF_COUNT];
-static const char record;
+static const char state_key;
 static _Atomic uint64_t last_id;
 
 void lfb_push_ref(lua_State *L, lfb_ref ref) {
@@ -23,7 +23,7 @@ void lfb_set_ref(lua_State *L, lfb_ref ref) {
 }
 
 lfb_state *lfb_state_find(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &record);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
   lfb_state *S = lua_touserdata(L, -1);
   lua_pop(L, 1);
   return S;
@@ -61,7 +61,7 @@ void lfb_raise_closed(lua_State *L) {
   abort();
 }
 
-/* Closes the record; its memory lasts longer, as the interpreter frees all
+/* Closes the state; its memory lasts longer, as the interpreter frees all
  * objects after all finalizers. */
 static int state_gc(lua_State *L) {
   lfb_state *S = lua_touserdata(L, 1);
@@ -137,7 +137,7 @@ lfb_state *lfb_state_new(lua_State *L, lfb_global *global, struct lf_vm *vm) {
   lua_setmetatable(L, -2);
   if (!S->global)
     luaL_error(L, LF_NO_MEMORY);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &record);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
   new_refs(L);
   return S;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What lfut keeps for each interpreter, the program's and every worker's: one
- * record, the first upvalue of all lfut's C functions. Only the interpreter's
- * own thread touches it, except where said. */
+ * What lfut keeps for each interpreter, the program's and every worker's: its
+ * state (an lfb_state), the first upvalue of all lfut's C functions. Only the
+ * interpreter's own thread touches it, except where said. */
 #ifndef LFB_CORE_STATE_H
 #define LFB_CORE_STATE_H
 
@@ -75,7 +75,7 @@ typedef struct {
   int ref;       /* 0, LUA_NOREF: there is none, it has been loaded once */
 } lfb_maker;
 
-/* What is to be done when the record of an interpreter is closed. */
+/* What is to be done when the state of an interpreter is closed. */
 typedef void (*lfb_closer)(lfb_state *S);
 
 enum { LFB_CLOSERS = 4 };
@@ -90,7 +90,7 @@ struct lfb_state {
   const void *classes[LFB_CLASSES]; /* addresses of the metatables */
   const lfb_descriptor *descriptors[LFB_CLASSES]; /* NULL: not made yet */
   uint64_t id;                                    /* never used again */
-  lfb_global *global;        /* a reference; NULL: the record is closed */
+  lfb_global *global;        /* a reference; NULL: the state is closed */
   struct lf_vm *vm;          /* NULL in the program */
   struct lfb_output *output; /* of the worker that this was before a fork */
   FILE *out; /* the interpreter's standard output: a worker's, also after a
@@ -179,32 +179,32 @@ void lfb_set_ref(lua_State *L, lfb_ref ref); /* pops it */
  * (NULL). */
 void lfb_new_ref(lua_State *L, lfb_ref ref, const char *mode);
 
-/* Raises: the record is closed, and a finalizer of an object older than it has
+/* Raises: the state is closed, and a finalizer of an object older than it has
  * called one of lfut's functions. */
 _Noreturn void lfb_raise_closed(lua_State *L);
 
-/* The record of the interpreter whose C function runs, also when it has been
+/* The state of the interpreter whose C function runs, also when it has been
  * closed; for what takes the place of standard functions. */
-static inline lfb_state *lfb_record(lua_State *L) {
+static inline lfb_state *lfb_state_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
 /* The same. Raises when it has been closed. */
 static inline lfb_state *lfb_self(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   if (!S->global)
     lfb_raise_closed(L);
   return S;
 }
 
-/* Pushes the record of an interpreter where 'self' is not at hand. */
+/* The state of an interpreter, found without an upvalue; NULL: it has none. */
 lfb_state *lfb_state_find(lua_State *L);
 
-/* Makes the record (owned by the registry, freed when L closes); 'global' NULL:
+/* Makes the state (owned by the registry, freed when L closes); 'global' NULL:
  * a program, which gets a global state of its own. Raises on lack of memory. */
 lfb_state *lfb_state_new(lua_State *L, lfb_global *global, struct lf_vm *vm);
 
-/* Has 'closer' called before the record is closed; once, however often it is
+/* Has 'closer' called before the state is closed; once, however often it is
  * said. By the interpreter's own thread, on its C stack. */
 void lfb_at_close(lfb_state *S, lfb_closer closer);
 
@@ -212,7 +212,7 @@ void lfb_at_close(lfb_state *S, lfb_closer closer);
  * what belongs to the parent's is left as it is. False: no memory. */
 bool lfb_state_renew(lfb_state *S);
 
-/* Registers 'funcs' in the table at the top, each with the record. */
+/* Registers 'funcs' in the table at the top, each with the state. */
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 
 #endif

@@ -46,7 +46,7 @@ static const char *library_at(lua_State *L, int idx) {
 
 /* __newindex of a library. */
 static int added(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   lua_settop(L, 3);
   lua_pushvalue(L, 2);
   lua_insert(L, 3);

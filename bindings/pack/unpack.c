@@ -56,7 +56,7 @@ static bool push_owner(unpacker *U) {
   return true;
 }
 
-/* Protected: (record, name) -> the object. */
+/* Protected: (state, name) -> the object. */
 static int get_named(lua_State *L) {
   size_t len;
   const char *name = lua_tolstring(L, 2, &len);

@@ -52,7 +52,7 @@ static int future_gc(lua_State *L) {
   if (!task)
     return 0;
   if (lfb_is_unasked(task))
-    lfb_unasked(L, lfb_record(L), task);
+    lfb_unasked(L, lfb_state_of(L), task);
   lf_task_unref(task);
   return 0;
 }

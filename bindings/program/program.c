@@ -74,7 +74,7 @@ int luaopen_lfut(lua_State *L) {
   return 1;
 }
 
-/* The record, unless there was no memory for it, or it is another process's. */
+/* The state, unless there was no memory for it, or it is another process's. */
 static lfb_state *find_own(lua_State *L) {
   lfb_state *S = lfb_state_find(L);
   return S && !lf_is_foreign(S->global->generation) ? S : NULL;

@@ -50,7 +50,7 @@ static bool is_in_task(const lfb_state *S) {
 
 int lfb_os_execute(lua_State *L) {
   const char *text = luaL_optstring(L, 1, NULL);
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   if (!text) {
     lua_pushboolean(L, access("/bin/sh", X_OK) == 0);
     return 1;
@@ -121,7 +121,7 @@ static bool start(lfb_state *S, command_file *p, const char *text,
 int lfb_io_popen(lua_State *L) {
   const char *text = luaL_checkstring(L, 1);
   const char *mode = luaL_optstring(L, 2, "r");
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   luaL_argcheck(L, strcmp(mode, "r") == 0 || strcmp(mode, "w") == 0, 2,
                 "invalid mode");
   lua_settop(L, 2);

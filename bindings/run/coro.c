@@ -95,7 +95,7 @@ static int resume_end(lua_State *L, lfb_state *S, int n, bool handling) {
 
 static int resume_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   return resume_end(L, S, run(L, S, lua_tothread(L, 1), 0, ctx), ctx);
 }
 
@@ -104,7 +104,7 @@ static int coro_resume(lua_State *L) {
   int nargs = lua_gettop(L) - 1;
   if (!start(L, co, nargs))
     return resume_result(L, FAILED);
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   bool handling = lfb_is_handling(S);
   return resume_end(L, S, run(L, S, co, nargs, handling), handling);
 }
@@ -114,7 +114,7 @@ static int coro_resume(lua_State *L) {
 static int wrap_error(lua_State *L, lua_State *co) {
   int status = lua_status(co);
   if (status != LUA_OK && status != LUA_YIELD) {
-    lfb_close_co(L, lfb_record(L), co);
+    lfb_close_co(L, lfb_state_of(L), co);
     lua_pop(L, 1);
     lua_xmove(co, L, 1);
   }
@@ -143,13 +143,13 @@ static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n,
 
 static int wrap_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   lua_State *co = wrapped(L);
   return wrap_end(L, S, co, run(L, S, co, 0, ctx), ctx);
 }
 
 static int call_wrapped(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   lua_State *co = wrapped(L);
   int nargs = lua_gettop(L);
   bool handling = lfb_is_handling(S);
@@ -165,7 +165,7 @@ static void push_new(lua_State *L) {
 }
 
 static int coro_wrap(lua_State *L) {
-  lua_pushlightuserdata(L, lfb_record(L));
+  lua_pushlightuserdata(L, lfb_state_of(L));
   push_new(L);
   lua_pushcclosure(L, call_wrapped, 2);
   return 1;
@@ -173,7 +173,7 @@ static int coro_wrap(lua_State *L) {
 
 /* Is this lfut's coroutine, the initializer's, or a forked program's? */
 static bool is_outermost(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   return S->vm && S->vm->current ? L == S->vm->current->co : L == S->L;
 }
 
@@ -185,7 +185,7 @@ static int coro_yield(lua_State *L) {
 
 static int coro_isyieldable(lua_State *L) {
   lua_State *co = lua_isnone(L, 1) ? L : check_co(L);
-  struct lf_vm *vm = lfb_record(L)->vm;
+  struct lf_vm *vm = lfb_state_of(L)->vm;
   bool outermost = vm && vm->current && co == vm->current->co;
   lua_pushboolean(L, !outermost && lua_isyieldable(co));
   return 1;
@@ -198,7 +198,7 @@ static int coro_running(lua_State *L) {
 }
 
 static int coro_close(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   lua_State *co = check_co(L);
   if (!is_at_rest(L, co)) /* Lua's own tells why not */
     return lua_tocfunction(L, lua_upvalueindex(2))(L);

@@ -133,7 +133,7 @@ static int call_standard(lua_State *L) {
 }
 
 int lfb_debug_getinfo(lua_State *L) {
-  lua_State *co = lfb_record(L)->hooked;
+  lua_State *co = lfb_state_of(L)->hooked;
   lua_Debug ar;
   bool there;
   if (!find_level(L, co, &ar, &there))
@@ -174,7 +174,7 @@ static void push_copy(lua_State *L, lua_State *co) {
 }
 
 int lfb_debug_getlocal(lua_State *L) {
-  lua_State *co = lfb_record(L)->hooked;
+  lua_State *co = lfb_state_of(L)->hooked;
   lua_Debug ar;
   bool there;
   if (!find_level(L, co, &ar, &there))

@@ -16,7 +16,7 @@ int lfb_exit_status(lua_State *L) {
 
 /* Of another program than lfut, work is not waited for. */
 int lfb_os_exit(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   int status = lfb_exit_status(L);
   if (S->global && lf_is_foreign(S->global->generation))
     lfb_forked_elsewhere(S);

@@ -11,12 +11,12 @@
 enum { HANDLING = 1 << 8 };
 
 static lua_KContext context(lua_State *L, int extra) {
-  return extra | (lfb_is_handling(lfb_record(L)) ? HANDLING : 0);
+  return extra | (lfb_is_handling(lfb_state_of(L)) ? HANDLING : 0);
 }
 
 /* After the call: its results behind those values; or an error. */
 static int protected_end(lua_State *L, int status, lua_KContext ctx) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   S->copying = false; /* it may have come to an error */
   if (lfb_ends_task(S, ctx & HANDLING))
     return lfb_abort(L, S, NULL);
@@ -50,7 +50,7 @@ static int protected_call_handled(lua_State *L) {
 
 /* load calls a function for the pieces of a chunk, and returns its error. */
 static int protected_load(lua_State *L) {
-  lfb_state *S = lfb_record(L);
+  lfb_state *S = lfb_state_of(L);
   bool handling = lfb_is_handling(S);
   int n = lua_tocfunction(L, lua_upvalueindex(2))(L);
   return lfb_ends_task(S, handling) ? lfb_abort(L, S, NULL) : n;

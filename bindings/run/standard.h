@@ -16,7 +16,7 @@ void lfb_standard_open(lua_State *L, lfb_state *S);
  * place. */
 void lfb_standard_adopt(lua_State *L, lfb_state *S);
 
-/* Puts 'f' with three upvalues, the state's record, the function that was
+/* Puts 'f' with three upvalues, the state, the function that was
  * there, and "module.name", in its place; unless a script has put something
  * else than a C function there. Raises. */
 void lfb_replace(lua_State *L, lfb_state *S, const char *module,

@@ -109,7 +109,7 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
 
 /* --- What is taken over from the program --- */
 
-/* Protected, with the record as upvalue: can the value be sent? */
+/* Protected, with the state as upvalue: can the value be sent? */
 static int try_pack(lua_State *L) {
   lf_buf *buf = lua_touserdata(L, 2);
   lf_buf_reset(buf);
@@ -228,7 +228,7 @@ static void set_package(lua_State *L, const char *field, int idx) {
   lua_pop(L, 1);
 }
 
-/* Protected, with the record as upvalue: the stream at 2 of the start, the
+/* Protected, with the state as upvalue: the stream at 2 of the start, the
  * loaders of modules. */
 static int apply_preload(lua_State *L) {
   const lfb_start *start = lua_touserdata(L, 1);
