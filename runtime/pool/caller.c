@@ -24,7 +24,7 @@ static pid_t exchange_thread(lf_worker *w, pid_t thread) {
 }
 
 pid_t lf_caller_begin(lf_worker *w, lf_task *task) {
-  task->far.record = w;
+  task->far.carrier = w;
   return exchange_thread(w, gettid());
 }
 
@@ -36,13 +36,13 @@ static bool ask(lf_pool *p, lf_task *task, lf_reason reason) {
   (void)p;
   if (!lf_task_stop(task, reason))
     return false;
-  lf_worker_tell_asked(task->far.record);
+  lf_worker_tell_asked(task->far.carrier);
   return true;
 }
 
 static void remind(lf_pool *p, lf_task *task) {
   (void)p;
-  lf_worker_tell_asked(task->far.record);
+  lf_worker_tell_asked(task->far.carrier);
 }
 
 /* The caller runs what it has, instead of handing it on. */

@@ -209,17 +209,17 @@ static void interrupt(lf_pool *p) {
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   (void)p;
-  if (!t->far.record || !lf_task_stop(t, reason))
+  if (!t->far.carrier || !lf_task_stop(t, reason))
     return false;
   if (atomic_load(&t->parked) && !lf_task_may_again(t))
     lf_task_force(t); /* else it sees that when it is about to be parked */
-  lf_worker_tell_asked(t->far.record);
+  lf_worker_tell_asked(t->far.carrier);
   return true;
 }
 
 static void remind(lf_pool *p, lf_task *t) {
   (void)p;
-  lf_worker_tell_asked(t->far.record);
+  lf_worker_tell_asked(t->far.carrier);
 }
 
 /* Under the lock: what the worker would have run is for others. */
@@ -263,7 +263,7 @@ static void break_for(lf_pool *p, lf_task *t) {
 }
 
 static bool give_up(lf_pool *p, lf_task *t) {
-  lf_worker *w = t->far.record, *other = NULL;
+  lf_worker *w = t->far.carrier, *other = NULL;
   if (atomic_load(&w->current) != t)
     return false;
   lf_pool_ref(p);

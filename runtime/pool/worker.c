@@ -164,7 +164,7 @@ static void run_task(lf_worker *w, lf_task *task) {
   if (strand && !lf_strand_admit(task))
     return;
   w->inside = strand;
-  task->far.record = w; /* for those who ask it to stop */
+  task->far.carrier = w; /* for those who ask it to stop */
   if (lf_task_start(task)) {
     lf_worker_count_started(w);
     w->swept = false;

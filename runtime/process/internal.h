@@ -43,7 +43,7 @@ typedef struct lf_proc lf_proc;
  * somebody looks. */
 typedef struct {
   lf_link link;  /* in the order of being sent; or among those not in use */
-  lf_task *task; /* a reference; its far.record is this; NULL: not in use */
+  lf_task *task; /* a reference; its far.carrier is this; NULL: not in use */
   lf_proc *proc;
   uint32_t index;    /* in proc->flights */
   uint64_t number;   /* of the tasks sent to this worker, from 1 */
@@ -219,7 +219,7 @@ lf_proc_state lf_proc_look(const lf_proc *proc);
 /* Could it be sent one more, whatever else it does? */
 bool lf_proc_has_room(const lf_proc *proc);
 
-/* A record of the task, which can be begun from now on. NULL: no memory. */
+/* A flight of the task, which can be begun from now on. NULL: no memory. */
 lf_in_flight *lf_in_flight_new(lf_proc *proc, lf_task *task);
 
 /* What the task is called between the two. */

@@ -296,7 +296,7 @@ bool lf_members_withdraw(lf_task *t) {
   if (t->stage == LF_STAGE_QUEUED)
     out = unqueue(lf_task_pool(t), t);
   else if (t->stage == LF_STAGE_SENT)
-    out = lf_proc_take_back(t->far.record);
+    out = lf_proc_take_back(t->far.carrier);
   else if (t->stage == LF_STAGE_HELD)
     out = release(t);
   if (out)

@@ -80,7 +80,7 @@ lf_in_flight *lf_in_flight_new(lf_proc *c, lf_task *t) {
   f->task = t;
   f->number = c->sent + 1;
   lf_list_add(&c->in_flight, &f->link);
-  t->far.record = f;
+  t->far.carrier = f;
   t->stage = LF_STAGE_SENT;
   atomic_store(slot_of(f), word_of(f, LF_SLOT_SENT));
   return f;
@@ -110,7 +110,7 @@ void lf_in_flight_end_wait(lf_in_flight *f) {
 
 void lf_proc_finish_flight(lf_in_flight *f) {
   lf_in_flight_end_wait(f);
-  f->task->far.record = NULL;
+  f->task->far.carrier = NULL;
   f->task->stage = LF_STAGE_QUEUED;
   land(f);
 }
@@ -149,7 +149,7 @@ bool lf_proc_take_back(lf_in_flight *f) {
 }
 
 bool lf_proc_has_begun(lf_task *t) {
-  const lf_in_flight *f = t->stage == LF_STAGE_SENT ? t->far.record : NULL;
+  const lf_in_flight *f = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
   if (f && atomic_load(slot_of(f)) != word_of(f, LF_SLOT_SENT))
     t->stage = LF_STAGE_BEGUN;
   return t->stage == LF_STAGE_BEGUN;

@@ -205,7 +205,7 @@ static bool tell_asked(lf_in_flight *f, lf_reason reason) {
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   pthread_mutex_lock(&p->lock);
-  lf_in_flight *f = t->far.record;
+  lf_in_flight *f = t->far.carrier;
   bool begun = f && lf_proc_has_begun(t);
   if (begun && lf_task_state(t) == LF_PENDING)
     lf_task_start(t);
@@ -222,7 +222,7 @@ static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
 
 static void remind(lf_pool *p, lf_task *t) {
   pthread_mutex_lock(&p->lock);
-  lf_in_flight *f = t->far.record;
+  lf_in_flight *f = t->far.carrier;
   if (f)
     poke(f);
   pthread_mutex_unlock(&p->lock);
@@ -231,7 +231,7 @@ static void remind(lf_pool *p, lf_task *t) {
 /* Its worker is killed, and others take its place. */
 static bool give_up(lf_pool *p, lf_task *t) {
   pthread_mutex_lock(&p->lock);
-  lf_in_flight *f = t->far.record;
+  lf_in_flight *f = t->far.carrier;
   bool current = f && is_current(f);
   if (current)
     lf_members_signal(f->proc, SIGKILL);

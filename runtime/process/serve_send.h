@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a worker process sends to its program: the results of what it runs, and
- * tasks of its own, which the program runs wherever there is room; and the
- * record of the worker, of which everything else in serve*.c is a part.
+ * tasks of its own, which the program runs wherever there is room; and
+ * lf_serve, the worker, of which everything else in serve*.c is a part.
  *
  * Any thread of the process sends, under the lock of the pool that stands for
  * the program's. */

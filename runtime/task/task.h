@@ -145,9 +145,9 @@ struct lf_task {
   _Atomic(lf_waits *) waits; /* what it waits for now, or NULL (deadlock.h) */
   struct lf_strand *strand;  /* that its run passes alone, or NULL (strand.h) */
   union {
-    void *record; /* what the owner keeps of it, */
-    uint64_t id;  /* or what it is called between processes */
-  } far;          /* the owner's, as 'noted' */
+    void *carrier; /* who has it: an lf_worker, an lf_in_flight; NULL: nobody */
+    uint64_t id;   /* or what it is called between processes */
+  } far;           /* the owner's, as 'noted' */
   lf_buf data;
   _Atomic uint64_t progress; /* lf_task_report; two floats */
   _Atomic uint32_t awaited;  /* by how many tasks, or more */
