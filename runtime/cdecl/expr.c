@@ -54,16 +54,17 @@ static lf_cinteger signed_result(reader *r, const lf_ctoken *op, bool overflow,
 static lf_cinteger divide(reader *r, const lf_ctoken *op, lf_cinteger a,
                           lf_cinteger b) {
   int64_t n = (int64_t)a.bits, d = (int64_t)b.bits;
-  bool rest = op->kind == '%';
+  bool remainder = op->kind == '%';
   if (b.bits == 0)
     return no_value(r, op, "division by zero");
   if (a.is_unsigned)
-    return fitted(rest ? a.bits % b.bits : a.bits / b.bits, true, a.is_wide);
+    return fitted(remainder ? a.bits % b.bits : a.bits / b.bits, true,
+                  a.is_wide);
   if (d == -1)
-    return rest ? fitted(0, false, a.is_wide)
-                : signed_result(r, op, n == INT64_MIN, n == INT64_MIN ? 0 : -n,
-                                a.is_wide);
-  return fitted((uint64_t)(rest ? n % d : n / d), false, a.is_wide);
+    return remainder ? fitted(0, false, a.is_wide)
+                     : signed_result(r, op, n == INT64_MIN,
+                                     n == INT64_MIN ? 0 : -n, a.is_wide);
+  return fitted((uint64_t)(remainder ? n % d : n / d), false, a.is_wide);
 }
 
 /* The same: + - * */
