@@ -3,8 +3,8 @@
  * C declarations: what is understood, what is refused and in which words, and
  * that nothing else can happen. Linked with memory.c and with the target of the
  * fuzzer. */
-#include "tests/c/fake.h"
 #include "tests/c/memory.h"
+#include "tests/c/why.h"
 
 #include "runtime/cdecl/cdecl.h"
 
@@ -19,29 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define LENGTH(array) (sizeof(array) / sizeof(array)[0])
 
-static lf_buf why;
-
-static int begin(void **state) {
-  lf_buf_init(&why, NULL, 0);
-  return fake_begin(state);
-}
-
-static int end(void **state) {
-  lf_buf_fini(&why);
-  return fake_end(state);
-}
-
-#define CDECL(f) cmocka_unit_test_setup_teardown(f, begin, end)
-
-static const char *message(void) {
-  assert_int_equal(lf_buf_put(&why, "", 1), 0);
-  return (const char *)why.data;
-}
-
 static lf_cdecl *read_bytes(const char *text, size_t len) {
   lf_cdecl *decl = NULL;
   if (lf_cdecl_read(text, len, &decl, &why) != 0)
-    fail_msg("%s", message());
+    fail_msg("%s", why_text());
   assert_int_equal(why.len, 0);
   return decl;
 }
@@ -56,7 +37,7 @@ static void assert_refused(const char *text, size_t len, const char *answer) {
   if (lf_cdecl_read(text, len, &decl, &why) == 0)
     fail_msg("not refused: %s", text);
   /* The whole message, or its first line. */
-  const char *whole = message(), *newline = strchr(whole, '\n');
+  const char *whole = why_text(), *newline = strchr(whole, '\n');
   if (!strchr(answer, '\n') && newline)
     why.data[newline - whole] = '\0';
   assert_string_equal((char *)why.data, answer);
@@ -669,7 +650,7 @@ static void limits_nesting(void **state) {
     text = nested(&limits[i], limits[i].most + 1);
     assert_int_equal(lf_cdecl_read(text, strlen(text), &decl, &why),
                      LF_EBROKEN);
-    assert_non_null(strstr(message(), limits[i].answer));
+    assert_non_null(strstr(why_text(), limits[i].answer));
     lf_buf_reset(&why);
   }
 }
@@ -723,7 +704,7 @@ static void limits_types(void **state) {
   lf_cdecl *decl;
   assert_int_equal(lf_cdecl_read(text, strlen(text), &decl, &why), LF_EBROKEN);
   assert_non_null(
-      strstr(message(), "type made of more than 1024 types (use void *)"));
+      strstr(why_text(), "type made of more than 1024 types (use void *)"));
 }
 
 /* --- Variadic functions --- */
@@ -781,19 +762,20 @@ static void refuses_other_extensions(void **state) {
   const lf_cfunc *f = NULL;
   for (size_t i = 0; i < LENGTH(types); i++) {
     assert_int_equal(extend(decl, types[i][0], &f), LF_EBROKEN);
-    assert_string_equal(message(), types[i][1]);
+    assert_string_equal(why_text(), types[i][1]);
   }
   lf_buf_reset(&why);
   assert_int_equal(
       lf_cdecl_extend(decl, &decl->functions[1], "int", 3, &f, &why),
       LF_EBROKEN);
-  assert_string_equal(message(), "cdef:1:1: 'g' takes no further arguments (it "
-                                 "has no '...')\nint\n^");
+  assert_string_equal(why_text(),
+                      "cdef:1:1: 'g' takes no further arguments (it "
+                      "has no '...')\nint\n^");
   assert_null(f);
   char many[400], *at = repeat(many, "int,", 63);
   strcpy(at, "int");
   assert_int_equal(extend(decl, many, &f), LF_EBROKEN);
-  assert_non_null(strstr(message(), "more than 64 parameters"));
+  assert_non_null(strstr(why_text(), "more than 64 parameters"));
   assert_int_equal(extend(decl, many + 4, &f), 0);
   assert_int_equal(f->nparams, 64);
   lf_cdecl_free(decl);
@@ -855,7 +837,7 @@ static void replays_the_corpus(void **state) {
     lf_cdecl *decl;
     int err = lf_cdecl_read((char *)s->bytes, s->len, &decl, &why);
     if ((err == 0) != (strncmp(s->name, "good-", 5) == 0))
-      fail_msg("%s: %s", s->name, message());
+      fail_msg("%s: %s", s->name, why_text());
     if (err == 0)
       lf_cdecl_free(decl);
     lf_buf_reset(&why);
@@ -968,30 +950,30 @@ static void survives_lack_of_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      CDECL(spells_prototypes),
-      CDECL(knows_the_sizes_of_types),
-      CDECL(builds_types),
-      CDECL(compares_types),
-      CDECL(calculates_constants),
-      CDECL(collects_constants),
-      CDECL(gives_enumerations_a_type),
-      CDECL(shows_the_place),
-      CDECL(refuses_types),
-      CDECL(refuses_functions),
-      CDECL(refuses_other_declarations),
-      CDECL(refuses_cpp),
-      CDECL(refuses_lines_and_constants),
-      CDECL(refuses_garbage),
-      CDECL(refuses_zeros),
-      CDECL(limits_nesting),
-      CDECL(limits_the_text),
-      CDECL(limits_declarations),
-      CDECL(limits_types),
-      CDECL(extends_variadic_functions),
-      CDECL(refuses_other_extensions),
-      CDECL(replays_the_corpus),
-      CDECL(survives_changes_of_the_corpus),
-      CDECL(survives_lack_of_memory),
+      WHY_TEST(spells_prototypes),
+      WHY_TEST(knows_the_sizes_of_types),
+      WHY_TEST(builds_types),
+      WHY_TEST(compares_types),
+      WHY_TEST(calculates_constants),
+      WHY_TEST(collects_constants),
+      WHY_TEST(gives_enumerations_a_type),
+      WHY_TEST(shows_the_place),
+      WHY_TEST(refuses_types),
+      WHY_TEST(refuses_functions),
+      WHY_TEST(refuses_other_declarations),
+      WHY_TEST(refuses_cpp),
+      WHY_TEST(refuses_lines_and_constants),
+      WHY_TEST(refuses_garbage),
+      WHY_TEST(refuses_zeros),
+      WHY_TEST(limits_nesting),
+      WHY_TEST(limits_the_text),
+      WHY_TEST(limits_declarations),
+      WHY_TEST(limits_types),
+      WHY_TEST(extends_variadic_functions),
+      WHY_TEST(refuses_other_extensions),
+      WHY_TEST(replays_the_corpus),
+      WHY_TEST(survives_changes_of_the_corpus),
+      WHY_TEST(survives_lack_of_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

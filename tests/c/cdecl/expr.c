@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * runtime/cdecl/expr.h: against what the compiler makes of the same. */
-#include "tests/c/fake.h"
+#include "tests/c/why.h"
 
 #include "runtime/cdecl/expr.h"
 
@@ -9,19 +9,6 @@
 #include <string.h>
 
 static lf_clex x;
-static lf_buf why;
-
-static int begin(void **state) {
-  lf_buf_init(&why, NULL, 0);
-  return fake_begin(state);
-}
-
-static int end(void **state) {
-  lf_buf_fini(&why);
-  return fake_end(state);
-}
-
-#define EXPR(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 /* Where the expressions stand there is one constant and one type. */
 static bool constant(void *user, const lf_ctoken *name, lf_cinteger *value) {
@@ -210,14 +197,14 @@ static void limits_depth(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      EXPR(gives_numbers_their_types),
-      EXPR(calculates_as_the_compiler),
-      EXPR(leaves_out_what_is_not_needed),
-      EXPR(knows_constants),
-      EXPR(shifts_into_the_sign),
-      EXPR(ends_at_what_does_not_belong_to_it),
-      EXPR(refuses),
-      EXPR(limits_depth),
+      WHY_TEST(gives_numbers_their_types),
+      WHY_TEST(calculates_as_the_compiler),
+      WHY_TEST(leaves_out_what_is_not_needed),
+      WHY_TEST(knows_constants),
+      WHY_TEST(shifts_into_the_sign),
+      WHY_TEST(ends_at_what_does_not_belong_to_it),
+      WHY_TEST(refuses),
+      WHY_TEST(limits_depth),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

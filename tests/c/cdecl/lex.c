@@ -1,36 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * runtime/cdecl/lex.h. */
-#include "tests/c/fake.h"
+#include "tests/c/why.h"
 
 #include "runtime/cdecl/lex.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static lf_buf why;
 static lf_clex x;
-
-static int begin(void **state) {
-  lf_buf_init(&why, NULL, 0);
-  return fake_begin(state);
-}
-
-static int end(void **state) {
-  lf_buf_fini(&why);
-  return fake_end(state);
-}
-
-#define LEX(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 static void start(const char *text, size_t len) {
   lf_buf_reset(&why);
   lf_clex_init(&x, text, len, &why);
-}
-
-static const char *message(void) {
-  assert_int_equal(lf_buf_put(&why, "", 1), 0);
-  return (const char *)why.data;
 }
 
 /* The tokens of the text, between bars; with the ends of lines or without. */
@@ -132,7 +114,7 @@ static void assert_refused(const char *text, size_t len, const char *answer) {
     lf_clex_next(&x);
   while (x.tok.kind != LF_T_END);
   assert_int_equal(x.err, LF_EBROKEN);
-  assert_string_equal(message(), answer);
+  assert_string_equal(why_text(), answer);
 }
 
 #define REFUSED(text, answer) assert_refused(text, sizeof text - 1, answer)
@@ -190,7 +172,7 @@ static void complains_once(void **state) {
   lf_clex_expected(&x, "nothing");
   lf_clex_no_memory(&x);
   assert_int_equal(x.err, LF_EBROKEN);
-  assert_string_equal(message(), "cdef:1:1: ';' expected before 'a'\na b\n^");
+  assert_string_equal(why_text(), "cdef:1:1: ';' expected before 'a'\na b\n^");
   start("", 0);
   lf_clex_no_memory(&x);
   lf_clex_expected(&x, "nothing");
@@ -226,12 +208,12 @@ static void quotes_tokens(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      LEX(cuts_text_into_words), LEX(tells_the_kinds_apart),
-      LEX(counts_lines),         LEX(ends_lines_where_they_count),
-      LEX(looks_ahead),          LEX(refuses_what_is_no_token),
-      LEX(limits_names),         LEX(shows_a_part_of_long_lines),
-      LEX(complains_once),       LEX(limits_depth),
-      LEX(quotes_tokens),
+      WHY_TEST(cuts_text_into_words), WHY_TEST(tells_the_kinds_apart),
+      WHY_TEST(counts_lines),         WHY_TEST(ends_lines_where_they_count),
+      WHY_TEST(looks_ahead),          WHY_TEST(refuses_what_is_no_token),
+      WHY_TEST(limits_names),         WHY_TEST(shows_a_part_of_long_lines),
+      WHY_TEST(complains_once),       WHY_TEST(limits_depth),
+      WHY_TEST(quotes_tokens),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * runtime/cdecl/symbols.h. Linked with memory.c. */
-#include "tests/c/fake.h"
 #include "tests/c/memory.h"
+#include "tests/c/why.h"
 
 #include "runtime/cdecl/symbols.h"
 
@@ -11,7 +11,6 @@
 
 static lf_cnames names;
 static lf_clex x;
-static lf_buf why;
 
 /* The text, for messages show the line in which a token is: one for each. */
 static char source[1 << 20];
@@ -22,16 +21,15 @@ static void begin_text(void) {
 }
 
 static int begin(void **state) {
+  int err = why_begin(state);
   names = (lf_cnames){0};
-  lf_buf_init(&why, NULL, 0);
   begin_text();
-  return fake_begin(state);
+  return err;
 }
 
 static int end(void **state) {
   lf_cnames_fini(&names);
-  lf_buf_fini(&why);
-  return fake_end(state);
+  return why_end(state);
 }
 
 #define NAMES(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -76,9 +74,8 @@ static const lf_cname *find(const char *text) {
 
 static void assert_complaint(const char *part) {
   assert_int_equal(x.err, LF_EBROKEN);
-  assert_int_equal(lf_buf_put(&why, "", 1), 0);
-  if (!strstr((char *)why.data, part))
-    fail_msg("'%s' is not in '%s'", part, (char *)why.data);
+  if (!strstr(why_text(), part))
+    fail_msg("'%s' is not in '%s'", part, why_text());
   lf_buf_reset(&why);
   begin_text();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * runtime/native/dso.h: with libraries that every program has. */
-#include "tests/c/fake.h"
+#include "tests/c/why.h"
 
 #include "runtime/native/dso.h"
 
@@ -12,25 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static lf_buf why;
-
-static int begin(void **state) {
-  lf_buf_init(&why, NULL, 0);
-  return fake_begin(state);
-}
-
-static int end(void **state) {
-  lf_buf_fini(&why);
-  return fake_end(state);
-}
-
-#define DSO(f) cmocka_unit_test_setup_teardown(f, begin, end)
-
 static bool says(const char *part) {
-  assert_int_equal(lf_buf_put(&why, "", 1), 0);
-  bool is_in = strstr((char *)why.data, part) != NULL;
+  bool is_in = strstr(why_text(), part) != NULL;
   if (!is_in)
-    print_error("'%s' is not in '%s'\n", part, (char *)why.data);
+    print_error("'%s' is not in '%s'\n", part, why_text());
   lf_buf_reset(&why);
   return is_in;
 }
@@ -121,15 +106,14 @@ static void suggests_a_function(void **state) {
   assert_null(lf_dso_function(&m, "tgama", &why));
   assert_true(says("libm.so.6 has no function 'tgama' (similar: tgamma)"));
   assert_null(lf_dso_function(&m, "no_function_is_called_so", &why));
-  assert_int_equal(lf_buf_put(&why, "", 1), 0);
-  assert_null(strstr((char *)why.data, "similar"));
+  assert_null(strstr(why_text(), "similar"));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      DSO(finds_a_library_by_its_name), DSO(it_is_the_same_library),
-      DSO(says_what_is_no_library),     DSO(says_what_it_has_tried),
-      DSO(finds_functions_alone),       DSO(suggests_a_function),
+      WHY_TEST(finds_a_library_by_its_name), WHY_TEST(it_is_the_same_library),
+      WHY_TEST(says_what_is_no_library),     WHY_TEST(says_what_it_has_tried),
+      WHY_TEST(finds_functions_alone),       WHY_TEST(suggests_a_function),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

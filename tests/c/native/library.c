@@ -2,15 +2,13 @@
  *
  * runtime/native/library.h: functions of the C library, bound and called. What
  * crashes and who may call is tested by tests/lua/api_native*.lua. */
-#include "tests/c/fake.h"
+#include "tests/c/why.h"
 
 #include "runtime/native/call.h"
 #include "runtime/native/library.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static lf_buf why;
 
 static int begin(void **state) {
   (void)state;
@@ -26,11 +24,6 @@ static int end(void **state) {
 }
 
 #define LIBRARY(f) cmocka_unit_test_setup_teardown(f, begin, end)
-
-static const char *message(void) {
-  assert_int_equal(lf_buf_put(&why, "", 1), 0);
-  return (char *)why.data;
-}
 
 typedef struct {
   lf_library_option what;
@@ -57,7 +50,7 @@ static lf_native *bound(const char *name, const char *text, option o,
                         const char *function) {
   lf_library *library;
   if (open_with(name, text, o, &library) != 0)
-    fail_msg("%s", message());
+    fail_msg("%s", why_text());
   lf_native *n = lf_library_find(library, function);
   assert_non_null(n);
   return n;
@@ -158,7 +151,7 @@ static void knows_results_that_mean_failure(void **state) {
   lf_native *n = bound("c", "int abs(int);",
                        (option){LF_OPT_ERROR, "abs", "nonzero"}, "abs");
   assert_true(fails(n, (lf_cvalue){.i = -5}));
-  assert_string_equal(message(), "abs of libc.so.6 returned 5");
+  assert_string_equal(why_text(), "abs of libc.so.6 returned 5");
   assert_false(fails(n, (lf_cvalue){.i = 0}));
   n = bound("c", "int abs(int);", (option){LF_OPT_ERROR, "abs", "zero"}, "abs");
   assert_true(fails(n, (lf_cvalue){.i = 0}));
@@ -166,7 +159,7 @@ static void knows_results_that_mean_failure(void **state) {
   n = bound("c", "int close(int fd);",
             (option){LF_OPT_ERROR, "close", "negative"}, "close");
   assert_true(fails(n, (lf_cvalue){.i = -1}));
-  assert_non_null(strstr(message(), "Bad file descriptor"));
+  assert_non_null(strstr(why_text(), "Bad file descriptor"));
   n = bound("c", "char *getenv(const char *name);",
             (option){LF_OPT_ERROR, "getenv", "null"}, "getenv");
   assert_true(fails(n, (lf_cvalue){.p = (char[]){"=no such"}}));
@@ -190,10 +183,10 @@ static void checks_lengths(void **state) {
   assert_true(fits(n, args, (size_t[]){10, 10, 0}));
   assert_true(fits(n, args, (size_t[]){SIZE_MAX, 11, 0})); /* not known */
   assert_false(fits(n, args, (size_t[]){10, 9, 0}));
-  assert_string_equal(message(), "argument 'from': needs 10 elements, has 9");
+  assert_string_equal(why_text(), "argument 'from': needs 10 elements, has 9");
   args[2].bits = UINT64_MAX;
   assert_false(fits(n, args, (size_t[]){10, 10, 0}));
-  assert_string_equal(message(),
+  assert_string_equal(why_text(),
                       "argument 'from': its length is negative or too large");
   args[2].bits = 1;
   args[0].p = NULL; /* has no elements */
@@ -261,8 +254,8 @@ static void refuses(void **state) {
     int err =
         open_with(cases[i].name, cases[i].text, cases[i].option, &library);
     assert_int_equal(err, LF_EBROKEN);
-    if (!strstr(message(), cases[i].answer))
-      fail_msg("%s: %s", cases[i].text, message());
+    if (!strstr(why_text(), cases[i].answer))
+      fail_msg("%s: %s", cases[i].text, why_text());
   }
 }
 

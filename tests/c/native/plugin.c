@@ -2,7 +2,7 @@
  *
  * runtime/native/plugin.h: the program is the plugin, whose descriptor each
  * test changes. */
-#include "tests/c/fake.h"
+#include "tests/c/why.h"
 
 #include "runtime/native/plugin.h"
 #include "runtime/os/thread.h"
@@ -38,7 +38,6 @@ LFUT_EXPORT const lfut_plugin *lfut_plugin_v1(void) {
   return given;
 }
 
-static lf_buf why;
 static lf_dso dso;
 
 static int begin(void **state) {
@@ -58,22 +57,15 @@ static int begin(void **state) {
                          .functions = functions,
                          .nfunctions = 2};
   given = &plugin;
-  lf_buf_init(&why, NULL, 0);
   dso = (lf_dso){.handle = dlopen(NULL, RTLD_NOW), .name = "program"};
-  return fake_begin(state);
+  return why_begin(state);
 }
 
-static int end(void **state) {
-  lf_buf_fini(&why);
-  return fake_end(state);
-}
-
-#define PLUGIN(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define PLUGIN(f) cmocka_unit_test_setup_teardown(f, begin, why_end)
 
 static void assert_refused(const char *answer) {
   assert_null(lf_plugin_open(&dso, &why));
-  assert_int_equal(lf_buf_put(&why, "", 1), 0);
-  assert_string_equal((char *)why.data, answer);
+  assert_string_equal(why_text(), answer);
   lf_buf_reset(&why);
 }
 
