@@ -6,69 +6,41 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
+local ways = require "ways"()
 
 local LONG = 1e6 -- seconds: for ever
 
 -- The thread sanitizer holds signals back from code that computes.
 local holds_signals = os.getenv "LFUT_SANITIZER" == "thread"
 
--- How to call f in the middle of something, and again when it is caught.
-local ways = {
-  call = function(f) f() end,
-  loop_of_pcall = function(f)
+-- With these, f is called again when its error is caught.
+function ways.xpcall(f)
+  while true do
+    xpcall(f, function(e) return e end)
+  end
+end
+function ways.switching(f)
+  local inner = coroutine.wrap(function()
     while true do
-      pcall(f)
+      coroutine.yield()
     end
-  end,
-  xpcall = function(f)
-    while true do
-      xpcall(f, function(e) return e end)
-    end
-  end,
-  wrap_in_pcall = function(f)
-    while true do
-      pcall(coroutine.wrap(f))
-    end
-  end,
-  coroutine_in_coroutine = function(f)
-    coroutine.wrap(function()
-      pcall(coroutine.wrap(function() pcall(f) end))
-      error "goes on"
-    end)()
-  end,
-  switching = function(f)
-    local inner = coroutine.wrap(function()
-      while true do
-        coroutine.yield()
-      end
-    end)
-    pcall(f, inner)
-    while true do
-      inner()
-    end
-  end,
-  comparator = function(f)
-    while true do
-      pcall(table.sort, { 3, 1, 2 }, function() f() end)
-    end
-  end,
-  gsub = function(f)
-    while true do
-      pcall(string.gsub, "x", "x", function() f() end)
-    end
-  end,
-  load = function(f)
-    while true do
-      load(function() f() end)
-    end
-  end,
-  index = function(f)
-    local t = setmetatable({}, { __index = function() f() end })
-    while true do
-      pcall(function() return t.x end)
-    end
-  end,
-}
+  end)
+  pcall(f, inner)
+  while true do
+    inner()
+  end
+end
+function ways.gsub(f)
+  while true do
+    pcall(string.gsub, "x", "x", function() f() end)
+  end
+end
+function ways.index(f)
+  local t = setmetatable({}, { __index = function() f() end })
+  while true do
+    pcall(function() return t.x end)
+  end
+end
 
 -- What the task is at when it is stopped.
 local works = {

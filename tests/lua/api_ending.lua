@@ -5,6 +5,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
+local ways = require "ways"()
 
 TestEnding = {}
 
@@ -14,77 +15,47 @@ local function ends(exe, fn)
   lu.assertEquals(f:state(), "failed")
 end
 
--- How to come to call f, in the middle of something.
-local ways = {
-  call = function(f) f() end,
-  pcall = function(f) pcall(f) end,
-  loop_of_pcall = function(f)
-    while true do
-      pcall(f)
-    end
-  end,
-  xpcall = function(f) xpcall(f, function(e) return e end) end,
-  xpcall_handler = function(f) xpcall(error, f) end,
-  wrap = function(f) coroutine.wrap(f)() end,
-  wrap_in_pcall = function(f)
-    while true do
-      pcall(coroutine.wrap(f))
-    end
-  end,
-  resume = function(f)
-    while true do
-      coroutine.resume(coroutine.create(f))
-    end
-  end,
-  nested = function(f)
-    coroutine.wrap(function()
-      pcall(coroutine.wrap(function() pcall(f) end))
-      error "goes on"
-    end)()
-  end,
-  comparator = function(f)
-    while true do
-      pcall(table.sort, { 3, 1, 2 }, function() f() end)
-    end
-  end,
-  comparator_in_coroutine = function(f)
-    coroutine.wrap(function() pcall(table.sort, { 3, 1, 2 }, function() pcall(f) end) end)()
+function ways.pcall(f) pcall(f) end
+function ways.xpcall(f) xpcall(f, function(e) return e end) end
+function ways.xpcall_handler(f) xpcall(error, f) end
+function ways.wrap(f) coroutine.wrap(f)() end
+function ways.resume(f)
+  while true do
+    coroutine.resume(coroutine.create(f))
+  end
+end
+function ways.comparator_in_coroutine(f)
+  coroutine.wrap(function() pcall(table.sort, { 3, 1, 2 }, function() pcall(f) end) end)()
+  error "goes on"
+end
+function ways.coroutine_in_comparator(f)
+  table.sort({ 3, 1, 2 }, function() pcall(coroutine.wrap(f)) end)
+  error "goes on"
+end
+function ways.gsub(f) string.gsub("x", "x", function() pcall(f) end) end
+function ways.metamethod(f) return setmetatable({}, { __index = function() pcall(f) end }).x.y end
+function ways.iterator(f)
+  for _ in function() pcall(f) end do
     error "goes on"
-  end,
-  coroutine_in_comparator = function(f)
-    table.sort({ 3, 1, 2 }, function() pcall(coroutine.wrap(f)) end)
-    error "goes on"
-  end,
-  gsub = function(f) string.gsub("x", "x", function() pcall(f) end) end,
-  load = function(f)
-    while true do
-      load(function() f() end)
-    end
-  end,
-  metamethod = function(f) return setmetatable({}, { __index = function() pcall(f) end }).x.y end,
-  iterator = function(f)
-    for _ in function() pcall(f) end do
-      error "goes on"
-    end
-    error "goes on"
-  end,
-  close = function(f)
-    local co = coroutine.create(function()
-      local _ <close> = setmetatable({}, { __close = function() f() end })
-      coroutine.yield()
-    end)
-    coroutine.resume(co)
-    while true do
-      coroutine.close(co)
-    end
-  end,
-  finalizer = function(f)
-    setmetatable({}, { __gc = function() f() end })
-    while true do
-      local _ = {}
-    end
-  end,
-}
+  end
+  error "goes on"
+end
+function ways.close(f)
+  local co = coroutine.create(function()
+    local _ <close> = setmetatable({}, { __close = function() f() end })
+    coroutine.yield()
+  end)
+  coroutine.resume(co)
+  while true do
+    coroutine.close(co)
+  end
+end
+function ways.finalizer(f)
+  setmetatable({}, { __gc = function() f() end })
+  while true do
+    local _ = {}
+  end
+end
 
 if os.getenv "LFUT_SANITIZER" == "thread" then
   ways.xpcall_handler = nil -- a handler of handlers: it loses count of the stack

@@ -55,4 +55,5 @@ lua_test_helpers = \
 	%D%/concurrent.lua \
 	%D%/gate.lua \
 	%D%/libraries.lua \
-	%D%/support.lua
+	%D%/support.lua \
+	%D%/ways.lua
