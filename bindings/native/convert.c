@@ -369,7 +369,7 @@ void lfb_explain(const lf_native *n, const lfut_task *task,
                  const lf_native_error *e, lf_buf *out) {
   if (task->error) {
     lf_buf_print(out, "%s of %s: ", n->proto->name, n->library->name);
-    (void)lf_buf_put(out, task->error, strlen(task->error));
+    (void)lf_buf_put_text(out, task->error);
   } else if (task->no_memory) {
     lf_buf_print(out, LF_NO_MEMORY);
   } else {

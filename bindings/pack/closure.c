@@ -112,7 +112,7 @@ lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
   lfb_slot *slot = is_c ? reserve(L, S, idx) : NULL;
   lf_buf_reset(&S->scratch);
   if (lf_buf_put(&S->scratch, "\0", 1) == 0 && /* no bytecode begins so */
-      lf_buf_put(&S->scratch, label, strlen(label)) == 0)
+      lf_buf_put_text(&S->scratch, label) == 0)
     code = lf_code_get(S->scratch.data, S->scratch.len, label, NULL);
   if (slot)
     fill(S, slot, lua_topointer(L, idx), code);

@@ -324,7 +324,7 @@ static int chunk_body(lua_State *L) {
 
 static void give_up(lf_chunk *c, const char *why) {
   c->failed = true;
-  (void)lf_buf_put(&c->why, why, strlen(why));
+  (void)lf_buf_put_text(&c->why, why);
 }
 
 /* The chunk's runner, the task, has been stopped: so have those of its items

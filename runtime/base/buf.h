@@ -97,4 +97,9 @@ static inline int lf_buf_put(lf_buf *buf, const void *bytes, size_t n) {
   return 0;
 }
 
+/* Without the zero at its end. */
+static inline int lf_buf_put_text(lf_buf *buf, const char *text) {
+  return lf_buf_put(buf, text, strlen(text));
+}
+
 #endif

@@ -33,10 +33,6 @@ bool lf_ctoken_is(const lf_ctoken *tok, const char *name) {
 
 /* --- Complaints --- */
 
-static int put_text(lf_buf *buf, const char *text) {
-  return lf_buf_put(buf, text, strlen(text));
-}
-
 __attribute__((format(printf, 2, 0))) static int
 put_format(lf_buf *buf, const char *format, va_list args) {
   va_list again;
@@ -55,7 +51,7 @@ put_format(lf_buf *buf, const char *format, va_list args) {
 static int put_permit(lf_buf *buf, int line, size_t column) {
   char text[48];
   snprintf(text, sizeof text, "cdef:%d:%zu: ", line, column);
-  return put_text(buf, text);
+  return lf_buf_put_text(buf, text);
 }
 
 /* The source line, or the part of it around the column (from 0). */
@@ -98,19 +94,19 @@ static void shorten(excerpt *e) {
 }
 
 static int put_excerpt(lf_buf *buf, const excerpt *e) {
-  int err = put_text(buf, e->cut_before ? "..." : "");
+  int err = lf_buf_put_text(buf, e->cut_before ? "..." : "");
   for (size_t i = 0; i < e->len && err == 0; i++) {
     bool odd = is_control(e->at[i]) && e->at[i] != '\t';
     err = lf_buf_put(buf, odd ? "?" : &e->at[i], 1);
   }
   if (err == 0)
-    err = put_text(buf, e->cut_behind ? "...\n" : "\n");
+    err = lf_buf_put_text(buf, e->cut_behind ? "...\n" : "\n");
   if (err == 0)
-    err = put_text(buf, e->cut_before ? "   " : "");
+    err = lf_buf_put_text(buf, e->cut_before ? "   " : "");
   for (size_t i = 0; i < e->column && err == 0; i++)
     if (!is_continuation(e->at[i]))
-      err = put_text(buf, e->at[i] == '\t' ? "\t" : " ");
-  return err == 0 ? put_text(buf, "^") : err;
+      err = lf_buf_put_text(buf, e->at[i] == '\t' ? "\t" : " ");
+  return err == 0 ? lf_buf_put_text(buf, "^") : err;
 }
 
 /* Nothing comes any more. */
@@ -142,7 +138,7 @@ void lf_clex_fail(lf_clex *x, const lf_ctoken *where, const char *format, ...) {
       x->why->data[i] = '?';
   shorten(&e);
   if (err == 0)
-    err = put_text(x->why, "\n");
+    err = lf_buf_put_text(x->why, "\n");
   if (err == 0)
     err = put_excerpt(x->why, &e);
   if (err)

@@ -214,29 +214,25 @@ const lf_ctype *lf_ctype_array(lf_carena *arena, const lf_ctype *of,
   return named(arena, t, of->left, join(arena, own, of->right, ""));
 }
 
-static int put_text(lf_buf *buf, const char *text) {
-  return lf_buf_put(buf, text, strlen(text));
-}
-
 static int put_declared(lf_buf *buf, const lf_ctype *type, const char *name) {
-  int err = put_text(buf, type->left);
+  int err = lf_buf_put_text(buf, type->left);
   if (err == 0 && *name)
-    err = put_text(buf, gap(type->left));
+    err = lf_buf_put_text(buf, gap(type->left));
   if (err == 0)
-    err = put_text(buf, name);
-  return err ? err : put_text(buf, type->right);
+    err = lf_buf_put_text(buf, name);
+  return err ? err : lf_buf_put_text(buf, type->right);
 }
 
 /* "(int, ...)", with the names of the parameters or without. */
 static int put_params(lf_buf *buf, const lf_cfunc *f, bool names) {
-  int err = put_text(buf, f->nparams ? "(" : "(void");
+  int err = lf_buf_put_text(buf, f->nparams ? "(" : "(void");
   for (int i = 0; i < f->nparams && err == 0; i++) {
     const lf_cparam *p = &f->params[i];
-    err = put_text(buf, i > 0 ? ", " : "");
+    err = lf_buf_put_text(buf, i > 0 ? ", " : "");
     if (err == 0)
       err = put_declared(buf, p->type, names ? p->name : "");
   }
-  return err ? err : put_text(buf, f->variadic ? ", ...)" : ")");
+  return err ? err : lf_buf_put_text(buf, f->variadic ? ", ...)" : ")");
 }
 
 static char *keep(lf_carena *arena, int err, lf_buf *buf) {
@@ -261,7 +257,7 @@ const lf_ctype *lf_ctype_function(lf_carena *arena, lf_cfunc *f) {
   lf_buf_init(&right, NULL, 0);
   int err = put_params(&right, f, false);
   if (err == 0)
-    err = put_text(&right, f->result->right);
+    err = lf_buf_put_text(&right, f->result->right);
   t->function = f;
   t->weight = 1 + f->result->weight;
   for (int i = 0; i < f->nparams; i++)
@@ -276,15 +272,15 @@ const lf_ctype *lf_ctype_function(lf_carena *arena, lf_cfunc *f) {
 int lf_cfunc_name(lf_carena *arena, lf_cfunc *f, const char *name) {
   lf_buf buf;
   lf_buf_init(&buf, NULL, 0);
-  int err = put_text(&buf, f->result->left);
+  int err = lf_buf_put_text(&buf, f->result->left);
   if (err == 0)
-    err = put_text(&buf, gap(f->result->left));
+    err = lf_buf_put_text(&buf, gap(f->result->left));
   if (err == 0)
-    err = put_text(&buf, name);
+    err = lf_buf_put_text(&buf, name);
   if (err == 0)
     err = put_params(&buf, f, true);
   if (err == 0)
-    err = put_text(&buf, f->result->right);
+    err = lf_buf_put_text(&buf, f->result->right);
   char *text = keep(arena, err, &buf);
   if (!text)
     return LF_ENOMEM;

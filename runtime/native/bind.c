@@ -63,7 +63,7 @@ static lf_code *make_label(const lf_library *l, const lf_cfunc *f) {
   snprintf(label, sizeof label, "function %.50s of %.31s", f->name, l->name);
   lf_code *code = NULL;
   if (lf_buf_put(&bytes, LF_LIBRARY_MAGIC, 2) == 0 &&
-      lf_buf_put(&bytes, label, strlen(label)) == 0)
+      lf_buf_put_text(&bytes, label) == 0)
     code = lf_code_get(bytes.data, bytes.len, label, NULL);
   lf_buf_fini(&bytes);
   return code;

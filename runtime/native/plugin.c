@@ -77,8 +77,7 @@ static int return_bytes(lfut_task *t, const void *bytes, size_t size) {
 static void log_line(const char *message) {
   lf_buf line;
   lf_buf_init(&line, NULL, 0);
-  if (lf_buf_put(&line, message, strlen(message)) == 0 &&
-      lf_buf_put(&line, "\n", 1) == 0) {
+  if (lf_buf_put_text(&line, message) == 0 && lf_buf_put(&line, "\n", 1) == 0) {
     ssize_t n = write(STDERR_FILENO, line.data, line.len);
     (void)n;
   }
@@ -176,7 +175,7 @@ int lf_plugin_declare(const lfut_plugin *p, lf_buf *text) {
   for (size_t i = 0; i < p->nfunctions && err == 0; i++) {
     const char *prototype = lf_plugin_function(p, i).prototype;
     err = lf_buf_put(text, "\n", 1);
-    err = err ? err : lf_buf_put(text, prototype, strlen(prototype));
+    err = err ? err : lf_buf_put_text(text, prototype);
     err = err ? err : lf_buf_put(text, ";", 1);
   }
   return err;

@@ -161,7 +161,7 @@ static lf_task *read_task(lf_proc *c) {
 static void send_text(lf_proc *c, lf_msg *msg, const char *text) {
   lf_buf body;
   lf_buf_init(&body, NULL, 0);
-  (void)lf_buf_put(&body, text, strlen(text));
+  (void)lf_buf_put_text(&body, text);
   lf_payload payload = {.body = &body, .to = body.len};
   (void)lf_channel_send(&c->end, msg, &payload);
   lf_buf_fini(&body);

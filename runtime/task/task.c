@@ -286,7 +286,7 @@ bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
     return false;
   lf_buf_reset(&task->data);
   task->error = (uint8_t)error;
-  (void)lf_buf_put(&task->data, text, strlen(text)); /* else: no text */
+  (void)lf_buf_put_text(&task->data, text); /* else: no text */
   if (task->owner)
     task->owner->unstarted++;
   lf_task_end(task, LF_FAILED);
@@ -309,7 +309,7 @@ int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
            known ? "" : " (in ", known ? "" : within, known ? "" : ")");
   lf_buf_reset(out);
   int err = lf_buf_put(out, lost, sizeof *lost);
-  return err ? err : lf_buf_put(out, text, strlen(text));
+  return err ? err : lf_buf_put_text(out, text);
 }
 
 bool lf_task_lose(lf_task *task, const lf_lost *lost, const char *within) {

@@ -150,7 +150,7 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
   int err = atomic_load(&setup->open_error);
   if (err && atomic_fetch_sub(&setup->good_opens, 1) <= 0) {
     if (err == LF_EBROKEN)
-      lf_buf_put(why, setup->why, strlen(setup->why));
+      lf_buf_put_text(why, setup->why);
     return err;
   }
   struct lf_vm *vm = lf_zalloc(sizeof *vm);

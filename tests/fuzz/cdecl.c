@@ -56,7 +56,7 @@ static void check_again(const lf_cfunc *f, lf_buf *why) {
   lf_buf text;
   lf_cdecl *again;
   lf_buf_init(&text, NULL, 0);
-  require(lf_buf_put(&text, f->text, strlen(f->text)) == 0 &&
+  require(lf_buf_put_text(&text, f->text) == 0 &&
           lf_buf_put(&text, ";", 1) == 0);
   int err = lf_cdecl_read((char *)text.data, text.len, &again, why);
   require(err == 0 || strstr(f->text, "struct") ||
