@@ -43,7 +43,7 @@ static lf_code *insert(size_t hash, const void *bytes, size_t len,
 }
 
 lf_code *lf_code_get(const void *bytes, size_t len, const char *label,
-                     void *(*annotate)(const void *bytes, size_t len)) {
+                     lf_annotate *annotate) {
   size_t hash = (size_t)lf_hash(bytes, len);
   pthread_mutex_lock(&lock);
   lf_code *c = find(hash, bytes, len);

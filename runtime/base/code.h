@@ -25,11 +25,14 @@ typedef struct lf_code {
   unsigned char bytes[];
 } lf_code;
 
+/* What is called for new bytes, under the table's lock: returns a block for
+ * 'notes', or NULL. */
+typedef void *lf_annotate(const void *bytes, size_t len);
+
 /* The one object with these bytes, with a reference for the caller, or NULL.
- * 'annotate' is called for new bytes, under the table's lock, and returns a
- * block for 'notes' (may be NULL). 'label' is copied and cut. */
+ * 'annotate' may be NULL. 'label' is copied and cut. */
 lf_code *lf_code_get(const void *bytes, size_t len, const char *label,
-                     void *(*annotate)(const void *bytes, size_t len));
+                     lf_annotate *annotate);
 
 void lf_code_unref(void *code);
 

@@ -41,8 +41,7 @@ static void never_mind(lf_giver *giver) {
 }
 
 void lf_channel_init(lf_channel *end, lf_ring *in, lf_ring *out,
-                     const lf_names *names, void *user,
-                     void *(*annotate)(const void *, size_t)) {
+                     const lf_names *names, void *user, lf_annotate *annotate) {
   *end = (lf_channel){.in = in, .out = out, .names = names, .user = user};
   end->annotate = annotate;
   lf_list_init(&end->parcels);

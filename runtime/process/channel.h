@@ -103,8 +103,8 @@ typedef struct {
 typedef struct {
   lf_ring *in, *out;
   const lf_names *names;
-  void *user;                                       /* theirs */
-  void *(*annotate)(const void *bytes, size_t len); /* for lf_code_get */
+  void *user;               /* theirs */
+  lf_annotate *annotate;    /* for lf_code_get */
   lf_array_refs array_refs; /* which arrays each has of the other */
   uint32_t owner; /* of the zones of a worker process (arena.h), or 0 */
   lf_link parcels;
@@ -113,7 +113,7 @@ typedef struct {
   lf_table learned; /* code that it has sent: id -> lf_code *, a reference */
   struct lf_limits *limits; /* that have come last (task_io.c): a reference, or
                                NULL */
-  lf_buf gone;      /* arrays that it is still to be told of */
+  lf_buf gone;              /* arrays that it is still to be told of */
   /* The message that is being read. */
   int piece;      /* which of head, relocations, body, tail; 4: it is whole */
   size_t got;     /* of that piece */
@@ -126,8 +126,7 @@ typedef struct {
 
 /* 'annotate' is for lf_code_get. */
 void lf_channel_init(lf_channel *end, lf_ring *in, lf_ring *out,
-                     const lf_names *names, void *user,
-                     void *(*annotate)(const void *bytes, size_t len));
+                     const lf_names *names, void *user, lf_annotate *annotate);
 
 /* The other process, if it is a worker, has ended. */
 void lf_channel_fini(lf_channel *end);

@@ -609,7 +609,7 @@ void lf_dict_copy_fini(lf_dict_copy *c) {
 }
 
 int lf_dict_copy_next(lf_dict_copy *c, lf_buf *key, lf_dict_value *v,
-                      void *(*annotate)(const void *bytes, size_t len)) {
+                      lf_annotate *annotate) {
   entry e;
   if (c->at >= c->bytes.len)
     return LF_EAGAIN;

@@ -43,9 +43,6 @@ typedef struct {
  * with the object (array.h). */
 void lf_dict_fini(lf_dict *d);
 
-/* See code.h. */
-typedef void *lf_annotate(const void *bytes, size_t len);
-
 /* Sets '*value', whose buffer is empty at first; 'annotate': see code.h.
  * LF_EAGAIN: there is no such key; LF_ENOMEM. */
 int lf_dict_get(lf_dict *d, const lf_buf *key, lf_dict_value *value,
@@ -88,6 +85,6 @@ void lf_dict_copy_fini(lf_dict_copy *copy);
 /* The next entry; the key's bytes are in 'copy'. LF_EAGAIN: there is none;
  * LF_ENOMEM. */
 int lf_dict_copy_next(lf_dict_copy *copy, lf_buf *key, lf_dict_value *value,
-                      void *(*annotate)(const void *bytes, size_t len));
+                      lf_annotate *annotate);
 
 #endif

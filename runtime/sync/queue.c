@@ -114,8 +114,7 @@ static int take(lf_queue *q, lf_record *r, lf_buf *values, lf_buf *tail) {
   return err;
 }
 
-int lf_queue_get(lf_queue *q, lf_buf *values,
-                 void *(*annotate)(const void *bytes, size_t len)) {
+int lf_queue_get(lf_queue *q, lf_buf *values, lf_annotate *annotate) {
   lf_record r;
   lf_buf tail = {0};
   int err = take(q, &r, values, &tail);

@@ -46,8 +46,7 @@ int lf_queue_put(lf_queue *q, lf_buf *values);
  * stays where it is; LF_ENOMEM: the same, or it is lost if it could not be
  * opened; LF_EDAMAGED: it is nonsense, and lost, with all behind it if nobody
  * can tell where they begin. */
-int lf_queue_get(lf_queue *q, lf_buf *values,
-                 void *(*annotate)(const void *bytes, size_t len));
+int lf_queue_get(lf_queue *q, lf_buf *values, lf_annotate *annotate);
 
 /* Nothing can be put from now on. */
 void lf_queue_close(lf_queue *q);

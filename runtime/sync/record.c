@@ -3,7 +3,6 @@
  * See record.h. */
 #include "runtime/sync/record.h"
 
-#include "runtime/base/code.h"
 #include "runtime/shm/arena.h"
 
 /* One reference, in the tail. */
@@ -15,8 +14,6 @@ typedef struct {
   void (*drop)(void *object);
   lf_array_name array;
 } entry;
-
-typedef void *annotate_fn(const void *bytes, size_t len);
 
 enum { LABEL = sizeof((lf_code *)0)->label };
 
@@ -166,7 +163,7 @@ bool lf_record_is_ours(const lf_record *r) {
 
 /* The code with the label and bytes, with a reference. */
 static lf_code *get_code(const entry *e, const unsigned char *bytes,
-                         annotate_fn *annotate) {
+                         lf_annotate *annotate) {
   char label[LABEL];
   memcpy(label, bytes, sizeof label);
   label[sizeof label - 1] = '\0';
@@ -175,7 +172,7 @@ static lf_code *get_code(const entry *e, const unsigned char *bytes,
 
 /* What the entry refers to, with a reference, and how to drop that. */
 static void *open_entry(entry *e, const unsigned char *bytes,
-                        annotate_fn *annotate) {
+                        lf_annotate *annotate) {
   if (e->what == LOCAL)
     return e->object;
   e->drop = e->what == CODE ? lf_code_unref : lf_array_unref;
@@ -184,7 +181,7 @@ static void *open_entry(entry *e, const unsigned char *bytes,
   return lf_array_collect(&e->array);
 }
 
-int lf_record_open(lf_buf *values, const lf_buf *tail, annotate_fn *annotate) {
+int lf_record_open(lf_buf *values, const lf_buf *tail, lf_annotate *annotate) {
   const unsigned char *bytes;
   int err = 0;
   values->foreign = true;

@@ -8,6 +8,7 @@
 #define LF_SYNC_RECORD_H
 
 #include "runtime/base/buf.h"
+#include "runtime/base/code.h"
 #include "runtime/shm/array.h"
 #include "runtime/shm/stream.h"
 
@@ -50,8 +51,7 @@ bool lf_record_is_ours(const lf_record *record);
 
 /* Gives the values the meaning that they have here, in a copy of the record.
  * 'annotate': see code.h. 0, LF_ENOMEM. */
-int lf_record_open(lf_buf *values, const lf_buf *tail,
-                   void *(*annotate)(const void *bytes, size_t len));
+int lf_record_open(lf_buf *values, const lf_buf *tail, lf_annotate *annotate);
 
 /* A copy of the tail that is to be opened later, when the record may be no
  * more: holds what it refers to, until it is undone. LF_ENOMEM. */

@@ -69,8 +69,7 @@ typedef struct lf_vmops {
    * take the bytes. */
   void (*notice)(lf_vm *vm, lf_buf *bytes);
 
-  /* For lf_code_get. */
-  void *(*annotate)(const void *bytes, size_t len);
+  lf_annotate *annotate; /* for lf_code_get */
 } lf_vmops;
 
 #endif
