@@ -36,6 +36,14 @@ static void on_interrupt(int sig) {
   abandoned = 1;
 }
 
+/* The length of the name at the beginning, or 0: there is none. */
+static size_t name_length(const char *s) {
+  return *s >= '0' && *s <= '9'
+             ? 0
+             : strspn(s, "0123456789_abcdefghijklmnopqrstuvwxyz"
+                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+}
+
 #ifdef LINE_EDITOR
 
 enum { HISTORY_LINES = 1000 };
@@ -93,11 +101,6 @@ static int read_key(FILE *in) {
   return '\n';
 }
 
-static bool is_name_char(char c) {
-  return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-         (c >= 'A' && c <= 'Z');
-}
-
 /* Is the metatable at the top one of lfut's? */
 static bool is_own(lua_State *L) {
   lua_pushliteral(L, "__metatable");
@@ -147,11 +150,8 @@ static void add_matches(lua_State *L, int list, const char *text,
     if (lua_type(L, -2) != LUA_TSTRING)
       continue;
     const char *key = lua_tostring(L, -2);
-    size_t i = 0;
-    while (is_name_char(key[i]))
-      i++;
-    if (i != lua_rawlen(L, -2) || strncmp(key, name, length) != 0 ||
-        !is_public(L, key, name))
+    if (name_length(key) != lua_rawlen(L, -2) ||
+        strncmp(key, name, length) != 0 || !is_public(L, key, name))
       continue;
     lua_pushlstring(L, text, (size_t)(name - text));
     lua_pushstring(L, key);
@@ -168,13 +168,11 @@ static int complete(lua_State *L) {
   int list = lua_gettop(L);
   lua_pushglobaltable(L);
   for (;;) {
-    size_t length = 0;
     if (!fields_of_top(L))
       break;
     lua_copy(L, -1, list + 1);
     lua_settop(L, list + 1);
-    while (is_name_char(name[length]))
-      length++;
+    size_t length = name_length(name);
     if (name[length] != '.' && name[length] != ':') {
       add_matches(L, list, text, name);
       break;
@@ -380,16 +378,6 @@ static void translate_equals(lua_State *L) {
 
 static const char *skip_space(const char *s) {
   return s + strspn(s, " \t");
-}
-
-static size_t name_length(const char *s) {
-  size_t n = 0;
-  if (*s >= '0' && *s <= '9')
-    return 0;
-  while (s[n] == '_' || (s[n] >= '0' && s[n] <= '9') ||
-         (s[n] >= 'a' && s[n] <= 'z') || (s[n] >= 'A' && s[n] <= 'Z'))
-    n++;
-  return n;
 }
 
 /* Adds the names at 's', without their attributes; returns what follows them.
