@@ -158,6 +158,14 @@ bool lfb_state_renew(lfb_state *S) {
   return true;
 }
 
+void lfb_copy_pairs(lua_State *L, int from, int to) {
+  for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, to);
+  }
+}
+
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
   lua_pushlightuserdata(L, S);
   luaL_setfuncs(L, funcs, 1);

@@ -212,6 +212,10 @@ void lfb_at_close(lfb_state *S, lfb_closer closer);
  * what belongs to the parent's is left as it is. False: no memory. */
 bool lfb_state_renew(lfb_state *S);
 
+/* Sets in the table at 'to' what is in the one at 'from', both counted from the
+ * bottom. */
+void lfb_copy_pairs(lua_State *L, int from, int to);
+
 /* Registers 'funcs' in the table at the top, each with the state. */
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 

@@ -365,11 +365,7 @@ void lfb_push_libraries(lua_State *L) {
                                        {LUA_MATHLIBNAME, luaopen_math}};
   lua_newtable(L);
   lfb_push_ref(L, LFB_REF_STANDARD);
-  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -6);
-  }
+  lfb_copy_pairs(L, lua_gettop(L), lua_gettop(L) - 1);
   lua_pop(L, 1);
   for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
     push_fresh(L, libraries[i].func);

@@ -180,14 +180,6 @@ static void clear_table(lua_State *L, int table) {
   }
 }
 
-static void copy_fields(lua_State *L, int from, int to) {
-  for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, to);
-  }
-}
-
 /* The class gets its fields; it has no version before it is whole. */
 static void renew_class(lua_State *L, int staged, lua_Integer at) {
   int class = lua_gettop(L) + 1;
@@ -196,7 +188,7 @@ static void renew_class(lua_State *L, int staged, lua_Integer at) {
   lua_rawgeti(L, staged, at + VERSION);
   set_version(L, class, 0);
   clear_table(L, class);
-  copy_fields(L, class + 1, class);
+  lfb_copy_pairs(L, class + 1, class);
   set_version(L, class, (uint64_t)lua_tointeger(L, class + 2));
   lua_settop(L, class - 1);
 }
@@ -275,7 +267,7 @@ static void set_globals(unpacker *U) {
     return;
   }
   lua_rawgeti(L, LUA_REGISTRYINDEX, *U->globals);
-  copy_fields(L, globals, lua_gettop(L));
+  lfb_copy_pairs(L, globals, lua_gettop(L));
   lua_pop(L, 1);
 }
 

@@ -236,11 +236,7 @@ static int apply_preload(lua_State *L) {
   lfb_unpack(L, lfb_self(L), &start->packed, &at, NULL);
   int loaders = lua_gettop(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (lua_pushnil(L); lua_next(L, loaders); lua_pop(L, 1)) {
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -5);
-  }
+  lfb_copy_pairs(L, loaders, lua_gettop(L));
   return 0;
 }
 
