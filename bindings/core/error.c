@@ -103,11 +103,8 @@ void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
   lua_setfield(L, -2, "pid");
   lua_pushstring(L, func);
   lua_setfield(L, -2, "func");
-  const char *name = lost.signal ? lf_signal_name(lost.signal) : NULL;
-  if (name)
-    lua_pushstring(L, name);
-  else if (lost.signal)
-    lua_pushfstring(L, "signal %d", (int)lost.signal);
+  if (lost.signal)
+    lua_pushstring(L, lf_signal_name(lost.signal));
   else
     lua_pushinteger(L, lost.exitcode);
   lua_setfield(L, -2, lost.signal ? "signal" : "exitcode");

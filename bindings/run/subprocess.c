@@ -376,12 +376,7 @@ static void push_status(lua_State *L, int status) {
     lua_setfield(L, -2, "code");
     return;
   }
-  int sig = WTERMSIG(status);
-  const char *name = lf_signal_name(sig);
-  if (name)
-    lua_pushstring(L, name);
-  else
-    lua_pushfstring(L, "signal %d", sig);
+  lua_pushstring(L, lf_signal_name(WTERMSIG(status)));
   lua_setfield(L, -2, "signal");
 }
 

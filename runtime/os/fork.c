@@ -203,8 +203,9 @@ uint64_t lf_unique(void) {
 const char *lf_signal_name(int sig) {
   static _Thread_local char name[32];
   const char *abbreviation = sigabbrev_np(sig);
-  if (!abbreviation)
-    return NULL;
-  snprintf(name, sizeof name, "SIG%s", abbreviation);
+  if (abbreviation)
+    snprintf(name, sizeof name, "SIG%s", abbreviation);
+  else
+    snprintf(name, sizeof name, "signal %d", sig);
   return name;
 }

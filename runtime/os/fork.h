@@ -61,7 +61,8 @@ _Noreturn void lf_fork_exit(int status);
 /* A number that no other interpreter has, in any process. */
 uint64_t lf_unique(void);
 
-/* Gone for: "SIGSEGV"; NULL for numbers without a name. */
+/* "SIGSEGV", or "signal 70" for numbers without a name; valid until the thread
+ * asks again. */
 const char *lf_signal_name(int sig);
 
 #endif

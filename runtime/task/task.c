@@ -296,12 +296,9 @@ bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
 int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
                 const char *within) {
   char how[40], text[400];
-  const char *name = lost->signal ? lf_signal_name(lost->signal) : NULL;
   bool known = !within[0] || (what && strcmp(what, within) == 0);
-  if (name)
-    snprintf(how, sizeof how, "died of %s", name);
-  else if (lost->signal)
-    snprintf(how, sizeof how, "died of signal %d", (int)lost->signal);
+  if (lost->signal)
+    snprintf(how, sizeof how, "died of %s", lf_signal_name(lost->signal));
   else
     snprintf(how, sizeof how, "exited with code %d", (int)lost->exitcode);
   snprintf(text, sizeof text, "worker %d %s while %s%s%s%s%s", (int)lost->pid,
