@@ -283,15 +283,11 @@ static bool prepare(lf_dict *d, lf_dict_state *s) {
 
 /* What the entry refers to has its reference no more. */
 static void drop_entry(lf_dict *d, uint64_t slot, const entry *e) {
-  lf_buf tail = {0};
   lf_position at = position_of(slot);
   if (e->record.tail == 0)
     return;
-  lf_stream_read(&at, NULL, sizeof *e + e->key + e->record.body);
-  if (lf_stream_append(&at, &tail, e->record.tail) == 0 &&
-      lf_record_has_tail(&e->record, &tail))
-    lf_record_drop(&d->shared, &e->record, &tail, false);
-  lf_buf_fini(&tail);
+  lf_stream_read(&at, NULL, sizeof *e + e->key);
+  lf_record_discard(&d->shared, &e->record, at);
 }
 
 /* Writes the value under the key, whose slot is known. */

@@ -158,16 +158,10 @@ void lf_queue_fini(lf_queue *q) {
   lf_queue_state s = lf_queue_look(q);
   for (; s.count > 0; s.count--) {
     lf_record r;
-    lf_buf tail = {0};
     lf_stream_read(&s.head, &r, sizeof r);
     if (!lf_record_is_whole(&r))
       break;
-    lf_stream_read(&s.head, NULL, r.body);
-    lf_position tail_at = s.head;
-    lf_stream_read(&s.head, NULL, r.tail);
-    if (lf_stream_append(&tail_at, &tail, r.tail) == 0 &&
-        lf_record_has_tail(&r, &tail))
-      lf_record_drop(&q->shared, &r, &tail, false);
-    lf_buf_fini(&tail);
+    lf_record_discard(&q->shared, &r, s.head);
+    lf_stream_read(&s.head, NULL, r.body + r.tail);
   }
 }

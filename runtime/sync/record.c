@@ -210,3 +210,13 @@ void lf_record_drop(const lf_shared *object, const lf_record *r,
       e.drop(e.object);
   }
 }
+
+void lf_record_discard(const lf_shared *object, const lf_record *r,
+                       lf_position at) {
+  lf_buf tail = {0};
+  lf_stream_read(&at, NULL, r->body);
+  if (lf_stream_append(&at, &tail, r->tail) == 0 &&
+      lf_record_has_tail(r, &tail))
+    lf_record_drop(object, r, &tail, false);
+  lf_buf_fini(&tail);
+}

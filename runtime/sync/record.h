@@ -63,4 +63,9 @@ int lf_record_pin(const lf_shared *object, const lf_buf *tail);
 void lf_record_drop(const lf_shared *object, const lf_record *record,
                     const lf_buf *tail, bool taken);
 
+/* Drops a record that nobody will take, whose values begin at the position; but
+ * for what it refers to, if that is damaged or there is no memory. */
+void lf_record_discard(const lf_shared *object, const lf_record *record,
+                       lf_position at);
+
 #endif
