@@ -96,10 +96,7 @@ static void open_pidfd(lf_command *c) {
 bool lf_command_poll(lf_command *c, struct pollfd *fds, int n,
                      int64_t deadline) {
   open_pidfd(c);
-  int64_t left = deadline - lf_now();
-  struct timespec ts = {0, 0};
-  if (left > 0)
-    ts = (struct timespec){left / 1000000000, left % 1000000000};
+  struct timespec ts = lf_timespec(deadline - lf_now());
   fds[n] = (struct pollfd){.fd = c->pidfd, .events = POLLIN};
   if (ppoll(fds, (nfds_t)n + 1, &ts, NULL) < 0)
     for (int i = 0; i <= n; i++)
@@ -121,10 +118,7 @@ int lf_command_wait(lf_command *c, int64_t deadline) {
     return r < 0 && errno == EINTR ? LF_EINTR : 0;
   }
   struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
-  int64_t left = deadline == LF_FOREVER ? INT64_MAX : deadline - lf_now();
-  struct timespec ts = {left / 1000000000, left % 1000000000};
-  if (left <= 0)
-    ts = (struct timespec){0, 0};
+  struct timespec ts = lf_timespec(deadline - lf_now());
   int r = ppoll(&p, 1, deadline == LF_FOREVER ? NULL : &ts, NULL);
   return r > 0 ? 0 : r == 0 ? LF_ETIMEOUT : LF_EINTR;
 }

@@ -68,7 +68,7 @@ void lf_cond_init(pthread_cond_t *cond) {
 
 int lf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock,
                  int64_t deadline) {
-  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  struct timespec ts = lf_timespec(deadline);
   return deadline == LF_FOREVER ? pthread_cond_wait(cond, lock)
                                 : pthread_cond_timedwait(cond, lock, &ts);
 }
@@ -244,7 +244,7 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value,
 }
 
 int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline) {
-  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  struct timespec ts = lf_timespec(deadline);
   if (futex(word, FUTEX_WAIT_BITSET, value, &ts) == 0 || errno == EAGAIN)
     return 0;
   return errno == ETIMEDOUT ? LF_ETIMEOUT : LF_EINTR;
@@ -275,7 +275,7 @@ static void spin(lf_parker *parker, int64_t now, int64_t deadline) {
 }
 
 static int sleep_until(lf_parker *parker, int64_t deadline) {
-  struct timespec ts = {deadline / 1000000000, deadline % 1000000000};
+  struct timespec ts = lf_timespec(deadline);
   lf_count_awake(-1);
   long r = futex(&parker->word, FUTEX_WAIT_BITSET, SLEEPING,
                  deadline == LF_FOREVER ? NULL : &ts);

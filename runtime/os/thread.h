@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 /* Points in time are nanoseconds of the monotonic clock. */
 #define LF_FOREVER INT64_MAX
@@ -23,6 +24,12 @@ int64_t lf_after_ns(int64_t ns);
 
 static inline bool lf_is_past(int64_t deadline) {
   return deadline != LF_FOREVER && lf_now() >= deadline;
+}
+
+/* A moment or a time in the system's form; negative ones are 0. */
+static inline struct timespec lf_timespec(int64_t ns) {
+  ns = ns > 0 ? ns : 0;
+  return (struct timespec){ns / 1000000000, ns % 1000000000};
 }
 
 /* A condition variable for the next; destroy it with pthread_cond_destroy. */
