@@ -78,7 +78,7 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
 
 /* --- Sleeping --- */
 
-static lf_parker *parker_of(lfb_state *S, lf_worker *w) {
+lf_parker *lfb_parker(lfb_state *S, lf_worker *w) {
   return w ? lf_worker_parker(w) : &S->global->parker;
 }
 
@@ -125,7 +125,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lf_serve_rest(r->task);
   if (w)
     lf_worker_block(w);
-  lfb_sleeper_init(&s, parker_of(S, w));
+  lfb_sleeper_init(&s, lfb_parker(S, w));
   lfb_watch_begin(&watch, &s.waker, what);
   int err = sleep_on(L, S, &s, w, what->deadline);
   watch.end(&watch);
@@ -137,10 +137,14 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lfb_raise_interrupted(L, S);
 }
 
-/* Before a wait. */
-static void check(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
+void lfb_check_may_wait(lua_State *L, lfb_state *S) {
   if (S->vm && S->vm->closing)
     luaL_error(L, "cannot wait in a worker that closes");
+}
+
+/* Before a wait. */
+static void check(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
+  lfb_check_may_wait(L, S);
   lfb_poll(L, S);
   if (what->task)
     lfb_refuse_foreign(L, what->task);
@@ -197,7 +201,7 @@ void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand) {
 
 void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
   lf_worker *w = lf_worker_self();
-  lf_parker *parker = parker_of(S, w);
+  lf_parker *parker = lfb_parker(S, w);
   int r = 0;
   while (r != LF_ETIMEOUT) {
     lfb_poll(L, S);

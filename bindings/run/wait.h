@@ -58,6 +58,12 @@ struct lfb_run;
 /* Can the code that runs in L, of a task, be left to go on later? */
 bool lfb_can_park(lua_State *L, lfb_state *S);
 
+/* Raises in a worker that closes. */
+void lfb_check_may_wait(lua_State *L, lfb_state *S);
+
+/* Where the thread sleeps: as the worker, or as the program's (NULL). */
+lf_parker *lfb_parker(lfb_state *S, lf_worker *worker);
+
 /* The run's wait is over. */
 void lfb_end_wait(struct lfb_run *run);
 

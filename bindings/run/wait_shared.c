@@ -137,7 +137,7 @@ static int look_for_both(lua_State *L, lfb_state *S, lf_shared_waiter *s,
   lfb_watch watch = {0};
   lfb_wait_for news = {.loop = what->loop};
   lf_worker *w = lf_worker_self();
-  lfb_sleeper_init(&loop, w ? lf_worker_parker(w) : &S->global->parker);
+  lfb_sleeper_init(&loop, lfb_parker(S, w));
   if (what->loop)
     lfb_watch_begin(&watch, &loop.waker, &news);
   int err = look_and_sleep(L, S, s, what, &loop);
@@ -156,22 +156,22 @@ static int look_first(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
 }
 
 static void prepare(lua_State *L, lfb_state *S) {
-  if (S->vm && S->vm->closing)
-    luaL_error(L, "cannot wait in a worker that closes");
+  lfb_check_may_wait(L, S);
   luaL_checkstack(L, 20, "waits");
   lf_array_sweep(); /* there is time */
 }
 
-static int raise_no_waiter(lua_State *L) {
-  return luaL_error(L, "too many threads wait");
+static lf_shared_waiter *new_waiter(lua_State *L, const lfb_shared_wait *what) {
+  lf_shared_waiter *s = lf_shared_waiter_new(what->object, what->kind);
+  if (!s)
+    luaL_error(L, "too many threads wait");
+  return s;
 }
 
 /* After 'prepare'. */
 static int wait_asleep(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
                        lf_shared_waiter **waiter) {
-  lf_shared_waiter *s = lf_shared_waiter_new(what->object, what->kind);
-  if (!s)
-    return raise_no_waiter(L);
+  lf_shared_waiter *s = new_waiter(L, what);
   int err = leave(what, what->arg, s, look_for_both(L, S, s, what));
   if (err == LF_EINTR)
     lfb_raise_interrupted(L, S);
@@ -286,9 +286,7 @@ bool lfb_park_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
   if (lfb_is_interrupted(L, S))
     lfb_raise_interrupted(L, S);
   prepare(L, S);
-  lf_shared_waiter *s = lf_shared_waiter_new(what->object, what->kind);
-  if (!s)
-    raise_no_waiter(L);
+  lf_shared_waiter *s = new_waiter(L, what);
   if (what->look(what->arg) != LF_EAGAIN ||
       !lf_run_hold(&r->base, s, what->deadline)) {
     lf_shared_waiter_pass(s);
@@ -307,9 +305,8 @@ int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what) {
     prepare(L, S);
     if (lfb_can_park(L, S)) {
       parked_wait *p = push_parked(L, what);
-      p->waiter = lf_shared_waiter_new(what->object, what->kind);
-      return p->waiter ? lfb_waiting(L, S, go_on, (intptr_t)p)
-                       : raise_no_waiter(L);
+      p->waiter = new_waiter(L, what);
+      return lfb_waiting(L, S, go_on, (intptr_t)p);
     }
     err = wait_asleep(L, S, what, &waiter);
   }
