@@ -4,7 +4,6 @@
 #include "bindings/pool/source.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "bindings/core/argument.h"
 #include "bindings/core/error.h"

@@ -7,8 +7,6 @@
  * snapshot's address. */
 #include "bindings/process/snapshot.h"
 
-#include <string.h>
-
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/engine/env.h"

@@ -3,7 +3,6 @@
  * See helpers.h. */
 #include "bindings/program/helpers.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "bindings/core/argument.h"

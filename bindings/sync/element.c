@@ -4,7 +4,6 @@
  * by the type. */
 #include "bindings/sync/element.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "bindings/core/argument.h"

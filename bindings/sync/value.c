@@ -4,8 +4,6 @@
  * one step each, without a lock. */
 #include "bindings/sync/value.h"
 
-#include <string.h>
-
 #include "bindings/core/argument.h"
 #include "bindings/sync/element.h"
 #include "bindings/sync/shared.h"

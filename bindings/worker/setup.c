@@ -5,8 +5,6 @@
  * since. A worker that does not know a module looks there again. */
 #include "bindings/worker/setup.h"
 
-#include <string.h>
-
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"

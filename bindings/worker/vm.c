@@ -4,7 +4,6 @@
 #include "bindings/worker/vm.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "bindings/engine/bytecode.h"
 #include "bindings/native/call.h"

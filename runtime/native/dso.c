@@ -4,7 +4,6 @@
  * symbol table by way of the hash table of the ELF ABI's GNU extension. */
 #include "runtime/native/dso.h"
 
-#include "runtime/base/mem.h"
 #include "runtime/base/suggest.h"
 
 #include <dlfcn.h>

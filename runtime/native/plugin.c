@@ -9,7 +9,6 @@
 #include "runtime/os/thread.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,7 +12,6 @@
 #include "runtime/os/thread.h"
 
 #include <pthread.h>
-#include <time.h>
 
 typedef struct {
   lf_link link;

@@ -3,8 +3,6 @@
 
 #include "runtime/base/buf.h"
 
-#include <string.h>
-
 static void drop(void *object) {
   ++*(int *)object;
 }

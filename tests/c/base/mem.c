@@ -6,7 +6,6 @@
 
 #include "runtime/base/mem.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>

@@ -5,11 +5,9 @@
 
 #include "runtime/native/dso.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static bool says(const char *part) {

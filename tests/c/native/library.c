@@ -7,7 +7,6 @@
 #include "runtime/native/call.h"
 #include "runtime/native/library.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static int begin(void **state) {

@@ -6,12 +6,10 @@
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

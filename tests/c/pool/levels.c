@@ -5,8 +5,6 @@
 #include "runtime/pool/limits.h"
 #include "tests/c/fake.h"
 
-#include <limits.h>
-
 /* A pool of one worker that is busy until the gate is open. */
 static lf_pool *occupied(fake_setup *setup, gate *go) {
   static gate busy;

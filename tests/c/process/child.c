@@ -5,7 +5,6 @@
 
 #include "runtime/process/child.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 

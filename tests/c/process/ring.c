@@ -4,7 +4,6 @@
 #include "runtime/process/ring.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -4,7 +4,6 @@
 #include "tests/c/fake.h"
 
 #include "runtime/os/fork.h"
-#include "runtime/os/thread.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/heap.h"
 

@@ -9,11 +9,9 @@
 #include "runtime/process/array_refs.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/array.h"
-#include "runtime/shm/heap.h"
 
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -3,7 +3,6 @@
  * runtime/shm/heap.h: blocks in a process's own zones. */
 #include "tests/c/fake.h"
 
-#include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/heap.h"
@@ -11,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define MANY LF_LIMIT(20000, 2000)
 #define LARGE ((uint64_t)LF_LIMIT(64 << 20, 256 << 10))

@@ -8,7 +8,6 @@
 #include "runtime/shm/refs.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The i-th place in a zone that nobody has. */
 static uint64_t place(uint32_t zone, uint64_t i) {

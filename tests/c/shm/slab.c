@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TYPE = 1, OBJECTS = 3, MANY = 300 };
 

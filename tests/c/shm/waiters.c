@@ -8,7 +8,6 @@
 #include "runtime/shm/arena.h"
 #include "runtime/shm/waiters.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 

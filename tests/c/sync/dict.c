@@ -6,12 +6,9 @@
 #include "runtime/shm/refs.h"
 #include "runtime/sync/dict.h"
 
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TYPE = 2, MANY = LF_LIMIT(20000, 3000) };
 

@@ -3,8 +3,6 @@
 
 #include "runtime/task/dependent.h"
 
-#include <stdlib.h>
-
 /* Finishes with the last of its inputs, fails with the first that does. */
 static void all_ready(lf_dependent *d, lf_input *in) {
   if (lf_task_state(in->waiter.task) != LF_FINISHED)
