@@ -84,6 +84,7 @@ static void receive_ready(lf_proc *c) {
     return;
   }
   c->ready = true;
+  c->seen_at = lf_now(); /* what it was sent before could not be begun */
   c->own_pid = (pid_t)c->end.msg.id;
   c->worker->mode = LF_WORKER_ACTIVE;
   f->starting--;

@@ -286,6 +286,22 @@ function TestExecutor.test_workers_start_on_demand()
   end
 end
 
+-- What was sent to it while it started is not taken for stuck.
+function TestExecutor.test_a_slow_start_takes_one_worker()
+  support.needs_workers()
+  for _ = 1, 8 do
+    local exe <close> = support.Executor {
+      max_workers = 2,
+      initializer = function()
+        local start = os.clock()
+        while os.clock() - start < 0.12 do end
+      end,
+    }
+    exe:submit(echo):result()
+    lu.assertEquals(exe:stats().workers, 1)
+  end
+end
+
 function TestExecutor.test_never_more_than_max_workers()
   support.needs_workers()
   local exe <close> = support.Executor(3)
