@@ -14,13 +14,17 @@ bool lfb_has_stack(void) {
   return lf_stack_left() >= LFB_STACK;
 }
 
+/* Not while its initializer or its finalizer runs. */
+static bool can_run(lf_worker *w) {
+  return w && lf_worker_vm(w) && lfb_has_stack();
+}
+
 bool lfb_run_awaited(lf_worker *w, const lfb_wait_for *what) {
   lf_task *t = what->task;
-  if (!w || !t || lf_task_pool(t) != lf_worker_pool(w) || lf_runner_of(t) ||
-      lf_dependent_of(t) || t->strand ||
+  if (!can_run(w) || !t || lf_task_pool(t) != lf_worker_pool(w) ||
+      lf_runner_of(t) || lf_dependent_of(t) || t->strand ||
       (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
-      lf_pool_in_caller(lf_task_pool(t)) || !lfb_has_stack() ||
-      !lf_task_start(t))
+      lf_pool_in_caller(lf_task_pool(t)) || !lf_task_start(t))
     return false;
   lf_worker_count_started(w);
   lf_pool_ops(lf_task_pool(t))->run(lf_worker_vm(w), lf_task_ref(t));
@@ -73,7 +77,7 @@ static void run_on_top(lf_worker *w, lf_run *ready, lf_task *task) {
 }
 
 lf_run *lfb_ready_on_top(lf_worker *w) {
-  return w && lfb_has_stack() ? lf_worker_ready(w) : NULL;
+  return can_run(w) ? lf_worker_ready(w) : NULL;
 }
 
 /* A task for this worker alone; it may have to pass a strand. */
@@ -91,7 +95,7 @@ static void run_pinned(lf_worker *w, lf_task *task) {
 }
 
 bool lfb_run_on_top(lf_worker *w) {
-  if (!w || !lfb_has_stack())
+  if (!can_run(w))
     return false;
   lf_run *ready = lf_worker_ready(w);
   lf_task *pinned = ready ? NULL : lf_worker_pinned(w);

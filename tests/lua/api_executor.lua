@@ -153,6 +153,31 @@ function TestExecutor.test_an_initializer_that_waits()
   lu.assertEquals(exe:submit(function() return ready end):result(), "ready")
 end
 
+-- What is for that worker alone waits, too.
+function TestExecutor.test_a_broadcast_while_an_initializer_waits()
+  support.needs_workers()
+  lu.skipIf(support.is_process, "processes: futures of other executors cannot cross")
+  local g <close> = gate.new()
+  local other <close> = support.Executor(1)
+  local held = other:submit(gate.hold, g)
+  local begun = lfut.Queue()
+  local exe <close> = support.Executor {
+    max_workers = 1,
+    initializer = function(begun, held)
+      begun:put(true)
+      held:result()
+      ready = true
+    end,
+    initargs = { begun, held },
+  }
+  local first = exe:submit(function() return ready end)
+  begun:get()
+  local each = exe:broadcast(function() return ready end)
+  gate.open(g)
+  lu.assertTrue(first:result())
+  lu.assertTrue(each[1]:result())
+end
+
 local function assert_broken(exe, f, text)
   local e
   if f then
