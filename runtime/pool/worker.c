@@ -17,8 +17,13 @@ static void pass_on(lf_worker *w) {
 
 /* --- Permits --- */
 
+/* Only a worker that runs tasks has a permit to give. One in its initializer
+ * keeps it, as another would have to run that first, too; one in its finalizer
+ * has none. */
 void lf_thread_block(lf_worker *w) {
   lf_pool *p = w->pool;
+  if (!w->vm)
+    return;
   pthread_mutex_lock(&p->lock);
   if (w->abandoned) { /* it has no permit */
     pthread_mutex_unlock(&p->lock);
@@ -33,6 +38,8 @@ void lf_thread_block(lf_worker *w) {
 }
 
 void lf_thread_unblock(lf_worker *w) {
+  if (!w->vm)
+    return;
   pthread_mutex_lock(&w->pool->lock);
   if (!w->abandoned)
     lf_worker_become_active(w);

@@ -178,6 +178,36 @@ function TestExecutor.test_a_broadcast_while_an_initializer_waits()
   lu.assertTrue(each[1]:result())
 end
 
+-- No other worker is started in its place.
+function TestExecutor.test_an_initializer_that_waits_keeps_its_place()
+  support.needs_workers()
+  lu.skipIf(support.is_process, "processes: futures of other executors cannot cross")
+  local g <close> = gate.new()
+  local other <close> = support.Executor(1)
+  local held = other:submit(gate.hold, g)
+  local begun = lfut.Queue()
+  local exe <close> = support.Executor {
+    max_workers = 2,
+    initializer = function(begun, held)
+      begun:put(true)
+      held:result()
+    end,
+    initargs = { begun, held },
+  }
+  local futures = {}
+  for i = 1, 20 do
+    futures[i] = exe:submit(echo)
+  end
+  local most = 0
+  for _ = 1, 2000 do
+    most = math.max(most, exe:stats().workers)
+  end
+  gate.open(g)
+  lfut.wait(futures)
+  lu.assertTrue(most <= 2, most)
+  lu.assertTrue(begun:qsize() <= 2)
+end
+
 local function assert_broken(exe, f, text)
   local e
   if f then
