@@ -72,6 +72,7 @@ struct lf_vm {
   size_t free_runs;  /* how many */
   lf_link all;       /* all; freed when the interpreter is closed */
   lfb_run *current;  /* that runs now, or NULL */
+  bool initializing; /* no task runs before the initializer has ended */
   bool closing;      /* finalizers may run, but not wait */
   bool idle_garbage; /* handles may lie about */
   volatile sig_atomic_t interrupted; /* LFB_SIGNALLED, or LFB_POKED: what calls

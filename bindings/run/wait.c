@@ -13,6 +13,7 @@
 #include "runtime/pool/registry.h"
 #include "runtime/process/serve.h"
 #include "runtime/shm/array.h"
+#include "runtime/task/dependent.h"
 #include "runtime/task/strand.h"
 
 /* --- Cycles --- */
@@ -28,6 +29,12 @@ static void push_stuck(lua_State *L, lf_task *task) {
                  lua_tostring(L, -1));
 }
 
+static lf_waits *waits_of(const lfb_wait_for *what, lf_wait_one *one) {
+  return what->task   ? lf_wait_for_one(one, what->task)
+         : what->loop ? lf_loop_waits(what->loop)
+                      : what->waits;
+}
+
 /* Records what the run waits for; false, with an error at the top, if that
  * would be a cycle. A wait with a deadline ends anyway. */
 __attribute__((warn_unused_result)) static bool
@@ -39,11 +46,7 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
     push_stuck(L, r->task);
     return false;
   }
-  lf_waits *waits = what->waits;
-  if (what->task)
-    waits = lf_wait_for_one(&r->one, what->task);
-  else if (what->loop)
-    waits = lf_loop_waits(what->loop);
+  lf_waits *waits = waits_of(what, &r->one);
   if (waits && lf_deadlock_begin(r->task, waits, path, sizeof path) != 0) {
     lfb_push_error(L, "DeadlockError", "waiting would never end: %s", path);
     return false;
@@ -137,17 +140,66 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lfb_raise_interrupted(L, S);
 }
 
+/* --- Initializers --- */
+
+/* What an initializer waits for: what no worker of its pool begins before it
+ * has ended, and others. */
+typedef struct {
+  const lf_pool *pool;
+  bool own, others;
+} awaited;
+
+static bool never_ends(const awaited *a, const lf_waits *waits) {
+  return a->own && !(waits->any && a->others);
+}
+
+static bool note_awaited(lf_task *t, void *arg) {
+  awaited *a = arg, inputs = {.pool = a->pool};
+  lf_waits *waits = lf_dependent_of(t) ? atomic_load(&t->waits) : NULL;
+  bool own = lf_task_pool(t) == a->pool;
+  if (waits && !own) {
+    waits->each(waits, note_awaited, &inputs);
+    own = never_ends(&inputs, waits);
+  }
+  own = own && lf_task_state(t) == LF_PENDING;
+  a->own |= own;
+  a->others |= !own;
+  return true;
+}
+
+/* All workers of the pool run the initializer first, so they would wait, too.
+ */
+static void check_initializer(lua_State *L, lfb_state *S,
+                              const lfb_wait_for *what) {
+  lf_wait_one one;
+  if (!S->vm || !S->vm->initializing || what->deadline != LF_FOREVER)
+    return;
+  awaited a = {.pool = lf_worker_pool(S->vm->worker)};
+  a.own = what->loop && lf_loop_pool(what->loop) == a.pool;
+  lf_waits *waits = waits_of(what, &one);
+  if (waits && !what->loop)
+    lf_deadlock_visit(waits, note_awaited, &a);
+  if (waits && never_ends(&a, waits)) {
+    lfb_push_error(L, "DeadlockError",
+                   "waiting would never end: an initializer waits for a task "
+                   "of its own executor");
+    lua_error(L);
+  }
+}
+
+/* --- Before a wait --- */
+
 void lfb_check_may_wait(lua_State *L, lfb_state *S) {
   if (S->vm && S->vm->closing)
     luaL_error(L, "cannot wait in a worker that closes");
 }
 
-/* Before a wait. */
 static void check(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_check_may_wait(L, S);
   lfb_poll(L, S);
   if (what->task)
     lfb_refuse_foreign(L, what->task);
+  check_initializer(L, S, what);
 }
 
 void lfb_wait_here(lua_State *L, lfb_state *S, const lfb_wait_for *what) {

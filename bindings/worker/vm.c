@@ -158,7 +158,9 @@ static bool initialize(struct lf_vm *vm, lf_buf *why) {
   lua_pushcfunction(L, put_failure);
   lua_pushcfunction(L, initialize_body);
   lua_pushlightuserdata(L, vm);
+  vm->initializing = true;
   bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  vm->initializing = false;
   lua_pushlightuserdata(L, why);
   if (!ok && lua_pcall(L, 2, 0, 0) != LUA_OK) {
     static const char text[] = "initializer failed";

@@ -208,6 +208,31 @@ function TestExecutor.test_an_initializer_that_waits_keeps_its_place()
   lu.assertTrue(begun:qsize() <= 2)
 end
 
+-- Whoever could run it would have to run the initializer first.
+function TestExecutor.test_an_initializer_that_waits_for_its_own_executor()
+  lu.skipIf(support.kind ~= "thread", "an initializer cannot have the executor, or inline: it is over at once")
+  for name, wait in pairs {
+    result = function(exe) exe:submit(echo):result() end,
+    wait = function(exe) lfut.wait { exe:submit(echo), exe:submit(echo) } end,
+    any = function(exe) lfut.any({ exe:submit(echo), exe:submit(echo) }):result() end,
+    map = function(exe) exe:map(echo, { 1, 2 }):list() end,
+  } do
+    local handle = lfut.Queue()
+    local exe <close> = support.Executor {
+      max_workers = 2,
+      initializer = function(handle)
+        local exe = handle:get()
+        handle:put(exe)
+        wait(exe)
+      end,
+      initargs = { handle },
+    }
+    handle:put(exe)
+    local e = exe:submit(echo):exception()
+    lu.assertStrContains(tostring(e), "DeadlockError: waiting would never end: an initializer waits for", name)
+  end
+end
+
 local function assert_broken(exe, f, text)
   local e
   if f then
