@@ -218,6 +218,7 @@ function TestQueueLimits.test_tasks_of_the_executor_fill_it()
     return a, b
   end, exe, g)
   gate.arrived(g)
+  while exe:stats().queued < 2 do end -- what a process submits comes when it is looked for
   lu.assertEquals({ exe:try_submit(echo) }, { nil, "full" })
   gate.open(g)
   local inner = { f:result() }
