@@ -115,8 +115,9 @@ static void *draw(void *which) {
   while ((first = atomic_fetch_add(&next_row, ROWS)) < size)
     for (long y = first; y < first + ROWS && y < size; y++)
       for (long x = 0; x < size; x++)
-        pixels[y * size + x] = shade(2.5 * ((double)x + 0.5) / (double)size - 2,
-                                     2.5 * ((double)y + 0.5) / (double)size - 1.25);
+        pixels[y * size + x] =
+            shade(2.5 * ((double)x + 0.5) / (double)size - 2,
+                  2.5 * ((double)y + 0.5) / (double)size - 1.25);
   return NULL;
 }
 

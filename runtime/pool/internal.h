@@ -129,12 +129,12 @@ struct lf_pool {
   _Atomic(lf_worker *) workers; /* grows only */
   _Atomic(char *) broken;       /* set once */
   atomic_bool shutdown;         /* set under the lock, */
-  atomic_bool dropped;          /* with all that was queued; nothing is retried */
-  _Atomic int seekers;          /* active workers that look for common work */
-  _Atomic int stocked;          /* workers with tasks in their own queues */
-  _Atomic int64_t again;        /* when to try again to start a worker that a
-                                   task could not have, or 0 */
-  lf_worker *affine;            /* that runs what one worker has to; the lock */
+  atomic_bool dropped;   /* with all that was queued; nothing is retried */
+  _Atomic int seekers;   /* active workers that look for common work */
+  _Atomic int stocked;   /* workers with tasks in their own queues */
+  _Atomic int64_t again; /* when to try again to start a worker that a
+                            task could not have, or 0 */
+  lf_worker *affine;     /* that runs what one worker has to; the lock */
 
   _Atomic size_t waiting;    /* tasks that have a place (room.h) */
   _Atomic(lf_task *) room;   /* ends when there is one again, or NULL; written
