@@ -205,6 +205,7 @@ static bool pack_by_metamethod(packer *P) {
   luaL_getmetafield(L, -1, "__lfut_pack");
   lua_pushvalue(L, -2);
   lua_call(L, 1, 1);
+  P->S->copying = true; /* whatever has been done in it */
   luaL_getmetafield(L, -2, "__lfut_unpack");
   lua_pushvalue(L, -3);
   lfb_packer_object(P, false);

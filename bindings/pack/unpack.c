@@ -168,6 +168,7 @@ static void push_userdata(unpacker *U) {
   unpack_values(&inner, 2); /* the packed form, then __lfut_unpack */
   lua_insert(L, -2);
   lua_call(L, 1, 1);
+  U->S->copying = true; /* whatever has been done in it */
   lfb_unpacker_slot(U, LFB_U_OBJECTS);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, (lua_Integer)n + 1);

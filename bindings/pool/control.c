@@ -142,12 +142,12 @@ void lfb_limits_unpack(lua_State *L, lfb_unpacker *U) {
   sent_head head;
   lfb_executor *exe = lua_touserdata(L, -1);
   lfb_unpacker_get(U, &head, sizeof head);
+  if (head.len > sizeof(lf_limits) + MOST_NAME || (head.view && !head.len))
+    lfb_unpacker_refuse(U);
   if (head.view)
     exe = become_view(L);
   if (head.len == 0)
     return;
-  if (head.len > sizeof(lf_limits) + MOST_NAME)
-    lfb_unpacker_refuse(U);
   lf_buf bytes;
   lf_buf_init(&bytes, lua_newuserdatauv(L, head.len, 0), head.len);
   bytes.len = head.len;

@@ -188,22 +188,14 @@ static int future_traceback(lua_State *L) {
   return 1;
 }
 
-/* Cancels one that runs: true if it has been asked to stop for that. */
-static bool stop(lf_task *task) {
-  if (lf_pool_look(task) == LF_RUNNING &&
-      lf_pool_stop(task, LF_STOP_CANCEL, lf_task_grace(task)))
-    return true;
-  return lf_task_reason(task) == LF_STOP_CANCEL;
-}
-
 /* f:cancel([running]) */
 static int future_cancel(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
-  bool running = lua_toboolean(L, 2);
   lfb_refuse_foreign(L, task);
-  bool cancelled = lf_pool_cancel(task) ||
-                   lf_task_state(task) == LF_CANCELLED ||
-                   (running && stop(task));
+  bool cancelled =
+      lua_toboolean(L, 2)
+          ? lf_pool_cancel_running(task)
+          : lf_pool_cancel(task) || lf_task_state(task) == LF_CANCELLED;
   lfb_poll(L, lfb_self(L));
   lua_pushboolean(L, cancelled);
   return 1;

@@ -50,8 +50,7 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_deadlock_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
   pid_t former = lf_caller_begin(vm->worker, task);
   lfb_debug_begin(vm, L, S);
-  while (lf_task_start(task)) { /* again, if it is to be retried */
-    lf_worker_count_started(vm->worker);
+  while (lf_worker_begin(vm->worker, task)) { /* again, if it is retried */
     lfb_vmops.run(vm, lf_task_ref(task));
   }
   lf_caller_end(vm->worker, former);

@@ -50,8 +50,10 @@ static void reseed(lua_State *L) {
 
 void lfb_forked(lua_State *L, lfb_state *S) {
   luaL_checkstack(L, 10, "forking");
-  if (S->vm)
+  if (S->vm) {
     S->output = S->vm->output;
+    lfb_memory_forget(S->vm);
+  }
   S->vm = NULL;
   S->reach = NULL;
   S->in_callback = false;

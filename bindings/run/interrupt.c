@@ -167,7 +167,8 @@ static void abort_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
   if (!lfb_take_signal(S)) { /* it was meant for a task that is over */
-    lfb_debug_task(S->vm, L);
+    if (S->vm)
+      lfb_debug_task(S->vm, L);
     return;
   }
   if (lfb_can_yield(L, S))
@@ -394,6 +395,7 @@ int lfb_close_co(lua_State *L, lfb_state *S, lua_State *co) {
   S->running = co;
   rearm(co, S);
   int status = lfb_closethread(co, L);
+  S->copying = false;
   S->running = outer;
   S->yields = yields;
   rearm(outer, S);

@@ -59,7 +59,7 @@ void lfb_memory_enter(struct lf_vm *vm, lfb_run *r, lfb_memory *outer) {
   if (!m->run)
     m->alloc = lua_getallocf(vm->L, &m->ud);
   vm->S->copying = false; /* an error may have left it so */
-  m->run = r->growth.limit > 0 ? r : NULL;
+  m->run = r->growth.allowed > 0 ? r : NULL;
   m->wanted = 0;
   m->look = false;
   set_allocator(vm);
@@ -71,6 +71,8 @@ void lfb_memory_leave(struct lf_vm *vm, const lfb_memory *outer) {
   m->wanted = outer->wanted;
   m->look = outer->look;
   set_allocator(vm);
+  if (m->look)
+    lfb_look_soon(vm->S);
 }
 
 /* Without garbage from now on. */
@@ -79,14 +81,32 @@ static size_t collect(struct lf_vm *vm) {
   return heap_of(vm->L);
 }
 
+/* How much garbage there may be, for collecting it to take no more time than
+ * making it did. */
+static size_t worth_it(const lfb_growth *g, size_t heap) {
+  size_t least = (size_t)g->allowed / 4;
+  return least > heap / 16 ? least : heap / 16;
+}
+
 /* What is garbage then would count for the task when it is collected: so there
  * must not be much of that. */
 void lfb_memory_begin(lfb_run *r) {
+  lfb_growth *g = &r->growth;
   size_t heap = heap_of(r->vm->L), live = r->vm->memory.live;
-  if (heap > live && heap - live > (size_t)r->growth.limit / 4)
+  if (heap > live && heap - live > worth_it(g, live))
     heap = r->vm->memory.live = collect(r->vm);
-  r->growth.grown = 0;
-  r->growth.base = heap;
+  g->limit = g->allowed;
+  g->grown = g->known = 0;
+  g->base = heap;
+}
+
+void lfb_memory_park(lfb_run *r) {
+  lfb_growth *g = &r->growth;
+  if (g->grown <= g->known ||
+      (size_t)(g->grown - g->known) <= worth_it(g, heap_of(r->vm->L)))
+    return;
+  collect(r->vm);
+  g->known = g->grown;
 }
 
 /* Even without garbage, and with what it has been refused? It has not had more
@@ -97,6 +117,13 @@ static bool is_beyond(lfb_run *r, size_t wanted) {
   if (heap < g->grown)
     g->grown = heap;
   return g->grown > g->limit - (ptrdiff_t)wanted;
+}
+
+void lfb_memory_forget(struct lf_vm *vm) {
+  if (!vm->memory.run)
+    return;
+  vm->memory.run = NULL;
+  set_allocator(vm);
 }
 
 void lfb_memory_look(struct lf_vm *vm) {

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bindings/engine/compat.h"
 
@@ -30,10 +31,17 @@ typedef struct {
 
 /* A run's. */
 typedef struct {
-  ptrdiff_t limit; /* bytes; 0: none */
-  ptrdiff_t grown; /* by so many in its own code, */
-  size_t base;     /* since the heap had so many */
+  ptrdiff_t allowed; /* bytes; 0: any number */
+  ptrdiff_t limit;   /* that, once it counts, or more */
+  ptrdiff_t grown;   /* by so many in its own code, */
+  size_t base;       /* since the heap had so many */
+  ptrdiff_t known;   /* of these, so many were alive when that was seen last */
 } lfb_growth;
+
+/* Of a run that begins; it is counted by lfb_memory_begin. */
+static inline lfb_growth lfb_growth_of(size_t allowed) {
+  return (lfb_growth){.allowed = (ptrdiff_t)allowed, .limit = PTRDIFF_MAX / 4};
+}
 
 /* Around the run's code; 'outer' is what was counted before. */
 void lfb_memory_enter(struct lf_vm *vm, struct lfb_run *run, lfb_memory *outer);
@@ -41,6 +49,14 @@ void lfb_memory_leave(struct lf_vm *vm, const lfb_memory *outer);
 
 /* What the task has been given is there: counts from now on. */
 void lfb_memory_begin(struct lfb_run *run);
+
+/* The run is about to be parked: what is garbage then is not counted for it
+ * when it goes on, as others may collect it. */
+void lfb_memory_park(struct lfb_run *run);
+
+/* In a forked process, which is none of a worker: nothing is counted any more.
+ */
+void lfb_memory_forget(struct lf_vm *vm);
 
 /* At an instruction of the current run: collects garbage if that was asked for,
  * and stops the task if it has taken too much. */

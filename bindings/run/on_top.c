@@ -4,6 +4,7 @@
 #include "bindings/run/on_top.h"
 
 #include "runtime/pool/crew.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/loop.h"
 #include "runtime/pool/ready.h"
 #include "runtime/process/serve.h"
@@ -24,11 +25,15 @@ bool lfb_run_awaited(lf_worker *w, const lfb_wait_for *what) {
   if (!can_run(w) || !t || lf_task_pool(t) != lf_worker_pool(w) ||
       lf_runner_of(t) || lf_dependent_of(t) || t->strand ||
       (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
-      lf_pool_in_caller(lf_task_pool(t)) || !lf_task_start(t))
+      lf_pool_in_caller(lf_task_pool(t)))
     return false;
-  lf_worker_count_started(w);
-  lf_pool_ops(lf_task_pool(t))->run(lf_worker_vm(w), lf_task_ref(t));
-  return true;
+  bool ran = false;
+  while (lf_worker_begin(w, t)) { /* again, if it is to be retried: */
+    lf_task_stay(t);              /* it may be in a queue still */
+    lf_pool_ops(lf_task_pool(t))->run(lf_worker_vm(w), lf_task_ref(t));
+    ran = true;
+  }
+  return ran;
 }
 
 static void covered_each(lf_waits *waits, lf_visit *visit, void *arg) {
@@ -70,7 +75,6 @@ static void run_on_top(lf_worker *w, lf_run *ready, lf_task *task) {
   if (ready) {
     ops->resume(lf_worker_vm(w), ready);
   } else {
-    lf_worker_count_started(w);
     ops->run(lf_worker_vm(w), task);
   }
   lf_worker_block(w);
@@ -85,11 +89,10 @@ static void run_pinned(lf_worker *w, lf_task *task) {
   struct lf_strand *strand = task->strand;
   if (strand && !lf_strand_admit(task))
     return;
-  if (lf_task_start(task)) {
-    lf_task_ref(task);
+  if (lf_worker_begin(w, task))
     run_on_top(w, NULL, task);
-  }
-  lf_task_unref(task);
+  else
+    lf_task_unref(task);
   if (strand)
     lf_strand_leave(strand);
 }

@@ -53,6 +53,7 @@ static int protected_load(lua_State *L) {
   lfb_state *S = lfb_state_of(L);
   bool handling = lfb_is_handling(S);
   int n = lua_tocfunction(L, lua_upvalueindex(2))(L);
+  S->copying = false;
   return lfb_ends_task(S, handling) ? lfb_abort(L, S, NULL) : n;
 }
 

@@ -98,7 +98,9 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->abort[0] = '\0';
   r->reason = LF_GO_ON;
   const lf_limits *limits = task ? lf_task_limits(task) : NULL;
-  r->growth.limit = limits ? (ptrdiff_t)limits->memory : 0;
+  r->growth.allowed = 0;
+  if (limits && limits->memory > 0)
+    r->growth = lfb_growth_of(limits->memory);
   if (lfb_run_ready(r))
     return r;
   lfb_run_free(r);
@@ -174,6 +176,8 @@ static bool step(lfb_run *r, int nargs) {
   if (!r->base.parked)
     lfb_take_signal(r->vm->S); /* perhaps no Lua code has run since */
   if (status == LUA_YIELD && r->base.parked) {
+    if (r->growth.allowed > 0)
+      lfb_memory_park(r);
     lfb_note_parked(r);
     if (r->globals != LUA_NOREF)
       lfb_try(r->vm, save_globals, r);
@@ -198,7 +202,7 @@ static void go(lfb_run *r, int nargs) {
   bool yielded = S->yields;
   lfb_frame here;
   lfb_memory counted;
-  bool counts = r->growth.limit > 0 || vm->memory.run;
+  bool counts = r->growth.allowed > 0 || vm->memory.run;
   S->running = r->co;
   r->below = outer;
   vm->current = r;
@@ -212,11 +216,11 @@ static void go(lfb_run *r, int nargs) {
     nargs = 1;
   }
   lfb_frame_leave(&here);
-  if (counts)
-    lfb_memory_leave(vm, &counted);
   vm->current = outer;
   S->running = running;
   S->yields = yielded;
+  if (counts)
+    lfb_memory_leave(vm, &counted);
 }
 
 /* The task below another that runs on top of it finds its captured globals as
@@ -261,10 +265,7 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
 static int task_done(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lfb_run *r = (lfb_run *)ctx;
-  lf_buf *data = &r->task->data;
-  if (data->len > 0) /* it was kept, to be run again */
-    lf_buf_reset(data);
-  lfb_pack(L, r->vm->S, data, 1, lua_gettop(L), &lfb_results, NULL);
+  lfb_pack(L, r->vm->S, &r->task->data, 1, lua_gettop(L), &lfb_results, NULL);
   return 0;
 }
 
@@ -277,48 +278,50 @@ static int task_body(lua_State *L) {
   int n = lfb_unpack(L, r->vm->S, data, &at, &r->globals);
   if (at < data->len) /* what it comes after has returned that */
     n += lfb_unpack(L, r->vm->S, data, &at, &r->globals);
-  if (!lf_task_may_again(r->task))
+  if (!lf_task_may_again(r->task) || lf_buf_move(&r->given, data) != 0)
     lf_buf_reset(data);
-  if (r->growth.limit > 0)
+  if (r->growth.allowed > 0)
     lfb_memory_begin(r);
   lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
   return task_done(L, LUA_OK, (lua_KContext)r);
 }
 
-/* Its failure is that of the task, if that is not to be run again. */
-static bool task_failed(lfb_run *r) {
+/* Is the task, which has been stopped, to be run again? Nobody reads what has
+ * come of it then, in either case. */
+static bool runs_again(lf_worker *worker, lf_task *t, lf_buf *given) {
+  if (given->len == 0 || lf_task_reason(t) == LF_GO_ON)
+    return false;
+  char *trace = t->trace;
+  t->trace = NULL;
+  if (lf_buf_move(&t->data, given) == 0 && lf_worker_again(worker, t)) {
+    lf_free(trace);
+    return true;
+  }
+  t->trace = trace;
+  return false;
+}
+
+/* The coroutine is done with, and the task has its outcome. */
+static bool finish(lfb_run *r, bool ok) {
   lf_task *t = r->task;
   lf_worker *worker = r->vm->worker;
-  unsigned char small[64];
-  lf_buf failure;
-  char *trace = NULL;
-  lf_buf_init(&failure, small, sizeof small);
-  lfb_pack_failure(r, &failure, &trace);
-  bool stopped = r->reason != LF_GO_ON;
-  lfb_run_clean(r, false);
+  lf_buf given = r->given;
+  r->given = (lf_buf){0};
+  lfb_run_clean(r, ok);
   lfb_run_free(r);
-  if (stopped && lf_worker_again(worker, t)) {
-    lf_buf_fini(&failure);
-    lf_free(trace);
-    return false;
-  }
-  lf_buf_reset(&t->data);
-  if (lf_buf_move(&t->data, &failure) != 0)
-    lfb_put_memory_error(&t->data);
-  t->trace = trace;
-  lf_worker_end(worker, t, LF_FAILED);
+  if (!runs_again(worker, t, &given))
+    lf_worker_end(worker, t, ok ? LF_FINISHED : LF_FAILED);
+  lf_buf_fini(&given);
   return false;
 }
 
 static bool task_ended(lfb_run *r, bool ok) {
-  if (!ok)
-    return task_failed(r);
   lf_task *t = r->task;
-  lf_worker *worker = r->vm->worker;
-  lfb_run_clean(r, true);
-  lfb_run_free(r);
-  lf_worker_end(worker, t, LF_FINISHED);
-  return false;
+  if (!ok) {
+    lf_buf_reset(&t->data);
+    lfb_pack_failure(r, &t->data, &t->trace);
+  }
+  return finish(r, ok);
 }
 
 /* The run could not be begun for lack of memory. */

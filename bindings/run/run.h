@@ -61,6 +61,7 @@ typedef struct lfb_run {
   int64_t context;
   lfb_holder holder; /* the task, as one that has locks */
   lfb_growth growth; /* how much memory it may take, and has */
+  lf_buf given;      /* what the task was given, if it may be run again */
 } lfb_run;
 
 struct lf_vm {

@@ -316,7 +316,7 @@ static int chunk_body(lua_State *L) {
     push_setup_value(L, 1, LFB_SETUP_COMBINE);
   if (r->chunk->sink != LFB_MAPPED)
     push_helper(L, r, full);
-  if (r->growth.limit > 0)
+  if (r->growth.allowed > 0)
     lfb_memory_begin(r);
   lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, chunk_done);
   return 0;
@@ -332,6 +332,13 @@ static void give_up(lf_chunk *c, const char *why) {
 static void note_stopped(lf_chunk *c, lf_reason reason) {
   c->failed = true;
   c->reason = reason;
+}
+
+/* The same while a C function ran, whose result does not count. */
+static void stop_native(lf_chunk *c, lf_reason reason) {
+  lf_buf_cut(&c->out, 0);
+  c->finished = c->rest = 0;
+  note_stopped(c, reason);
 }
 
 /* Is the chunk, which has been stopped, to be run again? Then it is the
@@ -372,8 +379,8 @@ static void run_native(struct lf_vm *vm, lf_task *task, lf_loop *loop,
   lfb_native_chunk(vm, loop, chunk);
   lfb_frame_leave(&here);
   lf_reason reason = task ? lf_task_reason(task) : LF_GO_ON;
-  if (reason != LF_GO_ON && chunk->finished < chunk->count)
-    note_stopped(chunk, reason);
+  if (reason != LF_GO_ON)
+    stop_native(chunk, reason);
   else if (vm->interrupted == LFB_SIGNALLED)
     give_up(chunk, "interrupted!");
 }
@@ -437,8 +444,7 @@ static void run_limited(struct lf_vm *vm, lf_loop *loop, lf_chunk *chunk) {
   chunk->task = task;
   pid_t thread = lf_caller_begin(vm->worker, task);
   lf_task *below = lf_worker_runs(vm->worker, task);
-  while (lf_task_start(task)) { /* again, if it is to be retried */
-    lf_worker_count_started(vm->worker);
+  while (lf_worker_begin(vm->worker, task)) { /* again, if it is retried */
     lf_task_ref(task);
     lfb_chunk_run(vm, task);
   }
@@ -511,12 +517,18 @@ static uint64_t failed_item(lfb_run *r) {
 
 /* The error entry of the item that failed. */
 static bool put_error(lfb_run *r) {
-  lf_buf *out = &r->chunk->claimed->out;
+  lf_chunk *c = r->chunk->claimed;
+  lf_buf *out = &c->out;
   lf_buf value;
   char *trace = NULL;
-  uint64_t item = failed_item(r);
+  uint64_t item = failed_item(r), finished = c->finished;
+  size_t mark = r->chunk->mark;
   lf_buf_init(&value, NULL, 0);
-  lfb_pack_failure(r, &value, &trace);
+  lfb_pack_failure(r, &value,
+                   &trace); /* one that is stopped may emit in that */
+  c->finished = finished;
+  r->chunk->mark = mark;
+  lf_buf_cut(out, mark);
   bool ok = lf_buf_put(out, &(char){LFB_ITEM_ERROR}, 1) == 0 &&
             lf_buf_append(out, &value) == 0 &&
             lfb_put_error_tail(out, item, trace) == 0;

@@ -29,14 +29,14 @@ size_t lf_block_start(const lf_block *block, uint64_t item);
 typedef struct lf_chunk {
   lf_link link; /* in item order, or in order of completion */
   uint64_t first, count;
-  lf_block *block;   /* where the items are, or NULL; a reference */
-  lf_task *task;     /* its runner, once it has one; not counted */
-  lf_link running;   /* in the loop's list; the loop's lock */
-  lf_link returned;  /* among those that wait to be claimed again; the same */
-  bool asked;        /* its runner has been asked to stop; the same */
-  bool shareable;    /* what has not been begun of it may be given back, */
-  uint64_t rest;     /* if it is: how many items, of the last ones */
-  uint64_t finished; /* how many items have their result in 'out' */
+  lf_block *block;     /* where the items are, or NULL; a reference */
+  lf_task *task;       /* its runner, once it has one; not counted */
+  lf_link running;     /* in the loop's list; the loop's lock */
+  lf_link returned;    /* among those that wait to be claimed again; the same */
+  unsigned char ended; /* its runner has been, with the loop; the same */
+  bool shareable;      /* what has not been begun of it may be given back, */
+  uint64_t rest;       /* if it is: how many items, of the last ones */
+  uint64_t finished;   /* how many items have their result in 'out' */
   lf_buf out;
   bool failed, done; /* failed: the rest has no result but 'error', 'why', */
   lf_reason reason;  /* or has been stopped for that */

@@ -6,6 +6,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/internal.h"
+#include "runtime/pool/limits.h"
 #include "runtime/task/strand.h"
 
 #include <signal.h>
@@ -43,6 +44,18 @@ bool lf_worker_is_asked(const lf_worker *w, lf_task *task) {
 
 void lf_worker_count_started(lf_worker *w) {
   atomic_store_explicit(&w->started, w->started + 1, memory_order_relaxed);
+}
+
+bool lf_worker_begin(lf_worker *w, lf_task *task) {
+  if (!w->pool->o.backend->remote)
+    task->far.carrier = w; /* for those who ask it to stop */
+  if (!lf_task_start(task))
+    return false;
+  lf_clock *clock = lf_task_clock(task);
+  if (clock)
+    clock->stays = false;
+  lf_worker_count_started(w);
+  return true;
 }
 
 void lf_worker_count_finished(lf_worker *w) {

@@ -29,12 +29,16 @@ bool lf_worker_is_inside(const lf_worker *worker);
  * it was before. */
 lf_task *lf_worker_runs(lf_worker *worker, lf_task *task);
 
-/* Counts a task that such a worker has started, or a chunk of a loop that it
- * has finished. */
 /* Async-signal-safe: has the task, which it runs, been asked to stop, as far as
  * can be seen here? */
 bool lf_worker_is_asked(const lf_worker *worker, lf_task *task);
 
+/* Starts the task, to be run by the worker at once. False: it is not pending
+ * any more. */
+bool lf_worker_begin(lf_worker *worker, lf_task *task);
+
+/* Counts a chunk of a loop, without a task, that the worker has started, or
+ * finished. */
 void lf_worker_count_started(lf_worker *worker);
 
 void lf_worker_count_finished(lf_worker *worker);

@@ -93,7 +93,7 @@ void lf_clock_init(lf_clock *c, lf_task *task, lf_limits *limits) {
   c->task = task;
   c->limits = limits ? lf_limits_ref(limits) : NULL;
   atomic_init(&c->left, limits ? limits->retries : 0);
-  c->elsewhere = false;
+  c->elsewhere = c->stays = false;
   atomic_init(&c->until, LF_FOREVER);
   lf_timer_init(&c->queued, fire_queued);
   lf_timer_init(&c->run, fire_run);
@@ -152,11 +152,6 @@ void lf_clock_leave(lf_task *task) {
   lf_task_run_once(task);
 }
 
-int64_t lf_task_grace(const lf_task *task) {
-  const lf_limits *l = lf_task_limits(task);
-  return l ? l->grace : LF_GRACE;
-}
-
 bool lf_task_may_again(lf_task *task) {
   const lf_clock *c = lf_task_clock(task);
   if (!c || atomic_load(&c->left) == 0)
@@ -178,8 +173,17 @@ bool lf_worker_again(lf_worker *w, lf_task *task) {
   if (!backend->again || !lf_task_again(task))
     return false;
   atomic_store_explicit(&w->started, w->started - 1, memory_order_relaxed);
-  backend->again(w, task);
+  if (lf_task_clock(task)->stays)
+    lf_task_unref(task); /* not the last */
+  else
+    backend->again(w, task);
   return true;
+}
+
+void lf_task_stay(lf_task *task) {
+  lf_clock *c = lf_task_clock(task);
+  if (c)
+    c->stays = true;
 }
 
 /* --- Tasks --- */

@@ -47,6 +47,7 @@ typedef struct lf_clock {
   lf_limits *limits;     /* a reference, or NULL */
   _Atomic uint64_t left; /* how often it may be run again */
   bool elsewhere;        /* it runs where others look at the clock */
+  bool stays;            /* who runs it runs it again; theirs */
   _Atomic int64_t until; /* of the run */
   lf_timer queued, run;  /* of either timeout; each has a reference to the task
                             while it is set */
@@ -81,7 +82,10 @@ void lf_task_run_once(lf_task *task);
 void lf_clock_leave(lf_task *task);
 
 /* How long such a task may take to stop. */
-int64_t lf_task_grace(const lf_task *task);
+static inline int64_t lf_task_grace(const lf_task *task) {
+  const lf_limits *l = lf_task_limits(task);
+  return l ? l->grace : LF_GRACE;
+}
 
 /* Will it be run again, if it ends now for the reason that it has? */
 bool lf_task_may_again(lf_task *task);
@@ -92,6 +96,10 @@ bool lf_task_again(lf_task *task);
 
 /* The same for interpreters, instead of lf_worker_end: it is queued. */
 bool lf_worker_again(lf_worker *worker, lf_task *task);
+
+/* After lf_worker_begin: it is not queued then, but begun again by the caller.
+ */
+void lf_task_stay(lf_task *task);
 
 /* A task with limits, or with a place. */
 typedef struct {

@@ -780,41 +780,49 @@ lf_waits *lf_loop_waits(lf_loop *loop) {
   return &loop->waits;
 }
 
-void lf_loop_close(lf_loop *loop) {
-  pthread_mutex_lock(&loop->lock);
-  stop(loop, 0, NULL);
-  drop_blocks(loop);
-  wake_watchers(loop);
-  lf_task *over = over_now(loop);
-  pthread_mutex_unlock(&loop->lock);
-  end_over(over);
-  lf_pool_recall(loop->pool, loop);
-}
+/* How far a runner with a chunk has been ended with its loop. */
+enum { NOT_ENDED, PENDING_ENDED, RUNNING_ENDED };
 
-/* Under the lock: one that runs and has not been asked to stop, with a
+/* Under the lock: a runner with a chunk that has not been ended so far, with a
  * reference; NULL: there is none. */
-static lf_task *next_running(lf_loop *loop) {
+static lf_task *next_runner(lf_loop *loop, int ended) {
   for (lf_link *l = loop->running.next; l != &loop->running; l = l->next) {
     lf_chunk *c = lf_container_of(l, lf_chunk, running);
-    if (c->asked)
+    if (c->ended >= ended)
       continue;
-    c->asked = true;
+    c->ended = (unsigned char)ended;
     return lf_task_ref(c->task);
   }
   return NULL;
 }
 
-void lf_loop_stop(lf_loop *loop) {
-  lf_loop_close(loop);
-  for (;;) {
+/* Nothing more is claimed, and what has been is ended that way. */
+static void end(lf_loop *loop, int ended, bool (*how)(lf_task *runner)) {
+  pthread_mutex_lock(&loop->lock);
+  stop(loop, 0, NULL);
+  drop_blocks(loop);
+  wake_watchers(loop);
+  lf_task *over = over_now(loop), *t;
+  pthread_mutex_unlock(&loop->lock);
+  end_over(over);
+  lf_pool_recall(loop->pool, loop);
+  do {
     pthread_mutex_lock(&loop->lock);
-    lf_task *t = next_running(loop);
+    t = next_runner(loop, ended);
     pthread_mutex_unlock(&loop->lock);
-    if (!t)
-      return;
-    lf_pool_stop(t, LF_STOP_CANCEL, lf_task_grace(t));
-    lf_task_unref(t);
-  }
+    if (t) {
+      how(t);
+      lf_task_unref(t);
+    }
+  } while (t);
+}
+
+void lf_loop_close(lf_loop *loop) {
+  end(loop, PENDING_ENDED, lf_pool_cancel);
+}
+
+void lf_loop_stop(lf_loop *loop) {
+  end(loop, RUNNING_ENDED, lf_pool_cancel_running);
 }
 
 void lf_loop_seal(lf_loop *loop, lf_task *over) {

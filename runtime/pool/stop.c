@@ -81,6 +81,10 @@ static void watch_task(lf_task *task, uint64_t left, int64_t grace) {
   set(w);
 }
 
+void lf_pool_watch(lf_task *task) {
+  watch_task(task, retries_left(task), lf_task_grace(task));
+}
+
 bool lf_pool_stop(lf_task *task, lf_reason reason, int64_t grace) {
   lf_pool *p = lf_task_pool(task);
   uint64_t left = retries_left(task);
@@ -90,4 +94,15 @@ bool lf_pool_stop(lf_task *task, lf_reason reason, int64_t grace) {
   if (!lf_task_done(task))
     watch_task(task, left, grace);
   return true;
+}
+
+/* It may begin, or wait to be run again, between two looks. */
+bool lf_pool_cancel_running(lf_task *task) {
+  enum { TRIES = 100 };
+  for (int i = 0; i < TRIES && !lf_task_done(task); i++)
+    if (lf_pool_cancel(task) ||
+        lf_pool_stop(task, LF_STOP_CANCEL, lf_task_grace(task)) ||
+        lf_task_reason(task) == LF_STOP_CANCEL)
+      return true;
+  return lf_task_state(task) == LF_CANCELLED;
 }

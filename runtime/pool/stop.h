@@ -12,4 +12,12 @@
  * run, or has been asked to stop before. */
 bool lf_pool_stop(lf_task *task, lf_reason reason, int64_t grace);
 
+/* The same for one that others have asked to stop: gives it up when its grace
+ * is over. */
+void lf_pool_watch(lf_task *task);
+
+/* Cancels a task, also if it runs. True: it is cancelled, or has been asked to
+ * stop for that. */
+bool lf_pool_cancel_running(lf_task *task);
+
 #endif

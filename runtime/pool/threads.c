@@ -264,12 +264,18 @@ static void break_for(lf_pool *p, lf_task *t) {
 
 static bool give_up(lf_pool *p, lf_task *t) {
   lf_worker *w = t->far.carrier, *other = NULL;
+  if (atomic_load(&t->parked)) { /* and was to be run again, but has not come to
+                                    that */
+    lf_task_force(t);
+    return true;
+  }
   if (atomic_load(&w->current) != t)
     return false;
   lf_pool_ref(p);
   pthread_mutex_lock(&p->lock);
   bool wants = w->mode == LF_WORKER_BLOCKED && !lf_list_empty(&w->standby);
-  bool hangs = !lf_task_done(t) && !w->abandoned && !wants;
+  bool hangs = lf_task_state(t) == LF_RUNNING &&
+               lf_task_reason(t) != LF_GO_ON && !w->abandoned && !wants;
   bool last = hangs && abandon(w);
   if (hangs)
     lf_threads_discount(-1);

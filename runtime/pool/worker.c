@@ -171,9 +171,7 @@ static void run_task(lf_worker *w, lf_task *task) {
   if (strand && !lf_strand_admit(task))
     return;
   w->inside = strand;
-  task->far.carrier = w; /* for those who ask it to stop */
-  if (lf_task_start(task)) {
-    lf_worker_count_started(w);
+  if (lf_worker_begin(w, task)) {
     w->swept = false;
     w->pool->o.ops->run(w->vm, task);
   } else { /* it was cancelled */

@@ -56,6 +56,7 @@ typedef enum {
   LF_MSG_UNWAIT,   /* id */
   LF_MSG_REST,     /* id: of a chunk: it waits, for the first time */
   LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
+  LF_MSG_STOPPED,  /* id, flag: lf_reason: one that is parked is to stop */
   LF_MSG_CANCEL,   /* id of a task submitted; b: the question's number; flag:
                       also if it runs */
   LF_MSG_LOOK,     /* id of a task submitted; b: the question's number */

@@ -132,7 +132,7 @@ struct lf_proc {
  * that is so. */
 typedef struct {
   lf_link link;
-  lf_worker *worker;
+  lf_worker *worker;   /* NULL: the task, which is parked, is to be forced */
   const lf_proc *proc; /* its process, which may be gone by then */
   pid_t pid;           /* as it had said itself */
   uint64_t number;     /* of the question */

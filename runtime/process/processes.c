@@ -236,9 +236,9 @@ static bool give_up(lf_pool *p, lf_task *t) {
   if (current)
     lf_members_signal(f->proc, SIGKILL);
   pthread_mutex_unlock(&p->lock);
-  if (current && !lf_task_may_again(t))
+  if (!current || !lf_task_may_again(t))
     lf_task_force(t); /* else it is run again when that has ended */
-  return !f || current;
+  return true;
 }
 
 static void kill_all(lf_pool *p, int sig) {

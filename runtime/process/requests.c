@@ -404,6 +404,26 @@ static void receive_progress(lf_proc *c) {
     atomic_store(&f->task->progress, c->end.msg.a);
 }
 
+/* A task that is parked in the worker has been asked to stop: those who wait
+ * for it do so no more, unless it is run again. */
+static void receive_stopped(lf_proc *c, lf_outcome *after) {
+  const lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
+  unsigned reason = c->end.msg.flag;
+  if (!f || reason == LF_GO_ON || reason > LF_STOP_MEMORY)
+    return;
+  lf_task_start(f->task); /* as far as was known here */
+  lf_task_stop(f->task, (lf_reason)reason);
+  if (lf_task_may_again(f->task)) { /* if the worker comes to that in time */
+    lf_pool_watch(f->task);
+    return;
+  }
+  lf_cancelling *what = lf_malloc(sizeof *what);
+  if (!what)
+    return; /* when the worker says so */
+  *what = (lf_cancelling){.task = lf_task_ref(f->task)};
+  lf_list_add(&after->cancelling, &what->link);
+}
+
 /* A chunk of a loop waits. If a worker has submitted it, that one may send
  * another. */
 static void receive_rest(lf_proc *c) {
@@ -443,16 +463,8 @@ static void receive_cancel(lf_proc *c, lf_task *t, lf_outcome *after) {
   lf_list_add(&after->cancelling, &what->link);
 }
 
-/* It runs: true if it has been asked to stop for that. */
-static bool stop(lf_task *t) {
-  return lf_pool_stop(t, LF_STOP_CANCEL, lf_task_grace(t)) ||
-         lf_task_reason(t) == LF_STOP_CANCEL;
-}
-
-void lf_requests_cancel(lf_pool *p, lf_cancelling *what) {
-  lf_task *t = what->task;
-  bool cancelled = lf_pool_cancel(t) || lf_task_state(t) == LF_CANCELLED ||
-                   (what->running && stop(t));
+/* Tells the worker that has asked whether that is so. */
+static void answer(lf_pool *p, const lf_cancelling *what, bool cancelled) {
   pthread_mutex_lock(&p->lock);
   lf_proc *c = lf_worker_proc(what->worker);
   if (c && c == what->proc && c->own_pid == what->pid) {
@@ -460,6 +472,20 @@ void lf_requests_cancel(lf_pool *p, lf_cancelling *what) {
     reply(c, what->number, cancelled, NULL);
   }
   pthread_mutex_unlock(&p->lock);
+}
+
+void lf_requests_cancel(lf_pool *p, lf_cancelling *what) {
+  lf_task *t = what->task;
+  if (!what->worker) {
+    lf_task_force(t);
+    lf_task_unref(t);
+    lf_free(what);
+    return;
+  }
+  bool cancelled = what->running
+                       ? lf_pool_cancel_running(t)
+                       : lf_pool_cancel(t) || lf_task_state(t) == LF_CANCELLED;
+  answer(p, what, cancelled);
   lf_task_unref(t);
   lf_free(what);
 }
@@ -521,6 +547,9 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     break;
   case LF_MSG_PROGRESS:
     receive_progress(c);
+    break;
+  case LF_MSG_STOPPED:
+    receive_stopped(c, after);
     break;
   case LF_MSG_SHUTDOWN:
     lf_members_close(c->worker->pool);

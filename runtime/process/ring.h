@@ -52,9 +52,10 @@ typedef struct {
                                by the program; or 0 */
   _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt; by the
                                  program */
-  _Atomic uint64_t
-      given_up; /* the task for which the worker ends itself; or 0 */
-  char pad[44];
+  _Atomic uint64_t given_up; /* the task for which the worker ends itself, or 0;
+                                and what it was asked to stop for */
+  _Atomic uint32_t given_up_for;
+  char pad[40];
   char crash[96]; /* the C function in which the worker has crashed, by its
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];

@@ -283,7 +283,8 @@ static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
   if (lf_task_done(t) || !(t->noted & LF_NAMED))
     return lf_task_drop(t, reason);
   lf_question q;
-  if (!ask(r, LF_MSG_CANCEL, t->far.id, false, &q))
+  if (reason != LF_STOP_CANCEL || /* the program looks at its time */
+      !ask(r, LF_MSG_CANCEL, t->far.id, false, &q))
     return false;
   await_done(r, t);
   return lf_task_state(t) == LF_CANCELLED;
@@ -397,6 +398,8 @@ static bool stop(lf_pool *p, lf_task *t, lf_reason reason) {
     return stop_elsewhere(r, t, reason);
   if (!lf_task_stop(t, reason))
     return false;
+  if (atomic_load(&t->parked)) /* it is closed when the interpreter is free */
+    lf_serve_tell(r, LF_MSG_STOPPED, t->far.id, (uint8_t)reason);
   lf_worker_tell_asked(r->worker);
   return true;
 }
@@ -413,6 +416,7 @@ static bool give_up(lf_pool *p, lf_task *t) {
     return true; /* the program does */
   if (atomic_load(&r->worker->current) != t)
     return false;
+  atomic_store(&r->region->given_up_for, lf_task_reason(t));
   atomic_store(&r->region->given_up, t->far.id);
   raise(SIGKILL);
   return true;

@@ -336,10 +336,11 @@ static lf_lost status_of(const lf_proc *c) {
  * what has become of the task. */
 static void note_given_up(lf_proc *c) {
   lf_in_flight *f = lf_proc_find(c, atomic_load(&c->region->given_up));
-  if (!f)
+  uint32_t reason = atomic_load(&c->region->given_up_for);
+  if (!f || reason == LF_GO_ON || reason > LF_STOP_MEMORY)
     return;
   lf_task_start(f->task); /* as far as was known here */
-  lf_task_stop(f->task, LF_STOP_TIMEOUT);
+  lf_task_stop(f->task, (lf_reason)reason);
 }
 
 /* The process has ended. */

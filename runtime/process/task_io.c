@@ -105,8 +105,8 @@ static lf_task *limited_receive(lf_channel *end, lf_pool *pool) {
   lf_code *code = t ? lf_channel_code(end, end->msg.slot) : NULL;
   if (code)
     t->code = lf_code_ref(code);
-  if (t && end->msg.kind == LF_MSG_TASK)
-    lf_task_run_once(t); /* its program sees to that */
+  if (t && end->msg.kind != LF_MSG_SUBMIT)
+    lf_task_run_once(t); /* its program sees to that; or it is a broadcast's */
   else if (t && lf_room_is_limited(pool))
     lf_limited_take_room(t, true);
   return t;

@@ -134,7 +134,8 @@ static lf_state outcome(uint32_t word, lf_state to) {
 static bool move_word(lf_task *task, lf_state from, lf_state to,
                       uint32_t bits) {
   uint32_t old = atomic_load(&task->state);
-  while ((old & STATE) == (uint32_t)from) {
+  while ((old & STATE) == (uint32_t)from &&
+         (!(bits & FORCED) || reason_in(old) != LF_GO_ON)) {
     uint32_t new = (old & ~(uint32_t)STATE) | outcome(old, to) | bits;
     if (atomic_compare_exchange_weak(&task->state, &old, new))
       return true;
@@ -251,11 +252,25 @@ bool lf_task_is_forced(lf_task *task) {
   return atomic_load(&task->state) & FORCED;
 }
 
+/* Of a task whose moves are watched: it is seen to leave PENDING before those
+ * who wait are told of its end. */
+static bool drop_watched(lf_task *task, lf_reason reason) {
+  if (!lf_task_start(task))
+    return false;
+  lf_task_stop(task, reason);
+  return move(task, LF_RUNNING, LF_CANCELLED);
+}
+
+static bool drop(lf_task *task, lf_reason reason) {
+  if (task->ops && task->ops->moved)
+    return drop_watched(task, reason);
+  return reason == LF_STOP_CANCEL
+             ? move(task, LF_PENDING, LF_CANCELLED)
+             : move_slowly(task, LF_PENDING, LF_FAILED, with_reason(0, reason));
+}
+
 bool lf_task_drop(lf_task *task, lf_reason reason) {
-  bool dropped =
-      reason == LF_STOP_CANCEL
-          ? move(task, LF_PENDING, LF_CANCELLED)
-          : move_slowly(task, LF_PENDING, LF_FAILED, with_reason(0, reason));
+  bool dropped = drop(task, reason);
   if (!dropped)
     return false;
   if (!task->ops) /* else it may be in use */

@@ -326,6 +326,89 @@ function TestRetries:test_killed()
   lu.assertEquals(f:result(), "in time")
 end
 
+-- A function of C that takes about so long, whatever hook there is.
+local slow_text, slow_pattern = ("a"):rep(80), (".-"):rep(4) .. "b"
+
+-- It has its results before it is seen that it has been stopped.
+function TestRetries:test_a_function_of_c_that_ends_too_late()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local view = self.exe:options { timeout = 0.02, grace = 60, retries = 1 }
+  local f = view:submit(string.find, slow_text, slow_pattern)
+  fails_with("TaskTimeout", f.result, f)
+  local result = {}
+  local function item(text, pattern) return string.find(text, pattern) end
+  for i, ok, e in view:starmap(item, { { slow_text, slow_pattern }, { "b", "b" } }, { protected = true }) do
+    result[i] = ok and e or e.kind
+  end
+  lu.assertEquals(result, { "TaskTimeout", 1 })
+end
+
+-- What is awaited where Lua cannot yield runs on top of who waits.
+function TestRetries:test_on_top()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  lu.skipIf(support.is_inline, "inline: it is over when submit returns")
+  local exe <close> = support.Executor(1)
+  local text = exe
+    :submit(function(exe, late_until, count)
+      local f = exe:options({ timeout = 0.05, retries = 2 }):submit(late_until, count, 3)
+      local g = exe:options({ memory_limit = 2 ^ 20 }):submit(function()
+        local t = {}
+        for i = 1, 1e9 do
+          t[i] = { i }
+        end
+      end)
+      pcall(f.result, f, 0.02)
+      local got = {}
+      for i = 1, 3 do
+        exe:submit(function() end)
+      end
+      string.gsub("x", "x", function()
+        got[1] = f:result()
+        got[2] = g:exception().kind
+      end)
+      return got
+    end, exe, late_until, self.count)
+    :result()
+  lu.assertEquals(text, { 3, "MemoryLimit" })
+  for i = 1, 5 do
+    lu.assertEquals(exe:submit(math.abs, -i):result(), i)
+  end
+end
+
+-- Its interpreter is busy with another, so that it cannot be closed.
+function TestRetries:test_parked_in_a_busy_interpreter()
+  lu.skipIf(support.is_inline, "inline: nothing is parked")
+  local exe <close> = support.Executor(1)
+  local go = lfut.Event()
+  local f = exe
+    :options({ timeout = 0.05, grace = 0.05, retries = 1 })
+    :submit(function(exe, log, go)
+      local g = exe:submit(function(log, go)
+        log:put "busy"
+        while not go:is_set() do
+        end
+      end, log, go)
+      g:result()
+    end, exe, self.log, go)
+  lu.assertEquals(self.log:get(), "busy")
+  fails_with("TaskTimeout", f.result, f)
+  go:set()
+end
+
+-- The loop is closed while an item waits to be run again, or runs.
+function TestRetries:test_closed_loop()
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  lu.skipIf(support.is_inline, "inline: nothing runs")
+  local it = self.exe:options({ timeout = 0.01, retries = 1e9 }):map(function(count) late_until(count, 1e9) end, { self.count })
+  while self.count:get() < 3 do
+    lfut.sleep(0)
+  end
+  it:close(true)
+  for _ = 1, 2 do
+    self.exe:broadcast(function() end)[1]:result()
+  end
+end
+
 -- Who wants nothing of what is queued wants no more runs.
 function TestRetries:test_not_after_all_is_cancelled()
   lu.skipIf(holds_signals, "TSan holds signals back")
@@ -498,6 +581,80 @@ function TestMemory:test_of_items()
     result[i] = ok and value or value.kind
   end
   lu.assertEquals(result, { "fine", "MemoryLimit", "fine" })
+end
+
+-- The next one begins with nothing, whatever the one before has taken.
+function TestMemory:test_after_one_that_has_taken_much()
+  local exe <close> = support.Executor(1)
+  exe:options({ memory_limit = 100 * MB }):submit(function() kept = ("x"):rep(50 * 2 ^ 20) end):result()
+  local small = exe:options { memory_limit = 65536 }
+  lu.assertEquals(small:submit(function() return 7 end):result(), 7)
+  lu.assertEquals(small:map(function(i) return i end, { 1, 2, 3 }):list(), { 1, 2, 3, n = 3 })
+end
+
+-- A handler that does not end: that it was for memory is known.
+function TestMemory:test_given_up()
+  lu.skipIf(support.is_inline, "inline: nobody can take its place")
+  lu.skipIf(holds_signals, "TSan holds signals back")
+  local f = self.exe
+    :options({ memory_limit = MB, grace = 0.05, retries = 2 })
+    :submit(function(count, hoard)
+      count:add(1)
+      local _ <close> = setmetatable({}, { __close = function() string.find(("a"):rep(26), ("a*"):rep(8) .. "b") end })
+      hoard()
+    end, self.count, hoard)
+  fails_with("MemoryLimit", f.result, f)
+  lu.assertEquals(self.count:get(), 1)
+end
+
+function TestMemory:test_garbage_while_it_is_parked()
+  lu.skipIf(support.is_inline, "inline: one at a time")
+  lu.skipIf(support.is_process, "processes: futures of other executors cannot cross")
+  local exe <close> = support.Executor(1)
+  local other <close> = lfut.ThreadPoolExecutor(1)
+  local event = lfut.Event()
+  local go = other:submit(event.wait, event)
+  local f = exe:options({ memory_limit = 2 * MB }):submit(function(log, go)
+    local t = {}
+    for i = 1, 20000 do
+      t[i] = { i }
+    end
+    t = nil
+    log:put "parked"
+    go:result()
+    t = {}
+    for i = 1, 10000 do
+      t[i] = { i }
+    end
+    return #t
+  end, self.log, go)
+  self.log:get()
+  exe
+    :submit(function()
+      kept = {}
+      for i = 1, 2e5 do
+        kept[i] = { i }
+      end
+      collectgarbage()
+    end)
+    :result()
+  event:set()
+  lu.assertEquals(f:result(), 10000)
+end
+
+-- Processes that a limited task makes have none of its limit.
+function TestMemory:test_processes_of_a_task()
+  lu.skipIf(support.is_process, "processes: the same, longer")
+  local n = self.exe
+    :options({ memory_limit = 2 * MB })
+    :submit(function()
+      local exe <close> = lfut.ProcessPoolExecutor(1)
+      local p = lfut.Process { target = function() return #("x"):rep(2 ^ 24) end }
+      p:start()
+      p:join()
+      return p.exitcode, exe:submit(function() return #("x"):rep(2 ^ 24) end):result()
+    end)
+  lu.assertEquals({ n:result() }, { 0, 2 ^ 24 })
 end
 
 -- Others in the same interpreter have no limit, nor do they take from it.

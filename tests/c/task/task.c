@@ -128,11 +128,12 @@ static void its_moves_are_told(void **state) {
     assert_int_equal(seen[2], LF_RUNNING);
     assert_int_equal(seen[3], LF_FINISHED);
     watch(false, waited ? &w : NULL);
-    assert_int_equal(nseen, 2);
+    assert_int_equal(nseen, 4);
     assert_int_equal(seen[0], LF_PENDING);
-    assert_int_equal(seen[1], LF_CANCELLED);
+    assert_int_equal(seen[3], LF_CANCELLED);
   }
-  assert_log(100, 100, 2, 100, 0, 100); /* after the waiters */
+  /* That it is not pending any more before the waiters, its end after them. */
+  assert_log(100, 100, 2, 100, 2, 100);
 }
 
 /* --- Who waits ------------------------------------------------------------ */
