@@ -14,6 +14,7 @@
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/interrupt.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/registry.h"
 
@@ -356,7 +357,7 @@ void lfb_interrupt(lfb_state *S) {
     lf_pool *p = lf_registry_pool(&S->global->registry, i);
     if (!p)
       continue;
-    lf_pool_interrupt(p);
+    lf_pool_interrupt_all(p);
     lf_pool_unref(p);
   }
 }

@@ -69,6 +69,12 @@ struct lf_backend {
   /* Under the lock. Stops what runs. */
   void (*interrupt)(lf_pool *pool);
 
+  /* Under the lock: what the worker is in the middle of, a number that is never
+   * used again for another run of it, or 0; has a system call that it is in
+   * return. NULL: both, and nobody is reminded. */
+  uint64_t (*run_of)(const lf_worker *worker);
+  void (*nudge)(lf_worker *worker);
+
   /* Under the lock: is nothing on its way? NULL: yes. */
   bool (*is_quiet)(lf_pool *pool);
 

@@ -205,6 +205,15 @@ static void interrupt(lf_pool *p) {
   }
 }
 
+static uint64_t run_of(const lf_worker *w) {
+  bool runs = w->thread && atomic_load(&w->current);
+  return runs ? w->started + 1 : 0;
+}
+
+static void nudge(lf_worker *w) {
+  tgkill(getpid(), w->thread, SIGURG);
+}
+
 /* --- Stopping --- */
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
@@ -352,6 +361,8 @@ const lf_backend lf_threads_backend = {
     .follow = lf_pool_hold,
     .cancel = cancel,
     .interrupt = interrupt,
+    .run_of = run_of,
+    .nudge = nudge,
     .ask = ask,
     .remind = remind,
     .give_up = give_up,

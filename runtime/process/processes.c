@@ -176,6 +176,15 @@ static void interrupt(lf_pool *p) {
   }
 }
 
+static uint64_t run_of(const lf_worker *w) {
+  const lf_proc *c = lf_worker_proc(w);
+  return c && c->ready ? atomic_load(&c->region->running) : 0;
+}
+
+static void nudge(lf_worker *w) {
+  lf_proc_signal(lf_worker_proc(w), SIGURG);
+}
+
 /* --- Stopping --- */
 
 /* Under the lock: does the worker run code of the task now, and not of one on
@@ -291,6 +300,8 @@ const lf_backend lf_processes_backend = {
     .kill = kill_all,
     .settle = lf_members_kick,
     .interrupt = interrupt,
+    .run_of = run_of,
+    .nudge = nudge,
     .ask = ask,
     .remind = remind,
     .give_up = give_up,
