@@ -40,6 +40,11 @@ void lfb_global_unref(lfb_global *global) {
   lf_registry_fini(&global->registry);
   if (global->start.latest)
     global->start.free(global->start.latest);
+  lf_buf *drivers = global->drivers;
+  if (drivers) {
+    lf_buf_fini(drivers);
+    lf_free(drivers);
+  }
   pthread_mutex_destroy(&global->lock);
   lf_free(global);
 }

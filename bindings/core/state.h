@@ -48,6 +48,7 @@ typedef struct lfb_global {
   void (*open)(lua_State *L, struct lfb_state *S);
   pthread_mutex_t lock;
   lfb_starting start;
+  _Atomic(lf_buf *) drivers; /* bytecode (worker/chunk.c), once it is made */
   struct lfb_global *former; /* in a forked process: the parent's */
 } lfb_global;
 

@@ -106,7 +106,7 @@ static void prepare(lua_State *L, lfb_state *S, lfb_setup *setup,
   if (strcmp(lfb_optional_string(L, LFB_START_METHOD, "fork"), "fork") == 0) {
     setup->image = S;
     setup->adopt = lfb_adopt;
-    lfb_chunk_open(L); /* once, not in each worker */
+    lfb_chunk_open(L, S); /* once, not in each worker */
     setup->known = lfb_snapshot_take(L, S);
     return;
   }

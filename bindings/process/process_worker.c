@@ -33,7 +33,7 @@ void lfb_adopt(lua_State *L, struct lf_vm *vm) {
   lfb_output_open(L, S);
   lfb_standard_adopt(L, S);
   lfb_names_renew(L, S);
-  lfb_chunk_open(L);
+  lfb_chunk_open(L, S);
   const lfb_setup *setup = lf_pool_setup(pool);
   lfb_snapshot_keep(L, setup->known);
 }

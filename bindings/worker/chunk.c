@@ -610,10 +610,8 @@ static int put_bytes(lua_State *L, const void *bytes, size_t n, void *out) {
   return lf_buf_put(out, bytes, n);
 }
 
-/* The drivers' bytecode, which the first interpreter makes for all. */
-static _Atomic(lf_buf *) drivers_code;
-
-static lf_buf *compile_drivers(lua_State *L) {
+/* The drivers' bytecode, which the program's first worker makes for all. */
+static lf_buf *compile_drivers(lua_State *L, lfb_global *global) {
   lf_buf *code = lfb_push_buf(L), *first = NULL;
   if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
                        "=lfut", "t") != LUA_OK)
@@ -625,7 +623,7 @@ static lf_buf *compile_drivers(lua_State *L) {
     lfb_raise_memory(L);
   }
   lua_pop(L, 2);
-  if (atomic_compare_exchange_strong(&drivers_code, &first, made))
+  if (atomic_compare_exchange_strong(&global->drivers, &first, made))
     return made;
   lf_buf_fini(made);
   lf_free(made);
@@ -634,22 +632,22 @@ static lf_buf *compile_drivers(lua_State *L) {
 
 /* Pushes the drivers as a function without names and lines: what they call has
  * the position of the script's code in its messages, or none. */
-static void load_drivers(lua_State *L) {
-  const lf_buf *code = atomic_load(&drivers_code);
-  code = code ? code : compile_drivers(L);
+static void load_drivers(lua_State *L, lfb_global *global) {
+  const lf_buf *code = atomic_load(&global->drivers);
+  code = code ? code : compile_drivers(L, global);
   if (luaL_loadbufferx(L, (char *)code->data, code->len, "=lfut", "b") !=
       LUA_OK)
     lua_error(L);
 }
 
-void lfb_chunk_open(lua_State *L) {
+void lfb_chunk_open(lua_State *L, lfb_state *S) {
   lfb_push_ref(L, LFB_REF_DRIVERS);
   bool there = lua_istable(L, -1); /* a forked worker's program has them */
   lua_pop(L, 1);
   if (there)
     return;
   int top = lua_gettop(L);
-  load_drivers(L);
+  load_drivers(L, S->global);
   lua_call(L, 0, 1);
   lfb_push_standard(L, "math");
   lua_pushliteral(L, "randomseed");

@@ -10,7 +10,7 @@
 #include "runtime/pool/loop.h"
 
 /* Loads the drivers, unless they are there. */
-void lfb_chunk_open(lua_State *L);
+void lfb_chunk_open(lua_State *L, lfb_state *S);
 
 /* A runner: claims a chunk and runs it; ends the task. */
 void lfb_chunk_run(struct lf_vm *vm, lf_task *task);

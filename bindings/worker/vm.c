@@ -87,7 +87,7 @@ static int open_body(lua_State *L) {
   lfb_output_open(L, S);
   lfb_standard_open(L, S);
   lfb_names_open(L, S);
-  lfb_chunk_open(L);
+  lfb_chunk_open(L, S);
   lfb_start_apply(L, S);
 #ifdef LF_DEBUG
   lua_gc(L, LUA_GCINC, 20, 1000, 10);

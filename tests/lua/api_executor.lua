@@ -230,6 +230,8 @@ function TestExecutor.test_an_initializer_that_waits_for_its_own_executor()
     handle:put(exe)
     local e = exe:submit(echo):exception()
     lu.assertStrContains(tostring(e), "DeadlockError: waiting would never end: an initializer waits for", name)
+    handle:get() -- else the executor, which has the queue, would keep itself
+    handle:close()
   end
 end
 

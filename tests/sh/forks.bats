@@ -3,6 +3,9 @@
 
 source "$srcdir/tests/helpers.sh"
 
+# The child leaves to the parent what is the parent's.
+export ASAN_OPTIONS=detect_leaks=0
+
 executors='ThreadPoolExecutor ProcessPoolExecutor InlineExecutor'
 
 # fork_and TEXT EXPECTED [EXECUTOR]: the child does that; its exit status.
