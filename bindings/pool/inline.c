@@ -48,7 +48,7 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_task *waiting = outer ? outer->task : NULL;
   lfb_enter(L, S, task->strand);
   lf_deadlock_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
-  pid_t former = lf_caller_begin(vm->worker, task);
+  pid_t former = lf_caller_begin(vm->worker);
   lfb_debug_begin(vm, L, S);
   while (lf_worker_begin(vm->worker, task)) { /* again, if it is retried */
     lfb_vmops.run(vm, lf_task_ref(task));

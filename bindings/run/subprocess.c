@@ -171,9 +171,12 @@ static char **push_environment(lua_State *L) {
       envp[at++] = environ[i];
   for (lua_pushnil(L); lua_next(L, changes); lua_pop(L, 1)) {
     push_variable(L);
-    if (!lua_isnil(L, -1))
-      envp[at++] = (char *)(uintptr_t)lua_tostring(L, -1);
-    lua_rawseti(L, changes + 1, (lua_Integer)at + 1);
+    if (lua_isnil(L, -1)) {
+      lua_pop(L, 1);
+      continue;
+    }
+    envp[at++] = (char *)(uintptr_t)lua_tostring(L, -1);
+    lua_rawseti(L, changes + 1, (lua_Integer)at); /* which keeps it */
   }
   envp[at] = NULL;
   return envp;

@@ -442,7 +442,7 @@ static void run_limited(struct lf_vm *vm, lf_loop *loop, lf_chunk *chunk) {
   }
   lf_task *task = &r->task;
   chunk->task = task;
-  pid_t thread = lf_caller_begin(vm->worker, task);
+  pid_t thread = lf_caller_begin(vm->worker);
   lf_task *below = lf_worker_runs(vm->worker, task);
   while (lf_worker_begin(vm->worker, task)) { /* again, if it is retried */
     lf_task_ref(task);

@@ -151,3 +151,15 @@ char *lf_strndup(const char *text, size_t len) {
   copy[len] = '\0';
   return copy;
 }
+
+static char no_memory[] = LF_NO_MEMORY;
+
+char *lf_words(const char *text, size_t len) {
+  char *words = lf_strndup(text, len);
+  return words ? words : no_memory;
+}
+
+void lf_words_free(char *words) {
+  if (words != no_memory)
+    lf_free(words);
+}

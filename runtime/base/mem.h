@@ -20,6 +20,10 @@ void lf_free(void *block);
 /* A copy of 'len' bytes with a zero behind; NULL when there is no memory. */
 char *lf_strndup(const char *text, size_t len);
 
+/* The same for words that have to be said: without memory they say that. */
+char *lf_words(const char *text, size_t len);
+void lf_words_free(char *words); /* may be NULL */
+
 /* For other things that the system may refuse: true when this one is to be. It
  * counts as an allocation. */
 bool lf_mem_refuse(void);

@@ -23,8 +23,7 @@ static pid_t exchange_thread(lf_worker *w, pid_t thread) {
   return former;
 }
 
-pid_t lf_caller_begin(lf_worker *w, lf_task *task) {
-  task->far.carrier = w;
+pid_t lf_caller_begin(lf_worker *w) {
   return exchange_thread(w, gettid());
 }
 
@@ -34,15 +33,16 @@ void lf_caller_end(lf_worker *w, pid_t former) {
 
 static bool ask(lf_pool *p, lf_task *task, lf_reason reason) {
   (void)p;
-  if (!lf_task_stop(task, reason))
+  lf_worker *w = lf_task_carrier(task);
+  if (!w || !lf_task_stop(task, reason))
     return false;
-  lf_worker_tell_asked(task->far.carrier);
+  lf_worker_tell_asked(w);
   return true;
 }
 
 static void remind(lf_pool *p, lf_task *task) {
   (void)p;
-  lf_worker_tell_asked(task->far.carrier);
+  lf_worker_tell_asked(lf_task_carrier(task));
 }
 
 /* The caller runs what it has, instead of handing it on. */

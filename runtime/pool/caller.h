@@ -13,9 +13,9 @@ extern const lf_backend lf_caller_backend;
  * enters it. Lives as long as the pool. NULL: no memory. */
 lf_worker *lf_worker_in_caller(lf_pool *pool);
 
-/* The calling thread runs the task there, from the first to the second, which
+/* The calling thread runs tasks there, from the first to the second, which
  * gets what the first has returned. May be nested. */
-pid_t lf_caller_begin(lf_worker *worker, lf_task *task);
+pid_t lf_caller_begin(lf_worker *worker);
 void lf_caller_end(lf_worker *worker, pid_t former);
 
 #endif

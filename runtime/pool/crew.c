@@ -47,10 +47,10 @@ void lf_worker_count_started(lf_worker *w) {
 }
 
 bool lf_worker_begin(lf_worker *w, lf_task *task) {
-  if (!w->pool->o.backend->remote)
-    task->far.carrier = w; /* for those who ask it to stop */
   if (!lf_task_start(task))
     return false;
+  if (!w->pool->o.backend->remote)
+    lf_task_carry(task, w); /* for those who ask it to stop */
   lf_clock *clock = lf_task_clock(task);
   if (clock)
     clock->stays = false;

@@ -226,6 +226,16 @@ lf_task *lf_common_first(const lf_pool *pool);
 /* Takes out all. */
 void lf_common_drain(lf_pool *pool, lf_link *out);
 
+/* The worker that runs the task, of a pool whose workers share their memory;
+ * NULL: it is about to begin, or is to be run again. */
+static inline lf_worker *lf_task_carrier(const lf_task *t) {
+  return __atomic_load_n(&t->far.carrier, __ATOMIC_ACQUIRE);
+}
+
+static inline void lf_task_carry(lf_task *t, lf_worker *w) {
+  __atomic_store_n(&t->far.carrier, (void *)w, __ATOMIC_RELEASE);
+}
+
 /* --- sched.c: which task a worker runs next ------------------------------- */
 
 void lf_worker_push(lf_worker *worker, lf_task *task);

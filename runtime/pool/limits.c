@@ -73,6 +73,8 @@ lf_limits *lf_limits_from(const lf_buf *bytes) {
 
 /* --- Clocks --- */
 
+enum { SOON_NS = 1000000 };
+
 /* It may have begun at this very moment, or ended. */
 static void fire_queued(lf_timer *timer) {
   lf_task *task = lf_container_of(timer, lf_clock, queued)->task;
@@ -80,12 +82,23 @@ static void fire_queued(lf_timer *timer) {
   lf_task_unref(task);
 }
 
+static void set(lf_clock *c, lf_timer *timer, int64_t at) {
+  if (at == LF_FOREVER)
+    return;
+  lf_task_ref(c->task);
+  if (lf_timer_set(timer, at) != 0)
+    lf_task_unref(c->task); /* not the last: somebody moves it */
+}
+
 /* That run may be over, and the task be run again. */
 static void fire_run(lf_timer *timer) {
   lf_clock *c = lf_container_of(timer, lf_clock, run);
   lf_task *task = c->task;
-  if (lf_is_past(atomic_load(&c->until)))
-    lf_pool_stop(task, LF_STOP_TIMEOUT, lf_task_grace(task));
+  if (lf_is_past(atomic_load(&c->until)) &&
+      !lf_pool_stop(task, LF_STOP_TIMEOUT, lf_task_grace(task)) &&
+      lf_task_state(task) == LF_RUNNING &&
+      lf_task_reason(task) == LF_GO_ON) /* it has just begun */
+    set(c, &c->run, lf_after_ns(SOON_NS));
   lf_task_unref(task);
 }
 
@@ -102,14 +115,6 @@ void lf_clock_init(lf_clock *c, lf_task *task, lf_limits *limits) {
 void lf_clock_fini(lf_clock *c) {
   if (c->limits)
     lf_limits_unref(c->limits);
-}
-
-static void set(lf_clock *c, lf_timer *timer, int64_t at) {
-  if (at == LF_FOREVER)
-    return;
-  lf_task_ref(c->task);
-  if (lf_timer_set(timer, at) != 0)
-    lf_task_unref(c->task); /* not the last: somebody moves it */
 }
 
 static void unset(lf_clock *c, lf_timer *timer) {

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-static char no_memory[] = LF_NO_MEMORY;
-
 enum {
   RETRIES = 10,      /* of submitting, when no thread can be started, */
   RETRY_NS = 5000000 /* after so long */
@@ -96,8 +94,7 @@ static void pool_free(lf_owner *owner) {
   if (p->o.backend->free)
     p->o.backend->free(p);
   lf_free((char *)p->o.name);
-  if (p->broken != no_memory)
-    lf_free(p->broken);
+  lf_words_free(p->broken);
   lf_task_unref(p->over);
   if (p->room)
     lf_task_unref(p->room);
@@ -261,10 +258,9 @@ void lf_pool_finish(lf_pool *p) {
 }
 
 void lf_pool_break(lf_pool *p, const char *why) {
-  char *text = lf_strndup(why, strlen(why)), *none = NULL;
-  if (!atomic_compare_exchange_strong(&p->broken, &none,
-                                      text ? text : no_memory))
-    lf_free(text);
+  char *words = lf_words(why, strlen(why)), *none = NULL;
+  if (!atomic_compare_exchange_strong(&p->broken, &none, words))
+    lf_words_free(words);
   lf_room_tell(p);
   lf_link tasks;
   lf_pool_drain(p, &tasks);

@@ -218,17 +218,18 @@ static void nudge(lf_worker *w) {
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
   (void)p;
-  if (!t->far.carrier || !lf_task_stop(t, reason))
+  lf_worker *w = lf_task_carrier(t);
+  if (!w || !lf_task_stop(t, reason))
     return false;
   if (atomic_load(&t->parked) && !lf_task_may_again(t))
     lf_task_force(t); /* else it sees that when it is about to be parked */
-  lf_worker_tell_asked(t->far.carrier);
+  lf_worker_tell_asked(w);
   return true;
 }
 
 static void remind(lf_pool *p, lf_task *t) {
   (void)p;
-  lf_worker_tell_asked(t->far.carrier);
+  lf_worker_tell_asked(lf_task_carrier(t));
 }
 
 /* Under the lock: what the worker would have run is for others. */
@@ -272,7 +273,7 @@ static void break_for(lf_pool *p, lf_task *t) {
 }
 
 static bool give_up(lf_pool *p, lf_task *t) {
-  lf_worker *w = t->far.carrier, *other = NULL;
+  lf_worker *w = lf_task_carrier(t), *other = NULL;
   if (atomic_load(&t->parked)) { /* and was to be run again, but has not come to
                                     that */
     lf_task_force(t);

@@ -280,7 +280,7 @@ static bool start_workers(lf_pool *p, lf_outcome *after) {
   int hands = lf_members_count_hands(p);
   lf_members *f = lf_members_of(p);
   if (f->no_template && hands == 0 && !after->broken && wants_hands(p))
-    after->broken = lf_strndup(f->trouble, strlen(f->trouble));
+    after->broken = lf_words(f->trouble, strlen(f->trouble));
   if (p->broken || f->no_template || lf_now() < f->rest_until)
     return false;
   for (lf_worker *w = f->pinned ? p->workers : NULL; w; w = w->next)

@@ -71,10 +71,8 @@ static void receive_broken(lf_proc *c, lf_outcome *after) {
   if (after->broken)
     return;
   after->broken = c->end.no_memory
-                      ? NULL
-                      : lf_strndup((char *)c->end.body.data, c->end.body.len);
-  if (!after->broken)
-    after->broken = lf_strndup(LF_NO_MEMORY, strlen(LF_NO_MEMORY));
+                      ? lf_words(LF_NO_MEMORY, strlen(LF_NO_MEMORY))
+                      : lf_words((char *)c->end.body.data, c->end.body.len);
 }
 
 static void receive_ready(lf_proc *c) {
@@ -167,7 +165,7 @@ static void run_after(lf_pool *p, lf_outcome *after) {
     lf_pool_shutdown(p, true);
   if (after->broken)
     lf_pool_break(p, after->broken);
-  lf_free(after->broken);
+  lf_words_free(after->broken);
   while ((l = lf_list_pop(&after->done)))
     end_task(lf_container_of(l, lf_task, link));
   while ((l = lf_list_pop(&after->cancelling)))

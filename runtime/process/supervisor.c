@@ -44,7 +44,7 @@ static char *note_trouble(lf_pool *p, const char *text) {
   }
   if (++lf_members_of(p)->failures < FAILURES && !lf_members_of(p)->no_template)
     return NULL;
-  return lf_strndup(text, strlen(text));
+  return lf_words(text, strlen(text));
 }
 
 /* Arrays that the worker has given are gone: it is to be told. */
@@ -140,7 +140,7 @@ static void note_not_started(lf_worker *w, const char *why, int err) {
     proc_free(c);
   if (broken)
     lf_pool_break(p, broken);
-  lf_free(broken);
+  lf_words_free(broken);
 }
 
 /* The process is there: it can be waited for. */
@@ -266,9 +266,9 @@ static char *died_starting(lf_pool *p, const lf_lost *lost,
     return NULL;
   if (lf_lost_put(&words, lost, NULL, within) == 0)
     text =
-        lf_strndup((char *)words.data + sizeof *lost, words.len - sizeof *lost);
+        lf_words((char *)words.data + sizeof *lost, words.len - sizeof *lost);
   lf_buf_fini(&words);
-  return text ? text : lf_strndup("", 0);
+  return text ? text : lf_words(LF_NO_MEMORY, strlen(LF_NO_MEMORY));
 }
 
 /* Under the lock: a task that the worker had begun. */
@@ -376,7 +376,7 @@ static void reap(lf_worker *w, lf_lost lost) {
     lose(lf_container_of(l, lf_task, link), &lost, within);
   if (broken)
     lf_pool_break(p, broken);
-  lf_free(broken);
+  lf_words_free(broken);
   lf_pump(p);
 }
 

@@ -60,6 +60,25 @@ function TestRun.test_folder_and_environment()
   lu.assertEquals(run { "sh", "-c", show, env = { A = "1", HOME = false } }.stdout, "1,,path\n")
 end
 
+-- Texts that nothing but the command's environment keeps stay there until it
+-- has begun, also beside variables that are taken out.
+function TestRun.test_a_large_environment()
+  local env, expected = {}, {}
+  for i = 1, 200 do
+    local name = ("LFUT_TEST_%03d"):format(i)
+    env[name] = i % 2 == 0 and i .. ("x"):rep(500) or false
+    if env[name] then
+      expected[#expected + 1] = name .. "=" .. env[name]
+    end
+  end
+  collectgarbage "generational"
+  for _ = 1, 5 do
+    local out = lfut.run({ "sh", "-c", "env | grep ^LFUT_TEST_ | sort", env = env }).stdout
+    lu.assertEquals(out, table.concat(expected, "\n") .. "\n")
+  end
+  collectgarbage "incremental"
+end
+
 function TestRun.test_closed_descriptors()
   local script = "io.write(require 'lfut'.run{ 'cat', stdin = 'text' }.stdout)"
   local name = gate.filename()

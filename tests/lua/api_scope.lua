@@ -85,6 +85,7 @@ function TestScope.test_a_failure_stops_those_that_run()
 end
 
 function TestScope.test_its_own_error_cancels_all()
+  lu.skipIf(os.getenv "LFUT_SANITIZER" == "thread", "TSan holds signals back")
   support.needs_workers()
   local one <close> = support.Executor(1)
   local others = {}
@@ -282,6 +283,7 @@ function TestEnds.test_os_exit_does_not_wait()
 end
 
 function TestEnds.test_ctrl_c_goes_through()
+  lu.skipIf(os.getenv "LFUT_SANITIZER" == "thread", "TSan holds signals back")
   support.needs_workers()
   local out, err, status = support.program(([[
     local lfut = require "lfut"
