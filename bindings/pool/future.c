@@ -4,6 +4,7 @@
 #include "bindings/pool/future.h"
 
 #include "bindings/core/argument.h"
+#include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pack/reach.h"
@@ -81,6 +82,20 @@ bool lfb_await(lua_State *L, lfb_state *S, lf_task *task, int64_t deadline,
   return false;
 }
 
+/* Pushes the error of a task that was stopped elsewhere, as the program tells.
+ */
+static void push_told(lua_State *L, lf_task *task) {
+  const lf_buf *data = &task->data;
+  size_t len = data->len;
+  lf_buf bytes = {.data = data->data + (len > 0), .len = len - (len > 0)};
+  lfb_box *box = lfb_push_box(L, lf_limits_unref);
+  lf_limits *limits = lf_limits_from(&bytes);
+  box->content = limits;
+  lfb_push_stopped(L, len > 0 ? (lf_reason)data->data[0] : LF_STOP_TIMEOUT,
+                   limits, lf_task_label(task));
+  lua_remove(L, -2);
+}
+
 /* Pushes the error value of a failed task. */
 void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
   task = lf_task_origin(task);
@@ -89,6 +104,10 @@ void lfb_push_failure(lua_State *L, lfb_state *S, lf_task *task) {
   if (lf_task_reason(task) != LF_GO_ON) { /* whatever its data is */
     lfb_push_stopped(L, lf_task_reason(task), lf_task_limits(task),
                      lf_task_label(task));
+    return;
+  }
+  if (task->error == LF_HALTED) {
+    push_told(L, task);
     return;
   }
   if (task->error == LF_RAISED) {

@@ -20,6 +20,7 @@
 #include "bindings/pool/inline.h"
 #include "bindings/pool/supply.h"
 #include "bindings/run/debugging.h"
+#include "bindings/run/interrupt.h"
 #include "bindings/run/wait_shared.h"
 #include "bindings/sync/queue.h"
 #include "bindings/worker/chunk.h"
@@ -235,6 +236,11 @@ bool lfb_loop_run_chunk(lua_State *L, lfb_loop *l, int self) {
   lfb_debug_begin(vm, L, lfb_self(L));
   bool ran = lfb_run_chunk(vm, l->loop);
   lfb_debug_end(vm);
+  lfb_state *S = lfb_self(L);
+  if (!S->vm && lfb_is_signalled(L, S)) { /* it was for the script's call */
+    lf_loop_close(l->loop);
+    lfb_raise_interrupted(L, S);
+  }
   return ran;
 }
 

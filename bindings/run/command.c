@@ -13,6 +13,7 @@
 
 #include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
+#include "bindings/run/run.h"
 #include "runtime/os/command.h"
 
 #define PATIENCE 2.0 /* seconds from being interrupted to being killed */
@@ -114,6 +115,11 @@ static bool start(lfb_state *S, command_file *p, const char *text,
   }
   p->stream.f = f;
   p->of_handler = lfb_is_to_end(S);
+  lfb_run *r = S->vm ? S->vm->current : NULL;
+  if (r && !p->of_handler) {
+    r->commands = r->commands ? r->commands : lf_command_owner();
+    lf_command_own(&p->command, r->commands);
+  }
   p->stream.closef = close_command;
   return true;
 }

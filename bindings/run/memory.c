@@ -18,7 +18,8 @@ static size_t heap_of(lua_State *L) {
 /* It is beyond its limit, with more bytes. False: it cannot have these. */
 static bool overdraw(struct lf_vm *vm, const lfb_run *r, ptrdiff_t more) {
   lfb_memory *m = &vm->memory;
-  bool refused = r->growth.grown > 2 * r->growth.limit - more;
+  const lfb_growth *g = &r->growth;
+  bool refused = g->grown > 2 * g->limit + g->copied - more;
   if (refused)
     m->wanted = (size_t)more;
   if (!m->look)
@@ -32,13 +33,17 @@ static void *allocate(void *ud, void *block, size_t old, size_t size) {
   lfb_memory *m = &vm->memory;
   lfb_run *r = m->run;
   ptrdiff_t more = (ptrdiff_t)size - (ptrdiff_t)(block ? old : 0);
-  bool beyond = more > 0 && r->growth.grown > r->growth.limit - more;
-  if (beyond && !vm->S->copying && !overdraw(vm, r, more))
+  lfb_growth *g = &r->growth;
+  bool copies = vm->S->copying;
+  bool beyond = more > 0 && g->grown > g->limit + g->copied - more;
+  if (beyond && !copies && !overdraw(vm, r, more))
     return NULL;
   void *new = m->alloc(m->ud, block, old, size);
   if (!new &&size > 0)
     return NULL;
-  r->growth.grown += more;
+  g->grown += more;
+  if (more > 0 && copies)
+    g->copied += more;
   if (more > 0 && (size_t)more >= m->wanted)
     m->wanted = 0;
   return new;
@@ -93,10 +98,13 @@ static size_t worth_it(const lfb_growth *g, size_t heap) {
 void lfb_memory_begin(lfb_run *r) {
   lfb_growth *g = &r->growth;
   size_t heap = heap_of(r->vm->L), live = r->vm->memory.live;
-  if (heap > live && heap - live > worth_it(g, live))
-    heap = r->vm->memory.live = collect(r->vm);
+  size_t given = g->grown > 0 ? (size_t)g->grown : 0; /* is there, too */
+  if (heap > live + given && heap - live - given > worth_it(g, live)) {
+    heap = collect(r->vm);
+    r->vm->memory.live = heap > given ? heap - given : heap;
+  }
   g->limit = g->allowed;
-  g->grown = g->known = 0;
+  g->grown = g->known = g->copied = 0;
   g->base = heap;
 }
 
@@ -116,7 +124,9 @@ static bool is_beyond(lfb_run *r, size_t wanted) {
   ptrdiff_t heap = (ptrdiff_t)(collect(r->vm) - g->base);
   if (heap < g->grown)
     g->grown = heap;
-  return g->grown > g->limit - (ptrdiff_t)wanted;
+  if (g->copied > g->grown)
+    g->copied = g->grown > 0 ? g->grown : 0;
+  return g->grown > g->limit + g->copied - (ptrdiff_t)wanted;
 }
 
 void lfb_memory_forget(struct lf_vm *vm) {

@@ -36,6 +36,7 @@ typedef struct {
   ptrdiff_t grown;   /* by so many in its own code, */
   size_t base;       /* since the heap had so many */
   ptrdiff_t known;   /* of these, so many were alive when that was seen last */
+  ptrdiff_t copied;  /* by lfut itself: so many more may be alive */
 } lfb_growth;
 
 /* Of a run that begins; it is counted by lfb_memory_begin. */

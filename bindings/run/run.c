@@ -15,6 +15,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/command.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/ready.h"
 
@@ -97,6 +98,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->holder.id = 0;
   r->abort[0] = '\0';
   r->reason = LF_GO_ON;
+  r->commands = 0;
   const lf_limits *limits = task ? lf_task_limits(task) : NULL;
   r->growth.allowed = 0;
   if (limits && limits->memory > 0)
@@ -155,6 +157,8 @@ void lfb_run_clean(lfb_run *r, bool ok) {
     lfb_closethread(r->co, NULL);
     lua_settop(r->co, 0);
   }
+  if (r->abort[0] && r->commands) /* nobody reads what they write */
+    lf_commands_interrupt_of(r->commands);
   if (r->abort[0])
     drop_co(r); /* it may have died in a hook: Lua would run no other there */
   lfb_output_flush(r->vm->output);

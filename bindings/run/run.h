@@ -62,6 +62,7 @@ typedef struct lfb_run {
   lfb_holder holder; /* the task, as one that has locks */
   lfb_growth growth; /* how much memory it may take, and has */
   lf_buf given;      /* what the task was given, if it may be run again */
+  uint64_t commands; /* their owner, if it has opened pipes to some; or 0 */
 } lfb_run;
 
 struct lf_vm {

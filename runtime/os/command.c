@@ -198,3 +198,24 @@ void lf_commands_interrupt(void) {
   }
   pthread_mutex_unlock(&lock);
 }
+
+void lf_commands_interrupt_of(uint64_t owner) {
+  pthread_mutex_lock(&lock);
+  for (lf_link *l = running.next; l != &running; l = l->next) {
+    lf_command *c = lf_container_of(l, lf_command, link);
+    if (c->owner == owner)
+      interrupt(c);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+uint64_t lf_command_owner(void) {
+  static _Atomic uint64_t last;
+  return atomic_fetch_add(&last, 1) + 1;
+}
+
+void lf_command_own(lf_command *c, uint64_t owner) {
+  pthread_mutex_lock(&lock);
+  c->owner = owner;
+  pthread_mutex_unlock(&lock);
+}

@@ -18,6 +18,7 @@ typedef struct {
   uint32_t generation; /* of the process that started it (fork.h) */
   bool of_task;        /* to be interrupted with all others */
   bool signalled;      /* it has been interrupted; the lock */
+  uint64_t owner;      /* whose it is, or 0; the lock */
 } lf_command;
 
 /* Starts "/bin/sh -c text" with the descriptor 'fd' as its 'as' (0 or 1; -1:
@@ -64,7 +65,11 @@ bool lf_command_is_interrupted(lf_command *c);
 /* As Ctrl-C would: SIGINT, once. */
 void lf_command_interrupt(lf_command *c);
 
-/* The same for all commands of tasks. */
+/* The same for all commands of tasks; for those of one owner, whose number has
+ * been given out by lf_command_owner. */
 void lf_commands_interrupt(void);
+void lf_commands_interrupt_of(uint64_t owner);
+uint64_t lf_command_owner(void);
+void lf_command_own(lf_command *c, uint64_t owner);
 
 #endif

@@ -41,6 +41,8 @@ typedef enum {
   LF_RAISED, /* the packed error value */
   LF_BROKEN, /* text: why the pool's workers cannot run */
   LF_LOST,   /* lf_lost: how its worker ended */
+  LF_HALTED, /* in a worker process, of one known to it: an lf_reason, a byte,
+                 then its limits (pool/limits.h) */
 } lf_error;
 
 /* In front of the text of an LF_LOST. */

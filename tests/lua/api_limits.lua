@@ -642,6 +642,27 @@ function TestMemory:test_garbage_while_it_is_parked()
   lu.assertEquals(f:result(), 10000)
 end
 
+-- What comes from elsewhere in the middle of the task, again and again.
+function TestMemory:test_copies_in_between()
+  local view, queue = self.exe:options { memory_limit = MB }, lfut.Queue()
+  for _ = 1, 5 do
+    queue:put(("x"):rep(5e6))
+  end
+  local function take(queue)
+    local n = 0
+    for _ = 1, 5 do
+      n = n + #queue:get()
+    end
+    return n
+  end
+  lu.assertEquals(view:submit(take, queue):result(), 25e6)
+  local f = view:submit(function(s)
+    pcall(function() return io.open("/dev/zero"):read(5e6) end)
+    return #s
+  end, ("x"):rep(5e6))
+  fails_with("MemoryLimit", f.result, f)
+end
+
 -- Processes that a limited task makes have none of its limit.
 function TestMemory:test_processes_of_a_task()
   lu.skipIf(support.is_process, "processes: the same, longer")
@@ -699,6 +720,45 @@ function TestMemory:test_values_that_cannot_be()
   end
   lu.assertErrorMsgContains("bad option 'memory_limit'", self.exe.options, self.exe, { memory_limit = 1000 })
   lu.assertErrorMsgContains("bad option 'name'", self.exe.options, self.exe, { name = ("x"):rep(2000) })
+end
+
+-- --- What others see of it ---
+
+TestDerived = setmetatable({}, Limits)
+
+-- Of a future that is made of one that was stopped, also in a task.
+function TestDerived:test_errors_pass_on()
+  local view = self.exe:options { memory_limit = MB, name = "first" }
+  local f = view:submit(hoard)
+  local g, all = f:and_then(math.abs), lfut.all { f }
+  for _, future in ipairs { g, all } do
+    lu.assertStrContains(tostring(future:exception()), "MemoryLimit: first has taken more than")
+    if not support.is_inline then
+      local text = self.exe:submit(function(future) return tostring(future:exception()) end, future):result()
+      lu.assertStrContains(text, "MemoryLimit: first has taken more than")
+    end
+  end
+end
+
+-- Nobody reads what a command of a stopped task writes.
+function TestDerived:test_commands_end_with_their_task()
+  lu.skipIf(support.is_inline, "inline: it is over when submit returns")
+  local pid = self.exe
+    :submit(function(exe, log)
+      local f = exe:submit(function(log)
+        local pipe = io.popen "echo $$; exec tail -f /dev/null"
+        log:put(pipe:read "n")
+        pipe:read "a"
+      end, log)
+      local pid = log:get()
+      f:cancel(true)
+      pcall(f.result, f)
+      return pid
+    end, self.exe, self.log)
+    :result()
+  while os.execute(("kill -0 %d 2>/dev/null"):format(pid)) do
+    self.exe:broadcast(collectgarbage)[1]:result()
+  end
 end
 
 -- --- Views that are sent ---

@@ -273,3 +273,20 @@ interrupted() {
   finish
   [ "$(cat out)" = true ] || complain "$(cat out err)"
 }
+
+@test "Ctrl-C in a loop of an InlineExecutor is raised once" {
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local exe = lfut.InlineExecutor()
+local pid = lfut.getpid()
+local function item()
+  os.execute("kill -INT " .. pid)
+  while true do
+  end
+end
+print(pcall(exe.for_each, exe, item, lfut.range(3)))
+print(exe:submit(function() return "usable" end):result())
+END
+  run lfut script.lua
+  [ "$output" = $'false\tinterrupted!\nusable' ] || complain "$output"
+}
