@@ -23,6 +23,8 @@ local lfut = {}
 ---| "TransferError"
 ---| "DeadlockError"
 ---| "WorkerLost"
+---| "TaskTimeout"
+---| "MemoryLimit"
 ---| "Empty"
 ---| "Full"
 ---| "Closed"
@@ -60,6 +62,10 @@ function lfut.is_error(v, kind) end
 ---@field start_method? "fork"|"spawn" of processes
 ---@field max_tasks_per_child? integer of processes
 ---@field max_queue? integer submit waits while so many tasks are pending
+---@field timeout? number of each task, in seconds
+---@field retries? integer how often a task is run again
+---@field memory_limit? integer bytes by which a task may grow its interpreter
+---@field grace? number seconds that a task may take to stop
 
 ---@class lfut.LoopOptions
 ---@field chunksize? integer|"auto"
@@ -94,7 +100,7 @@ function lfut.InlineExecutor(options) end
 function lfut.with(exe, fn) end
 
 ---A view whose tasks have these limits, and this priority.
----@param options { timeout?: number, queue_timeout?: number, grace?: number, name?: string, priority?: integer }
+---@param options { timeout?: number, queue_timeout?: number, retries?: integer, memory_limit?: integer, grace?: number, name?: string, priority?: integer }
 ---@return lfut.Executor
 function Executor:options(options) end
 
@@ -299,7 +305,8 @@ local Map = {}
 ---@return table results with their number as n
 function Map:list() end
 
-function Map:close() end
+---@param running? boolean also what runs is stopped
+function Map:close(running) end
 
 ---The numbers of a numeric for.
 ---@class lfut.Range
