@@ -415,12 +415,14 @@ for _, kind in ipairs { "Thread", "Process" } do
     about = "what a limit of time costs a task, more than one without",
     lfut = "$lfut $dir/lfut/limits.lua $size " .. kind .. "PoolExecutor",
     at_most = 150e-9,
+    against = {},
   }
   figure {
     name = prefix .. "stop", unit = "s", size = 200, quick = 50,
     about = "a task that computes is cancelled, until who waits is woken",
     lfut = "$lfut $dir/lfut/stop.lua $size " .. kind .. "PoolExecutor",
     at_most = 0.002,
+    against = {},
   }
 end
 
@@ -460,6 +462,7 @@ figure {
   about = "what the program grows by meanwhile",
   lfut = "$lfut $dir/lfut/text.lua $size memory",
   at_most = 20000000,
+  against = {},
 }
 
 figure {
