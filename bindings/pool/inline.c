@@ -10,6 +10,7 @@
 
 #include "runtime/pool/caller.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/limits.h"
 #include "runtime/task/strand.h"
 
 int lfb_inline_executor(lua_State *L) {
@@ -50,9 +51,7 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_deadlock_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
   pid_t former = lf_caller_begin(vm->worker);
   lfb_debug_begin(vm, L, S);
-  while (lf_worker_begin(vm->worker, task)) { /* again, if it is retried */
-    lfb_vmops.run(vm, lf_task_ref(task));
-  }
+  lf_worker_run_here(vm->worker, vm, task);
   lf_caller_end(vm->worker, former);
   lfb_debug_end(vm);
   if (task->strand)

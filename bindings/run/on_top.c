@@ -27,13 +27,7 @@ bool lfb_run_awaited(lf_worker *w, const lfb_wait_for *what) {
       (t->pinned && t->pinned != (uint32_t)lf_worker_id(w)) ||
       lf_pool_in_caller(lf_task_pool(t)))
     return false;
-  bool ran = false;
-  while (lf_worker_begin(w, t)) { /* again, if it is to be retried: */
-    lf_task_stay(t);              /* it may be in a queue still */
-    lf_pool_ops(lf_task_pool(t))->run(lf_worker_vm(w), lf_task_ref(t));
-    ran = true;
-  }
-  return ran;
+  return lf_worker_run_here(w, lf_worker_vm(w), t);
 }
 
 static void covered_each(lf_waits *waits, lf_visit *visit, void *arg) {

@@ -443,12 +443,7 @@ static void run_limited(struct lf_vm *vm, lf_loop *loop, lf_chunk *chunk) {
   lf_task *task = &r->task;
   chunk->task = task;
   pid_t thread = lf_caller_begin(vm->worker);
-  lf_task *below = lf_worker_runs(vm->worker, task);
-  while (lf_worker_begin(vm->worker, task)) { /* again, if it is retried */
-    lf_task_ref(task);
-    lfb_chunk_run(vm, task);
-  }
-  lf_worker_runs(vm->worker, below);
+  lf_worker_run_here(vm->worker, vm, task);
   lf_caller_end(vm->worker, thread);
   lf_task_unref(task);
 }

@@ -29,6 +29,15 @@ int lf_timer_set(lf_timer *timer, int64_t at);
  * never set: this does not wait. */
 bool lf_timer_unset(lf_timer *timer);
 
+/* When to remind somebody for the next time: soon, then less and less often.
+ * '*delay' is 0 before the first time. */
+static inline int64_t lf_remind_at(int64_t *delay) {
+  enum { FIRST_NS = 5000000, MOST_NS = 100000000 };
+  int64_t next = *delay > 0 ? 2 * *delay : FIRST_NS;
+  *delay = next < MOST_NS ? next : MOST_NS;
+  return lf_now() + *delay;
+}
+
 /* How many are set. */
 size_t lf_timers(void);
 

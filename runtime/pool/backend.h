@@ -98,7 +98,8 @@ struct lf_backend {
   void (*end)(lf_worker *worker, lf_task *task, lf_state state); /* and _end */
   void (*report)(lf_worker *worker, lf_task *task); /* NULL: all see it */
   /* A task that the worker has run is PENDING again, and to be queued, with the
-   * run's reference. NULL: not here, but by who has sent it. */
+   * run's reference. NULL: does not happen; the caller runs it again at once,
+   * and who has sent it to a process sees to that. */
   void (*again)(lf_worker *worker, lf_task *task);
 };
 

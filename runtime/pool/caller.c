@@ -94,12 +94,6 @@ static void stay(lf_worker *w) {
   (void)w;
 }
 
-/* The caller sees that it has not ended. */
-static void again(lf_worker *w, lf_task *task) {
-  (void)w;
-  lf_task_unref(task);
-}
-
 const lf_backend lf_caller_backend = {
     .caller = true,
     .submit = submit,
@@ -115,5 +109,4 @@ const lf_backend lf_caller_backend = {
     .block = stay,
     .unblock = stay,
     .end = lf_thread_end,
-    .again = again,
 };

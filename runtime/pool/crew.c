@@ -6,7 +6,6 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/internal.h"
-#include "runtime/pool/limits.h"
 #include "runtime/task/strand.h"
 
 #include <signal.h>
@@ -51,9 +50,6 @@ bool lf_worker_begin(lf_worker *w, lf_task *task) {
     return false;
   if (!w->pool->o.backend->remote)
     lf_task_carry(task, w); /* for those who ask it to stop */
-  lf_clock *clock = lf_task_clock(task);
-  if (clock)
-    clock->stays = false;
   lf_worker_count_started(w);
   return true;
 }

@@ -7,11 +7,7 @@
 #include "runtime/os/timer.h"
 #include "runtime/pool/internal.h"
 
-enum {
-  FIRST_NS = 5000000, /* until the first reminder; doubled for each */
-  MOST_NS = 100000000,
-  TRIES = 50,
-};
+enum { TRIES = 50 };
 
 /* Owned by its timer. */
 typedef struct {
@@ -31,9 +27,7 @@ static void drop(reminder *r) {
 }
 
 static void set(reminder *r) {
-  int64_t at = lf_now() + r->delay;
-  r->delay = 2 * r->delay < MOST_NS ? 2 * r->delay : MOST_NS;
-  if (lf_timer_set(&r->timer, at) != 0)
+  if (lf_timer_set(&r->timer, lf_remind_at(&r->delay)) != 0)
     drop(r);
 }
 
@@ -97,7 +91,6 @@ void lf_pool_interrupt_all(lf_pool *p) {
     return;
   lf_timer_init(&r->timer, look);
   r->pool = lf_pool_ref(p);
-  r->delay = FIRST_NS;
   r->tries = TRIES;
   set(r);
 }

@@ -174,21 +174,30 @@ bool lf_task_again(lf_task *task) {
 }
 
 bool lf_worker_again(lf_worker *w, lf_task *task) {
-  const lf_backend *backend = w->pool->o.backend;
-  if (!backend->again || !lf_task_again(task))
+  lf_clock *c = lf_task_clock(task);
+  bool stays = c && c->stays;
+  if (c)
+    c->stays = false; /* whoever begins it next */
+  if (!lf_task_again(task))
     return false;
   atomic_store_explicit(&w->started, w->started - 1, memory_order_relaxed);
-  if (lf_task_clock(task)->stays)
+  if (stays)
     lf_task_unref(task); /* not the last */
   else
-    backend->again(w, task);
+    w->pool->o.backend->again(w, task);
   return true;
 }
 
-void lf_task_stay(lf_task *task) {
+bool lf_worker_run_here(lf_worker *w, lf_vm *vm, lf_task *task) {
   lf_clock *c = lf_task_clock(task);
-  if (c)
-    c->stays = true;
+  bool ran = false;
+  while (lf_worker_begin(w, task)) {
+    if (c)
+      c->stays = true; /* it may be in a queue still */
+    w->pool->o.ops->run(vm, lf_task_ref(task));
+    ran = true;
+  }
+  return ran;
 }
 
 /* --- Tasks --- */

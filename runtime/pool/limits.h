@@ -47,7 +47,7 @@ typedef struct lf_clock {
   lf_limits *limits;     /* a reference, or NULL */
   _Atomic uint64_t left; /* how often it may be run again */
   bool elsewhere;        /* it runs where others look at the clock */
-  bool stays;            /* who runs it runs it again; theirs */
+  bool stays;            /* lf_worker_run_here runs it; theirs */
   _Atomic int64_t until; /* of the run */
   lf_timer queued, run;  /* of either timeout; each has a reference to the task
                             while it is set */
@@ -97,9 +97,10 @@ bool lf_task_again(lf_task *task);
 /* The same for interpreters, instead of lf_worker_end: it is queued. */
 bool lf_worker_again(lf_worker *worker, lf_task *task);
 
-/* After lf_worker_begin: it is not queued then, but begun again by the caller.
- */
-void lf_task_stay(lf_task *task);
+/* Runs a pending task at once, in the worker's interpreter, on top of what the
+ * calling thread is in the middle of; and again, if it is retried. False: it is
+ * not pending. */
+bool lf_worker_run_here(lf_worker *worker, lf_vm *vm, lf_task *task);
 
 /* A task with limits, or with a place. */
 typedef struct {

@@ -9,11 +9,6 @@
 #include "runtime/pool/internal.h"
 #include "runtime/pool/limits.h"
 
-enum {
-  FIRST_NS = 5000000, /* until the first reminder; doubled for each */
-  MOST_NS = 100000000,
-};
-
 /* Owned by its timer. */
 typedef struct {
   lf_timer timer;
@@ -29,8 +24,7 @@ static uint64_t retries_left(const lf_task *task) {
 }
 
 static void set(watch *w) {
-  int64_t at = lf_now() + w->delay;
-  w->delay = 2 * w->delay < MOST_NS ? 2 * w->delay : MOST_NS;
+  int64_t at = lf_remind_at(&w->delay);
   at = at < w->until ? at : w->until;
   if (lf_timer_set(&w->timer, at) == 0)
     return;
@@ -77,7 +71,7 @@ static void watch_task(lf_task *task, uint64_t left, int64_t grace) {
   w->left = left;
   w->grace = grace;
   w->until = lf_after_ns(grace);
-  w->delay = FIRST_NS;
+  w->delay = 0;
   set(w);
 }
 

@@ -252,21 +252,16 @@ bool lf_task_is_forced(lf_task *task) {
   return atomic_load(&task->state) & FORCED;
 }
 
-/* Of a task whose moves are watched: it is seen to leave PENDING before those
- * who wait are told of its end. */
-static bool drop_watched(lf_task *task, lf_reason reason) {
+/* One whose moves are watched is seen to leave PENDING before those who wait
+ * are told of its end. */
+static bool drop(lf_task *task, lf_reason reason) {
+  bool watched = task->ops && task->ops->moved;
+  if (reason == LF_STOP_CANCEL && !watched)
+    return move(task, LF_PENDING, LF_CANCELLED);
   if (!lf_task_start(task))
     return false;
   lf_task_stop(task, reason);
   return move(task, LF_RUNNING, LF_CANCELLED);
-}
-
-static bool drop(lf_task *task, lf_reason reason) {
-  if (task->ops && task->ops->moved)
-    return drop_watched(task, reason);
-  return reason == LF_STOP_CANCEL
-             ? move(task, LF_PENDING, LF_CANCELLED)
-             : move_slowly(task, LF_PENDING, LF_FAILED, with_reason(0, reason));
 }
 
 bool lf_task_drop(lf_task *task, lf_reason reason) {
