@@ -607,14 +607,32 @@ function TestMemory:test_given_up()
   lu.assertEquals(self.count:get(), 1)
 end
 
-function TestMemory:test_garbage_while_it_is_parked()
+-- What a limited task returns that is parked in the middle, while another one in
+-- its interpreter collects the garbage and keeps much.
+local function beside_a_neighbour(self, limit, task)
   lu.skipIf(support.is_inline, "inline: one at a time")
   lu.skipIf(support.is_process, "processes: futures of other executors cannot cross")
   local exe <close> = support.Executor(1)
   local other <close> = lfut.ThreadPoolExecutor(1)
   local event = lfut.Event()
   local go = other:submit(event.wait, event)
-  local f = exe:options({ memory_limit = 2 * MB }):submit(function(log, go)
+  local limited = exe:options({ memory_limit = limit }):submit(task, self.log, go)
+  self.log:get()
+  local neighbour = exe:submit(function()
+    kept = {}
+    for i = 1, 2e5 do
+      kept[i] = { i }
+    end
+    collectgarbage()
+    return #kept
+  end)
+  lu.assertEquals(neighbour:result(), 2e5)
+  event:set()
+  return limited:result()
+end
+
+function TestMemory:test_garbage_while_it_is_parked()
+  local n = beside_a_neighbour(self, 2 * MB, function(log, go)
     local t = {}
     for i = 1, 20000 do
       t[i] = { i }
@@ -627,19 +645,8 @@ function TestMemory:test_garbage_while_it_is_parked()
       t[i] = { i }
     end
     return #t
-  end, self.log, go)
-  self.log:get()
-  exe
-    :submit(function()
-      kept = {}
-      for i = 1, 2e5 do
-        kept[i] = { i }
-      end
-      collectgarbage()
-    end)
-    :result()
-  event:set()
-  lu.assertEquals(f:result(), 10000)
+  end)
+  lu.assertEquals(n, 10000)
 end
 
 -- What comes from elsewhere in the middle of the task, again and again.
@@ -681,13 +688,7 @@ end
 
 -- Others in the same interpreter have no limit, nor do they take from it.
 function TestMemory:test_neighbours()
-  lu.skipIf(support.is_inline, "inline: one at a time")
-  lu.skipIf(support.is_process, "processes: futures of other executors cannot cross")
-  local exe <close> = support.Executor(1)
-  local other <close> = lfut.ThreadPoolExecutor(1)
-  local event = lfut.Event()
-  local go = other:submit(event.wait, event)
-  local limited = exe:options({ memory_limit = 4 * MB }):submit(function(log, go)
+  local n = beside_a_neighbour(self, 4 * MB, function(log, go)
     local t = {}
     for i = 1, 1000 do
       t[i] = { i }
@@ -698,18 +699,8 @@ function TestMemory:test_neighbours()
       t[#t + 1] = { i }
     end
     return #t
-  end, self.log, go)
-  self.log:get()
-  local kept = exe:submit(function()
-    kept = {}
-    for i = 1, 2e5 do
-      kept[i] = { i }
-    end
-    return #kept
   end)
-  lu.assertEquals(kept:result(), 2e5)
-  event:set()
-  lu.assertEquals(limited:result(), 2000)
+  lu.assertEquals(n, 2000)
 end
 
 function TestMemory:test_values_that_cannot_be()

@@ -104,14 +104,20 @@ static void the_lowest_come_after_what_is_stolen(void **state) {
   assert_log(0, 1, 2, 3);
 }
 
+/* The same with six tasks that wait, of the priorities -1, 0, 1, -1, 0, 1. */
+static lf_pool *occupied_with(fake_setup *setup, gate *go, lf_task *tasks[6]) {
+  lf_pool *pool = occupied(setup, go);
+  for (int i = 0; i < 6; i++)
+    tasks[i] = add(pool, i % 3 - 1, i);
+  return pool;
+}
+
 static void cancelled_ones_are_passed_over(void **state) {
   (void)state;
   fake_setup setup = {0};
   gate go = GATE;
-  lf_pool *pool = occupied(&setup, &go);
   lf_task *tasks[6];
-  for (int i = 0; i < 6; i++)
-    tasks[i] = add(pool, i % 3 - 1, i);
+  lf_pool *pool = occupied_with(&setup, &go, tasks);
   for (int i = 0; i < 3; i++)
     assert_true(lf_pool_cancel(tasks[i]));
   gate_add(&go);
@@ -125,10 +131,8 @@ static void all_are_cancelled_with_the_pool(void **state) {
   (void)state;
   fake_setup setup = {0};
   gate go = GATE;
-  lf_pool *pool = occupied(&setup, &go);
   lf_task *tasks[6];
-  for (int i = 0; i < 6; i++)
-    tasks[i] = add(pool, i % 3 - 1, i);
+  lf_pool *pool = occupied_with(&setup, &go, tasks);
   lf_pool_shutdown(pool, true);
   for (int i = 0; i < 6; i++) {
     assert_int_equal(lf_task_state(tasks[i]), LF_CANCELLED);
