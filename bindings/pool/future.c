@@ -211,10 +211,7 @@ static int future_traceback(lua_State *L) {
 static int future_cancel(lua_State *L) {
   lf_task *task = lfb_check_future(L, 1);
   lfb_refuse_foreign(L, task);
-  bool cancelled =
-      lua_toboolean(L, 2)
-          ? lf_pool_cancel_running(task)
-          : lf_pool_cancel(task) || lf_task_state(task) == LF_CANCELLED;
+  bool cancelled = lf_pool_cancel_future(task, lua_toboolean(L, 2));
   lfb_poll(L, lfb_self(L));
   lua_pushboolean(L, cancelled);
   return 1;

@@ -100,3 +100,8 @@ bool lf_pool_cancel_running(lf_task *task) {
       return true;
   return lf_task_state(task) == LF_CANCELLED;
 }
+
+bool lf_pool_cancel_future(lf_task *task, bool running) {
+  return running ? lf_pool_cancel_running(task)
+                 : lf_pool_cancel(task) || lf_task_state(task) == LF_CANCELLED;
+}

@@ -20,4 +20,7 @@ void lf_pool_watch(lf_task *task);
  * stop for that. */
 bool lf_pool_cancel_running(lf_task *task);
 
+/* The same as f:cancel(running) has it: one that runs only if 'running'. */
+bool lf_pool_cancel_future(lf_task *task, bool running);
+
 #endif

@@ -504,18 +504,11 @@ static void answer(lf_pool *p, const lf_cancelling *what, bool cancelled) {
 }
 
 void lf_requests_cancel(lf_pool *p, lf_cancelling *what) {
-  lf_task *t = what->task;
-  if (!what->worker) {
-    lf_task_force(t);
-    lf_task_unref(t);
-    lf_free(what);
-    return;
-  }
-  bool cancelled = what->running
-                       ? lf_pool_cancel_running(t)
-                       : lf_pool_cancel(t) || lf_task_state(t) == LF_CANCELLED;
-  answer(p, what, cancelled);
-  lf_task_unref(t);
+  if (what->worker)
+    answer(p, what, lf_pool_cancel_future(what->task, what->running));
+  else
+    lf_task_force(what->task);
+  lf_task_unref(what->task);
   lf_free(what);
 }
 
