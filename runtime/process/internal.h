@@ -279,6 +279,9 @@ lf_proc *lf_members_next(const lf_members *members, const lf_proc *proc);
 /* Something about it may have changed: puts it into the list of its state. */
 void lf_members_place(lf_proc *proc);
 
+/* Is it in the list that it belongs to now, as far as can be seen? */
+bool lf_members_is_placed(const lf_proc *proc);
+
 /* It is in no list any more. */
 void lf_members_remove(lf_proc *proc);
 

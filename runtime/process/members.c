@@ -56,15 +56,24 @@ static void count(lf_proc *c, bool occupied) {
   c->occupied = occupied;
 }
 
+/* Does it run something, being in that state now? */
+static bool occupied_in(const lf_proc *c, lf_proc_state state) {
+  return state == LF_PROC_BUSY ||
+         (state != LF_PROC_FREE && !c->blocked && lf_proc_is_occupied(c));
+}
+
 void lf_members_place(lf_proc *c) {
   lf_proc_state state = lf_proc_look(c);
-  bool occupied =
-      state == LF_PROC_BUSY ||
-      (state != LF_PROC_FREE && !c->blocked && lf_proc_is_occupied(c));
+  bool occupied = occupied_in(c, state);
   if (state != c->state)
     move_to(c, state);
   if (occupied != c->occupied)
     count(c, occupied);
+}
+
+bool lf_members_is_placed(const lf_proc *c) {
+  lf_proc_state state = lf_proc_look(c);
+  return state == c->state && occupied_in(c, state) == c->occupied;
 }
 
 void lf_members_remove(lf_proc *c) {
@@ -92,6 +101,15 @@ static bool can_rest(lf_proc *c) {
          !lf_array_refs_has_dropped(&c->end.array_refs);
 }
 
+/* It rings from now on if it has something to say. If it had by then, it does
+ * not rest. */
+static void arm_resting(lf_proc *c) {
+  atomic_store(&c->region->armed, 1);
+  atomic_thread_fence(memory_order_seq_cst);
+  if (lf_proc_has_news(c) || lf_array_refs_has_dropped(&c->end.array_refs))
+    lf_members_stir(c);
+}
+
 /* Who has news by then is free again, behind those that are looked at now. */
 void lf_members_let_rest(lf_pool *p) {
   lf_link *all = &lf_members_of(p)->procs[LF_PROC_FREE];
@@ -104,20 +122,16 @@ void lf_members_let_rest(lf_pool *p) {
     if (!can_rest(c))
       continue;
     move_to(c, LF_PROC_RESTING);
-    atomic_store(&c->region->armed, 1);
-    atomic_thread_fence(memory_order_seq_cst);
-    if (lf_proc_has_news(c))
-      lf_members_stir(c);
+    arm_resting(c);
   }
 }
 
+/* Who has rung without news rings again. */
 void lf_members_look_at_resting(lf_pool *p) {
   lf_link *all = &lf_members_of(p)->procs[LF_PROC_RESTING];
   for (lf_link *l = all->next, *next; l != all; l = next) {
-    lf_proc *c = lf_proc_of(l);
     next = l->next;
-    if (lf_proc_has_news(c) || lf_array_refs_has_dropped(&c->end.array_refs))
-      lf_members_stir(c);
+    arm_resting(lf_proc_of(l));
   }
 }
 

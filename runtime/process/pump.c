@@ -284,12 +284,6 @@ void lf_pump_settle(lf_pool *p) {
 
 /* --- Is there a need for one? --- */
 
-/* Could the worker take something, or go on, that could not when it was looked
- * at? */
-static bool has_changed(const lf_pool *p, const lf_proc *c) {
-  return p->queued > 0 && lf_proc_look(c) != c->state;
-}
-
 bool lf_pump_has_news(lf_pool *p, bool wait) {
   if (wait)
     pthread_mutex_lock(&p->lock);
@@ -301,7 +295,7 @@ bool lf_pump_has_news(lf_pool *p, bool wait) {
   EACH_LIVELY(c, f) {
     if (news)
       break;
-    news = lf_proc_has_news(c) || has_changed(p, c);
+    news = lf_proc_has_news(c) || !lf_members_is_placed(c);
   }
   pthread_mutex_unlock(&p->lock);
   return news;

@@ -36,6 +36,7 @@ c_test_names += \
 	%D%/pool/workers \
 	%D%/process/channel \
 	%D%/process/child \
+	%D%/process/news \
 	%D%/process/ring \
 	%D%/process/task_io \
 	%D%/shm/arena \
