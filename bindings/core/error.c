@@ -81,11 +81,7 @@ bool lfb_last_trace(lua_State *L, int idx) {
 }
 
 const char *lfb_broken_kind(lf_pool *pool) {
-  if (!pool)
-    return "BrokenThreadPool";
-  return lf_pool_is_remote(pool)   ? "BrokenProcessPool"
-         : lf_pool_in_caller(pool) ? "BrokenExecutor"
-                                   : "BrokenThreadPool";
+  return pool ? lf_pool_broken_kind(pool) : "BrokenThreadPool";
 }
 
 void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
@@ -103,11 +99,17 @@ void lfb_push_lost(lua_State *L, const void *bytes, size_t len,
   lua_setfield(L, -2, "pid");
   lua_pushstring(L, func);
   lua_setfield(L, -2, "func");
-  if (lost.signal)
+  if (lost.host[0]) {
+    lua_pushstring(L, lost.host);
+    lua_setfield(L, -2, "host");
+  }
+  if (lost.signal) {
     lua_pushstring(L, lf_signal_name(lost.signal));
-  else
+    lua_setfield(L, -2, "signal");
+  } else if (lost.exitcode >= 0) {
     lua_pushinteger(L, lost.exitcode);
-  lua_setfield(L, -2, lost.signal ? "signal" : "exitcode");
+    lua_setfield(L, -2, "exitcode");
+  }
 }
 
 static double seconds(int64_t ns) {
@@ -149,6 +151,13 @@ int lfb_raise_code(lua_State *L, int err, lf_pool *pool) {
     lfb_push_error(L, lfb_broken_kind(pool), "%s", why ? why : "");
     return lua_error(L);
   }
+  case LF_ECLUSTER: {
+    const char *why = lf_pool_trouble(pool);
+    lfb_push_error(L, "ClusterError", "%s", why ? why : "try again");
+    return lua_error(L);
+  }
+  case LF_EPERM:
+    return luaL_error(L, "this executor cannot do that");
   default:
     lf_panic(__FILE__, __LINE__, "unexpected error code");
   }

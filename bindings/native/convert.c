@@ -525,7 +525,7 @@ void lfb_convert_open(lua_State *L, lfb_state *S) {
                                     .drop = lf_array_unref,
                                     .push = push_out,
                                     .fits = lfb_array_fits,
-                                    .crosses = lfb_reach_all};
+                                    .crosses = lfb_reach_machine};
   static const lfb_descriptor out_class = {.class = LFB_OUT,
                                            .name = "lfut.Out",
                                            .methods = methods,

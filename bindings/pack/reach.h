@@ -22,23 +22,25 @@ typedef enum {
   LFB_REACH_PROCESS, /* they stay in this process, but for longer than a call */
   LFB_REACH_ANYWHERE, /* any process is to understand them */
   LFB_REACH_POOL,     /* to a worker process of the pool, or back from it */
+  LFB_REACH_CLUSTER,  /* the same, on any machine: nothing is shared */
 } lfb_reach_kind;
 
 /* NULL in its place: within this process, while somebody waits for them. */
 typedef struct lfb_reach {
   lfb_reach_kind kind;
-  lf_pool *pool;    /* of LFB_REACH_POOL */
+  lf_pool *pool;    /* of the last two; NULL: its workers are to come */
   lfb_known *known; /* may be NULL */
 } lfb_reach;
 
-extern const lfb_reach lfb_reach_process, lfb_reach_anywhere;
+extern const lfb_reach lfb_reach_process, lfb_reach_anywhere,
+    lfb_reach_cluster;
 
 /* To another process, maybe? */
 static inline bool lfb_reach_is_far(const lfb_reach *reach) {
   return reach && reach->kind != LFB_REACH_PROCESS;
 }
 
-/* For a handle: its objects can go everywhere. */
-bool lfb_reach_all(const lfb_reach *reach, const void *object);
+/* For a handle: its objects can go everywhere on this machine. */
+bool lfb_reach_machine(const lfb_reach *reach, const void *object);
 
 #endif

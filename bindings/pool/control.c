@@ -74,9 +74,11 @@ static lf_limits *new_limits(lua_State *L, const lf_limits *l, const char *name,
   return limits;
 }
 
-lf_limits *lfb_executor_limits(lua_State *L, int idx) {
+lf_limits *lfb_executor_limits(lua_State *L, int idx, uint64_t retries) {
   lf_limits l = lf_no_limits;
-  read_common(L, idx, &l);
+  l.retries = retries;
+  if (lua_istable(L, idx))
+    read_common(L, idx, &l);
   bool any = lf_limits_are_of_each(&l) || l.grace != LF_GRACE;
   return any ? new_limits(L, &l, "", 0) : NULL;
 }

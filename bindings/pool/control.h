@@ -10,8 +10,9 @@
 #include "runtime/pool/limits.h"
 
 /* What the options of a constructor in the table at 'idx' say of all tasks: a
- * reference; NULL: nothing. Raises for values that cannot be. */
-lf_limits *lfb_executor_limits(lua_State *L, int idx);
+ * reference; NULL: nothing. 'retries' if they do not say how many. Raises for
+ * values that cannot be. */
+lf_limits *lfb_executor_limits(lua_State *L, int idx, uint64_t retries);
 
 /* For the class of executors: what is sent besides the handle. One that has
  * come is a view, if it was one, or has these limits from now on. */

@@ -44,7 +44,7 @@ void lfb_check_accepts(lua_State *L, lf_pool *pool) {
 
 static const double LOOK_AGAIN = 0.005; /* seconds */
 
-enum { LAST = LFB_MAX_QUEUE };
+enum { LAST = LFB_RECONNECT };
 
 /* All kinds take all options, so that a script can change the kind alone. */
 static const char *const option_names[] = {
@@ -52,7 +52,7 @@ static const char *const option_names[] = {
     "initargs",    "finalizer", "start_method",
     "timeout",     "grace",     "max_tasks_per_child",
     "max_queue",   "retries",   "memory_limit",
-    NULL};
+    "url",         "reconnect", NULL};
 
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
   if (kind->backend->caller)
@@ -130,6 +130,10 @@ static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   lua_getfield(L, 1, "start_method");
   lua_getfield(L, 1, "max_tasks_per_child");
   lua_getfield(L, 1, "max_queue");
+  lua_getfield(L, 1, "url");
+  lua_getfield(L, 1, "reconnect");
+  check_option(L, LFB_URL, "url", LUA_TSTRING, "string");
+  check_option(L, LFB_RECONNECT, "reconnect", LUA_TNUMBER, "number");
   check_option(L, LFB_NAME, "name", LUA_TSTRING, "string");
   check_option(L, LFB_INITARGS, "initargs", LUA_TTABLE, "table");
   check_option(L, LFB_START_METHOD, "start_method", LUA_TSTRING, "string");
@@ -201,10 +205,9 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   box->content = NULL;
   lua_pop(L, 1);
   if (kind->start)
-    kind->start(L, exe->pool); /* the executor at the top closes it */
+    kind->start(L, S, exe->pool); /* the executor at the top closes it */
   remember(L, exe->pool);
-  if (lua_istable(L, 1))
-    exe->limits = lfb_executor_limits(L, 1);
+  exe->limits = lfb_executor_limits(L, 1, kind->retries);
   return 1;
 }
 

@@ -33,7 +33,9 @@ enum {
   LFB_FINALIZER,
   LFB_START_METHOD,
   LFB_MAX_TASKS,
-  LFB_MAX_QUEUE
+  LFB_MAX_QUEUE,
+  LFB_URL,
+  LFB_RECONNECT
 };
 
 /* In what the executors differ that a script can make. */
@@ -41,13 +43,14 @@ typedef struct {
   const char *name;          /* of its workers, for lfut.worker() */
   const lf_backend *backend; /* who runs the tasks */
   int more; /* workers than there are CPUs, if no number is given */
+  uint64_t retries;       /* the same; of a task that is lost */
   const lfb_reach *reach; /* to the workers; NULL: they are in this process */
   /* What else goes into the setup and the options; may be NULL. Raises. */
   void (*prepare)(lua_State *L, lfb_state *S, lfb_setup *setup,
                   lf_pool_options *options);
   /* Has the pool's workers started, if not each when it is needed; may be NULL.
    * Raises. */
-  void (*start)(lua_State *L, lf_pool *pool);
+  void (*start)(lua_State *L, lfb_state *S, lf_pool *pool);
 } lfb_kind;
 
 /* The constructor of a kind, [max_workers | options]. */

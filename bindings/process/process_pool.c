@@ -13,7 +13,6 @@
 
 #include "bindings/core/argument.h"
 #include "bindings/core/error.h"
-#include "bindings/pack/pack.h"
 #include "bindings/pool/executor.h"
 #include "bindings/process/process_worker.h"
 #include "bindings/process/snapshot.h"
@@ -62,42 +61,19 @@ static char *near_program(void) {
   return if_program(folder, "lfut");
 }
 
-/* The program lfut, to be spawned; a new string. */
-static char *program_path(lua_State *L) {
+char *lfb_program_path(lua_State *L) {
   char *path = own_program(L);
   path = path ? path : near_program();
   path = path ? path : if_program(LF_BINDIR, "lfut");
   if (!path)
     luaL_error(L,
-               "cannot find the program lfut, which start_method 'spawn' "
-               "needs (it is not in %s)",
+               "cannot find the program lfut, which workers need that are not "
+               "forked (it is not in %s)",
                LF_BINDIR);
   return path;
 }
 
 /* --- Starting workers --- */
-
-/* What spawned workers are told: adds it to the setup, whose initializer is at
- * 'idx'. */
-static void greet(lua_State *L, lfb_state *S, lfb_setup *setup, int idx) {
-  const lfb_label label = {.what = "setting",
-                           .first = 1,
-                           .where = "to a worker",
-                           .reach = &lfb_reach_anywhere};
-  lf_buf *out = &setup->greeting;
-  int top = lua_gettop(L);
-  lfb_start_pack(L, S, out);
-  uint64_t second = out->len;
-  lua_pushboolean(L, S->global->warns);
-  lua_pushinteger(L, S->global->workers);
-  lua_pushboolean(L, lfb_has_initializer(L, idx));
-  lfb_pack(L, S, out, top + 1, 3, &label, NULL);
-  lua_settop(L, top);
-  if (lfb_has_initializer(L, idx))
-    lfb_initializer_pack(L, S, out, idx, &lfb_reach_anywhere);
-  if (lf_buf_put(out, &second, sizeof second) != 0)
-    lfb_raise_memory(L);
-}
 
 /* Goes into the setup or the options. */
 static void prepare(lua_State *L, lfb_state *S, lfb_setup *setup,
@@ -110,12 +86,13 @@ static void prepare(lua_State *L, lfb_state *S, lfb_setup *setup,
     setup->known = lfb_snapshot_take(L, S);
     return;
   }
-  greet(L, S, setup, LFB_INITIALIZER);
-  options->program = program_path(L);
+  lfb_greeting_pack(L, S, setup, LFB_INITIALIZER, &lfb_reach_anywhere);
+  options->program = lfb_program_path(L);
   options->greeting = &setup->greeting;
 }
 
-static void start(lua_State *L, lf_pool *pool) {
+static void start(lua_State *L, lfb_state *S, lf_pool *pool) {
+  (void)S;
   char why[300];
   lfb_setup *setup = lf_pool_setup(pool);
   lfb_setup_reach(pool, setup->known);

@@ -10,4 +10,8 @@
 /* lfut.ProcessPoolExecutor([max_workers | options]) */
 int lfb_process_pool_executor(lua_State *L);
 
+/* The program lfut, to be spawned; a new string. Raises if it cannot be found.
+ */
+char *lfb_program_path(lua_State *L);
+
 #endif

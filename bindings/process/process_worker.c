@@ -71,7 +71,10 @@ static int make_setup(lua_State *L) {
   setup->has_initializer = lua_toboolean(L, top + 3);
   setup->initializer_in = &start->packed;
   setup->initializer_at = at;
-  setup->kind = "process";
+  bool far = lua_toboolean(L, top + 4);
+  setup->kind = far ? "cluster" : "process";
+  setup->far = far ? LFB_REACH_CLUSTER : LFB_REACH_POOL;
+  setup->global->has_own_path = far;
   m->setup = setup;
   return 0;
 }

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "bindings/cluster/cluster.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/native/convert.h"
@@ -112,6 +113,7 @@ static const luaL_Reg functions[] = {
     {"ThreadPoolExecutor", lfb_thread_pool_executor},
     {"ProcessPoolExecutor", lfb_process_pool_executor},
     {"InlineExecutor", lfb_inline_executor},
+    {"ClusterExecutor", lfb_cluster_executor},
     {"Pool", lfb_pool},
     {"ThreadPool", lfb_thread_pool},
     {"Process", lfb_process},

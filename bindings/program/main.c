@@ -3,6 +3,7 @@
  * The program lfut: what the stock `lua` program does, with the module built
  * in, a default number of workers, and an orderly end for work and signals.
  * Everything here runs in the main thread. */
+#include "bindings/cluster/command.h"
 #include "bindings/core/report.h"
 #include "bindings/process/finish.h"
 #include "bindings/process/process_worker.h"
@@ -71,6 +72,7 @@ static void print_usage(FILE *out) {
         "  -h        show this help\n"
         "  --        stop handling options\n"
         "  -         stop handling options and execute stdin\n"
+        "  cluster   see '" PROGRAM " cluster --help'\n"
         "Long options: --workers n (or --workers=n), --help, --version\n",
         out);
 }
@@ -550,6 +552,8 @@ int main(int argc, char **argv) {
   lua_State *L;
   if (argc == 4 && strcmp(argv[1], LF_SERVE_OPTION) == 0)
     lfb_spawned_main(argv[2], argv[3], lfb_lib_open);
+  if (argc >= 2 && strcmp(argv[1], "cluster") == 0)
+    return lfb_cluster_command(argc, argv);
   if (!options.actions || !parse_options(&options, argc, argv))
     return EXIT_FAILURE;
   if (options.only_help)

@@ -472,7 +472,7 @@ void lfb_array_open(lua_State *L, lfb_state *S) {
                                     .drop = lf_array_unref,
                                     .push = push_array,
                                     .fits = lfb_array_fits,
-                                    .crosses = lfb_reach_all};
+                                    .crosses = lfb_reach_machine};
   static const lfb_descriptor array_class = {.class = LFB_ARRAY,
                                              .name = "lfut.Array",
                                              .methods = methods,

@@ -63,7 +63,7 @@ const lfb_handle lfb_shared_handle = {.ref = lfb_array_hold,
                                       .drop = lf_array_unref,
                                       .push = push_object,
                                       .fits = fits,
-                                      .crosses = lfb_reach_all};
+                                      .crosses = lfb_reach_machine};
 
 void *lfb_shared_error(lua_State *L, int idx, lfb_class class) {
   lfb_type_error(L, idx, lfb_self(L)->descriptors[class]->name);

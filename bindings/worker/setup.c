@@ -22,7 +22,7 @@ static const lfb_label start_label = {.what = "package field",
 
 const lfb_reach *lfb_setup_reach(lf_pool *pool, lfb_known *known) {
   lfb_setup *setup = lf_pool_setup(pool);
-  setup->reach = (lfb_reach){LFB_REACH_POOL, pool, known};
+  setup->reach = (lfb_reach){setup->far, pool, known};
   return &setup->reach;
 }
 
@@ -93,6 +93,8 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
     lfb_raise_memory(L);
   setup->global = lfb_global_ref(S->global);
   setup->kind = kind;
+  setup->far = reach && reach->kind == LFB_REACH_CLUSTER ? LFB_REACH_CLUSTER
+                                                         : LFB_REACH_POOL;
   lfb_start *start = latest(S->global);
   atomic_init(&setup->start, start ? start->version : 0);
   unref_start(start);
@@ -179,6 +181,26 @@ void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out) {
   lua_settop(L, top);
 }
 
+void lfb_greeting_pack(lua_State *L, lfb_state *S, lfb_setup *setup, int idx,
+                       const lfb_reach *reach) {
+  const lfb_label label = {
+      .what = "setting", .first = 1, .where = "to a worker", .reach = reach};
+  lf_buf *out = &setup->greeting;
+  int top = lua_gettop(L);
+  lfb_start_pack(L, S, out);
+  uint64_t second = out->len;
+  lua_pushboolean(L, S->global->warns);
+  lua_pushinteger(L, S->global->workers);
+  lua_pushboolean(L, lfb_has_initializer(L, idx));
+  lua_pushboolean(L, setup->far == LFB_REACH_CLUSTER);
+  lfb_pack(L, S, out, top + 1, 4, &label, NULL);
+  lua_settop(L, top);
+  if (lfb_has_initializer(L, idx))
+    lfb_initializer_pack(L, S, out, idx, reach);
+  if (lf_buf_put(out, &second, sizeof second) != 0)
+    lfb_raise_memory(L);
+}
+
 /* In a worker they may have come to the program. */
 static void refresh(lua_State *L, lfb_state *S) {
   if (S->vm)
@@ -245,8 +267,10 @@ static void apply(lua_State *L, lfb_state *S, lfb_start *start) {
   int top = lua_gettop(L);
   lfb_unpack(L, S, &start->packed, &at, NULL);
   S->start = start->version;
-  set_package(L, "path", top + 1);
-  set_package(L, "cpath", top + 2);
+  if (!S->global->has_own_path) {
+    set_package(L, "path", top + 1);
+    set_package(L, "cpath", top + 2);
+  }
   lua_pushglobaltable(L);
   lua_pushliteral(L, "arg");
   lua_pushvalue(L, top + 3);

@@ -23,10 +23,11 @@ typedef struct {
   const lf_buf *initializer_in; /* where it is: the same, or the greeting */
   size_t initializer_at;
   bool has_initializer; /* or a finalizer, which is packed with it */
-  const char *kind;     /* "thread", "inline", "process" */
+  const char *kind;     /* "thread", "inline", "process", "cluster" */
   bool single;          /* the pool's name is that of its one worker */
   /* For processes. */
-  lfb_reach reach;  /* from the program to them, or from one back */
+  lfb_reach_kind far; /* how far that is: LFB_REACH_POOL, or more */
+  lfb_reach reach;    /* from the program to them, or from one back */
   lfb_known *known; /* what these have already; owned; or NULL */
   lfb_state *image; /* whose interpreter forked workers go on with, once this
                        has made it a worker's; raises */
@@ -56,6 +57,11 @@ bool lfb_has_initializer(lua_State *L, int idx);
  * as a stream of its own, for workers that are so far away. Raises. */
 void lfb_initializer_pack(lua_State *L, lfb_state *S, lf_buf *out, int idx,
                           const lfb_reach *reach);
+
+/* What workers are told that are not forked, from elsewhere (so far): into the
+ * setup. The initializer is at 'idx' as above. Raises. */
+void lfb_greeting_pack(lua_State *L, lfb_state *S, lfb_setup *setup, int idx,
+                       const lfb_reach *reach);
 
 /* How an interpreter starts, as a stream; 'out' is reset first. Raises. */
 void lfb_start_pack(lua_State *L, lfb_state *S, lf_buf *out);

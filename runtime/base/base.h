@@ -24,6 +24,7 @@ enum {
   LF_EFOREIGN = -11, /* it belongs to another process */
   LF_EPERM = -12,    /* the caller may not */
   LF_EDAMAGED = -13, /* bytes from another process are nonsense */
+  LF_ECLUSTER = -14, /* the cluster's server takes no tasks */
 };
 
 /* A condition that only a mistake in lfut can break: ends the program. */

@@ -7,6 +7,7 @@
  *   caller.h                the one who asks for a result, at once
  *   process/processes.h     processes, seen from their program
  *   process/serve.h         the same, seen from one of these processes
+ *   cluster/client.h        the members of a cluster
  *
  * Unless something else is said, any thread calls, without the pool's lock. */
 #ifndef LF_POOL_BACKEND_H
@@ -17,6 +18,8 @@
 struct lf_backend {
   bool remote; /* lf_pool_is_remote */
   bool caller; /* lf_pool_in_caller */
+  bool whole;  /* a chunk of a loop that is lost is run again as a whole */
+  const char *broken; /* the kind of error when its workers cannot run */
 
   /* --- Of tasks: as the functions of pool.h whose names they have --- */
 
@@ -53,6 +56,10 @@ struct lf_backend {
   void (*recall)(lf_pool *pool, struct lf_loop *loop, lf_link *out);
 
   /* --- Of pools --- */
+
+  /* Why what runs the tasks cannot be reached, or takes none; NULL: it can, and
+   * does. NULL: that does not happen. */
+  const char *(*trouble)(const lf_pool *pool);
 
   void (*stat)(lf_pool *pool, lf_pool_stats *stats);
   lf_hunger (*hunger)(lf_pool *pool);       /* NULL: no worker runs in here */

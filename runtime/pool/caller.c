@@ -96,6 +96,7 @@ static void stay(lf_worker *w) {
 
 const lf_backend lf_caller_backend = {
     .caller = true,
+    .broken = "BrokenExecutor",
     .submit = submit,
     .broadcast = broadcast,
     .cancel = cancel,

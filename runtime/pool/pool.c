@@ -391,6 +391,18 @@ bool lf_pool_is_hungry(lf_pool *p) {
   return lf_is_hungry(&h) && p->queued == 0;
 }
 
+bool lf_pool_runs_chunks_again(const lf_pool *p) {
+  return p->o.backend->whole;
+}
+
+const char *lf_pool_broken_kind(const lf_pool *p) {
+  return lf_pool_trouble(p) ? "ClusterError" : p->o.backend->broken;
+}
+
+const char *lf_pool_trouble(const lf_pool *p) {
+  return p->o.backend->trouble ? p->o.backend->trouble(p) : NULL;
+}
+
 const char *lf_pool_broken(lf_pool *p) {
   return p->broken;
 }

@@ -41,6 +41,8 @@ typedef struct {
   /* For processes; 0 and NULL else. */
   uint64_t max_tasks;     /* after which a worker is replaced; 0: never */
   char *program;          /* spawned instead of forking; owned by the pool */
+  int bell;      /* an eventfd that is rung when workers have become free; 0:
+                    none */
   const lf_buf *greeting; /* what spawned workers are sent at first; lives as
                              long as 'setup' */
 } lf_pool_options;
@@ -173,6 +175,15 @@ bool lf_pool_is_foreign(const lf_pool *pool);
 /* Why the pool is broken, or NULL. */
 const char *lf_pool_broken(lf_pool *pool);
 
+/* Is a chunk of a loop that is lost run again as a whole? */
+bool lf_pool_runs_chunks_again(const lf_pool *pool);
+
+/* The kind of error that this is for those who wait for its tasks. */
+const char *lf_pool_broken_kind(const lf_pool *pool);
+
+/* Why what runs the tasks cannot be reached, or takes none, or NULL. */
+const char *lf_pool_trouble(const lf_pool *pool);
+
 /* May a task that has failed be run again? */
 bool lf_pool_may_retry(const lf_pool *pool);
 
@@ -181,6 +192,7 @@ void lf_pool_break(lf_pool *pool, const char *why);
 
 typedef struct {
   uint64_t workers, idle, queued, running, finished, failed, cancelled;
+  uint64_t occupied; /* of worker processes: those that run something */
 } lf_pool_stats;
 
 void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);

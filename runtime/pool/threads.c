@@ -357,6 +357,7 @@ static lf_hunger hunger(lf_pool *p) {
 }
 
 const lf_backend lf_threads_backend = {
+    .broken = "BrokenThreadPool",
     .submit = submit,
     .broadcast = broadcast,
     .follow = lf_pool_hold,

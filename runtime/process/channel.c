@@ -49,6 +49,23 @@ void lf_channel_init(lf_channel *end, lf_ring *in, lf_ring *out,
   lf_array_refs_init(&end->array_refs, false, never_mind);
 }
 
+void lf_channel_init_memory(lf_channel *end, const lf_names *names, void *user,
+                            lf_annotate *annotate) {
+  lf_channel_init(end, NULL, NULL, names, user, annotate);
+}
+
+void lf_channel_read(lf_channel *end, const void *bytes, size_t len) {
+  end->source = bytes;
+  end->left = len;
+  end->piece = 0;
+  end->damaged = false;
+}
+
+void lf_channel_forget(lf_channel *end) {
+  clear(&end->known);
+  clear(&end->learned);
+}
+
 static void parcel_free(lf_parcel *p) {
   lf_list_del(&p->link);
   if (p->drop)
@@ -185,9 +202,27 @@ static lf_parcel *parcel_new(const lf_msg *msg, const unsigned char *names,
   return p;
 }
 
+/* Into memory. */
+static int put_whole(lf_buf *out, const lf_msg *msg, const unsigned char *names,
+                     const lf_payload *payload) {
+  size_t before = out->len;
+  int err = put_head(out, msg, names);
+  if (err == 0 && msg->size)
+    err = lf_buf_put(out, payload->body->data + payload->from, msg->size);
+  if (err == 0)
+    err = lf_buf_put(out, payload->tail, msg->tail);
+  if (err)
+    lf_buf_cut(out, before);
+  else if (payload->drop)
+    payload->drop(payload->owner);
+  return err;
+}
+
 /* Sends a message whose relocations, with the names of arrays, are known. */
 static int send_whole(lf_channel *end, const lf_msg *msg,
                       const unsigned char *names, const lf_payload *payload) {
+  if (end->sink)
+    return put_whole(end->sink, msg, names, payload);
   size_t n = sizeof *msg + size_of_names(msg);
   if (lf_list_empty(&end->parcels) &&
       n + msg->size + msg->tail <= lf_ring_room(end->out)) {
@@ -211,19 +246,26 @@ static int send_whole(lf_channel *end, const lf_msg *msg,
   return 0;
 }
 
+bool lf_channel_knows(const lf_channel *end, const lf_code *code) {
+  return lf_table_find(&end->known, code->id);
+}
+
+int lf_channel_put_code(lf_channel *end, lf_code *code, lf_buf *out) {
+  int err = lf_buf_put(out, code->label, sizeof code->label);
+  if (err == 0)
+    err = lf_buf_put(out, code->bytes, code->len);
+  return err ? err : lf_table_add(&end->known, code->id, NULL);
+}
+
 /* Lets the other side know the code. */
 static int send_code(lf_channel *end, lf_code *code) {
-  if (lf_table_find(&end->known, code->id))
+  if (lf_channel_knows(end, code))
     return 0;
   lf_buf both;
   lf_buf_init(&both, NULL, 0);
   lf_msg msg = {.kind = LF_MSG_CODE, .id = code->id};
   msg.size = sizeof code->label + code->len;
-  int err = lf_buf_put(&both, code->label, sizeof code->label);
-  if (err == 0)
-    err = lf_buf_put(&both, code->bytes, code->len);
-  if (err == 0)
-    err = lf_table_add(&end->known, code->id, NULL);
+  int err = lf_channel_put_code(end, code, &both);
   lf_payload payload = {.body = &both, .to = both.len};
   if (err == 0 && (err = send_whole(end, &msg, NULL, &payload)) != 0)
     lf_table_del(&end->known, code->id);
@@ -342,6 +384,20 @@ void lf_channel_tell_dropped(lf_channel *end) {
 
 /* --- Receiving --- */
 
+static size_t filled(const lf_channel *end) {
+  return end->in ? lf_ring_filled(end->in) : end->left;
+}
+
+static void take(lf_channel *end, void *bytes, size_t n) {
+  if (end->in) {
+    lf_ring_take(end->in, bytes, n);
+    return;
+  }
+  memcpy(bytes, end->source, n);
+  end->source += n;
+  end->left -= n;
+}
+
 /* Takes what is there of 'size' bytes into 'buf'; true when it has them all. */
 static bool fill(lf_channel *end, lf_buf *buf, uint64_t size) {
   if (end->got == size)
@@ -349,12 +405,12 @@ static bool fill(lf_channel *end, lf_buf *buf, uint64_t size) {
   if (end->got == 0 && size > buf->cap - buf->len &&
       (size > MOST || lf_buf_grow(buf, size) != 0))
     end->no_memory = true;
-  size_t n = lf_ring_filled(end->in);
+  size_t n = filled(end);
   n = n < size - end->got ? n : (size_t)(size - end->got);
   while (n > 0) {
     unsigned char waste[256];
     size_t part = end->no_memory && n > sizeof waste ? sizeof waste : n;
-    lf_ring_take(end->in, end->no_memory ? waste : buf->data + buf->len, part);
+    take(end, end->no_memory ? waste : buf->data + buf->len, part);
     if (!end->no_memory)
       buf->len += part;
     end->got += part;
@@ -442,17 +498,25 @@ static bool relocate(lf_channel *end) {
   return true;
 }
 
-static void learn(lf_channel *end) {
+bool lf_channel_learn(lf_channel *end, uint64_t id, const void *bytes,
+                      size_t len) {
   char label[LF_LABEL];
-  if (end->no_memory || end->body.len < sizeof label)
-    return;
-  memcpy(label, end->body.data, sizeof label);
+  if (len < sizeof label || !id || lf_table_find(&end->learned, id))
+    return false;
+  memcpy(label, bytes, sizeof label);
   label[sizeof label - 1] = '\0';
-  lf_code *code =
-      lf_code_get(end->body.data + sizeof label, end->body.len - sizeof label,
-                  label, end->annotate);
-  if (code && lf_table_add(&end->learned, end->msg.id, code) != 0)
+  lf_code *code = lf_code_get((const char *)bytes + sizeof label,
+                              len - sizeof label, label, end->annotate);
+  if (code && lf_table_add(&end->learned, id, code) == 0)
+    return true;
+  if (code)
     lf_code_unref(code);
+  return false;
+}
+
+static void learn(lf_channel *end) {
+  if (!end->no_memory)
+    lf_channel_learn(end, end->msg.id, end->body.data, end->body.len);
 }
 
 /* Can it be a message? Each object that it names has a place in the body, and
@@ -474,9 +538,9 @@ static bool read_pieces(lf_channel *end) {
         return false;
       continue;
     }
-    if (lf_ring_filled(end->in) < sizeof end->msg)
+    if (filled(end) < sizeof end->msg)
       return false;
-    lf_ring_take(end->in, &end->msg, sizeof end->msg);
+    take(end, &end->msg, sizeof end->msg);
     end->damaged = !is_sane(&end->msg);
     if (end->damaged)
       return false;
@@ -516,6 +580,52 @@ bool lf_channel_receive(lf_channel *end) {
     end->no_memory = true;
   end->body.foreign = true;
   return !end->damaged;
+}
+
+/* Is there such a number, and no code by it here? */
+static bool is_lacking(const lf_channel *end, uint64_t id) {
+  return id && !lf_table_find(&end->learned, id);
+}
+
+/* Those of one message, whose relocations are at 'names'. */
+static bool visit_lacks(const lf_channel *end, const lf_msg *msg,
+                        const unsigned char *names,
+                        bool (*visit)(void *arg, uint64_t id), void *arg) {
+  if (is_lacking(end, msg->slot) && !visit(arg, msg->slot))
+    return false;
+  for (uint32_t i = 0; i < msg->nrelocs; i++) {
+    reloc r;
+    memcpy(&r, names + i * sizeof r, sizeof r);
+    if (r.what == CODE && is_lacking(end, r.id) && !visit(arg, r.id))
+      return false;
+  }
+  return true;
+}
+
+bool lf_channel_peek(const void **bytes, size_t *len, lf_msg *msg) {
+  if (*len < sizeof *msg)
+    return false;
+  memcpy(msg, *bytes, sizeof *msg);
+  size_t whole =
+      is_sane(msg) ? sizeof *msg + size_of_names(msg) + msg->size + msg->tail
+                   : SIZE_MAX;
+  if (whole > *len)
+    return false;
+  *bytes = (const unsigned char *)*bytes + whole;
+  *len -= whole;
+  return true;
+}
+
+void lf_channel_lacks(const lf_channel *end, const void *bytes, size_t len,
+                      bool (*visit)(void *arg, uint64_t id), void *arg) {
+  lf_msg msg;
+  const void *next = bytes;
+  while (lf_channel_peek(&next, &len, &msg)) {
+    const unsigned char *names = (const unsigned char *)bytes + sizeof msg;
+    if (!visit_lacks(end, &msg, names, visit, arg))
+      return;
+    bytes = next;
+  }
 }
 
 lf_payload lf_payload_task(const lf_task *task) {

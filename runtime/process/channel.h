@@ -102,7 +102,10 @@ typedef struct {
 } lf_names;
 
 typedef struct {
-  lf_ring *in, *out;
+  lf_ring *in, *out; /* or, over memory: */
+  lf_buf *sink;
+  const unsigned char *source;
+  size_t left; /* of the source */
   const lf_names *names;
   void *user;               /* theirs */
   lf_annotate *annotate;    /* for lf_code_get */
@@ -128,6 +131,38 @@ typedef struct {
 /* 'annotate' is for lf_code_get. */
 void lf_channel_init(lf_channel *end, lf_ring *in, lf_ring *out,
                      const lf_names *names, void *user, lf_annotate *annotate);
+
+/* The same over memory, which goes farther than a ring: what is sent is put
+ * behind what is in end->sink, all of it at once; what is received is what the
+ * caller has given to lf_channel_read. */
+void lf_channel_init_memory(lf_channel *end, const lf_names *names, void *user,
+                            lf_annotate *annotate);
+
+/* These bytes are received next, and have to stay until that has been done; all
+ * of them were whole if lf_channel_is_read says so then. */
+void lf_channel_read(lf_channel *end, const void *bytes, size_t len);
+static inline bool lf_channel_is_read(const lf_channel *end) {
+  return !end->damaged && end->left == 0;
+}
+
+/* The head of the next message in such bytes, which are stepped over. False:
+ * there is none. */
+bool lf_channel_peek(const void **bytes, size_t *len, lf_msg *msg);
+
+/* Visits the code that is named in such bytes and not known at this end.
+ * 'visit' says false when it has had enough. */
+void lf_channel_lacks(const lf_channel *end, const void *bytes, size_t len,
+                      bool (*visit)(void *arg, uint64_t id), void *arg);
+
+/* Code that is sent in other ways: whether the other side knows it, or the
+ * bytes of an LF_MSG_CODE; and learning it from those, by its number. */
+bool lf_channel_knows(const lf_channel *end, const lf_code *code);
+int lf_channel_put_code(lf_channel *end, lf_code *code, lf_buf *out);
+bool lf_channel_learn(lf_channel *end, uint64_t id, const void *bytes,
+                      size_t len);
+
+/* No code is known at either end any more. */
+void lf_channel_forget(lf_channel *end);
 
 /* The other process, if it is a worker, has ended. */
 void lf_channel_fini(lf_channel *end);

@@ -350,6 +350,7 @@ static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
 void lf_members_stat(lf_pool *p, lf_pool_stats *s) {
   uint64_t stopped = 0;
   *s = (lf_pool_stats){.queued = p->queued + p->owner.held};
+  s->occupied = (uint64_t)lf_members_of(p)->occupied;
   for (lf_worker *w = p->workers; w; w = w->next) {
     lf_proc *c = lf_worker_proc(w);
     s->finished += w->finished;

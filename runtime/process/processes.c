@@ -286,6 +286,7 @@ static void catch_up(lf_pool *p) {
 
 const lf_backend lf_processes_backend = {
     .remote = true,
+    .broken = "BrokenProcessPool",
     .submit = submit,
     .broadcast = broadcast,
     .follow = lf_pool_hold,

@@ -11,51 +11,23 @@
 
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- Receiving --- */
 
-/* Can the outcome be that of the task? */
-static bool is_outcome(const lf_channel *end, const lf_task *t) {
-  const lf_msg *msg = &end->msg;
-  if (msg->error > LF_LOST ||
-      (msg->error == LF_LOST && msg->size < sizeof(lf_lost)))
-    return false;
-  const lf_runner *runner = lf_runner_of(t);
-  if (msg->kind == LF_MSG_CHUNK_DONE)
-    return runner && msg->a <= runner->chunk->count;
-  return msg->state == LF_FINISHED || msg->state == LF_FAILED;
-}
-
-/* The worker has stopped it. */
-static void note_reason(lf_task *t, uint64_t reason) {
-  if (reason == LF_GO_ON || reason > LF_STOP_MEMORY)
-    return;
-  lf_task_start(t); /* as far as is known here */
-  lf_task_stop(t, (lf_reason)reason);
-}
-
 static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
-  if (!f || !is_outcome(&c->end, f->task)) {
+  if (!f || !lf_outcome_is_of(&c->end, f->task)) {
     lf_members_condemn(c);
     return;
   }
   lf_task *t = f->task;
   lf_proc_finish_flight(f);
-  const lf_runner *runner = lf_runner_of(t);
-  bool failed = false;
-  note_reason(t, runner ? lf_chunk_reason(&c->end.msg) : c->end.msg.a);
+  lf_outcome_note_reason(&c->end, t);
   if (lf_task_reason(t) != LF_GO_ON && lf_members_again(c->worker->pool, t))
     return;
-  if (!runner)
-    failed = lf_task_receive_end(&c->end, t) != LF_FINISHED;
-  else if (c->end.msg.kind == LF_MSG_CHUNK_DONE)
-    (void)lf_chunk_receive_end(&c->end, runner->chunk); /* it was sent */
-  else
-    lf_chunk_no_memory(runner->chunk);
-  t->stage = failed ? LF_STAGE_FAILED : LF_STAGE_FINISHED;
   c->worker->started++;
-  lf_state end = lf_task_outcome(t, failed ? LF_FAILED : LF_FINISHED);
+  lf_state end = lf_outcome_receive(&c->end, t);
   *(end == LF_FINISHED    ? &c->worker->finished
     : end == LF_CANCELLED ? &c->worker->stopped
                           : &c->worker->failed) += 1;
@@ -136,29 +108,6 @@ static void end_claimed(lf_pool *p, lf_task *t) {
   }
 }
 
-/* Starts the task, which has ended already: its time is over. */
-static bool start_ended(lf_task *t) {
-  lf_clock *clock = lf_task_clock(t);
-  if (clock)
-    clock->elsewhere = true;
-  return lf_task_start(t);
-}
-
-static void end_task(lf_task *t) {
-  if (t->stage == LF_STAGE_UNSENT) {
-    lf_task_fail(t, LF_BROKEN, LF_NO_MEMORY);
-  } else if (lf_task_state(t) == LF_RUNNING || start_ended(t)) {
-    lf_runner *runner = lf_runner_of(t);
-    lf_chunk *c = runner ? runner->chunk : NULL;
-    if (c) {
-      runner->chunk = NULL;
-      lf_loop_done(runner->loop, c, c->ns);
-    }
-    lf_task_end(t, t->stage == LF_STAGE_FINISHED ? LF_FINISHED : LF_FAILED);
-  }
-  lf_task_unref(t);
-}
-
 static void run_after(lf_pool *p, lf_outcome *after) {
   lf_link *l;
   if (after->cancel_all)
@@ -167,7 +116,7 @@ static void run_after(lf_pool *p, lf_outcome *after) {
     lf_pool_break(p, after->broken);
   lf_words_free(after->broken);
   while ((l = lf_list_pop(&after->done)))
-    end_task(lf_container_of(l, lf_task, link));
+    lf_outcome_end(lf_container_of(l, lf_task, link));
   while ((l = lf_list_pop(&after->cancelling)))
     lf_requests_cancel(p, lf_container_of(l, lf_cancelling, link));
   for (lf_dependent *d; (d = after->beginning);) {
@@ -217,12 +166,20 @@ static void receive_from_all(lf_members *f) {
   }
 }
 
+static void ring(int bell) {
+  uint64_t one = 1;
+  ssize_t n = write(bell, &one, sizeof one);
+  (void)n; /* full: it is rung already */
+}
+
 /* Under the lock: tells the workers what they need to know of others, and wakes
  * those that have been sent something; and how many are awake, to all who want
  * to spin. */
 static void wake(lf_pool *p) {
   lf_members *f = lf_members_of(p);
   lf_count_awake(f->occupied - f->counted);
+  if (p->o.bell && f->occupied < f->counted)
+    ring(p->o.bell);
   f->counted = f->occupied;
   bool full = f->occupied >= p->o.max_workers || p->queued > 0;
   int awake = lf_awake();

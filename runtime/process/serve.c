@@ -429,6 +429,7 @@ static void settle(lf_pool *p) {
 
 const lf_backend lf_serve_backend = {
     .remote = true,
+    .broken = "BrokenProcessPool",
     .submit = submit,
     .broadcast = broadcast,
     .follow = follow,

@@ -8,6 +8,7 @@
 #include "runtime/os/fork.h"
 #include "runtime/process/launch.h"
 #include "runtime/process/serve.h"
+#include "runtime/process/task_io.h"
 #include "runtime/shm/arena.h"
 
 #include <errno.h>
@@ -300,26 +301,6 @@ static void sort_out(lf_pool *p, lf_proc *c, lf_link *lost) {
   }
 }
 
-/* A task that was lost: a chunk of a loop tells it with the items. */
-static void lose(lf_task *t, const lf_lost *lost, const char *within) {
-  lf_runner *runner = lf_runner_of(t);
-  lf_chunk *c = runner ? runner->chunk : NULL;
-  if (c) {
-    runner->chunk = NULL;
-    c->failed = true;
-    c->finished = 0;
-    c->reason = lf_task_reason(t); /* it may have been stopped, or given up */
-    c->error = LF_LOST;
-    (void)lf_lost_put(&c->why, lost, lf_task_name(t), within);
-    lf_loop_done(runner->loop, c, 0);
-    if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
-      lf_task_end(t, LF_FINISHED);
-  } else {
-    lf_task_lose(t, lost, within);
-  }
-  lf_task_unref(t);
-}
-
 static lf_lost status_of(const lf_proc *c) {
   siginfo_t info = {0};
   lf_lost lost = {.pid = c->pid};
@@ -373,7 +354,7 @@ static void reap(lf_worker *w, lf_lost lost) {
   pthread_mutex_unlock(&p->lock);
   proc_free(c);
   while ((l = lf_list_pop(&tasks)))
-    lose(lf_container_of(l, lf_task, link), &lost, within);
+    lf_outcome_lose(lf_container_of(l, lf_task, link), &lost, within);
   if (broken)
     lf_pool_break(p, broken);
   lf_words_free(broken);

@@ -4,6 +4,7 @@
 #include "runtime/process/task_io.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/internal.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
@@ -255,4 +256,107 @@ bool lf_chunk_receive_end(lf_channel *end, lf_chunk *c) {
       (!refused && lf_buf_move(&c->why, &end->tail) != 0))
     lf_chunk_no_memory(c);
   return !(msg->flag & DROPPED);
+}
+
+/* --- The outcome of one that was sent --- */
+
+bool lf_outcome_is_of(const lf_channel *end, const lf_task *t) {
+  const lf_msg *msg = &end->msg;
+  if (msg->error > LF_LOST ||
+      (msg->error == LF_LOST && msg->size < sizeof(lf_lost)))
+    return false;
+  const lf_runner *runner = lf_runner_of(t);
+  if (msg->kind == LF_MSG_CHUNK_DONE)
+    return runner && msg->a <= runner->chunk->count;
+  return msg->state == LF_FINISHED || msg->state == LF_FAILED;
+}
+
+void lf_outcome_note_reason(const lf_channel *end, lf_task *t) {
+  uint64_t reason = lf_runner_of(t) ? lf_chunk_reason(&end->msg) : end->msg.a;
+  if (reason == LF_GO_ON || reason > LF_STOP_MEMORY)
+    return;
+  lf_task_start(t); /* as far as is known here */
+  lf_task_stop(t, (lf_reason)reason);
+}
+
+lf_state lf_outcome_receive(lf_channel *end, lf_task *t) {
+  const lf_runner *runner = lf_runner_of(t);
+  bool failed = false;
+  if (!runner)
+    failed = lf_task_receive_end(end, t) != LF_FINISHED;
+  else if (end->msg.kind == LF_MSG_CHUNK_DONE)
+    (void)lf_chunk_receive_end(end, runner->chunk); /* it was sent */
+  else
+    lf_chunk_no_memory(runner->chunk);
+  t->stage = failed ? LF_STAGE_FAILED : LF_STAGE_FINISHED;
+  return lf_task_outcome(t, failed ? LF_FAILED : LF_FINISHED);
+}
+
+bool lf_task_start_far(lf_task *t) {
+  lf_clock *clock = lf_task_clock(t);
+  if (clock)
+    clock->elsewhere = true;
+  return lf_task_start(t);
+}
+
+void lf_outcome_end(lf_task *t) {
+  if (t->stage == LF_STAGE_UNSENT) {
+    lf_task_fail(t, LF_BROKEN, LF_NO_MEMORY);
+  } else if (lf_task_state(t) == LF_RUNNING || lf_task_start_far(t)) {
+    lf_runner *runner = lf_runner_of(t);
+    lf_chunk *c = runner ? runner->chunk : NULL;
+    if (c) {
+      runner->chunk = NULL;
+      lf_loop_done(runner->loop, c, c->ns);
+    }
+    lf_task_end(t, t->stage == LF_STAGE_FINISHED ? LF_FINISHED : LF_FAILED);
+  }
+  lf_task_unref(t);
+}
+
+/* Ends a chunk of a loop that will have no results, as the chunk says by now.
+ */
+static void end_chunk(lf_task *t, lf_chunk *c) {
+  lf_runner *runner = lf_runner_of(t);
+  runner->chunk = NULL;
+  c->failed = true;
+  c->finished = 0;
+  c->reason = lf_task_reason(t); /* it may have been stopped, or given up */
+  lf_loop_done(runner->loop, c, 0);
+  if (lf_task_start(t) || lf_task_state(t) == LF_RUNNING)
+    lf_task_end(t, LF_FINISHED);
+}
+
+static lf_chunk *chunk_of(const lf_task *t) {
+  const lf_runner *runner = lf_runner_of(t);
+  return runner ? runner->chunk : NULL;
+}
+
+void lf_outcome_lose(lf_task *t, const lf_lost *lost, const char *within) {
+  lf_chunk *c = chunk_of(t);
+  if (c) {
+    c->error = LF_LOST;
+    (void)lf_lost_put(&c->why, lost, lf_task_name(t), within);
+    end_chunk(t, c);
+  } else {
+    lf_task_lose(t, lost, within);
+  }
+  lf_task_unref(t);
+}
+
+void lf_outcome_break(lf_task *t, const char *why) {
+  lf_chunk *c = chunk_of(t);
+  if (c) {
+    c->error = LF_BROKEN;
+    lf_buf_reset(&c->why);
+    (void)lf_buf_put_text(&c->why, why);
+    end_chunk(t, c);
+  } else if (!lf_task_fail(t, LF_BROKEN, why) &&
+             lf_task_state(t) == LF_RUNNING) {
+    t->error = LF_BROKEN;
+    lf_buf_reset(&t->data);
+    (void)lf_buf_put_text(&t->data, why);
+    lf_task_end(t, LF_FAILED);
+  }
+  lf_task_unref(t);
 }

@@ -49,6 +49,31 @@ lf_reason lf_chunk_reason(const lf_msg *msg);
  * time.) */
 bool lf_chunk_receive_end(lf_channel *end, lf_chunk *chunk);
 
+/* The outcome that comes, of a task that was sent. Can it be that of this one?
+ */
+bool lf_outcome_is_of(const lf_channel *end, const lf_task *task);
+
+/* The task has been stopped by who ran it, if the message says so. */
+void lf_outcome_note_reason(const lf_channel *end, lf_task *task);
+
+/* Starts the task, that has begun, or ended, where others look at its time. */
+bool lf_task_start_far(lf_task *task);
+
+/* Puts the outcome there, and how it ends into task->stage (LF_STAGE_FINISHED,
+ * LF_STAGE_FAILED); returns the state in which it will be. */
+lf_state lf_outcome_receive(lf_channel *end, lf_task *task);
+
+/* Ends a task as its stage says, and drops the reference. Without the pool's
+ * lock. */
+void lf_outcome_end(lf_task *task);
+
+/* The same of one that was lost with its worker: a chunk of a loop tells it
+ * with the items. */
+void lf_outcome_lose(lf_task *task, const lf_lost *lost, const char *within);
+
+/* The same of one that nobody can run any more: why. */
+void lf_outcome_break(lf_task *task, const char *why);
+
 /* The chunk has failed without results, for lack of memory. */
 void lf_chunk_no_memory(lf_chunk *chunk);
 

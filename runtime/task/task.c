@@ -305,14 +305,17 @@ bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
 
 int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
                 const char *within) {
-  char how[40], text[400];
+  char how[40], text[480];
   bool known = !within[0] || (what && strcmp(what, within) == 0);
   if (lost->signal)
     snprintf(how, sizeof how, "died of %s", lf_signal_name(lost->signal));
-  else
+  else if (lost->exitcode >= 0)
     snprintf(how, sizeof how, "exited with code %d", (int)lost->exitcode);
-  snprintf(text, sizeof text, "worker %d %s while %s%s%s%s%s", (int)lost->pid,
-           how, what ? "running " : "starting", what ? what : "",
+  else
+    snprintf(how, sizeof how, "was lost");
+  snprintf(text, sizeof text, "worker %d%s%s %s while %s%s%s%s%s",
+           (int)lost->pid, lost->host[0] ? " on " : "", lost->host, how,
+           what ? "running " : "starting", what ? what : "",
            known ? "" : " (in ", known ? "" : within, known ? "" : ")");
   lf_buf_reset(out);
   int err = lf_buf_put(out, lost, sizeof *lost);

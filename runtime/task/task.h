@@ -47,9 +47,10 @@ typedef enum {
 
 /* In front of the text of an LF_LOST. */
 typedef struct {
+  char host[64]; /* the other machine on which it was, or "" */
   int32_t pid;
   int32_t signal;   /* that ended it, or 0 */
-  int32_t exitcode; /* else */
+  int32_t exitcode; /* else; -1: nobody has seen how it ended */
 } lf_lost;
 
 struct lf_worker;

@@ -10,12 +10,14 @@ local support = {}
 
 support.kind = os.getenv "LFUT_TEST_EXECUTOR" or "thread"
 support.is_inline = support.kind == "inline"
-support.is_process = support.kind == "fork" or support.kind == "spawn"
-support.worker_kind = support.is_process and "process" or support.kind
+support.is_cluster = support.kind == "cluster"
+support.is_process = support.kind == "fork" or support.kind == "spawn" or support.is_cluster
+support.worker_kind = support.is_process and not support.is_cluster and "process" or support.kind
 support.broken_kind = ({
   thread = "BrokenThreadPool",
   process = "BrokenProcessPool",
   inline = "BrokenExecutor",
+  cluster = "BrokenExecutor",
 })[support.worker_kind]
 
 -- ProcessPoolExecutor with this start method, and otherwise any options. Its
@@ -59,6 +61,7 @@ support.constructor = ({
   fork = "require'lfut'.ProcessPoolExecutor",
   spawn = "(function(n) return require'lfut'.ProcessPoolExecutor { max_workers = n, start_method = 'spawn' } end)",
   inline = "require'lfut'.InlineExecutor",
+  cluster = "require'lfut'.ClusterExecutor",
 })[support.kind]
 
 support.Executor = assert(({
@@ -66,6 +69,7 @@ support.Executor = assert(({
   fork = processes "fork",
   spawn = processes "spawn",
   inline = lfut.InlineExecutor,
+  cluster = lfut.ClusterExecutor,
 })[support.kind], "unknown LFUT_TEST_EXECUTOR")
 
 -- The path of a library that make check has built, such as "plugins/vec".

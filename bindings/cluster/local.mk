@@ -1,0 +1,3 @@
+bindings_sources += \
+	%D%/cluster.c %D%/cluster.h \
+	%D%/command.c %D%/command.h

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See client.h, internal.h. */
+#include "runtime/cluster/internal.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/cluster/functions.h"
+#include "runtime/os/fork.h"
+#include "runtime/pool/limits.h"
+#include "runtime/pool/threads.h"
+#include "runtime/process/task_io.h"
+#include "runtime/task/chain.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Seconds to connect, and between two tries. */
+#define DIAL 5.0
+#define REST 0.1
+
+enum { BEAT = LF_CLIENT_LEASE / 4, READ_MS = 60000, FAREWELL_MS = 2000 };
+
+#define NS_PER_MS INT64_C(1000000)
+
+static char version[128] = "lfut " PACKAGE_VERSION;
+
+const char *lf_cluster_version(void) {
+  return version;
+}
+
+void lf_cluster_set_version(const char *language) {
+  snprintf(version, sizeof version, "lfut " PACKAGE_VERSION ", %s, %zu bit%s",
+           language, 8 * sizeof(void *),
+           __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "" : ", big endian");
+}
+
+void lf_cluster_new_id(char id[LF_ID]) {
+  snprintf(id, LF_ID, "%016" PRIx64 "%016" PRIx64, lf_unique(), lf_unique());
+}
+
+static void *self(void *pool) {
+  return lf_pool_handle(pool);
+}
+
+/* --- Results --- */
+
+static void read_results(lf_cluster *cl);
+
+static void receive_entry(lf_cluster *cl, const redisReply *entry) {
+  if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+      entry->element[1]->type != REDIS_REPLY_ARRAY ||
+      entry->element[1]->elements < 2)
+    return;
+  const redisReply *value = entry->element[1]->element[1];
+  snprintf(cl->read, sizeof cl->read, "%s", entry->element[0]->str);
+  if (value->type == REDIS_REPLY_STRING)
+    lf_client_receive(cl, value->str, value->len);
+}
+
+/* The entries of one stream, as XREAD returns them. */
+static void on_results(void *user, const redisReply *reply) {
+  lf_cluster *cl = user;
+  if (!reply)
+    return;
+  if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1) {
+    const redisReply *stream = reply->element[0];
+    const redisReply *list = stream->elements == 2 ? stream->element[1] : NULL;
+    for (size_t i = 0; list && i < list->elements; i++)
+      receive_entry(cl, list->element[i]);
+    pthread_cond_broadcast(&cl->changed);
+  }
+  read_results(cl);
+}
+
+/* Cuts off what has come through, and waits for more. */
+static void read_results(lf_cluster *cl) {
+  char key[64], after[LF_ENTRY_ID];
+  lf_digits block;
+  unsigned long long ms = 0, n = 0;
+  snprintf(key, sizeof key, "lfut:results:%s", cl->id);
+  if (sscanf(cl->read, "%llu-%llu", &ms, &n) == 2 && ms > 0) {
+    snprintf(after, sizeof after, "%llu-%llu", ms, n + 1);
+    const lf_arg trim[] = {lf_arg_text("XTRIM"), lf_arg_text(key),
+                           lf_arg_text("MINID"), lf_arg_text(after)};
+    (void)lf_redis_send(cl->results, trim, 4, NULL, NULL);
+  }
+  const lf_arg args[] = {
+      lf_arg_text("XREAD"), lf_arg_text("COUNT"),  lf_arg_text("1000"),
+      lf_arg_text("BLOCK"), lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
+      lf_arg_text(key),     lf_arg_text(cl->read)};
+  (void)lf_redis_send(cl->results, args, 8, on_results, cl);
+}
+
+/* --- Connecting --- */
+
+/* A call on a connection that does nothing else yet; without the lock. */
+static redisReply *call_now(lf_redis *redis, const char *function,
+                            const lf_arg *args, int n) {
+  lf_arg all[8] = {lf_arg_text("FCALL"), lf_arg_text(function),
+                   lf_arg_text("0")};
+  memcpy(all + 3, args, (size_t)n * sizeof *args);
+  return lf_redis_ask(redis, all, 3 + n);
+}
+
+/* How the workers start, as a message with the functions that it names. */
+static int put_setup(lf_cluster *cl, lf_buf *out) {
+  lf_channel end;
+  lf_msg msg = {.kind = LF_MSG_SETUP};
+  lf_payload payload = {.body = cl->o.setup, .to = cl->o.setup->len};
+  lf_channel_init_memory(&end, NULL, NULL, NULL);
+  end.sink = out;
+  int err = lf_channel_send(&end, &msg, &payload);
+  lf_channel_fini(&end);
+  return err;
+}
+
+/* Makes the client known under a new id. */
+static bool introduce(lf_cluster *cl, lf_redis *redis, const char *id,
+                      char *why, size_t size) {
+  lf_digits lease;
+  lf_buf setup;
+  redisReply *reply = NULL;
+  lf_buf_init(&setup, NULL, 0);
+  if (put_setup(cl, &setup) == 0) {
+    const lf_arg args[] = {lf_arg_text(id), lf_arg_text(version),
+                           lf_arg_int(lease, LF_CLIENT_LEASE),
+                           {setup.data, setup.len}};
+    reply = call_now(redis, LF_FUNCTION("open"), args, 4);
+  }
+  lf_buf_fini(&setup);
+  bool good = reply && reply->type == REDIS_REPLY_INTEGER;
+  if (good)
+    cl->workers = (int)reply->integer;
+  else if (reply && reply->type == REDIS_REPLY_ERROR &&
+           strncmp(reply->str, "VERSION ", 8) == 0)
+    snprintf(why, size, "the cluster is of %s, but this is %s", reply->str + 8,
+             version);
+  else
+    snprintf(why, size, "the server has failed: %s",
+             reply && reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                       : "connection lost");
+  if (reply)
+    freeReplyObject(reply);
+  return good;
+}
+
+/* Does the server know us still? */
+static bool is_known(lf_cluster *cl, lf_redis *redis) {
+  lf_digits lease;
+  const lf_arg args[] = {lf_arg_text("clients"), lf_arg_text(cl->id),
+                         lf_arg_int(lease, LF_CLIENT_LEASE)};
+  redisReply *reply = call_now(redis, LF_FUNCTION("beat"), args, 3);
+  bool known = reply && reply->type == REDIS_REPLY_INTEGER;
+  if (reply)
+    freeReplyObject(reply);
+  return known;
+}
+
+/* Under the lock: what the server may not have got is sent once more. */
+static void put_unanswered(lf_cluster *cl) {
+  for (lf_link *l = cl->batches.next, *next; l != &cl->batches; l = next) {
+    lf_batch *b = lf_container_of(l, lf_batch, link);
+    next = l->next;
+    if (!b->id[0]) {
+      lf_batch_store(b);
+      (void)lf_client_put(b, true);
+    }
+  }
+}
+
+/* Under the lock: these are the connections from now on. */
+static void adopt(lf_cluster *cl, lf_redis *commands, lf_redis *results,
+                  const char *id) {
+  cl->commands = commands;
+  cl->results = results;
+  cl->until = 0;
+  cl->next_beat = lf_now() + BEAT * NS_PER_MS;
+  if (id) {
+    lf_client_forget_all(cl);
+    snprintf(cl->id, sizeof cl->id, "%s", id);
+    snprintf(cl->read, sizeof cl->read, "0");
+    cl->gone = false;
+  } else {
+    lf_channel_forget(&cl->out);
+    lf_table_fini(&cl->loops);
+    put_unanswered(cl);
+  }
+  read_results(cl);
+  lf_redis_flush(results);
+  pthread_cond_broadcast(&cl->changed);
+}
+
+/* Without the lock. */
+static bool connect_both(lf_cluster *cl, char *why, size_t size) {
+  char id[LF_ID];
+  lf_pool *p = cl->pool;
+  lf_redis *results = NULL;
+  lf_redis *commands = lf_redis_open(&cl->o.url, DIAL, why, size);
+  if (commands)
+    results = lf_redis_open(&cl->o.url, DIAL, why, size);
+  bool known = results && cl->id[0] && is_known(cl, commands);
+  lf_cluster_new_id(id);
+  if (!results || (!known && !introduce(cl, commands, id, why, size))) {
+    lf_redis_close(commands);
+    lf_redis_close(results);
+    return false;
+  }
+  pthread_mutex_lock(&p->lock);
+  adopt(cl, commands, results, known ? NULL : id);
+  pthread_mutex_unlock(&p->lock);
+  return true;
+}
+
+/* Under the lock. */
+static void disconnect(lf_cluster *cl) {
+  lf_redis *commands = cl->commands, *results = cl->results;
+  if (commands)
+    snprintf(cl->trouble, sizeof cl->trouble, "the server is lost: %s",
+             lf_redis_error(commands));
+  cl->commands = cl->results = NULL;
+  lf_redis_close(commands);
+  lf_redis_close(results);
+  if (cl->until == 0)
+    cl->until = lf_after(cl->o.reconnect);
+  cl->until = cl->until ? cl->until : 1;
+}
+
+/* Without the lock: tries to connect again. */
+static void reconnect(lf_cluster *cl) {
+  lf_pool *p = cl->pool;
+  char why[300], text[400];
+  if (connect_both(cl, why, sizeof why))
+    return;
+  if (lf_now() >= cl->until && !p->broken) {
+    snprintf(text, sizeof text, "the cluster is lost: %s", why);
+    snprintf(cl->trouble, sizeof cl->trouble, "%s", why);
+    lf_pool_break(p, text);
+    pthread_mutex_lock(&p->lock);
+    lf_client_give_up(cl);
+    pthread_cond_broadcast(&cl->changed);
+    pthread_mutex_unlock(&p->lock);
+  }
+  struct pollfd doorbell = {.fd = cl->doorbell, .events = POLLIN};
+  poll(&doorbell, 1, (int)(REST * 1000));
+}
+
+/* --- The thread --- */
+
+static void on_beat(void *user, const redisReply *reply) {
+  lf_cluster *cl = user;
+  if (reply && reply->type == REDIS_REPLY_INTEGER) {
+    cl->workers = (int)reply->integer;
+    cl->pool->o.max_workers =
+        cl->o.max_workers ? cl->o.max_workers
+                          : (cl->workers > 0 ? cl->workers : 1);
+  } else if (reply) {
+    cl->gone = true;
+  }
+}
+
+/* Under the lock. */
+static void beat(lf_cluster *cl) {
+  lf_digits lease;
+  if (!cl->commands || lf_now() < cl->next_beat)
+    return;
+  cl->next_beat = lf_now() + BEAT * NS_PER_MS;
+  const lf_arg args[] = {lf_arg_text("clients"), lf_arg_text(cl->id),
+                         lf_arg_int(lease, LF_CLIENT_LEASE)};
+  (void)lf_client_call(cl, LF_FUNCTION("beat"), args, 3, on_beat, cl);
+}
+
+/* Sleeps until something is to be done. */
+static void sleep_on(lf_cluster *cl) {
+  uint64_t n;
+  struct pollfd fds[4] = {{.fd = cl->doorbell, .events = POLLIN}};
+  lf_redis *const both[] = {cl->commands, cl->results};
+  for (int i = 0; i < 2; i++) {
+    fds[i + 1].fd = both[i] ? lf_redis_fd(both[i]) : -1;
+    fds[i + 1].events =
+        (short)(POLLIN | (both[i] && lf_redis_is_full(both[i]) ? POLLOUT : 0));
+  }
+  fds[3] = (struct pollfd){.fd = cl->private.pidfd, .events = POLLIN};
+  int64_t at = cl->next_beat;
+  at = cl->full && cl->try_again < at ? cl->try_again : at;
+  int64_t ms = (at - lf_now()) / NS_PER_MS + 1;
+  lf_count_awake(-1);
+  poll(fds, 4, ms > 0 ? (int)ms : 0);
+  lf_count_awake(1);
+  if (fds[3].revents)
+    lf_private_restart(&cl->private);
+  while (fds[0].revents && read(cl->doorbell, &n, sizeof n) > 0)
+    continue;
+}
+
+/* Under the lock. */
+static void exchange(lf_cluster *cl) {
+  lf_redis *const both[] = {cl->commands, cl->results};
+  bool good = true;
+  beat(cl);
+  for (int i = 0; i < 2 && good; i++)
+    good = !both[i] ||
+           (lf_redis_receive(both[i]) && lf_redis_flush(both[i]));
+  if (!good || cl->gone)
+    disconnect(cl);
+}
+
+/* Under the lock: nothing of ours is left in the server. */
+static void take_leave(lf_cluster *cl) {
+  const lf_arg args[] = {lf_arg_text(cl->id)};
+  if (!cl->commands ||
+      lf_client_call(cl, LF_FUNCTION("close"), args, 1, NULL, NULL) != 0)
+    return;
+  int64_t end = lf_now() + FAREWELL_MS * NS_PER_MS;
+  while (lf_redis_flush(cl->commands) && lf_redis_is_full(cl->commands) &&
+         lf_now() < end) {
+    struct pollfd fd = {.fd = lf_redis_fd(cl->commands), .events = POLLOUT};
+    poll(&fd, 1, 10);
+  }
+}
+
+static void live(lf_cluster *cl) {
+  lf_pool *p = cl->pool;
+  bool over = false;
+  while (!over) {
+    lf_client_round(p);
+    if (!cl->commands && !p->broken)
+      reconnect(cl);
+    else
+      sleep_on(cl);
+    pthread_mutex_lock(&p->lock);
+    exchange(cl);
+    over = lf_pool_try_end(p);
+    pthread_mutex_unlock(&p->lock);
+  }
+}
+
+static void client_main(void *cluster) {
+  lf_cluster *cl = cluster;
+  lf_pool *p = cl->pool;
+  lf_thread_silent();
+  cl->thread = pthread_self();
+  bool good =
+      (!cl->o.program ||
+       lf_private_start(&cl->private, cl->o.program, cl->o.max_workers,
+                        &cl->o.url, cl->trouble, sizeof cl->trouble)) &&
+      connect_both(cl, cl->trouble, sizeof cl->trouble);
+  pthread_mutex_lock(&p->lock);
+  cl->opening = good ? 0 : LF_EBROKEN;
+  pthread_cond_broadcast(&cl->changed);
+  pthread_mutex_unlock(&p->lock);
+  if (good)
+    live(cl);
+  pthread_mutex_lock(&p->lock);
+  p->ended = p->shutdown = true;
+  take_leave(cl);
+  disconnect(cl);
+  pthread_mutex_unlock(&p->lock);
+  if (cl->o.program)
+    lf_private_end(&cl->private);
+  lf_pool_end(p);
+  lf_pool_unref(p);
+}
+
+static lf_cluster *cluster_new(lf_pool *p) {
+  static const lf_names names = {NULL, NULL, self, lf_pool_unhandle};
+  lf_cluster *cl = lf_zalloc(sizeof *cl);
+  if (!cl)
+    return NULL;
+  cl->pool = p;
+  cl->private.pidfd = -1;
+  cl->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  cl->opening = 1;
+  lf_cond_init(&cl->changed);
+  lf_channel_init_memory(&cl->out, &names, p, p->o.ops->annotate);
+  lf_channel_init_memory(&cl->in, &names, p, p->o.ops->annotate);
+  lf_list_init(&cl->batches);
+  lf_list_init(&cl->claims);
+  lf_list_init(&cl->done);
+  lf_list_init(&cl->endings);
+  return cl;
+}
+
+int lf_pool_cluster(lf_pool *p, lf_cluster_options *options, char *why,
+                    size_t size) {
+  lf_cluster *cl = cluster_new(p);
+  if (!cl || cl->doorbell < 0) {
+    lf_url_free(&options->url);
+    lf_free((char *)options->program);
+    lf_free(cl);
+    p->o.backend = &lf_threads_backend; /* it ends as one without a server */
+    snprintf(why, size, "%s", LF_NO_MEMORY);
+    return LF_ENOMEM;
+  }
+  cl->o = *options;
+  p->own = cl;
+  lf_pool_ref(p);
+  int err = lf_thread_start("lfut_cluster", client_main, cl);
+  if (err) {
+    lf_pool_unref(p); /* not the last */
+    p->o.backend = &lf_threads_backend;
+    snprintf(why, size, "cannot start a thread");
+    return err;
+  }
+  pthread_mutex_lock(&p->lock);
+  while (cl->opening > 0)
+    pthread_cond_wait(&cl->changed, &p->lock);
+  err = cl->opening;
+  if (err)
+    snprintf(why, size, "%s", cl->trouble);
+  pthread_mutex_unlock(&p->lock);
+  return err;
+}
+
+/* --- The back end --- */
+
+static const char *trouble(const lf_pool *p) {
+  const lf_cluster *cl = lf_cluster_of(p);
+  return cl && (cl->full || cl->until) ? cl->trouble : NULL;
+}
+
+static int submit(lf_pool *p, lf_task *t, lf_route route) {
+  lf_cluster *cl = lf_cluster_of(p);
+  pthread_mutex_lock(&p->lock);
+  bool inner = route == LF_TAIL || lf_runner_of(t);
+  int err = p->ended || (p->shutdown && !inner) ? LF_ESHUTDOWN
+            : p->broken                         ? LF_EBROKEN
+            : cl->full && !inner                ? LF_ECLUSTER
+                                                : 0;
+  if (err == 0) {
+    lf_common_add(p, lf_task_ref(t), false);
+    t->stage = LF_STAGE_QUEUED;
+    p->submitted++;
+  }
+  pthread_mutex_unlock(&p->lock);
+  if (err == 0)
+    lf_client_round(p);
+  return err;
+}
+
+static int broadcast(lf_pool *p, lf_task **tasks) {
+  (void)p;
+  (void)tasks;
+  return LF_EPERM;
+}
+
+static void take_in(lf_task *t) {
+  lf_pool *p = lf_pool_ref(lf_task_pool(t));
+  pthread_mutex_lock(&p->lock);
+  bool wanted = lf_pool_wants(p, t);
+  t->stage = wanted ? LF_STAGE_QUEUED : LF_STAGE_TAKEN;
+  if (wanted)
+    lf_common_add(p, t, true);
+  p->owner.held--;
+  pthread_mutex_unlock(&p->lock);
+  if (!wanted)
+    lf_pool_fail(t, p->broken);
+  lf_client_kick(lf_cluster_of(p));
+  lf_pool_unref(p);
+}
+
+/* Under the lock: takes the task, which nobody has begun, out of the pool. It
+ * waits for the server, unless it is too late to begin: then it does not. */
+static bool take_out(lf_cluster *cl, lf_task *t, lf_reason reason) {
+  lf_pool *p = cl->pool;
+  if (t->stage == LF_STAGE_QUEUED && !lf_list_empty(&t->link)) {
+    lf_common_del(p, t);
+  } else if (t->stage == LF_STAGE_HELD) {
+    if (!lf_chain_claim(t))
+      return false;
+    lf_task_ref(t)->owner->held--;
+  } else if (t->stage == LF_STAGE_SENT && reason != LF_STOP_CANCEL) {
+    lf_client_withdraw(cl, t, reason, false);
+    return false;
+  } else if (t->stage == LF_STAGE_SENT) {
+    int64_t free = lf_client_ask(cl, t, LF_FUNCTION("cancel"), NULL);
+    if (free == 0 && lf_task_state(t) == LF_PENDING)
+      lf_task_start_far(t);
+    if (free != 1 || t->stage != LF_STAGE_SENT)
+      return false;
+    lf_batch *b = ((lf_sent *)t->far.carrier)->batch;
+    lf_sent_end(t->far.carrier);
+    lf_batch_end_if_empty(b);
+  } else {
+    return false;
+  }
+  t->stage = LF_STAGE_TAKEN;
+  return true;
+}
+
+static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
+  lf_cluster *cl = lf_cluster_of(p);
+  bool out = false;
+  pthread_mutex_lock(&p->lock);
+  if (lf_task_state(t) == LF_PENDING)
+    out = take_out(cl, t, reason);
+  pthread_mutex_unlock(&p->lock);
+  if (!out)
+    return false;
+  bool dropped = lf_task_drop(t, reason);
+  lf_task_unref(t);
+  lf_client_kick(cl); /* it may be over */
+  return dropped;
+}
+
+static lf_state look(lf_pool *p, lf_task *t) {
+  lf_cluster *cl = lf_cluster_of(p);
+  if (lf_task_state(t) != LF_PENDING)
+    return lf_task_state(t);
+  pthread_mutex_lock(&p->lock);
+  if (t->stage == LF_STAGE_SENT &&
+      lf_client_ask(cl, t, LF_FUNCTION("look"), NULL) == 1 &&
+      lf_task_state(t) == LF_PENDING)
+    lf_task_start_far(t);
+  pthread_mutex_unlock(&p->lock);
+  return lf_task_state(t);
+}
+
+static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
+  lf_cluster *cl = lf_cluster_of(p);
+  pthread_mutex_lock(&p->lock);
+  bool there = t->stage == LF_STAGE_SENT;
+  if (there && lf_task_state(t) == LF_PENDING)
+    lf_task_start_far(t);
+  bool asked = there && lf_task_stop(t, reason);
+  if (asked)
+    lf_client_withdraw(cl, t, reason, true);
+  pthread_mutex_unlock(&p->lock);
+  return asked;
+}
+
+/* Its member sees to that. */
+static void remind(lf_pool *p, lf_task *t) {
+  (void)p;
+  (void)t;
+}
+
+static bool give_up(lf_pool *p, lf_task *t) {
+  (void)p;
+  lf_task_force(t);
+  return true;
+}
+
+/* Under the lock. */
+static void recall(lf_pool *p, lf_loop *loop, lf_link *out) {
+  lf_cluster *cl = lf_cluster_of(p);
+  (void)out; /* they come when the server has answered */
+  for (lf_link *l = cl->batches.next; l != &cl->batches; l = l->next) {
+    lf_batch *b = lf_container_of(l, lf_batch, link);
+    for (lf_link *m = b->tasks.next; m != &b->tasks; m = m->next) {
+      lf_task *t = lf_container_of(m, lf_sent, link)->task;
+      if (!loop || (lf_runner_of(t) && lf_runner_of(t)->loop == loop))
+        lf_client_withdraw(cl, t, LF_STOP_CANCEL, false);
+    }
+  }
+}
+
+/* Under the lock. */
+static void interrupt(lf_pool *p) {
+  lf_cluster *cl = lf_cluster_of(p);
+  for (lf_link *l = cl->batches.next; l != &cl->batches; l = l->next) {
+    lf_batch *b = lf_container_of(l, lf_batch, link);
+    for (lf_link *m = b->tasks.next; m != &b->tasks; m = m->next) {
+      lf_task *t = lf_container_of(m, lf_sent, link)->task;
+      if (lf_task_state(t) == LF_PENDING)
+        lf_task_start_far(t);
+      lf_task_stop(t, LF_STOP_CANCEL);
+      lf_client_withdraw(cl, t, LF_STOP_CANCEL, true);
+    }
+  }
+}
+
+static void kill_all(lf_pool *p, int sig) {
+  (void)sig;
+  pthread_mutex_lock(&p->lock);
+  interrupt(p);
+  pthread_mutex_unlock(&p->lock);
+}
+
+/* --- Statistics --- */
+
+typedef struct {
+  lf_cluster *cluster;
+  lf_pool_stats *stats;
+  bool answered;
+} statistics;
+
+/* Has the entry been taken, if this one was the last? */
+static bool is_before(const char *entry, const char *last) {
+  unsigned long long a[2] = {0}, b[2] = {0};
+  if (sscanf(entry, "%llu-%llu", &a[0], &a[1]) != 2 ||
+      sscanf(last, "%llu-%llu", &b[0], &b[1]) != 2)
+    return false;
+  return a[0] < b[0] || (a[0] == b[0] && a[1] <= b[1]);
+}
+
+static size_t count_tasks(const lf_batch *b) {
+  size_t n = 0;
+  for (const lf_link *l = b->tasks.next; l != &b->tasks; l = l->next)
+    n++;
+  return n;
+}
+
+/* workers, {stream, last entry} ... */
+static void on_stat(void *user, const redisReply *reply) {
+  statistics *q = user;
+  lf_cluster *cl = q->cluster;
+  q->answered = true;
+  pthread_cond_broadcast(&cl->changed);
+  if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements < 1)
+    return;
+  q->stats->workers = (uint64_t)reply->element[0]->integer;
+  for (lf_link *l = cl->batches.next; l != &cl->batches; l = l->next) {
+    const lf_batch *b = lf_container_of(l, lf_batch, link);
+    char stream[48] = "lfut:tasks";
+    if (b->priority)
+      snprintf(stream, sizeof stream, "lfut:tasks:%" PRId64, b->priority);
+    for (size_t i = 1; i + 1 < reply->elements; i += 2)
+      if (strcmp(reply->element[i]->str, stream) == 0 && b->id[0] &&
+          is_before(b->id, reply->element[i + 1]->str))
+        q->stats->running += count_tasks(b);
+  }
+}
+
+static void stat(lf_pool *p, lf_pool_stats *s) {
+  lf_cluster *cl = lf_cluster_of(p);
+  statistics q = {.cluster = cl, .stats = s};
+  *s = (lf_pool_stats){.workers = (uint64_t)cl->workers};
+  pthread_mutex_lock(&p->lock);
+  while (!q.answered && lf_client_is_connected(cl) &&
+         !pthread_equal(cl->thread, pthread_self())) {
+    if (lf_client_call(cl, LF_FUNCTION("stat"), NULL, 0, on_stat, &q) != 0)
+      break;
+    lf_redis_flush(cl->commands);
+    while (!q.answered)
+      pthread_cond_wait(&cl->changed, &p->lock);
+  }
+  s->queued = p->queued + p->owner.held + cl->in_server - s->running;
+  s->idle = s->workers > s->running ? s->workers - s->running : 0;
+  s->finished = cl->finished;
+  s->failed = cl->failed + p->owner.unstarted;
+  s->cancelled = cl->stopped + p->owner.cancelled;
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void settle(lf_pool *p) {
+  lf_client_kick(lf_cluster_of(p));
+}
+
+static bool is_quiet(lf_pool *p) {
+  const lf_cluster *cl = lf_cluster_of(p);
+  return cl->in_server == 0 && cl->chunks == 0 && cl->rounds == 0 &&
+         lf_list_empty(&cl->claims) && lf_list_empty(&cl->done) &&
+         lf_list_empty(&cl->endings) && !cl->broken;
+}
+
+static void cluster_free(lf_pool *p) {
+  lf_cluster *cl = lf_cluster_of(p);
+  if (!cl)
+    return;
+  lf_channel_fini(&cl->out);
+  lf_channel_fini(&cl->in);
+  lf_table_fini(&cl->sent);
+  lf_table_fini(&cl->loops);
+  lf_url_free(&cl->o.url);
+  lf_free((char *)cl->o.program);
+  pthread_cond_destroy(&cl->changed);
+  close(cl->doorbell);
+  lf_free(cl);
+}
+
+const lf_backend lf_cluster_backend = {
+    .remote = true,
+    .whole = true,
+    .broken = "BrokenExecutor",
+    .submit = submit,
+    .broadcast = broadcast,
+    .follow = lf_pool_hold,
+    .take_in = take_in,
+    .cancel = cancel,
+    .look = look,
+    .trouble = trouble,
+    .ask = ask,
+    .remind = remind,
+    .give_up = give_up,
+    .recall = recall,
+    .stat = stat,
+    .settle = settle,
+    .kill = kill_all,
+    .interrupt = interrupt,
+    .is_quiet = is_quiet,
+    .free = cluster_free,
+};

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the Redis server of a cluster does for lfut: functions of its own
+ * (scripts/cluster.lua), each of which is one step for all others. Whoever
+ * connects loads them.
+ *
+ * Keys of the database:
+ *
+ *   lfut:tasks, lfut:tasks:N   streams of entries, of priority 0 and N: the
+ *                              client's id, the numbers of the tasks in it, and
+ *                              these as messages. Group 'members'; a consumer
+ *                              is a member
+ *   lfut:levels                the priorities but 0
+ *   lfut:members, lfut:clients ids by the time until which they count as alive
+ *   lfut:member:ID             host, pid, workers
+ *   lfut:workers               workers of each member
+ *   lfut:idle                  members that wait for an entry, once for each
+ *   lfut:inbox:ID              what a member is to do
+ *   lfut:client:ID             how the client's workers start
+ *   lfut:results:ID            what has become of the client's tasks
+ *   lfut:code:ID               functions (by their number) and loops (l and
+ *                              their number) of the client
+ *   lfut:cancelled:ID          numbers of tasks that nobody is to begin
+ *   lfut:version, lfut:counts  who may join; statistics
+ *
+ * The last two are streams, too, whose reader cuts off what has come through.
+ * In an inbox:    T entry stream client cancelled \n messages   tasks
+ *                 S client task reason \n                       is to stop
+ *                 G client \n                                   has gone
+ *                 Q \n                                         leave
+ * Among results:  R host \n messages                            have ended
+ *                 L entry pid host \n                           was lost
+ *                 B host \n text                                cannot run
+ *
+ * Nothing of it is left when the last member and the last client have gone. */
+#ifndef LF_CLUSTER_FUNCTIONS_H
+#define LF_CLUSTER_FUNCTIONS_H
+
+#include <stddef.h>
+
+extern const char *const lf_cluster_functions;
+extern const size_t lf_cluster_functions_len;
+
+#define LF_FUNCTION(name) "lfut1_" name
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client of a cluster: the back end of a pool whose tasks are run by members.
+ * Private to this folder:
+ *
+ *   send      what goes to the server: tasks, functions, questions
+ *   receive   what comes from it
+ *   client    the thread that keeps the connection; the back end
+ *
+ * Everything here is under the pool's lock, apart from what is said. Whoever
+ * submits sends (lf_client_round); the thread receives. Two connections: one
+ * for commands, one that waits for results.
+ *
+ * A task stays PENDING here until it has ended, or somebody asks whether it has
+ * begun: members do not tell. It is kept until then with what it was given, so
+ * that it can be sent once more when its member is lost, or the server has
+ * forgotten it. */
+#ifndef LF_CLUSTER_INTERNAL_H
+#define LF_CLUSTER_INTERNAL_H
+
+#include "runtime/cluster/client.h"
+#include "runtime/cluster/private.h"
+#include "runtime/cluster/redis.h"
+#include "runtime/pool/internal.h"
+#include "runtime/pool/loop.h"
+#include "runtime/process/channel.h"
+
+enum { LF_ENTRY_ID = 44 };
+
+/* Tasks that are put into the server at once, and are taken at once. */
+typedef struct {
+  lf_link link;  /* among all */
+  lf_link tasks; /* lf_sent, those that have not ended */
+  char id[LF_ENTRY_ID]; /* "": the server has not answered yet; */
+  lf_buf numbers;       /* until then, what it was sent */
+  lf_buf payload;
+  int64_t priority;
+  bool lost; /* it is, before that was known */
+  lf_lost how;
+  struct lf_cluster *cluster;
+} lf_batch;
+
+/* A task in the server, or taken from there. */
+typedef struct {
+  lf_link link;  /* in the batch */
+  lf_task *task; /* a reference; its far.carrier is this */
+  uint64_t number;
+  lf_batch *batch;
+} lf_sent;
+
+/* A task that ends otherwise than by its outcome, which is done without the
+ * lock. */
+typedef struct {
+  lf_link link;
+  lf_task *task; /* a reference */
+  enum { LF_END_LOST, LF_END_DROPPED, LF_END_BROKEN } what;
+  lf_lost how;      /* it is lost */
+  lf_reason reason; /* why it is dropped, which nobody has begun */
+} lf_ending;
+
+typedef struct lf_cluster {
+  lf_pool *pool; /* the thread's reference */
+  lf_cluster_options o;
+  lf_private private; /* if o.program; the thread's */
+  char id[LF_ID];     /* as the others know it; a new one if it is given up */
+  lf_redis *commands; /* both or none: NULL */
+  lf_redis *results;
+  int doorbell;
+  pthread_t thread;
+  pthread_cond_t changed; /* something has come */
+  int opening;            /* 1: not yet known; else 0 or LF_E... */
+  char read[LF_ENTRY_ID]; /* of the results, the last one that was dealt with */
+  lf_channel out, in;
+  lf_table sent;  /* number -> lf_sent * */
+  lf_table loops; /* those that the server has */
+  lf_link batches;
+  lf_link claims; /* runners that are to get their chunk, */
+  lf_link done;    /* tasks that end as their stage says, */
+  lf_link endings; /* or otherwise: without the lock */
+  char *broken;    /* why members cannot run our tasks; the same */
+  int rounds;      /* threads that are at that */
+  uint64_t last_number;
+  size_t in_server; /* tasks */
+  size_t chunks;    /* of loops, of these */
+  int workers;      /* of all members */
+  uint64_t finished, failed, stopped;
+  bool full;         /* the server has no room: 'trouble' says so */
+  bool gone;         /* it does not know us any more */
+  int64_t try_again; /* to send, when it was full */
+  int64_t until;     /* when a lost server has to be there again; 0: it is */
+  int64_t next_beat;
+  char trouble[300];
+} lf_cluster;
+
+static inline lf_cluster *lf_cluster_of(const lf_pool *pool) {
+  return pool->own;
+}
+
+static inline bool lf_client_is_connected(const lf_cluster *cluster) {
+  return cluster->commands && cluster->until == 0;
+}
+
+/* --- send.c --- */
+
+/* Sends what can be sent, and ends, without the lock, what is to be ended.
+ * Without the lock. */
+void lf_client_round(lf_pool *pool);
+
+/* Is the calling thread in the middle of one? */
+bool lf_client_is_in_round(const lf_pool *pool);
+
+/* Has the thread look. Any thread. */
+void lf_client_kick(lf_cluster *cluster);
+
+/* Calls one of the server's functions. */
+int lf_client_call(lf_cluster *cluster, const char *function,
+                   const lf_arg *args, int n, lf_redis_reply *reply,
+                   void *user);
+
+/* What the batch's tasks refer to is in the server. */
+void lf_batch_store(lf_batch *batch);
+
+/* Sends the batch; 'again': unless the server has it. */
+int lf_client_put(lf_batch *batch, bool again);
+
+/* The task, with its reference, is ended so by the next round. */
+void lf_client_end(lf_cluster *cluster, lf_task *task, lf_ending ending);
+
+/* A task that was sent is the caller's again, with its reference. */
+lf_task *lf_sent_end(lf_sent *sent);
+
+/* Nothing of it is in the server any more. */
+void lf_batch_end_if_empty(lf_batch *batch);
+
+/* Calls a function with the task's client, stream, entry, number, and
+ * 'argument' (NULL: none). Waits, without the lock meanwhile, for the number
+ * that it returns; -1: there is none, as the task has ended, or by the client's
+ * own thread, which must not wait. */
+int64_t lf_client_ask(lf_cluster *cluster, lf_task *task, const char *function,
+                      const char *argument);
+
+/* Nobody is to begin the task; one that has been begun is asked to stop, if
+ * there is a reason for that. Does not wait: if nobody has begun it, it is
+ * dropped for 'reason' then. */
+void lf_client_withdraw(lf_cluster *cluster, lf_task *task, lf_reason reason,
+                        bool running);
+
+/* --- receive.c --- */
+
+/* One of the results that the server has had for us. */
+void lf_client_receive(lf_cluster *cluster, const char *bytes, size_t len);
+
+/* All tasks of the batch are lost: they are sent again, or end. */
+void lf_batch_lose(lf_batch *batch, const lf_lost *how);
+
+/* The server has forgotten all that it had: what may be run once more is queued
+ * again. */
+void lf_client_forget_all(lf_cluster *cluster);
+
+/* The server will not come back: all that it had fails. */
+void lf_client_give_up(lf_cluster *cluster);
+
+#endif

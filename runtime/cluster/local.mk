@@ -1,0 +1,15 @@
+# With hiredis only.
+if HAVE_HIREDIS
+runtime_sources += \
+	%D%/client.c %D%/client.h \
+	%D%/functions.c %D%/functions.h \
+	%D%/sessions.c %D%/sessions.h \
+	%D%/internal.h \
+	%D%/member.c %D%/member.h \
+	%D%/private.c %D%/private.h \
+	%D%/receive.c \
+	%D%/redis.c %D%/redis.h \
+	%D%/send.c \
+	%D%/server.c %D%/server.h \
+	%D%/url.c %D%/url.h
+endif

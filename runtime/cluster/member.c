@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See member.h. One thread with two connections: for commands, and one that
+ * waits for what comes into its inbox. The worker processes are the sessions'.
+ */
+#include "runtime/cluster/member.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/cluster/functions.h"
+#include "runtime/cluster/sessions.h"
+#include "runtime/os/fork.h"
+#include "runtime/os/thread.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define DIAL 5.0
+#define NS_PER_MS INT64_C(1000000)
+
+enum { REST_MS = 100, READ_MS = 60000, MOST_ENTRIES = 10000 };
+
+typedef struct {
+  lf_member_options *o;
+  lf_sessions s;
+  char id[LF_ID];
+  lf_redis *commands, *inbox;
+  char read[44];  /* of the inbox, the last one that was dealt with */
+  lf_link told;   /* lf_told_all that have not been answered */
+  int asked;      /* entries that the server is to hand out */
+  int signals;    /* signalfd */
+  int64_t next_beat;
+  bool leaving;   /* takes no more */
+  bool over;      /* at once */
+  bool gone;      /* the others have given it up */
+  bool reading;   /* what it has read has been dealt with */
+} member;
+
+/* --- Commands --- */
+
+static int call(member *m, const char *function, const lf_arg *args, int n,
+                lf_redis_reply *reply, void *user) {
+  lf_arg few[16];
+  lf_arg *all = n + 3 <= 16 ? few : lf_malloc((size_t)(n + 3) * sizeof *all);
+  if (!all)
+    return LF_ENOMEM;
+  all[0] = lf_arg_text("FCALL");
+  all[1] = lf_arg_text(function);
+  all[2] = lf_arg_text("0");
+  if (n > 0)
+    memcpy(all + 3, args, (size_t)n * sizeof *args);
+  int err = lf_redis_send(m->commands, all, n + 3, reply, user);
+  if (all != few)
+    lf_free(all);
+  return err;
+}
+
+/* --- What comes in --- */
+
+static void receive(member *m, const char *bytes, size_t len) {
+  char text[160];
+  if (len < 2)
+    return;
+  snprintf(text, sizeof text, "%.*s", (int)(len < 150 ? len : 150), bytes);
+  text[strcspn(text, "\n")] = '\0';
+  switch (bytes[0]) {
+  case 'T':
+    m->asked -= m->asked > 0;
+    lf_sessions_take(&m->s, bytes, len);
+    break;
+  case 'S':
+    lf_sessions_stop(&m->s, text + 1);
+    break;
+  case 'G':
+    lf_sessions_forget(&m->s, text + 1);
+    break;
+  case 'Q':
+    m->over = true;
+  }
+}
+
+static void read_inbox(member *m);
+
+static void receive_entry(member *m, const redisReply *entry) {
+  if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
+      entry->element[1]->type != REDIS_REPLY_ARRAY ||
+      entry->element[1]->elements < 2)
+    return;
+  const redisReply *value = entry->element[1]->element[1];
+  snprintf(m->read, sizeof m->read, "%s", entry->element[0]->str);
+  if (value->type == REDIS_REPLY_STRING)
+    receive(m, value->str, value->len);
+}
+
+static void on_inbox(void *user, const redisReply *reply) {
+  member *m = user;
+  if (!reply)
+    return;
+  if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 &&
+      reply->element[0]->elements == 2) {
+    const redisReply *list = reply->element[0]->element[1];
+    for (size_t i = 0; i < list->elements; i++)
+      receive_entry(m, list->element[i]);
+  }
+  read_inbox(m);
+}
+
+/* Cuts off what has come through, and waits for more. */
+static void read_inbox(member *m) {
+  char key[64], after[44];
+  lf_digits block;
+  unsigned long long ms = 0, n = 0;
+  snprintf(key, sizeof key, "lfut:inbox:%s", m->id);
+  if (sscanf(m->read, "%llu-%llu", &ms, &n) == 2 && ms > 0) {
+    snprintf(after, sizeof after, "%llu-%llu", ms, n + 1);
+    const lf_arg trim[] = {lf_arg_text("XTRIM"), lf_arg_text(key),
+                           lf_arg_text("MINID"), lf_arg_text(after)};
+    (void)lf_redis_send(m->inbox, trim, 4, NULL, NULL);
+  }
+  const lf_arg args[] = {
+      lf_arg_text("XREAD"), lf_arg_text("COUNT"),  lf_arg_text("100"),
+      lf_arg_text("BLOCK"), lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
+      lf_arg_text(key),     lf_arg_text(m->read)};
+  (void)lf_redis_send(m->inbox, args, 8, on_inbox, m);
+}
+
+/* --- What is told, and new tasks --- */
+
+/* Tasks that were handed out at once. */
+static void take_all(member *m, const redisReply *reply) {
+  for (size_t i = 0; i < reply->elements; i++)
+    if (reply->element[i]->type == REDIS_REPLY_STRING)
+      receive(m, reply->element[i]->str, reply->element[i]->len);
+}
+
+static void on_done(void *user, const redisReply *reply) {
+  member *m = user;
+  if (!reply)
+    return;
+  if (!lf_list_empty(&m->told))
+    lf_told_free(lf_container_of(m->told.next, lf_told_all, link));
+  if (reply->type == REDIS_REPLY_ARRAY)
+    take_all(m, reply);
+  else
+    m->gone |= reply->type == REDIS_REPLY_NIL;
+}
+
+static int send_told(member *m, const lf_told_all *told, int wanted) {
+  lf_digits a, b;
+  size_t n = 3 + 4 * (size_t)told->n;
+  lf_arg *args = lf_malloc(n * sizeof *args);
+  if (!args)
+    return LF_ENOMEM;
+  args[0] = lf_arg_text(m->id);
+  args[1] = lf_arg_int(a, wanted);
+  args[2] = lf_arg_int(b, told->failed);
+  for (int i = 0; i < told->n; i++) {
+    const struct lf_told *one = &told->v[i];
+    lf_arg *at = args + 3 + 4 * i;
+    at[0] = lf_arg_text(one->stream);
+    at[1] = lf_arg_text(one->entry);
+    at[2] = lf_arg_text(one->client);
+    at[3] = (lf_arg){one->result.data ? (void *)one->result.data : "",
+                     one->result.len};
+  }
+  int err = call(m, LF_FUNCTION("done"), args, (int)n, on_done, m);
+  lf_free(args);
+  return err;
+}
+
+/* Tells what has ended, and asks for as many as could run. */
+static void exchange(member *m) {
+  lf_told_all *told;
+  do {
+    told = lf_sessions_collect(&m->s);
+    int wanted = m->leaving ? 0 : lf_sessions_free(&m->s) - m->asked;
+    wanted = wanted > 0 ? wanted : 0;
+    if (!told && wanted == 0)
+      return;
+    if (!told) {
+      told = lf_zalloc(sizeof *told);
+      if (!told)
+        return;
+      lf_list_init(&told->link);
+    }
+    lf_list_add(&m->told, &told->link);
+    m->asked += wanted;
+    (void)send_told(m, told, wanted);
+  } while (told->n > 0);
+}
+
+/* --- Beats --- */
+
+static void on_beat(void *user, const redisReply *reply) {
+  member *m = user;
+  m->gone |= reply && reply->type == REDIS_REPLY_NIL;
+}
+
+static int64_t lease_ms(const member *m) {
+  return (int64_t)(m->o->heartbeat * 1000);
+}
+
+static void beat(member *m) {
+  lf_digits lease;
+  if (lf_now() < m->next_beat)
+    return;
+  m->next_beat = lf_now() + lease_ms(m) * NS_PER_MS / 3;
+  const lf_arg args[] = {lf_arg_text("members"), lf_arg_text(m->id),
+                         lf_arg_int(lease, lease_ms(m))};
+  (void)call(m, LF_FUNCTION("beat"), args, 3, on_beat, m);
+}
+
+/* --- Connecting --- */
+
+static redisReply *call_now(lf_redis *redis, const char *function,
+                            const lf_arg *args, int n) {
+  lf_arg all[10] = {lf_arg_text("FCALL"), lf_arg_text(function),
+                    lf_arg_text("0")};
+  memcpy(all + 3, args, (size_t)n * sizeof *args);
+  return lf_redis_ask(redis, all, n + 3);
+}
+
+static bool join(member *m, lf_redis *redis, char *why, size_t size) {
+  lf_digits lease, workers, pid;
+  lf_cluster_new_id(m->id);
+  snprintf(m->read, sizeof m->read, "0");
+  const lf_arg args[] = {lf_arg_text(m->id),
+                         lf_arg_text(lf_cluster_version()),
+                         lf_arg_int(lease, lease_ms(m)),
+                         lf_arg_int(workers, m->o->workers),
+                         lf_arg_int(pid, getpid()),
+                         lf_arg_text(m->s.host)};
+  redisReply *reply = call_now(redis, LF_FUNCTION("join"), args, 6);
+  bool good = reply && reply->type == REDIS_REPLY_INTEGER;
+  const char *text =
+      reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "lost";
+  if (!good && strncmp(text, "VERSION ", 8) == 0)
+    snprintf(why, size, "the cluster is of %s, but this is %s", text + 8,
+             lf_cluster_version());
+  else if (!good)
+    snprintf(why, size, "the server has failed: %s", text);
+  if (reply)
+    freeReplyObject(reply);
+  return good;
+}
+
+/* Does the server know us still? Then what it has handed out meanwhile comes,
+ * and what it may not have heard is told again. */
+static bool resume(member *m, lf_redis *redis) {
+  lf_digits lease;
+  const lf_arg args[] = {lf_arg_text("members"), lf_arg_text(m->id),
+                         lf_arg_int(lease, lease_ms(m))};
+  redisReply *reply = call_now(redis, LF_FUNCTION("beat"), args, 3);
+  bool known = reply && reply->type == REDIS_REPLY_INTEGER;
+  if (reply)
+    freeReplyObject(reply);
+  return known;
+}
+
+/* Everything that the server has for us, but for what is here. */
+static void ask_mine(member *m, lf_redis *redis) {
+  size_t n = 0;
+  lf_arg *args = lf_malloc((4 + MOST_ENTRIES) * sizeof *args);
+  if (!args)
+    return;
+  args[n++] = lf_arg_text("FCALL");
+  args[n++] = lf_arg_text(LF_FUNCTION("mine"));
+  args[n++] = lf_arg_text("0");
+  args[n++] = lf_arg_text(m->id);
+  for (lf_link *l = m->s.entries.next;
+       l != &m->s.entries && n < 4 + MOST_ENTRIES; l = l->next)
+    args[n++] = lf_arg_text(lf_container_of(l, lf_taken, link)->id);
+  redisReply *reply = lf_redis_ask(redis, args, (int)n);
+  lf_free(args);
+  m->asked = 0;
+  if (reply && reply->type == REDIS_REPLY_ARRAY)
+    take_all(m, reply);
+  if (reply)
+    freeReplyObject(reply);
+}
+
+static void drop_told(member *m) {
+  while (!lf_list_empty(&m->told))
+    lf_told_free(lf_container_of(m->told.next, lf_told_all, link));
+}
+
+static void disconnect(member *m) {
+  lf_redis *commands = m->commands, *inbox = m->inbox;
+  m->commands = m->inbox = NULL;
+  lf_sessions_connect(&m->s, NULL);
+  lf_redis_close(commands);
+  lf_redis_close(inbox);
+}
+
+/* The others have given it up: what runs here is not wanted any more. */
+static void start_over(member *m) {
+  lf_sessions_abort(&m->s);
+  drop_told(m);
+  m->asked = 0;
+  m->gone = false;
+  m->id[0] = '\0';
+}
+
+static bool connect_both(member *m, char *why, size_t size) {
+  lf_redis *inbox = NULL;
+  lf_redis *commands = lf_redis_open(&m->o->url, DIAL, why, size);
+  if (commands)
+    inbox = lf_redis_open(&m->o->url, DIAL, why, size);
+  bool known = inbox && m->id[0] && resume(m, commands);
+  if (inbox && !known && m->id[0])
+    start_over(m);
+  if (!inbox || (!known && !join(m, commands, why, size))) {
+    lf_redis_close(commands);
+    lf_redis_close(inbox);
+    return false;
+  }
+  m->commands = commands;
+  m->inbox = inbox;
+  m->next_beat = lf_now() + lease_ms(m) * NS_PER_MS / 3;
+  lf_sessions_connect(&m->s, commands);
+  if (known)
+    ask_mine(m, commands);
+  for (lf_link *l = m->told.next; l != &m->told; l = l->next)
+    (void)send_told(m, lf_container_of(l, lf_told_all, link), 0);
+  read_inbox(m);
+  return true;
+}
+
+/* --- Signals --- */
+
+static void read_signals(member *m) {
+  struct signalfd_siginfo info;
+  while (read(m->signals, &info, sizeof info) == sizeof info) {
+    if (m->leaving || m->o->parent) {
+      m->over = true;
+    } else if (m->commands) {
+      m->leaving = true;
+      if (!m->o->quiet)
+        fprintf(stderr, "lfut: leaving when what runs has ended\n");
+      ask_mine(m, m->commands); /* it waits for no more */
+    } else {
+      m->over = true;
+    }
+  }
+}
+
+static bool catch_signals(member *m) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &set, NULL);
+  m->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  return m->signals >= 0;
+}
+
+/* --- Life --- */
+
+static void sleep_on(member *m) {
+  uint64_t n;
+  struct pollfd fds[4] = {{.fd = m->s.doorbell, .events = POLLIN},
+                          {.fd = m->signals, .events = POLLIN}};
+  lf_redis *const both[] = {m->commands, m->inbox};
+  for (int i = 0; i < 2; i++) {
+    fds[2 + i].fd = both[i] ? lf_redis_fd(both[i]) : -1;
+    fds[2 + i].events =
+        (short)(POLLIN | (both[i] && lf_redis_is_full(both[i]) ? POLLOUT : 0));
+  }
+  int64_t ms = (m->next_beat - lf_now()) / NS_PER_MS + 1;
+  ms = m->commands ? (ms > 0 ? ms : 0) : REST_MS;
+  poll(fds, 4, (int)ms);
+  while (fds[0].revents && read(m->s.doorbell, &n, sizeof n) > 0)
+    continue;
+  read_signals(m);
+}
+
+/* False: the connection is lost. */
+static bool move(member *m) {
+  beat(m);
+  if (!lf_redis_receive(m->inbox) || !lf_redis_receive(m->commands))
+    return false;
+  exchange(m);
+  return lf_redis_flush(m->commands) && lf_redis_flush(m->inbox) && !m->gone;
+}
+
+static bool is_done(const member *m) {
+  return m->over || (m->leaving && m->s.jobs == 0 &&
+                     lf_list_empty(&m->s.entries) && lf_list_empty(&m->told));
+}
+
+/* Waits for the server to come back. False: it does not. */
+static bool reconnect(member *m, int64_t *until, char *why, size_t size) {
+  *until = *until ? *until : lf_after(m->o->reconnect);
+  if (connect_both(m, why, size)) {
+    *until = 0;
+    return true;
+  }
+  return lf_now() < *until;
+}
+
+static bool live(member *m, char *why, size_t size) {
+  int64_t until = 0;
+  while (!is_done(m)) {
+    if (m->commands && !move(m)) {
+      if (m->gone && !m->o->quiet)
+        fprintf(stderr, "lfut: the others took this member for dead; "
+                        "joining again\n");
+      disconnect(m);
+    } else if (!m->commands && !reconnect(m, &until, why, size)) {
+      return false;
+    }
+    if (!is_done(m))
+      sleep_on(m);
+  }
+  return true;
+}
+
+static void leave(member *m) {
+  const lf_arg args[] = {lf_arg_text(m->id)};
+  if (!m->commands)
+    return;
+  redisReply *reply = call_now(m->commands, LF_FUNCTION("leave"), args, 1);
+  if (reply)
+    freeReplyObject(reply);
+}
+
+/* A private one ends with its parent, and clears up after it. */
+static void end_private(const member *m) {
+  char path[300];
+  static const char *const files[] = {"redis.sock", "redis.log", "redis.pid"};
+  if (!m->o->dir)
+    return;
+  for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+    snprintf(path, sizeof path, "%s/%s", m->o->dir, files[i]);
+    unlink(path);
+  }
+  rmdir(m->o->dir);
+}
+
+int lf_member_main(lf_member_options *o) {
+  char why[300] = "";
+  member m = {.o = o};
+  lf_list_init(&m.told);
+  if (o->parent) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != o->parent)
+      return end_private(&m), EXIT_FAILURE;
+  }
+  if (!lf_sessions_init(&m.s, o) || !catch_signals(&m) ||
+      !connect_both(&m, why, sizeof why)) {
+    fprintf(stderr, "lfut: %s\n", why[0] ? why : strerror(errno));
+    return EXIT_FAILURE;
+  }
+  if (!o->quiet)
+    fprintf(stderr, "lfut: joined with %d worker%s\n", o->workers,
+            o->workers == 1 ? "" : "s");
+  bool good = live(&m, why, sizeof why);
+  if (!good)
+    fprintf(stderr, "lfut: the server is lost: %s\n", why);
+  leave(&m);
+  lf_sessions_end(&m.s);
+  disconnect(&m);
+  end_private(&m);
+  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See internal.h. */
+#include "runtime/cluster/internal.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/pool/limits.h"
+#include "runtime/process/task_io.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- What is lost --- */
+
+/* Queues the task once more, if it may be. */
+static bool again(lf_cluster *cl, lf_task *t) {
+  lf_pool *p = cl->pool;
+  lf_task_start(t); /* as far as is known here */
+  if (p->broken || p->dropped || !lf_task_again(t))
+    return false;
+  t->stage = LF_STAGE_QUEUED;
+  lf_common_add(p, t, false);
+  return true;
+}
+
+static void lose(lf_cluster *cl, lf_task *t, const lf_lost *how) {
+  if (again(cl, t))
+    return;
+  cl->failed++;
+  lf_client_end(cl, t, (lf_ending){.what = LF_END_LOST, .how = *how});
+}
+
+void lf_batch_lose(lf_batch *b, const lf_lost *how) {
+  lf_cluster *cl = b->cluster;
+  if (!b->id[0]) { /* its answer is on the other connection */
+    b->lost = true;
+    b->how = *how;
+    return;
+  }
+  while (!lf_list_empty(&b->tasks)) {
+    lf_sent *s = lf_container_of(b->tasks.next, lf_sent, link);
+    lose(cl, lf_sent_end(s), how);
+  }
+  lf_batch_end_if_empty(b);
+}
+
+/* L entry pid host: the one that has that entry, or may have. */
+static void receive_lost(lf_cluster *cl, const char *text) {
+  char entry[LF_ENTRY_ID];
+  lf_lost how = {.exitcode = -1};
+  int pid;
+  if (sscanf(text, "%43s %d %63[^\n]", entry, &pid, how.host) != 3)
+    return;
+  how.pid = pid;
+  for (lf_link *l = cl->batches.next, *next; l != &cl->batches; l = next) {
+    lf_batch *b = lf_container_of(l, lf_batch, link);
+    next = l->next;
+    if (strcmp(b->id, entry) == 0) {
+      lf_batch_lose(b, &how);
+      return;
+    }
+  }
+}
+
+/* The tasks of all batches are the caller's, one after the other. */
+static lf_task *next_sent(lf_cluster *cl) {
+  while (!lf_list_empty(&cl->batches)) {
+    lf_batch *b = lf_container_of(cl->batches.next, lf_batch, link);
+    if (!lf_list_empty(&b->tasks))
+      return lf_sent_end(lf_container_of(b->tasks.next, lf_sent, link));
+    snprintf(b->id, sizeof b->id, "-"); /* it has none any more */
+    lf_batch_end_if_empty(b);
+  }
+  return NULL;
+}
+
+void lf_client_forget_all(lf_cluster *cl) {
+  static const lf_lost how = {.exitcode = -1};
+  lf_task *t;
+  while ((t = next_sent(cl)))
+    lose(cl, t, &how);
+  lf_channel_forget(&cl->out);
+  lf_table_fini(&cl->loops);
+}
+
+void lf_client_give_up(lf_cluster *cl) {
+  lf_task *t;
+  while ((t = next_sent(cl)))
+    lf_client_end(cl, t, (lf_ending){.what = LF_END_BROKEN});
+}
+
+/* --- Outcomes --- */
+
+/* Where it was, in front of the text of an LF_LOST. */
+static void note_host(lf_buf *data, const char *host) {
+  lf_lost how;
+  if (data->len < sizeof how)
+    return;
+  memcpy(&how, data->data, sizeof how);
+  snprintf(how.host, sizeof how.host, "%s", host);
+  memcpy(data->data, &how, sizeof how);
+}
+
+static void count(lf_cluster *cl, lf_state end) {
+  *(end == LF_FINISHED    ? &cl->finished
+    : end == LF_CANCELLED ? &cl->stopped
+                          : &cl->failed) += 1;
+}
+
+static void receive_outcome(lf_cluster *cl, const char *host) {
+  lf_channel *in = &cl->in;
+  lf_entry *e = in->msg.id ? lf_table_find(&cl->sent, in->msg.id) : NULL;
+  lf_sent *s = e ? e->value : NULL;
+  if (!s || !lf_outcome_is_of(in, s->task))
+    return; /* it has ended already */
+  lf_batch *b = s->batch;
+  lf_task *t = lf_sent_end(s);
+  lf_batch_end_if_empty(b);
+  lf_outcome_note_reason(in, t);
+  bool lost = in->msg.error == LF_LOST;
+  if ((lost || lf_task_reason(t) != LF_GO_ON) && again(cl, t))
+    return;
+  count(cl, lf_outcome_receive(in, t));
+  if (lost)
+    note_host(lf_runner_of(t) ? &lf_runner_of(t)->chunk->why : &t->data, host);
+  lf_list_add(&cl->done, &t->link);
+}
+
+static void receive_messages(lf_cluster *cl, const char *host,
+                             const char *bytes, size_t len) {
+  lf_channel *in = &cl->in;
+  lf_channel_forget(in);
+  lf_channel_read(in, bytes, len);
+  while (lf_channel_receive(in))
+    if (in->msg.kind == LF_MSG_RESULT || in->msg.kind == LF_MSG_CHUNK_DONE)
+      receive_outcome(cl, host);
+}
+
+void lf_client_receive(lf_cluster *cl, const char *bytes, size_t len) {
+  char host[64];
+  const char *end = len > 2 ? memchr(bytes, '\n', len) : NULL;
+  if (!end)
+    return;
+  size_t rest = len - (size_t)(end + 1 - bytes);
+  snprintf(host, sizeof host, "%.*s", (int)(end - bytes - 2), bytes + 2);
+  if (bytes[0] == 'L')
+    receive_lost(cl, bytes + 1);
+  else if (bytes[0] == 'R')
+    receive_messages(cl, host, end + 1, rest);
+  else if (bytes[0] == 'B' && !cl->broken)
+    cl->broken = lf_words(end + 1, rest);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See redis.h. */
+#include "runtime/cluster/redis.h"
+
+#include "runtime/base/buf.h"
+#include "runtime/base/mem.h"
+#include "runtime/cluster/functions.h"
+#include "runtime/os/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+enum { OLDEST = 7, MOST_ARGS = 16 };
+
+/* Who waits for a reply. */
+typedef struct {
+  lf_link link;
+  lf_redis_reply *reply;
+  void *user;
+} pending;
+
+struct lf_redis {
+  redisContext *context;
+  lf_link pending; /* in the order of the commands */
+  bool full;       /* not all was written */
+  bool lost;
+};
+
+/* --- Commands --- */
+
+lf_arg lf_arg_text(const char *text) {
+  return (lf_arg){text, strlen(text)};
+}
+
+lf_arg lf_arg_int(lf_digits digits, int64_t n) {
+  int len = snprintf(digits, sizeof(lf_digits), "%lld", (long long)n);
+  return (lf_arg){digits, (size_t)len};
+}
+
+static int append(lf_redis *r, const lf_arg *args, int n) {
+  const char *few[MOST_ARGS];
+  size_t few_lens[MOST_ARGS];
+  const char **argv = few;
+  size_t *lens = few_lens;
+  if (n > MOST_ARGS) {
+    argv = lf_malloc((size_t)n * sizeof *argv);
+    lens = lf_malloc((size_t)n * sizeof *lens);
+  }
+  int err = argv && lens ? 0 : LF_ENOMEM;
+  for (int i = 0; i < n && err == 0; i++) {
+    argv[i] = args[i].bytes;
+    lens[i] = args[i].len;
+  }
+  if (err == 0 &&
+      redisAppendCommandArgv(r->context, n, argv, lens) != REDIS_OK)
+    err = LF_ENOMEM;
+  if (n > MOST_ARGS) {
+    lf_free(argv);
+    lf_free(lens);
+  }
+  return err;
+}
+
+int lf_redis_send(lf_redis *r, const lf_arg *args, int n,
+                  lf_redis_reply *reply, void *user) {
+  pending *p = lf_malloc(sizeof *p);
+  if (!p)
+    return LF_ENOMEM;
+  *p = (pending){.reply = reply, .user = user};
+  lf_list_init(&p->link);
+  int err = append(r, args, n);
+  if (err) {
+    lf_free(p);
+    return err;
+  }
+  lf_list_add(&r->pending, &p->link);
+  return 0;
+}
+
+bool lf_redis_flush(lf_redis *r) {
+  int done = 0;
+  if (!r->lost && redisBufferWrite(r->context, &done) != REDIS_OK)
+    r->lost = true;
+  r->full = !done;
+  return !r->lost;
+}
+
+/* The oldest reply has come. */
+static void answer(lf_redis *r, const redisReply *reply) {
+  lf_link *l = lf_list_pop(&r->pending);
+  pending *p = l ? lf_container_of(l, pending, link) : NULL;
+  if (p && p->reply)
+    p->reply(p->user, reply);
+  lf_free(p);
+}
+
+/* Has something come that was not read? */
+static bool is_readable(const lf_redis *r) {
+  struct pollfd fd = {.fd = r->context->fd, .events = POLLIN};
+  return poll(&fd, 1, 0) > 0;
+}
+
+bool lf_redis_receive(lf_redis *r) {
+  void *reply;
+  while (!r->lost && is_readable(r)) {
+    if (redisBufferRead(r->context) != REDIS_OK) {
+      r->lost = true;
+      break;
+    }
+    while (redisGetReplyFromReader(r->context, &reply) == REDIS_OK && reply) {
+      answer(r, reply);
+      freeReplyObject(reply);
+    }
+    if (r->context->err)
+      r->lost = true;
+  }
+  return !r->lost;
+}
+
+int lf_redis_fd(const lf_redis *r) {
+  return r->context->fd;
+}
+
+bool lf_redis_is_full(const lf_redis *r) {
+  return r->full;
+}
+
+const char *lf_redis_error(const lf_redis *r) {
+  return r->context->errstr[0] ? r->context->errstr : "connection lost";
+}
+
+/* --- Waiting --- */
+
+redisReply *lf_redis_ask(lf_redis *r, const lf_arg *args, int n) {
+  void *reply = NULL;
+  int flags = r->context->flags;
+  int mode = fcntl(r->context->fd, F_GETFL);
+  if (append(r, args, n) != 0)
+    return NULL;
+  fcntl(r->context->fd, F_SETFL, mode & ~O_NONBLOCK);
+  r->context->flags |= REDIS_BLOCK;
+  if (redisGetReply(r->context, &reply) != REDIS_OK)
+    r->lost = true;
+  r->context->flags = flags;
+  fcntl(r->context->fd, F_SETFL, mode);
+  return reply;
+}
+
+static redisReply *ask_text(lf_redis *r, const char *a, const char *b,
+                            const char *c) {
+  const char *words[] = {a, b, c};
+  lf_arg args[3];
+  int n = 0;
+  while (n < 3 && words[n]) {
+    args[n] = lf_arg_text(words[n]);
+    n++;
+  }
+  return lf_redis_ask(r, args, n);
+}
+
+/* --- Opening --- */
+
+/* What is wrong with the server, in 'why'; the reply is freed. */
+typedef struct {
+  lf_redis *redis;
+  const lf_url *url;
+  char *why;
+  size_t size;
+} opening;
+
+static bool fail(const opening *o, const char *what, const char *detail) {
+  lf_buf name;
+  lf_buf_init(&name, NULL, 0);
+  if (lf_url_show(o->url, &name) != 0 || lf_buf_put(&name, "", 1) != 0)
+    snprintf(o->why, o->size, "%s", LF_NO_MEMORY);
+  else
+    snprintf(o->why, o->size, "%s %s%s%s", what, (char *)name.data,
+             detail ? ": " : "", detail ? detail : "");
+  lf_buf_fini(&name);
+  return false;
+}
+
+/* Is the reply there, and no error? */
+static bool is_good(const opening *o, const redisReply *reply) {
+  if (!reply)
+    return fail(o, "no Redis server at", lf_redis_error(o->redis));
+  if (reply->type != REDIS_REPLY_ERROR)
+    return true;
+  if (strncmp(reply->str, "NOAUTH", 6) == 0)
+    return fail(o, "a password is needed for", NULL);
+  if (strncmp(reply->str, "WRONGPASS", 9) == 0)
+    return fail(o, "wrong password for", NULL);
+  return fail(o, "refused by", reply->str);
+}
+
+static bool check(const opening *o, redisReply *reply) {
+  bool good = is_good(o, reply);
+  if (reply)
+    freeReplyObject(reply);
+  return good;
+}
+
+static bool authenticate(const opening *o) {
+  const lf_url *u = o->url;
+  if (!u->password)
+    return true;
+  return check(o, u->user && *u->user
+                      ? ask_text(o->redis, "AUTH", u->user, u->password)
+                      : ask_text(o->redis, "AUTH", u->password, NULL));
+}
+
+static bool choose(const opening *o) {
+  lf_digits digits;
+  lf_arg number = lf_arg_int(digits, o->url->db);
+  if (o->url->db == 0)
+    return true;
+  const lf_arg args[] = {lf_arg_text("SELECT"), number};
+  return check(o, lf_redis_ask(o->redis, args, 2));
+}
+
+/* The value behind "name:" in what INFO tells, as a number; 0: none. */
+static int info_number(const char *info, const char *name) {
+  const char *at = strstr(info, name);
+  return at ? atoi(at + strlen(name)) : 0;
+}
+
+static bool check_version(const opening *o) {
+  redisReply *reply = ask_text(o->redis, "INFO", "server", NULL);
+  bool good = is_good(o, reply);
+  if (good && reply->type != REDIS_REPLY_STRING) {
+    good = fail(o, "no Redis server at", NULL);
+  } else if (good) {
+    int version = info_number(reply->str, "redis_version:");
+    char text[64];
+    snprintf(text, sizeof text, "version %d, but %d or later is needed",
+             version, OLDEST);
+    if (version < OLDEST)
+      good = fail(o, "too old is", text);
+  }
+  if (reply)
+    freeReplyObject(reply);
+  return good;
+}
+
+/* Whoever may write to the server can run code on all members. */
+static bool check_password(const opening *o) {
+  if (o->url->password || lf_url_is_local(o->url))
+    return true;
+  return fail(o, "no password protects",
+              "whoever can reach it could run code here (requirepass)");
+}
+
+static bool load_functions(const opening *o) {
+  const lf_arg args[] = {lf_arg_text("FUNCTION"), lf_arg_text("LOAD"),
+                         lf_arg_text("REPLACE"),
+                         {lf_cluster_functions, lf_cluster_functions_len}};
+  return check(o, lf_redis_ask(o->redis, args, 4));
+}
+
+static redisContext *dial(const lf_url *u, double timeout) {
+  struct timeval tv = {.tv_sec = (time_t)timeout};
+  tv.tv_usec = (suseconds_t)((timeout - (double)tv.tv_sec) * 1e6);
+  redisContext *c = u->path ? redisConnectUnixWithTimeout(u->path, tv)
+                            : redisConnectWithTimeout(u->host, u->port, tv);
+  if (c && !c->err)
+    redisSetTimeout(c, tv);
+  return c;
+}
+
+/* From here on it does not block. */
+static void unblock(lf_redis *r, const lf_url *url) {
+  static const struct timeval forever;
+  redisContext *c = r->context;
+  redisSetTimeout(c, forever);
+  if (!url->path)
+    (void)redisEnableKeepAlive(c);
+  fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) | O_NONBLOCK);
+  c->flags &= ~REDIS_BLOCK;
+}
+
+lf_redis *lf_redis_open(const lf_url *url, double timeout, char *why,
+                        size_t size) {
+  lf_redis *r = lf_zalloc(sizeof *r);
+  opening o = {r, url, why, size};
+  if (r)
+    r->context = dial(url, timeout);
+  if (!r || !r->context) {
+    snprintf(why, size, "%s", LF_NO_MEMORY);
+    lf_free(r);
+    return NULL;
+  }
+  lf_list_init(&r->pending);
+  bool good = r->context->err ? fail(&o, "cannot reach", r->context->errstr)
+                              : authenticate(&o) && choose(&o) &&
+                                    check_version(&o) && check_password(&o) &&
+                                    load_functions(&o);
+  if (good) {
+    fcntl(r->context->fd, F_SETFD, FD_CLOEXEC);
+    unblock(r, url);
+    return r;
+  }
+  lf_redis_close(r);
+  return NULL;
+}
+
+void lf_redis_close(lf_redis *r) {
+  if (!r)
+    return;
+  while (!lf_list_empty(&r->pending))
+    answer(r, NULL);
+  redisFree(r->context);
+  lf_free(r);
+}

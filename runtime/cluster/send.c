@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See internal.h. */
+#include "runtime/cluster/internal.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/cluster/functions.h"
+#include "runtime/pool/limits.h"
+#include "runtime/process/task_io.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+  WINDOW = LF_LIMIT(16384, 64), /* tasks in the server, if nothing is said */
+  BATCH = 64,                   /* tasks */
+  BATCH_BYTES = 256 << 10,
+  SHARE = 4, /* batches that a worker should find, at least */
+  LOOPS = LF_LIMIT(64, 2),
+  FULL_NS = 100000000,
+};
+
+static _Thread_local const lf_pool *in_round;
+
+bool lf_client_is_in_round(const lf_pool *pool) {
+  return in_round == pool;
+}
+
+void lf_client_kick(lf_cluster *cl) {
+  uint64_t one = 1;
+  ssize_t n = write(cl->doorbell, &one, sizeof one);
+  (void)n; /* full: it is rung already */
+}
+
+/* --- Calls --- */
+
+int lf_client_call(lf_cluster *cl, const char *function, const lf_arg *args,
+                   int n, lf_redis_reply *reply, void *user) {
+  enum { MOST = 8 };
+  lf_arg all[3 + MOST] = {lf_arg_text("FCALL"), lf_arg_text(function),
+                          lf_arg_text("0")};
+  lf_assert(n <= MOST);
+  memcpy(all + 3, args, (size_t)n * sizeof *args);
+  return lf_redis_send(cl->commands, all, 3 + n, reply, user);
+}
+
+/* Sets a field of what the client's tasks need. */
+static int store(lf_cluster *cl, const char *field, const lf_buf *bytes) {
+  char key[64];
+  snprintf(key, sizeof key, "lfut:code:%s", cl->id);
+  const lf_arg args[] = {lf_arg_text("HSET"),
+                         lf_arg_text(key),
+                         lf_arg_text(field),
+                         {bytes->data, bytes->len}};
+  return lf_redis_send(cl->commands, args, 4, NULL, NULL);
+}
+
+static void unstore(lf_cluster *cl, const char *field) {
+  char key[64];
+  snprintf(key, sizeof key, "lfut:code:%s", cl->id);
+  const lf_arg args[] = {lf_arg_text("HDEL"), lf_arg_text(key),
+                         lf_arg_text(field)};
+  (void)lf_redis_send(cl->commands, args, 3, NULL, NULL);
+}
+
+static int store_code(lf_cluster *cl, lf_code *code) {
+  char field[24];
+  lf_buf bytes;
+  if (lf_channel_knows(&cl->out, code))
+    return 0;
+  lf_buf_init(&bytes, NULL, 0);
+  snprintf(field, sizeof field, "%" PRIu64, code->id);
+  int err = lf_channel_put_code(&cl->out, code, &bytes);
+  err = err ? err : store(cl, field, &bytes);
+  lf_buf_fini(&bytes);
+  return err;
+}
+
+/* The functions that packed values refer to. */
+static int store_codes(lf_cluster *cl, const lf_buf *data) {
+  int err = 0;
+  for (size_t i = 0; data && data->refs && i < data->refs->n && err == 0; i++)
+    if (data->refs->v[i].drop == lf_code_unref)
+      err = store_code(cl, data->refs->v[i].object);
+  return err;
+}
+
+/* The loops that have gone are not known here: all are forgotten now and then.
+ */
+static void forget_loops(lf_cluster *cl) {
+  char field[24];
+  if (cl->chunks > 0 || cl->loops.n < LOOPS)
+    return;
+  for (size_t i = 0; i < cl->loops.cap; i++) {
+    if (!cl->loops.entries[i].id)
+      continue;
+    snprintf(field, sizeof field, "l%" PRIu64, cl->loops.entries[i].id);
+    unstore(cl, field);
+  }
+  lf_table_fini(&cl->loops);
+}
+
+static int store_loop(lf_cluster *cl, lf_loop *loop) {
+  char field[24];
+  lf_buf bytes;
+  uint64_t id = lf_loop_id(loop);
+  if (lf_table_find(&cl->loops, id))
+    return 0;
+  forget_loops(cl);
+  lf_buf_init(&bytes, NULL, 0);
+  lf_msg msg = {.kind = LF_MSG_LOOP, .id = id};
+  lf_payload payload = lf_payload_loop(&msg, loop);
+  int err = store_codes(cl, lf_loop_setup(loop));
+  if (err == 0 && lf_loop_code(loop))
+    err = store_code(cl, lf_loop_code(loop));
+  cl->out.sink = &bytes;
+  err = err ? err : lf_channel_send(&cl->out, &msg, &payload);
+  snprintf(field, sizeof field, "l%" PRIu64, id);
+  err = err ? err : store(cl, field, &bytes);
+  err = err ? err : lf_table_add(&cl->loops, id, NULL);
+  lf_buf_fini(&bytes);
+  return err;
+}
+
+/* --- Batches --- */
+
+static int put_chunk(lf_cluster *cl, lf_runner *r, lf_buf *out, uint64_t id) {
+  static const lf_payload none;
+  lf_msg which = {.kind = LF_MSG_LOOP, .id = lf_loop_id(r->loop)};
+  lf_msg msg = {.kind = LF_MSG_CHUNK, .id = id};
+  int err = store_loop(cl, r->loop);
+  if (err == 0 && r->chunk->block)
+    err = store_codes(cl, &r->chunk->block->bytes);
+  cl->out.sink = out;
+  err = err ? err : lf_channel_send(&cl->out, &which, &none);
+  return err ? err : lf_chunk_send(&cl->out, &msg, r->chunk);
+}
+
+static int put_call(lf_cluster *cl, lf_task *t, lf_buf *out, uint64_t id) {
+  lf_msg msg = {.kind = LF_MSG_TASK, .id = id};
+  lf_payload payload = lf_payload_call(&msg, t);
+  int err = store_codes(cl, &t->data);
+  if (err == 0 && t->code)
+    err = store_code(cl, t->code);
+  cl->out.sink = out;
+  return err ? err : lf_channel_send(&cl->out, &msg, &payload);
+}
+
+void lf_batch_store(lf_batch *b) {
+  for (lf_link *l = b->tasks.next; l != &b->tasks; l = l->next) {
+    lf_task *t = lf_container_of(l, lf_sent, link)->task;
+    lf_runner *r = lf_runner_of(t);
+    if (r && r->chunk) {
+      (void)store_loop(b->cluster, r->loop);
+      if (r->chunk->block)
+        (void)store_codes(b->cluster, &r->chunk->block->bytes);
+    } else if (!r) {
+      (void)store_codes(b->cluster, &t->data);
+      if (t->code)
+        (void)store_code(b->cluster, t->code);
+    }
+  }
+}
+
+static lf_batch *batch_new(lf_cluster *cl, int64_t priority) {
+  lf_batch *b = lf_zalloc(sizeof *b);
+  if (!b)
+    return NULL;
+  b->cluster = cl;
+  b->priority = priority;
+  lf_list_init(&b->tasks);
+  lf_list_init(&b->link);
+  lf_list_add(&cl->batches, &b->link);
+  return b;
+}
+
+static void batch_free(lf_batch *b) {
+  lf_list_del(&b->link);
+  lf_buf_fini(&b->numbers);
+  lf_buf_fini(&b->payload);
+  lf_free(b);
+}
+
+void lf_batch_end_if_empty(lf_batch *b) {
+  if (lf_list_empty(&b->tasks) && b->id[0])
+    batch_free(b);
+}
+
+lf_task *lf_sent_end(lf_sent *s) {
+  lf_task *t = s->task;
+  lf_cluster *cl = s->batch->cluster;
+  lf_table_del(&cl->sent, s->number);
+  lf_list_del(&s->link);
+  cl->in_server--;
+  cl->chunks -= lf_runner_of(t) != NULL;
+  t->far.carrier = NULL;
+  t->stage = LF_STAGE_QUEUED;
+  lf_free(s);
+  return t;
+}
+
+/* Puts the task, whose reference goes along, into the batch. LF_ENOMEM: it is
+ * not there. */
+static int add(lf_batch *b, lf_task *t) {
+  lf_cluster *cl = b->cluster;
+  lf_sent *s = lf_zalloc(sizeof *s);
+  if (!s)
+    return LF_ENOMEM;
+  size_t numbers = b->numbers.len, payload = b->payload.len;
+  *s = (lf_sent){.task = t, .number = ++cl->last_number, .batch = b};
+  lf_list_init(&s->link);
+  int err = lf_buf_print(&b->numbers, "%" PRIu64 " ", s->number);
+  if (err == 0)
+    err = lf_runner_of(t)
+              ? put_chunk(cl, lf_runner_of(t), &b->payload, s->number)
+              : put_call(cl, t, &b->payload, s->number);
+  err = err ? err : lf_table_add(&cl->sent, s->number, s);
+  if (err) {
+    lf_buf_cut(&b->numbers, numbers);
+    lf_buf_cut(&b->payload, payload);
+    lf_free(s);
+    return err;
+  }
+  lf_list_add(&b->tasks, &s->link);
+  cl->in_server++;
+  cl->chunks += lf_runner_of(t) != NULL;
+  t->far.carrier = s;
+  t->stage = LF_STAGE_SENT;
+  return 0;
+}
+
+/* What the batch has is queued again: it has not come to the server. */
+static void take_back(lf_batch *b) {
+  lf_pool *p = b->cluster->pool;
+  while (!lf_list_empty(&b->tasks)) {
+    lf_sent *s = lf_container_of(b->tasks.prev, lf_sent, link);
+    lf_common_add(p, lf_sent_end(s), true);
+  }
+  batch_free(b);
+}
+
+static void on_put(void *user, const redisReply *reply) {
+  lf_batch *b = user;
+  lf_cluster *cl = b->cluster;
+  if (!reply)
+    return; /* it is asked for when there is a connection again */
+  if (reply->type == REDIS_REPLY_STRING) {
+    snprintf(b->id, sizeof b->id, "%s", reply->str);
+    lf_buf_fini(&b->numbers);
+    lf_buf_fini(&b->payload);
+    if (b->lost)
+      lf_batch_lose(b, &b->how);
+    else
+      lf_batch_end_if_empty(b);
+    return;
+  }
+  const char *text = reply->type == REDIS_REPLY_ERROR ? reply->str : "";
+  cl->gone |= strncmp(text, "GONE", 4) == 0;
+  if (!cl->gone) {
+    snprintf(cl->trouble, sizeof cl->trouble, "the server refuses tasks: %s",
+             text);
+    cl->full = true;
+    cl->try_again = lf_now() + FULL_NS;
+  }
+  take_back(b);
+}
+
+int lf_client_put(lf_batch *b, bool again) {
+  lf_digits level;
+  const lf_arg args[] = {lf_arg_text(b->cluster->id),
+                         lf_arg_int(level, b->priority),
+                         lf_arg_text(again ? "1" : "0"),
+                         {b->numbers.data, b->numbers.len},
+                         {b->payload.data, b->payload.len}};
+  return lf_client_call(b->cluster, LF_FUNCTION("put"), args, 5, on_put, b);
+}
+
+/* --- Which tasks --- */
+
+static int workers(const lf_cluster *cl) {
+  int n = cl->workers > 0 ? cl->workers : 1;
+  return cl->o.max_workers && cl->o.max_workers < n ? cl->o.max_workers : n;
+}
+
+/* How many more the server may have. */
+static size_t room(const lf_cluster *cl) {
+  size_t most = cl->o.max_workers ? (size_t)cl->o.max_workers : WINDOW;
+  return most > cl->in_server ? most - cl->in_server : 0;
+}
+
+static bool may_send(const lf_cluster *cl) {
+  return lf_client_is_connected(cl) && !cl->gone &&
+         (!cl->full || lf_now() >= cl->try_again);
+}
+
+/* The next one, taken out of the queue, that goes with the batch; NULL: none.
+ * A runner gets its chunk first. */
+static lf_task *next(lf_cluster *cl, const lf_batch *b) {
+  lf_pool *p = cl->pool;
+  lf_task *t;
+  while ((t = lf_common_first(p))) {
+    lf_runner *r = lf_runner_of(t);
+    if (r && cl->chunks >= 2 * (size_t)workers(cl))
+      return NULL;
+    if (b && lf_task_priority(t) != b->priority)
+      return NULL;
+    lf_common_del(p, t);
+    if (lf_task_done(t)) {
+      lf_task_unref(t);
+      continue;
+    }
+    if (!r || r->chunk)
+      return t;
+    cl->chunks++; /* is about to be */
+    t->stage = LF_STAGE_CLAIMING;
+    lf_list_add(&cl->claims, &t->link);
+  }
+  return NULL;
+}
+
+/* How many tasks each batch should have, so that all workers find some. */
+static size_t batch_size(const lf_cluster *cl) {
+  size_t share = cl->pool->queued / (SHARE * (size_t)workers(cl));
+  share = share < BATCH ? share : BATCH;
+  return share > 0 ? share : 1;
+}
+
+static void fail_for_memory(lf_cluster *cl, lf_task *t) {
+  t->stage = LF_STAGE_UNSENT;
+  lf_list_add(&cl->done, &t->link);
+}
+
+/* One batch. False: there is nothing to be sent. */
+static bool send_batch(lf_cluster *cl) {
+  size_t most = batch_size(cl), n = 0;
+  lf_batch *b = NULL;
+  lf_task *t;
+  most = most < room(cl) ? most : room(cl);
+  while (n < most && (!b || b->payload.len < BATCH_BYTES) &&
+         (t = next(cl, b))) {
+    b = b ? b : batch_new(cl, lf_task_priority(t));
+    if (!b || add(b, t) != 0)
+      fail_for_memory(cl, t);
+    n++;
+  }
+  if (!b)
+    return n > 0;
+  if (lf_list_empty(&b->tasks))
+    batch_free(b);
+  else if (lf_client_put(b, false) != 0)
+    take_back(b);
+  return true;
+}
+
+static void send(lf_cluster *cl) {
+  bool some = false;
+  if (cl->full && may_send(cl)) {
+    some = send_batch(cl); /* one, to see */
+    cl->try_again = lf_now() + FULL_NS;
+  }
+  while (!cl->full && may_send(cl) && send_batch(cl))
+    some = true;
+  if (some && (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands)))
+    lf_client_kick(cl);
+}
+
+/* --- A round --- */
+
+/* A runner gets its chunk, and is the next one to be sent. */
+static void claim(lf_pool *p, lf_task *t) {
+  uint64_t epoch = lf_pool_epoch(p);
+  lf_runner *runner = lf_runner_of(t);
+  lf_chunk *chunk = lf_loop_claim(runner->loop, runner);
+  runner->chunk = chunk;
+  if (!chunk && lf_task_start(t))
+    lf_task_end(t, LF_FINISHED);
+  pthread_mutex_lock(&p->lock);
+  lf_cluster_of(p)->chunks--;
+  bool wanted = chunk && !p->broken && lf_pool_epoch(p) == epoch;
+  if (wanted) {
+    t->stage = LF_STAGE_QUEUED;
+    lf_common_add(p, t, true);
+  }
+  pthread_mutex_unlock(&p->lock);
+  if (wanted)
+    return;
+  if (chunk)
+    p->broken ? lf_task_fail(t, LF_BROKEN, p->broken) : lf_task_cancel(t);
+  lf_task_unref(t);
+}
+
+void lf_client_end(lf_cluster *cl, lf_task *t, lf_ending ending) {
+  lf_ending *e = lf_malloc(sizeof *e);
+  if (!e) {
+    fail_for_memory(cl, t);
+    return;
+  }
+  *e = ending;
+  e->task = t;
+  lf_list_init(&e->link);
+  lf_list_add(&cl->endings, &e->link);
+}
+
+static void run_ending(lf_pool *p, lf_ending *e) {
+  switch (e->what) {
+  case LF_END_LOST:
+    lf_outcome_lose(e->task, &e->how, "");
+    break;
+  case LF_END_BROKEN:
+    lf_outcome_break(e->task, p->broken ? p->broken : "");
+    break;
+  default:
+    if (!lf_task_drop(e->task, e->reason) &&
+        lf_task_state(e->task) == LF_RUNNING) /* and was asked to stop */
+      lf_task_end(e->task, LF_FAILED);
+    lf_task_unref(e->task);
+  }
+  lf_free(e);
+}
+
+/* What is to be done without the lock. */
+typedef struct {
+  lf_link claims, done, endings;
+  char *broken;
+} outcome;
+
+static bool take_outcome(lf_cluster *cl, outcome *o) {
+  bool some = !lf_list_empty(&cl->claims) || !lf_list_empty(&cl->done) ||
+              !lf_list_empty(&cl->endings) || cl->broken;
+  lf_link *const from[] = {&cl->claims, &cl->done, &cl->endings};
+  lf_link *const to[] = {&o->claims, &o->done, &o->endings};
+  for (int i = 0; i < 3; i++) {
+    lf_list_init(to[i]);
+    lf_list_move(to[i], from[i]);
+  }
+  cl->rounds += some;
+  o->broken = cl->broken;
+  cl->broken = NULL;
+  return some;
+}
+
+static void run_outcome(lf_pool *p, outcome *o) {
+  lf_link *l;
+  if (o->broken)
+    lf_pool_break(p, o->broken);
+  lf_words_free(o->broken);
+  while ((l = lf_list_pop(&o->done)))
+    lf_outcome_end(lf_container_of(l, lf_task, link));
+  while ((l = lf_list_pop(&o->endings)))
+    run_ending(p, lf_container_of(l, lf_ending, link));
+  while ((l = lf_list_pop(&o->claims)))
+    claim(p, lf_container_of(l, lf_task, link));
+}
+
+void lf_client_round(lf_pool *p) {
+  const lf_pool *outer = in_round;
+  lf_cluster *cl = lf_cluster_of(p);
+  outcome o;
+  if (outer == p)
+    return; /* it is done when the outer one goes on */
+  in_round = p;
+  pthread_mutex_lock(&p->lock);
+  send(cl);
+  while (take_outcome(cl, &o)) {
+    pthread_mutex_unlock(&p->lock);
+    run_outcome(p, &o);
+    pthread_mutex_lock(&p->lock);
+    cl->rounds--;
+    send(cl);
+  }
+  bool over = !lf_pool_is_open(p) && cl->in_server == 0;
+  pthread_mutex_unlock(&p->lock);
+  in_round = outer;
+  if (over)
+    lf_client_kick(cl); /* it may end */
+}
+
+/* --- Questions --- */
+
+static const char *stream_of(const lf_batch *b, char *room, size_t size) {
+  if (b->priority)
+    snprintf(room, size, "lfut:tasks:%" PRId64, b->priority);
+  else
+    snprintf(room, size, "lfut:tasks");
+  return room;
+}
+
+static void tell(const lf_sent *s, const char *function, const char *argument,
+                 lf_redis_reply *reply, void *user) {
+  char stream[48];
+  lf_digits number;
+  lf_cluster *cl = s->batch->cluster;
+  const lf_arg args[] = {
+      lf_arg_text(cl->id),
+      lf_arg_text(stream_of(s->batch, stream, sizeof stream)),
+      lf_arg_text(s->batch->id), lf_arg_int(number, (int64_t)s->number),
+      lf_arg_text(argument ? argument : "")};
+  if (lf_client_call(cl, function, args, 5, reply, user) != 0)
+    reply(user, NULL);
+  else if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
+    lf_client_kick(cl);
+}
+
+/* The task's place in the server, as soon as its entry is known; NULL: it is
+ * not there any more. Waits. */
+static lf_sent *await_entry(lf_cluster *cl, const lf_task *t) {
+  for (;;) {
+    lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
+    if (!s || (s->batch->id[0] && lf_client_is_connected(cl)))
+      return s;
+    pthread_cond_wait(&cl->changed, &cl->pool->lock);
+  }
+}
+
+typedef struct {
+  lf_cluster *cluster;
+  bool answered;
+  int64_t value;
+} question;
+
+static void on_answer(void *user, const redisReply *reply) {
+  question *q = user;
+  q->answered = true;
+  q->value =
+      reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+  pthread_cond_broadcast(&q->cluster->changed);
+}
+
+int64_t lf_client_ask(lf_cluster *cl, lf_task *t, const char *function,
+                      const char *argument) {
+  question q = {.cluster = cl, .value = -1};
+  while (q.value < 0) {
+    if (pthread_equal(cl->thread, pthread_self()))
+      return -1;
+    lf_sent *s = await_entry(cl, t);
+    if (!s)
+      return -1;
+    q.answered = false;
+    tell(s, function, argument, on_answer, &q);
+    while (!q.answered)
+      pthread_cond_wait(&cl->changed, &cl->pool->lock);
+  }
+  return q.value;
+}
+
+typedef struct {
+  lf_cluster *cluster;
+  uint64_t number;
+  lf_reason reason;
+} withdrawal;
+
+static void on_withdrawn(void *user, const redisReply *reply) {
+  withdrawal *w = user;
+  lf_cluster *cl = w->cluster;
+  lf_entry *e = lf_table_find(&cl->sent, w->number);
+  if (e && reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1) {
+    lf_sent *s = e->value;
+    lf_batch *b = s->batch;
+    lf_task *t = lf_sent_end(s);
+    t->stage = LF_STAGE_TAKEN;
+    lf_batch_end_if_empty(b);
+    lf_client_end(cl, t,
+                  (lf_ending){.what = LF_END_DROPPED, .reason = w->reason});
+    lf_client_kick(cl);
+  }
+  lf_free(w);
+}
+
+void lf_client_withdraw(lf_cluster *cl, lf_task *t, lf_reason reason,
+                        bool running) {
+  lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
+  lf_digits why;
+  if (!s || !s->batch->id[0] || !lf_client_is_connected(cl))
+    return;
+  withdrawal *w = lf_malloc(sizeof *w);
+  if (!w)
+    return;
+  *w = (withdrawal){cl, s->number, reason};
+  lf_arg_int(why, reason);
+  tell(s, running ? LF_FUNCTION("stop") : LF_FUNCTION("cancel"), why,
+       on_withdrawn, w);
+}

@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See sessions.h. */
+#include "runtime/cluster/sessions.h"
+
+#include "runtime/base/mem.h"
+#include "runtime/os/thread.h"
+#include "runtime/pool/stop.h"
+#include "runtime/process/processes.h"
+#include "runtime/process/task_io.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+  FEW = 64, /* fields asked for at once, and results told at once */
+  LOOPS = LF_LIMIT(256, 4),
+};
+
+static void go_on(lf_session *s);
+
+bool lf_sessions_init(lf_sessions *all, const lf_member_options *o) {
+  *all = (lf_sessions){.o = o};
+  lf_parker_init(&all->parker);
+  lf_registry_init(&all->registry, &all->parker);
+  lf_list_init(&all->sessions);
+  lf_list_init(&all->entries);
+  lf_stack_init(&all->ended);
+  if (gethostname(all->host, sizeof all->host - 1) != 0 || !all->host[0])
+    snprintf(all->host, sizeof all->host, "localhost");
+  all->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return all->doorbell >= 0;
+}
+
+/* --- Sessions --- */
+
+static void *self(void *session) {
+  lf_session *s = session;
+  return s->pool ? lf_pool_handle(s->pool) : NULL;
+}
+
+static const lf_names names = {NULL, NULL, self, lf_pool_unhandle};
+
+static lf_session *find(lf_sessions *all, const char *client) {
+  for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
+    lf_session *s = lf_container_of(l, lf_session, link);
+    if (strcmp(s->id, client) == 0)
+      return s;
+  }
+  return NULL;
+}
+
+static lf_session *session_new(lf_sessions *all, const char *client) {
+  lf_session *s = lf_zalloc(sizeof *s);
+  if (!s)
+    return NULL;
+  s->all = all;
+  snprintf(s->id, sizeof s->id, "%s", client);
+  lf_channel_init_memory(&s->end, &names, s, all->o->ops->annotate);
+  lf_list_init(&s->waiting);
+  lf_list_init(&s->link);
+  lf_list_add(&all->sessions, &s->link);
+  return s;
+}
+
+static void drop_loops(lf_session *s) {
+  s->loop = NULL;
+  for (size_t i = 0; i < s->loops.cap; i++)
+    if (s->loops.entries[i].id)
+      lf_loop_unref(s->loops.entries[i].value);
+  lf_table_fini(&s->loops);
+}
+
+static void session_free(lf_session *s) {
+  lf_list_del(&s->link);
+  drop_loops(s);
+  lf_channel_fini(&s->end);
+  lf_table_fini(&s->jobs);
+  lf_free(s);
+}
+
+/* The pool's own copy of what its workers are told. */
+static void free_greeting(void *greeting) {
+  lf_buf_fini(greeting);
+  lf_free(greeting);
+}
+
+/* From the message that the client has left; NULL: there is none. */
+static lf_buf *receive_greeting(lf_session *s, const redisReply *value) {
+  lf_buf *b = NULL;
+  lf_channel end; /* its functions have names of their own */
+  lf_channel_init_memory(&end, &names, s, s->all->o->ops->annotate);
+  lf_channel_read(&end, value->str, value->len);
+  if (lf_channel_receive(&end) && end.msg.kind == LF_MSG_SETUP &&
+      !end.no_memory && (b = lf_malloc(sizeof *b))) {
+    lf_buf_init(b, NULL, 0);
+    if (lf_buf_move(b, &end.body) != 0) {
+      free_greeting(b);
+      b = NULL;
+    }
+  }
+  lf_channel_fini(&end);
+  return b;
+}
+
+/* Its workers can be started. False: they cannot, or it has none. */
+static bool open_pool(lf_session *s, const redisReply *value) {
+  char why[300];
+  lf_sessions *all = s->all;
+  lf_buf *greeting = receive_greeting(s, value);
+  lf_pool_options options = {
+      .max_workers = all->o->workers,
+      .name = "lfut",
+      .ops = all->o->ops,
+      .registry = &all->registry,
+      .backend = &lf_processes_backend,
+      .setup = greeting,
+      .setup_free = free_greeting,
+      .greeting = greeting,
+      .bell = all->doorbell,
+  };
+  options.program = lf_strndup(all->o->program, strlen(all->o->program));
+  s->pool = greeting && options.program ? lf_pool_new(&options) : NULL;
+  if (!s->pool) {
+    lf_free(options.program);
+    if (greeting)
+      free_greeting(greeting);
+    return false;
+  }
+  if (lf_pool_processes(s->pool, why, sizeof why) == 0)
+    return true;
+  fprintf(stderr, "lfut: %s\n", why);
+  lf_pool_unhandle(s->pool);
+  s->pool = NULL;
+  return false;
+}
+
+/* --- Jobs --- */
+
+static void push_ended(lf_job *j) {
+  uint64_t one = 1;
+  lf_sessions *all = j->entry->session->all;
+  lf_stack_push(&all->ended, &j->node);
+  ssize_t n = write(all->doorbell, &one, sizeof one);
+  (void)n; /* full: it is rung already */
+}
+
+static void job_fire(lf_waiter *waiter) {
+  push_ended(lf_container_of(waiter, lf_job, waiter));
+}
+
+/* A chunk of a loop has ended, or will not be run. */
+static void chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns) {
+  lf_job *j = runner->from;
+  chunk->ns = ns;
+  j->chunk = chunk;
+  push_ended(j);
+}
+
+static lf_job *job_new(lf_taken *e, lf_task *t, uint64_t number) {
+  lf_job *j = lf_zalloc(sizeof *j);
+  if (!j || lf_table_add(&e->session->jobs, number, j) != 0) {
+    lf_free(j);
+    return NULL;
+  }
+  j->entry = e;
+  j->number = number;
+  j->task = t;
+  j->waiter.fire = job_fire;
+  lf_list_init(&j->waiter.link);
+  e->left++;
+  e->session->all->jobs++;
+  return j;
+}
+
+static void job_free(lf_job *j) {
+  lf_table_del(&j->entry->session->jobs, j->number);
+  j->entry->left--;
+  j->entry->session->all->jobs--;
+  if (j->chunk)
+    lf_chunk_free(j->chunk);
+  lf_task_unref(j->task);
+  lf_free(j);
+}
+
+/* A task that cannot be run here. */
+static void refuse(lf_taken *e, uint64_t number, const char *why) {
+  lf_task *t = lf_task_new(NULL);
+  lf_job *j = t ? job_new(e, t, number) : NULL;
+  if (j) {
+    lf_task_fail(t, LF_BROKEN, why);
+    push_ended(j);
+  } else if (t) {
+    lf_task_unref(t);
+  }
+}
+
+/* The task, a reference, is run; NULL: there is no memory for it. */
+static void run(lf_taken *e, lf_task *t, uint64_t number) {
+  lf_session *s = e->session;
+  lf_job *j = t ? job_new(e, t, number) : NULL;
+  if (!j) {
+    if (t)
+      lf_task_unref(t);
+    refuse(e, number, LF_NO_MEMORY);
+    return;
+  }
+  lf_runner *r = lf_runner_of(t);
+  if (r)
+    r->from = j;
+  else if (!lf_waiter_add(&j->waiter, t))
+    push_ended(j);
+  if (lf_pool_submit(s->pool, t, LF_TAIL) == 0)
+    return;
+  const char *why = lf_pool_broken(s->pool);
+  lf_outcome_break(lf_task_ref(t), why ? why : "the member is leaving");
+}
+
+/* --- Entries --- */
+
+static void taken_free(lf_taken *e) {
+  lf_list_del(&e->link);
+  lf_list_del(&e->wait);
+  lf_free(e->cancelled);
+  lf_buf_fini(&e->payload);
+  lf_free(e);
+}
+
+static bool is_cancelled(const lf_taken *e, uint64_t number) {
+  char word[24];
+  size_t n = (size_t)snprintf(word, sizeof word, "%" PRIu64, number);
+  for (const char *at = e->cancelled; at && *at; at = strchr(at, ',')) {
+    at += *at == ',';
+    if (strncmp(at, word, n) == 0 && (at[n] == ',' || !at[n]))
+      return true;
+  }
+  return false;
+}
+
+/* The message in hand is a task, or says which loop the next ones are of. */
+static void begin_one(lf_taken *e) {
+  lf_session *s = e->session;
+  lf_channel *end = &s->end;
+  uint64_t number = end->msg.id;
+  bool chunk = end->msg.kind == LF_MSG_CHUNK;
+  lf_entry *loop;
+  if (end->msg.kind == LF_MSG_LOOP) {
+    loop = lf_table_find(&s->loops, number);
+    s->loop = loop ? loop->value : NULL;
+  } else if (is_cancelled(e, number)) {
+    return;
+  } else if (!s->pool) {
+    refuse(e, number, "its workers cannot be started");
+  } else if (end->no_memory || (chunk && !s->loop)) {
+    refuse(e, number, "a function that it needs has not arrived");
+  } else {
+    run(e, chunk ? lf_chunk_receive(end, s->loop)
+                 : lf_call_receive(end, s->pool, NULL),
+        number);
+  }
+}
+
+static void begin(lf_taken *e) {
+  lf_channel *end = &e->session->end;
+  e->begun = true;
+  lf_channel_read(end, e->payload.data, e->payload.len);
+  while (lf_channel_receive(end))
+    begin_one(e);
+  lf_buf_fini(&e->payload);
+}
+
+/* --- What has to be fetched --- */
+
+typedef struct {
+  int n;
+  char fields[FEW][24];
+} lacking;
+
+static bool add_field(lacking *l, const char *prefix, uint64_t id) {
+  char field[24];
+  snprintf(field, sizeof field, "%s%" PRIu64, prefix, id);
+  for (int i = 0; i < l->n; i++)
+    if (strcmp(l->fields[i], field) == 0)
+      return true;
+  if (l->n < FEW)
+    snprintf(l->fields[l->n++], sizeof l->fields[0], "%s", field);
+  return l->n < FEW;
+}
+
+static bool add_code(void *arg, uint64_t id) {
+  return add_field(arg, "", id);
+}
+
+/* The functions and loops of the entry that are not here. */
+static void find_lacking(lf_session *s, const lf_taken *e, lacking *l) {
+  lf_msg msg;
+  const void *at = e->payload.data;
+  size_t len = e->payload.len;
+  l->n = 0;
+  lf_channel_lacks(&s->end, at, len, add_code, l);
+  while (lf_channel_peek(&at, &len, &msg))
+    if (msg.kind == LF_MSG_LOOP && !lf_table_find(&s->loops, msg.id) &&
+        !add_field(l, "l", msg.id))
+      break;
+}
+
+/* LF_MSG_LOOP, whose functions are here. */
+static void learn_loop(lf_session *s, uint64_t id, const char *bytes,
+                       size_t len) {
+  lf_channel *end = &s->end;
+  if (s->loops.n >= LOOPS)
+    drop_loops(s);
+  lf_channel_read(end, bytes, len);
+  if (!lf_channel_receive(end) || end->msg.kind != LF_MSG_LOOP)
+    return;
+  lf_loop *loop = lf_loop_receive(end, s->pool, chunk_done);
+  if (loop && lf_table_add(&s->loops, id, loop) != 0)
+    lf_loop_unref(loop);
+}
+
+/* A loop whose functions are not here is asked for again, behind these. */
+static bool needs_more(lf_session *s, uint64_t id, const redisReply *value,
+                       lacking *l) {
+  int before = l->n;
+  lf_channel_lacks(&s->end, value->str, value->len, add_code, l);
+  if (l->n > before)
+    add_field(l, "l", id);
+  return l->n > before;
+}
+
+typedef struct {
+  lf_session *session;
+  lacking what;
+} fetching;
+
+static void fetch(lf_session *s, const lacking *what);
+
+static void learn(lf_session *s, const char *field, const redisReply *value,
+                  lacking *more) {
+  if (value->type != REDIS_REPLY_STRING)
+    return;
+  uint64_t id = strtoull(field + (field[0] == 'l'), NULL, 10);
+  if (field[0] != 'l')
+    lf_channel_learn(&s->end, id, value->str, value->len);
+  else if (s->pool && !needs_more(s, id, value, more))
+    learn_loop(s, id, value->str, value->len);
+}
+
+static void on_fetched(void *user, const redisReply *reply) {
+  fetching *f = user;
+  lf_session *s = f->session;
+  lacking more = {0};
+  s->fetching = false;
+  bool good = reply && reply->type == REDIS_REPLY_ARRAY &&
+              reply->elements == (size_t)f->what.n;
+  for (int i = 0; good && i < f->what.n; i++)
+    learn(s, f->what.fields[i], reply->element[i], &more);
+  lf_free(f);
+  if (more.n > 0)
+    fetch(s, &more);
+  else if (reply)
+    go_on(s);
+}
+
+static void fetch(lf_session *s, const lacking *what) {
+  char key[64];
+  snprintf(key, sizeof key, "lfut:code:%s", s->id);
+  lf_arg args[2 + FEW] = {lf_arg_text("HMGET"), lf_arg_text(key)};
+  fetching *f = lf_malloc(sizeof *f);
+  if (!f || !s->all->commands) {
+    lf_free(f);
+    return;
+  }
+  *f = (fetching){s, *what};
+  for (int i = 0; i < what->n; i++)
+    args[2 + i] = lf_arg_text(f->what.fields[i]);
+  s->fetching = true;
+  if (lf_redis_send(s->all->commands, args, 2 + what->n, on_fetched, f) != 0) {
+    s->fetching = false;
+    lf_free(f);
+  }
+}
+
+static void on_greeting(void *user, const redisReply *reply) {
+  lf_session *s = user;
+  s->fetching = false;
+  if (!reply)
+    return;
+  s->unusable = reply->type != REDIS_REPLY_STRING || !open_pool(s, reply);
+  go_on(s);
+}
+
+static void fetch_greeting(lf_session *s) {
+  char key[64];
+  snprintf(key, sizeof key, "lfut:client:%s", s->id);
+  const lf_arg args[] = {lf_arg_text("HGET"), lf_arg_text(key),
+                         lf_arg_text("setup")};
+  if (s->all->commands &&
+      lf_redis_send(s->all->commands, args, 3, on_greeting, s) == 0)
+    s->fetching = true;
+}
+
+/* Begins the entries for which all is there, in their order. */
+static void go_on(lf_session *s) {
+  lacking l;
+  while (!s->fetching && !lf_list_empty(&s->waiting)) {
+    lf_taken *e = lf_container_of(s->waiting.next, lf_taken, wait);
+    if (!s->pool && !s->unusable) {
+      fetch_greeting(s);
+      return;
+    }
+    if (s->pool)
+      find_lacking(s, e, &l);
+    if (s->pool && l.n > 0 && !e->fetched) {
+      e->fetched = true;
+      fetch(s, &l);
+      return;
+    }
+    lf_list_del(&e->wait);
+    begin(e);
+  }
+}
+
+/* --- From the member --- */
+
+void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len) {
+  char id[44], stream[48], client[LF_ID];
+  int at = 0;
+  const char *end = memchr(bytes, '\n', len);
+  if (!end || sscanf(bytes, "T%43s %47s %32s %n", id, stream, client, &at) != 3)
+    return;
+  lf_session *s = find(all, client);
+  s = s ? s : session_new(all, client);
+  lf_taken *e = s ? lf_zalloc(sizeof *e) : NULL;
+  if (!e)
+    return; /* it is lost when the member leaves */
+  e->session = s;
+  snprintf(e->id, sizeof e->id, "%s", id);
+  snprintf(e->stream, sizeof e->stream, "%s", stream);
+  lf_list_init(&e->link);
+  lf_list_init(&e->wait);
+  if (at > 0 && bytes + at < end)
+    e->cancelled = lf_strndup(bytes + at, (size_t)(end - bytes - at));
+  (void)lf_buf_put(&e->payload, end + 1, len - (size_t)(end + 1 - bytes));
+  lf_list_add(&all->entries, &e->link);
+  lf_list_add(&s->waiting, &e->wait);
+  go_on(s);
+}
+
+void lf_sessions_stop(lf_sessions *all, const char *text) {
+  char client[LF_ID];
+  uint64_t number;
+  int reason;
+  if (sscanf(text, "%32s %" SCNu64 " %d", client, &number, &reason) != 3)
+    return;
+  lf_session *s = find(all, client);
+  lf_entry *job = s ? lf_table_find(&s->jobs, number) : NULL;
+  if (job)
+    lf_pool_cancel_running(((lf_job *)job->value)->task);
+}
+
+void lf_sessions_forget(lf_sessions *all, const char *client) {
+  lf_session *s = find(all, client);
+  if (!s || s->gone)
+    return;
+  s->gone = true;
+  if (!s->pool)
+    return;
+  if (s->jobs.n > 0)
+    lf_pool_kill(s->pool, SIGKILL);
+  lf_pool_shutdown(s->pool, true);
+  lf_pool_unhandle(s->pool);
+}
+
+int lf_sessions_free(lf_sessions *all) {
+  int free = all->o->workers;
+  for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
+    lf_session *s = lf_container_of(l, lf_session, link);
+    lf_pool_stats stats;
+    if (!s->pool || s->gone)
+      continue;
+    lf_pool_stat(s->pool, &stats);
+    free -= (int)(stats.occupied + stats.queued);
+  }
+  for (lf_link *l = all->entries.next; l != &all->entries; l = l->next)
+    free -= !lf_container_of(l, lf_taken, link)->begun;
+  return free;
+}
+
+void lf_sessions_connect(lf_sessions *all, lf_redis *commands) {
+  all->commands = commands;
+  for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
+    lf_session *s = lf_container_of(l, lf_session, link);
+    for (lf_link *m = s->waiting.next; m != &s->waiting; m = m->next)
+      lf_container_of(m, lf_taken, wait)->fetched = false;
+    if (commands)
+      go_on(s);
+  }
+}
+
+/* --- What is told --- */
+
+/* How the task has ended, as the client is told. */
+static int put_outcome(lf_session *s, const lf_job *j) {
+  static const lf_payload none;
+  lf_task *t = j->task;
+  lf_msg msg = {.kind = LF_MSG_CHUNK_DONE, .id = j->number};
+  if (j->chunk) {
+    lf_payload payload = lf_chunk_end(&msg, j->chunk);
+    return lf_channel_send(&s->end, &msg, &payload);
+  }
+  msg.kind = LF_MSG_RESULT;
+  msg.a = lf_task_reason(t);
+  msg.error = t->error;
+  msg.state = lf_task_state(t) == LF_FINISHED ? LF_FINISHED : LF_FAILED;
+  if (lf_task_state(t) == LF_CANCELLED && msg.a == LF_GO_ON)
+    msg.a = LF_STOP_CANCEL;
+  lf_payload payload =
+      lf_task_is_forced(t) || lf_task_state(t) == LF_CANCELLED
+          ? none
+          : lf_payload_task(t);
+  return lf_channel_send(&s->end, &msg, &payload);
+}
+
+static bool has_failed(const lf_job *j) {
+  return j->chunk ? j->chunk->failed : lf_task_state(j->task) != LF_FINISHED;
+}
+
+/* The place for what is told of the client; a new one has its head. */
+static lf_buf *result_for(lf_told_all *told, const lf_session *s) {
+  for (int i = 0; i < told->n; i++)
+    if (strcmp(told->v[i].client, s->id) == 0)
+      return &told->v[i].result;
+  struct lf_told *one = &told->v[told->n++];
+  snprintf(one->client, sizeof one->client, "%s", s->id);
+  (void)lf_buf_print(&one->result, "R %s\n", s->all->host);
+  return &one->result;
+}
+
+static void note(lf_told_all *told, lf_job *j) {
+  lf_session *s = j->entry->session;
+  if (s->gone)
+    return;
+  lf_buf *out = result_for(told, s);
+  s->end.sink = out;
+  lf_table_fini(&s->end.known); /* each result brings its functions along */
+  if (put_outcome(s, j) != 0)
+    told->failed++;
+  told->failed += has_failed(j);
+}
+
+/* An entry of which nothing is left. */
+static void note_end(lf_told_all *told, const lf_taken *e) {
+  struct lf_told *one = &told->v[told->n++];
+  snprintf(one->client, sizeof one->client, "%s", e->session->id);
+  snprintf(one->stream, sizeof one->stream, "%s", e->stream);
+  snprintf(one->entry, sizeof one->entry, "%s", e->id);
+}
+
+/* Why the client's tasks cannot be run, once. */
+static void note_broken(lf_told_all *told, lf_session *s) {
+  const char *why = s->pool && !s->gone ? lf_pool_broken(s->pool) : NULL;
+  if (!why || s->told_broken)
+    return;
+  s->told_broken = true;
+  struct lf_told *one = &told->v[told->n++];
+  snprintf(one->client, sizeof one->client, "%s", s->id);
+  (void)lf_buf_print(&one->result, "B %s\n%s", s->all->host, why);
+}
+
+/* Sessions that have gone, and whose pool has ended. */
+static void tidy(lf_sessions *all) {
+  for (lf_link *l = all->sessions.next, *next; l != &all->sessions; l = next) {
+    lf_session *s = lf_container_of(l, lf_session, link);
+    next = l->next;
+    if (s->gone && s->jobs.n == 0 && !s->fetching &&
+        lf_list_empty(&s->waiting))
+      session_free(s);
+  }
+}
+
+/* Entries that are through. */
+static void note_ends(lf_told_all *told, lf_sessions *all) {
+  for (lf_link *l = all->entries.next, *next;
+       l != &all->entries && told->n < 3 * FEW; l = next) {
+    lf_taken *e = lf_container_of(l, lf_taken, link);
+    next = l->next;
+    if (!e->begun || e->left > 0)
+      continue;
+    note_end(told, e);
+    taken_free(e);
+  }
+}
+
+lf_told_all *lf_sessions_collect(lf_sessions *all) {
+  lf_node *node;
+  lf_told_all *told =
+      lf_zalloc(sizeof *told + 4 * FEW * sizeof told->v[0]);
+  if (!told)
+    return NULL;
+  told->all = all;
+  lf_list_init(&told->link);
+  for (int i = 0; i < FEW && (node = lf_stack_take(&all->ended)); i++) {
+    lf_job *j = lf_container_of(node, lf_job, node);
+    note(told, j);
+    job_free(j);
+  }
+  int sessions = 0;
+  for (lf_link *l = all->sessions.next; l != &all->sessions && sessions < FEW;
+       l = l->next, sessions++)
+    note_broken(told, lf_container_of(l, lf_session, link));
+  note_ends(told, all);
+  tidy(all);
+  if (told->n > 0)
+    return told;
+  lf_told_free(told);
+  return NULL;
+}
+
+void lf_told_free(lf_told_all *told) {
+  lf_list_del(&told->link);
+  for (int i = 0; i < told->n; i++)
+    lf_buf_fini(&told->v[i].result);
+  lf_free(told);
+}
+
+/* --- The end --- */
+
+void lf_sessions_abort(lf_sessions *all) {
+  for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
+    lf_session *s = lf_container_of(l, lf_session, link);
+    lf_sessions_forget(all, s->id);
+  }
+}
+
+void lf_sessions_end(lf_sessions *all) {
+  for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next)
+    lf_sessions_forget(all, lf_container_of(l, lf_session, link)->id);
+  while (lf_registry_count(&all->registry) > 0)
+    lf_registry_park(&all->registry, lf_after(0.05));
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a member has of its clients: for each a pool of worker processes and the
+ * entries that it has taken, from when they come to when their results have
+ * arrived. The member's thread alone; it is woken by 'doorbell'. */
+#ifndef LF_CLUSTER_SESSIONS_H
+#define LF_CLUSTER_SESSIONS_H
+
+#include "runtime/base/stack.h"
+#include "runtime/cluster/client.h"
+#include "runtime/cluster/member.h"
+#include "runtime/cluster/redis.h"
+#include "runtime/pool/loop.h"
+#include "runtime/pool/registry.h"
+#include "runtime/process/channel.h"
+
+/* One client's. */
+typedef struct {
+  lf_link link;
+  struct lf_sessions *all;
+  char id[LF_ID];   /* the client's */
+  lf_pool *pool;    /* a handle, or NULL: not yet */
+  lf_channel end;
+  lf_table loops;   /* number -> lf_loop *, a reference */
+  lf_loop *loop;    /* of the chunks that come; borrowed */
+  lf_table jobs;    /* number -> lf_job * */
+  lf_link waiting;  /* entries for which something has still to be fetched */
+  bool fetching;
+  bool gone;        /* nobody wants results */
+  bool told_broken;
+  bool unusable;    /* its setup is not there */
+} lf_session;
+
+/* An entry of a stream. */
+typedef struct {
+  lf_link link; /* in all->entries */
+  lf_link wait; /* in session->waiting */
+  lf_session *session;
+  char id[44], stream[48];
+  char *cancelled; /* numbers, with commas */
+  lf_buf payload;
+  size_t left;  /* tasks that have not ended */
+  bool fetched; /* once: what is not there then is nowhere */
+  bool begun;
+} lf_taken;
+
+/* A task of it. */
+typedef struct {
+  lf_waiter waiter;
+  lf_node node; /* among those that have ended */
+  lf_taken *entry;
+  uint64_t number;
+  lf_task *task; /* a reference */
+  lf_chunk *chunk; /* that has ended */
+} lf_job;
+
+/* What is told to the server at once, until it has answered. */
+typedef struct {
+  lf_link link;
+  struct lf_sessions *all;
+  int n, failed;
+  struct lf_told {
+    char stream[48], entry[44], client[LF_ID];
+    lf_buf result;
+  } v[];
+} lf_told_all;
+
+typedef struct lf_sessions {
+  lf_registry registry;
+  lf_parker parker;
+  const lf_member_options *o;
+  char host[64];
+  lf_redis *commands; /* NULL: none */
+  lf_link sessions, entries;
+  lf_stack ended; /* jobs; pushed by any thread */
+  int doorbell;   /* eventfd */
+  size_t jobs;    /* that have not been told */
+} lf_sessions;
+
+bool lf_sessions_init(lf_sessions *all, const lf_member_options *options);
+
+/* T: an entry that was taken. */
+void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len);
+
+/* S: a task is to stop. G: a client has gone. */
+void lf_sessions_stop(lf_sessions *all, const char *text);
+void lf_sessions_forget(lf_sessions *all, const char *client);
+
+/* What has ended since, to be told; NULL: nothing. */
+lf_told_all *lf_sessions_collect(lf_sessions *all);
+void lf_told_free(lf_told_all *told);
+
+/* How many more tasks could run now. */
+int lf_sessions_free(lf_sessions *all);
+
+/* The connection is another, or (NULL) lost: what was asked for is asked again.
+ */
+void lf_sessions_connect(lf_sessions *all, lf_redis *commands);
+
+/* Ends all at once; nothing is told. */
+void lf_sessions_abort(lf_sessions *all);
+
+/* Waits until all worker processes have ended. */
+void lf_sessions_end(lf_sessions *all);
+
+#endif
