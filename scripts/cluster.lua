@@ -146,9 +146,16 @@ local function tidy()
   redis.call('DEL', 'lfut:levels', 'lfut:version', 'lfut:idle', 'lfut:workers', 'lfut:counts')
 end
 
+-- The stream of what one member alone may run.
+local function own(member)
+  return MAIN .. ':of:' .. member
+end
+
 -- What the member had taken is told to those who wait for it.
 local function tell_lost(member, host, pid)
-  for _, stream in ipairs(streams()) do
+  local all = streams()
+  all[#all + 1] = own(member)
+  for _, stream in ipairs(all) do
     local list = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1000, member)
     while not list.err and #list > 0 do
       for _, p in ipairs(list) do
@@ -165,6 +172,20 @@ local function tell_lost(member, host, pid)
   end
 end
 
+local function workers()
+  local sum = 0
+  for _, n in ipairs(redis.call('HVALS', 'lfut:workers')) do
+    sum = sum + tonumber(n)
+  end
+  return sum
+end
+
+local function tell_clients(text)
+  for _, client in ipairs(redis.call('ZRANGE', 'lfut:clients', 0, -1)) do
+    push('lfut:results:' .. client, text)
+  end
+end
+
 local function bury_member(member)
   local about = redis.call('HMGET', 'lfut:member:' .. member, 'host', 'pid')
   redis.call('ZREM', 'lfut:members', member)
@@ -172,6 +193,8 @@ local function bury_member(member)
   redis.call('LREM', 'lfut:idle', 0, member)
   redis.call('DEL', 'lfut:member:' .. member, 'lfut:inbox:' .. member)
   tell_lost(member, about[1] or '?', about[2] or '0')
+  redis.call('DEL', own(member))
+  tell_clients('W ' .. workers() .. '\n')
 end
 
 local function tell_members(text)
@@ -196,14 +219,6 @@ local function sweep(at)
   for _, client in ipairs(redis.call('ZRANGEBYSCORE', 'lfut:clients', '-inf', at, 'LIMIT', 0, 10)) do
     bury_client(client)
   end
-end
-
-local function workers()
-  local sum = 0
-  for _, n in ipairs(redis.call('HVALS', 'lfut:workers')) do
-    sum = sum + tonumber(n)
-  end
-  return sum
 end
 
 local function check_version(version)
@@ -249,6 +264,7 @@ local function join(_, args)
   redis.call('HSET', 'lfut:member:' .. member, 'host', host, 'pid', pid, 'workers', n, 'since', at)
   redis.call('HSET', 'lfut:workers', member, n)
   redis.call('ZADD', 'lfut:members', at + lease, member)
+  tell_clients('W ' .. workers() .. '\n')
   return 1
 end
 
@@ -343,6 +359,29 @@ local function done(_, args)
   return entries
 end
 
+-- (): of each member its id and its workers.
+local function members()
+  local list = {}
+  for _, member in ipairs(redis.call('ZRANGE', 'lfut:members', 0, -1)) do
+    list[#list + 1] = member
+    list[#list + 1] = tonumber(redis.call('HGET', 'lfut:workers', member) or 0)
+  end
+  return list
+end
+
+-- (client, member, tasks, payload): for that member alone: the entry; nil: it
+-- has gone.
+local function give(_, args)
+  local client, member, tasks, payload = unpack(args)
+  if not redis.call('ZSCORE', 'lfut:members', member) then
+    return nil
+  end
+  local stream = own(member)
+  local entry = redis.call('XADD', stream, '*', 'c', client, 't', tasks, 'p', payload)
+  push('lfut:inbox:' .. member, take_from(stream, member))
+  return entry
+end
+
 -- (member, entry ...): what it has taken, but for these; it waits for no more.
 local function mine(_, args)
   local member, known, list = args[1], {}, {}
@@ -350,7 +389,9 @@ local function mine(_, args)
     known[args[i]] = true
   end
   redis.call('LREM', 'lfut:idle', 0, member)
-  for _, stream in ipairs(streams()) do
+  local all = streams()
+  all[#all + 1] = own(member)
+  for _, stream in ipairs(all) do
     local pending = redis.pcall('XPENDING', stream, GROUP, '-', '+', 10000, member)
     for _, p in ipairs(pending.err and {} or pending) do
       local entry = not known[p[1]] and redis.call('XRANGE', stream, p[1], p[1])[1]
@@ -375,27 +416,52 @@ local function is_taken(stream, entry)
   return my_ms < ms or (my_ms == ms and my_n <= n)
 end
 
--- (client, stream, entry): 1 if somebody has.
-local function look(_, args)
-  return is_taken(args[2], args[3]) and 1 or 0
+-- Who has taken the entry, or nil.
+local function owner(stream, entry)
+  local list = redis.pcall('XPENDING', stream, GROUP, entry, entry, 1)
+  return not list.err and list[1] and list[1][2]
 end
 
--- (client, stream, entry, task): 1 if nobody has and will.
-local function cancel(_, args)
-  local client, stream, entry, task = unpack(args)
-  if is_taken(stream, entry) then
+-- Who has the entry answers the question itself.
+local function ask(client, stream, entry, task, question, what)
+  local member = owner(stream, entry)
+  if not member then
     return 0
+  end
+  push('lfut:inbox:' .. member, 'A' .. table.concat({ client, task, question, what }, ' ') .. '\n')
+  return 2
+end
+
+-- (client, stream, entry, task, question): has it begun? 0: no; 1: it has
+-- ended; 2: its member will say.
+local function look(_, args)
+  local client, stream, entry, task, question = unpack(args)
+  return is_taken(stream, entry) and ask(client, stream, entry, task, question, 'l') or 0
+end
+
+-- (client, stream, entry, task, question): 1 if nobody has begun it, and will;
+-- 2: its member will say.
+local function cancel(_, args)
+  local client, stream, entry, task, question = unpack(args)
+  if is_taken(stream, entry) then
+    return ask(client, stream, entry, task, question, 'c')
   end
   redis.call('SADD', 'lfut:cancelled:' .. client, task)
   return 1
+end
+
+-- (client, text): the answer.
+local function answer(_, args)
+  if redis.call('EXISTS', 'lfut:client:' .. args[1]) == 1 then
+    push('lfut:results:' .. args[1], args[2])
+  end
 end
 
 -- (client, stream, entry, task, reason): who has it is told to stop it; nobody
 -- will take it else.
 local function stop(_, args)
   local client, stream, entry, task, reason = unpack(args)
-  local list = redis.pcall('XPENDING', stream, GROUP, entry, entry, 1)
-  local member = not list.err and list[1] and list[1][2]
+  local member = owner(stream, entry)
   if member then
     push('lfut:inbox:' .. member, 'S' .. table.concat({ client, task, reason }, ' ') .. '\n')
   elseif not is_taken(stream, entry) then
@@ -467,9 +533,12 @@ register('join', join, { 'allow-oom' })
 register('leave', leave, { 'allow-oom' })
 register('beat', beat, { 'allow-oom' })
 register('done', done, { 'allow-oom' })
+register('members', members, { 'allow-oom' })
+register('give', give, {})
 register('mine', mine, { 'allow-oom' })
 register('look', look, { 'allow-oom' })
 register('cancel', cancel, { 'allow-oom' })
+register('answer', answer, { 'allow-oom' })
 register('stop', stop, { 'allow-oom' })
 register('stat', stat, { 'allow-oom' })
 register('status', status, { 'allow-oom' })

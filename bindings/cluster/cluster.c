@@ -42,7 +42,7 @@ static void prepare(lua_State *L, lfb_state *S, lfb_setup *setup,
   char why[300];
   lf_url parsed;
   const char *url = url_of(L);
-  (void)options;
+  options->max_tasks = (uint64_t)lfb_optional_integer(L, LFB_MAX_TASKS, 0);
   if (!(luaL_optnumber(L, LFB_RECONNECT, 0) >= 0))
     luaL_error(L, "bad option 'reconnect' (must not be negative)");
   if (url && !lf_url_parse(&parsed, url, why, sizeof why))

@@ -69,6 +69,7 @@ typedef struct {
    * nothing. Raise. */
   void (*pack)(lua_State *L, struct lfb_packer *P);
   void (*unpack)(lua_State *L, struct lfb_unpacker *U);
+  bool local; /* what is so packed means nothing on another machine */
 } lfb_descriptor;
 
 /* That of the userdata at 'idx', or NULL. */

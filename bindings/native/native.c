@@ -415,6 +415,7 @@ void lfb_native_open(lua_State *L, lfb_state *S) {
                                               .methods = methods,
                                               .metamethods = function,
                                               .pack = pack_native,
+                                              .local = true,
                                               .unpack = unpack_native};
   static const lfb_descriptor library_class = {.class = LFB_LIBRARY,
                                                .name = "lfut.Library",
@@ -422,6 +423,7 @@ void lfb_native_open(lua_State *L, lfb_state *S) {
                                                .metamethods = library,
                                                .index = library_index,
                                                .pack = pack_library,
+                                               .local = true,
                                                .unpack = unpack_library};
   lfb_newclass(L, S, &native_class);
   lfb_newclass(L, S, &library_class);

@@ -218,6 +218,8 @@ static bool pack_by_metamethod(packer *P) {
 
 /* Of a class that packs what its userdata are; no object of the stream. */
 static void pack_instance(packer *P, const lfb_descriptor *d) {
+  if (d->local && P->reach && P->reach->kind == LFB_REACH_CLUSTER)
+    lfb_pack_refuse(P);
   unsigned char class = (unsigned char)d->class;
   put(P, LFB_T_INSTANCE, &class, 1);
   d->pack(P->L, P);

@@ -206,9 +206,11 @@ static void push_kind(lua_State *L, int idx) {
 /* Handles travel, but not everywhere. */
 static const char *why_not(packer *P, int value) {
   const lfb_descriptor *class = lfb_class_at(P->L, P->S, value);
-  return class && class->handle && lfb_reach_is_far(P->reach)
-             ? ", which cannot cross into another process"
-             : "";
+  if (!class || !lfb_reach_is_far(P->reach))
+    return "";
+  return class->local    ? ", which stays on this machine"
+         : class->handle ? ", which cannot cross into another process"
+                         : "";
 }
 
 void lfb_pack_refuse(packer *P) {

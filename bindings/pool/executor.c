@@ -293,6 +293,12 @@ const lfb_reach *lfb_reach_to(lf_pool *pool) {
 static void pack_native_call(lua_State *L, lfb_state *S, lf_native *native,
                              lf_task *task, int n) {
   lf_pool *pool = lf_task_pool(task);
+  if (lfb_is_cluster(pool)) {
+    lfb_push_error(L, "TransferError",
+                   "cannot send function (userdata lfut.Function, which stays "
+                   "on this machine) to a worker");
+    lua_error(L);
+  }
   lfb_check_threads(L, S, native, pool);
   lfb_native_pack(L, S, native, 3, n, lfb_reach_to(pool), &task->data);
   task->code = lf_code_ref(native->code);
@@ -434,12 +440,17 @@ static int executor_try_submit(lua_State *L) {
   return submit(L, false);
 }
 
+/* How often the executor of which it is a view has tasks run again. */
+static uint64_t base_retries(const lfb_executor *exe) {
+  return exe->base->limits ? exe->base->limits->retries : 0;
+}
+
 /* exe:broadcast(fn, ...) */
 static int executor_broadcast(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   lf_native *native = check_function(L, S);
-  if (exe->base && exe->limits->retries > 0)
+  if (exe->base && exe->limits->retries > base_retries(exe))
     return luaL_error(L, "bad option 'retries' (a broadcast is for each worker "
                          "once)");
   if (native && native->threads == LF_AFFINE)
@@ -448,7 +459,7 @@ static int executor_broadcast(lua_State *L) {
   lfb_poll(L, S);
   lfb_check_accepts(L, exe->pool);
   int n = lua_gettop(L) - 1;
-  int workers = lf_pool_max_workers(exe->pool);
+  int workers = lf_pool_count(exe->pool);
   lf_task **tasks = lua_newuserdatauv(L, sizeof *tasks * (size_t)workers, 0);
   lua_createtable(L, workers, 0);
   for (int i = 0; i < workers; i++) {
@@ -461,7 +472,7 @@ static int executor_broadcast(lua_State *L) {
     lf_task_offer(tasks[0]);
     return 1;
   }
-  int err = lf_pool_broadcast(exe->pool, tasks);
+  int err = lf_pool_broadcast(exe->pool, tasks, workers);
   if (err)
     return lfb_raise_code(L, err, exe->pool);
   for (int i = 0; i < workers; i++)

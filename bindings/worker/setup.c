@@ -26,6 +26,11 @@ const lfb_reach *lfb_setup_reach(lf_pool *pool, lfb_known *known) {
   return &setup->reach;
 }
 
+bool lfb_is_cluster(lf_pool *pool) {
+  return lf_pool_is_remote(pool) &&
+         ((lfb_setup *)lf_pool_setup(pool))->far == LFB_REACH_CLUSTER;
+}
+
 void lfb_setup_forget(lua_State *L, lf_pool *pool) {
   const lfb_setup *setup = lf_pool_setup(pool);
   if (setup->known)

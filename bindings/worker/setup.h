@@ -45,6 +45,9 @@ lfb_setup *lfb_setup_new(lua_State *L, lfb_state *S, int idx, const char *kind,
  * back. */
 const lfb_reach *lfb_setup_reach(lf_pool *pool, lfb_known *known);
 
+/* Are the pool's workers on any machine, and is nothing shared with them? */
+bool lfb_is_cluster(lf_pool *pool);
+
 /* In the program, when the script has let go of the pool. */
 void lfb_setup_forget(lua_State *L, lf_pool *pool);
 

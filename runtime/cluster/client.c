@@ -106,11 +106,21 @@ static redisReply *call_now(lf_redis *redis, const char *function,
   return lf_redis_ask(redis, all, 3 + n);
 }
 
+void lf_client_note_workers(lf_cluster *cl, int n) {
+  int most = cl->o.program ? 0 : cl->o.max_workers;
+  cl->workers = n;
+  n = most && most < n ? most : n;
+  cl->pool->o.max_workers = n > 0 ? n : 1;
+}
+
 /* How the workers start, as a message with the functions that it names. */
 static int put_setup(lf_cluster *cl, lf_buf *out) {
   lf_channel end;
-  lf_msg msg = {.kind = LF_MSG_SETUP};
+  lf_msg msg = {.kind = LF_MSG_SETUP, .a = cl->pool->o.max_tasks};
+  const char *name = cl->pool->o.name;
   lf_payload payload = {.body = cl->o.setup, .to = cl->o.setup->len};
+  payload.tail = name;
+  payload.tail_len = strlen(name);
   lf_channel_init_memory(&end, NULL, NULL, NULL);
   end.sink = out;
   int err = lf_channel_send(&end, &msg, &payload);
@@ -134,7 +144,7 @@ static bool introduce(lf_cluster *cl, lf_redis *redis, const char *id,
   lf_buf_fini(&setup);
   bool good = reply && reply->type == REDIS_REPLY_INTEGER;
   if (good)
-    cl->workers = (int)reply->integer;
+    lf_client_note_workers(cl, (int)reply->integer);
   else if (reply && reply->type == REDIS_REPLY_ERROR &&
            strncmp(reply->str, "VERSION ", 8) == 0)
     snprintf(why, size, "the cluster is of %s, but this is %s", reply->str + 8,
@@ -148,16 +158,17 @@ static bool introduce(lf_cluster *cl, lf_redis *redis, const char *id,
   return good;
 }
 
-/* Does the server know us still? */
-static bool is_known(lf_cluster *cl, lf_redis *redis) {
+/* How many workers there are; -1: the server does not know us. */
+static int beat_now(lf_cluster *cl, lf_redis *redis) {
   lf_digits lease;
   const lf_arg args[] = {lf_arg_text("clients"), lf_arg_text(cl->id),
                          lf_arg_int(lease, LF_CLIENT_LEASE)};
   redisReply *reply = call_now(redis, LF_FUNCTION("beat"), args, 3);
-  bool known = reply && reply->type == REDIS_REPLY_INTEGER;
+  int n = reply && reply->type == REDIS_REPLY_INTEGER ? (int)reply->integer
+                                                      : -1;
   if (reply)
     freeReplyObject(reply);
-  return known;
+  return n;
 }
 
 /* Under the lock: what the server may not have got is sent once more. */
@@ -202,7 +213,7 @@ static bool connect_both(lf_cluster *cl, char *why, size_t size) {
   lf_redis *commands = lf_redis_open(&cl->o.url, DIAL, why, size);
   if (commands)
     results = lf_redis_open(&cl->o.url, DIAL, why, size);
-  bool known = results && cl->id[0] && is_known(cl, commands);
+  bool known = results && cl->id[0] && beat_now(cl, commands) >= 0;
   lf_cluster_new_id(id);
   if (!results || (!known && !introduce(cl, commands, id, why, size))) {
     lf_redis_close(commands);
@@ -238,6 +249,7 @@ static void reconnect(lf_cluster *cl) {
   if (lf_now() >= cl->until && !p->broken) {
     snprintf(text, sizeof text, "the cluster is lost: %s", why);
     snprintf(cl->trouble, sizeof cl->trouble, "%s", why);
+    cl->cut_off = true;
     lf_pool_break(p, text);
     pthread_mutex_lock(&p->lock);
     lf_client_give_up(cl);
@@ -252,14 +264,10 @@ static void reconnect(lf_cluster *cl) {
 
 static void on_beat(void *user, const redisReply *reply) {
   lf_cluster *cl = user;
-  if (reply && reply->type == REDIS_REPLY_INTEGER) {
-    cl->workers = (int)reply->integer;
-    cl->pool->o.max_workers =
-        cl->o.max_workers ? cl->o.max_workers
-                          : (cl->workers > 0 ? cl->workers : 1);
-  } else if (reply) {
+  if (reply && reply->type == REDIS_REPLY_INTEGER)
+    lf_client_note_workers(cl, (int)reply->integer);
+  else if (reply)
     cl->gone = true;
-  }
 }
 
 /* Under the lock. */
@@ -338,6 +346,29 @@ static void live(lf_cluster *cl) {
   }
 }
 
+/* Its own member has joined, or will not: waits. */
+static bool await_member(lf_cluster *cl) {
+  char why[300];
+  struct timespec moment = {.tv_nsec = 2000000};
+  int64_t end = lf_after(DIAL);
+  lf_redis *redis = lf_redis_open(&cl->o.url, DIAL, why, sizeof why);
+  int n = 0;
+  while (redis && n == 0 && lf_now() < end) {
+    n = beat_now(cl, redis);
+    if (n == 0)
+      nanosleep(&moment, NULL);
+  }
+  lf_redis_close(redis);
+  if (n <= 0) {
+    snprintf(cl->trouble, sizeof cl->trouble, "its workers do not start");
+    return false;
+  }
+  pthread_mutex_lock(&cl->pool->lock);
+  lf_client_note_workers(cl, n);
+  pthread_mutex_unlock(&cl->pool->lock);
+  return true;
+}
+
 static void client_main(void *cluster) {
   lf_cluster *cl = cluster;
   lf_pool *p = cl->pool;
@@ -347,7 +378,8 @@ static void client_main(void *cluster) {
       (!cl->o.program ||
        lf_private_start(&cl->private, cl->o.program, cl->o.max_workers,
                         &cl->o.url, cl->trouble, sizeof cl->trouble)) &&
-      connect_both(cl, cl->trouble, sizeof cl->trouble);
+      connect_both(cl, cl->trouble, sizeof cl->trouble) &&
+      (!cl->o.program || await_member(cl));
   pthread_mutex_lock(&p->lock);
   cl->opening = good ? 0 : LF_EBROKEN;
   pthread_cond_broadcast(&cl->changed);
@@ -378,6 +410,7 @@ static lf_cluster *cluster_new(lf_pool *p) {
   lf_channel_init_memory(&cl->out, &names, p, p->o.ops->annotate);
   lf_channel_init_memory(&cl->in, &names, p, p->o.ops->annotate);
   lf_list_init(&cl->batches);
+  lf_list_init(&cl->questions);
   lf_list_init(&cl->claims);
   lf_list_init(&cl->done);
   lf_list_init(&cl->endings);
@@ -419,7 +452,7 @@ int lf_pool_cluster(lf_pool *p, lf_cluster_options *options, char *why,
 
 static const char *trouble(const lf_pool *p) {
   const lf_cluster *cl = lf_cluster_of(p);
-  return cl && (cl->full || cl->until) ? cl->trouble : NULL;
+  return cl && (cl->full || cl->cut_off) ? cl->trouble : NULL;
 }
 
 static int submit(lf_pool *p, lf_task *t, lf_route route) {
@@ -441,10 +474,17 @@ static int submit(lf_pool *p, lf_task *t, lf_route route) {
   return err;
 }
 
-static int broadcast(lf_pool *p, lf_task **tasks) {
-  (void)p;
-  (void)tasks;
-  return LF_EPERM;
+static int count_each(lf_pool *p) {
+  return lf_client_count(lf_cluster_of(p));
+}
+
+static int broadcast(lf_pool *p, lf_task **tasks, int n) {
+  pthread_mutex_lock(&p->lock);
+  int err = p->shutdown ? LF_ESHUTDOWN
+            : p->broken ? LF_EBROKEN
+                        : lf_client_broadcast(lf_cluster_of(p), tasks, n);
+  pthread_mutex_unlock(&p->lock);
+  return err;
 }
 
 static void take_in(lf_task *t) {
@@ -473,10 +513,10 @@ static bool take_out(lf_cluster *cl, lf_task *t, lf_reason reason) {
       return false;
     lf_task_ref(t)->owner->held--;
   } else if (t->stage == LF_STAGE_SENT && reason != LF_STOP_CANCEL) {
-    lf_client_withdraw(cl, t, reason, false);
+    lf_client_withdraw(cl, t, reason);
     return false;
   } else if (t->stage == LF_STAGE_SENT) {
-    int64_t free = lf_client_ask(cl, t, LF_FUNCTION("cancel"), NULL);
+    int64_t free = lf_client_ask(cl, t, LF_FUNCTION("cancel"));
     if (free == 0 && lf_task_state(t) == LF_PENDING)
       lf_task_start_far(t);
     if (free != 1 || t->stage != LF_STAGE_SENT)
@@ -512,7 +552,7 @@ static lf_state look(lf_pool *p, lf_task *t) {
     return lf_task_state(t);
   pthread_mutex_lock(&p->lock);
   if (t->stage == LF_STAGE_SENT &&
-      lf_client_ask(cl, t, LF_FUNCTION("look"), NULL) == 1 &&
+      lf_client_ask(cl, t, LF_FUNCTION("look")) == 1 &&
       lf_task_state(t) == LF_PENDING)
     lf_task_start_far(t);
   pthread_mutex_unlock(&p->lock);
@@ -527,7 +567,7 @@ static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
     lf_task_start_far(t);
   bool asked = there && lf_task_stop(t, reason);
   if (asked)
-    lf_client_withdraw(cl, t, reason, true);
+    lf_client_stop(cl, t, reason);
   pthread_mutex_unlock(&p->lock);
   return asked;
 }
@@ -553,7 +593,7 @@ static void recall(lf_pool *p, lf_loop *loop, lf_link *out) {
     for (lf_link *m = b->tasks.next; m != &b->tasks; m = m->next) {
       lf_task *t = lf_container_of(m, lf_sent, link)->task;
       if (!loop || (lf_runner_of(t) && lf_runner_of(t)->loop == loop))
-        lf_client_withdraw(cl, t, LF_STOP_CANCEL, false);
+        lf_client_withdraw(cl, t, LF_STOP_CANCEL);
     }
   }
 }
@@ -568,9 +608,23 @@ static void interrupt(lf_pool *p) {
       if (lf_task_state(t) == LF_PENDING)
         lf_task_start_far(t);
       lf_task_stop(t, LF_STOP_CANCEL);
-      lf_client_withdraw(cl, t, LF_STOP_CANCEL, true);
+      lf_client_stop(cl, t, LF_STOP_CANCEL);
     }
   }
+}
+
+/* Those that nobody has begun have ended when this returns, as far as the
+ * server can be asked. */
+static void shut_down(lf_pool *p, bool cancel) {
+  lf_cluster *cl = lf_cluster_of(p);
+  lf_pool_close(p, cancel);
+  pthread_mutex_lock(&p->lock);
+  while (cancel && cl->unanswered + cl->withdrawals > 0 &&
+         lf_client_is_connected(cl) &&
+         !pthread_equal(cl->thread, pthread_self()))
+    pthread_cond_wait(&cl->changed, &p->lock);
+  pthread_mutex_unlock(&p->lock);
+  lf_client_round(p);
 }
 
 static void kill_all(lf_pool *p, int sig) {
@@ -677,6 +731,7 @@ const lf_backend lf_cluster_backend = {
     .whole = true,
     .broken = "BrokenExecutor",
     .submit = submit,
+    .count = count_each,
     .broadcast = broadcast,
     .follow = lf_pool_hold,
     .take_in = take_in,
@@ -689,6 +744,7 @@ const lf_backend lf_cluster_backend = {
     .recall = recall,
     .stat = stat,
     .settle = settle,
+    .shutdown = shut_down,
     .kill = kill_all,
     .interrupt = interrupt,
     .is_quiet = is_quiet,

@@ -27,6 +27,9 @@ int lf_pool_cluster(lf_pool *pool, lf_cluster_options *options, char *why,
 const char *lf_cluster_version(void);
 void lf_cluster_set_version(const char *language);
 
+/* msg->flag of a task: one of a broadcast; its beginning is to be told. */
+enum { LF_TASK_EACH = 1, LF_TASK_TELL = 2 };
+
 /* One that nobody else has: 32 hexadecimal digits. */
 enum { LF_ID = 33 };
 void lf_cluster_new_id(char id[LF_ID]);

@@ -10,6 +10,7 @@
  *                              client's id, the numbers of the tasks in it, and
  *                              these as messages. Group 'members'; a consumer
  *                              is a member
+ *   lfut:tasks:of:ID           the same, for one member alone
  *   lfut:levels                the priorities but 0
  *   lfut:members, lfut:clients ids by the time until which they count as alive
  *   lfut:member:ID             host, pid, workers
@@ -26,11 +27,17 @@
  * The last two are streams, too, whose reader cuts off what has come through.
  * In an inbox:    T entry stream client cancelled \n messages   tasks
  *                 S client task reason \n                       is to stop
+ *                 A client task question c|l \n                  cancel it if it
+ *                                                               has not begun;
+ *                                                               has it?
  *                 G client \n                                   has gone
  *                 Q \n                                         leave
  * Among results:  R host \n messages                            have ended
  *                 L entry pid host \n                           was lost
  *                 B host \n text                                cannot run
+ *                 A question value \n                           the answer: 1
+ *                 N task \n                                    has begun
+ *                 W workers \n                                  so many are there
  *
  * Nothing of it is left when the last member and the last client have gone. */
 #ifndef LF_CLUSTER_FUNCTIONS_H

@@ -35,6 +35,7 @@ typedef struct {
   lf_buf numbers;       /* until then, what it was sent */
   lf_buf payload;
   int64_t priority;
+  char member[LF_ID]; /* who alone is to have it; "": any */
   bool lost; /* it is, before that was known */
   lf_lost how;
   struct lf_cluster *cluster;
@@ -46,6 +47,7 @@ typedef struct {
   lf_task *task; /* a reference; its far.carrier is this */
   uint64_t number;
   lf_batch *batch;
+  lf_reason withdrawn; /* to be, for that, as soon as the entry is known */
 } lf_sent;
 
 /* A task that ends otherwise than by its outcome, which is done without the
@@ -57,6 +59,20 @@ typedef struct {
   lf_lost how;      /* it is lost */
   lf_reason reason; /* why it is dropped, which nobody has begun */
 } lf_ending;
+
+/* Somebody wants to know what the server, or the member that has the task, says
+ * about it. */
+typedef struct lf_question {
+  lf_link link;
+  struct lf_cluster *cluster;
+  uint64_t number, task;
+  lf_reason reason; /* why it is to be dropped */
+  bool told; /* the server has answered, if only that its member will */
+  bool answered;
+  int64_t value; /* -1: there is none */
+  /* It has been answered: to free it. NULL: who waits looks. */
+  void (*done)(struct lf_question *question);
+} lf_question;
 
 typedef struct lf_cluster {
   lf_pool *pool; /* the thread's reference */
@@ -74,6 +90,10 @@ typedef struct lf_cluster {
   lf_table sent;  /* number -> lf_sent * */
   lf_table loops; /* those that the server has */
   lf_link batches;
+  lf_link questions;
+  uint64_t last_question;
+  size_t unanswered;  /* batches */
+  size_t withdrawals; /* of these, those of lf_client_withdraw */
   lf_link claims; /* runners that are to get their chunk, */
   lf_link done;    /* tasks that end as their stage says, */
   lf_link endings; /* or otherwise: without the lock */
@@ -85,6 +105,7 @@ typedef struct lf_cluster {
   int workers;      /* of all members */
   uint64_t finished, failed, stopped;
   bool full;         /* the server has no room: 'trouble' says so */
+  bool cut_off;      /* it is lost for good; the same */
   bool gone;         /* it does not know us any more */
   int64_t try_again; /* to send, when it was full */
   int64_t until;     /* when a lost server has to be there again; 0: it is */
@@ -132,18 +153,33 @@ lf_task *lf_sent_end(lf_sent *sent);
 /* Nothing of it is in the server any more. */
 void lf_batch_end_if_empty(lf_batch *batch);
 
-/* Calls a function with the task's client, stream, entry, number, and
- * 'argument' (NULL: none). Waits, without the lock meanwhile, for the number
+/* Calls a function with the task's client, stream, entry, number, and a number
+ * for the question. Waits, without the lock meanwhile, for the number
  * that it returns; -1: there is none, as the task has ended, or by the client's
  * own thread, which must not wait. */
-int64_t lf_client_ask(lf_cluster *cluster, lf_task *task, const char *function,
-                      const char *argument);
+int64_t lf_client_ask(lf_cluster *cluster, lf_task *task, const char *function);
 
-/* Nobody is to begin the task; one that has been begun is asked to stop, if
- * there is a reason for that. Does not wait: if nobody has begun it, it is
+/* The answer of a member. */
+void lf_client_answer(lf_cluster *cluster, uint64_t number, int64_t value);
+
+/* Nobody is to begin the task. Does not wait: if nobody has begun it, it is
  * dropped for 'reason' then. */
-void lf_client_withdraw(lf_cluster *cluster, lf_task *task, lf_reason reason,
-                        bool running);
+void lf_client_withdraw(lf_cluster *cluster, lf_task *task, lf_reason reason);
+
+/* The same also of one that has been begun: it is asked to stop. */
+void lf_client_stop(lf_cluster *cluster, lf_task *task, lf_reason reason);
+
+/* Workers of all members, as the server says. Without the lock; waits. */
+int lf_client_count(lf_cluster *cluster);
+
+/* The task, with a reference, for the i-th worker of all is sent to its member;
+ * waits, without the lock meanwhile. LF_ENOMEM, LF_ECLUSTER: none was sent. */
+int lf_client_broadcast(lf_cluster *cluster, lf_task **tasks, int n);
+
+/* --- client.c --- */
+
+/* There are so many workers now. */
+void lf_client_note_workers(lf_cluster *cluster, int n);
 
 /* --- receive.c --- */
 

@@ -12,6 +12,7 @@
 #include "runtime/os/thread.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -63,6 +64,20 @@ static int call(member *m, const char *function, const lf_arg *args, int n,
 
 /* --- What comes in --- */
 
+/* A question about a task. */
+static void answer(member *m, const char *text) {
+  char client[LF_ID], what, said[64];
+  uint64_t task, question;
+  if (!m->commands || sscanf(text, "%32s %" SCNu64 " %" SCNu64 " %c", client,
+                             &task, &question, &what) != 4)
+    return;
+  bool yes = what == 'c' ? lf_sessions_cancel(&m->s, client, task)
+                         : lf_sessions_has_begun(&m->s, client, task);
+  snprintf(said, sizeof said, "A %" PRIu64 " %d\n", question, yes);
+  const lf_arg args[] = {lf_arg_text(client), lf_arg_text(said)};
+  (void)call(m, LF_FUNCTION("answer"), args, 2, NULL, NULL);
+}
+
 static void receive(member *m, const char *bytes, size_t len) {
   char text[160];
   if (len < 2)
@@ -73,6 +88,9 @@ static void receive(member *m, const char *bytes, size_t len) {
   case 'T':
     m->asked -= m->asked > 0;
     lf_sessions_take(&m->s, bytes, len);
+    break;
+  case 'A':
+    answer(m, text + 1);
     break;
   case 'S':
     lf_sessions_stop(&m->s, text + 1);

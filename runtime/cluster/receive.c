@@ -7,7 +7,9 @@
 #include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- What is lost --- */
@@ -89,6 +91,22 @@ void lf_client_give_up(lf_cluster *cl) {
     lf_client_end(cl, t, (lf_ending){.what = LF_END_BROKEN});
 }
 
+static void receive_answer(lf_cluster *cl, const char *text) {
+  uint64_t number;
+  int value;
+  if (sscanf(text, " %" SCNu64 " %d", &number, &value) == 2)
+    lf_client_answer(cl, number, value);
+}
+
+static void receive_begun(lf_cluster *cl, const char *text) {
+  uint64_t number;
+  if (sscanf(text, " %" SCNu64, &number) != 1)
+    return;
+  lf_entry *e = lf_table_find(&cl->sent, number);
+  if (e && lf_task_state(((lf_sent *)e->value)->task) == LF_PENDING)
+    lf_task_start_far(((lf_sent *)e->value)->task);
+}
+
 /* --- Outcomes --- */
 
 /* Where it was, in front of the text of an LF_LOST. */
@@ -111,11 +129,17 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   lf_channel *in = &cl->in;
   lf_entry *e = in->msg.id ? lf_table_find(&cl->sent, in->msg.id) : NULL;
   lf_sent *s = e ? e->value : NULL;
-  if (!s || !lf_outcome_is_of(in, s->task))
+  if (!s)
     return; /* it has ended already */
   lf_batch *b = s->batch;
   lf_task *t = lf_sent_end(s);
   lf_batch_end_if_empty(b);
+  if (!lf_outcome_is_of(in, t)) { /* nonsense */
+    lf_lost how = {.exitcode = -1};
+    snprintf(how.host, sizeof how.host, "%s", host);
+    lose(cl, t, &how);
+    return;
+  }
   lf_outcome_note_reason(in, t);
   bool lost = in->msg.error == LF_LOST;
   if ((lost || lf_task_reason(t) != LF_GO_ON) && again(cl, t))
@@ -147,6 +171,12 @@ void lf_client_receive(lf_cluster *cl, const char *bytes, size_t len) {
     receive_lost(cl, bytes + 1);
   else if (bytes[0] == 'R')
     receive_messages(cl, host, end + 1, rest);
+  else if (bytes[0] == 'A')
+    receive_answer(cl, bytes + 1);
+  else if (bytes[0] == 'N')
+    receive_begun(cl, bytes + 1);
+  else if (bytes[0] == 'W')
+    lf_client_note_workers(cl, atoi(host));
   else if (bytes[0] == 'B' && !cl->broken)
     cl->broken = lf_words(end + 1, rest);
 }

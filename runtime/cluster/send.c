@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/cluster/functions.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/room.h"
 #include "runtime/process/task_io.h"
 
 #include <inttypes.h>
@@ -138,8 +139,11 @@ static int put_chunk(lf_cluster *cl, lf_runner *r, lf_buf *out, uint64_t id) {
   return err ? err : lf_chunk_send(&cl->out, &msg, r->chunk);
 }
 
-static int put_call(lf_cluster *cl, lf_task *t, lf_buf *out, uint64_t id) {
+static int put_call(lf_cluster *cl, lf_task *t, lf_buf *out, uint64_t id,
+                    bool each) {
   lf_msg msg = {.kind = LF_MSG_TASK, .id = id};
+  msg.flag = (uint8_t)((each ? LF_TASK_EACH : 0) |
+                       (lf_room_is_limited(cl->pool) ? LF_TASK_TELL : 0));
   lf_payload payload = lf_payload_call(&msg, t);
   int err = store_codes(cl, &t->data);
   if (err == 0 && t->code)
@@ -188,11 +192,14 @@ void lf_batch_end_if_empty(lf_batch *b) {
     batch_free(b);
 }
 
+static void end_questions(lf_cluster *cl, uint64_t task);
+
 lf_task *lf_sent_end(lf_sent *s) {
   lf_task *t = s->task;
   lf_cluster *cl = s->batch->cluster;
   lf_table_del(&cl->sent, s->number);
   lf_list_del(&s->link);
+  end_questions(cl, s->number);
   cl->in_server--;
   cl->chunks -= lf_runner_of(t) != NULL;
   t->far.carrier = NULL;
@@ -215,7 +222,7 @@ static int add(lf_batch *b, lf_task *t) {
   if (err == 0)
     err = lf_runner_of(t)
               ? put_chunk(cl, lf_runner_of(t), &b->payload, s->number)
-              : put_call(cl, t, &b->payload, s->number);
+              : put_call(cl, t, &b->payload, s->number, b->member[0]);
   err = err ? err : lf_table_add(&cl->sent, s->number, s);
   if (err) {
     lf_buf_cut(&b->numbers, numbers);
@@ -241,19 +248,37 @@ static void take_back(lf_batch *b) {
   batch_free(b);
 }
 
+/* The entry is known: what could not be withdrawn before is so now. */
+static void withdraw_late(lf_batch *b) {
+  for (lf_link *l = b->tasks.next; l != &b->tasks; l = l->next) {
+    lf_sent *s = lf_container_of(l, lf_sent, link);
+    if (s->withdrawn != LF_GO_ON)
+      lf_client_withdraw(b->cluster, s->task, s->withdrawn);
+  }
+}
+
 static void on_put(void *user, const redisReply *reply) {
   lf_batch *b = user;
   lf_cluster *cl = b->cluster;
+  pthread_cond_broadcast(&cl->changed);
+  cl->unanswered--;
   if (!reply)
     return; /* it is asked for when there is a connection again */
   if (reply->type == REDIS_REPLY_STRING) {
     snprintf(b->id, sizeof b->id, "%s", reply->str);
     lf_buf_fini(&b->numbers);
     lf_buf_fini(&b->payload);
+    withdraw_late(b);
     if (b->lost)
       lf_batch_lose(b, &b->how);
     else
       lf_batch_end_if_empty(b);
+    return;
+  }
+  if (reply->type == REDIS_REPLY_NIL && b->member[0]) {
+    snprintf(b->id, sizeof b->id, "-");
+    lf_batch_lose(b, &(lf_lost){.exitcode = -1});
+    lf_client_kick(cl);
     return;
   }
   const char *text = reply->type == REDIS_REPLY_ERROR ? reply->str : "";
@@ -267,26 +292,43 @@ static void on_put(void *user, const redisReply *reply) {
   take_back(b);
 }
 
+static int call_put(lf_batch *b, const char *function, const lf_arg *args,
+                    int n) {
+  int err = lf_client_call(b->cluster, function, args, n, on_put, b);
+  b->cluster->unanswered += err == 0;
+  return err;
+}
+
+static int give(lf_batch *b) {
+  const lf_arg args[] = {lf_arg_text(b->cluster->id),
+                         lf_arg_text(b->member),
+                         {b->numbers.data, b->numbers.len},
+                         {b->payload.data, b->payload.len}};
+  return call_put(b, LF_FUNCTION("give"), args, 4);
+}
+
 int lf_client_put(lf_batch *b, bool again) {
   lf_digits level;
+  if (b->member[0])
+    return give(b);
   const lf_arg args[] = {lf_arg_text(b->cluster->id),
                          lf_arg_int(level, b->priority),
                          lf_arg_text(again ? "1" : "0"),
                          {b->numbers.data, b->numbers.len},
                          {b->payload.data, b->payload.len}};
-  return lf_client_call(b->cluster, LF_FUNCTION("put"), args, 5, on_put, b);
+  return call_put(b, LF_FUNCTION("put"), args, 5);
 }
 
 /* --- Which tasks --- */
 
 static int workers(const lf_cluster *cl) {
-  int n = cl->workers > 0 ? cl->workers : 1;
-  return cl->o.max_workers && cl->o.max_workers < n ? cl->o.max_workers : n;
+  return cl->pool->o.max_workers; /* noted by lf_client_note_workers */
 }
 
 /* How many more the server may have. */
 static size_t room(const lf_cluster *cl) {
-  size_t most = cl->o.max_workers ? (size_t)cl->o.max_workers : WINDOW;
+  size_t most = cl->o.max_workers && !cl->o.program ? (size_t)cl->o.max_workers
+                                                    : WINDOW;
   return most > cl->in_server ? most - cl->in_server : 0;
 }
 
@@ -324,7 +366,7 @@ static lf_task *next(lf_cluster *cl, const lf_batch *b) {
 static size_t batch_size(const lf_cluster *cl) {
   size_t share = cl->pool->queued / (SHARE * (size_t)workers(cl));
   share = share < BATCH ? share : BATCH;
-  return share > 0 ? share : 1;
+  return share > 0 && !lf_room_is_limited(cl->pool) ? share : 1;
 }
 
 static void fail_for_memory(lf_cluster *cl, lf_task *t) {
@@ -480,7 +522,9 @@ void lf_client_round(lf_pool *p) {
 /* --- Questions --- */
 
 static const char *stream_of(const lf_batch *b, char *room, size_t size) {
-  if (b->priority)
+  if (b->member[0])
+    snprintf(room, size, "lfut:tasks:of:%s", b->member);
+  else if (b->priority)
     snprintf(room, size, "lfut:tasks:%" PRId64, b->priority);
   else
     snprintf(room, size, "lfut:tasks");
@@ -489,7 +533,7 @@ static const char *stream_of(const lf_batch *b, char *room, size_t size) {
 
 static void tell(const lf_sent *s, const char *function, const char *argument,
                  lf_redis_reply *reply, void *user) {
-  char stream[48];
+  char stream[64];
   lf_digits number;
   lf_cluster *cl = s->batch->cluster;
   const lf_arg args[] = {
@@ -514,71 +558,257 @@ static lf_sent *await_entry(lf_cluster *cl, const lf_task *t) {
   }
 }
 
+static void answer(lf_question *q, int64_t value) {
+  lf_cluster *cl = q->cluster;
+  q->answered = true;
+  q->value = value;
+  if (q->done)
+    q->done(q);
+  pthread_cond_broadcast(&cl->changed);
+}
+
+static void on_answer(void *user, const redisReply *reply) {
+  enum { LATER = 2 }; /* its member will say */
+  lf_question *q = user;
+  int64_t value =
+      reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+  q->told = true;
+  if (value != LATER)
+    answer(q, value);
+}
+
+void lf_client_answer(lf_cluster *cl, uint64_t number, int64_t value) {
+  for (lf_link *l = cl->questions.next; l != &cl->questions; l = l->next) {
+    lf_question *q = lf_container_of(l, lf_question, link);
+    if (q->number == number && !q->answered) {
+      answer(q, value);
+      return;
+    }
+  }
+}
+
+/* The task has ended, or is lost. If the server is still to answer, that is on
+ * its way. */
+static void end_questions(lf_cluster *cl, uint64_t task) {
+  for (lf_link *l = cl->questions.next, *next; l != &cl->questions; l = next) {
+    lf_question *q = lf_container_of(l, lf_question, link);
+    next = l->next;
+    if (q->task == task && !q->answered && q->told)
+      answer(q, -1);
+  }
+}
+
+/* A question about a task that was sent. NULL: no memory. */
+static lf_question *question_new(lf_cluster *cl) {
+  lf_question *q = lf_zalloc(sizeof *q);
+  if (!q)
+    return NULL;
+  q->cluster = cl;
+  q->value = -1;
+  lf_list_init(&q->link);
+  lf_list_add(&cl->questions, &q->link);
+  return q;
+}
+
+static void question_free(lf_question *q) {
+  lf_list_del(&q->link);
+  lf_free(q);
+}
+
+static void put_question(lf_question *q, const lf_sent *s,
+                         const char *function) {
+  lf_digits digits;
+  q->number = ++q->cluster->last_question;
+  q->task = s->number;
+  q->answered = q->told = false;
+  lf_arg_int(digits, (int64_t)q->number);
+  tell(s, function, digits, on_answer, q);
+}
+
+/* Asks once; false: the task has ended. */
+static bool ask_once(lf_question *q, lf_task *t, const char *function) {
+  lf_cluster *cl = q->cluster;
+  lf_sent *s = await_entry(cl, t);
+  if (!s)
+    return false;
+  put_question(q, s, function);
+  while (!q->answered)
+    pthread_cond_wait(&cl->changed, &cl->pool->lock);
+  return true;
+}
+
+int64_t lf_client_ask(lf_cluster *cl, lf_task *t, const char *function) {
+  lf_question *q =
+      pthread_equal(cl->thread, pthread_self()) ? NULL : question_new(cl);
+  if (!q)
+    return -1;
+  while (q->value < 0 && ask_once(q, t, function))
+    continue;
+  int64_t value = q->value;
+  question_free(q);
+  return value;
+}
+
+/* Nobody has begun the task: it is the caller's, and dropped. */
+static void drop(lf_cluster *cl, uint64_t number, lf_reason reason) {
+  lf_entry *e = lf_table_find(&cl->sent, number);
+  if (!e)
+    return;
+  lf_sent *s = e->value;
+  lf_batch *b = s->batch;
+  lf_task *t = lf_sent_end(s);
+  t->stage = LF_STAGE_TAKEN;
+  lf_batch_end_if_empty(b);
+  lf_ending how = {.what = LF_END_DROPPED, .reason = reason};
+  if (cl->pool->broken)
+    how.what = LF_END_BROKEN;
+  lf_client_end(cl, t, how);
+  lf_client_kick(cl);
+}
+
+static void on_withdrawn(lf_question *q) {
+  lf_cluster *cl = q->cluster;
+  uint64_t task = q->task;
+  lf_reason reason = q->reason;
+  bool free = q->value == 1;
+  cl->withdrawals--;
+  question_free(q);
+  if (free)
+    drop(cl, task, reason);
+}
+
+void lf_client_withdraw(lf_cluster *cl, lf_task *t, lf_reason reason) {
+  lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
+  bool there = s && s->batch->id[0] && lf_client_is_connected(cl);
+  lf_question *q = there ? question_new(cl) : NULL;
+  if (s && !there)
+    s->withdrawn = reason; /* when the server has answered */
+  if (!q)
+    return;
+  q->reason = reason;
+  q->done = on_withdrawn;
+  cl->withdrawals++;
+  put_question(q, s, LF_FUNCTION("cancel"));
+}
+
+/* --- Stopping --- */
+
+typedef struct {
+  lf_cluster *cluster;
+  uint64_t task;
+  lf_reason reason;
+} stopping;
+
+/* 1: nobody has begun it, and will. */
+static void on_stopped(void *user, const redisReply *reply) {
+  stopping *s = user;
+  if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1)
+    drop(s->cluster, s->task, s->reason);
+  lf_free(s);
+}
+
+void lf_client_stop(lf_cluster *cl, lf_task *t, lf_reason reason) {
+  lf_digits why;
+  lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
+  bool there = s && s->batch->id[0] && lf_client_is_connected(cl);
+  stopping *what = there ? lf_malloc(sizeof *what) : NULL;
+  if (!what)
+    return;
+  *what = (stopping){cl, s->number, reason};
+  lf_arg_int(why, reason);
+  tell(s, LF_FUNCTION("stop"), why, on_stopped, what);
+}
+
+/* --- For each worker --- */
+
+/* A list of members: {id, workers} ... */
 typedef struct {
   lf_cluster *cluster;
   bool answered;
-  int64_t value;
-} question;
+  int n;
+  struct member {
+    char id[LF_ID];
+    int workers;
+  } *v; /* owned */
+} members;
 
-static void on_answer(void *user, const redisReply *reply) {
-  question *q = user;
-  q->answered = true;
-  q->value =
-      reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-  pthread_cond_broadcast(&q->cluster->changed);
-}
-
-int64_t lf_client_ask(lf_cluster *cl, lf_task *t, const char *function,
-                      const char *argument) {
-  question q = {.cluster = cl, .value = -1};
-  while (q.value < 0) {
-    if (pthread_equal(cl->thread, pthread_self()))
-      return -1;
-    lf_sent *s = await_entry(cl, t);
-    if (!s)
-      return -1;
-    q.answered = false;
-    tell(s, function, argument, on_answer, &q);
-    while (!q.answered)
-      pthread_cond_wait(&cl->changed, &cl->pool->lock);
+static void on_members(void *user, const redisReply *reply) {
+  members *m = user;
+  m->answered = true;
+  pthread_cond_broadcast(&m->cluster->changed);
+  if (!reply || reply->type != REDIS_REPLY_ARRAY)
+    return;
+  m->v = lf_malloc((reply->elements / 2 + 1) * sizeof *m->v);
+  for (size_t i = 0; m->v && i + 1 < reply->elements; i += 2) {
+    struct member *one = &m->v[m->n++];
+    snprintf(one->id, sizeof one->id, "%s", reply->element[i]->str);
+    one->workers = (int)reply->element[i + 1]->integer;
   }
-  return q.value;
 }
 
-typedef struct {
-  lf_cluster *cluster;
-  uint64_t number;
-  lf_reason reason;
-} withdrawal;
-
-static void on_withdrawn(void *user, const redisReply *reply) {
-  withdrawal *w = user;
-  lf_cluster *cl = w->cluster;
-  lf_entry *e = lf_table_find(&cl->sent, w->number);
-  if (e && reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1) {
-    lf_sent *s = e->value;
-    lf_batch *b = s->batch;
-    lf_task *t = lf_sent_end(s);
-    t->stage = LF_STAGE_TAKEN;
-    lf_batch_end_if_empty(b);
-    lf_client_end(cl, t,
-                  (lf_ending){.what = LF_END_DROPPED, .reason = w->reason});
+/* Those that there are; the caller frees m->v. False: nobody knows. */
+static bool ask_members(lf_cluster *cl, members *m) {
+  *m = (members){.cluster = cl};
+  if (!lf_client_is_connected(cl) ||
+      pthread_equal(cl->thread, pthread_self()) ||
+      lf_client_call(cl, LF_FUNCTION("members"), NULL, 0, on_members, m) != 0)
+    return false;
+  if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
     lf_client_kick(cl);
-  }
-  lf_free(w);
+  while (!m->answered)
+    pthread_cond_wait(&cl->changed, &cl->pool->lock);
+  return m->v;
 }
 
-void lf_client_withdraw(lf_cluster *cl, lf_task *t, lf_reason reason,
-                        bool running) {
-  lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
-  lf_digits why;
-  if (!s || !s->batch->id[0] || !lf_client_is_connected(cl))
-    return;
-  withdrawal *w = lf_malloc(sizeof *w);
-  if (!w)
-    return;
-  *w = (withdrawal){cl, s->number, reason};
-  lf_arg_int(why, reason);
-  tell(s, running ? LF_FUNCTION("stop") : LF_FUNCTION("cancel"), why,
-       on_withdrawn, w);
+int lf_client_count(lf_cluster *cl) {
+  members m;
+  int n = 0;
+  pthread_mutex_lock(&cl->pool->lock);
+  if (ask_members(cl, &m))
+    for (int i = 0; i < m.n; i++)
+      n += m.v[i].workers;
+  pthread_mutex_unlock(&cl->pool->lock);
+  lf_free(m.v);
+  return n;
+}
+
+/* Sends so many tasks to a member. */
+static int send_to(lf_cluster *cl, const struct member *m, lf_task **tasks,
+                   int n) {
+  lf_batch *b = batch_new(cl, 0);
+  if (!b)
+    return LF_ENOMEM;
+  snprintf(b->member, sizeof b->member, "%s", m->id);
+  int err = 0;
+  for (int i = 0; i < n && err == 0; i++) {
+    err = add(b, lf_task_ref(tasks[i]));
+    if (err)
+      lf_task_unref(tasks[i]); /* not the last */
+  }
+  if (!lf_list_empty(&b->tasks))
+    err = lf_client_put(b, false);
+  else
+    batch_free(b);
+  return err;
+}
+
+int lf_client_broadcast(lf_cluster *cl, lf_task **tasks, int n) {
+  members m;
+  int sum = 0, at = 0, err = 0;
+  if (!ask_members(cl, &m)) {
+    lf_free(m.v);
+    return LF_ECLUSTER;
+  }
+  for (int i = 0; i < m.n; i++)
+    sum += m.v[i].workers;
+  if (sum != n) /* some have come or gone */
+    err = LF_ECLUSTER;
+  for (int i = 0; i < m.n && err == 0; i++) {
+    err = send_to(cl, &m.v[i], tasks + at, m.v[i].workers);
+    at += m.v[i].workers;
+  }
+  lf_free(m.v);
+  if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
+    lf_client_kick(cl);
+  return err;
 }

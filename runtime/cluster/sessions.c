@@ -4,6 +4,7 @@
 #include "runtime/cluster/sessions.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/cluster/functions.h"
 #include "runtime/os/thread.h"
 #include "runtime/pool/stop.h"
 #include "runtime/process/processes.h"
@@ -80,6 +81,7 @@ static void session_free(lf_session *s) {
   drop_loops(s);
   lf_channel_fini(&s->end);
   lf_table_fini(&s->jobs);
+  lf_free(s->each);
   lf_free(s);
 }
 
@@ -89,8 +91,10 @@ static void free_greeting(void *greeting) {
   lf_free(greeting);
 }
 
-/* From the message that the client has left; NULL: there is none. */
-static lf_buf *receive_greeting(lf_session *s, const redisReply *value) {
+/* From the message that the client has left, with the prefix of the workers'
+ * names and how many tasks each may run; NULL: there is none. */
+static lf_buf *receive_greeting(lf_session *s, const redisReply *value,
+                                char **name, uint64_t *max_tasks) {
   lf_buf *b = NULL;
   lf_channel end; /* its functions have names of their own */
   lf_channel_init_memory(&end, &names, s, s->all->o->ops->annotate);
@@ -98,6 +102,8 @@ static lf_buf *receive_greeting(lf_session *s, const redisReply *value) {
   if (lf_channel_receive(&end) && end.msg.kind == LF_MSG_SETUP &&
       !end.no_memory && (b = lf_malloc(sizeof *b))) {
     lf_buf_init(b, NULL, 0);
+    *max_tasks = end.msg.a;
+    *name = lf_strndup((char *)end.tail.data, end.tail.len);
     if (lf_buf_move(b, &end.body) != 0) {
       free_greeting(b);
       b = NULL;
@@ -109,12 +115,14 @@ static lf_buf *receive_greeting(lf_session *s, const redisReply *value) {
 
 /* Its workers can be started. False: they cannot, or it has none. */
 static bool open_pool(lf_session *s, const redisReply *value) {
-  char why[300];
+  char why[300], *name = NULL;
   lf_sessions *all = s->all;
-  lf_buf *greeting = receive_greeting(s, value);
+  uint64_t max_tasks = 0;
+  lf_buf *greeting = receive_greeting(s, value, &name, &max_tasks);
   lf_pool_options options = {
       .max_workers = all->o->workers,
-      .name = "lfut",
+      .max_tasks = max_tasks,
+      .name = name ? name : "lfut",
       .ops = all->o->ops,
       .registry = &all->registry,
       .backend = &lf_processes_backend,
@@ -125,6 +133,7 @@ static bool open_pool(lf_session *s, const redisReply *value) {
   };
   options.program = lf_strndup(all->o->program, strlen(all->o->program));
   s->pool = greeting && options.program ? lf_pool_new(&options) : NULL;
+  lf_free(name);
   if (!s->pool) {
     lf_free(options.program);
     if (greeting)
@@ -187,16 +196,47 @@ static void job_free(lf_job *j) {
   lf_free(j);
 }
 
-/* A task that cannot be run here. */
-static void refuse(lf_taken *e, uint64_t number, const char *why) {
+/* A task that cannot be run here, or a chunk. */
+static void refuse(lf_taken *e, uint64_t number, const char *why, bool chunk) {
   lf_task *t = lf_task_new(NULL);
   lf_job *j = t ? job_new(e, t, number) : NULL;
   if (j) {
     lf_task_fail(t, LF_BROKEN, why);
+    j->refused = chunk;
     push_ended(j);
   } else if (t) {
     lf_task_unref(t);
   }
+}
+
+/* Those of a broadcast are collected until there is one for each worker. */
+static int submit(lf_session *s, lf_task *t, bool each) {
+  int n = s->all->o->workers, err;
+  if (!each)
+    return lf_pool_submit(s->pool, t, LF_TAIL);
+  if (!s->each)
+    s->each = lf_malloc((size_t)n * sizeof(lf_task *));
+  if (!s->each)
+    return LF_ENOMEM;
+  s->each[s->neach++] = t;
+  if (s->neach < n)
+    return 0;
+  s->neach = 0;
+  err = lf_pool_broadcast(s->pool, s->each, n);
+  for (int i = 0; err && i < n - 1; i++)
+    lf_outcome_break(lf_task_ref(s->each[i]), "its workers cannot be started");
+  return err;
+}
+
+/* The client wants to know that it has begun. */
+static void tell_begun(lf_session *s, uint64_t number) {
+  char text[40];
+  snprintf(text, sizeof text, "N %" PRIu64 "\n", number);
+  const lf_arg args[] = {lf_arg_text("FCALL"), lf_arg_text(LF_FUNCTION("answer")),
+                         lf_arg_text("0"), lf_arg_text(s->id),
+                         lf_arg_text(text)};
+  if (s->all->commands)
+    (void)lf_redis_send(s->all->commands, args, 5, NULL, NULL);
 }
 
 /* The task, a reference, is run; NULL: there is no memory for it. */
@@ -206,7 +246,7 @@ static void run(lf_taken *e, lf_task *t, uint64_t number) {
   if (!j) {
     if (t)
       lf_task_unref(t);
-    refuse(e, number, LF_NO_MEMORY);
+    refuse(e, number, LF_NO_MEMORY, s->end.msg.kind == LF_MSG_CHUNK);
     return;
   }
   lf_runner *r = lf_runner_of(t);
@@ -214,7 +254,10 @@ static void run(lf_taken *e, lf_task *t, uint64_t number) {
     r->from = j;
   else if (!lf_waiter_add(&j->waiter, t))
     push_ended(j);
-  if (lf_pool_submit(s->pool, t, LF_TAIL) == 0)
+  uint8_t flag = s->end.msg.kind == LF_MSG_TASK ? s->end.msg.flag : 0;
+  if (flag & LF_TASK_TELL)
+    tell_begun(s, number);
+  if (submit(s, t, flag & LF_TASK_EACH) == 0)
     return;
   const char *why = lf_pool_broken(s->pool);
   lf_outcome_break(lf_task_ref(t), why ? why : "the member is leaving");
@@ -254,9 +297,9 @@ static void begin_one(lf_taken *e) {
   } else if (is_cancelled(e, number)) {
     return;
   } else if (!s->pool) {
-    refuse(e, number, "its workers cannot be started");
+    refuse(e, number, "its workers cannot be started", chunk);
   } else if (end->no_memory || (chunk && !s->loop)) {
-    refuse(e, number, "a function that it needs has not arrived");
+    refuse(e, number, "a function that it needs has not arrived", chunk);
   } else {
     run(e, chunk ? lf_chunk_receive(end, s->loop)
                  : lf_call_receive(end, s->pool, NULL),
@@ -451,16 +494,33 @@ void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len) {
   go_on(s);
 }
 
+static lf_task *find_task(lf_sessions *all, const char *client,
+                          uint64_t number) {
+  lf_session *s = find(all, client);
+  lf_entry *e = s ? lf_table_find(&s->jobs, number) : NULL;
+  return e ? ((lf_job *)e->value)->task : NULL;
+}
+
+bool lf_sessions_cancel(lf_sessions *all, const char *client, uint64_t number) {
+  lf_task *t = find_task(all, client, number);
+  return t && lf_pool_cancel(t);
+}
+
+bool lf_sessions_has_begun(lf_sessions *all, const char *client,
+                           uint64_t number) {
+  lf_task *t = find_task(all, client, number);
+  return t && lf_pool_look(t) != LF_PENDING;
+}
+
 void lf_sessions_stop(lf_sessions *all, const char *text) {
   char client[LF_ID];
   uint64_t number;
   int reason;
   if (sscanf(text, "%32s %" SCNu64 " %d", client, &number, &reason) != 3)
     return;
-  lf_session *s = find(all, client);
-  lf_entry *job = s ? lf_table_find(&s->jobs, number) : NULL;
-  if (job)
-    lf_pool_cancel_running(((lf_job *)job->value)->task);
+  lf_task *t = find_task(all, client, number);
+  if (t)
+    lf_pool_cancel_running(t);
 }
 
 void lf_sessions_forget(lf_sessions *all, const char *client) {
@@ -504,17 +564,33 @@ void lf_sessions_connect(lf_sessions *all, lf_redis *commands) {
 
 /* --- What is told --- */
 
+/* A chunk that was not run: its pool is broken, or it was cancelled. */
+static int put_dropped(lf_session *s, lf_msg *msg) {
+  lf_buf text;
+  const char *why = lf_pool_broken(s->pool);
+  lf_buf_init(&text, NULL, 0);
+  (void)lf_buf_put_text(&text, why ? why : "it was cancelled");
+  msg->state = LF_FAILED;
+  msg->error = LF_BROKEN;
+  lf_payload payload = {.body = &text, .to = text.len};
+  int err = lf_channel_send(&s->end, msg, &payload);
+  lf_buf_fini(&text);
+  return err;
+}
+
 /* How the task has ended, as the client is told. */
 static int put_outcome(lf_session *s, const lf_job *j) {
   static const lf_payload none;
   lf_task *t = j->task;
   lf_msg msg = {.kind = LF_MSG_CHUNK_DONE, .id = j->number};
+  if (j->chunk && j->chunk->dropped)
+    return put_dropped(s, &msg);
   if (j->chunk) {
     lf_payload payload = lf_chunk_end(&msg, j->chunk);
     return lf_channel_send(&s->end, &msg, &payload);
   }
-  msg.kind = LF_MSG_RESULT;
-  msg.a = lf_task_reason(t);
+  msg.kind = j->refused ? LF_MSG_CHUNK_DONE : LF_MSG_RESULT;
+  msg.a = j->refused ? 0 : lf_task_reason(t);
   msg.error = t->error;
   msg.state = lf_task_state(t) == LF_FINISHED ? LF_FINISHED : LF_FAILED;
   if (lf_task_state(t) == LF_CANCELLED && msg.a == LF_GO_ON)

@@ -24,6 +24,9 @@ typedef struct {
   lf_table loops;   /* number -> lf_loop *, a reference */
   lf_loop *loop;    /* of the chunks that come; borrowed */
   lf_table jobs;    /* number -> lf_job * */
+  lf_task **each; /* of a broadcast that is being received: one for each worker;
+                     NULL: there was none */
+  int neach;
   lf_link waiting;  /* entries for which something has still to be fetched */
   bool fetching;
   bool gone;        /* nobody wants results */
@@ -52,6 +55,7 @@ typedef struct {
   uint64_t number;
   lf_task *task; /* a reference */
   lf_chunk *chunk; /* that has ended */
+  bool refused;    /* a chunk that cannot be run: the task says why */
 } lf_job;
 
 /* What is told to the server at once, until it has answered. */
@@ -81,6 +85,10 @@ bool lf_sessions_init(lf_sessions *all, const lf_member_options *options);
 
 /* T: an entry that was taken. */
 void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len);
+
+/* Cancels a task that has not begun; has it begun? */
+bool lf_sessions_cancel(lf_sessions *all, const char *client, uint64_t task);
+bool lf_sessions_has_begun(lf_sessions *all, const char *client, uint64_t task);
 
 /* S: a task is to stop. G: a client has gone. */
 void lf_sessions_stop(lf_sessions *all, const char *text);

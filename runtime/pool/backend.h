@@ -25,7 +25,8 @@ struct lf_backend {
 
   /* Called again a few times for LF_ETHREAD. */
   int (*submit)(lf_pool *pool, lf_task *task, lf_route route);
-  int (*broadcast)(lf_pool *pool, lf_task **tasks);
+  int (*count)(lf_pool *pool); /* NULL: max_workers */
+  int (*broadcast)(lf_pool *pool, lf_task **tasks, int n);
   int (*follow)(lf_pool *pool, struct lf_dependent *chain); /* NULL: the caller
                                                                does not wait */
   bool (*cancel)(lf_pool *pool, lf_task *task, lf_reason reason);

@@ -52,7 +52,8 @@ static int submit(lf_pool *p, lf_task *task, lf_route route) {
   return LF_EBROKEN;
 }
 
-static int broadcast(lf_pool *p, lf_task **tasks) {
+static int broadcast(lf_pool *p, lf_task **tasks, int n) {
+  (void)n; /* one */
   return submit(p, tasks[0], LF_TAIL);
 }
 

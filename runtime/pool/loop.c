@@ -123,6 +123,10 @@ lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_code *code,
   return loop;
 }
 
+bool lf_loop_is_told_by(const lf_loop *loop, lf_chunk_done *done) {
+  return loop->foreign_done == done;
+}
+
 lf_loop *lf_loop_ref(lf_loop *loop) {
   atomic_fetch_add(&loop->refs, 1);
   return loop;

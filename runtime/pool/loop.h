@@ -70,6 +70,10 @@ typedef void lf_chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
 lf_loop *lf_loop_import(lf_pool *pool, lf_buf *setup, lf_code *code,
                         lf_chunk_done *done);
 
+/* Is it imported, and its chunks' end told by that? Then runner->from is
+ * theirs. */
+bool lf_loop_is_told_by(const lf_loop *loop, lf_chunk_done *done);
+
 lf_loop *lf_loop_ref(lf_loop *loop);
 void lf_loop_unref(void *loop);
 

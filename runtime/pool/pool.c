@@ -159,8 +159,12 @@ int lf_pool_submit(lf_pool *p, lf_task *task, lf_route route) {
   return err;
 }
 
-int lf_pool_broadcast(lf_pool *p, lf_task **tasks) {
-  return p->o.backend->broadcast(p, tasks);
+int lf_pool_count(lf_pool *p) {
+  return p->o.backend->count ? p->o.backend->count(p) : p->o.max_workers;
+}
+
+int lf_pool_broadcast(lf_pool *p, lf_task **tasks, int n) {
+  return p->o.backend->broadcast(p, tasks, n);
 }
 
 int lf_pool_follow(lf_pool *p, lf_dependent *chain) {

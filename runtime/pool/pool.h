@@ -104,9 +104,13 @@ int lf_pool_submit(lf_pool *pool, lf_task *task, lf_route route);
 struct lf_dependent;
 int lf_pool_follow(lf_pool *pool, struct lf_dependent *chain);
 
+/* How many tasks it takes for each worker to have one. */
+int lf_pool_count(lf_pool *pool);
+
 /* Queues tasks[i] for the i-th worker alone, starting missing ones first; n is
- * max_workers. Errors as for submit; then none is queued. */
-int lf_pool_broadcast(lf_pool *pool, lf_task **tasks);
+ * what lf_pool_count has said. Errors as for submit, LF_ECLUSTER: it is not so
+ * many any more; then none is queued. */
+int lf_pool_broadcast(lf_pool *pool, lf_task **tasks, int n);
 
 /* Takes no more tasks from outside; what is queued is finished, or cancelled.
  * Does not wait: the pool's 'over' task tells. Repeatable. */

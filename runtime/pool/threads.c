@@ -168,7 +168,8 @@ static int start_missing(lf_pool *p) {
   return err;
 }
 
-static int broadcast(lf_pool *p, lf_task **tasks) {
+static int broadcast(lf_pool *p, lf_task **tasks, int n) {
+  (void)n; /* max_workers */
   pthread_mutex_lock(&p->lock);
   int err = p->shutdown ? LF_ESHUTDOWN : p->broken ? LF_EBROKEN : 0;
   if (err == 0)

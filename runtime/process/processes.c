@@ -63,7 +63,8 @@ static int submit(lf_pool *p, lf_task *task, lf_route route) {
   return err;
 }
 
-static int broadcast(lf_pool *p, lf_task **tasks) {
+static int broadcast(lf_pool *p, lf_task **tasks, int n) {
+  (void)n; /* max_workers */
   pthread_mutex_lock(&p->lock);
   int err = lf_members_broadcast(p, tasks);
   pthread_mutex_unlock(&p->lock);

@@ -459,7 +459,8 @@ static void receive_rest(lf_proc *c) {
   static const lf_payload none;
   lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   lf_runner *runner = f ? lf_runner_of(f->task) : NULL;
-  lf_export *e = runner ? runner->from : NULL;
+  bool ours = runner && lf_loop_is_told_by(runner->loop, chunk_done);
+  lf_export *e = ours ? runner->from : NULL;
   if (!e || !e->proc)
     return;
   lf_msg msg = {.kind = LF_MSG_RESTED, .id = e->id};

@@ -370,7 +370,8 @@ static void take_in(lf_task *t) {
   lf_task_unref(t);
 }
 
-static int broadcast(lf_pool *p, lf_task **tasks) {
+static int broadcast(lf_pool *p, lf_task **tasks, int n) {
+  (void)n; /* max_workers */
   return lf_serve_broadcast(lf_serve_of(p), tasks);
 }
 

@@ -351,6 +351,7 @@ end
 -- Workers
 
 function TestExecutor.test_workers_start_on_demand()
+  lu.skipIf(support.is_cluster, "cluster: its members have their workers")
   support.needs_workers()
   local exe <close> = support.Executor(4)
   lu.assertEquals(exe:stats().workers, 0)
@@ -370,6 +371,7 @@ end
 
 -- What was sent to it while it started is not taken for stuck.
 function TestExecutor.test_a_slow_start_takes_one_worker()
+  lu.skipIf(support.is_cluster, "cluster: its members have their workers")
   support.needs_workers()
   for _ = 1, 8 do
     local exe <close> = support.Executor {
@@ -600,6 +602,7 @@ function TestExecutor.test_after_shutdown()
 end
 
 function TestExecutor.test_workers_leave()
+  lu.skipIf(support.is_cluster, "cluster: its members have their workers")
   support.needs_workers()
   -- All threads of the program and of its children.
   local function threads()

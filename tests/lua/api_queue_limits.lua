@@ -209,6 +209,7 @@ end
 
 -- What they submit waits, too.
 function TestQueueLimits.test_tasks_of_the_executor_fill_it()
+  lu.skipIf(support.is_cluster, "cluster: they are their member's")
   support.needs_workers()
   local exe <close> = support.Executor { max_workers = 1, max_queue = 2 }
   local g <close> = gate.new()

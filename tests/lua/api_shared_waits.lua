@@ -6,7 +6,7 @@ local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
 
-TestSharedWaits = {}
+TestSharedWaits = { setUp = support.needs_one_machine }
 
 -- For each primitive: what waits (and returns true), and what ends that.
 local primitives = {

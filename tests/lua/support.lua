@@ -93,6 +93,11 @@ function support.receive_executor(exe, max_workers)
   return exe or lfut.ThreadPoolExecutor(max_workers or 1)
 end
 
+-- For files of tests of what is shared.
+function support.needs_one_machine()
+  lu.skipIf(support.is_cluster, "cluster: nothing is shared")
+end
+
 -- For tests that make processes on every kind of executor.
 function support.needs_processes()
   lu.skipIf((os.getenv "LFUT_WRAPPER" or "") ~= "", "valgrind does not know pidfd_open")
@@ -230,6 +235,37 @@ function support.program(script, options)
     texts[i] = f:read("a"):gsub(name:gsub("%p", "%%%0"), "script.lua")
   end
   return texts[1], texts[2], status
+end
+
+-- On a cluster, which shares no memory, a test ends as skipped where it sends
+-- something shared: that it is refused has tests of its own.
+local function skip_shared(test)
+  return function(...)
+    local ok, e = xpcall(test, function(e)
+      local text = lfut.is_error(e, "TransferError") and e.message or ""
+      local what = text:match "%(userdata lfut%.(%a+), which "
+      return what and { shared = what } or e
+    end, ...)
+    if not ok and type(e) == "table" and e.shared then
+      lu.skip("cluster: no " .. e.shared .. " crosses")
+    elseif not ok then
+      error(e, 0)
+    end
+  end
+end
+
+local run_all = lu.LuaUnit.run
+function lu.LuaUnit.run(...)
+  for name, class in pairs(support.is_cluster and _G or {}) do
+    if type(name) == "string" and name:find "^Test" and type(class) == "table" then
+      for key, test in pairs(class) do
+        if key:find "^test" then
+          class[key] = skip_shared(test)
+        end
+      end
+    end
+  end
+  return run_all(...)
 end
 
 -- Runs the tests of a file, whose collector is eager again for each.

@@ -61,7 +61,7 @@ static void nobody_submits_after_shutdown(void **state) {
   lf_task_unref(submit(pool, step_try, &tried));
   lf_pool_shutdown(pool, false);
   assert_int_equal(lf_pool_submit(pool, task, LF_NEAR), LF_ESHUTDOWN);
-  assert_int_equal(lf_pool_broadcast(pool, &task), LF_ESHUTDOWN);
+  assert_int_equal(lf_pool_broadcast(pool, &task, lf_pool_count(pool)), LF_ESHUTDOWN);
   assert_int_equal(lf_pool_submit(pool, task, LF_TAIL), 0);
   gate_add(&go);
   await(lf_pool_over(pool));
@@ -106,7 +106,7 @@ static void own_and_pinned_ones_are_cancelled(void **state) {
   lf_task_unref(
       submit(pool, step_submit, own, step_add, &busy, step_await, &go));
   gate_await(&busy, 1);
-  assert_int_equal(lf_pool_broadcast(pool, &pinned), 0);
+  assert_int_equal(lf_pool_broadcast(pool, &pinned, lf_pool_count(pool)), 0);
   lf_pool_shutdown(pool, true);
   assert_int_equal(lf_task_state(own), LF_CANCELLED);
   assert_int_equal(lf_task_state(pinned), LF_CANCELLED);

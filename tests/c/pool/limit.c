@@ -144,7 +144,7 @@ static void a_blocked_one_finds_what_is_pinned(void **state) {
   lf_task *outer = submit(pool, step_block_for_pinned, &blocked);
   gate_await(&blocked, 1);
   lf_task *pinned = fake_task(pool, step_log, NUMBER(1), NULL);
-  assert_int_equal(lf_pool_broadcast(pool, &pinned), 0);
+  assert_int_equal(lf_pool_broadcast(pool, &pinned, lf_pool_count(pool)), 0);
   await(outer);
   assert_int_equal(lf_task_state(pinned), LF_CANCELLED);
   lf_task_unref(outer);

@@ -51,7 +51,7 @@ static void an_initializer_that_fails_breaks_the_pool(void **state) {
     late[i] = fake_task(pool, step_log, NUMBER(1), NULL);
   assert_int_equal(lf_pool_submit(pool, late[0], LF_NEAR), LF_EBROKEN);
   assert_int_equal(lf_pool_submit(pool, late[0], LF_TAIL), LF_EBROKEN);
-  assert_int_equal(lf_pool_broadcast(pool, late), LF_EBROKEN);
+  assert_int_equal(lf_pool_broadcast(pool, late, lf_pool_count(pool)), LF_EBROKEN);
   for (int i = 0; i < 2; i++)
     lf_task_unref(late[i]);
   assert_int_equal(stat_of(pool).failed, 10);
@@ -108,7 +108,7 @@ static void pinned_ones_fail_with_their_worker(void **state) {
   int failed = 0;
   for (int i = 0; i < 3; i++)
     tasks[i] = fake_task(pool, step_log, NUMBER(1), NULL);
-  assert_int_equal(lf_pool_broadcast(pool, tasks), 0);
+  assert_int_equal(lf_pool_broadcast(pool, tasks, lf_pool_count(pool)), 0);
   for (int i = 0; i < 3; i++) {
     await(tasks[i]);
     failed += lf_task_state(tasks[i]) == LF_FAILED;
@@ -150,7 +150,7 @@ static void no_thread_no_task(void **state) {
   refuse = 1;
   assert_int_equal(lf_pool_submit(pool, tasks[0], LF_NEAR), LF_ETHREAD);
   assert_int_equal(lf_pool_submit(pool, tasks[0], LF_TAIL), LF_ETHREAD);
-  assert_int_equal(lf_pool_broadcast(pool, tasks), LF_ETHREAD);
+  assert_int_equal(lf_pool_broadcast(pool, tasks, lf_pool_count(pool)), LF_ETHREAD);
   refuse = 0;
   assert_int_equal(lf_task_state(tasks[0]), LF_PENDING);
   lf_pool_stats stats = stat_of(pool);

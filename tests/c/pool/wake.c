@@ -20,7 +20,7 @@ static void visit(lf_pool *pool) {
   lf_task *tasks[WORKERS];
   for (int i = 0; i < WORKERS; i++)
     tasks[i] = fake_task(pool, step_log, NUMBER(0), NULL);
-  assert_int_equal(lf_pool_broadcast(pool, tasks), 0);
+  assert_int_equal(lf_pool_broadcast(pool, tasks, lf_pool_count(pool)), 0);
   for (int i = 0; i < WORKERS; i++)
     finish(tasks[i]);
 }

@@ -23,7 +23,7 @@ static void broadcast_reaches_every_worker(void **state) {
       tasks[i] = fake_task(pool, step_note_id, &ids[i], NULL);
     for (int i = 0; i < round % 5; i++)
       lf_task_unref(submit(pool, step_log, NUMBER(1)));
-    assert_int_equal(lf_pool_broadcast(pool, tasks), 0);
+    assert_int_equal(lf_pool_broadcast(pool, tasks, lf_pool_count(pool)), 0);
     for (int i = 0; i < WORKERS; i++) {
       await(tasks[i]);
       seen |= 1 << ids[i];
@@ -45,7 +45,7 @@ static void broadcast_waits_for_busy_workers(void **state) {
   gate_await(&busy, 1);
   for (int i = 0; i < 2; i++)
     tasks[i] = fake_task(pool, step_add, &ran, NULL);
-  assert_int_equal(lf_pool_broadcast(pool, tasks), 0);
+  assert_int_equal(lf_pool_broadcast(pool, tasks, lf_pool_count(pool)), 0);
   gate_await(&ran, 1); /* on the other one */
   assert_int_equal(lf_task_done(tasks[0]) + lf_task_done(tasks[1]) <= 1, 1);
   gate_add(&go);
@@ -142,7 +142,7 @@ static void broadcasts_and_failures_count(void **state) {
   lf_task *tasks[2];
   for (int i = 0; i < 2; i++)
     tasks[i] = fake_task(pool, step_log, NUMBER(1), NULL);
-  lf_pool_broadcast(pool, tasks);
+  lf_pool_broadcast(pool, tasks, lf_pool_count(pool));
   for (int i = 0; i < 2; i++) {
     await(tasks[i]);
     lf_task_unref(tasks[i]);
