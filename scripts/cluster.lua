@@ -450,6 +450,24 @@ local function cancel(_, args)
   return 1
 end
 
+-- (client, id, name): a worker wants a module of the client's: 1 if there is
+-- somebody to ask.
+local function want(_, args)
+  local client, id, name = unpack(args)
+  if redis.call('EXISTS', 'lfut:client:' .. client) == 0 then
+    return 0
+  end
+  push('lfut:results:' .. client, 'M ' .. id .. ' ' .. name .. '\n')
+  return 1
+end
+
+-- (id, file, text): the module; no file: there is none.
+local function module(_, args)
+  local key = 'lfut:module:' .. args[1]
+  redis.call('RPUSH', key, args[2] .. '\n' .. args[3])
+  redis.call('EXPIRE', key, 60)
+end
+
 -- (client, text): the answer.
 local function answer(_, args)
   if redis.call('EXISTS', 'lfut:client:' .. args[1]) == 1 then
@@ -538,6 +556,8 @@ register('give', give, {})
 register('mine', mine, { 'allow-oom' })
 register('look', look, { 'allow-oom' })
 register('cancel', cancel, { 'allow-oom' })
+register('want', want, { 'allow-oom' })
+register('module', module, {})
 register('answer', answer, { 'allow-oom' })
 register('stop', stop, { 'allow-oom' })
 register('stat', stat, { 'allow-oom' })

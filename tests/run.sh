@@ -53,11 +53,18 @@ run() {
   echo "@status $?"
 }
 
+# A cluster needs a server, and lfut to be built with hiredis.
+kinds='thread inline fork spawn'
+if command -v redis-server > /dev/null && "$LFUT" cluster --help > /dev/null 2>&1
+then
+  kinds="$kinds cluster"
+fi
+
 # Into a file and not a pipe: a process left behind that holds our output must
 # not keep anyone waiting for its end.
 case $file in
 */api_*.lua)
-  for kind in ${LFUT_TEST_EXECUTOR:-thread inline fork spawn}; do
+  for kind in ${LFUT_TEST_EXECUTOR:-$kinds}; do
     run "$kind"
   done ;;
 *) run ;;

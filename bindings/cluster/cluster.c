@@ -60,7 +60,6 @@ static void start(lua_State *L, lfb_state *S, lf_pool *pool) {
       .reconnect = luaL_optnumber(L, LFB_RECONNECT, RECONNECT),
       .setup = &setup->greeting,
   };
-  (void)S;
   lfb_setup_reach(pool, NULL);
   lf_cluster_set_version(LFB_LUA);
   if (!url || has_max_workers(L))
@@ -69,8 +68,11 @@ static void start(lua_State *L, lfb_state *S, lf_pool *pool) {
     o.program = lfb_program_path(L);
   else if (!lf_url_parse(&o.url, url, why, sizeof why))
     luaL_error(L, "%s", why);
-  if (lf_pool_cluster(pool, &o, why, sizeof why) == 0)
+  if (lf_pool_cluster(pool, &o, why, sizeof why) == 0) {
+    atomic_store(&setup->start, 0); /* so that it is told */
+    lfb_start_tell(S, pool);
     return;
+  }
   lfb_push_error(L, "ClusterError", "%s", why);
   lua_error(L);
 }

@@ -43,6 +43,7 @@ typedef struct lfb_global {
   int workers;           /* default number, 0: none was given */
   atomic_bool warns;     /* workers begin with warnings on */
   bool is_lfut;          /* the program is lfut, not one that uses the module */
+  const char *client;    /* of a cluster: whose tasks are run here; or NULL */
   bool has_own_path;     /* workers look for modules where they are */
   atomic_bool abandoned; /* no work is to be finished at the end */
   /* Opens the module in an interpreter of it. Raises. */

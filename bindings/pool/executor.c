@@ -450,7 +450,7 @@ static int executor_broadcast(lua_State *L) {
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   lf_native *native = check_function(L, S);
-  if (exe->base && exe->limits->retries > base_retries(exe))
+  if (exe->base && exe->limits->retries != base_retries(exe))
     return luaL_error(L, "bad option 'retries' (a broadcast is for each worker "
                          "once)");
   if (native && native->threads == LF_AFFINE)
@@ -549,7 +549,8 @@ static int executor_stats(lua_State *L) {
 }
 
 static const char *class_name(lf_pool *pool) {
-  return lf_pool_is_remote(pool)   ? "ProcessPoolExecutor"
+  return lfb_is_cluster(pool)      ? "ClusterExecutor"
+         : lf_pool_is_remote(pool) ? "ProcessPoolExecutor"
          : lf_pool_in_caller(pool) ? "InlineExecutor"
                                    : "ThreadPoolExecutor";
 }

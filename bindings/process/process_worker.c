@@ -49,12 +49,13 @@ typedef struct {
 
 /* For global->open; set at the beginning. */
 static void (*open_module)(lua_State *L, lfb_state *S);
+static const char *its_client;
 
 static int make_setup(lua_State *L) {
   making *m = lua_touserdata(L, 1);
   lfb_state *S = lfb_state_new(L, NULL, NULL);
   lfb_setup *setup = lf_zalloc(sizeof *setup);
-  const lfb_start *start = lfb_start_publish(S->global, m->greeting);
+  const lfb_start *start = lfb_start_publish(S->global, m->greeting, NULL);
   if (!setup || !start)
     return lfb_raise_memory(L);
   uint64_t second;
@@ -75,6 +76,7 @@ static int make_setup(lua_State *L) {
   setup->kind = far ? "cluster" : "process";
   setup->far = far ? LFB_REACH_CLUSTER : LFB_REACH_POOL;
   setup->global->has_own_path = far;
+  setup->global->client = its_client;
   m->setup = setup;
   return 0;
 }
@@ -91,8 +93,9 @@ static void *read_greeting(lf_buf *greeting) {
   return ok ? m.setup : NULL;
 }
 
-void lfb_spawned_main(const char *id, const char *parent,
+void lfb_spawned_main(const char *id, const char *parent, const char *client,
                       void (*open)(lua_State *L, lfb_state *S)) {
   open_module = open;
+  its_client = client;
   lf_serve_spawned(atoi(id), atoi(parent), &lfb_vmops, read_greeting);
 }

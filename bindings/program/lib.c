@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bindings/cluster/cluster.h"
+#include "bindings/cluster/module.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/native/convert.h"
@@ -155,6 +156,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_helpers_open(L, S);
   lfb_pools_open(L);
   lfb_scope_open(L);
+  lfb_module_open(L, S);
   set_constants(L);
   set_methods(L, S);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);

@@ -5,6 +5,8 @@
  * since. A worker that does not know a module looks there again. */
 #include "bindings/worker/setup.h"
 
+#include <string.h>
+
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -75,6 +77,7 @@ static void unref_start(void *p) {
   if (!start || atomic_fetch_sub(&start->refs, 1) != 1)
     return;
   lf_buf_fini(&start->packed);
+  lf_free(start->path);
   lf_free(start);
 }
 
@@ -214,12 +217,14 @@ static void refresh(lua_State *L, lfb_state *S) {
     lfb_start_note(L, S);
 }
 
-const lfb_start *lfb_start_publish(lfb_global *global, lf_buf *packed) {
+const lfb_start *lfb_start_publish(lfb_global *global, lf_buf *packed,
+                                   const char *path) {
   lfb_start *start = lf_zalloc(sizeof *start);
   if (!start || lf_buf_move(&start->packed, packed) != 0) {
     lf_free(start);
     return NULL;
   }
+  start->path = path ? lf_strndup(path, strlen(path)) : NULL;
   atomic_init(&start->refs, 1);
   pthread_mutex_lock(&global->lock);
   lfb_start *old = global->start.latest;
@@ -239,7 +244,8 @@ void lfb_start_note(lua_State *L, lfb_state *S) {
   luaL_checkstack(L, 20, "starting workers");
   lf_buf *packed = lfb_push_buf(L);
   lfb_start_pack(L, S, packed);
-  if (!lfb_start_publish(S->global, packed))
+  push_path(L, "path");
+  if (!lfb_start_publish(S->global, packed, lua_tostring(L, -1)))
     lfb_raise_memory(L);
   lua_settop(L, top);
 }
@@ -309,7 +315,8 @@ void lfb_start_tell(lfb_state *S, lf_pool *pool) {
   lfb_setup *setup = lf_pool_setup(pool);
   lfb_start *start = latest(S->global);
   if (start && start->version != atomic_load(&setup->start)) {
-    const lf_notice notice = {&start->packed, start, hold_start, unref_start};
+    const lf_notice notice = {&start->packed, start, hold_start, unref_start,
+                              start->path};
     atomic_store(&setup->start, start->version);
     lf_pool_tell(pool, &notice);
   }

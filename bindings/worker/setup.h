@@ -14,6 +14,7 @@ typedef struct {
   _Atomic size_t refs;
   uint64_t version;
   lf_buf packed;
+  char *path; /* package.path, for who looks for others; or NULL */
 } lfb_start;
 
 /* The same for all workers of a pool: read-only, owned by the pool. */
@@ -77,8 +78,9 @@ void lfb_start_note(lua_State *L, lfb_state *S);
 void lfb_start_tell(lfb_state *S, lf_pool *pool);
 
 /* Interpreters of the global state start so from now on; takes over the packed
- * values. NULL: no memory. */
-const lfb_start *lfb_start_publish(lfb_global *global, lf_buf *packed);
+ * values; 'path': package.path, or NULL. NULL: no memory. */
+const lfb_start *lfb_start_publish(lfb_global *global, lf_buf *packed,
+                                   const char *path);
 
 /* In a worker: starts as the program says, if it says something new.
  * Raises. */

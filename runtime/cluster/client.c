@@ -198,6 +198,7 @@ static void adopt(lf_cluster *cl, lf_redis *commands, lf_redis *results,
   } else {
     lf_channel_forget(&cl->out);
     lf_table_fini(&cl->loops);
+    cl->stored = 0;
     put_unanswered(cl);
   }
   read_results(cl);
@@ -700,6 +701,18 @@ static void stat(lf_pool *p, lf_pool_stats *s) {
   pthread_mutex_unlock(&p->lock);
 }
 
+static void tell(lf_pool *p, const lf_notice *notice) {
+  lf_cluster *cl = lf_cluster_of(p);
+  notice->hold(notice->owner);
+  pthread_mutex_lock(&p->lock);
+  lf_notice old = cl->notice;
+  cl->notice = *notice;
+  cl->notices++;
+  pthread_mutex_unlock(&p->lock);
+  if (old.drop)
+    old.drop(old.owner);
+}
+
 static void settle(lf_pool *p) {
   lf_client_kick(lf_cluster_of(p));
 }
@@ -715,6 +728,8 @@ static void cluster_free(lf_pool *p) {
   lf_cluster *cl = lf_cluster_of(p);
   if (!cl)
     return;
+  if (cl->notice.drop)
+    cl->notice.drop(cl->notice.owner);
   lf_channel_fini(&cl->out);
   lf_channel_fini(&cl->in);
   lf_table_fini(&cl->sent);
@@ -744,6 +759,7 @@ const lf_backend lf_cluster_backend = {
     .recall = recall,
     .stat = stat,
     .settle = settle,
+    .tell = tell,
     .shutdown = shut_down,
     .kill = kill_all,
     .interrupt = interrupt,

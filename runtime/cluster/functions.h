@@ -19,9 +19,10 @@
  *   lfut:inbox:ID              what a member is to do
  *   lfut:client:ID             how the client's workers start
  *   lfut:results:ID            what has become of the client's tasks
- *   lfut:code:ID               functions (by their number) and loops (l and
- *                              their number) of the client
+ *   lfut:code:ID               the client's functions, by their number, loops
+ *                              (l and that), how its workers start (n and that)
  *   lfut:cancelled:ID          numbers of tasks that nobody is to begin
+ *   lfut:module:ID             a module, for the worker that waits for it
  *   lfut:version, lfut:counts  who may join; statistics
  *
  * The last two are streams, too, whose reader cuts off what has come through.
@@ -36,6 +37,7 @@
  *                 L entry pid host \n                           was lost
  *                 B host \n text                                cannot run
  *                 A question value \n                           the answer: 1
+ *                 M id name \n                                 a module is wanted
  *                 N task \n                                    has begun
  *                 W workers \n                                  so many are there
  *

@@ -99,6 +99,9 @@ typedef struct lf_cluster {
   lf_link endings; /* or otherwise: without the lock */
   char *broken;    /* why members cannot run our tasks; the same */
   int rounds;      /* threads that are at that */
+  lf_notice notice; /* the latest; of it, too, the script's package.path */
+  uint64_t notices; /* how many there were, and which the server has */
+  uint64_t stored;
   uint64_t last_number;
   size_t in_server; /* tasks */
   size_t chunks;    /* of loops, of these */

@@ -6,6 +6,7 @@ runtime_sources += \
 	%D%/sessions.c %D%/sessions.h \
 	%D%/internal.h \
 	%D%/member.c %D%/member.h \
+	%D%/modules.c %D%/modules.h \
 	%D%/private.c %D%/private.h \
 	%D%/receive.c \
 	%D%/redis.c %D%/redis.h \

@@ -462,10 +462,20 @@ static void end_private(const member *m) {
   rmdir(m->o->dir);
 }
 
+/* For the worker processes, and what they start: which cluster this is. */
+static void set_environment(const lf_url *url) {
+  lf_buf text;
+  lf_buf_init(&text, NULL, 0);
+  if (lf_url_put(url, &text) == 0 && lf_buf_put(&text, "", 1) == 0)
+    setenv("LFUT_CLUSTER", (char *)text.data, 1);
+  lf_buf_fini(&text);
+}
+
 int lf_member_main(lf_member_options *o) {
   char why[300] = "";
   member m = {.o = o};
   lf_list_init(&m.told);
+  set_environment(&o->url);
   if (o->parent) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != o->parent)

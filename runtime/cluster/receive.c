@@ -4,6 +4,8 @@
 #include "runtime/cluster/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/cluster/functions.h"
+#include "runtime/cluster/modules.h"
 #include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
 
@@ -83,6 +85,7 @@ void lf_client_forget_all(lf_cluster *cl) {
     lose(cl, t, &how);
   lf_channel_forget(&cl->out);
   lf_table_fini(&cl->loops);
+  cl->stored = 0;
 }
 
 void lf_client_give_up(lf_cluster *cl) {
@@ -105,6 +108,22 @@ static void receive_begun(lf_cluster *cl, const char *text) {
   lf_entry *e = lf_table_find(&cl->sent, number);
   if (e && lf_task_state(((lf_sent *)e->value)->task) == LF_PENDING)
     lf_task_start_far(((lf_sent *)e->value)->task);
+}
+
+/* M id name: a worker wants that module. */
+static void receive_want(lf_cluster *cl, const char *text) {
+  char id[LF_ID], name[256], *file = NULL;
+  size_t len = 0;
+  if (sscanf(text, " %32s %255[^\n]", id, name) != 2 || !cl->commands)
+    return;
+  const char *path = cl->notice.path;
+  char *found = path ? lf_module_find(path, name, &len, &file) : NULL;
+  const lf_arg args[] = {lf_arg_text(id),
+                         lf_arg_text(found && file ? file : ""),
+                         {found ? found : "", found ? len : 0}};
+  (void)lf_client_call(cl, LF_FUNCTION("module"), args, 3, NULL, NULL);
+  lf_free(found);
+  lf_free(file);
 }
 
 /* --- Outcomes --- */
@@ -173,6 +192,8 @@ void lf_client_receive(lf_cluster *cl, const char *bytes, size_t len) {
     receive_messages(cl, host, end + 1, rest);
   else if (bytes[0] == 'A')
     receive_answer(cl, bytes + 1);
+  else if (bytes[0] == 'M')
+    receive_want(cl, bytes + 1);
   else if (bytes[0] == 'N')
     receive_begun(cl, bytes + 1);
   else if (bytes[0] == 'W')

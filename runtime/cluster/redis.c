@@ -84,11 +84,18 @@ int lf_redis_send(lf_redis *r, const lf_arg *args, int n,
   return 0;
 }
 
+/* As redisBufferWrite, but that a connection that is lost is no SIGPIPE. */
 bool lf_redis_flush(lf_redis *r) {
-  int done = 0;
-  if (!r->lost && redisBufferWrite(r->context, &done) != REDIS_OK)
+  redisContext *c = r->context;
+  size_t len = sdslen(c->obuf);
+  ssize_t n = len > 0 && !r->lost ? send(c->fd, c->obuf, len, MSG_NOSIGNAL) : 0;
+  if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    snprintf(c->errstr, sizeof c->errstr, "%s", strerror(errno));
     r->lost = true;
-  r->full = !done;
+  } else if (n > 0) {
+    sdsrange(c->obuf, n, -1);
+  }
+  r->full = sdslen(c->obuf) > 0 && !r->lost;
   return !r->lost;
 }
 
@@ -132,6 +139,10 @@ bool lf_redis_is_full(const lf_redis *r) {
   return r->full;
 }
 
+bool lf_redis_is_lost(const lf_redis *r) {
+  return r->lost;
+}
+
 const char *lf_redis_error(const lf_redis *r) {
   return r->context->errstr[0] ? r->context->errstr : "connection lost";
 }
@@ -146,7 +157,9 @@ redisReply *lf_redis_ask(lf_redis *r, const lf_arg *args, int n) {
     return NULL;
   fcntl(r->context->fd, F_SETFL, mode & ~O_NONBLOCK);
   r->context->flags |= REDIS_BLOCK;
-  if (redisGetReply(r->context, &reply) != REDIS_OK)
+  while (lf_redis_flush(r) && r->full)
+    continue;
+  if (r->lost || redisGetReply(r->context, &reply) != REDIS_OK)
     r->lost = true;
   r->context->flags = flags;
   fcntl(r->context->fd, F_SETFL, mode);
@@ -249,9 +262,56 @@ static bool check_version(const opening *o) {
   return good;
 }
 
+/* The value of a setting, in 'value'; false: the server does not tell. */
+static bool setting(const opening *o, const char *name, char *value,
+                    size_t size) {
+  redisReply *reply = ask_text(o->redis, "CONFIG", "GET", name);
+  bool told = reply && reply->type == REDIS_REPLY_ARRAY &&
+              reply->elements == 2 &&
+              reply->element[1]->type == REDIS_REPLY_STRING;
+  if (told)
+    snprintf(value, size, "%s", reply->element[1]->str);
+  if (reply)
+    freeReplyObject(reply);
+  return told;
+}
+
+/* Can it be reached from other machines? */
+static bool listens_far(const opening *o) {
+  char bind[512], mode[8], port[8];
+  if (!setting(o, "bind", bind, sizeof bind) ||
+      !setting(o, "protected-mode", mode, sizeof mode) ||
+      !setting(o, "port", port, sizeof port))
+    return !lf_url_is_local(o->url);
+  if (strcmp(port, "0") == 0 || strcmp(mode, "yes") == 0)
+    return false;
+  char *rest, *word = strtok_r(bind, " ", &rest);
+  if (!word)
+    return true;
+  for (; word; word = strtok_r(NULL, " ", &rest))
+    if (strncmp(word + (*word == '-'), "127.", 4) != 0 &&
+        strcmp(word + (*word == '-'), "::1") != 0)
+      return true;
+  return false;
+}
+
+/* Does the server let in whoever does not say a password? */
+static bool lets_in(const opening *o) {
+  redisReply *reply = ask_text(o->redis, "ACL", "GETUSER", "default");
+  bool told = reply && reply->type == REDIS_REPLY_ARRAY &&
+              reply->elements >= 2 &&
+              reply->element[1]->type == REDIS_REPLY_ARRAY;
+  bool nopass = !told && !o->url->password;
+  for (size_t i = 0; told && i < reply->element[1]->elements; i++)
+    nopass |= strcmp(reply->element[1]->element[i]->str, "nopass") == 0;
+  if (reply)
+    freeReplyObject(reply);
+  return nopass;
+}
+
 /* Whoever may write to the server can run code on all members. */
 static bool check_password(const opening *o) {
-  if (o->url->password || lf_url_is_local(o->url))
+  if (!lets_in(o) || !listens_far(o))
     return true;
   return fail(o, "no password protects",
               "whoever can reach it could run code here (requirepass)");

@@ -53,6 +53,8 @@ bool lf_redis_receive(lf_redis *redis);
 int lf_redis_fd(const lf_redis *redis);
 bool lf_redis_is_full(const lf_redis *redis);
 
+bool lf_redis_is_lost(const lf_redis *redis);
+
 /* Why it was lost. */
 const char *lf_redis_error(const lf_redis *redis);
 

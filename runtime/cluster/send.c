@@ -125,7 +125,40 @@ static int store_loop(lf_cluster *cl, lf_loop *loop) {
   return err;
 }
 
+/* How interpreters start from now on, if that has changed. */
+static int store_notice(lf_cluster *cl) {
+  char field[24];
+  lf_buf bytes;
+  const lf_buf *notice = cl->notice.bytes;
+  if (cl->stored == cl->notices)
+    return 0;
+  lf_buf_init(&bytes, NULL, 0);
+  lf_msg msg = {.kind = LF_MSG_NOTICE, .id = cl->notices};
+  lf_payload payload = {.body = notice, .to = notice->len};
+  int err = store_codes(cl, notice);
+  cl->out.sink = &bytes;
+  err = err ? err : lf_channel_send(&cl->out, &msg, &payload);
+  snprintf(field, sizeof field, "n%" PRIu64, cl->notices);
+  err = err ? err : store(cl, field, &bytes);
+  if (err == 0)
+    cl->stored = cl->notices;
+  lf_buf_fini(&bytes);
+  return err;
+}
+
 /* --- Batches --- */
+
+/* What the members are to know before they begin the batch. */
+static int put_notice(lf_cluster *cl, lf_buf *out) {
+  static const lf_payload none;
+  lf_msg msg = {.kind = LF_MSG_NOTICE, .id = cl->notices};
+  if (cl->notices <= 1) /* the first came with the setup */
+    return 0;
+  int err = store_notice(cl);
+  cl->out.sink = out;
+  return err ? err : lf_channel_send(&cl->out, &msg, &none);
+}
+
 
 static int put_chunk(lf_cluster *cl, lf_runner *r, lf_buf *out, uint64_t id) {
   static const lf_payload none;
@@ -153,6 +186,8 @@ static int put_call(lf_cluster *cl, lf_task *t, lf_buf *out, uint64_t id,
 }
 
 void lf_batch_store(lf_batch *b) {
+  if (b->cluster->notices > 1)
+    (void)store_notice(b->cluster);
   for (lf_link *l = b->tasks.next; l != &b->tasks; l = l->next) {
     lf_task *t = lf_container_of(l, lf_sent, link)->task;
     lf_runner *r = lf_runner_of(t);
@@ -218,7 +253,8 @@ static int add(lf_batch *b, lf_task *t) {
   size_t numbers = b->numbers.len, payload = b->payload.len;
   *s = (lf_sent){.task = t, .number = ++cl->last_number, .batch = b};
   lf_list_init(&s->link);
-  int err = lf_buf_print(&b->numbers, "%" PRIu64 " ", s->number);
+  int err = payload == 0 ? put_notice(cl, &b->payload) : 0;
+  err = err ? err : lf_buf_print(&b->numbers, "%" PRIu64 " ", s->number);
   if (err == 0)
     err = lf_runner_of(t)
               ? put_chunk(cl, lf_runner_of(t), &b->payload, s->number)

@@ -130,6 +130,7 @@ static bool open_pool(lf_session *s, const redisReply *value) {
       .setup_free = free_greeting,
       .greeting = greeting,
       .bell = all->doorbell,
+      .origin = s->id,
   };
   options.program = lf_strndup(all->o->program, strlen(all->o->program));
   s->pool = greeting && options.program ? lf_pool_new(&options) : NULL;
@@ -294,7 +295,7 @@ static void begin_one(lf_taken *e) {
   if (end->msg.kind == LF_MSG_LOOP) {
     loop = lf_table_find(&s->loops, number);
     s->loop = loop ? loop->value : NULL;
-  } else if (is_cancelled(e, number)) {
+  } else if (is_cancelled(e, number) || end->msg.kind == LF_MSG_NOTICE) {
     return;
   } else if (!s->pool) {
     refuse(e, number, "its workers cannot be started", chunk);
@@ -346,8 +347,10 @@ static void find_lacking(lf_session *s, const lf_taken *e, lacking *l) {
   l->n = 0;
   lf_channel_lacks(&s->end, at, len, add_code, l);
   while (lf_channel_peek(&at, &len, &msg))
-    if (msg.kind == LF_MSG_LOOP && !lf_table_find(&s->loops, msg.id) &&
-        !add_field(l, "l", msg.id))
+    if ((msg.kind == LF_MSG_LOOP && !lf_table_find(&s->loops, msg.id) &&
+         !add_field(l, "l", msg.id)) ||
+        (msg.kind == LF_MSG_NOTICE && msg.id > s->notice &&
+         !add_field(l, "n", msg.id)))
       break;
 }
 
@@ -365,14 +368,47 @@ static void learn_loop(lf_session *s, uint64_t id, const char *bytes,
     lf_loop_unref(loop);
 }
 
-/* A loop whose functions are not here is asked for again, behind these. */
-static bool needs_more(lf_session *s, uint64_t id, const redisReply *value,
-                       lacking *l) {
+/* One whose functions are not here is asked for again, behind these. */
+static bool needs_more(lf_session *s, const char *field,
+                       const redisReply *value, lacking *l) {
+  char prefix[2] = {field[0]};
   int before = l->n;
   lf_channel_lacks(&s->end, value->str, value->len, add_code, l);
   if (l->n > before)
-    add_field(l, "l", id);
+    add_field(l, prefix, strtoull(field + 1, NULL, 10));
   return l->n > before;
+}
+
+static void hold_notice(void *notice) {
+  atomic_fetch_add(&((lf_told_notice *)notice)->refs, 1);
+}
+
+static void drop_notice(void *p) {
+  lf_told_notice *notice = p;
+  if (atomic_fetch_sub(&notice->refs, 1) != 1)
+    return;
+  lf_buf_fini(&notice->bytes);
+  lf_free(notice);
+}
+
+/* LF_MSG_NOTICE: how interpreters start from now on. */
+static void learn_notice(lf_session *s, uint64_t id, const char *bytes,
+                         size_t len) {
+  lf_channel *end = &s->end;
+  lf_channel_read(end, bytes, len);
+  lf_told_notice *n = lf_channel_receive(end) &&
+                              end->msg.kind == LF_MSG_NOTICE && id > s->notice
+                          ? lf_zalloc(sizeof *n)
+                          : NULL;
+  if (!n)
+    return;
+  atomic_init(&n->refs, 1);
+  if (lf_buf_move(&n->bytes, &end->body) == 0) {
+    const lf_notice notice = {&n->bytes, n, hold_notice, drop_notice, NULL};
+    lf_pool_tell(s->pool, &notice);
+    s->notice = id;
+  }
+  drop_notice(n);
 }
 
 typedef struct {
@@ -386,11 +422,13 @@ static void learn(lf_session *s, const char *field, const redisReply *value,
                   lacking *more) {
   if (value->type != REDIS_REPLY_STRING)
     return;
-  uint64_t id = strtoull(field + (field[0] == 'l'), NULL, 10);
-  if (field[0] != 'l')
+  bool code = field[0] != 'l' && field[0] != 'n';
+  uint64_t id = strtoull(field + !code, NULL, 10);
+  if (code)
     lf_channel_learn(&s->end, id, value->str, value->len);
-  else if (s->pool && !needs_more(s, id, value, more))
-    learn_loop(s, id, value->str, value->len);
+  else if (s->pool && !needs_more(s, field, value, more))
+    (field[0] == 'l' ? learn_loop : learn_notice)(s, id, value->str,
+                                                  value->len);
 }
 
 static void on_fetched(void *user, const redisReply *reply) {

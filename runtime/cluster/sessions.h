@@ -14,6 +14,12 @@
 #include "runtime/pool/registry.h"
 #include "runtime/process/channel.h"
 
+/* How a client's interpreters start from then on. Counted. */
+typedef struct {
+  _Atomic size_t refs;
+  lf_buf bytes;
+} lf_told_notice;
+
 /* One client's. */
 typedef struct {
   lf_link link;
@@ -23,6 +29,7 @@ typedef struct {
   lf_channel end;
   lf_table loops;   /* number -> lf_loop *, a reference */
   lf_loop *loop;    /* of the chunks that come; borrowed */
+  uint64_t notice;  /* the number of the latest, or 0 */
   lf_table jobs;    /* number -> lf_job * */
   lf_task **each; /* of a broadcast that is being received: one for each worker;
                      NULL: there was none */

@@ -41,6 +41,8 @@ typedef struct {
   /* For processes; 0 and NULL else. */
   uint64_t max_tasks;     /* after which a worker is replaced; 0: never */
   char *program;          /* spawned instead of forking; owned by the pool */
+  const char *origin; /* whose workers these are, for them to know, as they are
+                         spawned; stays; NULL: the program's */
   int bell;      /* an eventfd that is rung when workers have become free; 0:
                     none */
   const lf_buf *greeting; /* what spawned workers are sent at first; lives as
@@ -59,6 +61,7 @@ typedef struct {
   void *owner;
   void (*hold)(void *owner);
   void (*drop)(void *owner);
+  const char *path; /* where the program looks for modules; owner's */
 } lf_notice;
 void lf_pool_tell(lf_pool *pool, const lf_notice *notice);
 

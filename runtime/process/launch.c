@@ -133,7 +133,7 @@ static int spawn(lf_pool *p, int id, int fd) {
   snprintf(number, sizeof number, "%d", id);
   snprintf(parent, sizeof parent, "%d", (int)getpid());
   char *argv[] = {(char *)"lfut", (char *)LF_SERVE_OPTION, number, parent,
-                  NULL};
+                  (char *)p->o.origin, NULL};
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attr;
   sigset_t none;

@@ -906,7 +906,7 @@ function TestBytes.test_bad_files()
   support.fails("array is read-only", function() a:readonly():read(only) end)
 end
 
-local rc = support.run(TestBytes, TestArray, TestSent, TestMade, TestOther)
+local rc = support.run_on_one_machine(TestBytes, TestArray, TestSent, TestMade, TestOther)
 if rc ~= 0 then
   os.exit(rc)
 end

@@ -180,6 +180,7 @@ local function uncaught(loop)
 end
 
 function TestMessages.test_the_item_that_failed()
+  lu.skipIf(support.is_cluster, "cluster: no array crosses")
   local function at(x, n)
     return ("function(x) if x == %s then error 'here' end return x end"):format(x), n
   end

@@ -734,7 +734,7 @@ function TestLibraries.test_variadic_functions_are_checked()
   lu.assertEquals(e.code, 5)
 end
 
-local rc = support.run(TestArguments, TestResults, TestHandles, TestFailures, TestLibraries)
+local rc = support.run_on_one_machine(TestArguments, TestResults, TestHandles, TestFailures, TestLibraries)
 if rc ~= 0 then
   os.exit(rc)
 end

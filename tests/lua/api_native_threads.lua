@@ -592,7 +592,7 @@ function TestCrashes.test_in_a_loop()
   support.works(exe)
 end
 
-local rc = support.run(TestThreads, TestLoops, TestCrashes)
+local rc = support.run_on_one_machine(TestThreads, TestLoops, TestCrashes)
 if rc ~= 0 then
   os.exit(rc)
 end

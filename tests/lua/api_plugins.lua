@@ -397,7 +397,7 @@ function TestRules.test_only_in_processes()
   end
 end
 
-local rc = support.run(TestExamples, TestMisbehaving, TestRules)
+local rc = support.run_on_one_machine(TestExamples, TestMisbehaving, TestRules)
 if rc ~= 0 then
   os.exit(rc)
 end

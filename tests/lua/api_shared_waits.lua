@@ -6,7 +6,7 @@ local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
 
-TestSharedWaits = { setUp = support.needs_one_machine }
+TestSharedWaits = {}
 
 -- For each primitive: what waits (and returns true), and what ends that.
 local primitives = {
@@ -223,4 +223,4 @@ function TestSharedWaits.test_the_order_of_those_who_wait()
   end
 end
 
-os.exit(support.run(TestSharedWaits))
+os.exit(support.run_on_one_machine(TestSharedWaits))

@@ -61,6 +61,7 @@ function TestToolbox.test_between_tasks_and_the_script()
 end
 
 function TestToolbox.test_errors_in_tasks()
+  lu.skipIf(support.is_cluster, "cluster: nothing is shared")
   local exe <close> = support.Executor(1)
   local q = queue_of()
   local e = support.raised(function() exe:submit(function() q:put(1) end):result() end)

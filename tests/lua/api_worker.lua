@@ -58,6 +58,7 @@ function TestWorker.test_arg_and_paths()
 end
 
 function TestWorker.test_a_path_set_before()
+  lu.skipIf(support.is_cluster, "cluster: workers have the path of their member")
   local out, err = program [[
     package.path = "/tmp/?.nowhere;" .. package.path
     package.cpath = "/tmp/?.so.nowhere"

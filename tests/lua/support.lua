@@ -268,6 +268,14 @@ function lu.LuaUnit.run(...)
   return run_all(...)
 end
 
+-- The same of a file about what no cluster has.
+function support.run_on_one_machine(...)
+  for _, class in ipairs { ... } do
+    class.setUp = support.is_cluster and support.needs_one_machine or class.setUp
+  end
+  return support.run(...)
+end
+
 -- Runs the tests of a file, whose collector is eager again for each.
 function support.run(...)
   for _, class in ipairs { ... } do
