@@ -205,7 +205,7 @@ end
 
 local function bury_client(client)
   redis.call('ZREM', 'lfut:clients', client)
-  for _, what in ipairs { 'client', 'results', 'code', 'parts', 'back', 'cancelled' } do
+  for _, what in ipairs { 'client', 'results', 'code', 'parts', 'cancelled' } do
     redis.call('DEL', 'lfut:' .. what .. ':' .. client)
   end
   tell_members('G' .. client .. '\n')

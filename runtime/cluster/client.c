@@ -192,6 +192,7 @@ static void adopt(lf_cluster *cl, lf_redis *commands, lf_redis *results,
   cl->next_beat = lf_now() + BEAT * NS_PER_MS;
   if (id) {
     lf_client_forget_all(cl);
+    lf_client_forget_large(cl);
     snprintf(cl->id, sizeof cl->id, "%s", id);
     snprintf(cl->read, sizeof cl->read, "0");
     cl->gone = false;
@@ -200,6 +201,7 @@ static void adopt(lf_cluster *cl, lf_redis *commands, lf_redis *results,
     lf_table_fini(&cl->loops);
     cl->stored = 0;
     put_unanswered(cl);
+    lf_client_fetch_large(cl);
   }
   read_results(cl);
   lf_redis_flush(results);
@@ -412,6 +414,7 @@ static lf_cluster *cluster_new(lf_pool *p) {
   lf_channel_init_memory(&cl->in, &names, p, p->o.ops->annotate);
   lf_list_init(&cl->batches);
   lf_list_init(&cl->questions);
+  lf_list_init(&cl->large);
   lf_list_init(&cl->claims);
   lf_list_init(&cl->done);
   lf_list_init(&cl->endings);
@@ -730,6 +733,7 @@ static void cluster_free(lf_pool *p) {
     return;
   if (cl->notice.drop)
     cl->notice.drop(cl->notice.owner);
+  lf_client_forget_large(cl);
   lf_channel_fini(&cl->out);
   lf_channel_fini(&cl->in);
   lf_table_fini(&cl->sent);

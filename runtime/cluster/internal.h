@@ -19,6 +19,7 @@
 #define LF_CLUSTER_INTERNAL_H
 
 #include "runtime/cluster/client.h"
+#include "runtime/cluster/parts.h"
 #include "runtime/cluster/private.h"
 #include "runtime/cluster/redis.h"
 #include "runtime/pool/internal.h"
@@ -91,6 +92,7 @@ typedef struct lf_cluster {
   lf_table loops; /* those that the server has */
   lf_link batches;
   lf_link questions;
+  lf_link large; /* results that are still fetched */
   uint64_t last_question;
   size_t unanswered;  /* batches */
   size_t withdrawals; /* of these, those of lf_client_withdraw */
@@ -188,6 +190,10 @@ void lf_client_note_workers(lf_cluster *cluster, int n);
 
 /* One of the results that the server has had for us. */
 void lf_client_receive(lf_cluster *cluster, const char *bytes, size_t len);
+
+/* Fetches the large results that are not on their way; forgets them. */
+void lf_client_fetch_large(lf_cluster *cluster);
+void lf_client_forget_large(lf_cluster *cluster);
 
 /* All tasks of the batch are lost: they are sent again, or end. */
 void lf_batch_lose(lf_batch *batch, const lf_lost *how);

@@ -7,6 +7,7 @@ runtime_sources += \
 	%D%/internal.h \
 	%D%/member.c %D%/member.h \
 	%D%/modules.c %D%/modules.h \
+	%D%/parts.c %D%/parts.h \
 	%D%/private.c %D%/private.h \
 	%D%/receive.c \
 	%D%/redis.c %D%/redis.h \

@@ -179,6 +179,64 @@ static void receive_messages(lf_cluster *cl, const char *host,
       receive_outcome(cl, host);
 }
 
+/* A result that is in parts. What was fetched in vain is asked for again when
+ * there is a connection. */
+typedef struct {
+  lf_link link; /* among those that are on their way */
+  lf_cluster *cluster;
+  bool fetching;
+  char host[64];
+  lf_buf name;
+} large;
+
+static void large_free(large *l) {
+  lf_list_del(&l->link);
+  lf_buf_fini(&l->name);
+  lf_free(l);
+}
+
+static void on_large(void *user, lf_buf *all) {
+  large *l = user;
+  l->fetching = false;
+  if (!all && !lf_client_is_connected(l->cluster))
+    return;
+  if (all) {
+    receive_messages(l->cluster, l->host, (char *)all->data, all->len);
+    lf_buf_fini(all);
+    lf_client_kick(l->cluster);
+  }
+  large_free(l);
+}
+
+void lf_client_fetch_large(lf_cluster *cl) {
+  for (lf_link *m = cl->large.next, *next; m != &cl->large; m = next) {
+    large *l = lf_container_of(m, large, link);
+    next = m->next;
+    if (!l->fetching)
+      l->fetching = lf_parts_fetch(cl->commands, cl->id, l->name.data,
+                                   l->name.len, on_large, l) == 0;
+  }
+}
+
+static void receive_large(lf_cluster *cl, const char *host, const char *name,
+                          size_t len) {
+  large *l = lf_zalloc(sizeof *l);
+  if (!l)
+    return;
+  l->cluster = cl;
+  snprintf(l->host, sizeof l->host, "%s", host);
+  (void)lf_buf_put(&l->name, name, len);
+  lf_list_init(&l->link);
+  lf_list_add(&cl->large, &l->link);
+  if (cl->commands)
+    lf_client_fetch_large(cl);
+}
+
+void lf_client_forget_large(lf_cluster *cl) {
+  while (!lf_list_empty(&cl->large))
+    large_free(lf_container_of(cl->large.next, large, link));
+}
+
 void lf_client_receive(lf_cluster *cl, const char *bytes, size_t len) {
   char host[64];
   const char *end = len > 2 ? memchr(bytes, '\n', len) : NULL;
@@ -188,6 +246,8 @@ void lf_client_receive(lf_cluster *cl, const char *bytes, size_t len) {
   snprintf(host, sizeof host, "%.*s", (int)(end - bytes - 2), bytes + 2);
   if (bytes[0] == 'L')
     receive_lost(cl, bytes + 1);
+  else if (bytes[0] == 'R' && lf_parts_is_name(end + 1, rest))
+    receive_large(cl, host, end + 1, rest);
   else if (bytes[0] == 'R')
     receive_messages(cl, host, end + 1, rest);
   else if (bytes[0] == 'A')

@@ -29,6 +29,7 @@ typedef struct {
 struct lf_redis {
   redisContext *context;
   lf_link pending; /* in the order of the commands */
+  size_t written;  /* bytes of the context's buffer */
   bool full;       /* not all was written */
   bool lost;
 };
@@ -84,16 +85,24 @@ int lf_redis_send(lf_redis *r, const lf_arg *args, int n,
   return 0;
 }
 
-/* As redisBufferWrite, but that a connection that is lost is no SIGPIPE. */
+/* As redisBufferWrite, but that a connection that is lost is no SIGPIPE, and
+ * that large values are not moved about. */
 bool lf_redis_flush(lf_redis *r) {
   redisContext *c = r->context;
-  size_t len = sdslen(c->obuf);
-  ssize_t n = len > 0 && !r->lost ? send(c->fd, c->obuf, len, MSG_NOSIGNAL) : 0;
+  size_t left = sdslen(c->obuf) - r->written;
+  ssize_t n = left > 0 && !r->lost
+                  ? send(c->fd, c->obuf + r->written, left, MSG_NOSIGNAL)
+                  : 0;
   if (n < 0 && errno != EAGAIN && errno != EINTR) {
     snprintf(c->errstr, sizeof c->errstr, "%s", strerror(errno));
     r->lost = true;
   } else if (n > 0) {
-    sdsrange(c->obuf, n, -1);
+    r->written += (size_t)n;
+  }
+  if (r->written > 0 && r->written == sdslen(c->obuf)) {
+    sdsfree(c->obuf);
+    c->obuf = sdsempty();
+    r->written = 0;
   }
   r->full = sdslen(c->obuf) > 0 && !r->lost;
   return !r->lost;

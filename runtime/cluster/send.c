@@ -335,24 +335,38 @@ static int call_put(lf_batch *b, const char *function, const lf_arg *args,
   return err;
 }
 
-static int give(lf_batch *b) {
+static int give(lf_batch *b, lf_arg payload) {
   const lf_arg args[] = {lf_arg_text(b->cluster->id),
                          lf_arg_text(b->member),
                          {b->numbers.data, b->numbers.len},
-                         {b->payload.data, b->payload.len}};
+                         payload};
   return call_put(b, LF_FUNCTION("give"), args, 4);
 }
 
-int lf_client_put(lf_batch *b, bool again) {
+static int put(lf_batch *b, lf_arg payload, bool again) {
   lf_digits level;
-  if (b->member[0])
-    return give(b);
   const lf_arg args[] = {lf_arg_text(b->cluster->id),
                          lf_arg_int(level, b->priority),
                          lf_arg_text(again ? "1" : "0"),
                          {b->numbers.data, b->numbers.len},
-                         {b->payload.data, b->payload.len}};
+                         payload};
   return call_put(b, LF_FUNCTION("put"), args, 5);
+}
+
+int lf_client_put(lf_batch *b, bool again) {
+  lf_cluster *cl = b->cluster;
+  lf_arg payload = {b->payload.data, b->payload.len};
+  lf_buf name;
+  int err = 0;
+  lf_buf_init(&name, NULL, 0);
+  if (payload.len > LF_PART) {
+    err = lf_parts_put(cl->commands, cl->id, payload.bytes, payload.len, &name);
+    payload = (lf_arg){name.data, name.len};
+  }
+  if (err == 0)
+    err = b->member[0] ? give(b, payload) : put(b, payload, again);
+  lf_buf_fini(&name);
+  return err;
 }
 
 /* --- Which tasks --- */

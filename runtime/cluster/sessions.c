@@ -485,6 +485,26 @@ static void fetch_greeting(lf_session *s) {
     s->fetching = true;
 }
 
+static void on_parts(void *user, lf_buf *all) {
+  lf_taken *e = user;
+  lf_session *s = e->session;
+  s->fetching = false;
+  if (!all && !s->all->commands)
+    return; /* it is asked for again */
+  lf_buf_fini(&e->payload);
+  if (all && lf_buf_move(&e->payload, all) != 0)
+    lf_buf_fini(all);
+  go_on(s);
+}
+
+static void fetch_parts(lf_taken *e) {
+  lf_session *s = e->session;
+  if (s->all->commands &&
+      lf_parts_fetch(s->all->commands, s->id, e->payload.data, e->payload.len,
+                     on_parts, e) == 0)
+    s->fetching = true;
+}
+
 /* Begins the entries for which all is there, in their order. */
 static void go_on(lf_session *s) {
   lacking l;
@@ -492,6 +512,10 @@ static void go_on(lf_session *s) {
     lf_taken *e = lf_container_of(s->waiting.next, lf_taken, wait);
     if (!s->pool && !s->unusable) {
       fetch_greeting(s);
+      return;
+    }
+    if (lf_parts_is_name(e->payload.data, e->payload.len)) {
+      fetch_parts(e);
       return;
     }
     if (s->pool)
@@ -710,6 +734,33 @@ static void note_ends(lf_told_all *told, lf_sessions *all) {
   }
 }
 
+/* What is too large goes ahead in parts. */
+static void shrink(lf_told_all *told, lf_redis *redis) {
+  for (int i = 0; i < told->n; i++) {
+    struct lf_told *one = &told->v[i];
+    const char *body = one->result.len > LF_PART
+                           ? memchr(one->result.data, '\n', one->result.len)
+                           : NULL;
+    size_t head = body ? (size_t)(body + 1 - (char *)one->result.data) : 0;
+    lf_buf small;
+    if (!body || one->result.data[0] != 'R' || !redis)
+      continue;
+    lf_buf_init(&small, NULL, 0);
+    lf_buf name;
+    lf_buf_init(&name, NULL, 0);
+    if (lf_buf_put(&small, one->result.data, head) == 0 &&
+        lf_parts_put(redis, one->client, one->result.data + head,
+                     one->result.len - head, &name) == 0 &&
+        lf_buf_put(&small, name.data, name.len) == 0) {
+      lf_buf_fini(&one->result);
+      one->result = small;
+    } else {
+      lf_buf_fini(&small);
+    }
+    lf_buf_fini(&name);
+  }
+}
+
 lf_told_all *lf_sessions_collect(lf_sessions *all) {
   lf_node *node;
   lf_told_all *told =
@@ -729,6 +780,7 @@ lf_told_all *lf_sessions_collect(lf_sessions *all) {
     note_broken(told, lf_container_of(l, lf_session, link));
   note_ends(told, all);
   tidy(all);
+  shrink(told, all->commands);
   if (told->n > 0)
     return told;
   lf_told_free(told);

@@ -9,6 +9,7 @@
 #include "runtime/base/stack.h"
 #include "runtime/cluster/client.h"
 #include "runtime/cluster/member.h"
+#include "runtime/cluster/parts.h"
 #include "runtime/cluster/redis.h"
 #include "runtime/pool/loop.h"
 #include "runtime/pool/registry.h"
