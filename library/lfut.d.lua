@@ -33,12 +33,14 @@ local lfut = {}
 ---| "BrokenExecutor"
 ---| "BrokenThreadPool"
 ---| "BrokenProcessPool"
+---| "ClusterError"
 
 ---Errors made by lfut.
 ---@class lfut.Error
 ---@field kind lfut.kind
 ---@field message string
 ---@field pid? integer of WorkerLost
+---@field host? string of WorkerLost, on a cluster: the machine
 ---@field signal? string of WorkerLost: what it has died of
 ---@field exitcode? integer of WorkerLost
 ---@field func? string of WorkerLost and NativeError
@@ -66,6 +68,8 @@ function lfut.is_error(v, kind) end
 ---@field retries? integer how often a task is run again
 ---@field memory_limit? integer bytes by which a task may grow its interpreter
 ---@field grace? number seconds that a task may take to stop
+---@field url? string of a cluster: where its server is
+---@field reconnect? number of a cluster: seconds that a lost server is waited for
 
 ---@class lfut.LoopOptions
 ---@field chunksize? integer|"auto"
@@ -91,6 +95,11 @@ function lfut.ProcessPoolExecutor(options) end
 ---@param options? integer|lfut.ExecutorOptions
 ---@return lfut.Executor
 function lfut.InlineExecutor(options) end
+
+---Workers on every machine that has joined the cluster.
+---@param options? integer|lfut.ExecutorOptions
+---@return lfut.Executor
+function lfut.ClusterExecutor(options) end
 
 ---Calls fn(exe), then exe:shutdown().
 ---@generic R

@@ -14,10 +14,18 @@
 #include "bindings/process/process_pool.h"
 #include "runtime/base/mem.h"
 #include "runtime/cluster/client.h"
+#include "runtime/cluster/functions.h"
+
+#include "cluster.lua.h"
 
 enum { RETRIES = 2 };
 
 #define RECONNECT 30.0
+
+void lfb_cluster_init(void) {
+  lf_cluster_set_version(LFB_LUA);
+  lf_functions_set(lf_script_cluster, sizeof lf_script_cluster - 1);
+}
 
 /* Where the server is: the option, or what the environment says; NULL: nobody
  * does. */
@@ -61,7 +69,7 @@ static void start(lua_State *L, lfb_state *S, lf_pool *pool) {
       .setup = &setup->greeting,
   };
   lfb_setup_reach(pool, NULL);
-  lf_cluster_set_version(LFB_LUA);
+  lfb_cluster_init();
   if (!url || has_max_workers(L))
     o.max_workers = lf_pool_max_workers(pool);
   if (!url)

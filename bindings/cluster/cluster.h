@@ -9,4 +9,7 @@
 /* lfut.ClusterExecutor([max_workers | options]) */
 int lfb_cluster_executor(lua_State *L);
 
+/* What is the same for all connections of this process. */
+void lfb_cluster_init(void);
+
 #endif

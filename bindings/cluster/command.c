@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bindings/cluster/cluster.h"
 #include "bindings/engine/compat.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
@@ -237,7 +238,6 @@ static int join(const arguments *a) {
   lf_url url;
   if (!read_url(a, &url))
     return EXIT_FAILURE;
-  lf_cluster_set_version(LFB_LUA);
   lf_member_options o = {
       .url = url,
       .workers = a->workers ? a->workers : lf_cpu_count(),
@@ -368,6 +368,7 @@ int lfb_cluster_command(int argc, char **argv) {
   } commands[] = {
       {"up", up}, {"join", join}, {"status", status}, {"down", down}};
   arguments a;
+  lfb_cluster_init();
   if (argc >= 3 &&
       (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
     return print_usage(stdout), EXIT_SUCCESS;

@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "bindings/cluster/cluster.h"
 #include "bindings/core/box.h"
 #include "bindings/core/options.h"
 #include "bindings/engine/compat.h"
@@ -29,6 +30,7 @@ static int search(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const char *client = lua_tostring(L, lua_upvalueindex(2));
   lfb_box *text = lfb_push_box(L, lf_free), *file = lfb_push_box(L, lf_free);
+  lfb_cluster_init();
   size_t len = 0;
   char *named = NULL;
   text->content = lf_module_ask(client, name, &len, &named);
@@ -38,8 +40,9 @@ static int search(lua_State *L) {
   lua_pushfstring(L, "@%s", named);
   const char *chunk = lua_tostring(L, -1);
   if (luaL_loadbufferx(L, text->content, len, chunk, NULL) != LUA_OK)
-    return luaL_error(L, "error loading module '%s' from the script's file "
-                         "'%s':\n\t%s",
+    return luaL_error(L,
+                      "error loading module '%s' from the script's file "
+                      "'%s':\n\t%s",
                       name, named, lua_tostring(L, -1));
   lua_pushstring(L, named);
   return 2;

@@ -520,7 +520,8 @@ void lfb_convert_open(lua_State *L, lfb_state *S) {
                                                .methods = none,
                                                .metamethods = pointer,
                                                .pack = pack_pointer,
-                                               .unpack = unpack_pointer};
+                                               .unpack = unpack_pointer,
+                                               .local = true};
   static const lfb_handle handle = {.ref = lfb_array_hold,
                                     .drop = lf_array_unref,
                                     .push = push_out,

@@ -26,22 +26,6 @@ enum { BEAT = LF_CLIENT_LEASE / 4, READ_MS = 60000, FAREWELL_MS = 2000 };
 
 #define NS_PER_MS INT64_C(1000000)
 
-static char version[128] = "lfut " PACKAGE_VERSION;
-
-const char *lf_cluster_version(void) {
-  return version;
-}
-
-void lf_cluster_set_version(const char *language) {
-  snprintf(version, sizeof version, "lfut " PACKAGE_VERSION ", %s, %zu bit%s",
-           language, 8 * sizeof(void *),
-           __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "" : ", big endian");
-}
-
-void lf_cluster_new_id(char id[LF_ID]) {
-  snprintf(id, LF_ID, "%016" PRIx64 "%016" PRIx64, lf_unique(), lf_unique());
-}
-
 static void *self(void *pool) {
   return lf_pool_handle(pool);
 }
@@ -88,10 +72,10 @@ static void read_results(lf_cluster *cl) {
                            lf_arg_text("MINID"), lf_arg_text(after)};
     (void)lf_redis_send(cl->results, trim, 4, NULL, NULL);
   }
-  const lf_arg args[] = {
-      lf_arg_text("XREAD"), lf_arg_text("COUNT"),  lf_arg_text("1000"),
-      lf_arg_text("BLOCK"), lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
-      lf_arg_text(key),     lf_arg_text(cl->read)};
+  const lf_arg args[] = {lf_arg_text("XREAD"),       lf_arg_text("COUNT"),
+                         lf_arg_text("1000"),        lf_arg_text("BLOCK"),
+                         lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
+                         lf_arg_text(key),           lf_arg_text(cl->read)};
   (void)lf_redis_send(cl->results, args, 8, on_results, cl);
 }
 
@@ -104,13 +88,6 @@ static redisReply *call_now(lf_redis *redis, const char *function,
                    lf_arg_text("0")};
   memcpy(all + 3, args, (size_t)n * sizeof *args);
   return lf_redis_ask(redis, all, 3 + n);
-}
-
-void lf_client_note_workers(lf_cluster *cl, int n) {
-  int most = cl->o.program ? 0 : cl->o.max_workers;
-  cl->workers = n;
-  n = most && most < n ? most : n;
-  cl->pool->o.max_workers = n > 0 ? n : 1;
 }
 
 /* How the workers start, as a message with the functions that it names. */
@@ -136,7 +113,8 @@ static bool introduce(lf_cluster *cl, lf_redis *redis, const char *id,
   redisReply *reply = NULL;
   lf_buf_init(&setup, NULL, 0);
   if (put_setup(cl, &setup) == 0) {
-    const lf_arg args[] = {lf_arg_text(id), lf_arg_text(version),
+    const lf_arg args[] = {lf_arg_text(id),
+                           lf_arg_text(lf_cluster_version()),
                            lf_arg_int(lease, LF_CLIENT_LEASE),
                            {setup.data, setup.len}};
     reply = call_now(redis, LF_FUNCTION("open"), args, 4);
@@ -148,7 +126,7 @@ static bool introduce(lf_cluster *cl, lf_redis *redis, const char *id,
   else if (reply && reply->type == REDIS_REPLY_ERROR &&
            strncmp(reply->str, "VERSION ", 8) == 0)
     snprintf(why, size, "the cluster is of %s, but this is %s", reply->str + 8,
-             version);
+             lf_cluster_version());
   else
     snprintf(why, size, "the server has failed: %s",
              reply && reply->type == REDIS_REPLY_ERROR ? reply->str
@@ -164,8 +142,8 @@ static int beat_now(lf_cluster *cl, lf_redis *redis) {
   const lf_arg args[] = {lf_arg_text("clients"), lf_arg_text(cl->id),
                          lf_arg_int(lease, LF_CLIENT_LEASE)};
   redisReply *reply = call_now(redis, LF_FUNCTION("beat"), args, 3);
-  int n = reply && reply->type == REDIS_REPLY_INTEGER ? (int)reply->integer
-                                                      : -1;
+  int n =
+      reply && reply->type == REDIS_REPLY_INTEGER ? (int)reply->integer : -1;
   if (reply)
     freeReplyObject(reply);
   return n;
@@ -313,8 +291,7 @@ static void exchange(lf_cluster *cl) {
   bool good = true;
   beat(cl);
   for (int i = 0; i < 2 && good; i++)
-    good = !both[i] ||
-           (lf_redis_receive(both[i]) && lf_redis_flush(both[i]));
+    good = !both[i] || (lf_redis_receive(both[i]) && lf_redis_flush(both[i]));
   if (!good || cl->gone)
     disconnect(cl);
 }
@@ -377,12 +354,11 @@ static void client_main(void *cluster) {
   lf_pool *p = cl->pool;
   lf_thread_silent();
   cl->thread = pthread_self();
-  bool good =
-      (!cl->o.program ||
-       lf_private_start(&cl->private, cl->o.program, cl->o.max_workers,
-                        &cl->o.url, cl->trouble, sizeof cl->trouble)) &&
-      connect_both(cl, cl->trouble, sizeof cl->trouble) &&
-      (!cl->o.program || await_member(cl));
+  bool good = (!cl->o.program ||
+               lf_private_start(&cl->private, cl->o.program, cl->o.max_workers,
+                                &cl->o.url, cl->trouble, sizeof cl->trouble)) &&
+              connect_both(cl, cl->trouble, sizeof cl->trouble) &&
+              (!cl->o.program || await_member(cl));
   pthread_mutex_lock(&p->lock);
   cl->opening = good ? 0 : LF_EBROKEN;
   pthread_cond_broadcast(&cl->changed);

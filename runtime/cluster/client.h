@@ -5,15 +5,16 @@
 #ifndef LF_CLUSTER_CLIENT_H
 #define LF_CLUSTER_CLIENT_H
 
+#include "runtime/cluster/identity.h"
 #include "runtime/cluster/url.h"
 #include "runtime/pool/backend.h"
 
 typedef struct {
-  lf_url url;         /* moved; empty: a server and a member of its own, */
+  lf_url url;          /* moved; empty: a server and a member of its own, */
   const char *program; /* of which this program is run; owned; else NULL */
-  int max_workers;    /* tasks that may run at a time; 0: any number; of its own
-                         member: workers */
-  double reconnect;   /* seconds that a lost server is waited for */
+  int max_workers;  /* tasks that may run at a time; 0: any number; of its own
+                       member: workers */
+  double reconnect; /* seconds that a lost server is waited for */
   const lf_buf *setup; /* how the workers start; stays as long as the pool */
 } lf_cluster_options;
 
@@ -22,17 +23,6 @@ typedef struct {
  * pool's in any case. */
 int lf_pool_cluster(lf_pool *pool, lf_cluster_options *options, char *why,
                     size_t size);
-
-/* What the client and the members of a cluster must have in common. */
-const char *lf_cluster_version(void);
-void lf_cluster_set_version(const char *language);
-
-/* msg->flag of a task: one of a broadcast; its beginning is to be told. */
-enum { LF_TASK_EACH = 1, LF_TASK_TELL = 2 };
-
-/* One that nobody else has: 32 hexadecimal digits. */
-enum { LF_ID = 33 };
-void lf_cluster_new_id(char id[LF_ID]);
 
 /* How long a client may be silent until the others give it up. */
 enum { LF_CLIENT_LEASE = 20000 }; /* ms */

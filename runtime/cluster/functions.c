@@ -3,7 +3,10 @@
  * See functions.h. */
 #include "runtime/cluster/functions.h"
 
-#include "cluster.lua.h"
+const char *lf_cluster_functions;
+size_t lf_cluster_functions_len;
 
-const char *const lf_cluster_functions = lf_script_cluster;
-const size_t lf_cluster_functions_len = sizeof lf_script_cluster - 1;
+void lf_functions_set(const char *text, size_t len) {
+  lf_cluster_functions = text;
+  lf_cluster_functions_len = len;
+}

@@ -29,18 +29,14 @@
  * The last two are streams, too, whose reader cuts off what has come through.
  * In an inbox:    T entry stream client cancelled \n messages   tasks
  *                 S client task reason \n                       is to stop
- *                 A client task question c|l \n                  cancel it if it
- *                                                               has not begun;
- *                                                               has it?
- *                 G client \n                                   has gone
- *                 Q \n                                         leave
- * Among results:  R host \n messages                            have ended
- *                 L entry pid host \n                           was lost
- *                 B host \n text                                cannot run
- *                 A question value \n                           the answer: 1
- *                 M id name \n                                 a module is wanted
- *                 N task \n                                    has begun
- *                 W workers \n                                  so many are there
+ *                 A client task question c|l \n                  cancel it if
+ * it has not begun; has it? G client \n                                   has
+ * gone Q \n                                         leave Among results:  R
+ * host \n messages                            have ended L entry pid host \n
+ * was lost B host \n text                                cannot run A question
+ * value \n                           the answer: 1 M id name \n a module is
+ * wanted N task \n                                    has begun W workers \n so
+ * many are there
  *
  * Nothing of it is left when the last member and the last client have gone. */
 #ifndef LF_CLUSTER_FUNCTIONS_H
@@ -48,8 +44,11 @@
 
 #include <stddef.h>
 
-extern const char *const lf_cluster_functions;
-extern const size_t lf_cluster_functions_len;
+extern const char *lf_cluster_functions;
+extern size_t lf_cluster_functions_len;
+
+/* Their text, which stays; before anything is connected. */
+void lf_functions_set(const char *text, size_t len);
 
 #define LF_FUNCTION(name) "lfut1_" name
 

@@ -3,9 +3,12 @@
  * A client of a cluster: the back end of a pool whose tasks are run by members.
  * Private to this folder:
  *
- *   send      what goes to the server: tasks, functions, questions
- *   receive   what comes from it
- *   client    the thread that keeps the connection; the back end
+ *   batch       tasks that are in the server, and how they come back from there
+ *   questions   what the server or a member is asked about one of them
+ *   send        what goes to the server: tasks, functions; a round
+ *   each        a task for each worker
+ *   receive     what comes from it
+ *   client      the thread that keeps the connection; the back end
  *
  * Everything here is under the pool's lock, apart from what is said. Whoever
  * submits sends (lf_client_round); the thread receives. Two connections: one
@@ -30,14 +33,14 @@ enum { LF_ENTRY_ID = 44 };
 
 /* Tasks that are put into the server at once, and are taken at once. */
 typedef struct {
-  lf_link link;  /* among all */
-  lf_link tasks; /* lf_sent, those that have not ended */
+  lf_link link;         /* among all */
+  lf_link tasks;        /* lf_sent, those that have not ended */
   char id[LF_ENTRY_ID]; /* "": the server has not answered yet; */
   lf_buf numbers;       /* until then, what it was sent */
   lf_buf payload;
   int64_t priority;
   char member[LF_ID]; /* who alone is to have it; "": any */
-  bool lost; /* it is, before that was known */
+  bool lost;          /* it is, before that was known */
   lf_lost how;
   struct lf_cluster *cluster;
 } lf_batch;
@@ -68,7 +71,7 @@ typedef struct lf_question {
   struct lf_cluster *cluster;
   uint64_t number, task;
   lf_reason reason; /* why it is to be dropped */
-  bool told; /* the server has answered, if only that its member will */
+  bool told;        /* the server has answered, if only that its member will */
   bool answered;
   int64_t value; /* -1: there is none */
   /* It has been answered: to free it. NULL: who waits looks. */
@@ -96,13 +99,13 @@ typedef struct lf_cluster {
   uint64_t last_question;
   size_t unanswered;  /* batches */
   size_t withdrawals; /* of these, those of lf_client_withdraw */
-  lf_link claims; /* runners that are to get their chunk, */
-  lf_link done;    /* tasks that end as their stage says, */
-  lf_link endings; /* or otherwise: without the lock */
-  char *broken;    /* why members cannot run our tasks; the same */
-  int rounds;      /* threads that are at that */
-  lf_notice notice; /* the latest; of it, too, the script's package.path */
-  uint64_t notices; /* how many there were, and which the server has */
+  lf_link claims;     /* runners that are to get their chunk, */
+  lf_link done;       /* tasks that end as their stage says, */
+  lf_link endings;    /* or otherwise: without the lock */
+  char *broken;       /* why members cannot run our tasks; the same */
+  int rounds;         /* threads that are at that */
+  lf_notice notice;   /* the latest; of it, too, the script's package.path */
+  uint64_t notices;   /* how many there were, and which the server has */
   uint64_t stored;
   uint64_t last_number;
   size_t in_server; /* tasks */
@@ -126,46 +129,53 @@ static inline bool lf_client_is_connected(const lf_cluster *cluster) {
   return cluster->commands && cluster->until == 0;
 }
 
-/* --- send.c --- */
-
-/* Sends what can be sent, and ends, without the lock, what is to be ended.
- * Without the lock. */
-void lf_client_round(lf_pool *pool);
-
-/* Is the calling thread in the middle of one? */
-bool lf_client_is_in_round(const lf_pool *pool);
+/* --- batch.c --- */
 
 /* Has the thread look. Any thread. */
 void lf_client_kick(lf_cluster *cluster);
 
-/* Calls one of the server's functions. */
+/* Calls one of the server's functions. 0 or LF_ENOMEM. */
 int lf_client_call(lf_cluster *cluster, const char *function,
                    const lf_arg *args, int n, lf_redis_reply *reply,
                    void *user);
 
-/* What the batch's tasks refer to is in the server. */
-void lf_batch_store(lf_batch *batch);
+/* There are so many workers now. */
+void lf_client_note_workers(lf_cluster *cluster, int n);
 
-/* Sends the batch; 'again': unless the server has it. */
-int lf_client_put(lf_batch *batch, bool again);
+/* The question has its answer; the same by its number, from a member. */
+void lf_question_answer(lf_question *question, int64_t value);
+void lf_client_answer(lf_cluster *cluster, uint64_t number, int64_t value);
 
-/* The task, with its reference, is ended so by the next round. */
-void lf_client_end(lf_cluster *cluster, lf_task *task, lf_ending ending);
-
-/* A task that was sent is the caller's again, with its reference. */
-lf_task *lf_sent_end(lf_sent *sent);
+/* An empty batch, or NULL: no memory. It is freed by hand as long as nothing of
+ * it has been sent. */
+lf_batch *lf_batch_new(lf_cluster *cluster, int64_t priority);
+void lf_batch_free(lf_batch *batch);
 
 /* Nothing of it is in the server any more. */
 void lf_batch_end_if_empty(lf_batch *batch);
 
-/* Calls a function with the task's client, stream, entry, number, and a number
- * for the question. Waits, without the lock meanwhile, for the number
- * that it returns; -1: there is none, as the task has ended, or by the client's
- * own thread, which must not wait. */
-int64_t lf_client_ask(lf_cluster *cluster, lf_task *task, const char *function);
+/* A task that was sent is the caller's again, with its reference. */
+lf_task *lf_sent_end(lf_sent *sent);
 
-/* The answer of a member. */
-void lf_client_answer(lf_cluster *cluster, uint64_t number, int64_t value);
+/* The task, with its reference, is ended so by the next round; for lack of
+ * memory. */
+void lf_client_end(lf_cluster *cluster, lf_task *task, lf_ending ending);
+void lf_client_lack(lf_cluster *cluster, lf_task *task);
+
+/* A task that was sent is queued again, if it may be. */
+bool lf_client_again(lf_cluster *cluster, lf_task *task);
+
+/* The same of one that is lost, which ends else; all of a batch. */
+void lf_client_lose(lf_cluster *cluster, lf_task *task, const lf_lost *how);
+void lf_batch_lose(lf_batch *batch, const lf_lost *how);
+
+/* --- questions.c --- */
+
+/* Calls a function with the task's client, stream, entry, number, and a number
+ * for the question. Waits, without the lock meanwhile, for the number that it
+ * returns, or its member says; -1: there is none, as the task has ended, or by
+ * the client's own thread, which must not wait. */
+int64_t lf_client_ask(lf_cluster *cluster, lf_task *task, const char *function);
 
 /* Nobody is to begin the task. Does not wait: if nobody has begun it, it is
  * dropped for 'reason' then. */
@@ -174,17 +184,30 @@ void lf_client_withdraw(lf_cluster *cluster, lf_task *task, lf_reason reason);
 /* The same also of one that has been begun: it is asked to stop. */
 void lf_client_stop(lf_cluster *cluster, lf_task *task, lf_reason reason);
 
+/* --- send.c --- */
+
+/* Sends what can be sent, and ends, without the lock, what is to be ended.
+ * Without the lock. */
+void lf_client_round(lf_pool *pool);
+
+/* Puts the task, whose reference goes along, into the batch. LF_ENOMEM: it is
+ * not there. */
+int lf_batch_add(lf_batch *batch, lf_task *task);
+
+/* What the batch's tasks refer to is in the server. */
+void lf_batch_store(lf_batch *batch);
+
+/* Sends the batch; 'again': unless the server has it. */
+int lf_client_put(lf_batch *batch, bool again);
+
+/* --- each.c --- */
+
 /* Workers of all members, as the server says. Without the lock; waits. */
 int lf_client_count(lf_cluster *cluster);
 
 /* The task, with a reference, for the i-th worker of all is sent to its member;
  * waits, without the lock meanwhile. LF_ENOMEM, LF_ECLUSTER: none was sent. */
 int lf_client_broadcast(lf_cluster *cluster, lf_task **tasks, int n);
-
-/* --- client.c --- */
-
-/* There are so many workers now. */
-void lf_client_note_workers(lf_cluster *cluster, int n);
 
 /* --- receive.c --- */
 
@@ -194,9 +217,6 @@ void lf_client_receive(lf_cluster *cluster, const char *bytes, size_t len);
 /* Fetches the large results that are not on their way; forgets them. */
 void lf_client_fetch_large(lf_cluster *cluster);
 void lf_client_forget_large(lf_cluster *cluster);
-
-/* All tasks of the batch are lost: they are sent again, or end. */
-void lf_batch_lose(lf_batch *batch, const lf_lost *how);
 
 /* The server has forgotten all that it had: what may be run once more is queued
  * again. */

@@ -32,15 +32,15 @@ typedef struct {
   lf_sessions s;
   char id[LF_ID];
   lf_redis *commands, *inbox;
-  char read[44];  /* of the inbox, the last one that was dealt with */
-  lf_link told;   /* lf_told_all that have not been answered */
-  int asked;      /* entries that the server is to hand out */
-  int signals;    /* signalfd */
+  char read[44]; /* of the inbox, the last one that was dealt with */
+  lf_link told;  /* lf_told_all that have not been answered */
+  int asked;     /* entries that the server is to hand out */
+  int signals;   /* signalfd */
   int64_t next_beat;
-  bool leaving;   /* takes no more */
-  bool over;      /* at once */
-  bool gone;      /* the others have given it up */
-  bool reading;   /* what it has read has been dealt with */
+  bool leaving; /* takes no more */
+  bool over;    /* at once */
+  bool gone;    /* the others have given it up */
+  bool reading; /* what it has read has been dealt with */
 } member;
 
 /* --- Commands --- */
@@ -141,10 +141,10 @@ static void read_inbox(member *m) {
                            lf_arg_text("MINID"), lf_arg_text(after)};
     (void)lf_redis_send(m->inbox, trim, 4, NULL, NULL);
   }
-  const lf_arg args[] = {
-      lf_arg_text("XREAD"), lf_arg_text("COUNT"),  lf_arg_text("100"),
-      lf_arg_text("BLOCK"), lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
-      lf_arg_text(key),     lf_arg_text(m->read)};
+  const lf_arg args[] = {lf_arg_text("XREAD"),       lf_arg_text("COUNT"),
+                         lf_arg_text("100"),         lf_arg_text("BLOCK"),
+                         lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
+                         lf_arg_text(key),           lf_arg_text(m->read)};
   (void)lf_redis_send(m->inbox, args, 8, on_inbox, m);
 }
 

@@ -4,8 +4,8 @@
 #include "runtime/cluster/modules.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/cluster/client.h"
 #include "runtime/cluster/functions.h"
+#include "runtime/cluster/identity.h"
 #include "runtime/cluster/redis.h"
 
 #include <pthread.h>
@@ -88,10 +88,10 @@ static lf_redis *connect_once(void) {
 
 /* file, text: of the list that was waited for. */
 static char *take_answer(const redisReply *reply, size_t *len, char **file) {
-  const redisReply *value = reply && reply->type == REDIS_REPLY_ARRAY &&
-                                    reply->elements == 2
-                                ? reply->element[1]
-                                : NULL;
+  const redisReply *value =
+      reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
+          ? reply->element[1]
+          : NULL;
   const char *end = value && value->type == REDIS_REPLY_STRING
                         ? memchr(value->str, '\n', value->len)
                         : NULL;
@@ -108,19 +108,17 @@ static char *ask(lf_redis *redis, const char *client, const char *name,
   char id[LF_ID], key[64];
   lf_cluster_new_id(id);
   snprintf(key, sizeof key, "lfut:module:%s", id);
-  const lf_arg question[] = {lf_arg_text("FCALL"),
-                             lf_arg_text(LF_FUNCTION("want")),
-                             lf_arg_text("0"),
-                             lf_arg_text(client),
-                             lf_arg_text(id),
-                             lf_arg_text(name)};
+  const lf_arg question[] = {
+      lf_arg_text("FCALL"), lf_arg_text(LF_FUNCTION("want")),
+      lf_arg_text("0"),     lf_arg_text(client),
+      lf_arg_text(id),      lf_arg_text(name)};
   const lf_arg wait[] = {lf_arg_text("BLPOP"), lf_arg_text(key),
                          lf_arg_text(PATIENCE)};
   redisReply *there = lf_redis_ask(redis, question, 6);
-  redisReply *reply = there && there->type == REDIS_REPLY_INTEGER &&
-                              there->integer == 1
-                          ? lf_redis_ask(redis, wait, 3)
-                          : NULL;
+  redisReply *reply =
+      there && there->type == REDIS_REPLY_INTEGER && there->integer == 1
+          ? lf_redis_ask(redis, wait, 3)
+          : NULL;
   char *text = take_answer(reply, len, file);
   if (there)
     freeReplyObject(there);

@@ -4,7 +4,7 @@
 #include "runtime/cluster/parts.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/cluster/client.h"
+#include "runtime/cluster/identity.h"
 
 #include <stdio.h>
 #include <string.h>

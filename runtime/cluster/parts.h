@@ -20,8 +20,8 @@ int lf_parts_put(lf_redis *redis, const char *client, const void *bytes,
 bool lf_parts_is_name(const void *bytes, size_t len);
 
 /* Fetches what is named, and removes it there: calls 'done' with all of it, or
- * NULL: it is not there, or the connection is lost; to be freed by who is called
- * (lf_buf_fini). LF_ENOMEM: it will not be called. */
+ * NULL: it is not there, or the connection is lost; to be freed by who is
+ * called (lf_buf_fini). LF_ENOMEM: it will not be called. */
 typedef void lf_parts_done(void *user, lf_buf *all);
 int lf_parts_fetch(lf_redis *redis, const char *client, const void *name,
                    size_t len, lf_parts_done *done, void *user);

@@ -23,10 +23,18 @@ static int spawn_member(lf_private *p) {
   snprintf(url, sizeof url, "unix://%s", p->server.socket);
   snprintf(workers, sizeof workers, "%d", p->workers);
   snprintf(parent, sizeof parent, "%d", (int)getpid());
-  char *argv[] = {(char *)"lfut",    (char *)"cluster",     (char *)"join",
-                  url,               (char *)"-w",          workers,
-                  (char *)"--quiet", (char *)"--parent",    parent,
-                  (char *)"--dir",   (char *)p->server.dir, NULL};
+  char *argv[] = {(char *)"lfut",
+                  (char *)"cluster",
+                  (char *)"join",
+                  url,
+                  (char *)"-w",
+                  workers,
+                  (char *)"--quiet",
+                  (char *)"--parent",
+                  parent,
+                  (char *)"--dir",
+                  (char *)p->server.dir,
+                  NULL};
   posix_spawnattr_t attr;
   sigset_t none;
   sigemptyset(&none);
@@ -49,8 +57,8 @@ bool lf_private_start(lf_private *p, const char *program, int workers,
   *p = (lf_private){.pidfd = -1, .workers = workers, .program = program};
   if (!lf_server_private(&p->server, why, size))
     return false;
-  *url = (lf_url){.path = lf_strndup(p->server.socket,
-                                     strlen(p->server.socket))};
+  *url =
+      (lf_url){.path = lf_strndup(p->server.socket, strlen(p->server.socket))};
   int err = url->path ? spawn_member(p) : ENOMEM;
   if (err == 0)
     return true;

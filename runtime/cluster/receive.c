@@ -16,38 +16,6 @@
 
 /* --- What is lost --- */
 
-/* Queues the task once more, if it may be. */
-static bool again(lf_cluster *cl, lf_task *t) {
-  lf_pool *p = cl->pool;
-  lf_task_start(t); /* as far as is known here */
-  if (p->broken || p->dropped || !lf_task_again(t))
-    return false;
-  t->stage = LF_STAGE_QUEUED;
-  lf_common_add(p, t, false);
-  return true;
-}
-
-static void lose(lf_cluster *cl, lf_task *t, const lf_lost *how) {
-  if (again(cl, t))
-    return;
-  cl->failed++;
-  lf_client_end(cl, t, (lf_ending){.what = LF_END_LOST, .how = *how});
-}
-
-void lf_batch_lose(lf_batch *b, const lf_lost *how) {
-  lf_cluster *cl = b->cluster;
-  if (!b->id[0]) { /* its answer is on the other connection */
-    b->lost = true;
-    b->how = *how;
-    return;
-  }
-  while (!lf_list_empty(&b->tasks)) {
-    lf_sent *s = lf_container_of(b->tasks.next, lf_sent, link);
-    lose(cl, lf_sent_end(s), how);
-  }
-  lf_batch_end_if_empty(b);
-}
-
 /* L entry pid host: the one that has that entry, or may have. */
 static void receive_lost(lf_cluster *cl, const char *text) {
   char entry[LF_ENTRY_ID];
@@ -82,7 +50,7 @@ void lf_client_forget_all(lf_cluster *cl) {
   static const lf_lost how = {.exitcode = -1};
   lf_task *t;
   while ((t = next_sent(cl)))
-    lose(cl, t, &how);
+    lf_client_lose(cl, t, &how);
   lf_channel_forget(&cl->out);
   lf_table_fini(&cl->loops);
   cl->stored = 0;
@@ -156,12 +124,12 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   if (!lf_outcome_is_of(in, t)) { /* nonsense */
     lf_lost how = {.exitcode = -1};
     snprintf(how.host, sizeof how.host, "%s", host);
-    lose(cl, t, &how);
+    lf_client_lose(cl, t, &how);
     return;
   }
   lf_outcome_note_reason(in, t);
   bool lost = in->msg.error == LF_LOST;
-  if ((lost || lf_task_reason(t) != LF_GO_ON) && again(cl, t))
+  if ((lost || lf_task_reason(t) != LF_GO_ON) && lf_client_again(cl, t))
     return;
   count(cl, lf_outcome_receive(in, t));
   if (lost)

@@ -59,8 +59,7 @@ static int append(lf_redis *r, const lf_arg *args, int n) {
     argv[i] = args[i].bytes;
     lens[i] = args[i].len;
   }
-  if (err == 0 &&
-      redisAppendCommandArgv(r->context, n, argv, lens) != REDIS_OK)
+  if (err == 0 && redisAppendCommandArgv(r->context, n, argv, lens) != REDIS_OK)
     err = LF_ENOMEM;
   if (n > MOST_ARGS) {
     lf_free(argv);
@@ -69,8 +68,8 @@ static int append(lf_redis *r, const lf_arg *args, int n) {
   return err;
 }
 
-int lf_redis_send(lf_redis *r, const lf_arg *args, int n,
-                  lf_redis_reply *reply, void *user) {
+int lf_redis_send(lf_redis *r, const lf_arg *args, int n, lf_redis_reply *reply,
+                  void *user) {
   pending *p = lf_malloc(sizeof *p);
   if (!p)
     return LF_ENOMEM;
@@ -326,8 +325,33 @@ static bool check_password(const opening *o) {
               "whoever can reach it could run code here (requirepass)");
 }
 
+/* Are our functions there, as they are here? A full server takes none. */
+static bool has_functions(const opening *o) {
+  const lf_arg args[] = {lf_arg_text("FUNCTION"), lf_arg_text("LIST"),
+                         lf_arg_text("LIBRARYNAME"), lf_arg_text("lfut1"),
+                         lf_arg_text("WITHCODE")};
+  redisReply *reply = lf_redis_ask(o->redis, args, 5);
+  const redisReply *lib =
+      reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 1
+          ? reply->element[0]
+          : NULL;
+  bool same = false;
+  for (size_t i = 0; lib && i + 1 < lib->elements; i += 2)
+    same |= lib->element[i]->type == REDIS_REPLY_STRING &&
+            strcmp(lib->element[i]->str, "library_code") == 0 &&
+            lib->element[i + 1]->len == lf_cluster_functions_len &&
+            memcmp(lib->element[i + 1]->str, lf_cluster_functions,
+                   lf_cluster_functions_len) == 0;
+  if (reply)
+    freeReplyObject(reply);
+  return same;
+}
+
 static bool load_functions(const opening *o) {
-  const lf_arg args[] = {lf_arg_text("FUNCTION"), lf_arg_text("LOAD"),
+  if (has_functions(o))
+    return true;
+  const lf_arg args[] = {lf_arg_text("FUNCTION"),
+                         lf_arg_text("LOAD"),
                          lf_arg_text("REPLACE"),
                          {lf_cluster_functions, lf_cluster_functions_len}};
   return check(o, lf_redis_ask(o->redis, args, 4));
@@ -366,10 +390,10 @@ lf_redis *lf_redis_open(const lf_url *url, double timeout, char *why,
     return NULL;
   }
   lf_list_init(&r->pending);
-  bool good = r->context->err ? fail(&o, "cannot reach", r->context->errstr)
-                              : authenticate(&o) && choose(&o) &&
-                                    check_version(&o) && check_password(&o) &&
-                                    load_functions(&o);
+  bool good = r->context->err
+                  ? fail(&o, "cannot reach", r->context->errstr)
+                  : authenticate(&o) && choose(&o) && check_version(&o) &&
+                        check_password(&o) && load_functions(&o);
   if (good) {
     fcntl(r->context->fd, F_SETFD, FD_CLOEXEC);
     unblock(r, url);

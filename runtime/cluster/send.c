@@ -25,27 +25,7 @@ enum {
 
 static _Thread_local const lf_pool *in_round;
 
-bool lf_client_is_in_round(const lf_pool *pool) {
-  return in_round == pool;
-}
-
-void lf_client_kick(lf_cluster *cl) {
-  uint64_t one = 1;
-  ssize_t n = write(cl->doorbell, &one, sizeof one);
-  (void)n; /* full: it is rung already */
-}
-
-/* --- Calls --- */
-
-int lf_client_call(lf_cluster *cl, const char *function, const lf_arg *args,
-                   int n, lf_redis_reply *reply, void *user) {
-  enum { MOST = 8 };
-  lf_arg all[3 + MOST] = {lf_arg_text("FCALL"), lf_arg_text(function),
-                          lf_arg_text("0")};
-  lf_assert(n <= MOST);
-  memcpy(all + 3, args, (size_t)n * sizeof *args);
-  return lf_redis_send(cl->commands, all, 3 + n, reply, user);
-}
+/* --- What tasks need --- */
 
 /* Sets a field of what the client's tasks need. */
 static int store(lf_cluster *cl, const char *field, const lf_buf *bytes) {
@@ -159,7 +139,6 @@ static int put_notice(lf_cluster *cl, lf_buf *out) {
   return err ? err : lf_channel_send(&cl->out, &msg, &none);
 }
 
-
 static int put_chunk(lf_cluster *cl, lf_runner *r, lf_buf *out, uint64_t id) {
   static const lf_payload none;
   lf_msg which = {.kind = LF_MSG_LOOP, .id = lf_loop_id(r->loop)};
@@ -203,49 +182,7 @@ void lf_batch_store(lf_batch *b) {
   }
 }
 
-static lf_batch *batch_new(lf_cluster *cl, int64_t priority) {
-  lf_batch *b = lf_zalloc(sizeof *b);
-  if (!b)
-    return NULL;
-  b->cluster = cl;
-  b->priority = priority;
-  lf_list_init(&b->tasks);
-  lf_list_init(&b->link);
-  lf_list_add(&cl->batches, &b->link);
-  return b;
-}
-
-static void batch_free(lf_batch *b) {
-  lf_list_del(&b->link);
-  lf_buf_fini(&b->numbers);
-  lf_buf_fini(&b->payload);
-  lf_free(b);
-}
-
-void lf_batch_end_if_empty(lf_batch *b) {
-  if (lf_list_empty(&b->tasks) && b->id[0])
-    batch_free(b);
-}
-
-static void end_questions(lf_cluster *cl, uint64_t task);
-
-lf_task *lf_sent_end(lf_sent *s) {
-  lf_task *t = s->task;
-  lf_cluster *cl = s->batch->cluster;
-  lf_table_del(&cl->sent, s->number);
-  lf_list_del(&s->link);
-  end_questions(cl, s->number);
-  cl->in_server--;
-  cl->chunks -= lf_runner_of(t) != NULL;
-  t->far.carrier = NULL;
-  t->stage = LF_STAGE_QUEUED;
-  lf_free(s);
-  return t;
-}
-
-/* Puts the task, whose reference goes along, into the batch. LF_ENOMEM: it is
- * not there. */
-static int add(lf_batch *b, lf_task *t) {
+int lf_batch_add(lf_batch *b, lf_task *t) {
   lf_cluster *cl = b->cluster;
   lf_sent *s = lf_zalloc(sizeof *s);
   if (!s)
@@ -281,7 +218,7 @@ static void take_back(lf_batch *b) {
     lf_sent *s = lf_container_of(b->tasks.prev, lf_sent, link);
     lf_common_add(p, lf_sent_end(s), true);
   }
-  batch_free(b);
+  lf_batch_free(b);
 }
 
 /* The entry is known: what could not be withdrawn before is so now. */
@@ -301,6 +238,7 @@ static void on_put(void *user, const redisReply *reply) {
   if (!reply)
     return; /* it is asked for when there is a connection again */
   if (reply->type == REDIS_REPLY_STRING) {
+    cl->full = false;
     snprintf(b->id, sizeof b->id, "%s", reply->str);
     lf_buf_fini(&b->numbers);
     lf_buf_fini(&b->payload);
@@ -377,8 +315,8 @@ static int workers(const lf_cluster *cl) {
 
 /* How many more the server may have. */
 static size_t room(const lf_cluster *cl) {
-  size_t most = cl->o.max_workers && !cl->o.program ? (size_t)cl->o.max_workers
-                                                    : WINDOW;
+  size_t most =
+      cl->o.max_workers && !cl->o.program ? (size_t)cl->o.max_workers : WINDOW;
   return most > cl->in_server ? most - cl->in_server : 0;
 }
 
@@ -419,11 +357,6 @@ static size_t batch_size(const lf_cluster *cl) {
   return share > 0 && !lf_room_is_limited(cl->pool) ? share : 1;
 }
 
-static void fail_for_memory(lf_cluster *cl, lf_task *t) {
-  t->stage = LF_STAGE_UNSENT;
-  lf_list_add(&cl->done, &t->link);
-}
-
 /* One batch. False: there is nothing to be sent. */
 static bool send_batch(lf_cluster *cl) {
   size_t most = batch_size(cl), n = 0;
@@ -432,15 +365,15 @@ static bool send_batch(lf_cluster *cl) {
   most = most < room(cl) ? most : room(cl);
   while (n < most && (!b || b->payload.len < BATCH_BYTES) &&
          (t = next(cl, b))) {
-    b = b ? b : batch_new(cl, lf_task_priority(t));
-    if (!b || add(b, t) != 0)
-      fail_for_memory(cl, t);
+    b = b ? b : lf_batch_new(cl, lf_task_priority(t));
+    if (!b || lf_batch_add(b, t) != 0)
+      lf_client_lack(cl, t);
     n++;
   }
   if (!b)
     return n > 0;
   if (lf_list_empty(&b->tasks))
-    batch_free(b);
+    lf_batch_free(b);
   else if (lf_client_put(b, false) != 0)
     take_back(b);
   return true;
@@ -481,18 +414,6 @@ static void claim(lf_pool *p, lf_task *t) {
   if (chunk)
     p->broken ? lf_task_fail(t, LF_BROKEN, p->broken) : lf_task_cancel(t);
   lf_task_unref(t);
-}
-
-void lf_client_end(lf_cluster *cl, lf_task *t, lf_ending ending) {
-  lf_ending *e = lf_malloc(sizeof *e);
-  if (!e) {
-    fail_for_memory(cl, t);
-    return;
-  }
-  *e = ending;
-  e->task = t;
-  lf_list_init(&e->link);
-  lf_list_add(&cl->endings, &e->link);
 }
 
 static void run_ending(lf_pool *p, lf_ending *e) {
@@ -567,298 +488,4 @@ void lf_client_round(lf_pool *p) {
   in_round = outer;
   if (over)
     lf_client_kick(cl); /* it may end */
-}
-
-/* --- Questions --- */
-
-static const char *stream_of(const lf_batch *b, char *room, size_t size) {
-  if (b->member[0])
-    snprintf(room, size, "lfut:tasks:of:%s", b->member);
-  else if (b->priority)
-    snprintf(room, size, "lfut:tasks:%" PRId64, b->priority);
-  else
-    snprintf(room, size, "lfut:tasks");
-  return room;
-}
-
-static void tell(const lf_sent *s, const char *function, const char *argument,
-                 lf_redis_reply *reply, void *user) {
-  char stream[64];
-  lf_digits number;
-  lf_cluster *cl = s->batch->cluster;
-  const lf_arg args[] = {
-      lf_arg_text(cl->id),
-      lf_arg_text(stream_of(s->batch, stream, sizeof stream)),
-      lf_arg_text(s->batch->id), lf_arg_int(number, (int64_t)s->number),
-      lf_arg_text(argument ? argument : "")};
-  if (lf_client_call(cl, function, args, 5, reply, user) != 0)
-    reply(user, NULL);
-  else if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
-    lf_client_kick(cl);
-}
-
-/* The task's place in the server, as soon as its entry is known; NULL: it is
- * not there any more. Waits. */
-static lf_sent *await_entry(lf_cluster *cl, const lf_task *t) {
-  for (;;) {
-    lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
-    if (!s || (s->batch->id[0] && lf_client_is_connected(cl)))
-      return s;
-    pthread_cond_wait(&cl->changed, &cl->pool->lock);
-  }
-}
-
-static void answer(lf_question *q, int64_t value) {
-  lf_cluster *cl = q->cluster;
-  q->answered = true;
-  q->value = value;
-  if (q->done)
-    q->done(q);
-  pthread_cond_broadcast(&cl->changed);
-}
-
-static void on_answer(void *user, const redisReply *reply) {
-  enum { LATER = 2 }; /* its member will say */
-  lf_question *q = user;
-  int64_t value =
-      reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-  q->told = true;
-  if (value != LATER)
-    answer(q, value);
-}
-
-void lf_client_answer(lf_cluster *cl, uint64_t number, int64_t value) {
-  for (lf_link *l = cl->questions.next; l != &cl->questions; l = l->next) {
-    lf_question *q = lf_container_of(l, lf_question, link);
-    if (q->number == number && !q->answered) {
-      answer(q, value);
-      return;
-    }
-  }
-}
-
-/* The task has ended, or is lost. If the server is still to answer, that is on
- * its way. */
-static void end_questions(lf_cluster *cl, uint64_t task) {
-  for (lf_link *l = cl->questions.next, *next; l != &cl->questions; l = next) {
-    lf_question *q = lf_container_of(l, lf_question, link);
-    next = l->next;
-    if (q->task == task && !q->answered && q->told)
-      answer(q, -1);
-  }
-}
-
-/* A question about a task that was sent. NULL: no memory. */
-static lf_question *question_new(lf_cluster *cl) {
-  lf_question *q = lf_zalloc(sizeof *q);
-  if (!q)
-    return NULL;
-  q->cluster = cl;
-  q->value = -1;
-  lf_list_init(&q->link);
-  lf_list_add(&cl->questions, &q->link);
-  return q;
-}
-
-static void question_free(lf_question *q) {
-  lf_list_del(&q->link);
-  lf_free(q);
-}
-
-static void put_question(lf_question *q, const lf_sent *s,
-                         const char *function) {
-  lf_digits digits;
-  q->number = ++q->cluster->last_question;
-  q->task = s->number;
-  q->answered = q->told = false;
-  lf_arg_int(digits, (int64_t)q->number);
-  tell(s, function, digits, on_answer, q);
-}
-
-/* Asks once; false: the task has ended. */
-static bool ask_once(lf_question *q, lf_task *t, const char *function) {
-  lf_cluster *cl = q->cluster;
-  lf_sent *s = await_entry(cl, t);
-  if (!s)
-    return false;
-  put_question(q, s, function);
-  while (!q->answered)
-    pthread_cond_wait(&cl->changed, &cl->pool->lock);
-  return true;
-}
-
-int64_t lf_client_ask(lf_cluster *cl, lf_task *t, const char *function) {
-  lf_question *q =
-      pthread_equal(cl->thread, pthread_self()) ? NULL : question_new(cl);
-  if (!q)
-    return -1;
-  while (q->value < 0 && ask_once(q, t, function))
-    continue;
-  int64_t value = q->value;
-  question_free(q);
-  return value;
-}
-
-/* Nobody has begun the task: it is the caller's, and dropped. */
-static void drop(lf_cluster *cl, uint64_t number, lf_reason reason) {
-  lf_entry *e = lf_table_find(&cl->sent, number);
-  if (!e)
-    return;
-  lf_sent *s = e->value;
-  lf_batch *b = s->batch;
-  lf_task *t = lf_sent_end(s);
-  t->stage = LF_STAGE_TAKEN;
-  lf_batch_end_if_empty(b);
-  lf_ending how = {.what = LF_END_DROPPED, .reason = reason};
-  if (cl->pool->broken)
-    how.what = LF_END_BROKEN;
-  lf_client_end(cl, t, how);
-  lf_client_kick(cl);
-}
-
-static void on_withdrawn(lf_question *q) {
-  lf_cluster *cl = q->cluster;
-  uint64_t task = q->task;
-  lf_reason reason = q->reason;
-  bool free = q->value == 1;
-  cl->withdrawals--;
-  question_free(q);
-  if (free)
-    drop(cl, task, reason);
-}
-
-void lf_client_withdraw(lf_cluster *cl, lf_task *t, lf_reason reason) {
-  lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
-  bool there = s && s->batch->id[0] && lf_client_is_connected(cl);
-  lf_question *q = there ? question_new(cl) : NULL;
-  if (s && !there)
-    s->withdrawn = reason; /* when the server has answered */
-  if (!q)
-    return;
-  q->reason = reason;
-  q->done = on_withdrawn;
-  cl->withdrawals++;
-  put_question(q, s, LF_FUNCTION("cancel"));
-}
-
-/* --- Stopping --- */
-
-typedef struct {
-  lf_cluster *cluster;
-  uint64_t task;
-  lf_reason reason;
-} stopping;
-
-/* 1: nobody has begun it, and will. */
-static void on_stopped(void *user, const redisReply *reply) {
-  stopping *s = user;
-  if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1)
-    drop(s->cluster, s->task, s->reason);
-  lf_free(s);
-}
-
-void lf_client_stop(lf_cluster *cl, lf_task *t, lf_reason reason) {
-  lf_digits why;
-  lf_sent *s = t->stage == LF_STAGE_SENT ? t->far.carrier : NULL;
-  bool there = s && s->batch->id[0] && lf_client_is_connected(cl);
-  stopping *what = there ? lf_malloc(sizeof *what) : NULL;
-  if (!what)
-    return;
-  *what = (stopping){cl, s->number, reason};
-  lf_arg_int(why, reason);
-  tell(s, LF_FUNCTION("stop"), why, on_stopped, what);
-}
-
-/* --- For each worker --- */
-
-/* A list of members: {id, workers} ... */
-typedef struct {
-  lf_cluster *cluster;
-  bool answered;
-  int n;
-  struct member {
-    char id[LF_ID];
-    int workers;
-  } *v; /* owned */
-} members;
-
-static void on_members(void *user, const redisReply *reply) {
-  members *m = user;
-  m->answered = true;
-  pthread_cond_broadcast(&m->cluster->changed);
-  if (!reply || reply->type != REDIS_REPLY_ARRAY)
-    return;
-  m->v = lf_malloc((reply->elements / 2 + 1) * sizeof *m->v);
-  for (size_t i = 0; m->v && i + 1 < reply->elements; i += 2) {
-    struct member *one = &m->v[m->n++];
-    snprintf(one->id, sizeof one->id, "%s", reply->element[i]->str);
-    one->workers = (int)reply->element[i + 1]->integer;
-  }
-}
-
-/* Those that there are; the caller frees m->v. False: nobody knows. */
-static bool ask_members(lf_cluster *cl, members *m) {
-  *m = (members){.cluster = cl};
-  if (!lf_client_is_connected(cl) ||
-      pthread_equal(cl->thread, pthread_self()) ||
-      lf_client_call(cl, LF_FUNCTION("members"), NULL, 0, on_members, m) != 0)
-    return false;
-  if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
-    lf_client_kick(cl);
-  while (!m->answered)
-    pthread_cond_wait(&cl->changed, &cl->pool->lock);
-  return m->v;
-}
-
-int lf_client_count(lf_cluster *cl) {
-  members m;
-  int n = 0;
-  pthread_mutex_lock(&cl->pool->lock);
-  if (ask_members(cl, &m))
-    for (int i = 0; i < m.n; i++)
-      n += m.v[i].workers;
-  pthread_mutex_unlock(&cl->pool->lock);
-  lf_free(m.v);
-  return n;
-}
-
-/* Sends so many tasks to a member. */
-static int send_to(lf_cluster *cl, const struct member *m, lf_task **tasks,
-                   int n) {
-  lf_batch *b = batch_new(cl, 0);
-  if (!b)
-    return LF_ENOMEM;
-  snprintf(b->member, sizeof b->member, "%s", m->id);
-  int err = 0;
-  for (int i = 0; i < n && err == 0; i++) {
-    err = add(b, lf_task_ref(tasks[i]));
-    if (err)
-      lf_task_unref(tasks[i]); /* not the last */
-  }
-  if (!lf_list_empty(&b->tasks))
-    err = lf_client_put(b, false);
-  else
-    batch_free(b);
-  return err;
-}
-
-int lf_client_broadcast(lf_cluster *cl, lf_task **tasks, int n) {
-  members m;
-  int sum = 0, at = 0, err = 0;
-  if (!ask_members(cl, &m)) {
-    lf_free(m.v);
-    return LF_ECLUSTER;
-  }
-  for (int i = 0; i < m.n; i++)
-    sum += m.v[i].workers;
-  if (sum != n) /* some have come or gone */
-    err = LF_ECLUSTER;
-  for (int i = 0; i < m.n && err == 0; i++) {
-    err = send_to(cl, &m.v[i], tasks + at, m.v[i].workers);
-    at += m.v[i].workers;
-  }
-  lf_free(m.v);
-  if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
-    lf_client_kick(cl);
-  return err;
 }

@@ -233,9 +233,9 @@ static int submit(lf_session *s, lf_task *t, bool each) {
 static void tell_begun(lf_session *s, uint64_t number) {
   char text[40];
   snprintf(text, sizeof text, "N %" PRIu64 "\n", number);
-  const lf_arg args[] = {lf_arg_text("FCALL"), lf_arg_text(LF_FUNCTION("answer")),
-                         lf_arg_text("0"), lf_arg_text(s->id),
-                         lf_arg_text(text)};
+  const lf_arg args[] = {lf_arg_text("FCALL"),
+                         lf_arg_text(LF_FUNCTION("answer")), lf_arg_text("0"),
+                         lf_arg_text(s->id), lf_arg_text(text)};
   if (s->all->commands)
     (void)lf_redis_send(s->all->commands, args, 5, NULL, NULL);
 }
@@ -302,8 +302,9 @@ static void begin_one(lf_taken *e) {
   } else if (end->no_memory || (chunk && !s->loop)) {
     refuse(e, number, "a function that it needs has not arrived", chunk);
   } else {
-    run(e, chunk ? lf_chunk_receive(end, s->loop)
-                 : lf_call_receive(end, s->pool, NULL),
+    run(e,
+        chunk ? lf_chunk_receive(end, s->loop)
+              : lf_call_receive(end, s->pool, NULL),
         number);
   }
 }
@@ -657,10 +658,9 @@ static int put_outcome(lf_session *s, const lf_job *j) {
   msg.state = lf_task_state(t) == LF_FINISHED ? LF_FINISHED : LF_FAILED;
   if (lf_task_state(t) == LF_CANCELLED && msg.a == LF_GO_ON)
     msg.a = LF_STOP_CANCEL;
-  lf_payload payload =
-      lf_task_is_forced(t) || lf_task_state(t) == LF_CANCELLED
-          ? none
-          : lf_payload_task(t);
+  lf_payload payload = lf_task_is_forced(t) || lf_task_state(t) == LF_CANCELLED
+                           ? none
+                           : lf_payload_task(t);
   return lf_channel_send(&s->end, &msg, &payload);
 }
 
@@ -715,8 +715,7 @@ static void tidy(lf_sessions *all) {
   for (lf_link *l = all->sessions.next, *next; l != &all->sessions; l = next) {
     lf_session *s = lf_container_of(l, lf_session, link);
     next = l->next;
-    if (s->gone && s->jobs.n == 0 && !s->fetching &&
-        lf_list_empty(&s->waiting))
+    if (s->gone && s->jobs.n == 0 && !s->fetching && lf_list_empty(&s->waiting))
       session_free(s);
   }
 }
@@ -763,8 +762,7 @@ static void shrink(lf_told_all *told, lf_redis *redis) {
 
 lf_told_all *lf_sessions_collect(lf_sessions *all) {
   lf_node *node;
-  lf_told_all *told =
-      lf_zalloc(sizeof *told + 4 * FEW * sizeof told->v[0]);
+  lf_told_all *told = lf_zalloc(sizeof *told + 4 * FEW * sizeof told->v[0]);
   if (!told)
     return NULL;
   told->all = all;

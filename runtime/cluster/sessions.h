@@ -7,7 +7,7 @@
 #define LF_CLUSTER_SESSIONS_H
 
 #include "runtime/base/stack.h"
-#include "runtime/cluster/client.h"
+#include "runtime/cluster/identity.h"
 #include "runtime/cluster/member.h"
 #include "runtime/cluster/parts.h"
 #include "runtime/cluster/redis.h"
@@ -25,21 +25,21 @@ typedef struct {
 typedef struct {
   lf_link link;
   struct lf_sessions *all;
-  char id[LF_ID];   /* the client's */
-  lf_pool *pool;    /* a handle, or NULL: not yet */
+  char id[LF_ID]; /* the client's */
+  lf_pool *pool;  /* a handle, or NULL: not yet */
   lf_channel end;
-  lf_table loops;   /* number -> lf_loop *, a reference */
-  lf_loop *loop;    /* of the chunks that come; borrowed */
-  uint64_t notice;  /* the number of the latest, or 0 */
-  lf_table jobs;    /* number -> lf_job * */
+  lf_table loops;  /* number -> lf_loop *, a reference */
+  lf_loop *loop;   /* of the chunks that come; borrowed */
+  uint64_t notice; /* the number of the latest, or 0 */
+  lf_table jobs;   /* number -> lf_job * */
   lf_task **each; /* of a broadcast that is being received: one for each worker;
                      NULL: there was none */
   int neach;
-  lf_link waiting;  /* entries for which something has still to be fetched */
+  lf_link waiting; /* entries for which something has still to be fetched */
   bool fetching;
-  bool gone;        /* nobody wants results */
+  bool gone; /* nobody wants results */
   bool told_broken;
-  bool unusable;    /* its setup is not there */
+  bool unusable; /* its setup is not there */
 } lf_session;
 
 /* An entry of a stream. */
@@ -61,7 +61,7 @@ typedef struct {
   lf_node node; /* among those that have ended */
   lf_taken *entry;
   uint64_t number;
-  lf_task *task; /* a reference */
+  lf_task *task;   /* a reference */
   lf_chunk *chunk; /* that has ended */
   bool refused;    /* a chunk that cannot be run: the task says why */
 } lf_job;

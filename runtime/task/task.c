@@ -305,7 +305,7 @@ bool lf_task_fail(lf_task *task, lf_error error, const char *text) {
 
 int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
                 const char *within) {
-  char how[40], text[480];
+  char who[24], how[40], text[480];
   bool known = !within[0] || (what && strcmp(what, within) == 0);
   if (lost->signal)
     snprintf(how, sizeof how, "died of %s", lf_signal_name(lost->signal));
@@ -313,9 +313,10 @@ int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
     snprintf(how, sizeof how, "exited with code %d", (int)lost->exitcode);
   else
     snprintf(how, sizeof how, "was lost");
-  snprintf(text, sizeof text, "worker %d%s%s %s while %s%s%s%s%s",
-           (int)lost->pid, lost->host[0] ? " on " : "", lost->host, how,
-           what ? "running " : "starting", what ? what : "",
+  snprintf(who, sizeof who, lost->pid ? "worker %d" : "a worker",
+           (int)lost->pid);
+  snprintf(text, sizeof text, "%s%s%s %s while %s%s%s%s%s", who,
+           lost->host[0] ? " on " : "", lost->host, how, what ? "running " : "starting", what ? what : "",
            known ? "" : " (in ", known ? "" : within, known ? "" : ")");
   lf_buf_reset(out);
   int err = lf_buf_put(out, lost, sizeof *lost);

@@ -58,3 +58,9 @@ c_test_names += \
 	%D%/task/strand \
 	%D%/task/task \
 	%D%/task/waitset
+
+if HAVE_HIREDIS
+c_test_names += \
+	%D%/cluster/server \
+	%D%/cluster/url
+endif

@@ -5,8 +5,8 @@ source "$srcdir/tests/helpers.sh"
 
 # The layers: a file includes and calls what is in its own folder, and in the
 # folders before it; of the runtime's, the bindings may use all.
-layers=(runtime/{base,os,shm,sync,cdecl,task,native,pool,process}
-  bindings/{engine,core,pack,run,sync,native,worker,pool,process,program})
+layers=(runtime/{base,os,shm,sync,cdecl,task,native,pool,process,cluster}
+  bindings/{engine,core,pack,run,sync,native,worker,pool,process,cluster,program})
 
 setup() {
   cd "$srcdir" || return
@@ -114,7 +114,7 @@ against_layers() {
   local file header
   while read -r file header; do
     [[ $header != */internal.h || ${file%/*} = "${header%/*}" ||
-      $file:$header = runtime/process/*:runtime/pool/internal.h ]] ||
+      $file:$header = runtime/@(process|cluster)/*:runtime/pool/internal.h ]] ||
       complain "$file includes $header"
   done < <(includes)
 }

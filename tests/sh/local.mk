@@ -1,6 +1,8 @@
 sh_tests = \
 	%D%/alloc.bats \
 	%D%/bench.bats \
+	%D%/cluster.bats \
+	%D%/cluster_loss.bats \
 	%D%/commands.bats \
 	%D%/ending.bats \
 	%D%/errors.bats \
