@@ -27,7 +27,7 @@ LUA_CPATH="$builddir/.libs/?.so;;"
 CMOCKA_MESSAGE_OUTPUT=TAP
 export LFUT LUA_CPATH CMOCKA_MESSAGE_OUTPUT srcdir
 ulimit -c 0 # some tests have processes die
-unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 LFUT_WORKERS
+unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 LFUT_WORKERS LFUT_CLUSTER
 
 test -n "$1" || { echo "usage: $0 file" >&2; exit 2; }
 file=$1

@@ -791,7 +791,7 @@ has_library() {
 
 @test "what needs a library says that it is not there" {
   export LUA_PATH=none LUA_CPATH=none
-  for library in json_csv:cjson lpeg_calc:lpeg crawl:socket.http; do
+  for library in json_csv:cjson lpeg_calc:lpeg crawl:socket.http cluster_crawl:socket.http; do
     run --separate-stderr lfut "$srcdir/scripts/examples/${library%:*}.lua"
     prints "skipped: cannot load '${library#*:}'"
   done
@@ -1000,10 +1000,12 @@ check_manual() {
 }
 
 @test "the examples in the README" {
+  needs_cluster
   check_manual README.md
 }
 
 @test "the examples in the API reference" {
+  needs_cluster
   check_manual docs/api.md
 }
 
@@ -1026,4 +1028,85 @@ check_manual() {
 @test "the examples of native tasks" {
   [ "${LFUT_SANITIZER:-no}" != address ] || skip "a sanitizer's malloc is not free's"
   check_manual docs/native.md
+}
+
+# Those with a cluster make one of their own.
+needs_cluster() {
+  command -v redis-server > /dev/null || skip 'there is no redis-server'
+  [[ $(lfut cluster 2>&1) != *'without hiredis'* ]] || skip 'built without hiredis'
+  unset LFUT_CLUSTER
+}
+
+@test "cluster_pi: the seed decides, not the number of workers" {
+  needs_cluster
+  example montecarlo 7 20
+  local want=$output
+  for workers in 1 2 4; do
+    LFUT_WORKERS=$workers example cluster_pi 20 7
+    prints "$want"
+    [ "$stderr" = "$(hostname): 20 batches" ] || complain "$stderr"
+  done
+  example cluster_pi 20 8
+  [ "$status" = 0 ]
+  [ "$output" != "$want" ]
+  example cluster_pi none
+  [ "$status" = 1 ]
+}
+
+@test "cluster_wordcount: what other tools count, in several pieces" {
+  needs_cluster
+  export LC_ALL=C
+  printf 'The quick brown fox.\nthe lazy dog; THE end\n' > one
+  seq 200000 | sed 's/[05]$/ five and ten/; s/7/ seven/g' > 'two two'
+  : > -none
+  [ "$(wc -c < 'two two')" -gt 1048576 ]
+  want=$(cat one 'two two' | tr -cs A-Za-z '\n' | tr A-Z a-z | sort | uniq -c |
+    sort -k1,1nr -k2 | awk '
+      NR <= 10 { printf "%9d %s\n", $1, $2 }
+      { total += $1 }
+      END { printf "%d words, %d different\n", total, NR }')
+  for workers in 1 4; do
+    LFUT_WORKERS=$workers example cluster_wordcount one 'two two' -none
+    prints "$want"
+  done
+  example cluster_wordcount "$PWD/one" absent
+  [ "$status:$output" = 1: ]
+  contains "$stderr" "cannot read '$PWD/absent': No such file or directory"
+  example cluster_wordcount
+  [ "$status" = 1 ]
+  contains "$stderr" usage
+}
+
+@test "cluster_crawl: each page once, those that are near first" {
+  needs_cluster
+  make_site
+  serve
+  local site=http://127.0.0.1:$port size
+  size=$(wc -c < index.html)
+  example cluster_crawl -t 60 $site/
+  has_library
+  [ "$status" = 0 ] || complain "$stderr"
+  [ "$(sed 's/\(gone.html	404\).*/\1/' <<< "$output")" = "$site/	200	$size bytes	Start
+$site/one.html	200	$(wc -c < one.html) bytes	One
+$site/sub/two.html	200	$(wc -c < sub/two.html) bytes	Two
+$site/gone.html	404
+$site/index.html	200	$size bytes	Start
+$site/sub/three.html	200	$(wc -c < sub/three.html) bytes	" ] || complain "$output"
+  example cluster_crawl -n 1 $site/one.html
+  prints "$site/one.html	200	$(wc -c < one.html) bytes	One"
+  example cluster_crawl http://127.0.0.1:1/
+  [ "$status:$output" = '1:http://127.0.0.1:1/	failed: connection refused' ] ||
+    complain "$output"
+  example cluster_crawl -t 0.1 $site/hang $site/endless
+  [ "$status" = 1 ]
+  [ "$output" = "$site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s
+$site/endless	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain "$output"
+  example cluster_crawl
+  [ "$status" = 1 ]
+  contains "$stderr" usage
+}
+
+@test "the examples of clusters" {
+  needs_cluster
+  check_manual docs/cluster.md
 }
