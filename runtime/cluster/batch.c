@@ -17,19 +17,14 @@ void lf_client_kick(lf_cluster *cl) {
 
 int lf_client_call(lf_cluster *cl, const char *function, const lf_arg *args,
                    int n, lf_redis_reply *reply, void *user) {
-  enum { MOST = 8 };
-  lf_arg all[3 + MOST] = {lf_arg_text("FCALL"), lf_arg_text(function),
-                          lf_arg_text("0")};
-  lf_assert(n <= MOST);
-  memcpy(all + 3, args, (size_t)n * sizeof *args);
-  return lf_redis_send(cl->commands, all, 3 + n, reply, user);
+  return lf_call_send(cl->commands, function, args, n, reply, user);
 }
 
 void lf_client_note_workers(lf_cluster *cl, int n) {
   int most = cl->o.program ? 0 : cl->o.max_workers;
   cl->workers = n;
   n = most && most < n ? most : n;
-  cl->pool->o.max_workers = n > 0 ? n : 1;
+  __atomic_store_n(&cl->pool->o.max_workers, n > 0 ? n : 1, __ATOMIC_RELAXED);
 }
 
 /* --- Answers --- */

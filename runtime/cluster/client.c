@@ -22,7 +22,7 @@
 #define DIAL 5.0
 #define REST 0.1
 
-enum { BEAT = LF_CLIENT_LEASE / 4, READ_MS = 60000, FAREWELL_MS = 2000 };
+enum { BEAT = LF_CLIENT_LEASE / 4, FAREWELL_MS = 2000 };
 
 #define NS_PER_MS INT64_C(1000000)
 
@@ -32,63 +32,23 @@ static void *self(void *pool) {
 
 /* --- Results --- */
 
-static void read_results(lf_cluster *cl);
-
-static void receive_entry(lf_cluster *cl, const redisReply *entry) {
-  if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
-      entry->element[1]->type != REDIS_REPLY_ARRAY ||
-      entry->element[1]->elements < 2)
-    return;
-  const redisReply *value = entry->element[1]->element[1];
-  snprintf(cl->read, sizeof cl->read, "%s", entry->element[0]->str);
-  if (value->type == REDIS_REPLY_STRING)
-    lf_client_receive(cl, value->str, value->len);
+static void take_result(lf_reader *reader, const char *bytes, size_t len) {
+  lf_client_receive(lf_container_of(reader, lf_cluster, reader), bytes, len);
 }
 
-/* The entries of one stream, as XREAD returns them. */
-static void on_results(void *user, const redisReply *reply) {
-  lf_cluster *cl = user;
-  if (!reply)
-    return;
-  if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1) {
-    const redisReply *stream = reply->element[0];
-    const redisReply *list = stream->elements == 2 ? stream->element[1] : NULL;
-    for (size_t i = 0; list && i < list->elements; i++)
-      receive_entry(cl, list->element[i]);
-    pthread_cond_broadcast(&cl->changed);
-  }
-  read_results(cl);
+static void has_results(lf_reader *reader) {
+  lf_cluster *cl = lf_container_of(reader, lf_cluster, reader);
+  pthread_cond_broadcast(&cl->changed);
 }
 
-/* Cuts off what has come through, and waits for more. */
-static void read_results(lf_cluster *cl) {
-  char key[64], after[LF_ENTRY_ID];
-  lf_digits block;
-  unsigned long long ms = 0, n = 0;
-  snprintf(key, sizeof key, "lfut:results:%s", cl->id);
-  if (sscanf(cl->read, "%llu-%llu", &ms, &n) == 2 && ms > 0) {
-    snprintf(after, sizeof after, "%llu-%llu", ms, n + 1);
-    const lf_arg trim[] = {lf_arg_text("XTRIM"), lf_arg_text(key),
-                           lf_arg_text("MINID"), lf_arg_text(after)};
-    (void)lf_redis_send(cl->results, trim, 4, NULL, NULL);
-  }
-  const lf_arg args[] = {lf_arg_text("XREAD"),       lf_arg_text("COUNT"),
-                         lf_arg_text("1000"),        lf_arg_text("BLOCK"),
-                         lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
-                         lf_arg_text(key),           lf_arg_text(cl->read)};
-  (void)lf_redis_send(cl->results, args, 8, on_results, cl);
+/* From the beginning, under the client's id. */
+static void begin_reading(lf_cluster *cl) {
+  cl->reader =
+      (lf_reader){.take = take_result, .more = has_results, .last = "0"};
+  snprintf(cl->reader.key, sizeof cl->reader.key, "lfut:results:%s", cl->id);
 }
 
 /* --- Connecting --- */
-
-/* A call on a connection that does nothing else yet; without the lock. */
-static redisReply *call_now(lf_redis *redis, const char *function,
-                            const lf_arg *args, int n) {
-  lf_arg all[8] = {lf_arg_text("FCALL"), lf_arg_text(function),
-                   lf_arg_text("0")};
-  memcpy(all + 3, args, (size_t)n * sizeof *args);
-  return lf_redis_ask(redis, all, 3 + n);
-}
 
 /* How the workers start, as a message with the functions that it names. */
 static int put_setup(lf_cluster *cl, lf_buf *out) {
@@ -117,36 +77,17 @@ static bool introduce(lf_cluster *cl, lf_redis *redis, const char *id,
                            lf_arg_text(lf_cluster_version()),
                            lf_arg_int(lease, LF_CLIENT_LEASE),
                            {setup.data, setup.len}};
-    reply = call_now(redis, LF_FUNCTION("open"), args, 4);
+    reply = lf_call_ask(redis, LF_FUNCTION("open"), args, 4);
   }
   lf_buf_fini(&setup);
-  bool good = reply && reply->type == REDIS_REPLY_INTEGER;
-  if (good)
+  if (reply && reply->type == REDIS_REPLY_INTEGER)
     lf_client_note_workers(cl, (int)reply->integer);
-  else if (reply && reply->type == REDIS_REPLY_ERROR &&
-           strncmp(reply->str, "VERSION ", 8) == 0)
-    snprintf(why, size, "the cluster is of %s, but this is %s", reply->str + 8,
-             lf_cluster_version());
-  else
-    snprintf(why, size, "the server has failed: %s",
-             reply && reply->type == REDIS_REPLY_ERROR ? reply->str
-                                                       : "connection lost");
-  if (reply)
-    freeReplyObject(reply);
-  return good;
+  return lf_call_is_let_in(reply, why, size);
 }
 
 /* How many workers there are; -1: the server does not know us. */
-static int beat_now(lf_cluster *cl, lf_redis *redis) {
-  lf_digits lease;
-  const lf_arg args[] = {lf_arg_text("clients"), lf_arg_text(cl->id),
-                         lf_arg_int(lease, LF_CLIENT_LEASE)};
-  redisReply *reply = call_now(redis, LF_FUNCTION("beat"), args, 3);
-  int n =
-      reply && reply->type == REDIS_REPLY_INTEGER ? (int)reply->integer : -1;
-  if (reply)
-    freeReplyObject(reply);
-  return n;
+static int beat_now(const lf_cluster *cl, lf_redis *redis) {
+  return lf_call_beat(redis, "clients", cl->id, LF_CLIENT_LEASE);
 }
 
 /* Under the lock: what the server may not have got is sent once more. */
@@ -172,7 +113,7 @@ static void adopt(lf_cluster *cl, lf_redis *commands, lf_redis *results,
     lf_client_forget_all(cl);
     lf_client_forget_large(cl);
     snprintf(cl->id, sizeof cl->id, "%s", id);
-    snprintf(cl->read, sizeof cl->read, "0");
+    begin_reading(cl);
     cl->gone = false;
   } else {
     lf_channel_forget(&cl->out);
@@ -181,7 +122,7 @@ static void adopt(lf_cluster *cl, lf_redis *commands, lf_redis *results,
     put_unanswered(cl);
     lf_client_fetch_large(cl);
   }
-  read_results(cl);
+  lf_reader_go_on(&cl->reader, results);
   lf_redis_flush(results);
   pthread_cond_broadcast(&cl->changed);
 }

@@ -1,3 +1,4 @@
+/* clang-format off */
 /* SPDX-License-Identifier: MIT
  *
  * What the Redis server of a cluster does for lfut: functions of its own
@@ -26,19 +27,28 @@
  *   lfut:module:ID             a module, for the worker that waits for it
  *   lfut:version, lfut:counts  who may join; statistics
  *
- * The last two are streams, too, whose reader cuts off what has come through.
- * In an inbox:    T entry stream client cancelled \n messages   tasks
- *                 S client task reason \n                       is to stop
- *                 A client task question c|l \n                  cancel it if
- * it has not begun; has it? G client \n                                   has
- * gone Q \n                                         leave Among results:  R
- * host \n messages                            have ended L entry pid host \n
- * was lost B host \n text                                cannot run A question
- * value \n                           the answer: 1 M id name \n a module is
- * wanted N task \n                                    has begun W workers \n so
- * many are there
+ * An inbox and results are streams, too, whose reader cuts off what has come
+ * through. In an inbox:
+ *
+ *   T entry stream client cancelled \n messages   tasks
+ *   S client task reason \n                       is to stop
+ *   A client task question c \n                   cancel it, if it has not begun
+ *   A client task question l \n                   has it begun?
+ *   G client \n                                   has gone
+ *   Q \n                                          leave
+ *
+ * Among results:
+ *
+ *   R host \n messages                            have ended
+ *   L entry pid host \n                           was lost
+ *   B host \n text                                cannot run
+ *   A question value \n                           the answer: 1: yes
+ *   M id name \n                                  a module is wanted
+ *   N task \n                                     has begun
+ *   W workers \n                                  so many are there
  *
  * Nothing of it is left when the last member and the last client have gone. */
+/* clang-format on */
 #ifndef LF_CLUSTER_FUNCTIONS_H
 #define LF_CLUSTER_FUNCTIONS_H
 

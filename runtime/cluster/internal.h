@@ -21,10 +21,10 @@
 #ifndef LF_CLUSTER_INTERNAL_H
 #define LF_CLUSTER_INTERNAL_H
 
+#include "runtime/cluster/call.h"
 #include "runtime/cluster/client.h"
 #include "runtime/cluster/parts.h"
 #include "runtime/cluster/private.h"
-#include "runtime/cluster/redis.h"
 #include "runtime/pool/internal.h"
 #include "runtime/pool/loop.h"
 #include "runtime/process/channel.h"
@@ -89,7 +89,7 @@ typedef struct lf_cluster {
   pthread_t thread;
   pthread_cond_t changed; /* something has come */
   int opening;            /* 1: not yet known; else 0 or LF_E... */
-  char read[LF_ENTRY_ID]; /* of the results, the last one that was dealt with */
+  lf_reader reader;       /* of the results */
   lf_channel out, in;
   lf_table sent;  /* number -> lf_sent * */
   lf_table loops; /* those that the server has */

@@ -2,6 +2,7 @@
 if HAVE_HIREDIS
 runtime_sources += \
 	%D%/batch.c \
+	%D%/call.c %D%/call.h \
 	%D%/client.c %D%/client.h \
 	%D%/each.c \
 	%D%/functions.c %D%/functions.h \

@@ -6,7 +6,7 @@
 #include "runtime/cluster/member.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/cluster/functions.h"
+#include "runtime/cluster/call.h"
 #include "runtime/cluster/sessions.h"
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
@@ -25,17 +25,17 @@
 #define DIAL 5.0
 #define NS_PER_MS INT64_C(1000000)
 
-enum { REST_MS = 100, READ_MS = 60000, MOST_ENTRIES = 10000 };
+enum { REST_MS = 100, MOST_ENTRIES = 10000 };
 
 typedef struct {
   lf_member_options *o;
   lf_sessions s;
   char id[LF_ID];
   lf_redis *commands, *inbox;
-  char read[44]; /* of the inbox, the last one that was dealt with */
-  lf_link told;  /* lf_told_all that have not been answered */
-  int asked;     /* entries that the server is to hand out */
-  int signals;   /* signalfd */
+  lf_reader reader; /* of the inbox */
+  lf_link told;     /* lf_told_all that have not been answered */
+  int asked;        /* entries that the server is to hand out */
+  int signals;      /* signalfd */
   int64_t next_beat;
   bool leaving; /* takes no more */
   bool over;    /* at once */
@@ -47,19 +47,7 @@ typedef struct {
 
 static int call(member *m, const char *function, const lf_arg *args, int n,
                 lf_redis_reply *reply, void *user) {
-  lf_arg few[16];
-  lf_arg *all = n + 3 <= 16 ? few : lf_malloc((size_t)(n + 3) * sizeof *all);
-  if (!all)
-    return LF_ENOMEM;
-  all[0] = lf_arg_text("FCALL");
-  all[1] = lf_arg_text(function);
-  all[2] = lf_arg_text("0");
-  if (n > 0)
-    memcpy(all + 3, args, (size_t)n * sizeof *args);
-  int err = lf_redis_send(m->commands, all, n + 3, reply, user);
-  if (all != few)
-    lf_free(all);
-  return err;
+  return lf_call_send(m->commands, function, args, n, reply, user);
 }
 
 /* --- What comes in --- */
@@ -103,49 +91,14 @@ static void receive(member *m, const char *bytes, size_t len) {
   }
 }
 
-static void read_inbox(member *m);
-
-static void receive_entry(member *m, const redisReply *entry) {
-  if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 ||
-      entry->element[1]->type != REDIS_REPLY_ARRAY ||
-      entry->element[1]->elements < 2)
-    return;
-  const redisReply *value = entry->element[1]->element[1];
-  snprintf(m->read, sizeof m->read, "%s", entry->element[0]->str);
-  if (value->type == REDIS_REPLY_STRING)
-    receive(m, value->str, value->len);
+static void take_entry(lf_reader *reader, const char *bytes, size_t len) {
+  receive(lf_container_of(reader, member, reader), bytes, len);
 }
 
-static void on_inbox(void *user, const redisReply *reply) {
-  member *m = user;
-  if (!reply)
-    return;
-  if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 &&
-      reply->element[0]->elements == 2) {
-    const redisReply *list = reply->element[0]->element[1];
-    for (size_t i = 0; i < list->elements; i++)
-      receive_entry(m, list->element[i]);
-  }
-  read_inbox(m);
-}
-
-/* Cuts off what has come through, and waits for more. */
-static void read_inbox(member *m) {
-  char key[64], after[44];
-  lf_digits block;
-  unsigned long long ms = 0, n = 0;
-  snprintf(key, sizeof key, "lfut:inbox:%s", m->id);
-  if (sscanf(m->read, "%llu-%llu", &ms, &n) == 2 && ms > 0) {
-    snprintf(after, sizeof after, "%llu-%llu", ms, n + 1);
-    const lf_arg trim[] = {lf_arg_text("XTRIM"), lf_arg_text(key),
-                           lf_arg_text("MINID"), lf_arg_text(after)};
-    (void)lf_redis_send(m->inbox, trim, 4, NULL, NULL);
-  }
-  const lf_arg args[] = {lf_arg_text("XREAD"),       lf_arg_text("COUNT"),
-                         lf_arg_text("100"),         lf_arg_text("BLOCK"),
-                         lf_arg_int(block, READ_MS), lf_arg_text("STREAMS"),
-                         lf_arg_text(key),           lf_arg_text(m->read)};
-  (void)lf_redis_send(m->inbox, args, 8, on_inbox, m);
+/* From the beginning, under the member's id. */
+static void begin_reading(member *m) {
+  m->reader = (lf_reader){.take = take_entry, .last = "0"};
+  snprintf(m->reader.key, sizeof m->reader.key, "lfut:inbox:%s", m->id);
 }
 
 /* --- What is told, and new tasks --- */
@@ -236,65 +189,31 @@ static void beat(member *m) {
 
 /* --- Connecting --- */
 
-static redisReply *call_now(lf_redis *redis, const char *function,
-                            const lf_arg *args, int n) {
-  lf_arg all[10] = {lf_arg_text("FCALL"), lf_arg_text(function),
-                    lf_arg_text("0")};
-  memcpy(all + 3, args, (size_t)n * sizeof *args);
-  return lf_redis_ask(redis, all, n + 3);
-}
-
 static bool join(member *m, lf_redis *redis, char *why, size_t size) {
   lf_digits lease, workers, pid;
   lf_cluster_new_id(m->id);
-  snprintf(m->read, sizeof m->read, "0");
+  begin_reading(m);
   const lf_arg args[] = {lf_arg_text(m->id),
                          lf_arg_text(lf_cluster_version()),
                          lf_arg_int(lease, lease_ms(m)),
                          lf_arg_int(workers, m->o->workers),
                          lf_arg_int(pid, getpid()),
                          lf_arg_text(m->s.host)};
-  redisReply *reply = call_now(redis, LF_FUNCTION("join"), args, 6);
-  bool good = reply && reply->type == REDIS_REPLY_INTEGER;
-  const char *text =
-      reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "lost";
-  if (!good && strncmp(text, "VERSION ", 8) == 0)
-    snprintf(why, size, "the cluster is of %s, but this is %s", text + 8,
-             lf_cluster_version());
-  else if (!good)
-    snprintf(why, size, "the server has failed: %s", text);
-  if (reply)
-    freeReplyObject(reply);
-  return good;
-}
-
-/* Does the server know us still? Then what it has handed out meanwhile comes,
- * and what it may not have heard is told again. */
-static bool resume(member *m, lf_redis *redis) {
-  lf_digits lease;
-  const lf_arg args[] = {lf_arg_text("members"), lf_arg_text(m->id),
-                         lf_arg_int(lease, lease_ms(m))};
-  redisReply *reply = call_now(redis, LF_FUNCTION("beat"), args, 3);
-  bool known = reply && reply->type == REDIS_REPLY_INTEGER;
-  if (reply)
-    freeReplyObject(reply);
-  return known;
+  return lf_call_is_let_in(lf_call_ask(redis, LF_FUNCTION("join"), args, 6),
+                           why, size);
 }
 
 /* Everything that the server has for us, but for what is here. */
 static void ask_mine(member *m, lf_redis *redis) {
   size_t n = 0;
-  lf_arg *args = lf_malloc((4 + MOST_ENTRIES) * sizeof *args);
+  lf_arg *args = lf_malloc((1 + MOST_ENTRIES) * sizeof *args);
   if (!args)
     return;
-  args[n++] = lf_arg_text("FCALL");
-  args[n++] = lf_arg_text(LF_FUNCTION("mine"));
-  args[n++] = lf_arg_text("0");
   args[n++] = lf_arg_text(m->id);
   for (lf_link *l = m->s.entries.next;
-       l != &m->s.entries && n < 4 + MOST_ENTRIES; l = l->next)
+       l != &m->s.entries && n < 1 + MOST_ENTRIES; l = l->next)
     args[n++] = lf_arg_text(lf_container_of(l, lf_taken, link)->id);
-  redisReply *reply = lf_redis_ask(redis, args, (int)n);
+  redisReply *reply = lf_call_ask(redis, LF_FUNCTION("mine"), args, (int)n);
   lf_free(args);
   m->asked = 0;
   if (reply && reply->type == REDIS_REPLY_ARRAY)
@@ -330,7 +249,8 @@ static bool connect_both(member *m, char *why, size_t size) {
   lf_redis *commands = lf_redis_open(&m->o->url, DIAL, why, size);
   if (commands)
     inbox = lf_redis_open(&m->o->url, DIAL, why, size);
-  bool known = inbox && m->id[0] && resume(m, commands);
+  bool known = inbox && m->id[0] &&
+               lf_call_beat(commands, "members", m->id, lease_ms(m)) >= 0;
   if (inbox && !known && m->id[0])
     start_over(m);
   if (!inbox || (!known && !join(m, commands, why, size))) {
@@ -346,7 +266,7 @@ static bool connect_both(member *m, char *why, size_t size) {
     ask_mine(m, commands);
   for (lf_link *l = m->told.next; l != &m->told; l = l->next)
     (void)send_told(m, lf_container_of(l, lf_told_all, link), 0);
-  read_inbox(m);
+  lf_reader_go_on(&m->reader, inbox);
   return true;
 }
 
@@ -444,7 +364,7 @@ static void leave(member *m) {
   const lf_arg args[] = {lf_arg_text(m->id)};
   if (!m->commands)
     return;
-  redisReply *reply = call_now(m->commands, LF_FUNCTION("leave"), args, 1);
+  redisReply *reply = lf_call_ask(m->commands, LF_FUNCTION("leave"), args, 1);
   if (reply)
     freeReplyObject(reply);
 }

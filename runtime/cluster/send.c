@@ -310,7 +310,7 @@ int lf_client_put(lf_batch *b, bool again) {
 /* --- Which tasks --- */
 
 static int workers(const lf_cluster *cl) {
-  return cl->pool->o.max_workers; /* noted by lf_client_note_workers */
+  return lf_pool_max_workers(cl->pool);
 }
 
 /* How many more the server may have. */

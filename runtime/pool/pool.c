@@ -160,7 +160,7 @@ int lf_pool_submit(lf_pool *p, lf_task *task, lf_route route) {
 }
 
 int lf_pool_count(lf_pool *p) {
-  return p->o.backend->count ? p->o.backend->count(p) : p->o.max_workers;
+  return p->o.backend->count ? p->o.backend->count(p) : lf_pool_max_workers(p);
 }
 
 int lf_pool_broadcast(lf_pool *p, lf_task **tasks, int n) {
@@ -362,8 +362,8 @@ const char *lf_pool_name(const lf_pool *p) {
   return p->o.name;
 }
 
-int lf_pool_max_workers(const lf_pool *p) {
-  return p->o.max_workers;
+int lf_pool_max_workers(const lf_pool *pool) {
+  return __atomic_load_n(&pool->o.max_workers, __ATOMIC_RELAXED);
 }
 
 bool lf_pool_in_caller(const lf_pool *p) {

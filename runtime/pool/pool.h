@@ -29,7 +29,7 @@ struct lf_loop;
 struct lf_strand;
 
 typedef struct {
-  int max_workers;  /* 1 to LF_MAX_WORKERS */
+  int max_workers;  /* 1 to LF_MAX_WORKERS; of a cluster it changes */
   size_t max_queue; /* tasks that may wait (room.h); 0: any number */
   const char *name; /* prefix of the workers' names; copied */
   const lf_vmops *ops;
