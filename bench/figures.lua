@@ -406,6 +406,52 @@ for _, what in ipairs { "wait", "as_completed" } do
   }
 end
 
+-- Clusters: of this machine alone, by a server of its own --------------------
+
+figure {
+  name = "cluster-submit", unit = "tasks/s", size = 100000,
+  about = "submit + result of 100 000 tasks, a cluster of 2 workers",
+  lfut = "$lfut $dir/lfut/submit.lua $size ClusterExecutor",
+  against = {
+    { "python processes",
+      "$python $dir/python/submit.py $tenth ProcessPoolExecutor",
+      at_least = 4 },
+    { "dask", "$python $dir/python/dask_submit.py 2000", at_least = 20 },
+  },
+}
+
+figure {
+  name = "cluster-round-trip", unit = "s", size = 3000,
+  about = "one submit and its result, a cluster of 2 workers",
+  lfut = "$lfut $dir/lfut/round_trip.lua $size ClusterExecutor",
+  against = {
+    { "lfut processes",
+      "$lfut $dir/lfut/round_trip.lua $size ProcessPoolExecutor",
+      bound = true },
+  },
+}
+
+figure {
+  name = "cluster-map", unit = "items/s", size = 1000000,
+  about = "map of a trivial function over 10^6, a cluster of 2 workers",
+  lfut = "$lfut $dir/lfut/map.lua $size ClusterExecutor table",
+  against = {
+    { "python Pool.map", "$python $dir/python/pool_map.py $size",
+      at_least = 1 },
+  },
+}
+
+figure {
+  name = "cluster-string", unit = "B/s", size = 300,
+  about = "a 1 MiB string to a cluster's worker, its length back",
+  lfut = "$lfut $dir/lfut/string.lua $size ClusterExecutor 1",
+  against = {
+    { "lfut processes",
+      "$lfut $dir/lfut/string.lua $size ProcessPoolExecutor 1",
+      bound = true },
+  },
+}
+
 -- Control -------------------------------------------------------------------
 
 for _, kind in ipairs { "Thread", "Process" } do

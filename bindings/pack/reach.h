@@ -32,8 +32,7 @@ typedef struct lfb_reach {
   lfb_known *known; /* may be NULL */
 } lfb_reach;
 
-extern const lfb_reach lfb_reach_process, lfb_reach_anywhere,
-    lfb_reach_cluster;
+extern const lfb_reach lfb_reach_process, lfb_reach_anywhere, lfb_reach_cluster;
 
 /* To another process, maybe? */
 static inline bool lfb_reach_is_far(const lfb_reach *reach) {

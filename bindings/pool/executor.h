@@ -42,8 +42,8 @@ enum {
 typedef struct {
   const char *name;          /* of its workers, for lfut.worker() */
   const lf_backend *backend; /* who runs the tasks */
-  int more; /* workers than there are CPUs, if no number is given */
-  uint64_t retries;       /* the same; of a task that is lost */
+  int more;         /* workers than there are CPUs, if no number is given */
+  uint64_t retries; /* the same; of a task that is lost */
   const lfb_reach *reach; /* to the workers; NULL: they are in this process */
   /* What else goes into the setup and the options; may be NULL. Raises. */
   void (*prepare)(lua_State *L, lfb_state *S, lfb_setup *setup,

@@ -29,9 +29,9 @@ typedef struct {
   /* For processes. */
   lfb_reach_kind far; /* how far that is: LFB_REACH_POOL, or more */
   lfb_reach reach;    /* from the program to them, or from one back */
-  lfb_known *known; /* what these have already; owned; or NULL */
-  lfb_state *image; /* whose interpreter forked workers go on with, once this
-                       has made it a worker's; raises */
+  lfb_known *known;   /* what these have already; owned; or NULL */
+  lfb_state *image;   /* whose interpreter forked workers go on with, once this
+                         has made it a worker's; raises */
   void (*adopt)(lua_State *L, struct lf_vm *vm);
   lf_buf greeting;        /* what spawned workers are told */
   _Atomic uint64_t start; /* the version of lfb_start that the workers know */

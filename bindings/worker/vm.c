@@ -232,7 +232,8 @@ static void vm_stuck(struct lf_vm *vm, lf_task *task) {
 }
 
 static void vm_notice(struct lf_vm *vm, lf_buf *bytes) {
-  (void)lfb_start_publish(vm->S->global, bytes, NULL); /* no memory: as before */
+  (void)lfb_start_publish(vm->S->global, bytes,
+                          NULL); /* no memory: as before */
 }
 
 const lf_vmops lfb_vmops = {

@@ -25,7 +25,12 @@
 #define DIAL 5.0
 #define NS_PER_MS INT64_C(1000000)
 
-enum { REST_MS = 100, MOST_ENTRIES = 10000 };
+enum {
+  REST_MS = 100,
+  MOST_ENTRIES = 10000,
+  AHEAD = 2, /* calls of 'done' that have not been answered: what ends meanwhile
+                gathers */
+};
 
 typedef struct {
   lf_member_options *o;
@@ -34,8 +39,9 @@ typedef struct {
   lf_redis *commands, *inbox;
   lf_reader reader; /* of the inbox */
   lf_link told;     /* lf_told_all that have not been answered */
-  int asked;        /* entries that the server is to hand out */
-  int signals;      /* signalfd */
+  int ntold;
+  int asked;   /* entries that the server is to hand out */
+  int signals; /* signalfd */
   int64_t next_beat;
   bool leaving; /* takes no more */
   bool over;    /* at once */
@@ -110,12 +116,19 @@ static void take_all(member *m, const redisReply *reply) {
       receive(m, reply->element[i]->str, reply->element[i]->len);
 }
 
+/* The first has been answered, or nobody wants it any more. */
+static void drop_first(member *m) {
+  if (lf_list_empty(&m->told))
+    return;
+  lf_told_free(lf_container_of(m->told.next, lf_told_all, link));
+  m->ntold--;
+}
+
 static void on_done(void *user, const redisReply *reply) {
   member *m = user;
   if (!reply)
     return;
-  if (!lf_list_empty(&m->told))
-    lf_told_free(lf_container_of(m->told.next, lf_told_all, link));
+  drop_first(m);
   if (reply->type == REDIS_REPLY_ARRAY)
     take_all(m, reply);
   else
@@ -149,6 +162,8 @@ static int send_told(member *m, const lf_told_all *told, int wanted) {
 static void exchange(member *m) {
   lf_told_all *told;
   do {
+    if (m->ntold >= AHEAD)
+      return;
     told = lf_sessions_collect(&m->s);
     int wanted = m->leaving ? 0 : lf_sessions_free(&m->s) - m->asked;
     wanted = wanted > 0 ? wanted : 0;
@@ -161,6 +176,7 @@ static void exchange(member *m) {
       lf_list_init(&told->link);
     }
     lf_list_add(&m->told, &told->link);
+    m->ntold++;
     m->asked += wanted;
     (void)send_told(m, told, wanted);
   } while (told->n > 0);
@@ -224,7 +240,7 @@ static void ask_mine(member *m, lf_redis *redis) {
 
 static void drop_told(member *m) {
   while (!lf_list_empty(&m->told))
-    lf_told_free(lf_container_of(m->told.next, lf_told_all, link));
+    drop_first(m);
 }
 
 static void disconnect(member *m) {

@@ -19,6 +19,8 @@ enum {
   BATCH = 64,                   /* tasks */
   BATCH_BYTES = 256 << 10,
   SHARE = 4, /* batches that a worker should find, at least */
+  AHEAD = 2, /* batches that the server has not answered, while it has enough,
+                so that others gather meanwhile */
   LOOPS = LF_LIMIT(64, 2),
   FULL_NS = 100000000,
 };
@@ -320,8 +322,14 @@ static size_t room(const lf_cluster *cl) {
   return most > cl->in_server ? most - cl->in_server : 0;
 }
 
+/* Has the server something for all workers, and more? */
+static bool has_enough(const lf_cluster *cl) {
+  return cl->in_server >= 2 * SHARE * (size_t)workers(cl);
+}
+
 static bool may_send(const lf_cluster *cl) {
   return lf_client_is_connected(cl) && !cl->gone &&
+         (cl->unanswered < AHEAD || !has_enough(cl)) &&
          (!cl->full || lf_now() >= cl->try_again);
 }
 
@@ -352,7 +360,9 @@ static lf_task *next(lf_cluster *cl, const lf_batch *b) {
 
 /* How many tasks each batch should have, so that all workers find some. */
 static size_t batch_size(const lf_cluster *cl) {
-  size_t share = cl->pool->queued / (SHARE * (size_t)workers(cl));
+  size_t share = cl->pool->queued;
+  if (!has_enough(cl))
+    share /= SHARE * (size_t)workers(cl);
   share = share < BATCH ? share : BATCH;
   return share > 0 && !lf_room_is_limited(cl->pool) ? share : 1;
 }

@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 enum {
-  FEW = 64, /* fields asked for at once, and results told at once */
+  FEW = 64,     /* fields asked for at once */
+  TOLD = 1024,  /* tasks told at once, */
+  PLACES = 512, /* of so many clients and entries */
   LOOPS = LF_LIMIT(256, 4),
 };
 
@@ -668,13 +670,20 @@ static bool has_failed(const lf_job *j) {
   return j->chunk ? j->chunk->failed : lf_task_state(j->task) != LF_FINISHED;
 }
 
+/* A new place for what is told. */
+static struct lf_told *add_place(lf_told_all *told, const lf_session *s) {
+  struct lf_told *one = &told->v[told->n++];
+  *one = (struct lf_told){0};
+  snprintf(one->client, sizeof one->client, "%s", s->id);
+  return one;
+}
+
 /* The place for what is told of the client; a new one has its head. */
 static lf_buf *result_for(lf_told_all *told, const lf_session *s) {
   for (int i = 0; i < told->n; i++)
     if (strcmp(told->v[i].client, s->id) == 0)
       return &told->v[i].result;
-  struct lf_told *one = &told->v[told->n++];
-  snprintf(one->client, sizeof one->client, "%s", s->id);
+  struct lf_told *one = add_place(told, s);
   (void)lf_buf_print(&one->result, "R %s\n", s->all->host);
   return &one->result;
 }
@@ -693,8 +702,7 @@ static void note(lf_told_all *told, lf_job *j) {
 
 /* An entry of which nothing is left. */
 static void note_end(lf_told_all *told, const lf_taken *e) {
-  struct lf_told *one = &told->v[told->n++];
-  snprintf(one->client, sizeof one->client, "%s", e->session->id);
+  struct lf_told *one = add_place(told, e->session);
   snprintf(one->stream, sizeof one->stream, "%s", e->stream);
   snprintf(one->entry, sizeof one->entry, "%s", e->id);
 }
@@ -705,8 +713,7 @@ static void note_broken(lf_told_all *told, lf_session *s) {
   if (!why || s->told_broken)
     return;
   s->told_broken = true;
-  struct lf_told *one = &told->v[told->n++];
-  snprintf(one->client, sizeof one->client, "%s", s->id);
+  struct lf_told *one = add_place(told, s);
   (void)lf_buf_print(&one->result, "B %s\n%s", s->all->host, why);
 }
 
@@ -723,7 +730,7 @@ static void tidy(lf_sessions *all) {
 /* Entries that are through. */
 static void note_ends(lf_told_all *told, lf_sessions *all) {
   for (lf_link *l = all->entries.next, *next;
-       l != &all->entries && told->n < 3 * FEW; l = next) {
+       l != &all->entries && told->n < PLACES - FEW; l = next) {
     lf_taken *e = lf_container_of(l, lf_taken, link);
     next = l->next;
     if (!e->begun || e->left > 0)
@@ -760,14 +767,39 @@ static void shrink(lf_told_all *told, lf_redis *redis) {
   }
 }
 
+static bool has_ends(const lf_sessions *all) {
+  for (const lf_link *l = all->entries.next; l != &all->entries; l = l->next) {
+    const lf_taken *e = lf_container_of(l, lf_taken, link);
+    if (e->begun && e->left == 0)
+      return true;
+  }
+  return false;
+}
+
+static bool has_broken(const lf_sessions *all) {
+  for (const lf_link *l = all->sessions.next; l != &all->sessions;
+       l = l->next) {
+    const lf_session *s = lf_container_of(l, lf_session, link);
+    if (s->pool && !s->gone && !s->told_broken && lf_pool_broken(s->pool))
+      return true;
+  }
+  return false;
+}
+
 lf_told_all *lf_sessions_collect(lf_sessions *all) {
   lf_node *node;
-  lf_told_all *told = lf_zalloc(sizeof *told + 4 * FEW * sizeof told->v[0]);
+  if (lf_stack_is_empty(&all->ended) && !has_ends(all) && !has_broken(all)) {
+    tidy(all);
+    return NULL;
+  }
+  lf_told_all *told = lf_malloc(sizeof *told + PLACES * sizeof told->v[0]);
   if (!told)
     return NULL;
-  told->all = all;
+  *told = (lf_told_all){.all = all};
   lf_list_init(&told->link);
-  for (int i = 0; i < FEW && (node = lf_stack_take(&all->ended)); i++) {
+  for (int i = 0;
+       i < TOLD && told->n < PLACES / 2 && (node = lf_stack_take(&all->ended));
+       i++) {
     lf_job *j = lf_container_of(node, lf_job, node);
     note(told, j);
     job_free(j);

@@ -39,12 +39,12 @@ typedef struct {
   bool daemon;               /* the program does not wait for it at its end */
   const lf_backend *backend; /* who runs the tasks (backend.h) */
   /* For processes; 0 and NULL else. */
-  uint64_t max_tasks;     /* after which a worker is replaced; 0: never */
-  char *program;          /* spawned instead of forking; owned by the pool */
+  uint64_t max_tasks; /* after which a worker is replaced; 0: never */
+  char *program;      /* spawned instead of forking; owned by the pool */
   const char *origin; /* whose workers these are, for them to know, as they are
                          spawned; stays; NULL: the program's */
-  int bell;      /* an eventfd that is rung when workers have become free; 0:
-                    none */
+  int bell; /* an eventfd that is rung when workers have become free; 0:
+               none */
   const lf_buf *greeting; /* what spawned workers are sent at first; lives as
                              long as 'setup' */
 } lf_pool_options;

@@ -606,9 +606,9 @@ bool lf_channel_peek(const void **bytes, size_t *len, lf_msg *msg) {
   if (*len < sizeof *msg)
     return false;
   memcpy(msg, *bytes, sizeof *msg);
-  size_t whole =
-      is_sane(msg) ? sizeof *msg + size_of_names(msg) + msg->size + msg->tail
-                   : SIZE_MAX;
+  size_t whole = is_sane(msg)
+                     ? sizeof *msg + size_of_names(msg) + msg->size + msg->tail
+                     : SIZE_MAX;
   if (whole > *len)
     return false;
   *bytes = (const unsigned char *)*bytes + whole;

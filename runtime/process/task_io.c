@@ -263,8 +263,7 @@ bool lf_chunk_receive_end(lf_channel *end, lf_chunk *c) {
 bool lf_outcome_is_of(const lf_channel *end, const lf_task *t) {
   const lf_msg *msg = &end->msg;
   uint64_t why = msg->kind == LF_MSG_CHUNK_DONE ? msg->tail : msg->size;
-  if (msg->error > LF_LOST ||
-      (msg->error == LF_LOST && why < sizeof(lf_lost)))
+  if (msg->error > LF_LOST || (msg->error == LF_LOST && why < sizeof(lf_lost)))
     return false;
   const lf_runner *runner = lf_runner_of(t);
   if (msg->kind == LF_MSG_CHUNK_DONE)

@@ -316,7 +316,8 @@ int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
   snprintf(who, sizeof who, lost->pid ? "worker %d" : "a worker",
            (int)lost->pid);
   snprintf(text, sizeof text, "%s%s%s %s while %s%s%s%s%s", who,
-           lost->host[0] ? " on " : "", lost->host, how, what ? "running " : "starting", what ? what : "",
+           lost->host[0] ? " on " : "", lost->host, how,
+           what ? "running " : "starting", what ? what : "",
            known ? "" : " (in ", known ? "" : within, known ? "" : ")");
   lf_buf_reset(out);
   int err = lf_buf_put(out, lost, sizeof *lost);

@@ -61,7 +61,8 @@ static void nobody_submits_after_shutdown(void **state) {
   lf_task_unref(submit(pool, step_try, &tried));
   lf_pool_shutdown(pool, false);
   assert_int_equal(lf_pool_submit(pool, task, LF_NEAR), LF_ESHUTDOWN);
-  assert_int_equal(lf_pool_broadcast(pool, &task, lf_pool_count(pool)), LF_ESHUTDOWN);
+  assert_int_equal(lf_pool_broadcast(pool, &task, lf_pool_count(pool)),
+                   LF_ESHUTDOWN);
   assert_int_equal(lf_pool_submit(pool, task, LF_TAIL), 0);
   gate_add(&go);
   await(lf_pool_over(pool));

@@ -51,7 +51,8 @@ static void an_initializer_that_fails_breaks_the_pool(void **state) {
     late[i] = fake_task(pool, step_log, NUMBER(1), NULL);
   assert_int_equal(lf_pool_submit(pool, late[0], LF_NEAR), LF_EBROKEN);
   assert_int_equal(lf_pool_submit(pool, late[0], LF_TAIL), LF_EBROKEN);
-  assert_int_equal(lf_pool_broadcast(pool, late, lf_pool_count(pool)), LF_EBROKEN);
+  assert_int_equal(lf_pool_broadcast(pool, late, lf_pool_count(pool)),
+                   LF_EBROKEN);
   for (int i = 0; i < 2; i++)
     lf_task_unref(late[i]);
   assert_int_equal(stat_of(pool).failed, 10);
@@ -150,7 +151,8 @@ static void no_thread_no_task(void **state) {
   refuse = 1;
   assert_int_equal(lf_pool_submit(pool, tasks[0], LF_NEAR), LF_ETHREAD);
   assert_int_equal(lf_pool_submit(pool, tasks[0], LF_TAIL), LF_ETHREAD);
-  assert_int_equal(lf_pool_broadcast(pool, tasks, lf_pool_count(pool)), LF_ETHREAD);
+  assert_int_equal(lf_pool_broadcast(pool, tasks, lf_pool_count(pool)),
+                   LF_ETHREAD);
   refuse = 0;
   assert_int_equal(lf_task_state(tasks[0]), LF_PENDING);
   lf_pool_stats stats = stat_of(pool);
