@@ -18,9 +18,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Seconds to connect, and between two tries. */
+/* Seconds to connect, between two tries, and for its own member to join. */
 #define DIAL 5.0
 #define REST 0.1
+#define START 30.0
 
 enum { BEAT = LF_CLIENT_LEASE / 4, FAREWELL_MS = 2000 };
 
@@ -271,7 +272,7 @@ static void live(lf_cluster *cl) {
 static bool await_member(lf_cluster *cl) {
   char why[300];
   struct timespec moment = {.tv_nsec = 2000000};
-  int64_t end = lf_after(DIAL);
+  int64_t end = lf_after(START);
   lf_redis *redis = lf_redis_open(&cl->o.url, DIAL, why, sizeof why);
   int n = 0;
   while (redis && n == 0 && lf_now() < end) {

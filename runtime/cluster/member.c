@@ -431,6 +431,9 @@ int lf_member_main(lf_member_options *o) {
   leave(&m);
   lf_sessions_end(&m.s);
   disconnect(&m);
+  drop_told(&m);
+  lf_sessions_fini(&m.s);
+  close(m.signals);
   end_private(&m);
   return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -566,9 +566,57 @@ static lf_task *find_task(lf_sessions *all, const char *client,
   return e ? ((lf_job *)e->value)->task : NULL;
 }
 
+static bool has_task(const lf_taken *e, uint64_t number) {
+  lf_msg msg;
+  const void *at = e->payload.data;
+  size_t len = e->payload.len;
+  while (lf_channel_peek(&at, &len, &msg))
+    if ((msg.kind == LF_MSG_TASK || msg.kind == LF_MSG_CHUNK) &&
+        msg.id == number)
+      return true;
+  return false;
+}
+
+/* The entry with that task, for which something has still to be fetched: it
+ * will not be begun. NULL: there is none. */
+static lf_taken *cancel_waiting(lf_sessions *all, const char *client,
+                                uint64_t number) {
+  char text[24];
+  lf_session *s = find(all, client);
+  for (lf_link *l = s ? s->waiting.next : NULL; l && l != &s->waiting;
+       l = l->next) {
+    lf_taken *e = lf_container_of(l, lf_taken, wait);
+    if (!has_task(e, number))
+      continue;
+    size_t had = e->cancelled ? strlen(e->cancelled) : 0;
+    size_t n = (size_t)snprintf(text, sizeof text, ",%" PRIu64, number);
+    char *more = lf_realloc(e->cancelled, had + n + 1);
+    if (!more)
+      return NULL;
+    memcpy(more + had, text, n + 1);
+    e->cancelled = more;
+    return e;
+  }
+  return NULL;
+}
+
 bool lf_sessions_cancel(lf_sessions *all, const char *client, uint64_t number) {
   lf_task *t = find_task(all, client, number);
-  return t && lf_pool_cancel(t);
+  return t ? lf_pool_cancel(t) : cancel_waiting(all, client, number) != NULL;
+}
+
+/* One that has not been begun ends as if it had been stopped. */
+static void stop_waiting(lf_sessions *all, const char *client,
+                         uint64_t number) {
+  lf_taken *e = cancel_waiting(all, client, number);
+  lf_task *t = e ? lf_task_new(NULL) : NULL;
+  lf_job *j = t ? job_new(e, t, number) : NULL;
+  if (j) {
+    lf_task_cancel(t);
+    push_ended(j);
+  } else if (t) {
+    lf_task_unref(t);
+  }
 }
 
 bool lf_sessions_has_begun(lf_sessions *all, const char *client,
@@ -586,6 +634,8 @@ void lf_sessions_stop(lf_sessions *all, const char *text) {
   lf_task *t = find_task(all, client, number);
   if (t)
     lf_pool_cancel_running(t);
+  else
+    stop_waiting(all, client, number);
 }
 
 void lf_sessions_forget(lf_sessions *all, const char *client) {
@@ -838,4 +888,16 @@ void lf_sessions_end(lf_sessions *all) {
     lf_sessions_forget(all, lf_container_of(l, lf_session, link)->id);
   while (lf_registry_count(&all->registry) > 0)
     lf_registry_park(&all->registry, lf_after(0.05));
+}
+
+void lf_sessions_fini(lf_sessions *all) {
+  lf_node *node;
+  while ((node = lf_stack_take(&all->ended)))
+    job_free(lf_container_of(node, lf_job, node));
+  while (!lf_list_empty(&all->entries))
+    taken_free(lf_container_of(all->entries.next, lf_taken, link));
+  while (!lf_list_empty(&all->sessions))
+    session_free(lf_container_of(all->sessions.next, lf_session, link));
+  lf_registry_fini(&all->registry);
+  close(all->doorbell);
 }

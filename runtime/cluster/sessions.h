@@ -116,7 +116,9 @@ void lf_sessions_connect(lf_sessions *all, lf_redis *commands);
 /* Ends all at once; nothing is told. */
 void lf_sessions_abort(lf_sessions *all);
 
-/* Waits until all worker processes have ended. */
+/* Waits until all worker processes have ended; then, without a connection,
+ * forgets everything. */
 void lf_sessions_end(lf_sessions *all);
+void lf_sessions_fini(lf_sessions *all);
 
 #endif
