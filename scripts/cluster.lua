@@ -160,9 +160,9 @@ local function tell_lost(member, host, pid)
     while not list.err and #list > 0 do
       for _, p in ipairs(list) do
         local entry = redis.call('XRANGE', stream, p[1], p[1])[1]
-        local client = entry and fields(entry[2]).c
-        if client and redis.call('EXISTS', 'lfut:client:' .. client) == 1 then
-          push('lfut:results:' .. client, 'L' .. table.concat({ p[1], pid, host }, ' ') .. '\n')
+        local f = entry and fields(entry[2])
+        if f and redis.call('EXISTS', 'lfut:client:' .. f.c) == 1 then
+          push('lfut:results:' .. f.c, 'L ' .. pid .. ' ' .. host .. '\n' .. f.t)
         end
         remove(stream, p[1])
       end
@@ -309,17 +309,31 @@ local function find(stream, client, tasks)
   end
 end
 
--- (client, priority, again, tasks, payload): the entry; 'again': unless it is
--- there already.
+-- The entry with these tasks, if the client has put them before: '0-0' if that is
+-- through. Clients number their tasks in the order in which they put them.
+local function put_before(client, stream, tasks)
+  local last = tonumber(redis.call('HGET', 'lfut:client:' .. client, 'last') or 0)
+  if tonumber(tasks:match '(%d+)%s*$') <= last then
+    return find(stream, client, tasks) or '0-0'
+  end
+end
+
+local function add(client, stream, tasks, payload)
+  redis.call('HSET', 'lfut:client:' .. client, 'last', tasks:match '(%d+)%s*$')
+  return redis.call('XADD', stream, '*', 'c', client, 't', tasks, 'p', payload)
+end
+
+-- (client, priority, again, tasks, payload): the entry; 'again': the client does
+-- not know whether it was here before.
 local function put(_, args)
   local client, level, again, tasks, payload = unpack(args)
   if redis.call('EXISTS', 'lfut:client:' .. client) == 0 then
     return redis.error_reply('GONE')
   end
   local stream = stream_of(level)
-  local entry = again == '1' and find(stream, client, tasks)
+  local entry = again == '1' and put_before(client, stream, tasks)
   if not entry then
-    entry = redis.call('XADD', stream, '*', 'c', client, 't', tasks, 'p', payload)
+    entry = add(client, stream, tasks, payload)
     hand_out()
   end
   return entry
@@ -369,22 +383,26 @@ local function members()
   return list
 end
 
--- (client, member, tasks, payload): for that member alone: the entry; nil: it
--- has gone.
+-- (client, member, again, tasks, payload): the same for that member alone; nil:
+-- it has gone.
 local function give(_, args)
-  local client, member, tasks, payload = unpack(args)
-  if not redis.call('ZSCORE', 'lfut:members', member) then
-    return nil
-  end
+  local client, member, again, tasks, payload = unpack(args)
   local stream = own(member)
-  local entry = redis.call('XADD', stream, '*', 'c', client, 't', tasks, 'p', payload)
+  local entry = again == '1' and put_before(client, stream, tasks)
+  if entry or not redis.call('ZSCORE', 'lfut:members', member) then
+    return entry or nil
+  end
+  entry = add(client, stream, tasks, payload)
   push('lfut:inbox:' .. member, take_from(stream, member))
   return entry
 end
 
--- (member, entry ...): what it has taken, but for these; it waits for no more.
+-- (member, entry ...): the last of its inbox, then what it has taken, but for
+-- these, which may stand in that inbox, too; it waits for no more.
 local function mine(_, args)
-  local member, known, list = args[1], {}, {}
+  local member, known = args[1], {}
+  local last = redis.call('XREVRANGE', 'lfut:inbox:' .. member, '+', '-', 'COUNT', 1)[1]
+  local list = { last and last[1] or '0-0' }
   for i = 2, #args do
     known[args[i]] = true
   end

@@ -140,11 +140,6 @@ void lf_client_lose(lf_cluster *cl, lf_task *t, const lf_lost *how) {
 
 void lf_batch_lose(lf_batch *b, const lf_lost *how) {
   lf_cluster *cl = b->cluster;
-  if (!b->id[0]) { /* its answer is on the other connection */
-    b->lost = true;
-    b->how = *how;
-    return;
-  }
   while (!lf_list_empty(&b->tasks)) {
     lf_sent *s = lf_container_of(b->tasks.next, lf_sent, link);
     lf_client_lose(cl, lf_sent_end(s), how);

@@ -40,7 +40,7 @@
  * Among results:
  *
  *   R host \n messages                            have ended
- *   L entry pid host \n                           was lost
+ *   L pid host \n tasks                           were lost
  *   B host \n text                                cannot run
  *   A question value \n                           the answer: 1: yes
  *   M id name \n                                  a module is wanted

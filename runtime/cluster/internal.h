@@ -40,8 +40,6 @@ typedef struct {
   lf_buf payload;
   int64_t priority;
   char member[LF_ID]; /* who alone is to have it; "": any */
-  bool lost;          /* it is, before that was known */
-  lf_lost how;
   struct lf_cluster *cluster;
 } lf_batch;
 

@@ -37,12 +37,14 @@ typedef struct {
   lf_sessions s;
   char id[LF_ID];
   lf_redis *commands, *inbox;
-  lf_reader reader; /* of the inbox */
+  lf_reader reader; /* of the inbox; */
+  char listed[44];  /* its last entry, as 'mine' has said */
   lf_link told;     /* lf_told_all that have not been answered */
   int ntold;
   int asked;   /* entries that the server is to hand out */
   int signals; /* signalfd */
   int64_t next_beat;
+  bool listing; /* 'mine' has not been answered */
   bool leaving; /* takes no more */
   bool over;    /* at once */
   bool gone;    /* the others have given it up */
@@ -97,13 +99,25 @@ static void receive(member *m, const char *bytes, size_t len) {
   }
 }
 
+/* Is the first of these numbers of a stream's entries behind the second? */
+static bool is_behind(const char *a, const char *b) {
+  unsigned long long x[2] = {0}, y[2] = {0};
+  (void)sscanf(a, "%llu-%llu", &x[0], &x[1]);
+  (void)sscanf(b, "%llu-%llu", &y[0], &y[1]);
+  return x[0] > y[0] || (x[0] == y[0] && x[1] > y[1]);
+}
+
+/* Tasks up to 'listed' have come with the answer of 'mine'. */
 static void take_entry(lf_reader *reader, const char *bytes, size_t len) {
-  receive(lf_container_of(reader, member, reader), bytes, len);
+  member *m = lf_container_of(reader, member, reader);
+  if (len > 0 && (bytes[0] != 'T' || is_behind(reader->last, m->listed)))
+    receive(m, bytes, len);
 }
 
 /* From the beginning, under the member's id. */
 static void begin_reading(member *m) {
   m->reader = (lf_reader){.take = take_entry, .last = "0"};
+  snprintf(m->listed, sizeof m->listed, "0-0");
   snprintf(m->reader.key, sizeof m->reader.key, "lfut:inbox:%s", m->id);
 }
 
@@ -161,6 +175,8 @@ static int send_told(member *m, const lf_told_all *told, int wanted) {
 /* Tells what has ended, and asks for as many as could run. */
 static void exchange(member *m) {
   lf_told_all *told;
+  if (m->listing)
+    return;
   do {
     if (m->ntold >= AHEAD)
       return;
@@ -219,23 +235,45 @@ static bool join(member *m, lf_redis *redis, char *why, size_t size) {
                            why, size);
 }
 
-/* Everything that the server has for us, but for what is here. */
-static void ask_mine(member *m, lf_redis *redis) {
+/* The entries that are here, or have just been told to be through. */
+static size_t list_known(const member *m, lf_arg *args, size_t most) {
   size_t n = 0;
+  for (lf_link *l = m->s.entries.next; l != &m->s.entries && n < most;
+       l = l->next)
+    args[n++] = lf_arg_text(lf_container_of(l, lf_taken, link)->id);
+  for (lf_link *l = m->told.next; l != &m->told; l = l->next) {
+    const lf_told_all *told = lf_container_of(l, lf_told_all, link);
+    for (int i = 0; i < told->n && n < most; i++)
+      if (told->v[i].entry[0])
+        args[n++] = lf_arg_text(told->v[i].entry);
+  }
+  return n;
+}
+
+/* The last of the inbox, and the entries. */
+static void on_mine(void *user, const redisReply *reply) {
+  member *m = user;
+  m->listing = false;
+  if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements == 0 ||
+      reply->element[0]->type != REDIS_REPLY_STRING)
+    return;
+  snprintf(m->listed, sizeof m->listed, "%s", reply->element[0]->str);
+  for (size_t i = 1; i < reply->elements; i++)
+    if (reply->element[i]->type == REDIS_REPLY_STRING)
+      receive(m, reply->element[i]->str, reply->element[i]->len);
+  m->asked = 0;
+}
+
+/* Everything that the server has for us, but for what is known; it hands out
+ * nothing more. */
+static void ask_mine(member *m) {
   lf_arg *args = lf_malloc((1 + MOST_ENTRIES) * sizeof *args);
   if (!args)
     return;
-  args[n++] = lf_arg_text(m->id);
-  for (lf_link *l = m->s.entries.next;
-       l != &m->s.entries && n < 1 + MOST_ENTRIES; l = l->next)
-    args[n++] = lf_arg_text(lf_container_of(l, lf_taken, link)->id);
-  redisReply *reply = lf_call_ask(redis, LF_FUNCTION("mine"), args, (int)n);
+  args[0] = lf_arg_text(m->id);
+  size_t n = 1 + list_known(m, args + 1, MOST_ENTRIES);
+  m->listing = call(m, LF_FUNCTION("mine"), args, (int)n, on_mine, m) == 0;
   lf_free(args);
-  m->asked = 0;
-  if (reply && reply->type == REDIS_REPLY_ARRAY)
-    take_all(m, reply);
-  if (reply)
-    freeReplyObject(reply);
 }
 
 static void drop_told(member *m) {
@@ -279,7 +317,7 @@ static bool connect_both(member *m, char *why, size_t size) {
   m->next_beat = lf_now() + lease_ms(m) * NS_PER_MS / 3;
   lf_sessions_connect(&m->s, commands);
   if (known)
-    ask_mine(m, commands);
+    ask_mine(m);
   for (lf_link *l = m->told.next; l != &m->told; l = l->next)
     (void)send_told(m, lf_container_of(l, lf_told_all, link), 0);
   lf_reader_go_on(&m->reader, inbox);
@@ -297,7 +335,7 @@ static void read_signals(member *m) {
       m->leaving = true;
       if (!m->o->quiet)
         fprintf(stderr, "lfut: leaving when what runs has ended\n");
-      ask_mine(m, m->commands); /* it waits for no more */
+      ask_mine(m); /* it waits for no more */
     } else {
       m->over = true;
     }
@@ -345,7 +383,7 @@ static bool move(member *m) {
 }
 
 static bool is_done(const member *m) {
-  return m->over || (m->leaving && m->s.jobs == 0 &&
+  return m->over || (m->leaving && !m->listing && m->s.jobs == 0 &&
                      lf_list_empty(&m->s.entries) && lf_list_empty(&m->told));
 }
 

@@ -16,22 +16,27 @@
 
 /* --- What is lost --- */
 
-/* L entry pid host: the one that has that entry, or may have. */
-static void receive_lost(lf_cluster *cl, const char *text) {
-  char entry[LF_ENTRY_ID];
+/* L pid host \n tasks: those that have not ended. */
+static void receive_lost(lf_cluster *cl, const char *text, const char *tasks,
+                         size_t len) {
   lf_lost how = {.exitcode = -1};
   int pid;
-  if (sscanf(text, "%43s %d %63[^\n]", entry, &pid, how.host) != 3)
+  char *numbers = lf_strndup(tasks, len), *at = numbers, *end;
+  if (!numbers || sscanf(text, " %d %63[^\n]", &pid, how.host) != 2) {
+    lf_free(numbers);
     return;
-  how.pid = pid;
-  for (lf_link *l = cl->batches.next, *next; l != &cl->batches; l = next) {
-    lf_batch *b = lf_container_of(l, lf_batch, link);
-    next = l->next;
-    if (strcmp(b->id, entry) == 0) {
-      lf_batch_lose(b, &how);
-      return;
-    }
   }
+  how.pid = pid;
+  for (uint64_t n; (n = strtoull(at, &end, 10)) > 0 && end > at; at = end) {
+    lf_entry *e = lf_table_find(&cl->sent, n);
+    if (!e)
+      continue;
+    lf_sent *s = e->value;
+    lf_batch *b = s->batch;
+    lf_client_lose(cl, lf_sent_end(s), &how);
+    lf_batch_end_if_empty(b);
+  }
+  lf_free(numbers);
 }
 
 /* The tasks of all batches are the caller's, one after the other. */
@@ -213,7 +218,7 @@ void lf_client_receive(lf_cluster *cl, const char *bytes, size_t len) {
   size_t rest = len - (size_t)(end + 1 - bytes);
   snprintf(host, sizeof host, "%.*s", (int)(end - bytes - 2), bytes + 2);
   if (bytes[0] == 'L')
-    receive_lost(cl, bytes + 1);
+    receive_lost(cl, bytes + 1, end + 1, rest);
   else if (bytes[0] == 'R' && lf_parts_is_name(end + 1, rest))
     receive_large(cl, host, end + 1, rest);
   else if (bytes[0] == 'R')

@@ -245,10 +245,7 @@ static void on_put(void *user, const redisReply *reply) {
     lf_buf_fini(&b->numbers);
     lf_buf_fini(&b->payload);
     withdraw_late(b);
-    if (b->lost)
-      lf_batch_lose(b, &b->how);
-    else
-      lf_batch_end_if_empty(b);
+    lf_batch_end_if_empty(b);
     return;
   }
   if (reply->type == REDIS_REPLY_NIL && b->member[0]) {
@@ -275,12 +272,13 @@ static int call_put(lf_batch *b, const char *function, const lf_arg *args,
   return err;
 }
 
-static int give(lf_batch *b, lf_arg payload) {
+static int give(lf_batch *b, lf_arg payload, bool again) {
   const lf_arg args[] = {lf_arg_text(b->cluster->id),
                          lf_arg_text(b->member),
+                         lf_arg_text(again ? "1" : "0"),
                          {b->numbers.data, b->numbers.len},
                          payload};
-  return call_put(b, LF_FUNCTION("give"), args, 4);
+  return call_put(b, LF_FUNCTION("give"), args, 5);
 }
 
 static int put(lf_batch *b, lf_arg payload, bool again) {
@@ -304,7 +302,7 @@ int lf_client_put(lf_batch *b, bool again) {
     payload = (lf_arg){name.data, name.len};
   }
   if (err == 0)
-    err = b->member[0] ? give(b, payload) : put(b, payload, again);
+    err = b->member[0] ? give(b, payload, again) : put(b, payload, again);
   lf_buf_fini(&name);
   return err;
 }
