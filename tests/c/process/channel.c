@@ -577,9 +577,68 @@ static void refuses_places_that_are_none(void **state) {
   }
 }
 
+/* --- Over memory --- */
+
+static uint64_t lacking[8];
+static int nlacking;
+
+static bool note_lacking(void *arg, uint64_t id) {
+  (void)arg;
+  lacking[nlacking++] = id;
+  return true;
+}
+
+/* What is put into memory can be read by another end, as often as that wants;
+ * code goes along, or is named and has come in another way. */
+static void passes_by_memory(void **state) {
+  (void)state;
+  static const char text[] = "return 1";
+  lf_buf body, bytes, code_bytes;
+  lf_channel from, to;
+  lf_code *code = lf_code_get(text, sizeof text, "function <x:1>", NULL);
+  lf_channel_init_memory(&from, &names, NULL, NULL);
+  lf_channel_init_memory(&to, &names, NULL, NULL);
+  lf_buf_init(&bytes, NULL, 0);
+  lf_buf_init(&code_bytes, NULL, 0);
+  lf_buf_init(&body, NULL, 0);
+  put_name(&body, lf_code_ref(code), lf_code_unref);
+  from.sink = &bytes;
+  assert_int_equal(lf_channel_put_code(&from, code, &code_bytes), 0);
+  assert_true(lf_channel_knows(&from, code));
+  lf_msg msg = {.kind = LF_MSG_TASK, .id = 7};
+  lf_payload payload = {.body = &body, .to = body.len};
+  assert_int_equal(lf_channel_send(&from, &msg, &payload), 0);
+  lf_channel_lacks(&to, bytes.data, bytes.len, note_lacking, NULL);
+  assert_int_equal(nlacking, 1);
+  assert_int_equal(lacking[0], code->id);
+  assert_true(
+      lf_channel_learn(&to, lacking[0], code_bytes.data, code_bytes.len));
+  for (int i = 0; i < 2; i++) {
+    lf_channel_read(&to, bytes.data, bytes.len);
+    assert_true(lf_channel_receive(&to));
+    assert_int_equal(to.msg.id, 7);
+    assert_ptr_equal(named_at(&to.body, 0), code);
+    assert_false(lf_channel_receive(&to));
+    assert_true(lf_channel_is_read(&to));
+  }
+  nlacking = 0;
+  lf_channel_lacks(&to, bytes.data, bytes.len, note_lacking, NULL);
+  assert_int_equal(nlacking, 0);
+  lf_channel_read(&to, bytes.data, bytes.len - 1); /* cut off */
+  assert_false(lf_channel_receive(&to));
+  assert_false(lf_channel_is_read(&to) && to.piece == 4);
+  lf_buf_fini(&body);
+  lf_buf_fini(&bytes);
+  lf_buf_fini(&code_bytes);
+  lf_code_unref(code);
+  lf_channel_fini(&from);
+  lf_channel_fini(&to);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       CHANNEL(passes_messages),
+      CHANNEL(passes_by_memory),
       CHANNEL(passes_a_part_of_a_body),
       CHANNEL(passes_both_ways),
       CHANNEL(passes_what_is_larger_than_the_ring),
