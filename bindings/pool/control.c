@@ -79,7 +79,7 @@ lf_limits *lfb_executor_limits(lua_State *L, int idx, uint64_t retries) {
   l.retries = retries;
   if (lua_istable(L, idx))
     read_common(L, idx, &l);
-  bool any = lf_limits_are_of_each(&l) || l.grace != LF_GRACE;
+  bool any = lf_limits_are_of_each(&l) || l.retries > 0 || l.grace != LF_GRACE;
   return any ? new_limits(L, &l, "", 0) : NULL;
 }
 

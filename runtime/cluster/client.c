@@ -204,11 +204,10 @@ static void beat(lf_cluster *cl) {
   (void)lf_client_call(cl, LF_FUNCTION("beat"), args, 3, on_beat, cl);
 }
 
-/* Sleeps until something is to be done. */
-static void sleep_on(lf_cluster *cl) {
-  uint64_t n;
-  struct pollfd fds[4] = {{.fd = cl->doorbell, .events = POLLIN}};
+/* Under the lock: what is waited for; returns for how many ms at most. */
+static int prepare_sleep(const lf_cluster *cl, struct pollfd fds[4]) {
   lf_redis *const both[] = {cl->commands, cl->results};
+  fds[0] = (struct pollfd){.fd = cl->doorbell, .events = POLLIN};
   for (int i = 0; i < 2; i++) {
     fds[i + 1].fd = both[i] ? lf_redis_fd(both[i]) : -1;
     fds[i + 1].events =
@@ -218,8 +217,18 @@ static void sleep_on(lf_cluster *cl) {
   int64_t at = cl->next_beat;
   at = cl->full && cl->try_again < at ? cl->try_again : at;
   int64_t ms = (at - lf_now()) / NS_PER_MS + 1;
+  return ms > 0 ? (int)ms : 0;
+}
+
+/* Sleeps until something is to be done. */
+static void sleep_on(lf_cluster *cl) {
+  uint64_t n;
+  struct pollfd fds[4];
+  pthread_mutex_lock(&cl->pool->lock);
+  int ms = prepare_sleep(cl, fds);
+  pthread_mutex_unlock(&cl->pool->lock);
   lf_count_awake(-1);
-  poll(fds, 4, ms > 0 ? (int)ms : 0);
+  poll(fds, 4, ms);
   lf_count_awake(1);
   if (fds[3].revents)
     lf_private_restart(&cl->private);

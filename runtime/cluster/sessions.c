@@ -212,23 +212,30 @@ static void refuse(lf_taken *e, uint64_t number, const char *why, bool chunk) {
   }
 }
 
-/* Those of a broadcast are collected until there is one for each worker. */
-static int submit(lf_session *s, lf_task *t, bool each) {
-  int n = s->all->o->workers, err;
-  if (!each)
-    return lf_pool_submit(s->pool, t, LF_TAIL);
+/* Those of a broadcast, with a reference each, are collected until there is one
+ * for each worker; also those that have been cancelled by then. */
+static int broadcast(lf_session *s, lf_task *t) {
+  int n = s->all->o->workers;
   if (!s->each)
     s->each = lf_malloc((size_t)n * sizeof(lf_task *));
   if (!s->each)
     return LF_ENOMEM;
-  s->each[s->neach++] = t;
+  s->each[s->neach++] = lf_task_ref(t);
   if (s->neach < n)
     return 0;
+  int err = lf_pool_broadcast(s->pool, s->each, n);
+  for (int i = 0; i < n; i++) {
+    if (err && s->each[i] != t && !lf_task_done(s->each[i]))
+      lf_outcome_break(lf_task_ref(s->each[i]),
+                       "its workers cannot be started");
+    lf_task_unref(s->each[i]);
+  }
   s->neach = 0;
-  err = lf_pool_broadcast(s->pool, s->each, n);
-  for (int i = 0; err && i < n - 1; i++)
-    lf_outcome_break(lf_task_ref(s->each[i]), "its workers cannot be started");
   return err;
+}
+
+static int submit(lf_session *s, lf_task *t, bool each) {
+  return each ? broadcast(s, t) : lf_pool_submit(s->pool, t, LF_TAIL);
 }
 
 /* The client wants to know that it has begun. */
@@ -287,6 +294,19 @@ static bool is_cancelled(const lf_taken *e, uint64_t number) {
   return false;
 }
 
+/* The message in hand is a task that has been cancelled: one of a broadcast
+ * keeps its place among the others. */
+static void begin_cancelled(lf_session *s) {
+  bool each = s->end.msg.kind == LF_MSG_TASK &&
+              s->end.msg.flag & LF_TASK_EACH && s->pool && !s->end.no_memory;
+  lf_task *t = each ? lf_call_receive(&s->end, s->pool, NULL) : NULL;
+  if (!t)
+    return;
+  lf_task_cancel(t);
+  (void)broadcast(s, t);
+  lf_task_unref(t);
+}
+
 /* The message in hand is a task, or says which loop the next ones are of. */
 static void begin_one(lf_taken *e) {
   lf_session *s = e->session;
@@ -297,7 +317,9 @@ static void begin_one(lf_taken *e) {
   if (end->msg.kind == LF_MSG_LOOP) {
     loop = lf_table_find(&s->loops, number);
     s->loop = loop ? loop->value : NULL;
-  } else if (is_cancelled(e, number) || end->msg.kind == LF_MSG_NOTICE) {
+  } else if (is_cancelled(e, number)) {
+    begin_cancelled(s);
+  } else if (end->msg.kind == LF_MSG_NOTICE) {
     return;
   } else if (!s->pool) {
     refuse(e, number, "its workers cannot be started", chunk);

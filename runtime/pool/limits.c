@@ -51,7 +51,7 @@ void lf_limits_unref(void *limits) {
 
 bool lf_limits_are_of_each(const lf_limits *l) {
   return l->timeout != LF_FOREVER || l->queue_timeout != LF_FOREVER ||
-         l->memory > 0 || l->retries > 0;
+         l->memory > 0;
 }
 
 const void *lf_limits_bytes(const lf_limits *l, size_t *len) {

@@ -99,11 +99,9 @@ void lf_loop_restrict(lf_loop *loop, struct lf_strand *strand, bool affine) {
 }
 
 void lf_loop_limit(lf_loop *loop, lf_limits *limits) {
-  lf_limits alone = *limits;
-  if (lf_pool_runs_chunks_again(loop->pool))
-    alone.retries = 0;
   loop->limits = lf_limits_ref(limits);
-  if (lf_limits_are_of_each(&alone))
+  if (lf_limits_are_of_each(limits) ||
+      (limits->retries > 0 && !lf_pool_runs_chunks_again(loop->pool)))
     loop->chunksize = 1;
 }
 
