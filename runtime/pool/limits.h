@@ -33,8 +33,8 @@ lf_limits *lf_limits_new(const lf_limits *former, const char *name, size_t len);
 lf_limits *lf_limits_ref(lf_limits *limits);
 void lf_limits_unref(void *limits);
 
-/* Is there one that each item of a parallel loop is to have for itself? (Retries
- * are, too, where a chunk is not run again as a whole.) */
+/* Is there one that each item of a parallel loop is to have for itself?
+ * (Retries are, too, where a chunk is not run again as a whole.) */
 bool lf_limits_are_of_each(const lf_limits *limits);
 
 /* What is sent, as long as the limits are there; and the same on the other
