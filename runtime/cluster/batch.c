@@ -15,6 +15,11 @@ void lf_client_kick(lf_cluster *cl) {
   (void)n; /* full: it is rung already */
 }
 
+void lf_client_flush(lf_cluster *cl) {
+  if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
+    lf_client_kick(cl);
+}
+
 int lf_client_call(lf_cluster *cl, const char *function, const lf_arg *args,
                    int n, lf_redis_reply *reply, void *user) {
   return lf_call_send(cl->commands, function, args, n, reply, user);

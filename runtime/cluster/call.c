@@ -107,6 +107,14 @@ static void on_entries(void *user, const redisReply *reply) {
   ask(r);
 }
 
+int lf_entry_compare(const char *a, const char *b) {
+  unsigned long long x[2] = {0}, y[2] = {0};
+  (void)sscanf(a, "%llu-%llu", &x[0], &x[1]);
+  (void)sscanf(b, "%llu-%llu", &y[0], &y[1]);
+  int i = x[0] == y[0];
+  return (x[i] > y[i]) - (x[i] < y[i]);
+}
+
 /* Cuts off what has been dealt with, and waits for more. */
 static void ask(lf_reader *r) {
   char after[44];

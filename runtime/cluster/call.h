@@ -24,6 +24,10 @@ int lf_call_beat(lf_redis *redis, const char *who, const char *id,
  * reply is freed. */
 bool lf_call_is_let_in(redisReply *reply, char *why, size_t size);
 
+/* Less than, equal to or greater than 0, as the stream's entry 'a' stands
+ * before 'b', is the same, or comes after it. */
+int lf_entry_compare(const char *a, const char *b);
+
 /* The entries of a stream, one after the other; what has been dealt with is cut
  * off when the next are asked for, so that nothing is lost with a connection.
  */

@@ -573,15 +573,6 @@ typedef struct {
   bool answered;
 } statistics;
 
-/* Has the entry been taken, if this one was the last? */
-static bool is_before(const char *entry, const char *last) {
-  unsigned long long a[2] = {0}, b[2] = {0};
-  if (sscanf(entry, "%llu-%llu", &a[0], &a[1]) != 2 ||
-      sscanf(last, "%llu-%llu", &b[0], &b[1]) != 2)
-    return false;
-  return a[0] < b[0] || (a[0] == b[0] && a[1] <= b[1]);
-}
-
 static size_t count_tasks(const lf_batch *b) {
   size_t n = 0;
   for (const lf_link *l = b->tasks.next; l != &b->tasks; l = l->next)
@@ -605,7 +596,7 @@ static void on_stat(void *user, const redisReply *reply) {
       snprintf(stream, sizeof stream, "lfut:tasks:%" PRId64, b->priority);
     for (size_t i = 1; i + 1 < reply->elements; i += 2)
       if (strcmp(reply->element[i]->str, stream) == 0 && b->id[0] &&
-          is_before(b->id, reply->element[i + 1]->str))
+          lf_entry_compare(b->id, reply->element[i + 1]->str) <= 0)
         q->stats->running += count_tasks(b);
   }
 }

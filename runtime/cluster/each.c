@@ -40,8 +40,7 @@ static bool ask_members(lf_cluster *cl, members *m) {
       pthread_equal(cl->thread, pthread_self()) ||
       lf_client_call(cl, LF_FUNCTION("members"), NULL, 0, on_members, m) != 0)
     return false;
-  if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
-    lf_client_kick(cl);
+  lf_client_flush(cl);
   while (!m->answered)
     pthread_cond_wait(&cl->changed, &cl->pool->lock);
   return m->v;
@@ -95,7 +94,6 @@ int lf_client_broadcast(lf_cluster *cl, lf_task **tasks, int n) {
     at += m.v[i].workers;
   }
   lf_free(m.v);
-  if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
-    lf_client_kick(cl);
+  lf_client_flush(cl);
   return err;
 }

@@ -132,6 +132,9 @@ static inline bool lf_client_is_connected(const lf_cluster *cluster) {
 /* Has the thread look. Any thread. */
 void lf_client_kick(lf_cluster *cluster);
 
+/* Sends what there is to send, as far as it goes; the thread does the rest. */
+void lf_client_flush(lf_cluster *cluster);
+
 /* Calls one of the server's functions. 0 or LF_ENOMEM. */
 int lf_client_call(lf_cluster *cluster, const char *function,
                    const lf_arg *args, int n, lf_redis_reply *reply,

@@ -48,7 +48,6 @@ typedef struct {
   bool leaving; /* takes no more */
   bool over;    /* at once */
   bool gone;    /* the others have given it up */
-  bool reading; /* what it has read has been dealt with */
 } member;
 
 /* --- Commands --- */
@@ -99,18 +98,11 @@ static void receive(member *m, const char *bytes, size_t len) {
   }
 }
 
-/* Is the first of these numbers of a stream's entries behind the second? */
-static bool is_behind(const char *a, const char *b) {
-  unsigned long long x[2] = {0}, y[2] = {0};
-  (void)sscanf(a, "%llu-%llu", &x[0], &x[1]);
-  (void)sscanf(b, "%llu-%llu", &y[0], &y[1]);
-  return x[0] > y[0] || (x[0] == y[0] && x[1] > y[1]);
-}
-
 /* Tasks up to 'listed' have come with the answer of 'mine'. */
 static void take_entry(lf_reader *reader, const char *bytes, size_t len) {
   member *m = lf_container_of(reader, member, reader);
-  if (len > 0 && (bytes[0] != 'T' || is_behind(reader->last, m->listed)))
+  if (len > 0 &&
+      (bytes[0] != 'T' || lf_entry_compare(reader->last, m->listed) > 0))
     receive(m, bytes, len);
 }
 
@@ -123,9 +115,9 @@ static void begin_reading(member *m) {
 
 /* --- What is told, and new tasks --- */
 
-/* Tasks that were handed out at once. */
-static void take_all(member *m, const redisReply *reply) {
-  for (size_t i = 0; i < reply->elements; i++)
+/* Tasks that were handed out at once: the elements from this one on. */
+static void take_all(member *m, const redisReply *reply, size_t from) {
+  for (size_t i = from; i < reply->elements; i++)
     if (reply->element[i]->type == REDIS_REPLY_STRING)
       receive(m, reply->element[i]->str, reply->element[i]->len);
 }
@@ -144,7 +136,7 @@ static void on_done(void *user, const redisReply *reply) {
     return;
   drop_first(m);
   if (reply->type == REDIS_REPLY_ARRAY)
-    take_all(m, reply);
+    take_all(m, reply, 0);
   else
     m->gone |= reply->type == REDIS_REPLY_NIL;
 }
@@ -258,9 +250,7 @@ static void on_mine(void *user, const redisReply *reply) {
       reply->element[0]->type != REDIS_REPLY_STRING)
     return;
   snprintf(m->listed, sizeof m->listed, "%s", reply->element[0]->str);
-  for (size_t i = 1; i < reply->elements; i++)
-    if (reply->element[i]->type == REDIS_REPLY_STRING)
-      receive(m, reply->element[i]->str, reply->element[i]->len);
+  take_all(m, reply, 1);
   m->asked = 0;
 }
 

@@ -31,8 +31,8 @@ static void tell(const lf_sent *s, const char *function, const char *argument,
       lf_arg_text(argument ? argument : "")};
   if (lf_client_call(cl, function, args, 5, reply, user) != 0)
     reply(user, NULL);
-  else if (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands))
-    lf_client_kick(cl);
+  else
+    lf_client_flush(cl);
 }
 
 /* The task's place in the server, as soon as its entry is known; NULL: it is

@@ -395,8 +395,8 @@ static void send(lf_cluster *cl) {
   }
   while (!cl->full && may_send(cl) && send_batch(cl))
     some = true;
-  if (some && (!lf_redis_flush(cl->commands) || lf_redis_is_full(cl->commands)))
-    lf_client_kick(cl);
+  if (some)
+    lf_client_flush(cl);
 }
 
 /* --- A round --- */

@@ -867,7 +867,7 @@ lf_told_all *lf_sessions_collect(lf_sessions *all) {
   lf_told_all *told = lf_malloc(sizeof *told + PLACES * sizeof told->v[0]);
   if (!told)
     return NULL;
-  *told = (lf_told_all){.all = all};
+  *told = (lf_told_all){0};
   lf_list_init(&told->link);
   for (int i = 0;
        i < TOLD && told->n < PLACES / 2 && (node = lf_stack_take(&all->ended));
@@ -906,8 +906,7 @@ void lf_sessions_abort(lf_sessions *all) {
 }
 
 void lf_sessions_end(lf_sessions *all) {
-  for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next)
-    lf_sessions_forget(all, lf_container_of(l, lf_session, link)->id);
+  lf_sessions_abort(all);
   while (lf_registry_count(&all->registry) > 0)
     lf_registry_park(&all->registry, lf_after(0.05));
 }

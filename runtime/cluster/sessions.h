@@ -69,7 +69,6 @@ typedef struct {
 /* What is told to the server at once, until it has answered. */
 typedef struct {
   lf_link link;
-  struct lf_sessions *all;
   int n, failed;
   struct lf_told {
     char stream[48], entry[44], client[LF_ID];
