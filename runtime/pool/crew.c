@@ -46,10 +46,10 @@ void lf_worker_count_started(lf_worker *w) {
 }
 
 bool lf_worker_begin(lf_worker *w, lf_task *task) {
+  if (!w->pool->o.backend->remote)
+    lf_task_carry(task, w); /* for those who ask it to stop, once it runs */
   if (!lf_task_start(task))
     return false;
-  if (!w->pool->o.backend->remote)
-    lf_task_carry(task, w); /* for those who ask it to stop */
   lf_worker_count_started(w);
   return true;
 }
@@ -69,11 +69,22 @@ bool lf_worker_is_inside(const lf_worker *w) {
   return w->inside;
 }
 
+/* After it was shown what runs: who asks for a stop looks there only before. */
+static void look_for_asks(lf_worker *w) {
+  uint32_t asks = atomic_load(w->asks_at);
+  if (asks == w->asks)
+    return;
+  w->asks = asks;
+  w->pool->o.backend->receive(w->pool);
+}
+
 lf_task *lf_worker_runs(lf_worker *w, lf_task *task) {
   lf_task *former = atomic_load_explicit(&w->current, memory_order_relaxed);
   atomic_store_explicit(&w->current, task, memory_order_release);
-  if (w->runs_at)
+  if (w->runs_at) {
     atomic_store(w->runs_at, task ? task->far.id : 0);
+    look_for_asks(w);
+  }
   return former;
 }
 

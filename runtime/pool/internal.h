@@ -60,6 +60,8 @@ struct lf_worker {
   _Atomic uint64_t *runs_at;      /* where current->far.id is shown, or NULL */
   _Atomic uint64_t *asked_at; /* where a process is shown which one is asked to
                                  stop, or NULL */
+  _Atomic uint32_t *asks_at;  /* and how often one was; set like runs_at */
+  uint32_t asks;              /* as it has seen; its thread */
   atomic_bool asked;          /* tasks of it have been asked to stop */
   _Atomic(lf_task *) current; /* whose code runs, or NULL; not counted */
 

@@ -203,14 +203,20 @@ static bool poke(lf_in_flight *f) {
   return true;
 }
 
-/* Under the lock: tells the worker. */
+/* Under the lock: tells the worker. True: it runs the task, as far as can be
+ * seen. If not, it will hear of it before it goes on with the task: who shows
+ * what runs looks afterwards whether one has been asked to stop, and here it is
+ * the other way round (Dekker). */
 static bool tell_asked(lf_in_flight *f, lf_reason reason) {
   static const lf_payload none;
+  lf_proc *c = f->proc;
   lf_msg msg = {.kind = LF_MSG_ASK, .id = lf_in_flight_id(f)};
   msg.flag = (uint8_t)reason;
-  lf_members_stir(f->proc);
-  (void)lf_channel_send(&f->proc->end, &msg, &none);
-  return poke(f);
+  lf_members_stir(c);
+  (void)lf_channel_send(&c->end, &msg, &none);
+  bool sent = lf_list_empty(&c->end.parcels);
+  atomic_fetch_add(&c->region->asks, 1);
+  return poke(f) || !sent;
 }
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {

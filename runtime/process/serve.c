@@ -493,6 +493,7 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   w->interrupt_at = &region->interrupt;
   w->runs_at = &region->running;
   w->asked_at = &region->asked;
+  w->asks_at = &region->asks;
   lf_channel_init(&r->end, &region->in, &region->out, &lf_serve_names, r,
                   options->ops->annotate);
   lf_array_refs_init(&r->end.array_refs, true, rouse);

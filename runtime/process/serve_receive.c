@@ -11,11 +11,13 @@
 /* --- Tasks to run --- */
 
 /* True if the task is the worker's from now on, and not taken back. It is seen
- * that the worker is busy before it is seen that it has begun. */
+ * that the worker is busy, and with what, before it is seen that this has
+ * begun: who asks it to stop would take it for parked. */
 static bool begin(lf_serve *r, uint64_t id) {
   _Atomic uint32_t *slot = &r->region->slots[id % LF_SLOTS];
   uint32_t word = atomic_load(slot);
   lf_serve_enter(r, LF_SERVE_RUNNING);
+  atomic_store(&r->region->running, id);
   bool begun =
       (word & 3) == LF_SLOT_SENT &&
       atomic_compare_exchange_strong(slot, &word, (word & ~3u) | LF_SLOT_BEGUN);
@@ -29,11 +31,13 @@ static bool begin(lf_serve *r, uint64_t id) {
 static void refuse_task(lf_serve *r) {
   lf_msg msg = {.id = r->end.msg.id};
   lf_serve_state before = r->state;
+  uint64_t running = atomic_load(&r->region->running);
   if (begin(r, r->end.msg.id)) {
     pthread_mutex_lock(&r->pool->lock);
     lf_serve_tell_lack(r, &msg);
     pthread_mutex_unlock(&r->pool->lock);
   }
+  atomic_store(&r->region->running, running);
   lf_serve_enter(r, before);
 }
 
@@ -57,11 +61,13 @@ static void receive_task(lf_serve *r) {
 lf_task *lf_serve_take(lf_serve *r, bool pinned) {
   lf_link *l;
   lf_link *from = pinned ? &r->worker->pinned : &r->pool->queue;
+  uint64_t running = atomic_load(&r->region->running);
   while ((l = lf_list_pop(from))) {
     lf_task *t = lf_container_of(l, lf_task, link);
     if (begin(r, t->far.id))
-      return t;
+      return r->begun = t;
     lf_task_unref(t);
+    atomic_store(&r->region->running, running);
   }
   return NULL;
 }
@@ -182,7 +188,8 @@ static bool is_asked_for(lf_task *t, void *arg) {
   return false;
 }
 
-/* A task that runs here is to stop. It may be over. */
+/* A task that runs here is to stop. It may be over, or wait for the permit to
+ * run on top of another. */
 static void receive_ask(lf_serve *r) {
   lf_worker *w = r->worker;
   lf_task *current = atomic_load(&w->current);
@@ -192,7 +199,8 @@ static void receive_ask(lf_serve *r) {
     r->pool->o.ops->poke();
     return;
   }
-  r->pool->o.ops->each(w->vm, is_asked_for, r);
+  if (!r->begun || is_asked_for(r->begun, r))
+    r->pool->o.ops->each(w->vm, is_asked_for, r);
   atomic_store(&w->asked, true);
 }
 

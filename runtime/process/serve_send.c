@@ -191,6 +191,8 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
     msg.a = lf_task_reason(t);
     send_outcome(r, &msg, lf_payload_task(t));
   }
+  if (r->begun == t)
+    r->begun = NULL;
   lf_task_end(t, state);
   lf_task_unref(t);
 }

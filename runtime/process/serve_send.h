@@ -66,6 +66,7 @@ typedef struct lf_serve {
   int doorbell;
   lf_serve_state state;
   bool stop;         /* the program will send nothing more */
+  lf_task *begun;    /* the last one that has, unless it has ended */
   lf_link questions; /* without an answer yet; the lock */
   uint64_t last_question;
   lf_loop *loop;  /* received last; a reference */

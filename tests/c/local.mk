@@ -34,6 +34,7 @@ c_test_names += \
 	%D%/pool/stress \
 	%D%/pool/wake \
 	%D%/pool/workers \
+	%D%/process/ask \
 	%D%/process/channel \
 	%D%/process/child \
 	%D%/process/news \
