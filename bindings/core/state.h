@@ -111,6 +111,8 @@ struct lfb_state {
   lf_waker *waker;       /* who is told when one falls due */
   lf_waker global_waker; /* the program's: unparks its thread */
   uint64_t futures;      /* made so far (pool/future.c) */
+  unsigned submits;      /* of tasks, by this interpreter, */
+  size_t last_size;      /* and bytes of the last one (pool/executor.c) */
   bool in_callback;
   bool copying;     /* lfut's own: no memory is refused */
   bool interrupted; /* the program's: "interrupted!" is on its way up */

@@ -20,6 +20,7 @@
 #include "bindings/sync/array.h"
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 #include "runtime/task/strand.h"
 
 #define LOOK_AGAIN 0.05 /* for an interruption, in seconds */
@@ -469,8 +470,17 @@ void lfb_native_run(struct lf_vm *vm, lf_task *t) {
   lf_buf_init(&out, small, sizeof small);
   reporter r = {vm->worker, t};
   lfut_task task = {.stop = &vm->interrupted, .progress = report, .user = &r};
+  lf_times times;
+  lf_metered metered;
+  bool timed = lf_profile_begin(t, &times, &metered);
+  metered.phase = LF_PHASE_NATIVE;
+  metered.step = metered.flow ? 't' : 0;
   read_call(&c, t->data.data);
+  if (timed)
+    lf_meter_enter(&metered);
   bool ok = perform(vm, &c, &task, &out);
+  if (timed)
+    lf_meter_leave(&metered);
   if (vm->interrupted)
     ok = put_interrupted(&out);
   lf_call_fini(&task);
@@ -486,5 +496,7 @@ void lfb_native_run(struct lf_vm *vm, lf_task *t) {
     ok = false;
   }
   lf_buf_fini(&out);
+  times.received = t->data.len;
+  lf_worker_took(vm->worker, &times);
   lf_worker_end(vm->worker, t, ok ? LF_FINISHED : LF_FAILED);
 }

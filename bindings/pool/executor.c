@@ -22,6 +22,7 @@
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/profile.h"
 #include "runtime/pool/room.h"
 #include "runtime/pool/threads.h"
 
@@ -313,11 +314,39 @@ static lf_native *check_function(lua_State *L, lfb_state *S) {
   return native;
 }
 
+/* Is the packing of the next task to be timed, and its run so that what it
+ * takes to unpack and pack there is told apart? A look at the clock takes
+ * longer than to pack a number: so it is that of the first tasks, of those that
+ * follow a large one, and of one of some. */
+static bool is_fine(lfb_state *S) {
+  enum { FIRST = 256, SOME = 16, LARGE = 1024 };
+  unsigned n = S->submits++;
+  return n < FIRST || n % SOME == 0 || S->last_size > LARGE;
+}
+
+/* The task, the packing of which was begun then (0: is not known), is about to
+ * be submitted. */
+static void note_packed(lfb_state *S, lf_task *task, int64_t since) {
+  S->last_size = task->data.len;
+  if (!since && !lf_timing_now() && !lf_code_is_slow(task->code))
+    return;
+  int64_t now = lf_now();
+  task->born = since ? now | 1 : now & ~INT64_C(1);
+  if (since)
+    lf_profile_packed(lf_pool_profile(lf_task_pool(task)), task->code,
+                      now - since);
+  if (lf_is_traced())
+    lf_trace_slice(since ? since : now, since ? now - since : 0, LF_PHASE_PACK,
+                   task->code, lf_task_own_name(task), 's',
+                   (uint64_t)task->born);
+}
+
 /* Pushes a future for the call of what is at 2 with what follows: n values with
  * it. */
 static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
                           lf_native *native, int n) {
   lf_pool *pool = exe->pool;
+  int64_t since = is_fine(S) ? lf_now() : 0;
   lf_owner *owner = lf_pool_owner(pool);
   lf_task **slot = lfb_new_future(L, S);
   lf_task *task = *slot = exe->limits || exe->limited
@@ -327,6 +356,7 @@ static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
     lfb_raise_memory(L);
   if (native) {
     pack_native_call(L, S, native, task, n - 1);
+    note_packed(S, task, since);
     return task;
   }
   lfb_label label = lfb_arguments;
@@ -334,6 +364,7 @@ static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
   lfb_pack(L, S, &task->data, 2, n, &label, &task->code);
   if (label.reach)
     lfb_start_tell(S, pool);
+  note_packed(S, task, since);
   return task;
 }
 

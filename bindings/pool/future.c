@@ -13,8 +13,11 @@
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 #include "runtime/pool/stop.h"
 #include "runtime/task/dependent.h"
+
+enum { LARGE = 1024 }; /* bytes that take a while to unpack */
 
 /* The userdata. */
 typedef struct {
@@ -133,16 +136,36 @@ static const char *trace_of(lf_task *task) {
   return lf_task_is_forced(task) ? NULL : task->trace;
 }
 
+/* The results of a task that is timed have been unpacked since then. */
+static void note_unpacked(const lf_task *task, int64_t since, bool fine) {
+  int64_t ns = fine ? lf_now() - since : 0;
+  if (fine)
+    lf_profile_unpacked(lf_pool_profile(lf_task_pool(task)), task->code, ns);
+  if (lf_is_traced())
+    lf_trace_slice(since, ns, LF_PHASE_UNPACK, task->code,
+                   lf_task_own_name(task), 'f', (uint64_t)task->born);
+}
+
+/* Pushes the results; returns how many. */
+static int push_results(lua_State *L, lfb_state *S, lf_task *task) {
+  size_t at = 0;
+  bool fine = task->born & 1 || task->data.len > LARGE;
+  if (task->born <= 0 || !task->owner || (!fine && !lf_is_traced()))
+    return lfb_unpack(L, S, &task->data, &at, NULL);
+  int64_t since = lf_now();
+  int n = lfb_unpack(L, S, &task->data, &at, NULL);
+  note_unpacked(task, since, fine);
+  return n;
+}
+
 static int result_step(lua_State *L, lfb_state *S, int64_t deadline,
                        lfb_wait_for *what) {
   lf_task *task = *(lf_task **)lua_touserdata(L, 1);
   if (lfb_await(L, S, task, deadline, what))
     return LFB_NOT_YET;
   switch (lf_task_state(task)) {
-  case LF_FINISHED: {
-    size_t at = 0;
-    return lfb_unpack(L, S, &task->data, &at, NULL);
-  }
+  case LF_FINISHED:
+    return push_results(L, S, task);
   case LF_CANCELLED:
     return raise_cancelled(L);
   default:

@@ -29,6 +29,7 @@
 #include "bindings/program/program.h"
 #include "bindings/program/scope.h"
 #include "bindings/program/scripts.h"
+#include "bindings/program/statistics.h"
 #include "bindings/run/subprocess.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/barrier.h"
@@ -156,6 +157,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_helpers_open(L, S);
   lfb_pools_open(L);
   lfb_scope_open(L);
+  lfb_statistics_open(L, S);
   lfb_module_open(L, S);
   set_constants(L);
   set_methods(L, S);

@@ -4,4 +4,5 @@ bindings_sources += \
 	%D%/pools.c %D%/pools.h \
 	%D%/program.c %D%/program.h \
 	%D%/scope.c %D%/scope.h \
-	%D%/scripts.c %D%/scripts.h
+	%D%/scripts.c %D%/scripts.h \
+	%D%/statistics.c %D%/statistics.h

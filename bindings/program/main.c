@@ -10,6 +10,7 @@
 #include "bindings/program/lib.h"
 #include "bindings/program/program.h"
 #include "bindings/program/repl.h"
+#include "bindings/program/statistics.h"
 #include "bindings/run/exit.h"
 #include "bindings/run/interrupt.h"
 #include "runtime/base/mem.h"
@@ -59,22 +60,27 @@ static void print_error(const char *message) {
 }
 
 static void print_usage(FILE *out) {
-  fputs("usage: " PROGRAM " [options] [script [args]]\n"
-        "Available options are:\n"
-        "  -e stat   execute string 'stat'\n"
-        "  -i        enter interactive mode after executing 'script'\n"
-        "  -l mod    require library 'mod' into global 'mod'\n"
-        "  -l g=mod  require library 'mod' into global 'g'\n"
-        "  -v        show version information\n"
-        "  -E        ignore environment variables\n"
-        "  -W        turn warnings on\n"
-        "  -w n      let executors have 'n' workers by default\n"
-        "  -h        show this help\n"
-        "  --        stop handling options\n"
-        "  -         stop handling options and execute stdin\n"
-        "  cluster   see '" PROGRAM " cluster --help'\n"
-        "Long options: --workers n (or --workers=n), --help, --version\n",
-        out);
+  fputs(
+      "usage: " PROGRAM " [options] [script [args]]\n"
+      "Available options are:\n"
+      "  -e stat   execute string 'stat'\n"
+      "  -i        enter interactive mode after executing 'script'\n"
+      "  -l mod    require library 'mod' into global 'mod'\n"
+      "  -l g=mod  require library 'mod' into global 'g'\n"
+      "  -v        show version information\n"
+      "  -E        ignore environment variables\n"
+      "  -W        turn warnings on\n"
+      "  -w n      let executors have 'n' workers by default\n"
+      "  -h        show this help\n"
+      "  --        stop handling options\n"
+      "  -         stop handling options and execute stdin\n"
+      "  cluster   see '" PROGRAM " cluster --help'\n"
+      "Long options:\n"
+      "  --workers n     the same as -w\n"
+      "  --trace file    write what runs where and when, for ui.perfetto.dev\n"
+      "  --stats[=json]  tell at the end what functions have taken\n"
+      "  --help, --version\n",
+      out);
 }
 
 static void print_version(void) {
@@ -95,6 +101,8 @@ struct options {
   int action_count;
   int script;  /* index of the script in argv; argc if there is none */
   int workers; /* 0: not given */
+  const char *trace;
+  bool stats, json;
   bool interactive, version, ignore_environment, statement;
   bool only_help, only_version;
 };
@@ -136,20 +144,38 @@ static const char *option_argument(char **argv, int *i, const char *rest) {
   return *rest ? rest : argv[++*i];
 }
 
+/* Is the word that long option, with its argument behind '=', or on its own? */
+static bool is_long(const char *word, const char *name) {
+  size_t length = strlen(name);
+  return strncmp(word, name, length) == 0 &&
+         (word[length] == '\0' || word[length] == '=');
+}
+
+static bool parse_stats(struct options *o, const char *word) {
+  const char *how = strchr(word, '=');
+  o->stats = true;
+  o->json = how && strcmp(how, "=json") == 0;
+  return !how || o->json || usage_error("bad '%s' ('json' expected)", word);
+}
+
 static bool parse_long(struct options *o, char **argv, int *i) {
   const char *word = argv[*i];
-  size_t length = strlen("--workers");
   if (strcmp(word, "--help") == 0)
     return o->only_help = true;
   if (strcmp(word, "--version") == 0)
     return o->only_version = true;
-  if (strncmp(word, "--workers", length) != 0 ||
-      (word[length] != '\0' && word[length] != '='))
+  if (is_long(word, "--stats"))
+    return parse_stats(o, word);
+  if (!is_long(word, "--workers") && !is_long(word, "--trace"))
     return usage_error("unrecognized option '%s'", word);
-  const char *value = word[length] ? word + length + 1 : argv[++*i];
-  if (!value)
+  const char *equals = strchr(word, '=');
+  const char *value = equals ? equals + 1 : argv[++*i];
+  if (!value || !*value)
     return usage_error("'%s' needs argument", word);
-  return parse_workers(value, "number of workers", &o->workers);
+  if (is_long(word, "--workers"))
+    return parse_workers(value, "number of workers", &o->workers);
+  o->trace = value;
+  return true;
 }
 
 static bool parse_with_argument(struct options *o, char **argv, int *i) {
@@ -279,10 +305,20 @@ static void settle(FILE *stream) {
   }
 }
 
+static bool stats, json; /* --stats was given, as that */
+
+/* What was counted is told, once. */
+static void print_stats(lua_State *L) {
+  if (stats)
+    lfb_stats_print(L, json);
+  stats = false;
+}
+
 /* Ends the program without waiting for its workers, which may still run: their
  * interpreters are left as they are. */
 static _Noreturn void leave(int status) {
   closing = 1;
+  lfb_trace_end();
   lfb_repl_close();
   settle(stdout);
   settle(stderr);
@@ -298,6 +334,7 @@ static int os_exit(lua_State *L) {
     bool close = lua_toboolean(L, 2);
     lfb_program_abandon(L);
     closing = 1;
+    print_stats(L);
     if (close)
       lua_close(L);
   }
@@ -516,6 +553,12 @@ static int run_program(lua_State *L) {
   set_arg(L, p->argc, p->argv, o->script);
   lua_gc(L, LUA_GCGEN, 0, 0);
   lfb_program_init(L, o->workers);
+  stats = o->stats;
+  json = o->json;
+  if (stats)
+    lfb_stats_begin();
+  if (o->trace)
+    lfb_trace_begin(o->trace);
   catch_interrupts();
   bool good = run_all(L, o, p->argc, p->argv);
   if (good) {
@@ -536,9 +579,11 @@ static void run(lua_State *L, struct program *p) {
     closing = 1;
     if (uncaught)
       lfb_program_linger(L);
+    print_stats(L);
     leave(uncaught ? STATUS_INTERRUPTED : EXIT_FAILURE);
   }
   closing = 1;
+  print_stats(L);
   bool busy = lfb_is_busy(L);
   lua_close(L);
   if (busy) /* daemons */

@@ -17,6 +17,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/os/command.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/loop.h"
 #include "runtime/pool/ready.h"
 
 enum { KEEP_RUNS = LF_LIMIT(64, 2) }; /* coroutines kept for later tasks */
@@ -87,6 +88,23 @@ static lfb_run *reuse(struct lf_vm *vm) {
   return l ? lf_container_of(l, lfb_run, link) : NULL;
 }
 
+/* What the meter is to know of it; of a chunk it is told later. */
+static void note_start(lfb_run *r, lf_task *task) {
+  bool call = task && !lf_runner_of(task);
+  if (!call || (task->born <= 0 && !lf_metered_now)) {
+    r->metered = (lf_metered){.phase = LF_PHASE_RUN};
+    r->times.begun = 0;
+    r->times.fine = false;
+    r->times.sent = call ? task->data.len : 0;
+    return;
+  }
+  lf_profile_begin(task, &r->times, &r->metered);
+  if (r->times.fine)
+    r->metered.phase = LF_PHASE_UNPACK;
+  else
+    r->metered.step = r->metered.flow ? 't' : 0;
+}
+
 lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   lfb_run *r = reuse(vm);
   r = r ? r : make(vm);
@@ -100,6 +118,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->reason = LF_GO_ON;
   r->commands = 0;
   const lf_limits *limits = task ? lf_task_limits(task) : NULL;
+  note_start(r, task);
   r->growth.allowed = 0;
   if (limits && limits->memory > 0)
     r->growth = lfb_growth_of(limits->memory);
@@ -207,6 +226,7 @@ static void go(lfb_run *r, int nargs) {
   lfb_frame here;
   lfb_memory counted;
   bool counts = r->growth.allowed > 0 || vm->memory.run;
+  bool metered = r->metered.times || lf_metered_now || lf_is_traced();
   S->running = r->co;
   r->below = outer;
   vm->current = r;
@@ -214,11 +234,15 @@ static void go(lfb_run *r, int nargs) {
     lfb_memory_enter(vm, r, &counted);
   lfb_frame_enter(&here, vm, false, NULL);
   S->yields = true;
+  if (metered)
+    lf_meter_enter(&r->metered);
   while (step(r, nargs)) {
     S->running = r->co;
     push_body(r);
     nargs = 1;
   }
+  if (lf_metered_now == &r->metered)
+    lf_meter_leave(&r->metered);
   lfb_frame_leave(&here);
   vm->current = outer;
   S->running = running;
@@ -269,8 +293,18 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
 static int task_done(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lfb_run *r = (lfb_run *)ctx;
+  if (r->times.fine)
+    lf_meter_turn(LF_PHASE_PACK);
   lfb_pack(L, r->vm->S, &r->task->data, 1, lua_gettop(L), &lfb_results, NULL);
   return 0;
+}
+
+/* Its own code is about to run; a trace shows where it comes from. */
+static void begin_running(lfb_run *r) {
+  if (!r->times.fine)
+    return;
+  lf_meter_turn(LF_PHASE_RUN);
+  r->metered.step = r->metered.flow ? 't' : 0;
 }
 
 /* In the task's coroutine: from arguments to results. */
@@ -286,6 +320,7 @@ static int task_body(lua_State *L) {
     lf_buf_reset(data);
   if (r->growth.allowed > 0)
     lfb_memory_begin(r);
+  begin_running(r);
   lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
   return task_done(L, LUA_OK, (lua_KContext)r);
 }
@@ -305,10 +340,18 @@ static bool runs_again(lf_worker *worker, lf_task *t, lf_buf *given) {
   return false;
 }
 
+static void note_times(lfb_run *r) {
+  if (lf_metered_now == &r->metered)
+    lf_meter_leave(&r->metered);
+  r->times.received = r->task->data.len;
+  lf_worker_took(r->vm->worker, &r->times);
+}
+
 /* The coroutine is done with, and the task has its outcome. */
 static bool finish(lfb_run *r, bool ok) {
   lf_task *t = r->task;
   lf_worker *worker = r->vm->worker;
+  note_times(r);
   lf_buf given = r->given;
   r->given = (lf_buf){0};
   lfb_run_clean(r, ok);

@@ -130,7 +130,13 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lf_worker_block(w);
   lfb_sleeper_init(&s, lfb_parker(S, w));
   lfb_watch_begin(&watch, &s.waker, what);
+  lf_metered waiting = {.name = "wait", .phase = LF_PHASE_WAIT};
+  bool metered = lf_metered_now || lf_is_traced();
+  if (metered)
+    lf_meter_enter(&waiting);
   int err = sleep_on(L, S, &s, w, what->deadline);
+  if (metered)
+    lf_meter_leave(&waiting);
   watch.end(&watch);
   if (w)
     lf_worker_unblock(w);

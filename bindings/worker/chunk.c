@@ -417,6 +417,8 @@ static void start(struct lf_vm *vm, lf_task *task, lf_loop *loop,
                           .setup = LUA_NOREF,
                           .mark = chunk->out.len,
                           .since = since};
+  r->metered.code = lf_loop_code(loop);
+  r->metered.name = lf_loop_name(loop);
   r->body = chunk_body;
   r->ended = chunk_ended;
   lfb_run_start(r);
@@ -538,6 +540,7 @@ static void note_failure(lfb_run *r) {
   lf_chunk *c = r->chunk->claimed;
   bool interrupted = strcmp(r->abort, "interrupted!") == 0;
   lf_buf_cut(&c->out, r->chunk->mark);
+  c->failures++;
   if (put_error(r)) {
     r->chunk->mark = c->out.len;
     c->finished++;

@@ -27,6 +27,10 @@ typedef enum {
   LF_FORK_ARRAYS,      /* array.c */
   LF_FORK_HEAP,        /* heap.c */
   LF_FORK_ARENA,       /* arena.c */
+  LF_FORK_PROFILES,    /* profile.c */
+  LF_FORK_TRACE,       /* trace.c: the rings, */
+  LF_FORK_TRACE_NAMES, /* names, */
+  LF_FORK_TRACE_SPOOL, /* and what does not fit */
   LF_FORK_DESCRIPTORS, /* fork.c */
   LF_FORK_TIMERS,      /* timer.c */
   LF_FORK_MEMORY,      /* mem.c: who holds others may be about to allocate */

@@ -664,6 +664,7 @@ static void cluster_free(lf_pool *p) {
 }
 
 const lf_backend lf_cluster_backend = {
+    .name = "cluster",
     .remote = true,
     .whole = true,
     .broken = "BrokenExecutor",

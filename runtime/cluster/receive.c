@@ -7,6 +7,7 @@
 #include "runtime/cluster/functions.h"
 #include "runtime/cluster/modules.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 #include "runtime/process/task_io.h"
 
 #include <inttypes.h>
@@ -117,6 +118,19 @@ static void count(lf_cluster *cl, lf_state end) {
                           : &cl->failed) += 1;
 }
 
+/* The run's times are those of its member, whose clock is another. */
+static void count_run(lf_cluster *cl, lf_task *t) {
+  lf_profile *profile = lf_pool_profile(cl->pool);
+  int64_t since = t->born;
+  if (cl->in.msg.flag && since > 0) {
+    int64_t queued = lf_now() - since - (int64_t)cl->in.msg.c;
+    cl->in.msg.b = queued > 0 ? (uint64_t)queued : 0;
+  }
+  pthread_mutex_lock(&profile->lock);
+  lf_outcome_count(&cl->in, t, &profile->tallies);
+  pthread_mutex_unlock(&profile->lock);
+}
+
 static void receive_outcome(lf_cluster *cl, const char *host) {
   lf_channel *in = &cl->in;
   lf_entry *e = in->msg.id ? lf_table_find(&cl->sent, in->msg.id) : NULL;
@@ -136,6 +150,7 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   bool lost = in->msg.error == LF_LOST;
   if ((lost || lf_task_reason(t) != LF_GO_ON) && lf_client_again(cl, t))
     return;
+  count_run(cl, t);
   count(cl, lf_outcome_receive(in, t));
   if (lost)
     note_host(lf_runner_of(t) ? &lf_runner_of(t)->chunk->why : &t->data, host);

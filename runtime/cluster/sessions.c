@@ -294,12 +294,19 @@ static bool is_cancelled(const lf_taken *e, uint64_t number) {
   return false;
 }
 
+/* When it was submitted is said by this machine's clock. */
+static lf_task *receive_call(lf_session *s) {
+  if (s->end.msg.b)
+    s->end.msg.b = (uint64_t)lf_now();
+  return lf_call_receive(&s->end, s->pool, NULL);
+}
+
 /* The message in hand is a task that has been cancelled: one of a broadcast
  * keeps its place among the others. */
 static void begin_cancelled(lf_session *s) {
   bool each = s->end.msg.kind == LF_MSG_TASK &&
               s->end.msg.flag & LF_TASK_EACH && s->pool && !s->end.no_memory;
-  lf_task *t = each ? lf_call_receive(&s->end, s->pool, NULL) : NULL;
+  lf_task *t = each ? receive_call(s) : NULL;
   if (!t)
     return;
   lf_task_cancel(t);
@@ -326,10 +333,7 @@ static void begin_one(lf_taken *e) {
   } else if (end->no_memory || (chunk && !s->loop)) {
     refuse(e, number, "a function that it needs has not arrived", chunk);
   } else {
-    run(e,
-        chunk ? lf_chunk_receive(end, s->loop)
-              : lf_call_receive(end, s->pool, NULL),
-        number);
+    run(e, chunk ? lf_chunk_receive(end, s->loop) : receive_call(s), number);
   }
 }
 
@@ -732,6 +736,9 @@ static int put_outcome(lf_session *s, const lf_job *j) {
   msg.state = lf_task_state(t) == LF_FINISHED ? LF_FINISHED : LF_FAILED;
   if (lf_task_state(t) == LF_CANCELLED && msg.a == LF_GO_ON)
     msg.a = LF_STOP_CANCEL;
+  lf_times times = {.begun = t->born < 0};
+  times.ns[LF_PHASE_RUN] = -t->born;
+  lf_times_put(&msg, &times);
   lf_payload payload = lf_task_is_forced(t) || lf_task_state(t) == LF_CANCELLED
                            ? none
                            : lf_payload_task(t);

@@ -16,9 +16,10 @@
 #include "runtime/pool/pool.h"
 
 struct lf_backend {
-  bool remote; /* lf_pool_is_remote */
-  bool caller; /* lf_pool_in_caller */
-  bool whole;  /* a chunk of a loop that is lost is run again as a whole */
+  const char *name; /* the kind of workers: "thread" */
+  bool remote;      /* lf_pool_is_remote */
+  bool caller;      /* lf_pool_in_caller */
+  bool whole;       /* a chunk of a loop that is lost is run again as a whole */
   const char *broken; /* the kind of error when its workers cannot run */
 
   /* --- Of tasks: as the functions of pool.h whose names they have --- */
@@ -63,6 +64,9 @@ struct lf_backend {
   const char *(*trouble)(const lf_pool *pool);
 
   void (*stat)(lf_pool *pool, lf_pool_stats *stats);
+  /* The same for a trace, which does not have anything received: 'queued' and
+   * 'running'. NULL: that is not known here. */
+  void (*sample)(lf_pool *pool, lf_pool_stats *stats);
   lf_hunger (*hunger)(lf_pool *pool);       /* NULL: no worker runs in here */
   bool (*is_shutdown)(const lf_pool *pool); /* NULL: pool->shutdown */
   void (*shutdown)(lf_pool *pool, bool cancel);      /* NULL: lf_pool_close */

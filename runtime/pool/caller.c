@@ -96,6 +96,7 @@ static void stay(lf_worker *w) {
 }
 
 const lf_backend lf_caller_backend = {
+    .name = "inline",
     .caller = true,
     .broken = "BrokenExecutor",
     .submit = submit,

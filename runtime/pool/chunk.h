@@ -42,6 +42,7 @@ typedef struct lf_chunk {
   lf_reason reason;  /* or has been stopped for that */
   bool dropped;      /* cancelled after all: nothing of it was run */
   int64_t ns;        /* how long it took, while it is told from far */
+  uint64_t failures; /* of its items, that have their error in 'out' */
   lf_error error;
   lf_buf why;
 } lf_chunk;

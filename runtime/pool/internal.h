@@ -30,6 +30,7 @@
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
 #include "runtime/shm/waiters.h"
+#include "runtime/trace/tally.h"
 
 typedef enum {
   LF_WORKER_GONE,
@@ -88,7 +89,10 @@ struct lf_worker {
   lf_link pinned;         /* tasks that only it may run */
   _Atomic size_t npinned; /* read without the lock as a hint */
 
+  lf_times times; /* of the run that is about to end; its thread */
+
   /* Written by the worker's thread alone, read by anyone. */
+  lf_tallies tallies;
   _Atomic uint64_t submitted, started, finished, failed, stopped;
 
   void *own; /* the back end's; the pool's lock */
@@ -126,6 +130,7 @@ struct lf_pool {
   lf_pool_options o;   /* immutable */
   uint32_t generation; /* immutable: whose process (fork.h) */
   lf_task *over;
+  struct lf_profile *profile;   /* a reference */
   void *own;                    /* the back end's */
   lf_link registered;           /* in the registry's list; its lock */
   _Atomic(lf_worker *) workers; /* grows only */

@@ -9,6 +9,7 @@ runtime_sources += \
 	%D%/limits.c %D%/limits.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/pool.c %D%/pool.h \
+	%D%/profile.c %D%/profile.h \
 	%D%/registry.c %D%/registry.h \
 	%D%/ready.c %D%/ready.h \
 	%D%/room.c %D%/room.h \

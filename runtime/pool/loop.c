@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 #include "runtime/pool/stop.h"
 
 struct lf_loop {
@@ -197,6 +198,10 @@ const lf_buf *lf_loop_setup(const lf_loop *loop) {
 
 lf_code *lf_loop_code(const lf_loop *loop) {
   return loop->code;
+}
+
+const char *lf_loop_name(const lf_loop *loop) {
+  return loop->limits && loop->limits->name[0] ? loop->limits->name : NULL;
 }
 
 const char *lf_loop_label(const lf_loop *loop) {
@@ -578,6 +583,18 @@ static sequel add_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
   return (sequel){over_now(loop), stalled};
 }
 
+/* The items are calls of the loop's function. */
+static void count_done(const lf_loop *loop, const lf_chunk *c, int64_t ns) {
+  lf_times times = {.received = c->out.len};
+  if (c->block && c->block->count > 0)
+    times.sent = c->block->bytes.len * c->finished / c->block->count;
+  if (ns > 0)
+    times.begun = lf_now() - ns;
+  times.ns[LF_PHASE_RUN] = ns;
+  lf_profile_chunk(lf_pool_profile(loop->pool), loop->code, c->finished,
+                   c->failures, &times);
+}
+
 static void conclude(lf_loop *loop, const sequel *after) {
   lf_deadlock_settle();
   end_over(after->over);
@@ -592,8 +609,10 @@ void lf_loop_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
   pthread_mutex_lock(&loop->lock);
   lf_list_del(&c->running);
   bool first = settle(c);
-  if (first && !foreign)
+  if (first && !foreign) {
+    count_done(loop, c, ns);
     after = add_done(loop, c, ns);
+  }
   pthread_mutex_unlock(&loop->lock);
   if (!first)
     lf_chunk_free(c);

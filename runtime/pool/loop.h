@@ -84,6 +84,7 @@ const lf_buf *lf_loop_setup(const lf_loop *loop);
 
 /* What it runs, or NULL; and that in words: "function <script.lua:12>". */
 lf_code *lf_loop_code(const lf_loop *loop);
+const char *lf_loop_name(const lf_loop *loop); /* given to it, or NULL */
 const char *lf_loop_label(const lf_loop *loop);
 
 /* --- The consumer ------------------------------------------------------- */

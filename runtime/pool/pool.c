@@ -4,6 +4,8 @@
 #include "runtime/pool/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/pool/loop.h"
+#include "runtime/pool/profile.h"
 #include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
 #include "runtime/task/strand.h"
@@ -39,7 +41,14 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_pool *p = lf_zalloc(sizeof *p);
   char *name = lf_strndup(options->name, strlen(options->name));
   lf_task *over = lf_task_new(NULL);
-  if (!p || !name || !over) {
+  if (p && name) {
+    p->o = *options;
+    p->o.name = name;
+    p->profile = lf_profile_new(p);
+  }
+  if (!p || !name || !over || !p->profile) {
+    if (p && p->profile)
+      lf_profile_end(p->profile);
     lf_free(p);
     lf_free(name);
     if (over)
@@ -50,8 +59,6 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   p->owner.ops = &owner_ops;
   lf_list_init(&p->owner.chains);
   atomic_init(&p->handles, 1);
-  p->o = *options;
-  p->o.name = name;
   p->generation = lf_generation;
   p->over = over;
   lf_task_start(over);
@@ -83,6 +90,7 @@ void lf_pool_unref(void *pool) {
 
 static void pool_free(lf_owner *owner) {
   lf_pool *p = lf_container_of(owner, lf_pool, owner);
+  lf_profile_end(p->profile);
   for (lf_worker *w = p->workers, *next; w; w = next) {
     next = w->next;
     pthread_mutex_destroy(&w->lock);
@@ -429,8 +437,19 @@ void lf_worker_unblock(lf_worker *w) {
   w->pool->o.backend->unblock(w);
 }
 
+void lf_worker_took(lf_worker *w, const lf_times *times) {
+  if (times->begun)
+    w->times = *times;
+  w->times.begun = times->begun;
+  w->times.sent = times->sent;
+  w->times.received = times->received;
+}
+
 void lf_worker_end(lf_worker *w, lf_task *task, lf_state state) {
+  if (!lf_runner_of(task)) /* whose loop counts */
+    lf_tallies_run(&w->tallies, task->code, state != LF_FINISHED, &w->times);
   w->pool->o.backend->end(w, task, state);
+  w->times.begun = 0;
 }
 
 void lf_worker_report(lf_worker *w, lf_task *task, double done, double total) {

@@ -16,6 +16,7 @@
 #define LF_POOL_POOL_H
 
 #include "runtime/task/vm.h"
+#include "runtime/trace/tally.h"
 
 #include <pthread.h>
 
@@ -205,6 +206,10 @@ typedef struct {
 void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
 
 /* --- The workers ------------------------------------------------------- */
+
+/* For interpreters: what the run has taken that is about to end, as
+ * lf_worker_end counts it. */
+void lf_worker_took(lf_worker *worker, const lf_times *times);
 
 /* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
  * the run's reference. */

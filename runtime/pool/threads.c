@@ -358,6 +358,8 @@ static lf_hunger hunger(lf_pool *p) {
 }
 
 const lf_backend lf_threads_backend = {
+    .name = "thread",
+    .sample = lf_threads_stat,
     .broken = "BrokenThreadPool",
     .submit = submit,
     .broadcast = broadcast,

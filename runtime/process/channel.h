@@ -64,6 +64,7 @@ typedef enum {
   LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
                       was named to it */
   LF_MSG_SHUTDOWN, /* flag: cancel */
+  LF_MSG_TRACE,    /* body: for lf_trace_feed */
   LF_MSG_KINDS,    /* none */
 } lf_msg_kind;
 

@@ -7,6 +7,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/process/task_io.h"
+#include "runtime/trace/trace.h"
 
 #include <string.h>
 
@@ -40,6 +41,8 @@ static int send_loop(lf_proc *c, lf_loop *loop) {
 }
 
 static int send_task(lf_proc *c, lf_task *t, lf_msg *msg) {
+  atomic_store_explicit(&c->region->timing, lf_timing_now(),
+                        memory_order_relaxed);
   const lf_runner *runner = lf_runner_of(t);
   if (runner) {
     int err = send_loop(c, runner->loop);

@@ -92,11 +92,15 @@ static void take_in(lf_task *t) {
   lf_pool_unref(p);
 }
 
-static void stat(lf_pool *p, lf_pool_stats *s) {
-  lf_pump(p);
+static void sample(lf_pool *p, lf_pool_stats *s) {
   pthread_mutex_lock(&p->lock);
   lf_members_stat(p, s);
   pthread_mutex_unlock(&p->lock);
+}
+
+static void stat(lf_pool *p, lf_pool_stats *s) {
+  lf_pump(p);
+  sample(p, s);
 }
 
 static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
@@ -292,6 +296,8 @@ static void catch_up(lf_pool *p) {
 }
 
 const lf_backend lf_processes_backend = {
+    .name = "process",
+    .sample = sample,
     .remote = true,
     .broken = "BrokenProcessPool",
     .submit = submit,

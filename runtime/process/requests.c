@@ -10,6 +10,7 @@
 #include "runtime/process/task_io.h"
 #include "runtime/task/chain.h"
 #include "runtime/task/dependent.h"
+#include "runtime/trace/trace.h"
 
 #include <string.h>
 
@@ -573,6 +574,10 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     break;
   case LF_MSG_STOPPED:
     receive_stopped(c, after);
+    break;
+  case LF_MSG_TRACE:
+    if (!c->end.no_memory)
+      lf_trace_feed(c->own_pid, c->end.body.data, c->end.body.len);
     break;
   case LF_MSG_SHUTDOWN:
     lf_members_close(c->worker->pool);

@@ -50,6 +50,7 @@ typedef struct {
   _Atomic uint64_t running; /* the task whose code runs, by the worker; or 0 */
   _Atomic uint64_t asked;   /* the last one that was asked to stop while it ran,
                                by the program; or 0 */
+  _Atomic int timing;       /* lf_timing of the program */
   _Atomic uint32_t asks;    /* times that one was asked to stop, by the program
                                before it looks what runs */
   _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt; by the
@@ -57,7 +58,7 @@ typedef struct {
   _Atomic uint64_t given_up; /* the task for which the worker ends itself, or 0;
                                 and what it was asked to stop for */
   _Atomic uint32_t given_up_for;
-  char pad[36];
+  char pad[32];
   char crash[96]; /* the C function in which the worker has crashed, by its
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];

@@ -9,6 +9,7 @@
 #include "runtime/process/serve_receive.h"
 #include "runtime/shm/arena.h"
 #include "runtime/task/chain.h"
+#include "runtime/trace/trace.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -27,8 +28,16 @@ static void learn_time(lf_serve *r, int64_t ns) {
   atomic_store_explicit(&r->region->task_ns, new + 1, memory_order_relaxed);
 }
 
+/* What is timed and traced is the program's to say. */
+static void look_at_timing(lf_serve *r) {
+  int timing = atomic_load_explicit(&r->region->timing, memory_order_relaxed);
+  if (timing != lf_timing_now())
+    lf_time_as(timing);
+}
+
 static void run_task(lf_serve *r, lf_task *t) {
   int64_t since = lf_now();
+  look_at_timing(r);
   r->worker->swept = false;
   lf_task_start(t);
   r->pool->o.ops->run(r->worker->vm, t);
@@ -60,6 +69,7 @@ static void rest(lf_serve *r) {
   lf_worker *w = r->worker;
   int64_t since = lf_now(), deadline = lf_worker_deadline(w);
   bool holds = lf_worker_holds(w);
+  lf_trace_hand_over();
   lf_serve_enter(r, holds ? LF_SERVE_WAITING : LF_SERVE_IDLE);
   lf_serve_ring_doorbell(r);
   int64_t end = since + lf_spin_ns(&idling);
@@ -429,6 +439,7 @@ static void settle(lf_pool *p) {
 }
 
 const lf_backend lf_serve_backend = {
+    .name = "process",
     .remote = true,
     .broken = "BrokenProcessPool",
     .submit = submit,
@@ -530,8 +541,10 @@ static _Noreturn void live(lf_serve *r) {
     lf_fork_exit(EXIT_FAILURE);
   }
   lf_serve_tell(r, LF_MSG_READY, (uint64_t)getpid(), 0);
+  lf_serve_trace(r);
   while (step(r))
     continue;
+  lf_trace_hand_over();
   r->pool->o.ops->close(w->vm);
   lf_fork_exit(EXIT_SUCCESS);
 }

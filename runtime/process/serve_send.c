@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
+#include "runtime/trace/trace.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -189,12 +190,31 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;
     msg.a = lf_task_reason(t);
+    lf_times_put(&msg, &r->worker->times);
     send_outcome(r, &msg, lf_payload_task(t));
   }
   if (r->begun == t)
     r->begun = NULL;
   lf_task_end(t, state);
   lf_task_unref(t);
+}
+
+static lf_serve *here; /* the process's, for what it traces */
+
+static void send_trace(const void *bytes, size_t n) {
+  lf_msg msg = {.kind = LF_MSG_TRACE};
+  lf_buf body;
+  lf_buf_init(&body, (void *)bytes, n);
+  body.len = n;
+  lf_payload payload = {.body = &body, .to = n, .drop = nothing};
+  pthread_mutex_lock(&here->pool->lock);
+  (void)lf_serve_post(here, &msg, &payload);
+  pthread_mutex_unlock(&here->pool->lock);
+}
+
+void lf_serve_trace(lf_serve *r) {
+  here = r;
+  lf_trace_forward(send_trace);
 }
 
 void lf_serve_report(lf_serve *r, lf_task *t) {

@@ -111,6 +111,9 @@ bool lf_serve_release(lf_serve *serve, lf_task *task);
 /* The task, run here, has ended as its fields say. */
 void lf_serve_end(lf_serve *serve, lf_task *task, lf_state state);
 
+/* What is traced in this process goes to the program. */
+void lf_serve_trace(lf_serve *serve);
+
 /* Its task->progress has changed. */
 void lf_serve_report(lf_serve *serve, lf_task *task);
 

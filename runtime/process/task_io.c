@@ -8,6 +8,7 @@
 #include "runtime/pool/limits.h"
 #include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
+#include "runtime/trace/trace.h"
 
 #include <string.h>
 
@@ -42,10 +43,10 @@ static void put_limits(lf_payload *payload, const lf_limits *limits) {
 lf_payload lf_payload_call(lf_msg *msg, const lf_task *task) {
   lf_payload payload = {.body = &task->data, .to = task->data.len};
   const lf_limits *limits = lf_task_limits(task);
-  if (!limits)
-    return payload;
+  msg->b = task->born > 0 ? (uint64_t)task->born : 0;
   put_limits(&payload, limits);
-  msg->slot = task->code ? task->code->id : 0;
+  if (limits || lf_is_traced()) /* else it names the task to nobody */
+    msg->slot = task->code ? task->code->id : 0;
   return payload;
 }
 
@@ -118,11 +119,21 @@ static lf_task *chain_new(lf_owner *owner, lf_task *after) {
   return d ? &d->task : NULL;
 }
 
+/* When it was submitted, and by what function it is known. */
+static void note_origin(lf_channel *end, lf_task *t) {
+  t->born = (int64_t)end->msg.b;
+  lf_code *code = t->code ? NULL : lf_channel_code(end, end->msg.slot);
+  if (code)
+    t->code = lf_code_ref(code);
+}
+
 lf_task *lf_call_receive(lf_channel *end, lf_pool *pool, lf_task *after) {
   lf_owner *owner = lf_pool_owner(pool);
   lf_task *t = after                         ? chain_new(owner, after)
                : is_limited(&end->msg, pool) ? limited_receive(end, pool)
                                              : lf_task_new(owner);
+  if (t)
+    note_origin(end, t);
   if (t && lf_buf_move(&t->data, &end->body) == 0)
     return t;
   if (t)
@@ -209,6 +220,33 @@ lf_state lf_task_receive_end(lf_channel *end, lf_task *t) {
   return state == LF_FINISHED || state == LF_FAILED ? state : LF_CANCELLED;
 }
 
+static uint64_t half(int64_t ns) {
+  return ns < 0 ? 0 : ns > UINT32_MAX ? UINT32_MAX : (uint64_t)ns;
+}
+
+void lf_times_put(lf_msg *msg, const lf_times *t) {
+  if (!t->begun)
+    return;
+  msg->flag = t->fine ? 2 : 1;
+  msg->b = t->begun > t->born ? (uint64_t)(t->begun - t->born) : 0;
+  msg->c = (uint64_t)(t->ns[LF_PHASE_RUN] + t->ns[LF_PHASE_NATIVE]);
+  msg->slot = half(t->ns[LF_PHASE_PACK]) << 32 | half(t->ns[LF_PHASE_UNPACK]);
+}
+
+lf_times lf_times_get(const lf_msg *msg) {
+  lf_times t = {0};
+  int64_t now = lf_now();
+  if (!msg->flag || msg->c > (uint64_t)now || msg->b > (uint64_t)now)
+    return t;
+  t.fine = msg->flag == 2;
+  t.ns[LF_PHASE_RUN] = (int64_t)msg->c;
+  t.ns[LF_PHASE_PACK] = (int64_t)(msg->slot >> 32);
+  t.ns[LF_PHASE_UNPACK] = (int64_t)(uint32_t)msg->slot;
+  t.begun = now - t.ns[LF_PHASE_RUN]; /* about */
+  t.born = t.begun - (int64_t)msg->b;
+  return t;
+}
+
 /* msg->flag of a chunk that has ended; from the last one on, its reason. */
 enum {
   FAILED = 1,
@@ -223,6 +261,7 @@ lf_payload lf_chunk_end(lf_msg *msg, const lf_chunk *c) {
   payload.tail_len = c->why.len;
   msg->a = c->finished;
   msg->b = (uint64_t)c->ns;
+  msg->c = c->failures;
   msg->flag = (uint8_t)((c->failed ? FAILED : 0) | (c->dropped ? DROPPED : 0) |
                         (c->rest > 0 ? HAS_REST : 0) |
                         (unsigned)c->reason << REASON_SHIFT);
@@ -246,6 +285,7 @@ bool lf_chunk_receive_end(lf_channel *end, lf_chunk *c) {
   const lf_msg *msg = &end->msg;
   bool refused = msg->state == LF_FAILED; /* the body is why */
   c->ns = (int64_t)msg->b;
+  c->failures = msg->c <= c->count ? msg->c : c->count;
   c->finished = msg->a;
   c->failed = msg->flag & FAILED || refused;
   c->reason = lf_chunk_reason(msg);
@@ -277,6 +317,17 @@ void lf_outcome_note_reason(const lf_channel *end, lf_task *t) {
     return;
   lf_task_start(t); /* as far as is known here */
   lf_task_stop(t, (lf_reason)reason);
+}
+
+int64_t lf_outcome_count(const lf_channel *end, lf_task *t,
+                         lf_tallies *tallies) {
+  lf_times times = lf_times_get(&end->msg);
+  times.sent = t->data.len;
+  times.received = end->body.len;
+  if (lf_runner_of(t)) /* its loop counts */
+    return 0;
+  lf_tallies_run(tallies, t->code, end->msg.state != LF_FINISHED, &times);
+  return times.begun ? times.ns[LF_PHASE_RUN] + 1 : 0;
 }
 
 lf_state lf_outcome_receive(lf_channel *end, lf_task *t) {

@@ -8,6 +8,7 @@
 
 #include "runtime/pool/loop.h"
 #include "runtime/process/channel.h"
+#include "runtime/trace/tally.h"
 
 /* Sends a chunk's items with the message, which says what for. */
 int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *chunk);
@@ -76,5 +77,15 @@ void lf_outcome_break(lf_task *task, const char *why);
 
 /* The chunk has failed without results, for lack of memory. */
 void lf_chunk_no_memory(lf_chunk *chunk);
+
+/* Before lf_outcome_receive: counts the task's run; returns how long it was, or
+ * 0: that is not known. */
+int64_t lf_outcome_count(const lf_channel *end, lf_task *task,
+                         lf_tallies *tallies);
+
+/* What a run has taken, in the fields of a RESULT that has nothing else in
+ * them; and back. */
+void lf_times_put(lf_msg *msg, const lf_times *times);
+lf_times lf_times_get(const lf_msg *msg);
 
 #endif

@@ -70,6 +70,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   t->error = LF_RAISED;
   t->pinned = 0;
   t->mark = 0;
+  t->born = 0;
   lf_buf_init(&t->data, t->small, sizeof t->small);
 }
 
@@ -339,9 +340,12 @@ const char *lf_task_label(const lf_task *task) {
   return task->code ? task->code->label : "task";
 }
 
+const char *lf_task_own_name(const lf_task *task) {
+  return task->ops && task->ops->name ? task->ops->name(task) : NULL;
+}
+
 const char *lf_task_name(const lf_task *task) {
-  const char *name =
-      task->ops && task->ops->name ? task->ops->name(task) : NULL;
+  const char *name = lf_task_own_name(task);
   return name ? name : lf_task_label(task);
 }
 

@@ -164,10 +164,13 @@ struct lf_task {
   _Atomic bool asked; /* about its outcome, or passed to who may ask */
   bool stuck;         /* its wait would never end: 'trace' is why */
   atomic_bool parked; /* no code of it runs, and none is on a stack */
+  int64_t born; /* when it was submitted, odd: its copying is to be timed, too;
+                   0: it is not timed. Once it has ended in another process, for
+                   another program: less than 0, by its run's time */
   _Alignas(8) unsigned char small[32];
 };
 
-_Static_assert(sizeof(lf_task) <= 192, "three cache lines");
+_Static_assert(sizeof(lf_task) <= 200, "three cache lines");
 
 /* A PENDING task with one reference, or NULL. 'owner' may be NULL. */
 lf_task *lf_task_new(lf_owner *owner);
@@ -262,7 +265,10 @@ int lf_lost_put(lf_buf *out, const lf_lost *lost, const char *what,
 /* "function <script.lua:12>", or "task". */
 const char *lf_task_label(const lf_task *task);
 
-/* What it is called in messages: its own name, if it has one, or its label. */
+/* What it was named by who has submitted it, or NULL. */
+const char *lf_task_own_name(const lf_task *task);
+
+/* What it is called in messages: that, if it has one, or its label. */
 const char *lf_task_name(const lf_task *task);
 
 /* 'fire' will be called once when the task is done; false if it is already.

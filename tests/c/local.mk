@@ -27,6 +27,7 @@ c_test_names += \
 	%D%/pool/limits \
 	%D%/pool/loop \
 	%D%/pool/loop_stop \
+	%D%/pool/profile \
 	%D%/pool/room \
 	%D%/pool/sched \
 	%D%/pool/start \
@@ -58,7 +59,11 @@ c_test_names += \
 	%D%/task/follow \
 	%D%/task/strand \
 	%D%/task/task \
-	%D%/task/waitset
+	%D%/task/waitset \
+	%D%/trace/export \
+	%D%/trace/meter \
+	%D%/trace/tally \
+	%D%/trace/trace
 
 if HAVE_HIREDIS
 c_test_names += \

@@ -5,7 +5,7 @@ source "$srcdir/tests/helpers.sh"
 
 # The layers: a file includes and calls what is in its own folder, and in the
 # folders before it; of the runtime's, the bindings may use all.
-layers=(runtime/{base,os,shm,sync,cdecl,task,native,pool,process,cluster}
+layers=(runtime/{base,os,trace,shm,sync,cdecl,task,native,pool,process,cluster}
   bindings/{engine,core,pack,run,sync,native,worker,pool,process,cluster,program})
 
 setup() {

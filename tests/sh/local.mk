@@ -17,5 +17,7 @@ sh_tests = \
 	%D%/processes.bats \
 	%D%/prompt.bats \
 	%D%/signals.bats \
+	%D%/stats.bats \
 	%D%/toolbox.bats \
+	%D%/trace.bats \
 	%D%/tree.bats

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See profile.h. */
+#include "runtime/pool/profile.h"
+
+#include "runtime/base/atfork.h"
+#include "runtime/base/mem.h"
+#include "runtime/pool/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+LF_FORK_MUTEX(all_lock, LF_FORK_PROFILES, NULL);
+static lf_link all = {&all, &all};
+static bool keeps; /* a reference for the list */
+
+lf_profile *lf_profile_new(lf_pool *pool) {
+  lf_profile *f = lf_zalloc(sizeof *f);
+  char *name = lf_strndup(pool->o.name, strlen(pool->o.name));
+  if (!f || !name) {
+    lf_free(f);
+    lf_free(name);
+    return NULL;
+  }
+  f->name = name;
+  f->kind = pool->o.backend->name;
+  f->pool = pool;
+  f->queued = f->running = UINT64_MAX; /* none was put */
+  pthread_mutex_init(&f->lock, NULL);
+  pthread_mutex_lock(&all_lock);
+  atomic_init(&f->refs, keeps ? 2 : 1);
+  lf_list_add(&all, &f->link);
+  pthread_mutex_unlock(&all_lock);
+  return f;
+}
+
+lf_profile *lf_profile_ref(lf_profile *f) {
+  atomic_fetch_add(&f->refs, 1);
+  return f;
+}
+
+void lf_profile_unref(void *profile) {
+  lf_profile *f = profile;
+  pthread_mutex_lock(&all_lock); /* the list's users find it until then */
+  bool last = atomic_fetch_sub(&f->refs, 1) == 1;
+  if (last)
+    lf_list_del(&f->link);
+  pthread_mutex_unlock(&all_lock);
+  if (!last)
+    return;
+  lf_tallies_fini(&f->tallies);
+  pthread_mutex_destroy(&f->lock);
+  lf_free(f->name);
+  lf_free(f);
+}
+
+static int count_workers(const lf_pool *p) {
+  int n = 0;
+  for (const lf_worker *w = p->workers; w; w = w->next)
+    n++;
+  bool elsewhere = n == 0 && p->o.backend->remote; /* on other hosts */
+  return n < p->o.max_workers && !elsewhere ? n : p->o.max_workers;
+}
+
+void lf_profile_end(lf_profile *f) {
+  pthread_mutex_lock(&f->lock);
+  for (lf_worker *w = f->pool->workers; w; w = w->next)
+    lf_tallies_move(&f->tallies, &w->tallies);
+  f->workers = count_workers(f->pool);
+  f->pool = NULL;
+  pthread_mutex_unlock(&f->lock);
+  lf_profile_unref(f);
+}
+
+lf_profile *lf_pool_profile(const lf_pool *pool) {
+  return pool->profile;
+}
+
+void lf_profile_chunk(lf_profile *f, lf_code *code, uint64_t items,
+                      uint64_t failures, const lf_times *times) {
+  pthread_mutex_lock(&f->lock);
+  lf_tallies_chunk(&f->tallies, code, items, failures, times);
+  pthread_mutex_unlock(&f->lock);
+}
+
+void lf_profile_packed(lf_profile *f, lf_code *code, int64_t ns) {
+  pthread_mutex_lock(&f->lock);
+  lf_tallies_packed(&f->tallies, code, ns);
+  pthread_mutex_unlock(&f->lock);
+}
+
+void lf_profile_unpacked(lf_profile *f, lf_code *code, int64_t ns) {
+  pthread_mutex_lock(&f->lock);
+  lf_tallies_unpacked(&f->tallies, code, ns);
+  pthread_mutex_unlock(&f->lock);
+}
+
+bool lf_profile_begin(const lf_task *task, lf_times *times,
+                      lf_metered *metered) {
+  *times = (lf_times){.sent = task->data.len};
+  *metered = (lf_metered){.code = task->code,
+                          .name = lf_task_own_name(task),
+                          .phase = LF_PHASE_RUN};
+  if (task->born <= 0)
+    return lf_metered_now;
+  times->born = task->born;
+  times->fine = task->born & 1;
+  metered->times = times;
+  metered->flow = (uint64_t)task->born;
+  return true;
+}
+
+/* --- Reading --- */
+
+static void visit_all(const lf_tallies *tallies, lf_tally_visit *visit,
+                      void *arg) {
+  const lf_tally *t =
+      atomic_load_explicit(&tallies->first, memory_order_acquire);
+  for (; t; t = t->next)
+    visit(t, arg);
+}
+
+void lf_profile_each(lf_profile *f, lf_tally_visit *visit, void *arg,
+                     int *workers) {
+  pthread_mutex_lock(&f->lock);
+  visit_all(&f->tallies, visit, arg);
+  *workers = f->workers;
+  if (f->pool) {
+    for (lf_worker *w = f->pool->workers; w; w = w->next)
+      visit_all(&w->tallies, visit, arg);
+    *workers = count_workers(f->pool);
+  }
+  pthread_mutex_unlock(&f->lock);
+}
+
+static void widen(const lf_tallies *t, int64_t *first, int64_t *last) {
+  int64_t begun = atomic_load_explicit(&t->begun, memory_order_relaxed);
+  int64_t ended = atomic_load_explicit(&t->ended, memory_order_relaxed);
+  if (begun && begun < *first)
+    *first = begun;
+  if (ended > *last)
+    *last = ended;
+}
+
+bool lf_profile_window(lf_profile *f, int64_t *first, int64_t *last) {
+  *first = INT64_MAX;
+  *last = 0;
+  pthread_mutex_lock(&f->lock);
+  widen(&f->tallies, first, last);
+  for (lf_worker *w = f->pool ? f->pool->workers : NULL; w; w = w->next)
+    widen(&w->tallies, first, last);
+  pthread_mutex_unlock(&f->lock);
+  return *last > *first;
+}
+
+void lf_profiles_keep(void) {
+  pthread_mutex_lock(&all_lock);
+  for (lf_link *l = all.next; l != &all && !keeps; l = l->next)
+    lf_profile_ref(lf_container_of(l, lf_profile, link));
+  keeps = true;
+  pthread_mutex_unlock(&all_lock);
+}
+
+lf_profile *lf_profiles_next(lf_profile *f) {
+  pthread_mutex_lock(&all_lock);
+  lf_link *l = f ? f->link.next : all.next;
+  lf_profile *next = l == &all ? NULL : lf_container_of(l, lf_profile, link);
+  if (next)
+    lf_profile_ref(next);
+  pthread_mutex_unlock(&all_lock);
+  if (f)
+    lf_profile_unref(f);
+  return next;
+}
+
+/* --- Counters of a trace --- */
+
+/* The pool with a reference, unless it is about to be freed. */
+static lf_pool *pool_of(lf_profile *f) {
+  pthread_mutex_lock(&f->lock);
+  lf_pool *p = f->pool;
+  size_t refs = p ? atomic_load(&p->owner.refs) : 0;
+  while (refs > 0 &&
+         !atomic_compare_exchange_weak(&p->owner.refs, &refs, refs + 1))
+    ;
+  pthread_mutex_unlock(&f->lock);
+  return refs > 0 ? p : NULL;
+}
+
+static void put_counter(const lf_profile *f, const char *what, uint64_t value,
+                        uint64_t *last) {
+  char name[64];
+  if (value == *last)
+    return;
+  *last = value;
+  snprintf(name, sizeof name, "%s of %.40s", what, f->name);
+  lf_trace_counter(name, value);
+}
+
+static void sample(lf_profile *f) {
+  lf_pool_stats s = {0};
+  lf_pool *p = pool_of(f);
+  if (p && !lf_pool_is_foreign(p) && p->o.backend->sample)
+    p->o.backend->sample(p, &s);
+  put_counter(f, "queue", s.queued, &f->queued);
+  put_counter(f, "busy", s.running, &f->running);
+  if (p)
+    lf_pool_unref(p);
+}
+
+void lf_profiles_sample(void *unused) {
+  (void)unused;
+  for (lf_profile *f = lf_profiles_next(NULL); f; f = lf_profiles_next(f))
+    sample(f);
+}

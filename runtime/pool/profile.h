@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the tasks of a pool have taken: how often each function was run, for how
+ * long, what was copied for that. Its worker threads count for themselves, all
+ * others under one lock. It outlives the pool, for those who look when all is
+ * over.
+ *
+ * Counts are exact. Of what takes long all is timed, and all of it if that is
+ * wanted (lf_timing); else, as a look at the clock takes its time, too, one
+ * task of some: who submits a task decides (lf_task.born). */
+#ifndef LF_POOL_PROFILE_H
+#define LF_POOL_PROFILE_H
+
+#include "runtime/pool/pool.h"
+#include "runtime/trace/meter.h"
+
+typedef struct lf_profile {
+  _Atomic size_t refs;
+  lf_link link;     /* among all; their lock */
+  char *name;       /* the pool's, */
+  const char *kind; /* and its back end's; static */
+  lf_pool *pool;    /* not counted; NULL: it has ended; the lock */
+  int workers;      /* most there have been, once it has ended; the same */
+  uint64_t queued, running; /* that were put last; the trace's thread */
+  pthread_mutex_t lock;
+  lf_tallies tallies; /* the lock */
+} lf_profile;
+
+/* NULL: no memory. */
+lf_profile *lf_profile_new(lf_pool *pool);
+lf_profile *lf_profile_ref(lf_profile *profile);
+void lf_profile_unref(void *profile);
+
+/* The pool is about to be freed. */
+void lf_profile_end(lf_profile *profile);
+
+/* The profile of the pool. */
+lf_profile *lf_pool_profile(const lf_pool *pool);
+
+/* As the functions of tally.h; any thread. */
+void lf_profile_chunk(lf_profile *profile, lf_code *code, uint64_t items,
+                      uint64_t failures, const lf_times *times);
+void lf_profile_packed(lf_profile *profile, lf_code *code, int64_t ns);
+void lf_profile_unpacked(lf_profile *profile, lf_code *code, int64_t ns);
+
+/* Before a run of the task: empty times, and what its worker's thread is to put
+ * on its meter. True: it is to do so, also because of what runs below. */
+bool lf_profile_begin(const lf_task *task, lf_times *times,
+                      lf_metered *metered);
+
+/* Visits all counts, some functions more than once. '*workers': how many
+ * workers there are, or were. */
+typedef void lf_tally_visit(const lf_tally *tally, void *arg);
+void lf_profile_each(lf_profile *profile, lf_tally_visit *visit, void *arg,
+                     int *workers);
+
+/* When the first run has begun, when the last one has ended, as far as was
+ * timed. False: none. */
+bool lf_profile_window(lf_profile *profile, int64_t *first, int64_t *last);
+
+/* For lf_trace_start: puts the counters of all pools that have changed. */
+void lf_profiles_sample(void *unused);
+
+/* All there are, in the order in which they were made: the one after that, with
+ * a reference for the one that is given back; NULL: the first, none. Those of
+ * pools that have ended are kept from then on. */
+void lf_profiles_keep(void);
+lf_profile *lf_profiles_next(lf_profile *profile);
+
+#endif

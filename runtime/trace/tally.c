@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See tally.h. */
+#include "runtime/trace/tally.h"
+
+#include "runtime/base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SLOW_NS = 20000 }; /* some hundred times a look at the clock */
+
+static lf_tally *find(lf_tallies *all, lf_code *code) {
+  lf_tally *t = all->last;
+  if (t && t->code == code)
+    return t;
+  t = atomic_load_explicit(&all->first, memory_order_relaxed);
+  while (t && t->code != code)
+    t = t->next;
+  if (!t) {
+    t = lf_zalloc(sizeof *t);
+    if (!t)
+      return NULL; /* no statistics without memory */
+    t->code = lf_code_ref(code);
+    t->next = atomic_load_explicit(&all->first, memory_order_relaxed);
+    atomic_store_explicit(&all->first, t, memory_order_release);
+  }
+  return all->last = t;
+}
+
+static void add(_Atomic uint64_t *to, uint64_t n) {
+  uint64_t old = atomic_load_explicit(to, memory_order_relaxed);
+  atomic_store_explicit(to, old + n, memory_order_relaxed);
+}
+
+static void widen(lf_tallies *all, int64_t begun, int64_t ended) {
+  int64_t first = atomic_load_explicit(&all->begun, memory_order_relaxed);
+  int64_t last = atomic_load_explicit(&all->ended, memory_order_relaxed);
+  if (begun && (!first || begun < first))
+    atomic_store_explicit(&all->begun, begun, memory_order_relaxed);
+  if (ended > last)
+    atomic_store_explicit(&all->ended, ended, memory_order_relaxed);
+}
+
+static void add_times(lf_tally *t, uint64_t calls, const lf_times *times) {
+  uint64_t run =
+      (uint64_t)(times->ns[LF_PHASE_RUN] + times->ns[LF_PHASE_NATIVE]);
+  uint64_t mean = run / calls;
+  int64_t copied = times->ns[LF_PHASE_PACK] + times->ns[LF_PHASE_UNPACK];
+  add(&t->timed, calls);
+  add(&t->busy, run + (uint64_t)copied);
+  add(&t->run, run);
+  if (mean > atomic_load_explicit(&t->longest, memory_order_relaxed))
+    atomic_store_explicit(&t->longest, mean, memory_order_relaxed);
+  if (times->born > 0 && times->begun > times->born)
+    add(&t->queued, (uint64_t)(times->begun - times->born));
+  if (times->fine) {
+    add(&t->fine, calls);
+    add(&t->fine_packed, (uint64_t)times->ns[LF_PHASE_PACK]);
+    add(&t->fine_unpacked, (uint64_t)times->ns[LF_PHASE_UNPACK]);
+  }
+  atomic_store_explicit(&t->code->slow, mean >= SLOW_NS, memory_order_relaxed);
+}
+
+static void count(lf_tallies *tallies, lf_tally *t, uint64_t calls,
+                  uint64_t failures, const lf_times *times) {
+  add(&t->calls, calls);
+  if (failures > 0)
+    add(&t->failures, failures);
+  add(&t->sent, times->sent);
+  add(&t->received, times->received);
+  if (!times->begun)
+    return;
+  int64_t taken = 0;
+  for (int i = 0; i < LF_PHASES; i++)
+    taken += times->ns[i];
+  add_times(t, calls, times);
+  widen(tallies, times->begun, times->begun + taken);
+}
+
+void lf_tallies_run(lf_tallies *tallies, lf_code *code, bool failed,
+                    const lf_times *times) {
+  lf_tally *t = code ? find(tallies, code) : NULL;
+  if (t)
+    count(tallies, t, 1, failed, times);
+}
+
+void lf_tallies_chunk(lf_tallies *tallies, lf_code *code, uint64_t items,
+                      uint64_t failures, const lf_times *times) {
+  lf_tally *t = code && items > 0 ? find(tallies, code) : NULL;
+  if (!t)
+    return;
+  add(&t->items, items);
+  count(tallies, t, items, failures, times);
+}
+
+void lf_tallies_packed(lf_tallies *tallies, lf_code *code, int64_t ns) {
+  lf_tally *t = code ? find(tallies, code) : NULL;
+  if (t) {
+    add(&t->packs, 1);
+    add(&t->packed, (uint64_t)ns);
+  }
+}
+
+void lf_tallies_unpacked(lf_tallies *tallies, lf_code *code, int64_t ns) {
+  lf_tally *t = code ? find(tallies, code) : NULL;
+  if (t) {
+    add(&t->unpacks, 1);
+    add(&t->unpacked, (uint64_t)ns);
+  }
+}
+
+static void add_up(lf_tally *to, const lf_tally *from) {
+  struct {
+    _Atomic uint64_t *to;
+    uint64_t n;
+  } sums[] = {{&to->calls, from->calls},
+              {&to->failures, from->failures},
+              {&to->sent, from->sent},
+              {&to->received, from->received},
+              {&to->items, from->items},
+              {&to->timed, from->timed},
+              {&to->run, from->run},
+              {&to->queued, from->queued},
+              {&to->busy, from->busy},
+              {&to->fine, from->fine},
+              {&to->fine_packed, from->fine_packed},
+              {&to->fine_unpacked, from->fine_unpacked},
+              {&to->packs, from->packs},
+              {&to->packed, from->packed},
+              {&to->unpacks, from->unpacks},
+              {&to->unpacked, from->unpacked}};
+  for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
+    add(sums[i].to, sums[i].n);
+  if (from->longest > to->longest)
+    atomic_store_explicit(&to->longest, from->longest, memory_order_relaxed);
+}
+
+void lf_tallies_move(lf_tallies *to, lf_tallies *from) {
+  for (lf_tally *t = atomic_load(&from->first); t; t = t->next) {
+    lf_tally *sum = find(to, t->code);
+    if (sum)
+      add_up(sum, t);
+  }
+  widen(to, from->begun, from->ended);
+  lf_tallies_fini(from);
+}
+
+void lf_tallies_fini(lf_tallies *tallies) {
+  lf_tally *t = atomic_load(&tallies->first), *next;
+  for (; t; t = next) {
+    next = t->next;
+    lf_code_unref(t->code);
+    lf_free(t);
+  }
+  *tallies = (lf_tallies){0};
+}
+
+const char *lf_function_name(const char *label, char out[LF_FUNCTION_NAME]) {
+  static const char function[] = "function ";
+  size_t n = sizeof function - 1;
+  const char *from = strncmp(label, function, n) == 0 ? label + n : label;
+  snprintf(out, LF_FUNCTION_NAME, "%s", from);
+  size_t len = strlen(out);
+  char *of = from == label ? NULL : strstr(out, " of "); /* a library */
+  if (out[0] == '<' && len > 1 && out[len - 1] == '>') {
+    memmove(out, out + 1, len - 2);
+    out[len - 2] = '\0';
+  } else if (of) {
+    *of = '\0';
+  }
+  return out;
+}

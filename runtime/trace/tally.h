@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How often functions have been run by an executor, and what that took. Who
+ * counts is one thread (or holds a lock): no atomic operation but plain loads
+ * and stores; who reads may be any. */
+#ifndef LF_TRACE_TALLY_H
+#define LF_TRACE_TALLY_H
+
+#include "runtime/base/code.h"
+
+/* What a thread does for a task. */
+typedef enum {
+  LF_PHASE_RUN,
+  LF_PHASE_NATIVE, /* runs a C function */
+  LF_PHASE_PACK,
+  LF_PHASE_UNPACK,
+  LF_PHASE_WAIT,
+  LF_PHASES
+} lf_phase;
+
+/* What one run of a task has taken on its worker: nanoseconds; bytes. */
+typedef struct {
+  int64_t born, begun; /* moments; 0: it was not timed, but for the bytes */
+  bool fine;           /* copying is told apart from running */
+  int64_t ns[LF_PHASES];
+  uint64_t sent, received; /* arguments, results */
+} lf_times;
+
+/* Of one function. Times are those of the runs that were timed: of short ones a
+ * sample (lf_tally_is_due). */
+typedef struct lf_tally {
+  struct lf_tally *next;
+  lf_code *code; /* a reference */
+  _Atomic uint64_t calls, failures, sent, received;
+  _Atomic uint64_t items; /* of these calls: in chunks of loops */
+  _Atomic uint64_t timed, run, longest, queued; /* ns */
+  _Atomic uint64_t busy; /* ns: run, and what its worker has packed, unpacked */
+  /* By who submits and asks for results; and by workers, so many times. */
+  _Atomic uint64_t packs, packed, unpacks, unpacked;
+  _Atomic uint64_t fine, fine_packed, fine_unpacked;
+} lf_tally;
+
+/* Of all functions; {0} is empty. */
+typedef struct {
+  _Atomic(lf_tally *) first;
+  lf_tally *last;               /* that was counted */
+  _Atomic int64_t begun, ended; /* moments: of the first run that was timed, of
+                                   the last one; 0: none */
+} lf_tallies;
+
+/* A run that has ended; or a chunk of a loop, with so many items. */
+void lf_tallies_run(lf_tallies *tallies, lf_code *code, bool failed,
+                    const lf_times *times);
+void lf_tallies_chunk(lf_tallies *tallies, lf_code *code, uint64_t items,
+                      uint64_t failures, const lf_times *times);
+
+/* Values that were packed, or unpacked, somewhere else. */
+void lf_tallies_packed(lf_tallies *tallies, lf_code *code, int64_t ns);
+void lf_tallies_unpacked(lf_tallies *tallies, lf_code *code, int64_t ns);
+
+/* Adds up what nobody counts in any more, which is empty then. */
+void lf_tallies_move(lf_tallies *to, lf_tallies *from);
+
+/* When nobody reads it any more. */
+void lf_tallies_fini(lf_tallies *tallies);
+
+/* Have the runs of the function been found to be so long that a look at the
+ * clock does not matter? */
+static inline bool lf_code_is_slow(const lf_code *code) {
+  return code && atomic_load_explicit(&code->slow, memory_order_relaxed);
+}
+
+/* What a function is called in statistics and traces, made of its label:
+ * "script.lua:12"; of C, its name. Returns 'out'. */
+enum { LF_FUNCTION_NAME = LF_LABEL };
+const char *lf_function_name(const char *label, char out[LF_FUNCTION_NAME]);
+
+#endif

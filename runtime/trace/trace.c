@@ -1,0 +1,690 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See trace.h. A ring has one producer, its thread, and one consumer at a time,
+ * under the ring's lock: the trace's thread, or the producer when it is full. A
+ * ring outlives its thread until it has been emptied. Locks are taken in this
+ * order: a ring's, the spool's; the list's and the names' are taken last. */
+#include "runtime/trace/trace.h"
+
+#include "runtime/base/atfork.h"
+#include "runtime/base/mem.h"
+#include "runtime/base/table.h"
+#include "runtime/os/thread.h"
+#include "runtime/trace/export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+  RING = LF_LIMIT(1024, 16), /* events, a power of 2 */
+  TICK_NS = 20000000,        /* how often rings are emptied */
+  HASTY = 64,                /* events after which a worker process sends */
+  NAMES = 1024,              /* buckets of the names' table */
+};
+
+/* 32 bytes: a slice; or the head of a name, or of a piece in the spool, of
+ * which 'ns' events follow. */
+typedef struct {
+  int64_t at, ns;
+  uint64_t flow;
+  uint32_t name;
+  uint8_t kind, phase;
+  char step;
+  uint8_t pad;
+} event;
+
+enum { SLICE = 1, NAME, PIECE };
+enum { NAME_EVENTS = LF_FUNCTION_NAME / sizeof(event) };
+_Static_assert(LF_FUNCTION_NAME % sizeof(event) == 0, "whole events");
+
+typedef struct ring {
+  lf_link link; /* of all; the list's lock */
+  lf_track track;
+  uint32_t session;   /* of the trace that it is for */
+  bool told;          /* the track has its name; the trace's thread */
+  atomic_bool orphan; /* its thread has ended */
+  char name[32];
+  pthread_mutex_t lock; /* of the consumer */
+  _Atomic size_t put, taken;
+  event events[RING];
+} ring;
+
+/* What something is called: interned as long as the trace goes on. */
+typedef struct name {
+  struct name *next;
+  uint32_t id;
+  char text[LF_FUNCTION_NAME]; /* as JSON has it */
+} name;
+
+/* A worker process, as its program's trace sees it: what it calls names -> what
+ * they are called here. Those that it has never told it has from its program,
+ * of which it is a fork. */
+typedef struct {
+  uint32_t *names;
+  size_t n;
+} source;
+
+atomic_int lf_timing;
+static bool times_all; /* also without a trace */
+
+static lf_trace_send *sender; /* set once, in a worker process */
+
+/* --- Names --- */
+
+LF_FORK_MUTEX(names_lock, LF_FORK_TRACE_NAMES, NULL);
+static name *by_text[NAMES];
+static name **by_id;
+static uint32_t nnames, names_cap;
+
+static name *add_name(const char *text, size_t bucket) {
+  if (nnames == names_cap) {
+    uint32_t cap = names_cap ? 2 * names_cap : 64;
+    name **more = lf_realloc(by_id, cap * sizeof *more);
+    if (!more)
+      return NULL;
+    by_id = more;
+    names_cap = cap;
+  }
+  name *n = lf_zalloc(sizeof *n);
+  if (!n)
+    return NULL;
+  snprintf(n->text, sizeof n->text, "%s", text);
+  n->next = by_text[bucket];
+  by_text[bucket] = n;
+  by_id[nnames++] = n;
+  n->id = nnames;
+  return n;
+}
+
+static void send_name(const name *n);
+
+/* The number of a text that is as JSON has it; 0: no memory. */
+static uint32_t intern(const char *text) {
+  size_t bucket = lf_hash(text, strlen(text)) % NAMES;
+  pthread_mutex_lock(&names_lock);
+  name *n = by_text[bucket];
+  while (n && strcmp(n->text, text) != 0)
+    n = n->next;
+  bool new = !n;
+  if (new)
+    n = add_name(text, bucket);
+  if (new &&n && sender)
+    send_name(n);
+  pthread_mutex_unlock(&names_lock);
+  return n ? n->id : 0;
+}
+
+static const char *name_of(uint32_t id) {
+  pthread_mutex_lock(&names_lock);
+  const char *text = id > 0 && id <= nnames ? by_id[id - 1]->text : "?";
+  pthread_mutex_unlock(&names_lock);
+  return text;
+}
+
+static uint32_t intern_plain(const char *text) {
+  char json[LF_FUNCTION_NAME];
+  lf_json_text(json, sizeof json, text);
+  return intern(json);
+}
+
+/* The code keeps its number, with that of the trace. */
+static uint32_t name_code(lf_code *code) {
+  enum { BITS = 20, MASK = (1 << BITS) - 1 };
+  uint32_t known = atomic_load_explicit(&code->traced, memory_order_relaxed);
+  uint32_t session = (uint32_t)lf_timing_now() / LF_TIME_SESSION << BITS;
+  char plain[LF_FUNCTION_NAME];
+  if (known && (known & ~(uint32_t)MASK) == session)
+    return known & MASK;
+  uint32_t id = intern_plain(lf_function_name(code->label, plain));
+  if (id <= MASK)
+    atomic_store_explicit(&code->traced, session | id, memory_order_relaxed);
+  return id;
+}
+
+static void forget_names(void) {
+  pthread_mutex_lock(&names_lock);
+  while (nnames > 0)
+    lf_free(by_id[--nnames]);
+  lf_free(by_id);
+  by_id = NULL;
+  names_cap = 0;
+  memset(by_text, 0, sizeof by_text);
+  pthread_mutex_unlock(&names_lock);
+}
+
+/* --- The trace --- */
+
+static struct {
+  lf_export out; /* the trace's thread, */
+  event piece[RING];
+  lf_table sources; /* pid -> source * */
+  lf_trace_sampler *sample;
+  void *arg;
+  uint32_t session; /* of the trace there is or was; the list's lock */
+  bool stopping;    /* the same */
+  bool on;          /* by who starts and stops it */
+  pthread_t thread;
+  pthread_cond_t changed;
+  _Atomic int failed;
+  int err; /* of the whole */
+  _Atomic uint64_t lost;
+} trace;
+
+static void forget(void);
+LF_FORK_MUTEX(list_lock, LF_FORK_TRACE, forget);
+static lf_link rings = {&rings, &rings};
+
+/* What did not fit into rings, in a file without a name. */
+LF_FORK_MUTEX(spool_lock, LF_FORK_TRACE_SPOOL, NULL);
+static struct {
+  int fd;
+  off_t put, taken; /* bytes; the second: the trace's thread */
+} spool = {.fd = -1};
+
+static bool write_at(int fd, const void *bytes, size_t n, off_t at) {
+  const char *p = bytes;
+  while (n > 0) {
+    ssize_t r = pwrite(fd, p, n, at);
+    if (r <= 0)
+      return false;
+    p += r;
+    n -= (size_t)r;
+    at += r;
+  }
+  return true;
+}
+
+/* Puts events of a track behind what is there. */
+static void spool_put(lf_track track, const event *events, size_t n) {
+  event head = {.kind = PIECE,
+                .ns = (int64_t)n,
+                .at = track.thread,
+                .flow = (uint64_t)track.process};
+  size_t size = n * sizeof *events;
+  pthread_mutex_lock(&spool_lock);
+  bool ok = spool.fd >= 0 &&
+            write_at(spool.fd, &head, sizeof head, spool.put) &&
+            write_at(spool.fd, events, size, spool.put + (off_t)sizeof head);
+  if (ok)
+    spool.put += (off_t)(sizeof head + size);
+  else
+    atomic_fetch_add(&trace.lost, n);
+  pthread_mutex_unlock(&spool_lock);
+}
+
+/* --- Rings --- */
+
+static void spill(ring *r);
+static _Thread_local ring *own;
+static _Thread_local char own_name[32];
+static pthread_key_t at_end;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void ring_free(ring *r) {
+  pthread_mutex_destroy(&r->lock);
+  lf_free(r);
+}
+
+/* Of a thread that ends: the trace's thread frees it, or, without a trace,
+ * nobody needs it. */
+static void let_go(void *p) {
+  ring *r = p;
+  if (sender)
+    spill(r);
+  own = NULL;
+  pthread_mutex_lock(&list_lock);
+  bool needed = trace.on;
+  atomic_store(&r->orphan, true);
+  if (!needed)
+    lf_list_del(&r->link);
+  pthread_mutex_unlock(&list_lock);
+  if (!needed)
+    ring_free(r);
+}
+
+static void make_key(void) {
+  (void)pthread_key_create(&at_end, let_go);
+  lf_cond_init(&trace.changed);
+}
+
+static ring *ring_new(void) {
+  ring *r = lf_malloc(sizeof *r);
+  if (!r)
+    return NULL;
+  pthread_once(&once, make_key);
+  r->track = (lf_track){getpid(), (pid_t)syscall(SYS_gettid)};
+  r->told = false;
+  atomic_init(&r->orphan, false);
+  atomic_init(&r->put, 0);
+  atomic_init(&r->taken, 0);
+  pthread_mutex_init(&r->lock, NULL);
+  snprintf(r->name, sizeof r->name, "%s", own_name);
+  if (!r->name[0])
+    prctl(PR_GET_NAME, r->name);
+  pthread_setspecific(at_end, r);
+  pthread_mutex_lock(&list_lock);
+  r->session = trace.session;
+  lf_list_add(&rings, &r->link);
+  pthread_mutex_unlock(&list_lock);
+  return own = r;
+}
+
+/* Under its lock: takes what is in it. Returns how many. */
+static size_t take(ring *r, event *to) {
+  size_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed);
+  size_t n = atomic_load_explicit(&r->put, memory_order_acquire) - taken;
+  for (size_t i = 0; i < n; i++)
+    to[i] = r->events[(taken + i) % RING];
+  atomic_store_explicit(&r->taken, taken + n, memory_order_release);
+  return n;
+}
+
+static void hand_on(const ring *r, const event *events, size_t n) {
+  if (n > 0 && sender)
+    sender(events, n * sizeof *events);
+  else if (n > 0)
+    spool_put(r->track, events, n);
+}
+
+/* Its own thread: there is no room. */
+static void spill(ring *r) {
+  pthread_mutex_lock(&r->lock);
+  size_t put = atomic_load_explicit(&r->put, memory_order_relaxed);
+  size_t taken = atomic_load_explicit(&r->taken, memory_order_relaxed);
+  size_t at = taken % RING, n = put - taken;
+  size_t first = n < RING - at ? n : RING - at;
+  hand_on(r, r->events + at, first);
+  hand_on(r, r->events, n - first);
+  atomic_store_explicit(&r->taken, put, memory_order_release);
+  pthread_mutex_unlock(&r->lock);
+}
+
+static void put(ring *r, const event *e) {
+  size_t at = atomic_load_explicit(&r->put, memory_order_relaxed);
+  size_t filled = at - atomic_load_explicit(&r->taken, memory_order_acquire);
+  if (filled >= (sender && HASTY < RING ? HASTY : RING))
+    spill(r);
+  r->events[at % RING] = *e;
+  atomic_store_explicit(&r->put, at + 1, memory_order_release);
+}
+
+static ring *own_ring(void) {
+  ring *r = own ? own : ring_new();
+  if (r && !sender && r->session != trace.session) { /* of an earlier trace */
+    pthread_mutex_lock(&r->lock);
+    atomic_store(&r->taken, atomic_load(&r->put));
+    r->session = trace.session;
+    r->told = false;
+    pthread_mutex_unlock(&r->lock);
+  }
+  return r;
+}
+
+void lf_trace_call_thread(const char *text) {
+  snprintf(own_name, sizeof own_name, "%s", text);
+}
+
+void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
+                    const char *text, char step, uint64_t flow) {
+  ring *r = own_ring();
+  event e = {.at = at, .ns = ns, .flow = step ? flow : 0, .kind = SLICE};
+  if (!r)
+    return;
+  e.phase = (uint8_t)phase;
+  e.step = step;
+  e.name = text   ? intern_plain(text)
+           : code ? name_code(code)
+                  : intern_plain("task");
+  put(r, &e);
+}
+
+/* --- Of a worker process --- */
+
+void lf_trace_hand_over(void) {
+  if (own && sender)
+    spill(own);
+}
+
+/* Under the names' lock. */
+static void send_name(const name *n) {
+  event record[1 + NAME_EVENTS] = {{.kind = NAME, .name = n->id}};
+  record[0].ns = NAME_EVENTS;
+  memcpy(record + 1, n->text, sizeof n->text);
+  sender(record, sizeof record);
+}
+
+void lf_trace_forward(lf_trace_send *send) {
+  sender = send;
+}
+
+/* In a forked child: the trace is its parent's. */
+static void forget(void) {
+  own = NULL;
+  lf_list_init(&rings);
+  atomic_fetch_and(&lf_timing, ~LF_TIME_TRACE);
+  if (!trace.on)
+    return;
+  trace.on = false;
+  close(trace.out.fd);
+  close(spool.fd);
+  spool.fd = -1;
+}
+
+/* --- Export: the trace's thread --- */
+
+static const char *const categories[LF_PHASES] = {"run", "native", "pack",
+                                                  "unpack", "wait"};
+
+static void write_slice(lf_track track, const event *e, uint32_t id) {
+  lf_export *out = &trace.out;
+  if (e->phase >= LF_PHASES)
+    return;
+  lf_export_slice(out, track, e->at, e->ns, categories[e->phase], name_of(id));
+  if (e->step &&
+      e->flow) /* it leaves a slice at its end, enters at its begin */
+    lf_export_flow(out, track, e->step == 's' ? e->at + e->ns : e->at, e->step,
+                   e->flow);
+}
+
+static source *source_of(pid_t process) {
+  lf_entry *found = lf_table_find(&trace.sources, (uint64_t)process);
+  if (found)
+    return found->value;
+  source *s = lf_zalloc(sizeof *s);
+  lf_track track = {process, process};
+  lf_export_track(&trace.out, track, "process_name", "lfut worker");
+  if (s && lf_table_add(&trace.sources, (uint64_t)process, s) != 0) {
+    lf_free(s);
+    s = NULL;
+  }
+  return s;
+}
+
+/* The process has told what a name is. */
+static void learn(source *s, uint32_t id, const event *text) {
+  char json[LF_FUNCTION_NAME];
+  memcpy(json, text, sizeof json);
+  json[sizeof json - 1] = '\0';
+  if (id > s->n) {
+    size_t n = 2 * (size_t)id;
+    uint32_t *more =
+        id < 1 << 20 ? lf_realloc(s->names, n * sizeof *more) : NULL;
+    if (!more)
+      return;
+    memset(more + s->n, 0, (n - s->n) * sizeof *more);
+    s->names = more;
+    s->n = n;
+  }
+  if (id > 0)
+    s->names[id - 1] = intern(json);
+}
+
+static uint32_t translate(const source *s, uint32_t id) {
+  uint32_t told = s && id > 0 && id <= s->n ? s->names[id - 1] : 0;
+  return told ? told : id;
+}
+
+static void write_events(lf_track track, const event *e, size_t n) {
+  source *s = track.process == getpid() ? NULL : source_of(track.process);
+  bool foreign = track.process != getpid();
+  for (size_t i = 0; i < n; i++) {
+    if (e[i].kind == SLICE)
+      write_slice(track, &e[i], foreign ? translate(s, e[i].name) : e[i].name);
+    else if (e[i].kind == NAME && s && i + NAME_EVENTS < n)
+      learn(s, e[i].name, &e[i + 1]);
+    if (e[i].kind == NAME)
+      i += NAME_EVENTS;
+  }
+}
+
+static void write_track(ring *r) {
+  char json[64];
+  if (r->told)
+    return;
+  r->told = true;
+  lf_json_text(json, sizeof json, r->name);
+  lf_export_track(&trace.out, r->track, "thread_name", json);
+}
+
+static void empty(ring *r) {
+  pthread_mutex_lock(&r->lock);
+  size_t n = r->session == trace.session ? take(r, trace.piece) : 0;
+  pthread_mutex_unlock(&r->lock);
+  if (n == 0)
+    return;
+  write_track(r);
+  write_events(r->track, trace.piece, n);
+}
+
+/* The ring after that one (NULL: the first), as long as it is in the list: only
+ * the trace's thread takes rings out. */
+static ring *next_ring(ring *r) {
+  pthread_mutex_lock(&list_lock);
+  lf_link *l = r ? r->link.next : rings.next;
+  pthread_mutex_unlock(&list_lock);
+  return l == &rings ? NULL : lf_container_of(l, ring, link);
+}
+
+static void drop_orphans(void) {
+  for (ring *r = next_ring(NULL), *next; r; r = next) {
+    next = next_ring(r);
+    if (!atomic_load(&r->orphan))
+      continue;
+    empty(r); /* it may have come meanwhile */
+    pthread_mutex_lock(&list_lock);
+    lf_list_del(&r->link);
+    pthread_mutex_unlock(&list_lock);
+    ring_free(r);
+  }
+}
+
+/* One piece of the spool; false: there is none. */
+static bool empty_spool_once(void) {
+  event head;
+  pthread_mutex_lock(&spool_lock);
+  off_t at = spool.taken;
+  bool any = at < spool.put;
+  if (!any && at > 0) { /* its room can be used again */
+    spool.put = spool.taken = 0;
+    (void)!ftruncate(spool.fd, 0);
+  }
+  pthread_mutex_unlock(&spool_lock);
+  if (!any)
+    return false;
+  lf_track track = {0, 0};
+  size_t n = 0, max = RING;
+  if (pread(spool.fd, &head, sizeof head, at) == sizeof head) {
+    track = (lf_track){(pid_t)head.flow, (pid_t)head.at};
+    n = (size_t)head.ns < max ? (size_t)head.ns : max;
+  }
+  at += (off_t)sizeof head;
+  ssize_t r = pread(spool.fd, trace.piece, n * sizeof(event), at);
+  if (r > 0)
+    write_events(track, trace.piece, (size_t)r / sizeof(event));
+  spool.taken = at + (off_t)(n * sizeof(event));
+  return true;
+}
+
+static void drain(void) {
+  for (ring *r = next_ring(NULL); r; r = next_ring(r))
+    empty(r);
+  while (empty_spool_once())
+    ;
+  drop_orphans();
+  if (trace.sample && !trace.out.err)
+    trace.sample(trace.arg);
+  lf_export_flush(&trace.out);
+  if (trace.out.err && !trace.err) {
+    trace.err = trace.out.err;
+    atomic_store(&trace.failed, trace.err);
+    atomic_fetch_and(&lf_timing, ~LF_TIME_TRACE);
+  }
+}
+
+void lf_trace_counter(const char *text, uint64_t value) {
+  char json[64];
+  lf_json_text(json, sizeof json, text);
+  lf_export_counter(&trace.out, getpid(), lf_now(), json, value);
+}
+
+/* Does not take the processor from those that it watches. */
+static void be_humble(void) {
+  setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+}
+
+static void free_sources(void) {
+  for (size_t i = 0; i < trace.sources.cap; i++) {
+    source *s =
+        trace.sources.entries[i].id ? trace.sources.entries[i].value : NULL;
+    if (s)
+      lf_free(s->names);
+    lf_free(s);
+  }
+  lf_table_fini(&trace.sources);
+}
+
+static void *run(void *unused) {
+  pthread_setname_np(pthread_self(), "lfut_trace");
+  be_humble();
+  pthread_mutex_lock(&list_lock);
+  while (!trace.stopping) {
+    lf_cond_wait(&trace.changed, &list_lock, lf_after_ns(TICK_NS));
+    pthread_mutex_unlock(&list_lock);
+    drain();
+    pthread_mutex_lock(&list_lock);
+  }
+  pthread_mutex_unlock(&list_lock);
+  drain();
+  int err = lf_export_close(&trace.out);
+  trace.err = trace.err ? trace.err : err;
+  free_sources();
+  return unused;
+}
+
+/* Not one of lf_thread_start's, which count as awake, and are waited for. */
+static bool start_thread(void) {
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  bool ok = pthread_create(&trace.thread, NULL, run, NULL) == 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  return ok;
+}
+
+/* --- Beginning and ending --- */
+
+static int open_spool(const char *path) {
+  char directory[4096];
+  snprintf(directory, sizeof directory, "%s", path);
+  char *slash = strrchr(directory, '/');
+  if (slash)
+    slash[slash == directory] = '\0';
+  int fd = open(slash ? directory : ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  return fd >= 0 ? fd : memfd_create("lfut trace", MFD_CLOEXEC);
+}
+
+static void tell_process(void) {
+  lf_track track = {getpid(), getpid()};
+  lf_export_track(&trace.out, track, "process_name", "lfut");
+}
+
+int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg) {
+  uint64_t lost;
+  (void)lf_trace_stop(&lost);
+  pthread_once(&once, make_key);
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0)
+    return errno;
+  int err = lf_export_open(&trace.out, fd, lf_now());
+  if (err) {
+    (void)lf_export_close(&trace.out);
+    return err;
+  }
+  tell_process();
+  spool.fd = open_spool(path);
+  spool.put = spool.taken = 0;
+  trace.sample = sample;
+  trace.arg = arg;
+  trace.err = 0;
+  atomic_store(&trace.failed, 0);
+  atomic_store(&trace.lost, 0);
+  trace.stopping = false;
+  trace.session++;
+  trace.on = true;
+  if (!start_thread()) {
+    trace.on = false;
+    (void)lf_export_close(&trace.out);
+    close(spool.fd);
+    return EAGAIN;
+  }
+  int session = (int)(trace.session % 1024) * LF_TIME_SESSION;
+  atomic_store(&lf_timing, LF_TIME_TRACE | LF_TIME_ALL | session);
+  return 0;
+}
+
+/* Of threads that have ended, and of this one: others go with their threads. */
+static void free_rings(void) {
+  for (ring *r = next_ring(NULL), *next; r; r = next) {
+    next = next_ring(r);
+    if (!atomic_load(&r->orphan) && r != own)
+      continue;
+    pthread_mutex_lock(&list_lock);
+    lf_list_del(&r->link);
+    pthread_mutex_unlock(&list_lock);
+    ring_free(r);
+  }
+  own = NULL;
+  pthread_setspecific(at_end, NULL);
+}
+
+int lf_trace_stop(uint64_t *lost) {
+  *lost = 0;
+  if (!trace.on)
+    return 0;
+  atomic_fetch_and(&lf_timing,
+                   ~(LF_TIME_TRACE | (times_all ? 0 : LF_TIME_ALL)));
+  pthread_mutex_lock(&list_lock);
+  trace.stopping = true;
+  pthread_cond_broadcast(&trace.changed);
+  pthread_mutex_unlock(&list_lock);
+  pthread_join(trace.thread, NULL);
+  pthread_mutex_lock(&list_lock);
+  trace.on = false;
+  pthread_mutex_unlock(&list_lock);
+  free_rings();
+  forget_names();
+  close(spool.fd);
+  spool.fd = -1;
+  *lost = atomic_load(&trace.lost);
+  return trace.err;
+}
+
+int lf_trace_failed(void) {
+  return atomic_exchange(&trace.failed, 0);
+}
+
+void lf_trace_feed(pid_t process, const void *bytes, size_t n) {
+  lf_track track = {process, process};
+  if (lf_is_traced() && n % sizeof(event) == 0 && n / sizeof(event) <= RING)
+    spool_put(track, bytes, n / sizeof(event));
+}
+
+void lf_time_all(void) {
+  times_all = true;
+  atomic_fetch_or(&lf_timing, LF_TIME_ALL);
+}
+
+void lf_time_as(int bits) {
+  if (bits / LF_TIME_SESSION != lf_timing_now() / LF_TIME_SESSION)
+    forget_names(); /* they are those of another trace */
+  atomic_store_explicit(&lf_timing, bits, memory_order_relaxed);
+}

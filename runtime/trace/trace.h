@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What ran where and when. Each thread that has something to tell has a ring of
+ * events, which it alone fills without a lock; the trace's own thread empties
+ * all of them into the file (export.h). When that thread does not keep up, a
+ * full ring is moved to a file without a name, so that memory stays as it is
+ * and nobody waits; the trace's end waits for all of it.
+ *
+ * A worker process has rings of the same kind, and no file: what is in them
+ * goes to its program in pieces (lf_trace_forward), which feeds its own trace.
+ */
+#ifndef LF_TRACE_TRACE_H
+#define LF_TRACE_TRACE_H
+
+#include "runtime/base/buf.h"
+#include "runtime/trace/tally.h"
+
+#include <sys/types.h>
+
+/* Bits of lf_timing: all runs are timed, not only a sample; they are traced;
+ * and above, the number of the trace, by which its names are known. */
+enum { LF_TIME_ALL = 1, LF_TIME_TRACE = 2, LF_TIME_SESSION = 4 };
+extern atomic_int lf_timing;
+
+static inline int lf_timing_now(void) {
+  return atomic_load_explicit(&lf_timing, memory_order_relaxed);
+}
+
+static inline bool lf_is_traced(void) {
+  return lf_timing_now() & LF_TIME_TRACE;
+}
+
+/* All runs are timed from now on; in a worker process, what the program says.
+ */
+void lf_time_all(void);
+void lf_time_as(int bits);
+
+/* --- Of the program --- */
+
+/* Called now and then on the trace's thread, to put counters. */
+typedef void lf_trace_sampler(void *arg);
+
+/* Begins a trace into a new file. 0, or errno of what has failed: LF_E... are
+ * none. One that is there is ended first. */
+int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg);
+
+/* Ends it, if there is one, when all events are in the file. errno of what has
+ * failed, or 0; '*lost': events that are missing. */
+int lf_trace_stop(uint64_t *lost);
+
+/* Has writing failed since it was asked last? errno, or 0. */
+int lf_trace_failed(void);
+
+/* On the trace's thread: 'name' is cut. */
+void lf_trace_counter(const char *name, uint64_t value);
+
+/* What a worker process has sent (lf_trace_forward). */
+void lf_trace_feed(pid_t process, const void *bytes, size_t n);
+
+/* --- Of all threads --- */
+
+/* What the calling thread's line is called; before its first event. NULL: as
+ * the system knows the thread. Copied. */
+void lf_trace_call_thread(const char *name);
+
+/* One slice of the calling thread's line: what was done from 'at' for 'ns'. Its
+ * name is 'name', else the function's. 'flow': the task's number, or 0, with
+ * the step of its way that this is: 's', 't', 'f'. */
+void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
+                    const char *name, char step, uint64_t flow);
+
+/* --- Of a worker process --- */
+
+/* From now on what is traced here goes there: 'send' is called on the thread
+ * that has filled its ring, or calls lf_trace_hand_over; it must not trace. */
+typedef void lf_trace_send(const void *bytes, size_t n);
+void lf_trace_forward(lf_trace_send *send);
+
+/* Sends what the calling thread has. */
+void lf_trace_hand_over(void);
+
+#endif
