@@ -21,6 +21,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
+#include "runtime/pool/ready.h"
 #include "runtime/task/strand.h"
 
 #define LOOK_AGAIN 0.05 /* for an interruption, in seconds */

@@ -14,6 +14,7 @@
 #include "bindings/run/poll.h"
 #include "profile.lua.h"
 #include "runtime/pool/profile.h"
+#include "runtime/pool/sample.h"
 #include "runtime/trace/trace.h"
 
 #define MODULE "lfut.profile"

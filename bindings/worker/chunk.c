@@ -24,6 +24,7 @@
 #include "runtime/pool/caller.h"
 #include "runtime/pool/crew.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/ready.h"
 
 /* What a run knows of the chunk that it runs. */
 typedef struct lfb_chunk_run {

@@ -13,6 +13,7 @@ runtime_sources += \
 	%D%/registry.c %D%/registry.h \
 	%D%/ready.c %D%/ready.h \
 	%D%/room.c %D%/room.h \
+	%D%/sample.c %D%/sample.h \
 	%D%/sched.c \
 	%D%/stop.c %D%/stop.h \
 	%D%/threads.c %D%/threads.h \

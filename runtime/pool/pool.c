@@ -4,7 +4,6 @@
 #include "runtime/pool/internal.h"
 
 #include "runtime/base/mem.h"
-#include "runtime/pool/loop.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
@@ -435,21 +434,6 @@ void lf_worker_block(lf_worker *w) {
 
 void lf_worker_unblock(lf_worker *w) {
   w->pool->o.backend->unblock(w);
-}
-
-void lf_worker_took(lf_worker *w, const lf_times *times) {
-  if (times->begun)
-    w->times = *times;
-  w->times.begun = times->begun;
-  w->times.sent = times->sent;
-  w->times.received = times->received;
-}
-
-void lf_worker_end(lf_worker *w, lf_task *task, lf_state state) {
-  if (!lf_runner_of(task)) /* whose loop counts */
-    lf_tallies_run(&w->tallies, task->code, state != LF_FINISHED, &w->times);
-  w->pool->o.backend->end(w, task, state);
-  w->times.begun = 0;
 }
 
 void lf_worker_report(lf_worker *w, lf_task *task, double done, double total) {

@@ -207,14 +207,6 @@ void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
 
 /* --- The workers ------------------------------------------------------- */
 
-/* For interpreters: what the run has taken that is about to end, as
- * lf_worker_end counts it. */
-void lf_worker_took(lf_worker *worker, const lf_times *times);
-
-/* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
- * the run's reference. */
-void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
-
 /* As lf_task_report, of a task that the worker runs; who has submitted it sees
  * it. */
 void lf_worker_report(lf_worker *worker, lf_task *task, double done,

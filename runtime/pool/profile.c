@@ -7,7 +7,6 @@
 #include "runtime/base/mem.h"
 #include "runtime/pool/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 LF_FORK_MUTEX(all_lock, LF_FORK_PROFILES, NULL);
@@ -171,45 +170,4 @@ lf_profile *lf_profiles_next(lf_profile *f) {
   if (f)
     lf_profile_unref(f);
   return next;
-}
-
-/* --- Counters of a trace --- */
-
-/* The pool with a reference, unless it is about to be freed. */
-static lf_pool *pool_of(lf_profile *f) {
-  pthread_mutex_lock(&f->lock);
-  lf_pool *p = f->pool;
-  size_t refs = p ? atomic_load(&p->owner.refs) : 0;
-  while (refs > 0 &&
-         !atomic_compare_exchange_weak(&p->owner.refs, &refs, refs + 1))
-    ;
-  pthread_mutex_unlock(&f->lock);
-  return refs > 0 ? p : NULL;
-}
-
-static void put_counter(const lf_profile *f, const char *what, uint64_t value,
-                        uint64_t *last) {
-  char name[64];
-  if (value == *last)
-    return;
-  *last = value;
-  snprintf(name, sizeof name, "%s of %.40s", what, f->name);
-  lf_trace_counter(name, value);
-}
-
-static void sample(lf_profile *f) {
-  lf_pool_stats s = {0};
-  lf_pool *p = pool_of(f);
-  if (p && !lf_pool_is_foreign(p) && p->o.backend->sample)
-    p->o.backend->sample(p, &s);
-  put_counter(f, "queue", s.queued, &f->queued);
-  put_counter(f, "busy", s.running, &f->running);
-  if (p)
-    lf_pool_unref(p);
-}
-
-void lf_profiles_sample(void *unused) {
-  (void)unused;
-  for (lf_profile *f = lf_profiles_next(NULL); f; f = lf_profiles_next(f))
-    sample(f);
 }

@@ -58,9 +58,6 @@ void lf_profile_each(lf_profile *profile, lf_tally_visit *visit, void *arg,
  * timed. False: none. */
 bool lf_profile_window(lf_profile *profile, int64_t *first, int64_t *last);
 
-/* For lf_trace_start: puts the counters of all pools that have changed. */
-void lf_profiles_sample(void *unused);
-
 /* All there are, in the order in which they were made: the one after that, with
  * a reference for the one that is given back; NULL: the first, none. Those of
  * pools that have ended are kept from then on. */

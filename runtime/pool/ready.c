@@ -4,6 +4,7 @@
 #include "runtime/pool/ready.h"
 
 #include "runtime/pool/internal.h"
+#include "runtime/pool/loop.h"
 
 /* Any thread: puts the run on its worker's ready list, once. */
 void lf_run_ready(lf_waker *waker) {
@@ -137,4 +138,21 @@ lf_run *lf_worker_ready(lf_worker *w) {
   lf_run *r = lf_container_of(node, lf_run, node);
   atomic_store(&r->ready, false);
   return r;
+}
+
+/* --- The end of a run --- */
+
+void lf_worker_took(lf_worker *w, const lf_times *times) {
+  if (times->begun)
+    w->times = *times;
+  w->times.begun = times->begun;
+  w->times.sent = times->sent;
+  w->times.received = times->received;
+}
+
+void lf_worker_end(lf_worker *w, lf_task *task, lf_state state) {
+  if (!lf_runner_of(task)) /* whose loop counts */
+    lf_tallies_run(&w->tallies, task->code, state != LF_FINISHED, &w->times);
+  w->pool->o.backend->end(w, task, state);
+  w->times.begun = 0;
 }

@@ -44,4 +44,12 @@ lf_run *lf_worker_ready(lf_worker *worker);
 /* When the next run with a deadline becomes ready, or LF_FOREVER. */
 int64_t lf_worker_deadline(lf_worker *worker);
 
+/* For interpreters: what the run has taken that is about to end, as
+ * lf_worker_end counts it. */
+void lf_worker_took(lf_worker *worker, const lf_times *times);
+
+/* For interpreters: how their tasks end. Counts, then lf_task_end, then drops
+ * the run's reference. */
+void lf_worker_end(lf_worker *worker, lf_task *task, lf_state state);
+
 #endif
