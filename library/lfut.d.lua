@@ -215,8 +215,9 @@ function Future:cancelled() end
 ---@return "pending"|"running"|"finished"|"failed"|"cancelled"
 function Future:state() end
 
----@return number? done
----@return number? total
+---What the task has reported last.
+---@return number? fraction
+---@return string? text
 function Future:progress() end
 
 ---@param fn fun(f: lfut.Future)
@@ -918,6 +919,11 @@ function lfut.cpu_count() end
 ---Has the running task been asked to stop?
 ---@return boolean
 function lfut.cancelled() end
+
+---In a task: what its future's progress() is.
+---@param fraction number
+---@param text? string
+function lfut.report(fraction, text) end
 
 ---@return integer
 function lfut.getpid() end

@@ -181,16 +181,19 @@ static int future_exception(lua_State *L) {
   return lfb_waiting(L, lfb_self(L), exception_step, lfb_check_deadline(L, 2));
 }
 
-/* f:progress(): how much is done, of how much; nil if nothing was said. */
+/* f:progress(): what the task has reported last, a share and maybe words; nil
+ * if it has not. */
 static int future_progress(lua_State *L) {
-  double done, total;
-  lf_task_progress(lfb_check_future(L, 1), &done, &total);
-  if (total == 0) {
+  lf_report report;
+  if (!lf_pool_progress(lfb_check_future(L, 1), &report)) {
     lua_pushnil(L);
     return 1;
   }
-  lua_pushnumber(L, done);
-  lua_pushnumber(L, total);
+  lua_pushnumber(L, report.fraction);
+  if (report.has_text)
+    lua_pushlstring(L, report.text, report.len);
+  else
+    lua_pushnil(L);
   return 2;
 }
 

@@ -23,6 +23,7 @@ typedef enum {
   LF_FORK_CHAINS,      /* chain.c */
   LF_FORK_GRAPH,       /* deadlock.c */
   LF_FORK_TASKS,       /* task.c */
+  LF_FORK_REPORTS,     /* report.c */
   LF_FORK_CODE,        /* code.c */
   LF_FORK_ARRAYS,      /* array.c */
   LF_FORK_HEAP,        /* heap.c */

@@ -152,9 +152,9 @@ struct lf_task {
     uint64_t id;   /* or what it is called between processes */
   } far;           /* the owner's, as 'noted' */
   lf_buf data;
-  _Atomic uint64_t progress; /* lf_task_report; two floats */
-  _Atomic uint32_t awaited;  /* by how many tasks, or more */
-  uint32_t mark;             /* of a search; its lock (deadlock.c) */
+  struct lf_note *note;     /* what it has said of itself; report.c's lock */
+  _Atomic uint32_t awaited; /* by how many tasks, or more */
+  uint32_t mark;            /* of a search; its lock (deadlock.c) */
   uint32_t epoch;  /* of the owner, when it was put aside at its strand */
   uint32_t pinned; /* number of the one worker that may run it, or 0 */
   uint8_t error;   /* lf_error */
@@ -239,11 +239,6 @@ lf_state lf_task_outcome(lf_task *task, lf_state state);
  * ended. */
 bool lf_task_force(lf_task *task);
 bool lf_task_is_forced(lf_task *task);
-
-/* How much of a running task is done; and what was said last, 0 and 0 if
- * nothing was. Any thread. */
-void lf_task_report(lf_task *task, double done, double total);
-void lf_task_progress(lf_task *task, double *done, double *total);
 
 /* Starts and fails a pending task with a text; false if it was not pending. */
 bool lf_task_fail(lf_task *task, lf_error error, const char *text);

@@ -56,6 +56,7 @@ c_test_names += \
 	%D%/task/deadlock \
 	%D%/task/dependent \
 	%D%/task/follow \
+	%D%/task/report \
 	%D%/task/strand \
 	%D%/task/task \
 	%D%/task/waitset
