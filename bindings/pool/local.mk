@@ -8,6 +8,7 @@ bindings_sources += \
 	%D%/inline.c %D%/inline.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/map.c %D%/map.h \
+	%D%/progress.c %D%/progress.h \
 	%D%/results.c %D%/results.h \
 	%D%/source.c %D%/source.h \
 	%D%/supply.c %D%/supply.h \

@@ -15,6 +15,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
 #include "runtime/process/serve.h"
+#include "runtime/sync/terminal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -54,7 +55,7 @@ enum { STATUS_INTERRUPTED = 130 }; /* as of a shell for SIGINT */
 static bool at_prompt; /* who reads the messages knows where they are from */
 
 static void print_error(const char *message) {
-  fprintf(stderr, "%s%s\n", at_prompt ? "" : PROGRAM ": ", message);
+  lf_terminal_complain("%s%s\n", at_prompt ? "" : PROGRAM ": ", message);
   fflush(stderr);
 }
 
@@ -247,6 +248,7 @@ static void on_interrupt(int sig) {
   if (!pthread_equal(pthread_self(), main_thread)) {
     pthread_kill(main_thread, sig);
   } else if (closing || is_second_interrupt()) {
+    lf_terminal_abandon();
     _exit(STATUS_INTERRUPTED);
   } else {
     lfb_program_signal();
@@ -284,6 +286,7 @@ static void settle(FILE *stream) {
 static _Noreturn void leave(int status) {
   closing = 1;
   lfb_repl_close();
+  lf_terminal_abandon();
   settle(stdout);
   settle(stderr);
   if (!lf_streams_are_free())

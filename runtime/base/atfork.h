@@ -19,6 +19,7 @@ typedef enum {
   LF_FORK_CHILDREN,    /* child.c */
   LF_FORK_COMMANDS,    /* command.c */
   LF_FORK_BORROWED,    /* borrow.c */
+  LF_FORK_TERMINAL,    /* terminal.c */
   LF_FORK_STRANDS,     /* strand.c: the list's */
   LF_FORK_CHAINS,      /* chain.c */
   LF_FORK_GRAPH,       /* deadlock.c */

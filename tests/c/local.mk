@@ -48,6 +48,7 @@ c_test_names += \
 	%D%/shm/slab \
 	%D%/shm/stream \
 	%D%/shm/waiters \
+	%D%/sync/bar \
 	%D%/sync/dict \
 	%D%/sync/queue \
 	%D%/sync/record \
