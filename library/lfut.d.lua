@@ -78,6 +78,7 @@ function lfut.is_error(v, kind) end
 ---@field buffersize? integer
 ---@field protected? boolean
 ---@field seed? integer
+---@field progress? boolean|string|fun(done: integer, total: integer?, label: string?)
 
 ---@class lfut.Executor
 ---@field max_workers integer
@@ -269,7 +270,7 @@ function lfut.wait(futures, timeout, return_when) end
 local AsCompleted = {}
 
 ---@param futures lfut.Future[]|table<lfut.Future, any>
----@param timeout? number
+---@param timeout? number|{ timeout?: number, progress?: boolean|string|fun(done: integer, total: integer?, label: string?) }
 ---@return lfut.AsCompleted
 function lfut.as_completed(futures, timeout) end
 

@@ -202,8 +202,6 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   lfb_state *S = lfb_self(L);
   lfb_executor *exe = lfb_check_executor(L, 1);
   options o = check_options(L, opts);
-  lfb_meter_option(L, opts);
-  int progress = lua_gettop(L);
   lf_native *native = lfb_test_native(L, S, 2);
   if (native)
     lfb_check_threads(L, S, native, exe->pool);
@@ -224,7 +222,7 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   l->deadline = o.deadline;
   l->reach = lfb_reach_to(exe->pool);
   l->loop = loop_new(L, exe, l, 2, combine, sink, &o);
-  lua_pushvalue(L, progress);
+  lfb_meter_option(L, opts);
   lfb_meter_begin(L, &l->meter, self, LFB_LOOP_PROGRESS,
                   exe->limits ? exe->limits->name : NULL, l->source.known,
                   l->source.total);
