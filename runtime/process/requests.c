@@ -429,10 +429,9 @@ static void receive_unwait(lf_proc *c) {
 }
 
 static void receive_progress(lf_proc *c) {
-  lf_report report;
   const lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
-  if (f && lf_report_get(&c->end.body, &report))
-    (void)lf_task_report(f->task, &report); /* else the former stays */
+  if (f)
+    lf_report_receive(&c->end, f->task);
 }
 
 /* A task that is parked in the worker has been asked to stop: those who wait

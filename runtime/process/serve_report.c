@@ -6,6 +6,7 @@
 #include "runtime/process/serve_report.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/process/task_io.h"
 
 enum { GAP_NS = 10000000 }; /* between two times of sending */
 
@@ -18,18 +19,11 @@ typedef struct {
 
 /* Under the lock. */
 static void send(lf_serve *r, lf_task *t) {
-  unsigned char storage[sizeof(lf_report)];
   lf_report report;
-  lf_buf body;
-  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->far.id};
   if (!lf_task_progress(t, &report))
     return;
-  lf_buf_init(&body, storage, sizeof storage);
-  if (lf_report_put(&body, &report) == 0) {
-    lf_payload payload = {.body = &body, .to = body.len};
-    (void)lf_serve_post(r, &msg, &payload);
-  }
-  lf_buf_fini(&body);
+  (void)lf_report_send(&r->end, t->far.id, &report);
+  lf_serve_flush(r);
 }
 
 static void send_unsent(lf_serve *r, unsent *u) {

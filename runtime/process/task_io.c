@@ -360,3 +360,23 @@ void lf_outcome_break(lf_task *t, const char *why) {
   }
   lf_task_unref(t);
 }
+
+/* --- Reports --- */
+
+int lf_report_send(lf_channel *end, uint64_t id, const lf_report *report) {
+  unsigned char storage[sizeof *report];
+  lf_buf body;
+  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = id};
+  lf_buf_init(&body, storage, sizeof storage);
+  int err = lf_report_put(&body, report);
+  lf_payload payload = {.body = &body, .to = body.len};
+  err = err ? err : lf_channel_send(end, &msg, &payload);
+  lf_buf_fini(&body);
+  return err;
+}
+
+void lf_report_receive(const lf_channel *end, lf_task *task) {
+  lf_report report;
+  if (lf_report_get(&end->body, &report))
+    (void)lf_task_report(task, &report); /* else the former stays */
+}

@@ -10,6 +10,7 @@
 #include <string.h>
 
 struct lf_note {
+  uint64_t number;
   double fraction;
   bool has_text;
   size_t len;
@@ -18,8 +19,11 @@ struct lf_note {
 
 LF_FORK_MUTEX(lock, LF_FORK_REPORTS, NULL);
 
+static _Atomic uint64_t last; /* number */
+
 void lf_report_init(lf_report *r, double fraction, const char *text,
                     size_t len) {
+  r->number = 0;
   r->fraction = fraction > 0 ? (fraction < 1 ? fraction : 1) : 0;
   r->has_text = text != NULL;
   r->len = text ? len : 0;
@@ -62,7 +66,8 @@ int lf_task_report(lf_task *t, const lf_report *r) {
   struct lf_note *note = lf_malloc(sizeof *note + r->len);
   if (!note)
     return LF_ENOMEM;
-  *note = (struct lf_note){r->fraction, r->has_text, r->len};
+  uint64_t number = atomic_fetch_add(&last, 1) + 1;
+  *note = (struct lf_note){number, r->fraction, r->has_text, r->len};
   if (r->len > 0)
     memcpy(note->text, r->text, r->len);
   exchange(t, note);
@@ -73,6 +78,7 @@ bool lf_task_progress(lf_task *t, lf_report *r) {
   pthread_mutex_lock(&lock);
   const struct lf_note *note = t->note;
   if (note) {
+    r->number = note->number;
     r->fraction = note->fraction;
     r->has_text = note->has_text;
     r->len = note->len;
@@ -80,6 +86,10 @@ bool lf_task_progress(lf_task *t, lf_report *r) {
   }
   pthread_mutex_unlock(&lock);
   return note != NULL;
+}
+
+uint64_t lf_reports(void) {
+  return atomic_load(&last);
 }
 
 void lf_task_unreport(lf_task *t) {

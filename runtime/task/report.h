@@ -11,6 +11,7 @@ enum { LF_REPORT_TEXT = 1000 }; /* bytes: of a longer text the beginning */
 
 /* As it is told and read. */
 typedef struct {
+  uint64_t number; /* of what was read: another report's is another */
   double fraction; /* from 0 to 1 */
   bool has_text;
   size_t len;
@@ -33,6 +34,9 @@ bool lf_task_progress(lf_task *task, lf_report *report);
  * none. */
 int lf_report_put(lf_buf *out, const lf_report *report);
 bool lf_report_get(const lf_buf *bytes, lf_report *report);
+
+/* The number of the last one of any task of this process. */
+uint64_t lf_reports(void);
 
 /* It has said nothing, as it is run again, or nobody is left to ask. */
 void lf_task_unreport(lf_task *task);
