@@ -78,6 +78,7 @@ function lfut.is_error(v, kind) end
 ---@field buffersize? integer
 ---@field protected? boolean
 ---@field seed? integer
+---@field progress? boolean|string|fun(done: integer, total: integer?, label: string?)
 
 ---@class lfut.Executor
 ---@field max_workers integer
@@ -215,8 +216,9 @@ function Future:cancelled() end
 ---@return "pending"|"running"|"finished"|"failed"|"cancelled"
 function Future:state() end
 
----@return number? done
----@return number? total
+---What the task has reported last.
+---@return number? fraction
+---@return string? text
 function Future:progress() end
 
 ---@param fn fun(f: lfut.Future)
@@ -268,7 +270,7 @@ function lfut.wait(futures, timeout, return_when) end
 local AsCompleted = {}
 
 ---@param futures lfut.Future[]|table<lfut.Future, any>
----@param timeout? number
+---@param timeout? number|{ timeout?: number, progress?: boolean|string|fun(done: integer, total: integer?, label: string?) }
 ---@return lfut.AsCompleted
 function lfut.as_completed(futures, timeout) end
 
@@ -918,6 +920,11 @@ function lfut.cpu_count() end
 ---Has the running task been asked to stop?
 ---@return boolean
 function lfut.cancelled() end
+
+---In a task: what its future's progress() is.
+---@param fraction number
+---@param text? string
+function lfut.report(fraction, text) end
 
 ---@return integer
 function lfut.getpid() end

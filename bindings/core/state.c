@@ -128,6 +128,7 @@ lfb_state *lfb_state_new(lua_State *L, lfb_global *global, struct lf_vm *vm) {
   S->id = atomic_fetch_add(&last_id, 1) + 1;
   S->vm = vm;
   S->out = stdout;
+  S->err = stderr;
   S->news = LFB_NEWS;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   S->L = S->running = lua_tothread(L, -1);

@@ -98,6 +98,7 @@ struct lfb_state {
   struct lfb_output *output; /* of the worker that this was before a fork */
   FILE *out; /* the interpreter's standard output: a worker's, also after a
                 fork, or the program's */
+  FILE *err; /* the same of its standard error */
   const struct lfb_reach *reach; /* in a worker process: its pool, and how far
                                     what it gives back goes; else NULL */
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/mem.h"
+#include "runtime/sync/terminal.h"
 
 static void *allocate(void *ud, void *block, size_t old, size_t size) {
   (void)ud;
@@ -27,8 +28,8 @@ static void warn(void *ud, const char *message, int more) {
   else if (control && strcmp(message, "@off") == 0)
     w->on = false;
   if (w->on && !control)
-    fprintf(stderr, "%s%s%s", w->middle ? "" : "Lua warning: ", message,
-            more ? "" : "\n");
+    lf_terminal_complain("%s%s%s", w->middle ? "" : "Lua warning: ", message,
+                         more ? "" : "\n");
   w->middle = more;
 }
 

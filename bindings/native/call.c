@@ -452,7 +452,11 @@ typedef struct {
 
 static void report(void *user, double done, double total) {
   reporter *r = user;
-  lf_worker_report(r->worker, r->task, done, total);
+  lf_report said;
+  if (!(total > 0))
+    return; /* nothing that could be a share of something */
+  lf_report_init(&said, done / total, NULL, 0);
+  (void)lf_worker_report(r->worker, r->task, &said); /* else the former stays */
 }
 
 /* What it has returned does not count. */

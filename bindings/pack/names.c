@@ -550,7 +550,7 @@ int lfb_stdio_index(lua_State *L, lfb_state *S, int idx) {
   luaL_Stream *p = luaL_testudata(L, idx, LUA_FILEHANDLE);
   if (!p || !p->closef)
     return -1;
-  return p->f == stdin ? 0 : p->f == S->out ? 1 : p->f == stderr ? 2 : -1;
+  return p->f == stdin ? 0 : p->f == S->out ? 1 : p->f == S->err ? 2 : -1;
 }
 
 void lfb_push_stdio(lua_State *L, int which) {

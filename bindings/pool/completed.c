@@ -11,6 +11,7 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/pool/future.h"
+#include "bindings/pool/progress.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
@@ -27,7 +28,9 @@ typedef struct member {
 } member;
 
 /* User value 1: the table of futures, each once, in order of addition. User
- * value 2: task (light userdata) -> true. */
+ * value 2: task (light userdata) -> true. 3: the function that is told. */
+enum { FUNCTION = 3 };
+
 typedef struct {
   lf_waitset set;
   lf_waits waits;
@@ -38,6 +41,7 @@ typedef struct {
   uint32_t generation; /* whose process (fork.h) */
   int64_t deadline;
   condition when;
+  lfb_meter meter;
 } futures;
 
 static void each_open(lf_waits *waits, lf_visit *visit, void *arg) {
@@ -49,8 +53,7 @@ static void each_open(lf_waits *waits, lf_visit *visit, void *arg) {
   }
 }
 
-static int futures_gc(lua_State *L) {
-  futures *f = lfb_check(L, 1, LFB_COMPLETED);
+static void forget_all(lua_State *L, futures *f) {
   for (size_t i = 0; i < f->n; i++) {
     if (lf_is_foreign(f->generation) &&
         !lf_task_done(f->members[i]->base.waiter.task))
@@ -63,11 +66,17 @@ static int futures_gc(lua_State *L) {
   lf_free(f->members);
   f->members = NULL;
   f->n = f->cap = 0;
+  f->done = 0;
+  lfb_meter_end(L, &f->meter);
+}
+
+static int futures_gc(lua_State *L) {
+  forget_all(L, lfb_check(L, 1, LFB_COMPLETED));
   return 0;
 }
 
 static futures *push_new(lua_State *L, int64_t deadline, condition when) {
-  futures *f = lua_newuserdatauv(L, sizeof *f, 2);
+  futures *f = lua_newuserdatauv(L, sizeof *f, FUNCTION);
   memset(f, 0, sizeof *f);
   lf_waitset_init(&f->set);
   f->waits = (lf_waits){.each = each_open, .any = when == FIRST_COMPLETED};
@@ -328,7 +337,24 @@ int lfb_wait_futures(lua_State *L) {
 
 /* --- as_completed --- */
 
+/* What the function has raised ends the iterator, too: nothing is left in the
+ * set at 1. */
+static void check_told(lua_State *L, futures *f, bool told) {
+  if (told)
+    return;
+  forget_all(L, f);
+  lua_error(L);
+}
+
+/* The future that is returned is told, but the last one to a function only when
+ * another is asked for: till then there may be more to come. */
+static void tell(lua_State *L, futures *f) {
+  if (f->meter.on && (f->done < f->n || !f->meter.calls))
+    check_told(L, f, lfb_meter_tell(L, &f->meter, 1, f->done, true, f->n));
+}
+
 static int raise_unfinished(lua_State *L, futures *f) {
+  lfb_meter_end(L, &f->meter);
   lfb_push_error(L, "TimeoutError", "%d (of %d) futures unfinished",
                  (int)(f->n - f->done), (int)f->n);
   return lua_error(L);
@@ -341,6 +367,7 @@ static int next_step(lua_State *L, lfb_state *S, int64_t unused,
   member *m = take(f);
   (void)unused;
   if (!m && f->done == f->n) {
+    check_told(L, f, lfb_meter_finish(L, &f->meter, 1, f->n));
     lua_pushnil(L);
     return 1;
   }
@@ -352,6 +379,7 @@ static int next_step(lua_State *L, lfb_state *S, int64_t unused,
   lfb_poll(L, S);
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, m->index);
+  tell(L, f);
   return 1;
 }
 
@@ -383,26 +411,45 @@ static int completed_tostring(lua_State *L) {
   return 1;
 }
 
+/* For generic for, which closes it: what is drawn has to go. */
+static int push_closed(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushnil(L);
+  lua_pushvalue(L, -3);
+  return 4;
+}
+
+/* it's __close */
+static int completed_leave(lua_State *L) {
+  futures *f = lfb_check(L, 1, LFB_COMPLETED);
+  lfb_meter_end(L, &f->meter);
+  return 0;
+}
+
 int lfb_as_completed(lua_State *L) {
   lfb_check_type(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   int64_t deadline;
   if (lua_istable(L, 2)) {
-    static const char *const names[] = {"timeout", NULL};
+    static const char *const names[] = {"timeout", "progress", NULL};
     lfb_check_option_names(L, 2, names);
     deadline = lfb_option_deadline(L, 2, "timeout");
   } else {
     deadline = lfb_check_deadline(L, 2);
   }
+  lfb_meter_option(L, 2);
   futures *f = push_new(L, deadline, FIRST_COMPLETED);
-  add_all(L, f, 3, 1);
-  return 1;
+  add_all(L, f, 4, 1);
+  lua_pushvalue(L, 3);
+  lfb_meter_begin(L, &f->meter, 4, FUNCTION, NULL, true, f->n);
+  return f->meter.on ? push_closed(L) : 1;
 }
 
 void lfb_completed_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"add", completed_add}, {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__call", completed_call},
                                          {"__gc", futures_gc},
+                                         {"__close", completed_leave},
                                          {"__tostring", completed_tostring},
                                          {NULL, NULL}};
   static const lfb_descriptor completed_class = {.class = LFB_COMPLETED,

@@ -331,14 +331,14 @@ static void note_packed(lfb_state *S, lf_task *task, int64_t since) {
   if (!since && !lf_timing_now() && !lf_code_is_slow(task->code))
     return;
   int64_t now = lf_now();
-  task->born = since ? now | 1 : now & ~INT64_C(1);
+  lf_task_set_born(task, since ? now | 1 : now & ~INT64_C(1));
   if (since)
     lf_profile_packed(lf_pool_profile(lf_task_pool(task)), task->code,
                       now - since);
   if (lf_is_traced())
     lf_trace_slice(since ? since : now, since ? now - since : 0, LF_PHASE_PACK,
                    task->code, lf_task_own_name(task), 's',
-                   (uint64_t)task->born);
+                   (uint64_t)lf_task_born(task));
 }
 
 /* Pushes a future for the call of what is at 2 with what follows: n values with

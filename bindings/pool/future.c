@@ -143,14 +143,14 @@ static void note_unpacked(const lf_task *task, int64_t since, bool fine) {
     lf_profile_unpacked(lf_pool_profile(lf_task_pool(task)), task->code, ns);
   if (lf_is_traced())
     lf_trace_slice(since, ns, LF_PHASE_UNPACK, task->code,
-                   lf_task_own_name(task), 'f', (uint64_t)task->born);
+                   lf_task_own_name(task), 'f', (uint64_t)lf_task_born(task));
 }
 
 /* Pushes the results; returns how many. */
 static int push_results(lua_State *L, lfb_state *S, lf_task *task) {
   size_t at = 0;
-  bool fine = task->born & 1 || task->data.len > LARGE;
-  if (task->born <= 0 || !task->owner || (!fine && !lf_is_traced()))
+  bool fine = lf_task_born(task) & 1 || task->data.len > LARGE;
+  if (lf_task_born(task) <= 0 || !task->owner || (!fine && !lf_is_traced()))
     return lfb_unpack(L, S, &task->data, &at, NULL);
   int64_t since = lf_now();
   int n = lfb_unpack(L, S, &task->data, &at, NULL);
@@ -204,16 +204,19 @@ static int future_exception(lua_State *L) {
   return lfb_waiting(L, lfb_self(L), exception_step, lfb_check_deadline(L, 2));
 }
 
-/* f:progress(): how much is done, of how much; nil if nothing was said. */
+/* f:progress(): what the task has reported last, a share and maybe words; nil
+ * if it has not. */
 static int future_progress(lua_State *L) {
-  double done, total;
-  lf_task_progress(lfb_check_future(L, 1), &done, &total);
-  if (total == 0) {
+  lf_report report;
+  if (!lf_pool_progress(lfb_check_future(L, 1), &report)) {
     lua_pushnil(L);
     return 1;
   }
-  lua_pushnumber(L, done);
-  lua_pushnumber(L, total);
+  lua_pushnumber(L, report.fraction);
+  if (report.has_text)
+    lua_pushlstring(L, report.text, report.len);
+  else
+    lua_pushnil(L);
   return 2;
 }
 

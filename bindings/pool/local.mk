@@ -9,6 +9,7 @@ bindings_sources += \
 	%D%/loop.c %D%/loop.h \
 	%D%/map.c %D%/map.h \
 	%D%/profile.c %D%/profile.h \
+	%D%/progress.c %D%/progress.h \
 	%D%/results.c %D%/results.h \
 	%D%/source.c %D%/source.h \
 	%D%/supply.c %D%/supply.h \

@@ -18,6 +18,7 @@
 #include "bindings/pool/control.h"
 #include "bindings/pool/executor.h"
 #include "bindings/pool/inline.h"
+#include "bindings/pool/results.h"
 #include "bindings/pool/supply.h"
 #include "bindings/run/debugging.h"
 #include "bindings/run/interrupt.h"
@@ -71,8 +72,9 @@ static bool flag_option(lua_State *L, int idx, const char *name,
   return flag;
 }
 
-static const char *const option_names[] = {
-    "chunksize", "ordered", "timeout", "buffersize", "protected", "seed", NULL};
+static const char *const option_names[] = {"chunksize",  "ordered",   "timeout",
+                                           "buffersize", "protected", "seed",
+                                           "progress",   NULL};
 
 static options check_options(lua_State *L, int idx) {
   options o = {.deadline = LF_FOREVER};
@@ -102,6 +104,7 @@ int lfb_loop_gc(lua_State *L) {
   l->chunk = l->reading = NULL;
   l->loop = NULL;
   l->ended = true;
+  lfb_meter_end(L, &l->meter);
   return 0;
 }
 
@@ -219,8 +222,52 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
   l->deadline = o.deadline;
   l->reach = lfb_reach_to(exe->pool);
   l->loop = loop_new(L, exe, l, 2, combine, sink, &o);
+  lfb_meter_option(L, opts);
+  lfb_meter_begin(L, &l->meter, self, LFB_LOOP_PROGRESS,
+                  exe->limits ? exe->limits->name : NULL, l->source.known,
+                  l->source.total);
   lfb_loop_supply(L, l, self);
   return l;
+}
+
+/* --- How far it is --- */
+
+static void check_told(lua_State *L, lfb_loop *l, bool told) {
+  if (told)
+    return;
+  lfb_loop_close(L, l, false);
+  lua_error(L);
+}
+
+void lfb_loop_tell(lua_State *L, lfb_loop *l, int self, uint64_t done) {
+  if (l->meter.on)
+    check_told(L, l,
+               lfb_meter_tell(L, &l->meter, self, done, l->source.known,
+                              l->source.total));
+}
+
+void lfb_loop_tell_done(lua_State *L, lfb_loop *l, int self) {
+  if (!l->meter.on)
+    return;
+  uint64_t done = lf_loop_finished(l->loop);
+  bool all = l->source.known && done >= l->source.total;
+  if (!all) /* else at the end, if it is one */
+    lfb_loop_tell(L, l, self, done);
+}
+
+void lfb_loop_tell_all(lua_State *L, lfb_loop *l, int self) {
+  if (l->supply != LFB_SUPPLY_FAILED)
+    check_told(L, l, lfb_meter_finish(L, &l->meter, self, l->consumed));
+  lfb_meter_end(L, &l->meter);
+}
+
+void lfb_loop_close(lua_State *L, lfb_loop *l, bool running) {
+  if (l->loop && !lf_pool_is_foreign(lf_loop_pool(l->loop)))
+    (running ? lf_loop_stop : lf_loop_close)(l->loop);
+  if (l->chunk)
+    lfb_loop_drop_chunk(l);
+  l->ended = true;
+  lfb_meter_end(L, &l->meter);
 }
 
 /* --- Asking for chunks --- */
@@ -249,6 +296,7 @@ static void check_timeout(lua_State *L, lfb_loop *l) {
     return;
   lf_loop_close(l->loop);
   l->ended = true;
+  lfb_meter_end(L, &l->meter);
   lfb_push_error(L, "TimeoutError", "%I items had results in time",
                  (LUAI_UACINT)l->consumed);
   lua_error(L);

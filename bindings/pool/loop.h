@@ -7,8 +7,10 @@
 #ifndef LFB_POOL_LOOP_H
 #define LFB_POOL_LOOP_H
 
+#include "bindings/pool/progress.h"
 #include "bindings/pool/source.h"
 #include "bindings/run/items.h"
+#include "bindings/run/watch.h"
 #include "runtime/pool/loop.h"
 
 /* User values of the userdata. */
@@ -16,7 +18,8 @@ enum {
   LFB_LOOP_EXECUTOR = 1,
   LFB_LOOP_SOURCE,
   LFB_LOOP_SOURCE_ERROR,
-  LFB_LOOP_VALUES = LFB_LOOP_SOURCE_ERROR
+  LFB_LOOP_PROGRESS, /* the function that is told */
+  LFB_LOOP_VALUES = LFB_LOOP_PROGRESS
 };
 
 /* What there is to be had of the source.
@@ -56,6 +59,7 @@ typedef struct {
                         stays, and the loop is at its end */
   const unsigned char *at; /* its next entry */
   uint64_t read;           /* entries read */
+  lfb_meter meter;
 } lfb_loop;
 
 /* Do the workers find their items by their numbers, in a range or an array? */
@@ -72,8 +76,6 @@ lfb_loop *lfb_loop_push(lua_State *L, bool star, lfb_sink sink, int combine,
 
 int lfb_loop_gc(lua_State *L);
 
-struct lfb_wait_for;
-
 /* An InlineExecutor has no workers: runs the next chunk; false if there is
  * none. */
 bool lfb_loop_run_chunk(lua_State *L, lfb_loop *l, int self);
@@ -88,7 +90,29 @@ typedef enum {
 
 /* For steps: asks for the next chunk. Raises TimeoutError. */
 int lfb_loop_next(lua_State *L, lfb_loop *l, int self, lf_stop *why,
-                  struct lfb_wait_for *what);
+                  lfb_wait_for *what);
+
+/* So many items are done: tells who wants to know; if that raises, so does
+ * this, and the loop is closed. */
+void lfb_loop_tell(lua_State *L, lfb_loop *l, int self, uint64_t done);
+
+/* The same for one of which all is wanted at once: what has been done, whether
+ * its turn has come or not; and in a step that has to wait, which is tried
+ * again soon. */
+void lfb_loop_tell_done(lua_State *L, lfb_loop *l, int self);
+static inline int lfb_loop_look_again(const lfb_loop *l, int how,
+                                      lfb_wait_for *what) {
+  if (l->meter.on)
+    what->again = lf_now() + LFB_METER_NS;
+  return how;
+}
+
+/* The same: all items are, unless the source has failed. */
+void lfb_loop_tell_all(lua_State *L, lfb_loop *l, int self);
+
+/* Nothing more is claimed; what runs is stopped, or not. Nothing more is told.
+ */
+void lfb_loop_close(lua_State *L, lfb_loop *l, bool running);
 
 /* The loop has ended: pushes the error of the source or the pool by which it
  * did, or nothing (false). */

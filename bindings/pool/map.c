@@ -40,6 +40,9 @@ static int deliver(lua_State *L, lfb_loop *l) {
 
 static int deliver_end(lua_State *L, lfb_loop *l, int how, const lf_stop *why) {
   uint64_t i = l->consumed + 1;
+  if (how == LFB_END)
+    lfb_loop_tell_all(L, l, 1);
+  lfb_meter_end(L, &l->meter);
   if (!lfb_loop_push_end(L, l, 1, how, why)) {
     lua_pushnil(L);
     return 1;
@@ -73,7 +76,9 @@ static int next_step(lua_State *L, lfb_state *S, int64_t unused,
   } else if (l->buffersize) {
     lfb_loop_supply(L, l, 1);
   }
-  return deliver(L, l);
+  int n = deliver(L, l);
+  lfb_loop_tell(L, l, 1, l->consumed);
+  return n;
 }
 
 static lfb_loop *check_loop(lua_State *L) {
@@ -136,14 +141,23 @@ static int list_step(lua_State *L, lfb_state *S, int64_t unused,
       list_chunk(L, l);
       continue;
     }
+    lfb_loop_tell_done(L, l, 1);
     int how = next_chunk(L, l, what);
     if (how < 0)
-      return how;
+      return lfb_loop_look_again(l, how, what);
   }
+  lfb_loop_tell_all(L, l, 1);
   lua_settop(L, 2);
   lua_pushinteger(L, (lua_Integer)l->consumed);
   lua_setfield(L, 2, "n");
   return 1;
+}
+
+/* The call waits for all of the loop at 1: what is drawn for it has to go
+ * however that ends. */
+static void guard_meter(lua_State *L, const lfb_loop *l) {
+  if (l->meter.on)
+    lua_toclose(L, 1);
 }
 
 /* it:list() */
@@ -155,16 +169,12 @@ static int loop_list(lua_State *L) {
       l->source.known && l->source.total < 1 << 24 ? l->source.total : 0;
   lua_createtable(L, (int)n, 1);
   lua_pushnil(L);
+  guard_meter(L, l);
   return lfb_waiting(L, lfb_self(L), list_step, 0);
 }
 
 static int close_loop(lua_State *L, bool running) {
-  lfb_loop *l = lfb_check(L, 1, LFB_MAP);
-  if (l->loop && !lf_pool_is_foreign(lf_loop_pool(l->loop)))
-    (running ? lf_loop_stop : lf_loop_close)(l->loop);
-  if (l->chunk)
-    lfb_loop_drop_chunk(l);
-  l->ended = true;
+  lfb_loop_close(L, lfb_check(L, 1, LFB_MAP), running);
   return 0;
 }
 
@@ -262,12 +272,14 @@ static int for_each_step(lua_State *L, lfb_state *S, int64_t unused,
   (void)unused;
   while (!l->ended) {
     lua_settop(L, 1);
+    lfb_loop_tell_done(L, l, 1);
     int how = next_chunk(L, l, what);
     if (how < 0)
-      return how;
+      return lfb_loop_look_again(l, how, what);
     if (how == LFB_READY)
       check_chunk(L, l);
   }
+  lfb_loop_tell_all(L, l, 1);
   lua_pushinteger(L, (lua_Integer)l->consumed);
   return 1;
 }
@@ -284,9 +296,11 @@ static void supply_all(lfb_loop *l) {
 /* exe:for_each(fn, items [, options]) */
 static int for_each(lua_State *L) {
   check_call(L, 4);
-  supply_all(lfb_loop_push(L, false, LFB_EACH, 0, 4));
+  lfb_loop *l = lfb_loop_push(L, false, LFB_EACH, 0, 4);
+  supply_all(l);
   lua_replace(L, 1);
   lua_settop(L, 1);
+  guard_meter(L, l);
   return lfb_waiting(L, lfb_self(L), for_each_step, 0);
 }
 
@@ -318,12 +332,14 @@ static int reduce_step(lua_State *L, lfb_state *S, int64_t unused,
   (void)unused;
   while (!l->ended) {
     lua_settop(L, 3);
+    lfb_loop_tell_done(L, l, 1);
     int how = next_chunk(L, l, what);
     if (how < 0)
-      return how;
+      return lfb_loop_look_again(l, how, what);
     if (how == LFB_READY)
       fold_chunk(L, l);
   }
+  lfb_loop_tell_all(L, l, 1);
   lua_settop(L, 3);
   return l->folded ? 1 : 0;
 }
@@ -342,6 +358,7 @@ static int reduce(lua_State *L) {
   lua_pushvalue(L, 5);
   lua_replace(L, 3);
   lua_settop(L, 3);
+  guard_meter(L, l);
   return lfb_waiting(L, lfb_self(L), reduce_step, 0);
 }
 

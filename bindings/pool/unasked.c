@@ -11,6 +11,7 @@
 #include "bindings/pool/future.h"
 #include "bindings/run/callback.h"
 #include "runtime/pool/pool.h"
+#include "runtime/sync/terminal.h"
 
 /* (message) -> it as text. */
 static int to_text(lua_State *L) {
@@ -27,9 +28,10 @@ static void print(lua_State *L, const char *what, const char *label,
   lua_pushcfunction(L, to_text);
   lua_insert(L, -2);
   bool ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
-  fprintf(stderr, "lfut: %s%s: %s\n%s%s%s", what, label,
-          ok ? lua_tostring(L, -1) : "(error object cannot be shown)",
-          trace ? "worker's " : "", trace ? trace : "", trace ? "\n" : "");
+  lf_terminal_complain(
+      "lfut: %s%s: %s\n%s%s%s", what, label,
+      ok ? lua_tostring(L, -1) : "(error object cannot be shown)",
+      trace ? "worker's " : "", trace ? trace : "", trace ? "\n" : "");
   lua_pop(L, 1);
 }
 

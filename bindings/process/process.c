@@ -22,6 +22,7 @@
 #include "bindings/run/wait.h"
 #include "runtime/os/fork.h"
 #include "runtime/process/child.h"
+#include "runtime/sync/terminal.h"
 
 /* The userdata. */
 typedef struct {
@@ -92,8 +93,8 @@ static void child_body(void *arg) {
   if (lua_pcall(s.L, lua_gettop(s.L) - 2, 0, 1) == LUA_OK)
     lfb_forked_exit(s.S, EXIT_SUCCESS);
   const char *message = lua_tostring(s.L, -1);
-  fprintf(stderr, "lfut: %s\n",
-          message ? message : "(error object is not a string)");
+  lf_terminal_complain("lfut: %s\n",
+                       message ? message : "(error object is not a string)");
   lfb_forked_exit(s.S, EXIT_FAILURE);
 }
 

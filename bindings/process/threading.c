@@ -21,6 +21,7 @@
 #include "runtime/os/fork.h"
 #include "runtime/pool/crew.h"
 #include "runtime/pool/threads.h"
+#include "runtime/sync/terminal.h"
 
 /* INITIAL -> STARTING -> STARTED, or back to INITIAL if the system refuses.
  * STARTING lasts for a moment in the interpreter that starts it. */
@@ -242,8 +243,9 @@ static int report_failure(lua_State *L) {
   thread *t = lua_touserdata(L, 1);
   lfb_push_failure(L, S, t->task);
   luaL_tolstring(L, -1, NULL);
-  fprintf(stderr, "lfut: error in %s: %s%s%s\n", t->name, lua_tostring(L, -1),
-          t->task->trace ? "\n" : "", t->task->trace ? t->task->trace : "");
+  lf_terminal_complain("lfut: error in %s: %s%s%s\n", t->name,
+                       lua_tostring(L, -1), t->task->trace ? "\n" : "",
+                       t->task->trace ? t->task->trace : "");
   return 0;
 }
 

@@ -3,9 +3,11 @@
  * See helpers.h. */
 #include "bindings/program/helpers.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "bindings/core/argument.h"
+#include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
@@ -51,6 +53,26 @@ static int worker(lua_State *L) {
   return 1;
 }
 
+/* lfut.report(fraction [, text]): what the future's progress() is. Nothing is
+ * to be seen of what runs outside of a task, or in a loop. */
+static int report(lua_State *L) {
+  lfb_check_type(L, 1, LUA_TNUMBER);
+  lua_Number fraction = lua_tonumber(L, 1);
+  size_t len = 0;
+  const char *text =
+      lua_isnoneornil(L, 2) ? NULL : lfb_check_string(L, 2, &len);
+  struct lf_vm *vm = lfb_self(L)->vm;
+  lf_task *task = vm && vm->current ? vm->current->task : NULL;
+  lf_report said;
+  lfb_arg_check(L, !isnan(fraction), 1, "number expected, got NaN");
+  if (!task || lf_runner_of(task))
+    return 0;
+  lf_report_init(&said, fraction, text, len);
+  if (lf_worker_report(vm->worker, task, &said) != 0)
+    lfb_raise_memory(L);
+  return 0;
+}
+
 /* lfut.sleep(s) */
 static int sleep_seconds(lua_State *L) {
   lfb_check_number(L, 1);
@@ -81,6 +103,7 @@ void lfb_helpers_open(lua_State *L, lfb_state *S) {
                                        {"cpu_count", cpu_count},
                                        {"getpid", process_id},
                                        {"worker", worker},
+                                       {"report", report},
                                        {"sleep", sleep_seconds},
                                        {"perf_counter", perf_counter},
                                        {"time", wall_time},

@@ -16,6 +16,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
 #include "runtime/process/serve.h"
+#include "runtime/sync/terminal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -55,7 +56,7 @@ enum { STATUS_INTERRUPTED = 130 }; /* as of a shell for SIGINT */
 static bool at_prompt; /* who reads the messages knows where they are from */
 
 static void print_error(const char *message) {
-  fprintf(stderr, "%s%s\n", at_prompt ? "" : PROGRAM ": ", message);
+  lf_terminal_complain("%s%s\n", at_prompt ? "" : PROGRAM ": ", message);
   fflush(stderr);
 }
 
@@ -273,6 +274,7 @@ static void on_interrupt(int sig) {
   if (!pthread_equal(pthread_self(), main_thread)) {
     pthread_kill(main_thread, sig);
   } else if (closing || is_second_interrupt()) {
+    lf_terminal_abandon();
     _exit(STATUS_INTERRUPTED);
   } else {
     lfb_program_signal();
@@ -320,6 +322,7 @@ static _Noreturn void leave(int status) {
   closing = 1;
   lfb_trace_end();
   lfb_repl_close();
+  lf_terminal_abandon();
   settle(stdout);
   settle(stderr);
   if (!lf_streams_are_free())

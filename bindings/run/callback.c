@@ -9,6 +9,7 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/run/interrupt.h"
+#include "runtime/sync/terminal.h"
 
 typedef struct {
   lf_link link; /* in S->callbacks */
@@ -96,8 +97,9 @@ static void report(lua_State *L) {
   lua_pushcfunction(L, to_string);
   lua_pushvalue(L, -2);
   bool ok = lua_pcall(L, 1, 1, 0) == LUA_OK;
-  fprintf(stderr, "lfut: error in done-callback: %s\n",
-          ok ? lua_tostring(L, -1) : "(error object that cannot be shown)");
+  lf_terminal_complain("lfut: error in done-callback: %s\n",
+                       ok ? lua_tostring(L, -1)
+                          : "(error object that cannot be shown)");
   lua_pop(L, 2);
 }
 

@@ -15,6 +15,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
+#include "runtime/sync/terminal.h"
 
 #define PATIENCE 2.0 /* seconds from being interrupted to being killed */
 
@@ -38,6 +39,7 @@ static int finish(lua_State *L, lfb_state *S, lf_command *c) {
     }
   }
   int status = lf_command_end(c);
+  lf_terminal_return();
   if (raises)
     return lfb_raise_interrupted(L, S);
   if (status != -1)
@@ -57,8 +59,10 @@ int lfb_os_execute(lua_State *L) {
     return 1;
   }
   lf_command c;
+  lf_terminal_lend();
   int err = lf_command_start(&c, text, -1, -1, is_in_task(S));
   if (err) {
+    lf_terminal_return();
     errno = err;
     return luaL_execresult(L, -1);
   }

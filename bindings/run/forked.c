@@ -14,6 +14,7 @@
 #include "bindings/run/run.h"
 #include "runtime/os/fork.h"
 #include "runtime/pool/crew.h"
+#include "runtime/sync/terminal.h"
 
 static const char main_thread, inherited; /* in the registry */
 
@@ -84,8 +85,8 @@ void lfb_forked_leave(struct lf_vm *vm, bool ok, const char *message) {
       lf_pool_in_caller(lf_worker_pool(vm->worker)))
     return;
   if (!ok)
-    fprintf(stderr, "lfut: %s\n",
-            message ? message : "(error object is not a string)");
+    lf_terminal_complain("lfut: %s\n",
+                         message ? message : "(error object is not a string)");
   lfb_output_flush(vm->output);
   lf_fork_exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
 }

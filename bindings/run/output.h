@@ -9,12 +9,17 @@
 
 typedef struct lfb_output lfb_output;
 
-/* Notes which file is io.stdout, before a script can put something else there.
- * Raises. */
+/* Notes which files are io.stdout and io.stderr, before a script can put
+ * something else there. Raises. */
 void lfb_output_note(lua_State *L);
 
 /* Makes that file the worker's own. Raises. */
 void lfb_output_open(lua_State *L, lfb_state *S);
+
+/* While a bar is drawn for the program: what it writes to a terminal does not
+ * tear that; and back. Of a worker, that is so always. */
+void lfb_output_share(lua_State *L, lfb_state *S);
+void lfb_output_unshare(lua_State *L, lfb_state *S);
 
 /* print(...), whose line is written in one piece, so that other workers' do not
  * come in between. It has no upvalues. */

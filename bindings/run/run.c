@@ -91,7 +91,7 @@ static lfb_run *reuse(struct lf_vm *vm) {
 /* What the meter is to know of it; of a chunk it is told later. */
 static void note_start(lfb_run *r, lf_task *task) {
   bool call = task && !lf_runner_of(task);
-  if (!call || (task->born <= 0 && !lf_metered_now)) {
+  if (!call || (lf_task_born(task) <= 0 && !lf_metered_now)) {
     r->metered = (lf_metered){.phase = LF_PHASE_RUN};
     r->times.begun = 0;
     r->times.fine = false;

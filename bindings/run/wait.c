@@ -70,12 +70,18 @@ bool lfb_can_park(lua_State *L, lfb_state *S) {
          !lf_pool_in_caller(lf_worker_pool(S->vm->worker));
 }
 
+/* Until when it waits at most. */
+static int64_t until(const lfb_wait_for *what) {
+  return what->again && what->again < what->deadline ? what->again
+                                                     : what->deadline;
+}
+
 static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   if (!begin_wait(L, r, what))
     lua_error(L);
   if (r->task)
     lf_serve_rest(r->task);
-  lf_run_park(&r->base, what->deadline);
+  lf_run_park(&r->base, until(what));
   lfb_watch_begin(&r->watch, &r->base.waker, what);
 }
 
@@ -134,7 +140,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   bool metered = lf_metered_now || lf_is_traced();
   if (metered)
     lf_meter_enter(&waiting);
-  int err = sleep_on(L, S, &s, w, what->deadline);
+  int err = sleep_on(L, S, &s, w, until(what));
   if (metered)
     lf_meter_leave(&waiting);
   watch.end(&watch);

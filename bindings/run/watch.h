@@ -17,6 +17,8 @@ typedef struct lfb_wait_for {
   lf_loop *loop;
   lf_waits *waits; /* with 'set': its tasks */
   int64_t deadline;
+  int64_t again; /* when the step is to be tried again at the latest, though
+                    nothing has come; 0: then only */
 } lfb_wait_for;
 
 typedef struct lfb_watch {

@@ -22,6 +22,7 @@
 #include "runtime/pool/crew.h"
 #include "runtime/pool/ready.h"
 #include "runtime/shm/array.h"
+#include "runtime/sync/terminal.h"
 
 static void vm_interrupt(struct lf_vm *vm) {
   lfb_interrupt_here();
@@ -136,7 +137,7 @@ static void finalize(struct lf_vm *vm) {
   vm->finalizer = 0;
   if (lua_pcall(L, 0, 0, 0) != LUA_OK &&
       (lua_pcall(L, 1, 1, 0) == LUA_OK || lua_isstring(L, -1)))
-    fprintf(stderr, "lfut: error in finalizer: %s\n", lua_tostring(L, -1));
+    lf_terminal_complain("lfut: error in finalizer: %s\n", lua_tostring(L, -1));
   lua_settop(L, top);
   lfb_output_flush(vm->output);
 }

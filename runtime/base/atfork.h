@@ -19,10 +19,12 @@ typedef enum {
   LF_FORK_CHILDREN,    /* child.c */
   LF_FORK_COMMANDS,    /* command.c */
   LF_FORK_BORROWED,    /* borrow.c */
+  LF_FORK_TERMINAL,    /* terminal.c */
   LF_FORK_STRANDS,     /* strand.c: the list's */
   LF_FORK_CHAINS,      /* chain.c */
   LF_FORK_GRAPH,       /* deadlock.c */
   LF_FORK_TASKS,       /* task.c */
+  LF_FORK_REPORTS,     /* report.c */
   LF_FORK_CODE,        /* code.c */
   LF_FORK_ARRAYS,      /* array.c */
   LF_FORK_HEAP,        /* heap.c */

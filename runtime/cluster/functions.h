@@ -39,7 +39,7 @@
  *
  * Among results:
  *
- *   R host \n messages                            have ended
+ *   R host \n messages                            have ended, or reported
  *   L pid host \n tasks                           were lost
  *   B host \n text                                cannot run
  *   A question value \n                           the answer: 1: yes

@@ -27,6 +27,7 @@
 
 enum {
   REST_MS = 100,
+  REPORT_MS = 200, /* between two looks at what tasks have reported */
   MOST_ENTRIES = 10000,
   AHEAD = 2, /* calls of 'done' that have not been answered: what ends meanwhile
                 gathers */
@@ -43,7 +44,7 @@ typedef struct {
   int ntold;
   int asked;   /* entries that the server is to hand out */
   int signals; /* signalfd */
-  int64_t next_beat;
+  int64_t next_beat, next_report;
   bool listing; /* 'mine' has not been answered */
   bool leaving; /* takes no more */
   bool over;    /* at once */
@@ -211,6 +212,21 @@ static void beat(member *m) {
   (void)call(m, LF_FUNCTION("beat"), args, 3, on_beat, m);
 }
 
+/* --- Reports --- */
+
+static void report(member *m) {
+  if (lf_now() < m->next_report)
+    return;
+  m->next_report = lf_now() + REPORT_MS * NS_PER_MS;
+  lf_sessions_report(&m->s);
+}
+
+/* When it is to be looked again, not long after that: while tasks run. */
+static int64_t next_time(const member *m) {
+  return m->s.jobs > 0 && m->next_report < m->next_beat ? m->next_report
+                                                        : m->next_beat;
+}
+
 /* --- Connecting --- */
 
 static bool join(member *m, lf_redis *redis, char *why, size_t size) {
@@ -355,7 +371,7 @@ static void sleep_on(member *m) {
     fds[2 + i].events =
         (short)(POLLIN | (both[i] && lf_redis_is_full(both[i]) ? POLLOUT : 0));
   }
-  int64_t ms = (m->next_beat - lf_now()) / NS_PER_MS + 1;
+  int64_t ms = (next_time(m) - lf_now()) / NS_PER_MS + 1;
   ms = m->commands ? (ms > 0 ? ms : 0) : REST_MS;
   poll(fds, 4, (int)ms);
   while (fds[0].revents && read(m->s.doorbell, &n, sizeof n) > 0)
@@ -366,6 +382,7 @@ static void sleep_on(member *m) {
 /* False: the connection is lost. */
 static bool move(member *m) {
   beat(m);
+  report(m);
   if (!lf_redis_receive(m->inbox) || !lf_redis_receive(m->commands))
     return false;
   exchange(m);

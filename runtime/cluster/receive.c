@@ -121,7 +121,7 @@ static void count(lf_cluster *cl, lf_state end) {
 /* The run's times are those of its member, whose clock is another. */
 static void count_run(lf_cluster *cl, lf_task *t) {
   lf_profile *profile = lf_pool_profile(cl->pool);
-  int64_t since = t->born;
+  int64_t since = lf_task_born(t);
   if (cl->in.msg.flag && since > 0) {
     int64_t queued = lf_now() - since - (int64_t)cl->in.msg.c;
     cl->in.msg.b = queued > 0 ? (uint64_t)queued : 0;
@@ -157,6 +157,13 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   lf_list_add(&cl->done, &t->link);
 }
 
+static void receive_progress(lf_cluster *cl) {
+  lf_channel *in = &cl->in;
+  lf_entry *e = in->msg.id ? lf_table_find(&cl->sent, in->msg.id) : NULL;
+  if (e)
+    lf_report_receive(in, ((lf_sent *)e->value)->task);
+}
+
 static void receive_messages(lf_cluster *cl, const char *host,
                              const char *bytes, size_t len) {
   lf_channel *in = &cl->in;
@@ -165,6 +172,8 @@ static void receive_messages(lf_cluster *cl, const char *host,
   while (lf_channel_receive(in))
     if (in->msg.kind == LF_MSG_RESULT || in->msg.kind == LF_MSG_CHUNK_DONE)
       receive_outcome(cl, host);
+    else if (in->msg.kind == LF_MSG_PROGRESS)
+      receive_progress(cl);
 }
 
 /* A result that is in parts. What was fetched in vain is asked for again when

@@ -736,8 +736,8 @@ static int put_outcome(lf_session *s, const lf_job *j) {
   msg.state = lf_task_state(t) == LF_FINISHED ? LF_FINISHED : LF_FAILED;
   if (lf_task_state(t) == LF_CANCELLED && msg.a == LF_GO_ON)
     msg.a = LF_STOP_CANCEL;
-  lf_times times = {.begun = t->born < 0};
-  times.ns[LF_PHASE_RUN] = -t->born;
+  lf_times times = {.begun = lf_task_born(t) < 0};
+  times.ns[LF_PHASE_RUN] = -lf_task_born(t);
   lf_times_put(&msg, &times);
   lf_payload payload = lf_task_is_forced(t) || lf_task_state(t) == LF_CANCELLED
                            ? none
@@ -767,6 +767,16 @@ static lf_buf *result_for(lf_told_all *told, const lf_session *s) {
   return &one->result;
 }
 
+/* What the task has reported, unless that has been told. */
+static void put_report(lf_session *s, lf_job *j) {
+  lf_report report;
+  if (j->chunk || !lf_task_progress(j->task, &report) ||
+      report.number == j->told)
+    return;
+  if (lf_report_send(&s->end, j->number, &report) == 0)
+    j->told = report.number;
+}
+
 static void note(lf_told_all *told, lf_job *j) {
   lf_session *s = j->entry->session;
   if (s->gone)
@@ -774,9 +784,42 @@ static void note(lf_told_all *told, lf_job *j) {
   lf_buf *out = result_for(told, s);
   s->end.sink = out;
   lf_table_fini(&s->end.known); /* each result brings its functions along */
+  j->told = 0;                  /* what was told before may have been lost */
+  put_report(s, j);
   if (put_outcome(s, j) != 0)
     told->failed++;
   told->failed += has_failed(j);
+}
+
+static void report_session(lf_session *s) {
+  lf_buf out;
+  lf_buf_init(&out, NULL, 0);
+  (void)lf_buf_print(&out, "R %s\n", s->all->host);
+  size_t head = out.len;
+  s->end.sink = &out;
+  for (size_t i = 0; i < s->jobs.cap && out.len < LF_PART; i++)
+    if (s->jobs.entries[i].id)
+      put_report(s, s->jobs.entries[i].value);
+  const lf_arg args[] = {lf_arg_text("FCALL"),
+                         lf_arg_text(LF_FUNCTION("answer")),
+                         lf_arg_text("0"),
+                         lf_arg_text(s->id),
+                         {out.data, out.len}};
+  if (out.len > head)
+    (void)lf_redis_send(s->all->commands, args, 5, NULL, NULL);
+  lf_buf_fini(&out);
+}
+
+void lf_sessions_report(lf_sessions *all) {
+  uint64_t reports = lf_reports();
+  if (!all->commands || reports == all->reports)
+    return;
+  all->reports = reports;
+  for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
+    lf_session *s = lf_container_of(l, lf_session, link);
+    if (!s->gone && s->jobs.n > 0)
+      report_session(s);
+  }
 }
 
 /* An entry of which nothing is left. */

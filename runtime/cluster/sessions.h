@@ -64,6 +64,7 @@ typedef struct {
   lf_task *task;   /* a reference */
   lf_chunk *chunk; /* that has ended */
   bool refused;    /* a chunk that cannot be run: the task says why */
+  uint64_t told;   /* the number of its report that was (report.h), or 0 */
 } lf_job;
 
 /* What is told to the server at once, until it has answered. */
@@ -83,9 +84,10 @@ typedef struct lf_sessions {
   char host[64];
   lf_redis *commands; /* NULL: none */
   lf_link sessions, entries;
-  lf_stack ended; /* jobs; pushed by any thread */
-  int doorbell;   /* eventfd */
-  size_t jobs;    /* that have not been told */
+  lf_stack ended;   /* jobs; pushed by any thread */
+  int doorbell;     /* eventfd */
+  size_t jobs;      /* that have not been told */
+  uint64_t reports; /* of all tasks, when those were last looked at */
 } lf_sessions;
 
 bool lf_sessions_init(lf_sessions *all, const lf_member_options *options);
@@ -104,6 +106,9 @@ void lf_sessions_forget(lf_sessions *all, const char *client);
 /* What has ended since, to be told; NULL: nothing. */
 lf_told_all *lf_sessions_collect(lf_sessions *all);
 void lf_told_free(lf_told_all *told);
+
+/* Tells the clients what their tasks have reported since the last time. */
+void lf_sessions_report(lf_sessions *all);
 
 /* How many more tasks could run now. */
 int lf_sessions_free(lf_sessions *all);

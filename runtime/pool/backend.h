@@ -32,7 +32,9 @@ struct lf_backend {
                                                                does not wait */
   bool (*cancel)(lf_pool *pool, lf_task *task, lf_reason reason);
   lf_state (*look)(lf_pool *pool, lf_task *task); /* NULL: lf_task_state */
-  void (*see_begun)(lf_pool *pool);               /* NULL: they are seen */
+  bool (*progress)(lf_pool *pool, lf_task *task, lf_report *report);
+  /* NULL: lf_task_progress */
+  void (*see_begun)(lf_pool *pool); /* NULL: they are seen */
   bool (*can_name)(const lf_pool *pool, const lf_task *task); /* NULL: all */
 
   /* Asks a running task to stop (lf_task_stop), and tells it so. One that is
@@ -108,7 +110,8 @@ struct lf_backend {
   void (*block)(lf_worker *worker);      /* lf_worker_block, */
   void (*unblock)(lf_worker *worker);    /* lf_worker_unblock, */
   void (*end)(lf_worker *worker, lf_task *task, lf_state state); /* and _end */
-  void (*report)(lf_worker *worker, lf_task *task); /* NULL: all see it */
+  /* The task has reported something. NULL: all see it. */
+  void (*report)(lf_worker *worker, lf_task *task);
   /* A task that the worker has run is PENDING again, and to be queued, with the
    * run's reference. NULL: does not happen; the caller runs it again at once,
    * and who has sent it to a process sees to that. */

@@ -34,6 +34,7 @@ struct lf_loop {
   lf_link returned;     /* in these chunks */
   int queued;           /* runners that have not claimed yet */
   uint64_t open;        /* chunks claimed and not done */
+  uint64_t finished;    /* items of those that are */
   uint64_t item_ns;     /* time of an item, smoothed; 0: not known */
   lf_link ready;        /* chunks: ordered, all claimed; else those done */
   lf_task *over;        /* to be finished at the end; a reference, or NULL */
@@ -574,6 +575,7 @@ static sequel add_done(lf_loop *loop, lf_chunk *c, int64_t ns) {
   if (ns > 0) /* else it was lost */
     loop->item_ns = loop->item_ns ? (loop->item_ns + item) / 2 : item;
   loop->open--;
+  loop->finished += c->count;
   c->done = true;
   if (loop->order == LF_UNORDERED)
     lf_list_add(&loop->ready, &c->link);
@@ -593,6 +595,13 @@ static void count_done(const lf_loop *loop, const lf_chunk *c, int64_t ns) {
   times.ns[LF_PHASE_RUN] = ns;
   lf_profile_chunk(lf_pool_profile(loop->pool), loop->code, c->finished,
                    c->failures, &times);
+}
+
+uint64_t lf_loop_finished(lf_loop *loop) {
+  pthread_mutex_lock(&loop->lock);
+  uint64_t n = loop->finished;
+  pthread_mutex_unlock(&loop->lock);
+  return n;
 }
 
 static void conclude(lf_loop *loop, const sequel *after) {

@@ -130,6 +130,10 @@ void lf_loop_stop(lf_loop *loop);
  * no chunk runs and none will any more. */
 void lf_loop_seal(lf_loop *loop, lf_task *over);
 
+/* Items that have been run, or will not be, whether their turn has come or not.
+ */
+uint64_t lf_loop_finished(lf_loop *loop);
+
 /* --- The workers -------------------------------------------------------- */
 
 /* Should the rest of a shareable chunk, which is run in the pool since then, be

@@ -344,6 +344,13 @@ lf_state lf_pool_look(lf_task *t) {
   return p->o.backend->look(p, t);
 }
 
+bool lf_pool_progress(lf_task *t, lf_report *report) {
+  lf_pool *p = lf_task_pool(t);
+  if (!p || lf_pool_is_foreign(p) || !p->o.backend->progress)
+    return lf_task_progress(t, report);
+  return p->o.backend->progress(p, t, report);
+}
+
 void lf_pool_see_begun(lf_pool *p) {
   if (p->o.backend->see_begun)
     p->o.backend->see_begun(p);
@@ -436,8 +443,9 @@ void lf_worker_unblock(lf_worker *w) {
   w->pool->o.backend->unblock(w);
 }
 
-void lf_worker_report(lf_worker *w, lf_task *task, double done, double total) {
-  lf_task_report(task, done, total);
-  if (w->pool->o.backend->report)
+int lf_worker_report(lf_worker *w, lf_task *task, const lf_report *report) {
+  int err = lf_task_report(task, report);
+  if (err == 0 && w->pool->o.backend->report)
     w->pool->o.backend->report(w, task);
+  return err;
 }

@@ -15,6 +15,7 @@
 #ifndef LF_POOL_POOL_H
 #define LF_POOL_POOL_H
 
+#include "runtime/task/report.h"
 #include "runtime/task/vm.h"
 #include "runtime/trace/tally.h"
 
@@ -142,6 +143,9 @@ void lf_pool_listen(lf_pool *pool);
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
 
+/* As lf_task_progress, of such a one. */
+bool lf_pool_progress(lf_task *task, lf_report *report);
+
 /* The tasks that have begun are seen to run from then on, wherever they are. */
 void lf_pool_see_begun(lf_pool *pool);
 
@@ -209,8 +213,7 @@ void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
 
 /* As lf_task_report, of a task that the worker runs; who has submitted it sees
  * it. */
-void lf_worker_report(lf_worker *worker, lf_task *task, double done,
-                      double total);
+int lf_worker_report(lf_worker *worker, lf_task *task, const lf_report *report);
 
 /* The calling worker's thread is about to sleep in the middle of a task, which
  * could not be parked: another may have its permit meanwhile. */

@@ -100,12 +100,12 @@ bool lf_profile_begin(const lf_task *task, lf_times *times,
   *metered = (lf_metered){.code = task->code,
                           .name = lf_task_own_name(task),
                           .phase = LF_PHASE_RUN};
-  if (task->born <= 0)
+  if (lf_task_born(task) <= 0)
     return lf_metered_now;
-  times->born = task->born;
-  times->fine = task->born & 1;
+  times->born = lf_task_born(task);
+  times->fine = lf_task_born(task) & 1;
   metered->times = times;
-  metered->flow = (uint64_t)task->born;
+  metered->flow = (uint64_t)lf_task_born(task);
   return true;
 }
 

@@ -34,7 +34,7 @@ typedef enum {
   LF_MSG_RESTED, /* id: of a chunk submitted by the worker: as REST */
   LF_MSG_STUCK,  /* id: its wait would never end; body: why */
   LF_MSG_GO,     /* the blocked worker may go on */
-  LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, STATS; b: the question's */
+  LF_MSG_REPLY,  /* a: the answer to CANCEL, LOOK, ...; b: the question's */
   LF_MSG_NOTICE, /* body: how interpreters start from now on */
   LF_MSG_ASK,    /* id, flag: lf_reason: a task that runs is to stop */
   LF_MSG_STOP,   /* nothing more will come */
@@ -55,11 +55,12 @@ typedef enum {
                       task on top of it, or 0; b: look whether it can end */
   LF_MSG_UNWAIT,   /* id */
   LF_MSG_REST,     /* id: of a chunk: it waits, for the first time */
-  LF_MSG_PROGRESS, /* id, a: what lf_task_report has put together */
+  LF_MSG_PROGRESS, /* id; body: an lf_report's bytes */
   LF_MSG_STOPPED,  /* id, flag: lf_reason: one that is parked is to stop */
   LF_MSG_CANCEL,   /* id of a task submitted; b: the question's number; flag:
                       also if it runs */
   LF_MSG_LOOK,     /* id of a task submitted; b: the question's number */
+  LF_MSG_ASK_PROGRESS, /* the same; the answer's body: as PROGRESS, or empty */
   LF_MSG_STATS,
   LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
                       was named to it */

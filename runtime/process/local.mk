@@ -13,6 +13,7 @@ runtime_sources += \
 	%D%/ring.c %D%/ring.h \
 	%D%/serve.c %D%/serve.h \
 	%D%/serve_receive.c %D%/serve_receive.h \
+	%D%/serve_report.c %D%/serve_report.h \
 	%D%/serve_send.c %D%/serve_send.h \
 	%D%/supervisor.c \
 	%D%/task_io.c %D%/task_io.h \

@@ -29,7 +29,7 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   c->worker->started++;
   int64_t ns = lf_outcome_count(&c->end, t, &c->worker->tallies);
   if (ns && c->worker->pool->o.origin) /* it goes on to another program */
-    t->born = -ns;
+    lf_task_set_born(t, -ns);
   lf_state end = lf_outcome_receive(&c->end, t);
   *(end == LF_FINISHED    ? &c->worker->finished
     : end == LF_CANCELLED ? &c->worker->stopped

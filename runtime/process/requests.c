@@ -10,6 +10,7 @@
 #include "runtime/process/task_io.h"
 #include "runtime/task/chain.h"
 #include "runtime/task/dependent.h"
+#include "runtime/task/report.h"
 #include "runtime/trace/trace.h"
 
 #include <string.h>
@@ -431,7 +432,7 @@ static void receive_unwait(lf_proc *c) {
 static void receive_progress(lf_proc *c) {
   const lf_in_flight *f = lf_proc_find(c, c->end.msg.id);
   if (f)
-    atomic_store(&f->task->progress, c->end.msg.a);
+    lf_report_receive(&c->end, f->task);
 }
 
 /* A task that is parked in the worker has been asked to stop: those who wait
@@ -514,6 +515,16 @@ void lf_requests_cancel(lf_pool *p, lf_cancelling *what) {
   lf_free(what);
 }
 
+static void tell_progress(lf_proc *c, lf_task *t) {
+  lf_report report;
+  lf_buf body;
+  lf_buf_init(&body, NULL, 0);
+  if (t && lf_task_progress(t, &report))
+    (void)lf_report_put(&body, &report); /* else nothing is known */
+  reply(c, c->end.msg.b, 0, &body);
+  lf_buf_fini(&body);
+}
+
 static void receive_question(lf_proc *c, lf_outcome *after) {
   lf_pool *p = c->worker->pool;
   lf_export *e = find_export(c, c->end.msg.id);
@@ -529,6 +540,9 @@ static void receive_question(lf_proc *c, lf_outcome *after) {
       reply(c, c->end.msg.b, LF_RUNNING, NULL);
     else
       reply(c, c->end.msg.b, t ? lf_task_state(t) : LF_FINISHED, NULL);
+    break;
+  case LF_MSG_ASK_PROGRESS:
+    tell_progress(c, t);
     break;
   case LF_MSG_STATS:
     lf_members_stat(p, &stats);

@@ -7,6 +7,7 @@
 #include "runtime/os/crash.h"
 #include "runtime/pool/ready.h"
 #include "runtime/process/serve_receive.h"
+#include "runtime/process/serve_report.h"
 #include "runtime/shm/arena.h"
 #include "runtime/task/chain.h"
 #include "runtime/trace/trace.h"
@@ -248,13 +249,14 @@ static void hear(lf_serve *r, const listener *l) {
     lf_doze(l->at, LF_FOREVER);
 }
 
-/* Asks the program and waits for its answer: in 'q'. */
+/* Asks the program and waits for its answer: in 'q', whose 'body' is set. */
 static uint64_t ask(lf_serve *r, lf_msg_kind kind, uint64_t id, uint8_t flag,
                     lf_question *q) {
   static const lf_payload none;
   listener l;
   listen(r, &l);
-  *q = (lf_question){.parker = l.at};
+  lf_buf *body = q->body;
+  *q = (lf_question){.parker = l.at, .body = body};
   pthread_mutex_lock(&r->pool->lock);
   q->number = ++r->last_question;
   lf_list_add(&r->questions, &q->link);
@@ -292,7 +294,7 @@ static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
   lf_serve *r = lf_serve_of(p);
   if (lf_task_done(t) || !(t->noted & LF_NAMED))
     return lf_task_drop(t, reason);
-  lf_question q;
+  lf_question q = {0};
   if (reason != LF_STOP_CANCEL || /* the program looks at its time */
       !ask(r, LF_MSG_CANCEL, t->far.id, false, &q))
     return false;
@@ -304,7 +306,7 @@ static lf_state look(lf_pool *p, lf_task *t) {
   lf_serve *r = lf_serve_of(p);
   if (!(t->noted & LF_NAMED) || lf_task_done(t))
     return lf_task_state(t);
-  lf_question q;
+  lf_question q = {0};
   lf_state state = (lf_state)ask(r, LF_MSG_LOOK, t->far.id, 0, &q);
   if (state < LF_FINISHED)
     return state;
@@ -314,9 +316,22 @@ static lf_state look(lf_pool *p, lf_task *t) {
 
 static void stat(lf_pool *p, lf_pool_stats *s) {
   lf_serve *r = lf_serve_of(p);
-  lf_question q;
+  lf_question q = {0};
   ask(r, LF_MSG_STATS, 0, 0, &q);
   *s = q.stats;
+}
+
+/* What a task that runs elsewhere has said of itself: the program knows. */
+static bool progress(lf_pool *p, lf_task *t, lf_report *report) {
+  if (!(t->noted & LF_NAMED))
+    return lf_task_progress(t, report);
+  lf_buf body;
+  lf_buf_init(&body, NULL, 0);
+  lf_question q = {.body = &body};
+  ask(lf_serve_of(p), LF_MSG_ASK_PROGRESS, t->far.id, 0, &q);
+  bool said = lf_report_get(&body, report);
+  lf_buf_fini(&body);
+  return said;
 }
 
 static void shut_down(lf_pool *p, bool cancel_queued) {
@@ -349,6 +364,7 @@ static void receive(lf_pool *p) {
 }
 
 static void end(lf_worker *w, lf_task *t, lf_state state) {
+  lf_serve_report_last(lf_serve_of(w->pool), t);
   lf_serve_end(lf_serve_of(w->pool), t, state);
 }
 
@@ -393,7 +409,7 @@ static bool release(lf_pool *p, lf_task *t) {
 
 /* One that is known to the program, which has it run elsewhere. */
 static bool stop_elsewhere(lf_serve *r, lf_task *t, lf_reason reason) {
-  lf_question q;
+  lf_question q = {0};
   if (reason != LF_STOP_CANCEL || lf_task_done(t) ||
       !ask(r, LF_MSG_CANCEL, t->far.id, true, &q))
     return false;
@@ -448,6 +464,7 @@ const lf_backend lf_serve_backend = {
     .take_in = take_in,
     .cancel = cancel,
     .look = look,
+    .progress = progress,
     .can_name = can_name,
     .ask = stop,
     .remind = remind,
@@ -497,6 +514,7 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   lf_list_init(&r->runners);
   lf_list_init(&r->waiting);
   lf_list_init(&r->questions);
+  lf_serve_report_init(r);
   w->id = id;
   w->mode = LF_WORKER_ACTIVE;
   w->next_deadline = LF_FOREVER;

@@ -154,6 +154,8 @@ static void receive_reply(lf_serve *r) {
     q->answer = end->msg.a;
     if (end->body.len == sizeof q->stats)
       memcpy(&q->stats, end->body.data, sizeof q->stats);
+    if (q->body)
+      (void)lf_buf_put(q->body, end->body.data, end->body.len);
     lf_parker *parker = q->parker;
     atomic_store(&q->answered, true); /* then it may be gone */
     lf_unpark(parker);

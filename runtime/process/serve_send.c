@@ -217,15 +217,6 @@ void lf_serve_trace(lf_serve *r) {
   lf_trace_forward(send_trace);
 }
 
-void lf_serve_report(lf_serve *r, lf_task *t) {
-  static const lf_payload none;
-  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = t->far.id};
-  msg.a = atomic_load(&t->progress);
-  pthread_mutex_lock(&r->pool->lock);
-  (void)lf_serve_post(r, &msg, &none);
-  pthread_mutex_unlock(&r->pool->lock);
-}
-
 /* A chunk of a loop that was received has ended. */
 void lf_serve_chunk_done(lf_runner *runner, lf_chunk *c, int64_t ns) {
   lf_serve *r = lf_serve_of(lf_loop_pool(runner->loop));

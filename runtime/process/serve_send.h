@@ -9,6 +9,7 @@
 #ifndef LF_PROCESS_SERVE_SEND_H
 #define LF_PROCESS_SERVE_SEND_H
 
+#include "runtime/os/timer.h"
 #include "runtime/pool/internal.h"
 #include "runtime/pool/loop.h"
 #include "runtime/process/channel.h"
@@ -22,6 +23,7 @@ typedef struct {
   atomic_bool answered;
   uint64_t answer;
   lf_pool_stats stats;
+  lf_buf *body; /* the answer's, if it is wanted, or NULL */
 } lf_question;
 
 /* A task that the program knows, too, by the number task->far.id. */
@@ -77,6 +79,10 @@ typedef struct lf_serve {
   lf_link runners;  /* that wait for their turn */
   lf_link waiting;  /* tasks that run here and wait */
   bool sending_runners;
+  lf_link unsent; /* tasks whose last report has not been sent; the lock */
+  atomic_size_t nunsent;
+  lf_timer reports; /* when they are; the lock */
+  int64_t reported; /* when one was sent last; the lock */
 } lf_serve;
 
 static inline lf_serve *lf_serve_of(const lf_pool *pool) {
@@ -113,9 +119,6 @@ void lf_serve_end(lf_serve *serve, lf_task *task, lf_state state);
 
 /* What is traced in this process goes to the program. */
 void lf_serve_trace(lf_serve *serve);
-
-/* Its task->progress has changed. */
-void lf_serve_report(lf_serve *serve, lf_task *task);
 
 /* A chunk of a loop that was received has ended (lf_loop_import). */
 void lf_serve_chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);

@@ -43,7 +43,7 @@ static void put_limits(lf_payload *payload, const lf_limits *limits) {
 lf_payload lf_payload_call(lf_msg *msg, const lf_task *task) {
   lf_payload payload = {.body = &task->data, .to = task->data.len};
   const lf_limits *limits = lf_task_limits(task);
-  msg->b = task->born > 0 ? (uint64_t)task->born : 0;
+  msg->b = lf_task_born(task) > 0 ? (uint64_t)lf_task_born(task) : 0;
   put_limits(&payload, limits);
   if (limits || lf_is_traced()) /* else it names the task to nobody */
     msg->slot = task->code ? task->code->id : 0;
@@ -121,7 +121,7 @@ static lf_task *chain_new(lf_owner *owner, lf_task *after) {
 
 /* When it was submitted, and by what function it is known. */
 static void note_origin(lf_channel *end, lf_task *t) {
-  t->born = (int64_t)end->msg.b;
+  lf_task_set_born(t, (int64_t)end->msg.b);
   lf_code *code = t->code ? NULL : lf_channel_code(end, end->msg.slot);
   if (code)
     t->code = lf_code_ref(code);
@@ -410,4 +410,24 @@ void lf_outcome_break(lf_task *t, const char *why) {
     lf_task_end(t, LF_FAILED);
   }
   lf_task_unref(t);
+}
+
+/* --- Reports --- */
+
+int lf_report_send(lf_channel *end, uint64_t id, const lf_report *report) {
+  unsigned char storage[sizeof *report];
+  lf_buf body;
+  lf_msg msg = {.kind = LF_MSG_PROGRESS, .id = id};
+  lf_buf_init(&body, storage, sizeof storage);
+  int err = lf_report_put(&body, report);
+  lf_payload payload = {.body = &body, .to = body.len};
+  err = err ? err : lf_channel_send(end, &msg, &payload);
+  lf_buf_fini(&body);
+  return err;
+}
+
+void lf_report_receive(const lf_channel *end, lf_task *task) {
+  lf_report report;
+  if (lf_report_get(&end->body, &report))
+    (void)lf_task_report(task, &report); /* else the former stays */
 }

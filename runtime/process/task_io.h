@@ -27,6 +27,11 @@ lf_loop *lf_loop_receive(lf_channel *end, lf_pool *pool, lf_chunk_done *done);
 lf_task *lf_call_receive(lf_channel *end, lf_pool *pool, lf_task *after);
 lf_task *lf_chunk_receive(lf_channel *end, lf_loop *loop);
 
+/* What the task, known to the other side by that number, has reported, as an
+ * LF_MSG_PROGRESS; and that comes. 0 or LF_ENOMEM. */
+int lf_report_send(lf_channel *end, uint64_t id, const lf_report *report);
+void lf_report_receive(const lf_channel *end, lf_task *task);
+
 /* A chunk: 'first' and 'count' of the items whose bytes are moved from 'items'
  * (may be NULL) and start where 'starts' says, less 'base'. NULL: no memory, or
  * that cannot be. */

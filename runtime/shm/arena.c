@@ -44,6 +44,7 @@ typedef struct {
   _Atomic uint32_t parents[OWNERS]; /* by whom it was started; 0: unused */
   _Atomic uint16_t lives[OWNERS]; /* how often one with the number has ended */
   _Atomic int pids[OWNERS];
+  _Alignas(64) _Atomic uint64_t terminal; /* sync/terminal.c */
   _Alignas(64) unsigned char waiters_table[LF_WAITERS_SIZE];
   _Alignas(64) unsigned char refs_table[LF_REFS_SIZE];
 } head;
@@ -170,6 +171,10 @@ void *lf_arena_at(uint64_t offset) {
 
 uint64_t lf_arena_offset(const void *memory) {
   return (uint64_t)((const char *)memory - (const char *)table());
+}
+
+_Atomic uint64_t *lf_arena_terminal(void) {
+  return table() ? &table()->terminal : NULL;
 }
 
 void *lf_arena_waiters(void) {

@@ -19,6 +19,8 @@
 
 #include "runtime/base/base.h"
 
+#include <stdatomic.h>
+
 enum {
   LF_ZONES = 4096,
   LF_WAITERS_SIZE = 1 << 21, /* bytes of the table of waiters */
@@ -49,6 +51,10 @@ uint64_t lf_arena_offset(const void *memory);
  * first, that every process may always touch. */
 void *lf_arena_waiters(void);
 void *lf_arena_refs(void);
+
+/* A word, zero at first, that says who draws on the terminal (sync/terminal.h);
+ * NULL: there is no arena. */
+_Atomic uint64_t *lf_arena_terminal(void);
 
 /* Lets this process touch the zones in which the bytes lie. False: the system
  * refuses. */

@@ -1,5 +1,7 @@
 runtime_sources += \
+	%D%/bar.c %D%/bar.h \
 	%D%/dict.c %D%/dict.h \
 	%D%/queue.c %D%/queue.h \
 	%D%/record.c %D%/record.h \
-	%D%/sync.c %D%/sync.h
+	%D%/sync.c %D%/sync.h \
+	%D%/terminal.c %D%/terminal.h

@@ -3,6 +3,7 @@ runtime_sources += \
 	%D%/deadlock.c %D%/deadlock.h \
 	%D%/dependent.c %D%/dependent.h \
 	%D%/follow.c %D%/follow.h \
+	%D%/report.c %D%/report.h \
 	%D%/strand.c %D%/strand.h \
 	%D%/task.c %D%/task.h \
 	%D%/vm.h \

@@ -11,6 +11,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
 #include "runtime/task/follow.h"
+#include "runtime/task/report.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -61,7 +62,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   atomic_init(&t->awaited, 0);
   t->strand = NULL;
   t->far.id = 0;
-  atomic_init(&t->progress, 0);
+  atomic_init(&t->told, 0);
   atomic_init(&t->parked, false);
   t->stuck = t->held = false;
   atomic_init(&t->asked, true); /* until it is submitted */
@@ -70,7 +71,6 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   t->error = LF_RAISED;
   t->pinned = 0;
   t->mark = 0;
-  t->born = 0;
   lf_buf_init(&t->data, t->small, sizeof t->small);
 }
 
@@ -92,6 +92,8 @@ void lf_task_unref(void *task) {
   if (t->code)
     lf_code_unref(t->code);
   lf_free(t->trace);
+  if (lf_task_has_note(t))
+    lf_task_unreport(t);
   lf_owner *owner = t->owner;
   if (t->ops)
     t->ops->free(t);
@@ -209,7 +211,7 @@ bool lf_task_rewind(lf_task *task) {
   } while (!atomic_compare_exchange_weak(
       &task->state, &old,
       with_reason(old & ~(uint32_t)STATE, LF_GO_ON) | LF_PENDING));
-  atomic_store(&task->progress, 0);
+  lf_task_unreport(task);
   atomic_store(&task->parked, false);
   if (old & WATCHED)
     task->ops->moved(task, LF_RUNNING, LF_PENDING);
@@ -275,21 +277,6 @@ bool lf_task_drop(lf_task *task, lf_reason reason) {
     task->owner->cancelled++;
   now_done(task);
   return true;
-}
-
-void lf_task_report(lf_task *t, double done, double total) {
-  float pair[2] = {(float)done, (float)total};
-  uint64_t bits;
-  memcpy(&bits, pair, sizeof bits);
-  atomic_store_explicit(&t->progress, bits, memory_order_relaxed);
-}
-
-void lf_task_progress(lf_task *t, double *done, double *total) {
-  float pair[2];
-  uint64_t bits = atomic_load_explicit(&t->progress, memory_order_relaxed);
-  memcpy(pair, &bits, sizeof pair);
-  *done = (double)pair[0];
-  *total = (double)pair[1];
 }
 
 bool lf_task_fail(lf_task *task, lf_error error, const char *text) {

@@ -152,9 +152,11 @@ struct lf_task {
     uint64_t id;   /* or what it is called between processes */
   } far;           /* the owner's, as 'noted' */
   lf_buf data;
-  _Atomic uint64_t progress; /* lf_task_report; two floats */
-  _Atomic uint32_t awaited;  /* by how many tasks, or more */
-  uint32_t mark;             /* of a search; its lock (deadlock.c) */
+  _Atomic int64_t told;     /* what it has said of itself, a pointer (report.c's
+                               lock); if that is odd: nothing, and twice the moment
+                               when it was submitted (lf_task_born) */
+  _Atomic uint32_t awaited; /* by how many tasks, or more */
+  uint32_t mark;            /* of a search; its lock (deadlock.c) */
   uint32_t epoch;  /* of the owner, when it was put aside at its strand */
   uint32_t pinned; /* number of the one worker that may run it, or 0 */
   uint8_t error;   /* lf_error */
@@ -164,13 +166,10 @@ struct lf_task {
   _Atomic bool asked; /* about its outcome, or passed to who may ask */
   bool stuck;         /* its wait would never end: 'trace' is why */
   atomic_bool parked; /* no code of it runs, and none is on a stack */
-  int64_t born; /* when it was submitted, odd: its copying is to be timed, too;
-                   0: it is not timed. Once it has ended in another process, for
-                   another program: less than 0, by its run's time */
   _Alignas(8) unsigned char small[32];
 };
 
-_Static_assert(sizeof(lf_task) <= 200, "three cache lines");
+_Static_assert(sizeof(lf_task) <= 192, "three cache lines");
 
 /* A PENDING task with one reference, or NULL. 'owner' may be NULL. */
 lf_task *lf_task_new(lf_owner *owner);
@@ -193,6 +192,23 @@ lf_state lf_task_state(lf_task *task);
 
 static inline bool lf_task_done(lf_task *task) {
   return lf_task_state(task) >= LF_FINISHED;
+}
+
+/* When the task was submitted, if it is to be timed; odd: its copying, too. 0:
+ * it is not, or has said something of itself since. Once it has ended in
+ * another process, for another program: less than 0, by the time that its run
+ * took. */
+static inline int64_t lf_task_born(const lf_task *task) {
+  int64_t told = atomic_load_explicit(&task->told, memory_order_relaxed);
+  return told & 1 ? told >> 1 : 0;
+}
+
+/* Unless it has said something. Who submits it, or receives its result. */
+static inline void lf_task_set_born(lf_task *task, int64_t born) {
+  int64_t told = atomic_load_explicit(&task->told, memory_order_relaxed);
+  if (told == 0 || told & 1)
+    atomic_store_explicit(&task->told, (int64_t)((uint64_t)born << 1 | 1),
+                          memory_order_relaxed);
 }
 
 /* It has been submitted: its outcome is there to be asked for. */
@@ -242,11 +258,6 @@ lf_state lf_task_outcome(lf_task *task, lf_state state);
  * ended. */
 bool lf_task_force(lf_task *task);
 bool lf_task_is_forced(lf_task *task);
-
-/* How much of a running task is done; and what was said last, 0 and 0 if
- * nothing was. Any thread. */
-void lf_task_report(lf_task *task, double done, double total);
-void lf_task_progress(lf_task *task, double *done, double *total);
 
 /* Starts and fails a pending task with a text; false if it was not pending. */
 bool lf_task_fail(lf_task *task, lf_error error, const char *text);

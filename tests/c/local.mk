@@ -49,6 +49,7 @@ c_test_names += \
 	%D%/shm/slab \
 	%D%/shm/stream \
 	%D%/shm/waiters \
+	%D%/sync/bar \
 	%D%/sync/dict \
 	%D%/sync/queue \
 	%D%/sync/record \
@@ -57,6 +58,7 @@ c_test_names += \
 	%D%/task/deadlock \
 	%D%/task/dependent \
 	%D%/task/follow \
+	%D%/task/report \
 	%D%/task/strand \
 	%D%/task/task \
 	%D%/task/waitset \

@@ -26,6 +26,7 @@ lua_tests = \
 	%D%/api_plugins.lua \
 	%D%/api_priority.lua \
 	%D%/api_profile.lua \
+	%D%/api_progress.lua \
 	%D%/api_queue_limits.lua \
 	%D%/api_random.lua \
 	%D%/api_refusal.lua \

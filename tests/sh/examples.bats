@@ -139,6 +139,15 @@ prints() {
   done
 }
 
+@test "progress: lines for loops, and what a task has told last" {
+  for pool in $pools; do
+    example progress 500
+    [ "$status" = 0 ] || complain "$stderr"
+    prints 'by a loop: 143' 'by a task: 143, 100% done, at 500'
+    [[ $stderr == 'steps: 100% 500/500 '*$'\n''tasks: 100% 10/10 '* ]] || complain "$stderr"
+  done
+}
+
 @test "loops: map and reduce agree with the plain loop" {
   want=$(awk 'BEGIN { for (i = 1; i <= 5000; i++) s += i * i % 7; print s }')
   for pool in $pools; do

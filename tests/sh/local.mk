@@ -15,6 +15,7 @@ sh_tests = \
 	%D%/package.bats \
 	%D%/process.bats \
 	%D%/processes.bats \
+	%D%/progress.bats \
 	%D%/prompt.bats \
 	%D%/signals.bats \
 	%D%/stats.bats \

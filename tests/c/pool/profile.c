@@ -65,12 +65,12 @@ static void before_a_run(void **state) {
   lf_metered metered;
   assert_false(lf_profile_begin(t, &times, &metered)); /* is not timed */
   assert_null(metered.times);
-  t->born = 7;
+  lf_task_set_born(t, 7);
   assert_true(lf_profile_begin(t, &times, &metered));
   assert_ptr_equal(metered.times, &times);
   assert_true(times.fine);
   assert_int_equal(metered.flow, 7);
-  t->born = 8;
+  lf_task_set_born(t, 8);
   lf_profile_begin(t, &times, &metered);
   assert_false(times.fine);
   lf_task_cancel(t);

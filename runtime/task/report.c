@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See report.h. A task has a note of what it has said last, which is never
+ * changed but exchanged; who reads it holds the one lock, so that it stays. */
+#include "runtime/task/report.h"
+
+#include "runtime/base/atfork.h"
+#include "runtime/base/mem.h"
+
+#include <string.h>
+
+struct lf_note {
+  uint64_t number;
+  double fraction;
+  bool has_text;
+  size_t len;
+  char text[];
+};
+
+LF_FORK_MUTEX(lock, LF_FORK_REPORTS, NULL);
+
+static _Atomic uint64_t last; /* number */
+
+void lf_report_init(lf_report *r, double fraction, const char *text,
+                    size_t len) {
+  r->number = 0;
+  r->fraction = fraction > 0 ? (fraction < 1 ? fraction : 1) : 0;
+  r->has_text = text != NULL;
+  r->len = text ? len : 0;
+  if (r->len > LF_REPORT_TEXT) {
+    r->len = LF_REPORT_TEXT;
+    while (r->len > LF_REPORT_TEXT - 4 && (text[r->len] & 0xC0) == 0x80)
+      r->len--;
+  }
+  if (r->len > 0)
+    memcpy(r->text, text, r->len);
+}
+
+int lf_report_put(lf_buf *out, const lf_report *r) {
+  unsigned char has_text = r->has_text;
+  int err = lf_buf_put(out, &r->fraction, sizeof r->fraction);
+  err = err ? err : lf_buf_put(out, &has_text, 1);
+  return err ? err : lf_buf_put(out, r->text, r->len);
+}
+
+bool lf_report_get(const lf_buf *bytes, lf_report *r) {
+  double fraction;
+  size_t head = sizeof fraction + 1;
+  if (bytes->len < head)
+    return false;
+  memcpy(&fraction, bytes->data, sizeof fraction);
+  const char *text = (const char *)bytes->data + head;
+  lf_report_init(r, fraction, text[-1] ? text : NULL, bytes->len - head);
+  return true;
+}
+
+/* Under the lock. */
+static struct lf_note *note_of(const lf_task *t) {
+  int64_t told = atomic_load(&t->told);
+  return told & 1 ? NULL : (struct lf_note *)(intptr_t)told;
+}
+
+static void exchange(lf_task *t, struct lf_note *note) {
+  pthread_mutex_lock(&lock);
+  struct lf_note *former = note_of(t);
+  if (former || note)
+    atomic_store(&t->told, (int64_t)(intptr_t)note);
+  pthread_mutex_unlock(&lock);
+  lf_free(former);
+}
+
+int lf_task_report(lf_task *t, const lf_report *r) {
+  struct lf_note *note = lf_malloc(sizeof *note + r->len);
+  if (!note)
+    return LF_ENOMEM;
+  uint64_t number = atomic_fetch_add(&last, 1) + 1;
+  *note = (struct lf_note){number, r->fraction, r->has_text, r->len};
+  if (r->len > 0)
+    memcpy(note->text, r->text, r->len);
+  exchange(t, note);
+  return 0;
+}
+
+bool lf_task_progress(lf_task *t, lf_report *r) {
+  pthread_mutex_lock(&lock);
+  const struct lf_note *note = note_of(t);
+  if (note) {
+    r->number = note->number;
+    r->fraction = note->fraction;
+    r->has_text = note->has_text;
+    r->len = note->len;
+    memcpy(r->text, note->text, note->len);
+  }
+  pthread_mutex_unlock(&lock);
+  return note != NULL;
+}
+
+uint64_t lf_reports(void) {
+  return atomic_load(&last);
+}
+
+void lf_task_unreport(lf_task *t) {
+  exchange(t, NULL);
+}
