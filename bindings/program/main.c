@@ -298,6 +298,7 @@ static int os_exit(lua_State *L) {
     bool close = lua_toboolean(L, 2);
     lfb_program_abandon(L);
     closing = 1;
+    lfb_program_report_no_more();
     if (close)
       lua_close(L);
   }
@@ -517,6 +518,7 @@ static int run_program(lua_State *L) {
   lua_gc(L, LUA_GCGEN, 0, 0);
   lfb_program_init(L, o->workers);
   catch_interrupts();
+  lfb_program_report();
   bool good = run_all(L, o, p->argc, p->argv);
   if (good) {
     lua_pushcfunction(L, lfb_finish);
@@ -539,6 +541,7 @@ static void run(lua_State *L, struct program *p) {
     leave(uncaught ? STATUS_INTERRUPTED : EXIT_FAILURE);
   }
   closing = 1;
+  lfb_program_report_no_more();
   bool busy = lfb_is_busy(L);
   lua_close(L);
   if (busy) /* daemons */

@@ -18,4 +18,5 @@ sh_tests = \
 	%D%/prompt.bats \
 	%D%/signals.bats \
 	%D%/toolbox.bats \
-	%D%/tree.bats
+	%D%/tree.bats \
+	%D%/usr1.bats
