@@ -15,6 +15,7 @@
 #include "runtime/shm/arena.h"
 #include "runtime/sync/queue.h"
 #include "runtime/sync/sync.h"
+#include "runtime/task/dependent.h"
 
 /* --- Waits of threads that sleep --- */
 
@@ -114,7 +115,9 @@ static void put_task_thing(lf_line *out, lf_sight_line *l, lf_task *t) {
   l->awaited = number ? number : (uintptr_t)t;
   l->pending = lf_task_state(t) == LF_PENDING;
   if (!t->code && !t->owner) {
-    lf_line_put(out, "the end of an executor, a thread or a process");
+    lf_line_put(out, lf_dependent_of(t)
+                         ? "a future that is made of others"
+                         : "the end of an executor, a thread or a process");
     l->pending = false;
     return;
   }

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 enum {
-  GROUPS = LF_LIMIT(50, 4), /* of a pool's workers */
-  NAMED = 6                 /* numbers of workers that are alike */
+  GROUPS = LF_LIMIT(50, 10), /* of a pool's workers */
+  NAMED = 6                  /* numbers of workers that are alike */
 };
 
 /* What is written, and about what. */
@@ -118,14 +118,15 @@ static void put_task(writer *w, const lf_sight_line *l) {
 static void put_line(writer *w, const lf_sight_line *l, bool whole) {
   put_task(w, l);
   const char *comma = l->name[0] ? ", " : "";
-  if (l->state == LF_SIGHT_BELOW) {
-    put(w, comma);
-    put(w, "below another on its stack");
-  } else if (l->thing[0]) {
+  if (l->thing[0]) {
     put(w, comma);
     put_wait(w, l);
-  } else if (!l->name[0]) {
+  } else if (!l->name[0] && l->state != LF_SIGHT_BELOW) {
     put(w, "runs");
+  }
+  if (l->state == LF_SIGHT_BELOW) {
+    put(w, l->thing[0] ? ", " : comma);
+    put(w, "below another on its stack");
   }
   put(w, l->where[0] ? ", " : whole ? "" : ", in C code");
   put(w, l->where);

@@ -112,18 +112,24 @@ static void handle_alone(bool late, bool asleep) {
     set_patience();
 }
 
-static void handle(int sig, siginfo_t *info, void *context) {
-  int saved = errno;
-  bool asleep = lf_is_asleep(context);
-  (void)sig;
+/* What the program's thread, or another, has been sent. */
+static void take(const siginfo_t *info, bool asleep) {
+  bool late = info->si_code == SI_TIMER;
   if (atomic_load(&served))
     answer(asleep);
-  else if (!atomic_load(&there) || info->si_code == SI_TIMER)
-    handle_alone(info->si_code == SI_TIMER, asleep);
+  else if (late || !atomic_load(&there))
+    handle_alone(late, asleep);
   else if (info->si_code == SI_TKILL && info->si_pid == getpid())
     answer(asleep);
   else
     sem_post(&bell);
+}
+
+static void handle(int sig, siginfo_t *info, void *context) {
+  int saved = errno;
+  (void)sig;
+  if (atomic_load(&sees))
+    take(info, lf_is_asleep(context));
   errno = saved;
 }
 

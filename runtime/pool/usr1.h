@@ -20,7 +20,8 @@
 typedef bool lf_see(lf_sight *sight, bool asleep);
 
 /* Has the signal's handler set for this process from now on, unless the process
- * ignores the signal. False: it does. */
+ * ignores the signal. False: it does. 'see' NULL: the process has nothing to
+ * say, but is not ended by the signal. */
 bool lf_usr1_catch(lf_see *see);
 
 /* In the program, or a forked process that is one: it reports from now on,

@@ -253,9 +253,19 @@ LOCKS='local a, b, n = lfut.Lock(), lfut.Lock(), lfut.Barrier(2)
   [ "$(last_report | wc -l)" -lt 12 ] || complain "$(last_report)"
 }
 
-@test "an InlineExecutor's worker, a Thread and a Process" {
+@test "tasks that cannot be parked, and futures made of others" {
+  run_script 'local exe = lfut.ThreadPoolExecutor(1)
+    local f = lfut.ThreadPoolExecutor(1):submit(read)
+    exe:submit(function(f)
+      table.sort({ 3, 2, 1 }, function() return f:result() end)
+    end, f)
+    lfut.all { f }:result()'
+  says '^the script: waits for a future that is made of others' \
+    '^  worker 1 .*: function <script.lua:7> .*waits for the future of function <script.lua:4> .*, which worker 1 of lfut runs, in .result. at script.lua:8'
+}
+
+@test "a Thread" {
   run_script 'lfut.Thread { target = busy, name = "thinker" }:start()
-    lfut.Process { target = busy, name = "child" }:start()
     read()'
   says '^thinker \(threads' '^  worker 1 .*: function <script.lua:3>'
 }
