@@ -41,6 +41,19 @@ static void put_seconds(writer *w, const char *before, int64_t ns,
 
 /* --- Who --- */
 
+/* With a number, if others have the name, too. */
+static void put_name(writer *w, const lf_surveyed *p) {
+  uint64_t same = 0, nth = 0;
+  const char *name = lf_pool_name(p->pool);
+  for (size_t i = 0; i < w->s->npools; i++) {
+    same += strcmp(lf_pool_name(w->s->pools[i].pool), name) == 0;
+    nth = &w->s->pools[i] == p ? same : nth;
+  }
+  put(w, name);
+  if (same > 1)
+    put_number(w, " #", nth, "");
+}
+
 static void put_who(writer *w, const lf_place *place) {
   if (place->subject->id == 0)
     put(w, "the script's thread");
@@ -48,7 +61,7 @@ static void put_who(writer *w, const lf_place *place) {
     put_number(w, "worker ", (uint64_t)place->subject->id, "");
   if (place->pool && place->pool != w->pool) {
     put(w, " of ");
-    put(w, lf_pool_name(place->pool->pool));
+    put_name(w, place->pool);
   }
 }
 
@@ -250,7 +263,7 @@ static const char *kind_of(const lf_pool *p) {
 
 static void put_pool(writer *w, const lf_surveyed *p) {
   w->pool = p;
-  put(w, lf_pool_name(p->pool));
+  put_name(w, p);
   put(w, " (");
   put(w, kind_of(p->pool));
   put_number(w, ", max_workers=", (uint64_t)lf_pool_max_workers(p->pool),

@@ -261,7 +261,7 @@ LOCKS='local a, b, n = lfut.Lock(), lfut.Lock(), lfut.Barrier(2)
     end, f)
     lfut.all { f }:result()'
   says '^the script: waits for a future that is made of others' \
-    '^  worker 1 .*: function <script.lua:7> .*waits for the future of function <script.lua:4> .*, which worker 1 of lfut runs, in .result. at script.lua:8'
+    '^  worker 1 .*: function <script.lua:7> .*waits for the future of function <script.lua:4> .*, which worker 1 of lfut #2 runs, in .result. at script.lua:8'
 }
 
 @test "a Thread" {

@@ -132,6 +132,18 @@ static void tells_who_has_what_is_waited_for(void **state) {
       strstr(said(), "waits for the future of f, which has not begun"));
 }
 
+static void tells_executors_of_the_same_name_apart(void **state) {
+  (void)state;
+  lf_sight_line *script = add_line(&subjects[0], "", "the future of f", "");
+  lf_sight_line *f = add_line(add(1), "f", "", "");
+  add_pool(1);
+  assert_non_null(strstr(said(), "fake (threads, max_workers=2): "));
+  add_pool(2);
+  script->awaited = f->task = 77;
+  assert_non_null(strstr(said(), ", which worker 1 of fake #1 runs\n"));
+  assert_non_null(strstr(said(), "fake #2 (threads, max_workers=2): "));
+}
+
 static void finds_circles(void **state) {
   (void)state;
   add_line(&subjects[0], "", "", "");
@@ -217,6 +229,7 @@ int main(void) {
       DUMP(tells_of_the_script),
       DUMP(tells_of_what_could_not_be_looked_at),
       DUMP(tells_who_has_what_is_waited_for),
+      DUMP(tells_executors_of_the_same_name_apart),
       DUMP(finds_circles),
       DUMP(tells_of_many_that_are_alike_together),
       DUMP(has_a_limit_for_those_that_are_not),
