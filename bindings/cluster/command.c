@@ -26,6 +26,7 @@
 #include "runtime/cluster/server.h"
 #include "runtime/os/thread.h"
 #include "runtime/pool/pool.h"
+#include "runtime/pool/usr1.h"
 
 #define DIAL 5.0
 
@@ -249,6 +250,7 @@ static int join(const arguments *a) {
       .ops = &lfb_vmops,
       .program = "/proc/self/exe",
   };
+  lf_usr1_catch(NULL);
   int status = lf_member_main(&o);
   lf_url_free(&o.url);
   return status;

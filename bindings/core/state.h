@@ -83,6 +83,8 @@ typedef void (*lfb_closer)(lfb_state *S);
 
 enum { LFB_CLOSERS = 4 };
 
+typedef struct lfb_blocked lfb_blocked; /* run/position.h */
+
 struct lfb_state {
   lua_State *L;                /* the interpreter's main thread */
   lua_State *volatile running; /* the innermost coroutine that lfut has resumed
@@ -117,6 +119,9 @@ struct lfb_state {
   bool in_callback;
   bool copying;     /* lfut's own: no memory is refused */
   bool interrupted; /* the program's: "interrupted!" is on its way up */
+
+  lfb_blocked *volatile blocked; /* its innermost wait, of a thread that sleeps,
+                                    or NULL; read by signal handlers */
 
   lf_link lent, returned;   /* borrowed strings (borrow.c); its lock */
   atomic_bool any_returned; /* a hint */

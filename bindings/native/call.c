@@ -16,6 +16,7 @@
 #include "bindings/pack/pack.h"
 #include "bindings/run/failure.h"
 #include "bindings/run/forked.h"
+#include "bindings/run/interrupt.h"
 #include "bindings/run/items.h"
 #include "bindings/sync/array.h"
 #include "runtime/base/mem.h"
@@ -503,5 +504,6 @@ void lfb_native_run(struct lf_vm *vm, lf_task *t) {
   lf_buf_fini(&out);
   times.received = t->data.len;
   lf_worker_took(vm->worker, &times);
+  lfb_frame_end_task();
   lf_worker_end(vm->worker, t, ok ? LF_FINISHED : LF_FAILED);
 }

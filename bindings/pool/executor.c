@@ -25,6 +25,7 @@
 #include "runtime/pool/profile.h"
 #include "runtime/pool/room.h"
 #include "runtime/pool/threads.h"
+#include "runtime/pool/usr1.h"
 
 lfb_executor *lfb_check_executor(lua_State *L, int idx) {
   lfb_executor *exe = lfb_check(L, idx, LFB_EXECUTOR);
@@ -197,6 +198,8 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   };
   if (kind->prepare)
     kind->prepare(L, S, setup, &options);
+  if (!kind->backend->caller)
+    lf_usr1_attend();
   exe->pool = lf_pool_new(&options);
   if (!exe->pool) {
     lf_free(options.program);

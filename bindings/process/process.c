@@ -21,6 +21,7 @@
 #include "bindings/run/run.h"
 #include "bindings/run/wait.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/usr1.h"
 #include "runtime/process/child.h"
 #include "runtime/sync/terminal.h"
 
@@ -75,7 +76,9 @@ static bool is_running(lf_child *c) {
 
 /* fn, ... -> nothing; as a whole program. */
 static int run(lua_State *L) {
-  lfb_forked(L, lfb_self(L));
+  lfb_state *S = lfb_self(L);
+  lfb_forked(L, S);
+  lf_usr1_open(&S->global->registry);
   lua_call(L, lua_gettop(L) - 1, 0);
   lfb_finish(L);
   if (!lf_fork_was_clean()) /* open files that are garbage are still written */

@@ -12,6 +12,7 @@
 #include "bindings/process/snapshot.h"
 #include "bindings/run/forked.h"
 #include "bindings/run/output.h"
+#include "bindings/run/position.h"
 #include "bindings/run/standard.h"
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/vm.h"
@@ -95,6 +96,7 @@ static void *read_greeting(lf_buf *greeting) {
 
 void lfb_spawned_main(const char *id, const char *parent, const char *client,
                       void (*open)(lua_State *L, lfb_state *S)) {
+  lf_usr1_catch(lfb_see_here);
   open_module = open;
   its_client = client;
   lf_serve_spawned(atoi(id), atoi(parent), &lfb_vmops, read_greeting);

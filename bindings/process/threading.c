@@ -21,6 +21,7 @@
 #include "runtime/os/fork.h"
 #include "runtime/pool/crew.h"
 #include "runtime/pool/threads.h"
+#include "runtime/pool/usr1.h"
 #include "runtime/sync/terminal.h"
 
 /* INITIAL -> STARTING -> STARTED, or back to INITIAL if the system refuses.
@@ -129,6 +130,7 @@ static lf_pool *new_pool(lua_State *L, lfb_state *S, const thread *t) {
       .backend = &lf_threads_backend,
       .daemon = t->daemon,
   };
+  lf_usr1_attend();
   lf_pool *pool = lf_pool_new(&options);
   if (!pool) {
     lfb_setup_free(setup);

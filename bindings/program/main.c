@@ -338,6 +338,7 @@ static int os_exit(lua_State *L) {
     lfb_program_abandon(L);
     closing = 1;
     print_stats(L);
+    lfb_program_report_no_more();
     if (close)
       lua_close(L);
   }
@@ -563,6 +564,7 @@ static int run_program(lua_State *L) {
   if (o->trace)
     lfb_trace_begin(o->trace);
   catch_interrupts();
+  lfb_program_report();
   bool good = run_all(L, o, p->argc, p->argv);
   if (good) {
     lua_pushcfunction(L, lfb_finish);
@@ -587,6 +589,7 @@ static void run(lua_State *L, struct program *p) {
   }
   closing = 1;
   print_stats(L);
+  lfb_program_report_no_more();
   bool busy = lfb_is_busy(L);
   lua_close(L);
   if (busy) /* daemons */

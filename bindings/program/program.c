@@ -12,6 +12,7 @@
 #include "bindings/program/lib.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
+#include "bindings/run/position.h"
 #include "bindings/run/standard.h"
 #include "runtime/os/fork.h"
 #include "runtime/pool/registry.h"
@@ -40,6 +41,16 @@ void lfb_program_init(lua_State *L, int workers) {
   lua_pushnil(L);
   lua_setfield(L, -2, "lfut");
   lua_pop(L, 1);
+}
+
+void lfb_program_report(void) {
+  if (lf_usr1_catch(lfb_see_here))
+    lf_usr1_open(&lfb_program()->global->registry);
+}
+
+void lfb_program_report_no_more(void) {
+  lf_usr1_close();
+  lfb_program_watch(NULL);
 }
 
 void lfb_program_warn(lua_State *L) {

@@ -18,6 +18,11 @@ void lfb_program_init(lua_State *L, int workers);
 /* Warnings are on from now on, in workers, too. */
 void lfb_program_warn(lua_State *L);
 
+/* From now on SIGUSR1 has the program say what runs and waits, until there is
+ * no interpreter to look at any more. */
+void lfb_program_report(void);
+void lfb_program_report_no_more(void);
+
 /* The end by an error or os.exit: cancels what is queued, asks what runs to
  * stop. Never raises, never waits. */
 void lfb_program_abandon(lua_State *L);

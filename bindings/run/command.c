@@ -13,6 +13,7 @@
 
 #include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
+#include "bindings/run/position.h"
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
 #include "runtime/sync/terminal.h"
@@ -24,9 +25,14 @@
 static int finish(lua_State *L, lfb_state *S, lf_command *c) {
   int64_t limit = LF_FOREVER;
   bool raises = false;
+  lfb_blocked blocked = {
+      .words = "a command", .number = c->pid, .until = LF_FOREVER};
   for (;;) {
     int64_t until = lf_after(LFB_LOOK_AGAIN);
-    if (lf_command_wait(c, until < limit ? until : limit) == 0)
+    lfb_blocked_begin(S, &blocked);
+    int r = lf_command_wait(c, until < limit ? until : limit);
+    lfb_blocked_end(S, &blocked);
+    if (r == 0)
       break;
     if (!raises && lfb_is_signalled(L, S)) {
       raises = true;

@@ -59,6 +59,7 @@ void lfb_forked(lua_State *L, lfb_state *S) {
   S->reach = NULL;
   S->in_callback = false;
   S->interrupted = false;
+  S->blocked = NULL;
   lfb_callbacks_forget(S);
   lfb_borrowed_forget(S);
   lua_pushthread(L);

@@ -17,6 +17,7 @@
 #include "runtime/pool/interrupt.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/registry.h"
+#include "runtime/pool/usr1.h"
 
 #define INTERRUPTED "interrupted!"
 
@@ -167,6 +168,7 @@ static void abort_hook(lua_State *L, lua_Debug *ar) {
   lfb_state *S = lfb_state_find(L);
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
+  lf_usr1_answer();
   if (!lfb_take_signal(S)) { /* it was meant for a task that is over */
     if (S->vm)
       lfb_debug_task(S->vm, L);
@@ -219,6 +221,15 @@ void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native,
 void lfb_frame_leave(lfb_frame *frame) {
   frames = frame->below;
   atomic_signal_fence(memory_order_seq_cst);
+}
+
+void lfb_frame_end_task(void) {
+  frames->task = NULL;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
+const lfb_frame *lfb_frames(void) {
+  return frames;
 }
 
 void lfb_interrupt_here(void) {
@@ -298,6 +309,7 @@ static void push_interrupted(lua_State *L, lfb_state *S) {
 static void program_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   unset_hook(L);
+  lf_usr1_answer();
   if (!lfb_signalled)
     return; /* it has been raised elsewhere */
   push_interrupted(L, lfb_state_find(L));
@@ -316,6 +328,17 @@ static void set_program_hook(lua_State *L) {
     former.L = L;
   }
   lua_sethook(L, program_hook, LUA_MASKCOUNT, 1);
+}
+
+lfb_state *lfb_program(void) {
+  return program;
+}
+
+void lfb_answer_soon(lfb_state *S) {
+  if (S->vm)
+    set_abort_hook(S->running);
+  else
+    set_program_hook(S->running);
 }
 
 void lfb_program_signal(void) {

@@ -109,6 +109,13 @@ void lfb_frame_enter(lfb_frame *frame, struct lf_vm *vm, bool native,
                      lf_task *task);
 void lfb_frame_leave(lfb_frame *frame);
 
+/* The calling thread ends the task of its innermost frame: others do not look
+ * at it any more. */
+void lfb_frame_end_task(void);
+
+/* Async-signal-safe: the innermost frame of the calling thread, or NULL. */
+const lfb_frame *lfb_frames(void);
+
 /* Async-signal-safe, on the thread concerned: the tasks that run there end with
  * "interrupted!"; or they look whether they have been asked to stop. */
 void lfb_interrupt_here(void);
@@ -123,8 +130,15 @@ void lfb_interrupt_open(lua_State *L, lfb_state *S);
  * forked process: its thread is woken when a done-callback falls due. */
 void lfb_program_adopt(lfb_state *S);
 
-/* And its signal handler calls lfb_program_signal. */
+/* And its signal handler calls lfb_program_signal; NULL: not any more. */
 void lfb_program_watch(lfb_state *S);
+
+/* Async-signal-safe, on the program's thread: that, or NULL. */
+lfb_state *lfb_program(void);
+
+/* Async-signal-safe: where the interpreter's Lua code goes on, the calling
+ * thread answers what it is asked (pool/usr1.h). */
+void lfb_answer_soon(lfb_state *S);
 
 /* Async-signal-safe, on the program's thread: its Lua code, or its blocked lfut
  * call, raises "interrupted!". */

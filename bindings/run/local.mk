@@ -12,6 +12,7 @@ bindings_sources += \
 	%D%/on_top.c %D%/on_top.h \
 	%D%/output.c %D%/output.h \
 	%D%/poll.c %D%/poll.h \
+	%D%/position.c %D%/position.h \
 	%D%/protect.c %D%/protect.h \
 	%D%/run.c %D%/run.h \
 	%D%/standard.c %D%/standard.h \

@@ -16,6 +16,7 @@
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/command.h"
+#include "runtime/pool/crew.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/loop.h"
 #include "runtime/pool/ready.h"
@@ -117,6 +118,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   r->abort[0] = '\0';
   r->reason = LF_GO_ON;
   r->commands = 0;
+  r->began = lf_worker_since(vm->worker);
   const lf_limits *limits = task ? lf_task_limits(task) : NULL;
   note_start(r, task);
   r->growth.allowed = 0;

@@ -60,8 +60,10 @@ typedef struct lfb_run {
   int (*step)(lua_State *L, lfb_state *S, int64_t context,
               struct lfb_wait_for *what);
   int64_t context;
-  lfb_holder holder;  /* the task, as one that has locks */
-  lfb_growth growth;  /* how much memory it may take, and has */
+  lua_State *at;               /* and its innermost coroutine */
+  int64_t began, parked_since; /* roughly */
+  lfb_holder holder;           /* the task, as one that has locks */
+  lfb_growth growth;           /* how much memory it may take, and has */
   lf_buf given;       /* what the task was given, if it may be run again */
   uint64_t commands;  /* their owner, if it has opened pipes to some; or 0 */
   lf_metered metered; /* on its thread's meter while it runs */

@@ -19,6 +19,7 @@
 #include "bindings/core/options.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
+#include "bindings/run/position.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/command.h"
 #include "runtime/os/fork.h"
@@ -349,9 +350,13 @@ static bool is_over(const command *c) {
 
 /* Returns its status. */
 static int finish(lua_State *L, lfb_state *S, command *c) {
+  lfb_blocked blocked = {
+      .words = "a command", .number = c->command.pid, .until = c->deadline};
   while (!is_over(c)) {
     struct pollfd fds[STREAMS + 1];
+    lfb_blocked_begin(S, &blocked);
     await(c, fds);
+    lfb_blocked_end(S, &blocked);
     if (fds[INPUT].revents)
       feed(c);
     for (int i = OUTPUT; i <= ERRORS; i++)

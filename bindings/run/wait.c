@@ -7,6 +7,7 @@
 #include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/on_top.h"
+#include "bindings/run/position.h"
 #include "runtime/base/mem.h"
 #include "runtime/pool/crew.h"
 #include "runtime/pool/ready.h"
@@ -136,6 +137,8 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
     lf_worker_block(w);
   lfb_sleeper_init(&s, lfb_parker(S, w));
   lfb_watch_begin(&watch, &s.waker, what);
+  lfb_blocked blocked = {.what = what, .until = what->deadline};
+  lfb_blocked_begin(S, &blocked);
   lf_metered waiting = {.name = "wait", .phase = LF_PHASE_WAIT};
   bool metered = lf_metered_now || lf_is_traced();
   if (metered)
@@ -143,6 +146,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   int err = sleep_on(L, S, &s, w, until(what));
   if (metered)
     lf_meter_leave(&waiting);
+  lfb_blocked_end(S, &blocked);
   watch.end(&watch);
   if (w)
     lf_worker_unblock(w);
@@ -238,6 +242,8 @@ static int leave(lua_State *L, lfb_state *S, lfb_step *step, int64_t context) {
   lfb_run *r = S->vm->current;
   r->step = step;
   r->context = context;
+  r->at = L;
+  r->parked_since = lf_now_roughly();
   return lua_yieldk(L, 0, 0, try_again);
 }
 
@@ -257,8 +263,21 @@ int lfb_wait_on(lua_State *L, lfb_state *S, lfb_step *step, int64_t context,
   return how == LFB_PARKED ? leave(L, S, step, context) : how;
 }
 
+/* One look at the strand; true: it has been entered. */
+static bool enter(lfb_state *S, struct lf_strand *strand, int64_t since) {
+  lfb_blocked blocked = {
+      .words = "a strand, to enter it", .since = since, .until = LF_FOREVER};
+  lfb_blocked_begin(S, &blocked);
+  bool entered = lf_strand_enter(strand, lf_after(LFB_LOOK_AGAIN));
+  lfb_blocked_end(S, &blocked);
+  return entered;
+}
+
 void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand) {
-  while (strand && !lf_strand_enter(strand, lf_after(LFB_LOOK_AGAIN)))
+  if (!strand)
+    return;
+  int64_t since = lf_now_roughly();
+  while (!enter(S, strand, since))
     if (lfb_is_interrupted(L, S))
       lfb_raise_interrupted(L, S);
 }
@@ -266,22 +285,31 @@ void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand) {
 void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
   lf_worker *w = lf_worker_self();
   lf_parker *parker = lfb_parker(S, w);
+  lfb_blocked blocked = {.words = "the end of lfut.sleep",
+                         .until = deadline,
+                         .since = lf_now_roughly()};
   int r = 0;
   while (r != LF_ETIMEOUT) {
     lfb_poll(L, S);
     if (lfb_is_interrupted(L, S))
       lfb_raise_interrupted(L, S);
+    lfb_blocked_begin(S, &blocked);
     r = lf_park(parker, deadline);
+    lfb_blocked_end(S, &blocked);
   }
 }
 
 void lfb_wait_callbacks(lua_State *L, lfb_state *S) {
+  lfb_blocked blocked = {.words = "futures with done-callbacks, at its end",
+                         .until = LF_FOREVER};
   for (;;) {
     lfb_poll(L, S);
     if (!lfb_callbacks_left(S))
       return;
     if (lfb_is_interrupted(L, S))
       lfb_raise_interrupted(L, S);
+    lfb_blocked_begin(S, &blocked);
     lf_registry_park(&S->global->registry, lf_after(LFB_LOOK_AGAIN));
+    lfb_blocked_end(S, &blocked);
   }
 }

@@ -12,6 +12,7 @@
 #include "bindings/run/callback.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/on_top.h"
+#include "bindings/run/position.h"
 #include "runtime/pool/crew.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
@@ -172,7 +173,12 @@ static lf_shared_waiter *new_waiter(lua_State *L, const lfb_shared_wait *what) {
 static int wait_asleep(lua_State *L, lfb_state *S, const lfb_shared_wait *what,
                        lf_shared_waiter **waiter) {
   lf_shared_waiter *s = new_waiter(L, what);
-  int err = leave(what, what->arg, s, look_for_both(L, S, s, what));
+  lfb_blocked blocked = {
+      .object = what->object, .kind = what->kind, .until = what->deadline};
+  lfb_blocked_begin(S, &blocked);
+  int err = look_for_both(L, S, s, what);
+  lfb_blocked_end(S, &blocked);
+  err = leave(what, what->arg, s, err);
   if (err == LF_EINTR)
     lfb_raise_interrupted(L, S);
   if (err == ERROR_ON_TOP)
@@ -275,6 +281,15 @@ int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
     return lfb_raise_memory(L);
   lua_pushboolean(L, err == 0);
   return 1;
+}
+
+bool lfb_parked_at(const lfb_run *r, lf_shared **object, uint32_t *kind) {
+  const parked_wait *p = (const parked_wait *)(intptr_t)r->context;
+  if (r->step != go_on)
+    return false;
+  *object = p->what.object;
+  *kind = p->what.kind;
+  return true;
 }
 
 static void pass_place(lfb_watch *watch) {

@@ -35,6 +35,11 @@ typedef struct {
  * "interrupted!" (LF_EINTR for 'give_up'). 'return' it. */
 int lfb_await_shared(lua_State *L, lfb_state *S, const lfb_shared_wait *what);
 
+/* Async-signal-safe: what a parked run waits for, if it is that. */
+struct lfb_run;
+bool lfb_parked_at(const struct lfb_run *run, lf_shared **object,
+                   uint32_t *kind);
+
 /* A 'then' that pushes whether the wait has come to its end in time; raises on
  * lack of memory. */
 int lfb_push_in_time(lua_State *L, int base, int err, void *arg,

@@ -40,6 +40,17 @@ static bool begin(lfb_watch *w, const lfb_wait_for *what) {
   return lf_loop_watch(what->loop, w->waker);
 }
 
+bool lfb_watch_is_for(const lfb_watch *w, lfb_wait_for *what) {
+  *what = (lfb_wait_for){0};
+  if (w->end == end_task)
+    what->task = w->object;
+  else if (w->end == end_set)
+    what->set = w->object;
+  else if (w->end == end_loop)
+    what->loop = w->object;
+  return what->task || what->set || what->loop;
+}
+
 void lfb_watch_begin(lfb_watch *w, lf_waker *waker, const lfb_wait_for *what) {
   w->waker = waker;
   if (!begin(w, what))

@@ -33,6 +33,10 @@ typedef struct lfb_watch {
 void lfb_watch_begin(lfb_watch *watch, lf_waker *waker,
                      const lfb_wait_for *what);
 
+/* Async-signal-safe: what is waited for, but for 'waits' and 'deadline'; false:
+ * none of these. */
+bool lfb_watch_is_for(const lfb_watch *watch, lfb_wait_for *what);
+
 /* A thread that sleeps, until 'fired': woken through its parker. */
 typedef struct {
   lf_waker waker;

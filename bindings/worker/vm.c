@@ -14,6 +14,7 @@
 #include "bindings/run/forked.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
+#include "bindings/run/position.h"
 #include "bindings/run/run.h"
 #include "bindings/run/standard.h"
 #include "bindings/worker/chunk.h"
@@ -160,7 +161,9 @@ static bool initialize(struct lf_vm *vm, lf_buf *why) {
   lua_pushcfunction(L, initialize_body);
   lua_pushlightuserdata(L, vm);
   vm->initializing = true;
+  lfb_opens_here(vm);
   bool ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  lfb_opens_here(NULL);
   vm->initializing = false;
   lua_pushlightuserdata(L, why);
   if (!ok && lua_pcall(L, 2, 0, 0) != LUA_OK) {

@@ -2,5 +2,6 @@ runtime_sources += \
 	%D%/command.c %D%/command.h \
 	%D%/crash.c %D%/crash.h \
 	%D%/fork.c %D%/fork.h \
+	%D%/interrupted.c %D%/interrupted.h \
 	%D%/thread.c %D%/thread.h \
 	%D%/timer.c %D%/timer.h

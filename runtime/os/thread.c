@@ -40,6 +40,10 @@ int64_t lf_now(void) {
   return clock_ns(CLOCK_MONOTONIC);
 }
 
+int64_t lf_now_roughly(void) {
+  return clock_ns(CLOCK_MONOTONIC_COARSE);
+}
+
 double lf_wall_time(void) {
   return (double)clock_ns(CLOCK_REALTIME) / 1e9;
 }
@@ -273,12 +277,16 @@ static void spin(lf_parker *parker, int64_t now, int64_t deadline) {
   }
 }
 
+_Thread_local volatile bool lf_thread_dozes;
+
 static int sleep_until(lf_parker *parker, int64_t deadline) {
   struct timespec ts = lf_timespec(deadline);
   lf_count_awake(-1);
+  lf_thread_dozes = true;
   long r = futex(&parker->word, FUTEX_WAIT_BITSET, SLEEPING,
                  deadline == LF_FOREVER ? NULL : &ts);
   int err = r == 0 ? 0 : errno;
+  lf_thread_dozes = false;
   uint32_t sleeping = SLEEPING;
   bool woken = !atomic_compare_exchange_strong(&parker->word, &sleeping, 0);
   if (!woken || parker->shared)

@@ -16,6 +16,9 @@
 
 int64_t lf_now(void);
 
+/* The same clock as it was some milliseconds ago at most, for much less. */
+int64_t lf_now_roughly(void);
+
 /* 'seconds' from now as a point in time; NaN and large values: LF_FOREVER. */
 int64_t lf_after(double seconds);
 
@@ -103,6 +106,9 @@ int lf_doze(lf_parker *parker, int64_t deadline);
  * there.
  */
 int lf_doze_at(lf_parker *at, lf_parker *own, int64_t deadline);
+
+/* The calling thread sleeps in one of these; for its signal handlers. */
+extern _Thread_local volatile bool lf_thread_dozes;
 
 /* Where what the processes share begins in this one; set once. */
 void lf_parkers_from(void *base);

@@ -15,6 +15,10 @@
 
 #include "runtime/pool/pool.h"
 
+struct lf_sight;
+struct lf_sight_line;
+typedef enum { LF_ABSENT, LF_STARTING, LF_THERE } lf_presence;
+
 struct lf_backend {
   const char *name; /* the kind of workers: "thread" */
   bool remote;      /* lf_pool_is_remote */
@@ -88,6 +92,18 @@ struct lf_backend {
    * return. NULL: both, and nobody is reminded. */
   uint64_t (*run_of)(const lf_worker *worker);
   void (*nudge)(lf_worker *worker);
+
+  /* For a report of what all are at (survey.h); under the lock. Is the worker
+   * there? Then '*sight' is where it answers, or NULL; if 'number' is not 0 it
+   * is asked under that, unless it has answered. NULL: they are not here, or
+   * are those who ask. */
+  lf_presence (*look_at)(lf_worker *worker, uint32_t number,
+                         struct lf_sight **sight);
+
+  /* What is known of one that does not answer. And the numbers of tasks in a
+   * worker's answer become addresses, or 0. NULL: nothing; they are. */
+  void (*know)(lf_worker *worker, struct lf_sight_line *line);
+  void (*resolve)(lf_worker *worker, struct lf_sight_line *line);
 
   /* Under the lock: is nothing on its way? NULL: yes. */
   bool (*is_quiet)(lf_pool *pool);

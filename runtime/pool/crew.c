@@ -32,6 +32,10 @@ lf_vm *lf_worker_vm(lf_worker *w) {
   return w->vm;
 }
 
+int64_t lf_worker_since(const lf_worker *w) {
+  return atomic_load_explicit(&w->since, memory_order_relaxed);
+}
+
 lf_parker *lf_worker_parker(lf_worker *w) {
   return w->parker_at;
 }
@@ -81,6 +85,8 @@ static void look_for_asks(lf_worker *w) {
 lf_task *lf_worker_runs(lf_worker *w, lf_task *task) {
   lf_task *former = atomic_load_explicit(&w->current, memory_order_relaxed);
   atomic_store_explicit(&w->current, task, memory_order_release);
+  if (task)
+    atomic_store_explicit(&w->since, lf_now_roughly(), memory_order_relaxed);
   if (w->runs_at) {
     atomic_store(w->runs_at, task ? task->far.id : 0);
     look_for_asks(w);

@@ -65,6 +65,9 @@ struct lf_worker {
   uint32_t asks;              /* as it has seen; its thread */
   atomic_bool asked;          /* tasks of it have been asked to stop */
   _Atomic(lf_task *) current; /* whose code runs, or NULL; not counted */
+  _Atomic int64_t since;      /* when it has turned to that, roughly */
+  _Atomic(struct lf_sight *) sight; /* where its thread answers, or NULL: it has
+                                       not been asked yet; the pool's lock */
 
   int64_t batch_time; /* when it last took from the common queue */
   size_t batch;       /* and how many; its thread */

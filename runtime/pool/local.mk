@@ -3,6 +3,7 @@ runtime_sources += \
 	%D%/backend.h \
 	%D%/caller.c %D%/caller.h \
 	%D%/crew.c %D%/crew.h \
+	%D%/dump.c %D%/dump.h \
 	%D%/internal.h \
 	%D%/interrupt.c %D%/interrupt.h \
 	%D%/levels.c \
@@ -15,6 +16,9 @@ runtime_sources += \
 	%D%/room.c %D%/room.h \
 	%D%/sample.c %D%/sample.h \
 	%D%/sched.c \
+	%D%/sight.c %D%/sight.h \
 	%D%/stop.c %D%/stop.h \
+	%D%/survey.c %D%/survey.h \
 	%D%/threads.c %D%/threads.h \
+	%D%/usr1.c %D%/usr1.h \
 	%D%/worker.c %D%/worker.h

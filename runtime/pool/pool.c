@@ -93,6 +93,7 @@ static void pool_free(lf_owner *owner) {
   for (lf_worker *w = p->workers, *next; w; w = next) {
     next = w->next;
     pthread_mutex_destroy(&w->lock);
+    lf_free(w->sight);
     lf_free(w);
   }
   if (p->o.setup_free)

@@ -40,6 +40,22 @@ lf_pool *lf_registry_pool(lf_registry *registry, size_t i) {
   return found;
 }
 
+size_t lf_registry_some(lf_registry *registry, lf_pool **pools, size_t most,
+                        size_t *more) {
+  size_t n = 0;
+  *more = 0;
+  for (lf_link *l = registry->pools.next; l != &registry->pools; l = l->next) {
+    lf_pool *p = lf_container_of(l, lf_pool, registered);
+    if (lf_pool_is_foreign(p))
+      continue;
+    if (n < most)
+      pools[n++] = lf_pool_ref(p);
+    else
+      ++*more;
+  }
+  return n;
+}
+
 lf_pool *lf_registry_unfinished(lf_registry *registry) {
   lf_pool *found = NULL;
   pthread_mutex_lock(&registry->lock);

@@ -26,6 +26,11 @@ lf_pool *lf_registry_unfinished(lf_registry *registry);
  * after the last. */
 lf_pool *lf_registry_pool(lf_registry *registry, size_t i);
 
+/* Under the lock: up to 'most' pools, with a reference each; '*more': others.
+ * Returns how many. */
+size_t lf_registry_some(lf_registry *registry, lf_pool **pools, size_t most,
+                        size_t *more);
+
 /* Waits as lf_park does, and receives what worker processes have sent. For the
  * registry's own thread. */
 int lf_registry_park(lf_registry *registry, int64_t deadline);

@@ -4,8 +4,10 @@
  * queue, those that a worker submits through its own. See threads.h. */
 #include "runtime/pool/threads.h"
 
+#include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/loop.h"
+#include "runtime/pool/sight.h"
 #include "runtime/pool/worker.h"
 #include "runtime/task/strand.h"
 
@@ -215,6 +217,19 @@ static void nudge(lf_worker *w) {
   tgkill(getpid(), w->thread, SIGURG);
 }
 
+/* It is asked by a signal, as its interpreter is entered by its thread alone.
+ */
+static lf_presence look_at(lf_worker *w, uint32_t number, lf_sight **sight) {
+  if (!w->thread)
+    return is_there(w) ? LF_STARTING : LF_ABSENT;
+  if (!w->sight && number)
+    w->sight = lf_zalloc(sizeof(lf_sight));
+  *sight = w->sight;
+  if (number && *sight && lf_sight_ask(*sight, number))
+    tgkill(getpid(), w->thread, SIGUSR1);
+  return LF_THERE;
+}
+
 /* --- Stopping --- */
 
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
@@ -368,6 +383,7 @@ const lf_backend lf_threads_backend = {
     .interrupt = interrupt,
     .run_of = run_of,
     .nudge = nudge,
+    .look_at = look_at,
     .ask = ask,
     .remind = remind,
     .give_up = give_up,

@@ -8,6 +8,7 @@
  *   members     all of them; the tasks that wait to be sent
  *   dispatch    which task goes to which worker
  *   requests    what workers ask for
+ *   look        what workers are at, for reports
  *   pump        a round: receive, dispatch, do what has come of it
  *   supervisor  the thread that starts them and sees them end
  *   processes   the pool of them
@@ -387,6 +388,13 @@ void lf_requests_tell(lf_pool *pool);
 
 /* The worker has gone. */
 void lf_requests_forget(lf_proc *proc);
+
+/* --- look.c: for lf_backend --- */
+
+lf_presence lf_proc_look_at(lf_worker *worker, uint32_t number,
+                            struct lf_sight **sight);
+void lf_proc_know(lf_worker *worker, struct lf_sight_line *line);
+void lf_proc_resolve(lf_worker *worker, struct lf_sight_line *line);
 
 /* --- pump.c: without the lock --- */
 

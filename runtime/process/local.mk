@@ -5,6 +5,7 @@ runtime_sources += \
 	%D%/dispatch.c \
 	%D%/internal.h \
 	%D%/launch.c %D%/launch.h \
+	%D%/look.c \
 	%D%/members.c \
 	%D%/proc.c \
 	%D%/processes.c %D%/processes.h \

@@ -10,6 +10,7 @@
 #define LF_PROCESS_RING_H
 
 #include "runtime/os/thread.h"
+#include "runtime/pool/sight.h"
 
 enum {
   LF_RING_SIZE = LF_LIMIT(256 << 10, 4 << 10), /* bytes, a power of 2 */
@@ -63,6 +64,7 @@ typedef struct {
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];
   lf_ring in, out; /* as the worker sees it */
+  lf_sight sight;  /* what the worker says that it is at, when it is asked */
 } lf_region;
 
 /* A new region; '*fd' is how another process maps it. NULL with errno. */

@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/os/crash.h"
 #include "runtime/pool/ready.h"
+#include "runtime/pool/usr1.h"
 #include "runtime/process/serve_receive.h"
 #include "runtime/process/serve_report.h"
 #include "runtime/shm/arena.h"
@@ -218,6 +219,10 @@ void lf_serve_unwait(lf_task *t) {
     return;
   lf_list_del(&t->link);
   tell_unwait(r, t);
+}
+
+uint64_t lf_serve_number(const lf_task *t, bool runs_here) {
+  return serve_of(t) && (runs_here || t->noted & LF_NAMED) ? t->far.id : 0;
 }
 
 void lf_serve_rest(lf_task *t) {
@@ -551,6 +556,7 @@ static _Noreturn void live(lf_serve *r) {
   lf_count_outside(&r->region->awake);
   lf_pool_catch_interrupts(r->pool->o.ops);
   lf_crash_note(r->region->crash, sizeof r->region->crash);
+  lf_usr1_serve(&r->region->sight);
   lf_self = w;
   w->thread = gettid();
   int err = r->pool->o.ops->open(w, &w->vm, &why);

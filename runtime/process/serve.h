@@ -47,6 +47,10 @@ void lf_serve_cover(lf_task *task, lf_waits *waits, const lf_task *top);
 
 void lf_serve_unwait(lf_task *task);
 
+/* For reports: what the program calls a task by that waits, or runs here; 0: it
+ * does not know it. Async-signal-safe. */
+uint64_t lf_serve_number(const lf_task *task, bool runs_here);
+
 /* For bindings: a task that runs here gives up the worker for a while. If it is
  * a chunk of a loop, the loop goes on with another. */
 void lf_serve_rest(lf_task *task);

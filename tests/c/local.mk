@@ -2,6 +2,7 @@ c_test_names += \
 	%D%/base/base \
 	%D%/base/buf \
 	%D%/base/code \
+	%D%/base/line \
 	%D%/base/mem \
 	%D%/base/stack \
 	%D%/base/suggest \
@@ -21,6 +22,7 @@ c_test_names += \
 	%D%/os/thread \
 	%D%/os/timer \
 	%D%/pool/chunk \
+	%D%/pool/dump \
 	%D%/pool/end \
 	%D%/pool/levels \
 	%D%/pool/limit \
@@ -30,6 +32,7 @@ c_test_names += \
 	%D%/pool/profile \
 	%D%/pool/room \
 	%D%/pool/sched \
+	%D%/pool/sight \
 	%D%/pool/start \
 	%D%/pool/stop \
 	%D%/pool/stress \

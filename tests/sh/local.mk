@@ -21,4 +21,5 @@ sh_tests = \
 	%D%/stats.bats \
 	%D%/toolbox.bats \
 	%D%/trace.bats \
-	%D%/tree.bats
+	%D%/tree.bats \
+	%D%/usr1.bats

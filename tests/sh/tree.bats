@@ -28,7 +28,7 @@ listed() {
 
 # A line of a table names it in its first column.
 has_a_reason() {
-  sed -n 's/^| \([a-z_, /]*\) |.*/ \1,/p' "$srcdir/tests/README.md" |
+  sed -n 's/^| \([a-z0-9_, /]*\) |.*/ \1,/p' "$srcdir/tests/README.md" |
     grep -q " $1,"
 }
 
@@ -46,7 +46,7 @@ has_a_reason() {
 
 @test "each reason is that of a file" {
   local name
-  sed -n '/^| file | tested by/,$ s/^| \([a-z_, /]*\) |.*/\1/p' "$srcdir/tests/README.md" |
+  sed -n '/^| file | tested by/,$ s/^| \([a-z0-9_, /]*\) |.*/\1/p' "$srcdir/tests/README.md" |
     tr -d ' ' | tr ',' '\n' | grep / | while read -r name; do
     [ -e "$srcdir/runtime/$name.c" ] || complain "no such file: $name"
   done

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See usr1.h. */
+#include "runtime/pool/usr1.h"
+
+#include "runtime/os/fork.h"
+#include "runtime/os/interrupted.h"
+#include "runtime/pool/dump.h"
+#include "runtime/pool/internal.h"
+#include "runtime/pool/survey.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  STACK_BYTES = 256 << 10,
+  ROOM = 256 << 10, /* bytes of a report; it is cut there */
+  ALONE_ROOM = 32 << 10,
+  PATIENCE_NS = 400000000
+};
+
+static lf_see *_Atomic sees; /* set before the handler is */
+static sem_t bell;
+static atomic_bool there;        /* the thread that reports is */
+static int64_t opened;           /* when the program was */
+static lf_sight script;          /* where its own thread answers */
+static lf_sight *_Atomic served; /* in a worker process */
+
+/* --- Reporting without a thread for it ---
+ *
+ * As long as there is no other thread, there is nobody to be asked. The
+ * program's thread reports itself as soon as it can look at itself, or when the
+ * timer says that it has had time enough. */
+
+static volatile sig_atomic_t due; /* a report is; its own thread */
+static timer_t patience;
+static bool has_patience;
+
+static void report_alone(bool whole) {
+  static char room[ALONE_ROOM];
+  lf_subject subject;
+  lf_survey survey;
+  due = 0;
+  lf_survey_alone(&survey, &subject, &script, whole);
+  lf_dump(room, sizeof room, &survey, opened);
+}
+
+static void set_patience(void) {
+  struct itimerspec in = {.it_value = lf_timespec(PATIENCE_NS)};
+  if (has_patience)
+    timer_settime(patience, 0, &in, NULL);
+}
+
+/* --- Answering --- */
+
+static bool is_main(void) {
+  return gettid() == getpid();
+}
+
+static lf_sight *own_sight(void) {
+  lf_sight *s = atomic_load(&served);
+  if (s)
+    return is_main() ? s : NULL;
+  if (lf_self)
+    return atomic_load(&lf_self->sight);
+  return is_main() ? &script : NULL;
+}
+
+static void answer(bool asleep) {
+  static _Thread_local volatile bool answering;
+  lf_see *see = atomic_load(&sees);
+  lf_sight *s = own_sight();
+  if (answering || !see || !s || !lf_sight_is_asked(s))
+    return;
+  answering = true;
+  lf_sight_begin(s);
+  bool whole = see(s, asleep);
+  lf_sight_end(s, whole);
+  if (s == &script && due && whole)
+    report_alone(true);
+  answering = false;
+}
+
+void lf_usr1_answer(void) {
+  answer(true);
+}
+
+void lf_usr1_serve(lf_sight *s) {
+  atomic_store(&served, s);
+}
+
+/* --- The signal --- */
+
+static void handle_alone(bool late, bool asleep) {
+  if (!is_main()) { /* of a library */
+    tgkill(getpid(), getpid(), SIGUSR1);
+    return;
+  }
+  if (late ? !due : (bool)due)
+    return;
+  if (!late) {
+    due = 1;
+    lf_sight_ask(&script, atomic_load(&script.asked) + 1);
+  }
+  answer(asleep);
+  if (due && late)
+    report_alone(false);
+  else if (due)
+    set_patience();
+}
+
+/* What the program's thread, or another, has been sent. */
+static void take(const siginfo_t *info, bool asleep) {
+  bool late = info->si_code == SI_TIMER;
+  if (atomic_load(&served))
+    answer(asleep);
+  else if (late || !atomic_load(&there))
+    handle_alone(late, asleep);
+  else if (info->si_code == SI_TKILL && info->si_pid == getpid())
+    answer(asleep);
+  else
+    sem_post(&bell);
+}
+
+static void handle(int sig, siginfo_t *info, void *context) {
+  int saved = errno;
+  (void)sig;
+  if (atomic_load(&sees))
+    take(info, lf_is_asleep(context));
+  errno = saved;
+}
+
+/* Of this process: a forked one has none of it. */
+static void make_bell(void) {
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+                           .sigev_signo = SIGUSR1};
+  sem_init(&bell, 0, 0);
+  has_patience = timer_create(CLOCK_MONOTONIC, &event, &patience) == 0;
+}
+
+bool lf_usr1_catch(lf_see *see) {
+  struct sigaction action = {.sa_sigaction = handle,
+                             .sa_flags = SA_SIGINFO | SA_RESTART};
+  struct sigaction former;
+  sigemptyset(&action.sa_mask);
+  if (sigaction(SIGUSR1, NULL, &former) == 0 && former.sa_handler == SIG_IGN)
+    return false;
+  make_bell();
+  opened = lf_now();
+  atomic_store(&sees, see);
+  return sigaction(SIGUSR1, &action, NULL) == 0;
+}
+
+/* --- Reporting by a thread --- */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static lf_registry *program; /* NULL: it ends; the lock */
+static uint32_t generation;  /* in which process; the program's thread */
+
+static void report(void) {
+  static char room[ROOM];
+  lf_survey survey;
+  uint32_t number = atomic_load(&script.asked) + 1;
+  pthread_mutex_lock(&lock);
+  if (program && lf_survey_make(&survey, program, &script, number) == 0) {
+    lf_dump(room, sizeof room, &survey, opened);
+    lf_survey_fini(&survey);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+static void *run(void *unused) {
+  for (;;) {
+    while (sem_wait(&bell) != 0)
+      continue;
+    while (sem_trywait(&bell) == 0) /* one report will do */
+      continue;
+    report();
+  }
+  return unused;
+}
+
+/* Not one of lf_thread_start's: the end of a program does not wait for it. */
+static bool start(void) {
+  pthread_attr_t attr;
+  pthread_t thread;
+  sigset_t all, old;
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, STACK_BYTES);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  bool started = pthread_create(&thread, &attr, run, NULL) == 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attr);
+  return started;
+}
+
+/* A forked process has neither the thread nor its locks. */
+static void begin_anew(void) {
+  generation = lf_generation;
+  pthread_mutex_init(&lock, NULL);
+  make_bell();
+  script = (lf_sight){0};
+  due = 0;
+  opened = lf_now();
+  atomic_store(&there, false);
+}
+
+void lf_usr1_open(lf_registry *registry) {
+  if (!atomic_load(&sees))
+    return;
+  if (lf_is_foreign(generation))
+    begin_anew();
+  pthread_mutex_lock(&lock);
+  program = registry;
+  pthread_mutex_unlock(&lock);
+}
+
+void lf_usr1_attend(void) {
+  if (atomic_load(&there) || lf_is_foreign(generation))
+    return;
+  pthread_mutex_lock(&lock);
+  if (program && !atomic_load(&there))
+    atomic_store(&there, start());
+  pthread_mutex_unlock(&lock);
+}
+
+void lf_usr1_close(void) {
+  if (lf_is_foreign(generation))
+    return;
+  pthread_mutex_lock(&lock);
+  program = NULL;
+  pthread_mutex_unlock(&lock);
+}

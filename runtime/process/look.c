@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a worker process is at, as it says itself in the memory that it shares
+ * with the program, when a signal asks it; and what the program knows of one
+ * that does not answer (pool/survey.h). See internal.h. */
+#include "runtime/process/internal.h"
+
+#include "runtime/pool/sight.h"
+
+#include <signal.h>
+
+/* Before it is ready it may not have its handler yet, and would die. */
+lf_presence lf_proc_look_at(lf_worker *w, uint32_t number, lf_sight **sight) {
+  lf_proc *c = lf_worker_proc(w);
+  if (!c || !c->region)
+    return w->mode == LF_WORKER_STARTING ? LF_STARTING : LF_ABSENT;
+  if (!c->ready)
+    return LF_STARTING;
+  *sight = &c->region->sight;
+  if (number && !c->mad && lf_sight_ask(*sight, number))
+    lf_proc_signal(c, SIGUSR1);
+  return LF_THERE;
+}
+
+void lf_proc_know(lf_worker *w, lf_sight_line *line) {
+  lf_proc *c = lf_worker_proc(w);
+  uint64_t id = c && c->region ? atomic_load(&c->region->running) : 0;
+  const lf_in_flight *f = id ? lf_proc_find(c, id) : NULL;
+  if (!f)
+    return;
+  *line = (lf_sight_line){.count = 1, .what = LF_SIGHT_TASK};
+  line->task = (uintptr_t)f->task;
+  lf_line_copy(line->name, sizeof line->name, lf_task_name(f->task));
+}
+
+/* What the worker calls a task that it was sent, or knows as a future. */
+static const lf_task *find(lf_proc *c, uint64_t id) {
+  const lf_in_flight *f = lf_proc_find(c, id);
+  if (f)
+    return f->task;
+  lf_task *t = lf_requests_names.find(c, id);
+  if (t)
+    lf_task_unref(t); /* not the last: the worker is still to be told */
+  return t;
+}
+
+void lf_proc_resolve(lf_worker *w, lf_sight_line *line) {
+  lf_proc *c = lf_worker_proc(w);
+  const lf_task *task = c ? find(c, line->task) : NULL;
+  lf_task *awaited =
+      c && line->awaited ? (lf_task *)find(c, line->awaited) : NULL;
+  line->task = (uintptr_t)task;
+  if (task) /* the worker does not know what it is called */
+    lf_line_copy(line->name, sizeof line->name, lf_task_name(task));
+  line->awaited = (uintptr_t)awaited;
+  line->pending = awaited && lf_task_state(awaited) == LF_PENDING;
+}
