@@ -791,13 +791,15 @@ static void note(lf_told_all *told, lf_job *j) {
   told->failed += has_failed(j);
 }
 
-static void report_session(lf_session *s) {
+/* False: there is more. */
+static bool report_session(lf_session *s) {
   lf_buf out;
   lf_buf_init(&out, NULL, 0);
   (void)lf_buf_print(&out, "R %s\n", s->all->host);
   size_t head = out.len;
   s->end.sink = &out;
-  for (size_t i = 0; i < s->jobs.cap && out.len < LF_PART; i++)
+  size_t i = 0;
+  for (; i < s->jobs.cap && out.len < LF_PART; i++)
     if (s->jobs.entries[i].id)
       put_report(s, s->jobs.entries[i].value);
   const lf_arg args[] = {lf_arg_text("FCALL"),
@@ -808,18 +810,21 @@ static void report_session(lf_session *s) {
   if (out.len > head)
     (void)lf_redis_send(s->all->commands, args, 5, NULL, NULL);
   lf_buf_fini(&out);
+  return i == s->jobs.cap;
 }
 
 void lf_sessions_report(lf_sessions *all) {
   uint64_t reports = lf_reports();
   if (!all->commands || reports == all->reports)
     return;
-  all->reports = reports;
+  bool all_told = true;
   for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
     lf_session *s = lf_container_of(l, lf_session, link);
     if (!s->gone && s->jobs.n > 0)
-      report_session(s);
+      all_told &= report_session(s);
   }
+  if (all_told)
+    all->reports = reports;
 }
 
 /* An entry of which nothing is left. */

@@ -199,15 +199,18 @@ static void insert_graphic(const lf_bar_state *s, const pieces *p, int cells,
 
 /* Puts the label in front, as much of it as there is room for. */
 static void insert_label(const pieces *p, int room, char *text) {
-  char rest[LF_BAR_TEXT];
   size_t n = strlen(p->label);
   if (n == 0 || room < 3)
     return;
   if (width(p->label) > room)
     n = cut(p->label, room - 1);
-  strcpy(rest, text);
-  snprintf(text, LF_BAR_TEXT, "%.*s%s%s", (int)n, p->label,
-           n < strlen(p->label) ? " " : "", rest);
+  bool whole = n == strlen(p->label);
+  size_t head = n + !whole, tail = strlen(text) + 1;
+  if (head + tail > LF_BAR_TEXT)
+    return;
+  memmove(text + head, text, tail);
+  memset(text, ' ', head);
+  memcpy(text, p->label, n);
 }
 
 static void put_line(const lf_bar_state *s, const pieces *p, int columns,
