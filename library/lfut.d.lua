@@ -182,6 +182,33 @@ function Executor:kill_workers() end
 ---@return lfut.Stats
 function Executor:stats() end
 
+---@class lfut.FunctionProfile
+---@field calls integer
+---@field failures integer
+---@field run number seconds, the sum
+---@field mean number seconds
+---@field longest number seconds
+---@field queued number seconds, the sum
+---@field packed number seconds, the sum
+---@field unpacked number seconds, the sum
+---@field sent integer bytes
+---@field received integer bytes
+
+---@class lfut.Profile
+---@field kind string
+---@field name string
+---@field workers integer
+---@field seconds number
+---@field busy number from 0 to 1
+---@field calls integer
+---@field run number seconds
+---@field functions table<string, lfut.FunctionProfile>
+---@field advice string[]
+
+---What the functions that it has run have taken.
+---@return lfut.Profile
+function Executor:profile() end
+
 -- --- Futures ---
 
 ---@class lfut.Future
@@ -920,6 +947,10 @@ function lfut.cpu_count() end
 ---Has the running task been asked to stop?
 ---@return boolean
 function lfut.cancelled() end
+
+---Writes what runs where and when into a file for ui.perfetto.dev; nil ends that.
+---@param file string?
+function lfut.trace(file) end
 
 ---In a task: what its future's progress() is.
 ---@param fraction number

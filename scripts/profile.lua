@@ -27,9 +27,9 @@ local function seconds(s)
 end
 
 local function bytes(n)
-  if n >= 1e9 then
+  if n >= 999.5e6 then
     return format("%.3g GB", n / 1e9)
-  elseif n >= 1e6 then
+  elseif n >= 999.5e3 then
     return format("%.3g MB", n / 1e6)
   elseif n >= 1e4 then
     return format("%.3g kB", n / 1e3)

@@ -171,10 +171,12 @@ static bool parse_long(struct options *o, char **argv, int *i) {
     return usage_error("unrecognized option '%s'", word);
   const char *equals = strchr(word, '=');
   const char *value = equals ? equals + 1 : argv[++*i];
-  if (!value || !*value)
+  if (!value)
     return usage_error("'%s' needs argument", word);
   if (is_long(word, "--workers"))
     return parse_workers(value, "number of workers", &o->workers);
+  if (!*value)
+    return usage_error("bad '%s' (a file's name expected)", word);
   o->trace = value;
   return true;
 }
