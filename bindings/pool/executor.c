@@ -322,17 +322,21 @@ static lf_native *check_function(lua_State *L, lfb_state *S) {
  * longer than to pack a number: so it is that of the first tasks, of those that
  * follow a large one, and of one of some. */
 static bool is_fine(lfb_state *S) {
-  enum { FIRST = 256, SOME = 16, LARGE = 1024 };
+  enum { FIRST = 256, FIRST_TRACED = 10000, SOME = 16, LARGE = 1024 };
   unsigned n = S->submits++;
-  return n < FIRST || n % SOME == 0 || S->last_size > LARGE;
+  return n < FIRST || (n < FIRST_TRACED && lf_is_traced()) || n % SOME == 0 ||
+         S->last_size > LARGE;
 }
 
 /* The task, the packing of which was begun then (0: is not known), is about to
- * be submitted. */
+ * be submitted. Of a quick one nothing is timed here, also if its run is. */
 static void note_packed(lfb_state *S, lf_task *task, int64_t since) {
   S->last_size = task->data.len;
-  if (!since && !lf_timing_now() && !lf_code_is_slow(task->code))
+  if (!since && !lf_code_is_slow(task->code)) {
+    if (lf_timing_now())
+      lf_task_set_born(task, LF_BORN_QUIETLY);
     return;
+  }
   int64_t now = lf_now();
   lf_task_set_born(task, since ? now | 1 : now & ~INT64_C(1));
   if (since)

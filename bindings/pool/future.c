@@ -136,6 +136,11 @@ static const char *trace_of(lf_task *task) {
   return lf_task_is_forced(task) ? NULL : task->trace;
 }
 
+static uint64_t flow_of(const lf_task *task) {
+  int64_t born = lf_task_born(task);
+  return born > LF_BORN_QUIETLY ? (uint64_t)born : 0;
+}
+
 /* The results of a task that is timed have been unpacked since then. */
 static void note_unpacked(const lf_task *task, int64_t since, bool fine) {
   int64_t ns = fine ? lf_now() - since : 0;
@@ -143,14 +148,16 @@ static void note_unpacked(const lf_task *task, int64_t since, bool fine) {
     lf_profile_unpacked(lf_pool_profile(lf_task_pool(task)), task->code, ns);
   if (lf_is_traced())
     lf_trace_slice(since, ns, LF_PHASE_UNPACK, task->code,
-                   lf_task_own_name(task), 'f', (uint64_t)lf_task_born(task));
+                   lf_task_own_name(task), 'f', flow_of(task));
 }
 
 /* Pushes the results; returns how many. */
 static int push_results(lua_State *L, lfb_state *S, lf_task *task) {
   size_t at = 0;
-  bool fine = lf_task_born(task) & 1 || task->data.len > LARGE;
-  if (lf_task_born(task) <= 0 || !task->owner || (!fine && !lf_is_traced()))
+  int64_t born = lf_task_born(task);
+  bool fine = born > 0 && (born & 1 || task->data.len > LARGE);
+  bool followed = born > LF_BORN_QUIETLY && lf_is_traced();
+  if (!task->owner || !(fine || followed))
     return lfb_unpack(L, S, &task->data, &at, NULL);
   int64_t since = lf_now();
   int n = lfb_unpack(L, S, &task->data, &at, NULL);

@@ -42,8 +42,9 @@ static void note_longest(lua_State *L, double seconds) {
 /* What is read of a count under its lock, and put into the table later. */
 typedef struct {
   char name[LF_FUNCTION_NAME];
-  uint64_t calls, failures, sent, received, items, timed, run, longest, queued,
-      busy, packs, packed, unpacks, unpacked, fine, fine_packed, fine_unpacked;
+  uint64_t queues, calls, failures, sent, received, items, timed, run, longest,
+      queued, busy, packs, packed, unpacks, unpacked, fine, fine_packed,
+      fine_unpacked;
 } reading;
 
 static uint64_t get(const _Atomic uint64_t *n) {
@@ -61,6 +62,7 @@ static void read_one(const lf_tally *t, void *arg) {
                .longest = get(&t->longest),
                .queued = get(&t->queued),
                .busy = get(&t->busy)};
+  r.queues = get(&t->queues);
   r.packs = get(&t->packs), r.packed = get(&t->packed);
   r.unpacks = get(&t->unpacks), r.unpacked = get(&t->unpacked);
   r.fine = get(&t->fine);
@@ -95,7 +97,7 @@ static void put_one(lua_State *L, const reading *r) {
   add_count(L, "tasks", r->calls - r->items);
   add_number(L, "run", scaled(r->run, r->calls, r->timed));
   add_number(L, "busy", scaled(r->busy, r->calls, r->timed));
-  add_number(L, "queued", scaled(r->queued, r->calls, r->timed));
+  add_number(L, "queued", scaled(r->queued, r->calls - r->items, r->queues));
   note_copying(L, r);
   note_longest(L, (double)r->longest / 1e9);
   lua_pop(L, 1);

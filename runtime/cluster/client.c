@@ -4,6 +4,7 @@
 #include "runtime/cluster/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/cluster/clocks.h"
 #include "runtime/cluster/functions.h"
 #include "runtime/os/fork.h"
 #include "runtime/pool/limits.h"
@@ -342,6 +343,7 @@ static lf_cluster *cluster_new(lf_pool *p) {
   lf_list_init(&cl->batches);
   lf_list_init(&cl->questions);
   lf_list_init(&cl->large);
+  lf_list_init(&cl->clocks);
   lf_list_init(&cl->claims);
   lf_list_init(&cl->done);
   lf_list_init(&cl->endings);
@@ -654,6 +656,7 @@ static void cluster_free(lf_pool *p) {
   lf_client_forget_large(cl);
   lf_channel_fini(&cl->out);
   lf_channel_fini(&cl->in);
+  lf_clocks_free(&cl->clocks);
   lf_table_fini(&cl->sent);
   lf_table_fini(&cl->loops);
   lf_url_free(&cl->o.url);

@@ -4,6 +4,7 @@ runtime_sources += \
 	%D%/batch.c \
 	%D%/call.c %D%/call.h \
 	%D%/client.c %D%/client.h \
+	%D%/clocks.c %D%/clocks.h \
 	%D%/each.c \
 	%D%/functions.c %D%/functions.h \
 	%D%/sessions.c %D%/sessions.h \

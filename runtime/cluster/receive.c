@@ -4,11 +4,13 @@
 #include "runtime/cluster/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/cluster/clocks.h"
 #include "runtime/cluster/functions.h"
 #include "runtime/cluster/modules.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
 #include "runtime/process/task_io.h"
+#include "runtime/trace/trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -118,16 +120,49 @@ static void count(lf_cluster *cl, lf_state end) {
                           : &cl->failed) += 1;
 }
 
+/* The run, on its member's line in the trace. */
+static void trace_run(lf_cluster *cl, lf_task *t, const char *host) {
+  lf_far_clock *clock = lf_clock_of(&cl->clocks, host);
+  int64_t born = lf_task_born(t), begun = (int64_t)cl->took.a;
+  int64_t ns = (int64_t)cl->took.b;
+  const lf_runner *runner = lf_runner_of(t);
+  if (!clock)
+    return;
+  int session = lf_timing_now() / LF_TIME_SESSION;
+  if (clock->named != session)
+    lf_trace_call_process(clock->number, "lfut member ", clock->host);
+  clock->named = session;
+  int64_t since = born > LF_BORN_QUIETLY ? born : INT64_MIN / 4;
+  begun += lf_clock_note(clock, since, begun, begun + ns, lf_now());
+  begun = lf_clock_place(clock, (pid_t)cl->took.c, begun, ns);
+  lf_trace_far(clock->number, (pid_t)cl->took.c, begun, ns,
+               runner ? lf_loop_code(runner->loop) : t->code,
+               lf_task_own_name(t), born > LF_BORN_QUIETLY ? born : 0);
+}
+
+/* The fields of the message in hand as a worker process would have filled them
+ * in: but the time in the queue is what is left of the whole. */
+static void fill_in_times(lf_cluster *cl, const lf_task *t) {
+  lf_msg *msg = &cl->in.msg;
+  int64_t born = lf_task_born(t);
+  int64_t queued = lf_now() - born - (int64_t)cl->took.b;
+  msg->flag = 1;
+  msg->c = cl->took.b;
+  msg->slot = 0;
+  msg->b = born > LF_BORN_QUIETLY && queued > 0 ? (uint64_t)queued : UINT64_MAX;
+}
+
 /* The run's times are those of its member, whose clock is another. */
-static void count_run(lf_cluster *cl, lf_task *t) {
+static void count_run(lf_cluster *cl, lf_task *t, const char *host) {
   lf_profile *profile = lf_pool_profile(cl->pool);
-  int64_t since = lf_task_born(t);
-  if (cl->in.msg.flag && since > 0) {
-    int64_t queued = lf_now() - since - (int64_t)cl->in.msg.c;
-    cl->in.msg.b = queued > 0 ? (uint64_t)queued : 0;
-  }
+  lf_ran unused;
+  bool known = cl->took.id == cl->in.msg.id;
+  if (known && lf_is_traced())
+    trace_run(cl, t, host);
+  if (known && cl->in.msg.kind == LF_MSG_RESULT)
+    fill_in_times(cl, t);
   pthread_mutex_lock(&profile->lock);
-  lf_outcome_count(&cl->in, t, &profile->tallies);
+  lf_outcome_count(&cl->in, t, &profile->tallies, &unused);
   pthread_mutex_unlock(&profile->lock);
 }
 
@@ -150,7 +185,7 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   bool lost = in->msg.error == LF_LOST;
   if ((lost || lf_task_reason(t) != LF_GO_ON) && lf_client_again(cl, t))
     return;
-  count_run(cl, t);
+  count_run(cl, t, host);
   count(cl, lf_outcome_receive(in, t));
   if (lost)
     note_host(lf_runner_of(t) ? &lf_runner_of(t)->chunk->why : &t->data, host);
@@ -169,8 +204,11 @@ static void receive_messages(lf_cluster *cl, const char *host,
   lf_channel *in = &cl->in;
   lf_channel_forget(in);
   lf_channel_read(in, bytes, len);
+  cl->took.id = 0;
   while (lf_channel_receive(in))
-    if (in->msg.kind == LF_MSG_RESULT || in->msg.kind == LF_MSG_CHUNK_DONE)
+    if (in->msg.kind == LF_MSG_TOOK)
+      cl->took = in->msg;
+    else if (in->msg.kind == LF_MSG_RESULT || in->msg.kind == LF_MSG_CHUNK_DONE)
       receive_outcome(cl, host);
     else if (in->msg.kind == LF_MSG_PROGRESS)
       receive_progress(cl);

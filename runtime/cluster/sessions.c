@@ -296,7 +296,7 @@ static bool is_cancelled(const lf_taken *e, uint64_t number) {
 
 /* When it was submitted is said by this machine's clock. */
 static lf_task *receive_call(lf_session *s) {
-  if (s->end.msg.b)
+  if (s->end.msg.b > LF_BORN_QUIETLY)
     s->end.msg.b = (uint64_t)lf_now();
   return lf_call_receive(&s->end, s->pool, NULL);
 }
@@ -719,11 +719,27 @@ static int put_dropped(lf_session *s, lf_msg *msg) {
   return err;
 }
 
+/* What its run has taken, if that is known. */
+static int put_took(lf_session *s, const lf_job *j) {
+  static const lf_payload none;
+  lf_ran ran;
+  if (!lf_task_ran(j->task, &ran))
+    return 0;
+  lf_msg msg = {.kind = LF_MSG_TOOK, .id = j->number};
+  msg.a = (uint64_t)ran.begun;
+  msg.b = (uint64_t)ran.ns;
+  msg.c = (uint64_t)ran.process;
+  return lf_channel_send(&s->end, &msg, &none);
+}
+
 /* How the task has ended, as the client is told. */
 static int put_outcome(lf_session *s, const lf_job *j) {
   static const lf_payload none;
   lf_task *t = j->task;
   lf_msg msg = {.kind = LF_MSG_CHUNK_DONE, .id = j->number};
+  int err = put_took(s, j);
+  if (err)
+    return err;
   if (j->chunk && j->chunk->dropped)
     return put_dropped(s, &msg);
   if (j->chunk) {
@@ -736,9 +752,6 @@ static int put_outcome(lf_session *s, const lf_job *j) {
   msg.state = lf_task_state(t) == LF_FINISHED ? LF_FINISHED : LF_FAILED;
   if (lf_task_state(t) == LF_CANCELLED && msg.a == LF_GO_ON)
     msg.a = LF_STOP_CANCEL;
-  lf_times times = {.begun = lf_task_born(t) < 0};
-  times.ns[LF_PHASE_RUN] = -lf_task_born(t);
-  lf_times_put(&msg, &times);
   lf_payload payload = lf_task_is_forced(t) || lf_task_state(t) == LF_CANCELLED
                            ? none
                            : lf_payload_task(t);

@@ -102,10 +102,13 @@ bool lf_profile_begin(const lf_task *task, lf_times *times,
                           .phase = LF_PHASE_RUN};
   if (lf_task_born(task) <= 0)
     return lf_metered_now;
-  times->born = lf_task_born(task);
-  times->fine = lf_task_born(task) & 1;
+  int64_t born = lf_task_born(task);
   metered->times = times;
-  metered->flow = (uint64_t)lf_task_born(task);
+  if (born == LF_BORN_QUIETLY)
+    return true;
+  times->born = born;
+  times->fine = born & 1;
+  metered->flow = (uint64_t)born;
   return true;
 }
 

@@ -9,9 +9,12 @@
 #include "runtime/pool/internal.h"
 #include "runtime/pool/survey.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,12 +22,15 @@ enum {
   STACK_BYTES = 256 << 10,
   ROOM = 256 << 10, /* bytes of a report; it is cut there */
   ALONE_ROOM = 32 << 10,
-  PATIENCE_NS = 400000000
+  PATIENCE_NS = 400000000,
+  STAY = 1 /* seconds that the thread waits for the next signal */
 };
 
 static lf_see *_Atomic sees; /* set before the handler is */
 static sem_t bell;
+static atomic_bool crowded;      /* there are, or were, other threads */
 static atomic_bool there;        /* the thread that reports is */
+static atomic_bool wanted;       /* it is to come, as soon as that is safe */
 static int64_t opened;           /* when the program was */
 static lf_sight script;          /* where its own thread answers */
 static lf_sight *_Atomic served; /* in a worker process */
@@ -52,6 +58,67 @@ static void set_patience(void) {
   struct itimerspec in = {.it_value = lf_timespec(PATIENCE_NS)};
   if (has_patience)
     timer_settime(patience, 0, &in, NULL);
+}
+
+/* --- The thread that reports, when it is wanted ---
+ *
+ * It is started by the first thread that can: whoever stands still when the
+ * signal comes, or is at a hook, holds no lock of the C library's. Until then
+ * the timer goes on asking all. */
+
+enum { AGAIN_NS = 10000000 };
+
+static bool start(void);
+
+static void bring_reporter(void) {
+  if (atomic_exchange(&wanted, false) && !atomic_exchange(&there, true) &&
+      !start())
+    atomic_store(&there, false);
+  if (atomic_load(&there))
+    sem_post(&bell);
+}
+
+static pid_t number(const char *text) {
+  pid_t n = 0;
+  for (; *text >= '0' && *text <= '9'; text++)
+    n = 10 * n + (*text - '0');
+  return n;
+}
+
+/* Async-signal-safe: sends the signal to all threads but the calling one. */
+static void ask_all_threads(void) {
+  char entries[2048];
+  long n;
+  int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  while (fd >= 0 &&
+         (n = syscall(SYS_getdents64, fd, entries, sizeof entries)) > 0)
+    for (long at = 0; at < n;) {
+      const struct dirent64 *e = (const struct dirent64 *)(entries + at);
+      pid_t thread = number(e->d_name);
+      if (thread > 0 && thread != gettid())
+        tgkill(getpid(), thread, SIGUSR1);
+      at += e->d_reclen;
+    }
+  if (fd >= 0)
+    close(fd);
+}
+
+/* In the handler. */
+static void want_reporter(bool asleep, bool asks) {
+  if (asks)
+    atomic_store(&wanted, true);
+  if (!atomic_load(&wanted))
+    return;
+  if (asleep) {
+    bring_reporter();
+    return;
+  }
+  if (!asks)
+    return;
+  struct itimerspec again = {.it_value = lf_timespec(AGAIN_NS)};
+  if (has_patience)
+    timer_settime(patience, 0, &again, NULL);
+  ask_all_threads();
 }
 
 /* --- Answering --- */
@@ -85,6 +152,8 @@ static void answer(bool asleep) {
 }
 
 void lf_usr1_answer(void) {
+  if (atomic_load(&wanted))
+    bring_reporter();
   answer(true);
 }
 
@@ -112,17 +181,30 @@ static void handle_alone(bool late, bool asleep) {
     set_patience();
 }
 
+static void look_at_script(bool asleep) {
+  lf_sight_ask(&script, atomic_load(&script.asked) + 1);
+  answer(asleep);
+}
+
 /* What the program's thread, or another, has been sent. */
 static void take(const siginfo_t *info, bool asleep) {
   bool late = info->si_code == SI_TIMER;
-  if (atomic_load(&served))
+  bool asked = info->si_code == SI_TKILL && info->si_pid == getpid();
+  if (atomic_load(&served)) {
     answer(asleep);
-  else if (late || !atomic_load(&there))
+  } else if (!atomic_load(&crowded)) {
     handle_alone(late, asleep);
-  else if (info->si_code == SI_TKILL && info->si_pid == getpid())
+  } else if (asked) {
+    want_reporter(asleep, false);
     answer(asleep);
-  else
-    sem_post(&bell);
+  } else if (!late || atomic_load(&wanted)) {
+    if (atomic_load(&there))
+      sem_post(&bell);
+    if (!atomic_load(&there)) /* or it has just gone */
+      want_reporter(asleep, true);
+    if (atomic_load(&wanted) && is_main()) /* its code comes to a hook */
+      look_at_script(asleep);
+  }
 }
 
 static void handle(int sig, siginfo_t *info, void *context) {
@@ -172,14 +254,27 @@ static void report(void) {
   pthread_mutex_unlock(&lock);
 }
 
+/* False: it has not rung for a while. */
+static bool wait_for_bell(void) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  until.tv_sec += STAY;
+  while (sem_timedwait(&bell, &until) != 0)
+    if (errno != EINTR)
+      return false;
+  return true;
+}
+
 static void *run(void *unused) {
-  for (;;) {
-    while (sem_wait(&bell) != 0)
-      continue;
-    while (sem_trywait(&bell) == 0) /* one report will do */
-      continue;
-    report();
-  }
+  do {
+    while (wait_for_bell()) {
+      while (sem_trywait(&bell) == 0) /* one report will do */
+        continue;
+      report();
+    }
+    atomic_store(&there, false);
+  } while (sem_trywait(&bell) == 0 && !atomic_exchange(&there, true) &&
+           sem_post(&bell) == 0);
   return unused;
 }
 
@@ -208,6 +303,8 @@ static void begin_anew(void) {
   due = 0;
   opened = lf_now();
   atomic_store(&there, false);
+  atomic_store(&wanted, false);
+  atomic_store(&crowded, false);
 }
 
 void lf_usr1_open(lf_registry *registry) {
@@ -221,12 +318,8 @@ void lf_usr1_open(lf_registry *registry) {
 }
 
 void lf_usr1_attend(void) {
-  if (atomic_load(&there) || lf_is_foreign(generation))
-    return;
-  pthread_mutex_lock(&lock);
-  if (program && !atomic_load(&there))
-    atomic_store(&there, start());
-  pthread_mutex_unlock(&lock);
+  if (!lf_is_foreign(generation))
+    atomic_store(&crowded, true);
 }
 
 void lf_usr1_close(void) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * SIGUSR1: the program says what all of its threads and workers are at. The
- * signal's handler only rings; a thread of its own, which uses no stream and
- * waits for no lock for long, asks all and writes. The others are asked by the
- * same signal: each answers in its handler if it stands still, else where its
- * Lua code comes to a hook. All that handlers do is async-signal-safe, also
- * their reading of Lua's stacks, which neither allocates nor changes anything.
+ * signal's handler only rings; a thread of its own, which is started then, uses
+ * no stream and waits for no lock for long, asks all and writes. The others are
+ * asked by the same signal: each answers in its handler if it stands still,
+ * else where its Lua code comes to a hook. All that handlers do is
+ * async-signal-safe, also their reading of Lua's stacks, which neither
+ * allocates nor changes anything.
  */
 #ifndef LF_POOL_USR1_H
 #define LF_POOL_USR1_H
@@ -30,8 +31,9 @@ void lf_usr1_open(lf_registry *registry);
 void lf_usr1_close(void);
 
 /* There are about to be other threads, or processes: from now on a thread of
- * its own reports. (A program with one thread alone is faster, and there is
- * nobody to be asked.) Any thread, as often as it likes. */
+ * its own reports, when there is something to report. (A program with one
+ * thread alone reports itself: there is nobody to be asked.) Any thread, as
+ * often as it likes. */
 void lf_usr1_attend(void);
 
 /* In a worker process: the calling thread answers there, to its program. */

@@ -66,7 +66,9 @@ typedef enum {
                       was named to it */
   LF_MSG_SHUTDOWN, /* flag: cancel */
   LF_MSG_TRACE,    /* body: for lf_trace_feed */
-  LF_MSG_KINDS,    /* none */
+  /* From a cluster's member, before RESULT and CHUNK_DONE. */
+  LF_MSG_TOOK,  /* id; a: when the run has begun, b: ns, c: the worker's pid */
+  LF_MSG_KINDS, /* none */
 } lf_msg_kind;
 
 typedef struct {

@@ -27,9 +27,12 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   if (lf_task_reason(t) != LF_GO_ON && lf_members_again(c->worker->pool, t))
     return;
   c->worker->started++;
-  int64_t ns = lf_outcome_count(&c->end, t, &c->worker->tallies);
-  if (ns && c->worker->pool->o.origin) /* it goes on to another program */
-    lf_task_set_born(t, -ns);
+  lf_ran ran;
+  lf_outcome_count(&c->end, t, &c->worker->tallies, &ran);
+  ran.process = c->own_pid;
+  if (ran.begun &&
+      c->worker->pool->o.origin) /* it goes on to another program */
+    (void)lf_task_note_run(t, &ran);
   lf_state end = lf_outcome_receive(&c->end, t);
   *(end == LF_FINISHED    ? &c->worker->finished
     : end == LF_CANCELLED ? &c->worker->stopped

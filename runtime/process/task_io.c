@@ -228,7 +228,9 @@ void lf_times_put(lf_msg *msg, const lf_times *t) {
   if (!t->begun)
     return;
   msg->flag = t->fine ? 2 : 1;
-  msg->b = t->begun > t->born ? (uint64_t)(t->begun - t->born) : 0;
+  msg->b = UINT64_MAX;
+  if (t->born > 0 && t->begun >= t->born)
+    msg->b = (uint64_t)(t->begun - t->born);
   msg->c = (uint64_t)(t->ns[LF_PHASE_RUN] + t->ns[LF_PHASE_NATIVE]);
   msg->slot = half(t->ns[LF_PHASE_PACK]) << 32 | half(t->ns[LF_PHASE_UNPACK]);
 }
@@ -236,14 +238,15 @@ void lf_times_put(lf_msg *msg, const lf_times *t) {
 lf_times lf_times_get(const lf_msg *msg) {
   lf_times t = {0};
   int64_t now = lf_now();
-  if (!msg->flag || msg->c > (uint64_t)now || msg->b > (uint64_t)now)
+  if (!msg->flag || msg->c > (uint64_t)now)
     return t;
   t.fine = msg->flag == 2;
   t.ns[LF_PHASE_RUN] = (int64_t)msg->c;
   t.ns[LF_PHASE_PACK] = (int64_t)(msg->slot >> 32);
   t.ns[LF_PHASE_UNPACK] = (int64_t)(uint32_t)msg->slot;
   t.begun = now - t.ns[LF_PHASE_RUN]; /* about */
-  t.born = t.begun - (int64_t)msg->b;
+  if (msg->b < (uint64_t)t.begun)     /* else it is not known */
+    t.born = t.begun - (int64_t)msg->b;
   return t;
 }
 
@@ -319,15 +322,20 @@ void lf_outcome_note_reason(const lf_channel *end, lf_task *t) {
   lf_task_stop(t, (lf_reason)reason);
 }
 
-int64_t lf_outcome_count(const lf_channel *end, lf_task *t,
-                         lf_tallies *tallies) {
+void lf_outcome_count(const lf_channel *end, lf_task *t, lf_tallies *tallies,
+                      lf_ran *ran) {
   lf_times times = lf_times_get(&end->msg);
+  bool chunk = lf_runner_of(t);
   times.sent = t->data.len;
   times.received = end->body.len;
-  if (lf_runner_of(t)) /* its loop counts */
-    return 0;
-  lf_tallies_run(tallies, t->code, end->msg.state != LF_FINISHED, &times);
-  return times.begun ? times.ns[LF_PHASE_RUN] + 1 : 0;
+  *ran = (lf_ran){.begun = times.begun, .ns = times.ns[LF_PHASE_RUN]};
+  if (chunk && end->msg.kind == LF_MSG_CHUNK_DONE)
+    *ran = (lf_ran){.begun = lf_now() - (int64_t)end->msg.b,
+                    .ns = (int64_t)end->msg.b};
+  else if (lf_task_born(t) > LF_BORN_QUIETLY && times.born) /* here: exactly */
+    ran->begun = lf_task_born(t) + (times.begun - times.born);
+  if (!chunk) /* else its loop counts */
+    lf_tallies_run(tallies, t->code, end->msg.state != LF_FINISHED, &times);
 }
 
 lf_state lf_outcome_receive(lf_channel *end, lf_task *t) {

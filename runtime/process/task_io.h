@@ -8,6 +8,7 @@
 
 #include "runtime/pool/loop.h"
 #include "runtime/process/channel.h"
+#include "runtime/task/report.h"
 #include "runtime/trace/tally.h"
 
 /* Sends a chunk's items with the message, which says what for. */
@@ -83,10 +84,10 @@ void lf_outcome_break(lf_task *task, const char *why);
 /* The chunk has failed without results, for lack of memory. */
 void lf_chunk_no_memory(lf_chunk *chunk);
 
-/* Before lf_outcome_receive: counts the task's run; returns how long it was, or
- * 0: that is not known. */
-int64_t lf_outcome_count(const lf_channel *end, lf_task *task,
-                         lf_tallies *tallies);
+/* Before lf_outcome_receive: counts the task's run; '*ran': when it was, as far
+ * as is known. */
+void lf_outcome_count(const lf_channel *end, lf_task *task, lf_tallies *tallies,
+                      lf_ran *ran);
 
 /* What a run has taken, in the fields of a RESULT that has nothing else in
  * them; and back. */

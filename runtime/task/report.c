@@ -10,7 +10,8 @@
 #include <string.h>
 
 struct lf_note {
-  uint64_t number;
+  uint64_t number; /* 0: it has said nothing */
+  lf_ran ran;      /* begun: 0: nothing is known of it */
   double fraction;
   bool has_text;
   size_t len;
@@ -74,7 +75,10 @@ int lf_task_report(lf_task *t, const lf_report *r) {
   if (!note)
     return LF_ENOMEM;
   uint64_t number = atomic_fetch_add(&last, 1) + 1;
-  *note = (struct lf_note){number, r->fraction, r->has_text, r->len};
+  *note = (struct lf_note){.number = number,
+                           .fraction = r->fraction,
+                           .has_text = r->has_text,
+                           .len = r->len};
   if (r->len > 0)
     memcpy(note->text, r->text, r->len);
   exchange(t, note);
@@ -84,7 +88,8 @@ int lf_task_report(lf_task *t, const lf_report *r) {
 bool lf_task_progress(lf_task *t, lf_report *r) {
   pthread_mutex_lock(&lock);
   const struct lf_note *note = note_of(t);
-  if (note) {
+  bool said = note && note->number;
+  if (said) {
     r->number = note->number;
     r->fraction = note->fraction;
     r->has_text = note->has_text;
@@ -92,7 +97,35 @@ bool lf_task_progress(lf_task *t, lf_report *r) {
     memcpy(r->text, note->text, note->len);
   }
   pthread_mutex_unlock(&lock);
-  return note != NULL;
+  return said;
+}
+
+int lf_task_note_run(lf_task *t, const lf_ran *ran) {
+  lf_report said;
+  bool any = lf_task_progress(t, &said);
+  size_t len = any ? said.len : 0;
+  struct lf_note *note = lf_zalloc(sizeof *note + len);
+  if (!note)
+    return LF_ENOMEM;
+  note->ran = *ran;
+  if (any) {
+    note->number = said.number;
+    note->fraction = said.fraction;
+    note->has_text = said.has_text;
+    note->len = len;
+    memcpy(note->text, said.text, len);
+  }
+  exchange(t, note);
+  return 0;
+}
+
+bool lf_task_ran(lf_task *t, lf_ran *ran) {
+  pthread_mutex_lock(&lock);
+  const struct lf_note *note = note_of(t);
+  if (note)
+    *ran = note->ran;
+  pthread_mutex_unlock(&lock);
+  return note && ran->begun;
 }
 
 uint64_t lf_reports(void) {

@@ -7,6 +7,8 @@
 
 #include "runtime/task/task.h"
 
+#include <sys/types.h>
+
 enum { LF_REPORT_TEXT = 1000 }; /* bytes: of a longer text the beginning */
 
 /* As it is told and read. */
@@ -42,6 +44,16 @@ static inline bool lf_task_has_note(const lf_task *task) {
   int64_t told = atomic_load_explicit(&task->told, memory_order_relaxed);
   return told && !(told & 1);
 }
+
+/* How its run was in another process, for those who have sent it from a third:
+ * kept with what it has said. LF_ENOMEM: it is not. False: nothing is known. */
+typedef struct {
+  int64_t begun, ns; /* by this machine's clock */
+  pid_t process;
+} lf_ran;
+
+int lf_task_note_run(lf_task *task, const lf_ran *ran);
+bool lf_task_ran(lf_task *task, lf_ran *ran);
 
 /* It has said nothing, as it is run again, or nobody is left to ask. */
 void lf_task_unreport(lf_task *task);

@@ -195,9 +195,9 @@ static inline bool lf_task_done(lf_task *task) {
 }
 
 /* When the task was submitted, if it is to be timed; odd: its copying, too. 0:
- * it is not, or has said something of itself since. Once it has ended in
- * another process, for another program: less than 0, by the time that its run
- * took. */
+ * it is not, or has said something of itself since; QUIETLY: its run alone, and
+ * it is not followed from submit to result. */
+enum { LF_BORN_QUIETLY = 2 };
 static inline int64_t lf_task_born(const lf_task *task) {
   int64_t told = atomic_load_explicit(&task->told, memory_order_relaxed);
   return told & 1 ? told >> 1 : 0;

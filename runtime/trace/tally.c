@@ -52,8 +52,10 @@ static void add_times(lf_tally *t, uint64_t calls, const lf_times *times) {
   add(&t->run, run);
   if (mean > atomic_load_explicit(&t->longest, memory_order_relaxed))
     atomic_store_explicit(&t->longest, mean, memory_order_relaxed);
-  if (times->born > 0 && times->begun > times->born)
+  if (times->born > 0 && times->begun >= times->born) {
+    add(&t->queues, calls);
     add(&t->queued, (uint64_t)(times->begun - times->born));
+  }
   if (times->fine) {
     add(&t->fine, calls);
     add(&t->fine_packed, (uint64_t)times->ns[LF_PHASE_PACK]);
@@ -122,6 +124,7 @@ static void add_up(lf_tally *to, const lf_tally *from) {
               {&to->timed, from->timed},
               {&to->run, from->run},
               {&to->queued, from->queued},
+              {&to->queues, from->queues},
               {&to->busy, from->busy},
               {&to->fine, from->fine},
               {&to->fine_packed, from->fine_packed},

@@ -32,8 +32,9 @@ typedef struct lf_tally {
   struct lf_tally *next;
   lf_code *code; /* a reference */
   _Atomic uint64_t calls, failures, sent, received;
-  _Atomic uint64_t items; /* of these calls: in chunks of loops */
-  _Atomic uint64_t timed, run, longest, queued; /* ns */
+  _Atomic uint64_t items;               /* of these calls: in chunks of loops */
+  _Atomic uint64_t timed, run, longest; /* ns, */
+  _Atomic uint64_t queues, queued;      /* of so many */
   _Atomic uint64_t busy; /* ns: run, and what its worker has packed, unpacked */
   /* By who submits and asks for results; and by workers, so many times. */
   _Atomic uint64_t packs, packed, unpacks, unpacked;

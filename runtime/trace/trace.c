@@ -31,8 +31,8 @@ enum {
   NAMES = 1024,              /* buckets of the names' table */
 };
 
-/* 32 bytes: a slice; or the head of a name, or of a piece in the spool, of
- * which 'ns' events follow. */
+/* 32 bytes: a slice; or the head of a name, a process's title, or a piece in
+ * the spool, of which 'ns' events follow. */
 typedef struct {
   int64_t at, ns;
   uint64_t flow;
@@ -42,7 +42,7 @@ typedef struct {
   uint8_t pad;
 } event;
 
-enum { SLICE = 1, NAME, PIECE };
+enum { SLICE = 1, NAME, PIECE, TITLE };
 enum { NAME_EVENTS = LF_FUNCTION_NAME / sizeof(event) };
 _Static_assert(LF_FUNCTION_NAME % sizeof(event) == 0, "whole events");
 
@@ -148,6 +148,12 @@ static uint32_t name_code(lf_code *code) {
   if (id <= MASK)
     atomic_store_explicit(&code->traced, session | id, memory_order_relaxed);
   return id;
+}
+
+static uint32_t name_what(lf_code *code, const char *text) {
+  return text   ? intern_plain(text)
+         : code ? name_code(code)
+                : intern_plain("task");
 }
 
 static void forget_names(void) {
@@ -341,9 +347,7 @@ void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
     return;
   e.phase = (uint8_t)phase;
   e.step = step;
-  e.name = text   ? intern_plain(text)
-           : code ? name_code(code)
-                  : intern_plain("task");
+  e.name = name_what(code, text);
   put(r, &e);
 }
 
@@ -395,13 +399,13 @@ static void write_slice(lf_track track, const event *e, uint32_t id) {
                    e->flow);
 }
 
-static source *source_of(pid_t process) {
+static source *source_of(pid_t process, const char *title) {
   lf_entry *found = lf_table_find(&trace.sources, (uint64_t)process);
   if (found)
     return found->value;
   source *s = lf_zalloc(sizeof *s);
   lf_track track = {process, process};
-  lf_export_track(&trace.out, track, "process_name", "lfut worker");
+  lf_export_track(&trace.out, track, "process_name", title);
   if (s && lf_table_add(&trace.sources, (uint64_t)process, s) != 0) {
     lf_free(s);
     s = NULL;
@@ -434,14 +438,20 @@ static uint32_t translate(const source *s, uint32_t id) {
 }
 
 static void write_events(lf_track track, const event *e, size_t n) {
-  source *s = track.process == getpid() ? NULL : source_of(track.process);
   bool foreign = track.process != getpid();
+  const char *title = "lfut worker";
+  char text[LF_FUNCTION_NAME];
+  if (n > NAME_EVENTS && e->kind == TITLE) {
+    memcpy(text, e + 1, sizeof text);
+    title = text;
+  }
+  source *s = foreign ? source_of(track.process, title) : NULL;
   for (size_t i = 0; i < n; i++) {
     if (e[i].kind == SLICE)
       write_slice(track, &e[i], foreign ? translate(s, e[i].name) : e[i].name);
     else if (e[i].kind == NAME && s && i + NAME_EVENTS < n)
       learn(s, e[i].name, &e[i + 1]);
-    if (e[i].kind == NAME)
+    if (e[i].kind == NAME || e[i].kind == TITLE)
       i += NAME_EVENTS;
   }
 }
@@ -676,6 +686,25 @@ void lf_trace_feed(pid_t process, const void *bytes, size_t n) {
   lf_track track = {process, process};
   if (lf_is_traced() && n % sizeof(event) == 0 && n / sizeof(event) <= RING)
     spool_put(track, bytes, n / sizeof(event));
+}
+
+void lf_trace_call_process(pid_t process, const char *kind, const char *text) {
+  event record[1 + NAME_EVENTS] = {{.kind = TITLE, .ns = NAME_EVENTS}};
+  char whole[LF_FUNCTION_NAME];
+  lf_track track = {process, process};
+  snprintf(whole, sizeof whole, "%s%s", kind, text);
+  lf_json_text((char *)(record + 1), LF_FUNCTION_NAME, whole);
+  spool_put(track, record, 1 + NAME_EVENTS);
+}
+
+void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,
+                  lf_code *code, const char *text, int64_t flow) {
+  lf_track track = {process, thread};
+  event e = {.at = at, .ns = ns, .kind = SLICE, .phase = LF_PHASE_RUN};
+  e.flow = (uint64_t)flow;
+  e.step = flow ? 't' : 0;
+  e.name = name_what(code, text);
+  spool_put(track, &e, 1);
 }
 
 void lf_time_all(void) {

@@ -57,6 +57,13 @@ void lf_trace_counter(const char *name, uint64_t value);
 /* What a worker process has sent (lf_trace_forward). */
 void lf_trace_feed(pid_t process, const void *bytes, size_t n);
 
+/* What a process of another machine has done, as far as is known here: a slice
+ * of its line 'thread', with this process's clock, and names; 'flow' as below,
+ * 0: none. It is called that, in front of its first slice. */
+void lf_trace_call_process(pid_t process, const char *kind, const char *name);
+void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,
+                  lf_code *code, const char *name, int64_t flow);
+
 /* --- Of all threads --- */
 
 /* What the calling thread's line is called; before its first event. NULL: as

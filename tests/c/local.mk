@@ -72,6 +72,7 @@ c_test_names += \
 
 if HAVE_HIREDIS
 c_test_names += \
+	%D%/cluster/clocks \
 	%D%/cluster/server \
 	%D%/cluster/url
 endif

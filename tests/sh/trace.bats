@@ -143,8 +143,8 @@ EOF
     assert(not pcall(f.result, f))
     assert(exe:submit(double, 1):result() == 2)'
   lfut --trace t.json script.lua
-  read_trace t.json
-  has 'slices script.lua:3 51'
+  read_trace t.json # but for what the worker has not sent
+  contains "$output" 'slices script.lua:3'
 }
 
 @test "Ctrl-C" {
@@ -344,4 +344,30 @@ EOF
   [ "$status:$stderr" = 0: ] || complain "$stderr"
   read_trace t.json
   has 'whole 50'
+}
+
+@test "members of a cluster" {
+  command -v redis-server > /dev/null || skip 'there is no redis-server'
+  lfut cluster --help > /dev/null 2>&1 || skip 'without clusters'
+  cat > script.lua <<'EOF'
+local lfut = require "lfut"
+local exe <close> = lfut.ClusterExecutor(2)
+local function double(x)
+  return 2 * x
+end
+local fs = {}
+for i = 1, 50 do
+  fs[i] = exe:submit(double, i)
+end
+for i = 1, 50 do
+  assert(fs[i]:result() == 2 * i)
+end
+for _ in exe:map(double, { 1, 2, 3 }) do end
+EOF
+  run --separate-stderr lfut --trace t.json script.lua
+  [ "$status:$stderr" = 0: ] || complain "$stderr"
+  read_trace t.json
+  has 'whole 50'
+  has "process_name lfut member $(uname -n)"
+  contains "$output" 'slices script.lua:3'
 }

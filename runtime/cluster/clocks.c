@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * See clocks.h. */
+#include "runtime/cluster/clocks.h"
+
+#include "runtime/base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { FIRST = 1 << 22 }; /* no process has such a number (PID_MAX_LIMIT) */
+
+lf_far_clock *lf_clock_of(lf_link *clocks, const char *host) {
+  pid_t n = FIRST;
+  for (lf_link *l = clocks->next; l != clocks; l = l->next, n++) {
+    lf_far_clock *c = lf_container_of(l, lf_far_clock, link);
+    if (strcmp(c->host, host) == 0)
+      return c;
+  }
+  lf_far_clock *c = lf_zalloc(sizeof *c);
+  if (!c)
+    return NULL;
+  snprintf(c->host, sizeof c->host, "%s", host);
+  c->offset = c->least = INT64_MIN;
+  c->most = INT64_MAX;
+  c->number = n;
+  lf_list_add(clocks, &c->link);
+  return c;
+}
+
+void lf_clocks_free(lf_link *clocks) {
+  lf_link *l;
+  while ((l = lf_list_pop(clocks))) {
+    lf_far_clock *c = lf_container_of(l, lf_far_clock, link);
+    lf_table_fini(&c->ends);
+    lf_free(c);
+  }
+}
+
+int64_t lf_clock_note(lf_far_clock *c, int64_t submitted, int64_t begun,
+                      int64_t ended, int64_t received) {
+  int64_t least = submitted - begun, most = received - ended;
+  c->least = least > c->least ? least : c->least;
+  c->most = most < c->most ? most : c->most;
+  if (c->least > c->most) { /* the clocks do not go alike: anew */
+    c->least = least;
+    c->most = most;
+  }
+  if (c->offset < c->least || c->offset > c->most)
+    c->offset = c->least + (c->most - c->least) / 2;
+  return c->offset;
+}
+
+int64_t lf_clock_place(lf_far_clock *c, pid_t worker, int64_t at, int64_t ns) {
+  lf_entry *e = lf_table_find(&c->ends, (uint64_t)worker);
+  int64_t last = e ? (int64_t)(intptr_t)e->value : at;
+  at = at > last ? at : last;
+  if (e)
+    e->value = (void *)(intptr_t)(at + ns);
+  else
+    (void)lf_table_add(&c->ends, (uint64_t)worker, (void *)(intptr_t)(at + ns));
+  return at;
+}

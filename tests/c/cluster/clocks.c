@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Clocks of other hosts: each task narrows down what they differ by. */
+#include "runtime/cluster/clocks.h"
+
+#include "tests/c/fake.h"
+
+static void one_per_host(void **state) {
+  (void)state;
+  lf_link clocks;
+  lf_list_init(&clocks);
+  lf_far_clock *a = lf_clock_of(&clocks, "a"), *b = lf_clock_of(&clocks, "b");
+  assert_ptr_not_equal(a, b);
+  assert_int_not_equal(a->number, b->number);
+  assert_ptr_equal(lf_clock_of(&clocks, "a"), a);
+  assert_ptr_equal(lf_clock_of(&clocks, "b"), b);
+  lf_clocks_free(&clocks);
+}
+
+/* Theirs is 1000 behind ours. */
+static void narrows_down(void **state) {
+  (void)state;
+  lf_link clocks;
+  lf_list_init(&clocks);
+  lf_far_clock *c = lf_clock_of(&clocks, "a");
+  /* Submitted at 5000, begun at 5100, ended at 5200, received at 5500. */
+  assert_int_equal(lf_clock_note(c, 5000, 4100, 4200, 5500), 1100);
+  /* One whose result came at once. */
+  assert_int_equal(lf_clock_note(c, 6000, 5500, 5600, 6604), 952);
+  /* One that was begun at once; nobody knows when it was submitted. */
+  assert_int_equal(lf_clock_note(c, 7000, 6001, 6100, 9000), 1001);
+  assert_int_equal(lf_clock_note(c, INT64_MIN / 4, 7000, 7100, 9000), 1001);
+  /* What it is taken for stays, as long as it can be that. */
+  assert_int_equal(lf_clock_note(c, 7000, 6000, 6100, 7102), 1001);
+  lf_clocks_free(&clocks);
+}
+
+static void one_run_after_the_other(void **state) {
+  (void)state;
+  lf_link clocks;
+  lf_list_init(&clocks);
+  lf_far_clock *c = lf_clock_of(&clocks, "a");
+  assert_int_equal(lf_clock_place(c, 7, 100, 10), 100);
+  assert_int_equal(lf_clock_place(c, 8, 105, 10), 105);
+  assert_int_equal(lf_clock_place(c, 7, 105, 10), 110);
+  assert_int_equal(lf_clock_place(c, 7, 200, 10), 200);
+  lf_clocks_free(&clocks);
+}
+
+/* It is set, or the host starts anew. */
+static void another_clock(void **state) {
+  (void)state;
+  lf_link clocks;
+  lf_list_init(&clocks);
+  lf_far_clock *c = lf_clock_of(&clocks, "a");
+  lf_clock_note(c, 5000, 4100, 4200, 5500);
+  assert_int_equal(lf_clock_note(c, 8000, 100, 200, 8300), 8000);
+  lf_clocks_free(&clocks);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(one_per_host),
+      TEST(narrows_down),
+      TEST(one_run_after_the_other),
+      TEST(another_clock),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
