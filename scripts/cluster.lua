@@ -34,6 +34,26 @@ local function streams()
   return list
 end
 
+-- The stream of what one member alone may run.
+local function own(member)
+  return MAIN .. ':of:' .. member
+end
+
+-- All from which the member takes.
+local function streams_of(member)
+  local all = streams()
+  all[#all + 1] = own(member)
+  return all
+end
+
+local function all_streams()
+  local all = streams()
+  for _, member in ipairs(redis.call('ZRANGE', 'lfut:members', 0, -1)) do
+    all[#all + 1] = own(member)
+  end
+  return all
+end
+
 local function make_group(stream)
   redis.pcall('XGROUP', 'CREATE', stream, GROUP, 0, 'MKSTREAM')
 end
@@ -146,16 +166,9 @@ local function tidy()
   redis.call('DEL', 'lfut:levels', 'lfut:version', 'lfut:idle', 'lfut:workers', 'lfut:counts')
 end
 
--- The stream of what one member alone may run.
-local function own(member)
-  return MAIN .. ':of:' .. member
-end
-
 -- What the member had taken is told to those who wait for it.
 local function tell_lost(member, host, pid)
-  local all = streams()
-  all[#all + 1] = own(member)
-  for _, stream in ipairs(all) do
+  for _, stream in ipairs(streams_of(member)) do
     local list = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1000, member)
     while not list.err and #list > 0 do
       for _, p in ipairs(list) do
@@ -407,9 +420,7 @@ local function mine(_, args)
     known[args[i]] = true
   end
   redis.call('LREM', 'lfut:idle', 0, member)
-  local all = streams()
-  all[#all + 1] = own(member)
-  for _, stream in ipairs(all) do
+  for _, stream in ipairs(streams_of(member)) do
     local pending = redis.pcall('XPENDING', stream, GROUP, '-', '+', 10000, member)
     for _, p in ipairs(pending.err and {} or pending) do
       local entry = not known[p[1]] and redis.call('XRANGE', stream, p[1], p[1])[1]
@@ -510,7 +521,7 @@ end
 -- (): workers, and of each stream the last entry that was taken.
 local function stat()
   local list = { workers() }
-  for _, stream in ipairs(streams()) do
+  for _, stream in ipairs(all_streams()) do
     local groups = redis.pcall('XINFO', 'GROUPS', stream)
     if not groups.err and groups[1] then
       list[#list + 1] = stream
@@ -524,7 +535,7 @@ end
 -- workers, seconds, tasks.
 local function status()
   local queued, running, claims = 0, 0, {}
-  for _, stream in ipairs(streams()) do
+  for _, stream in ipairs(all_streams()) do
     local groups = redis.pcall('XINFO', 'GROUPS', stream)
     if not groups.err and groups[1] then
       local length = redis.call('XLEN', stream)

@@ -6,6 +6,8 @@
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -150,4 +152,14 @@ void lf_batch_lose(lf_batch *b, const lf_lost *how) {
     lf_client_lose(cl, lf_sent_end(s), how);
   }
   lf_batch_end_if_empty(b);
+}
+
+const char *lf_batch_stream(const lf_batch *b, char *room, size_t size) {
+  if (b->member[0])
+    snprintf(room, size, "lfut:tasks:of:%s", b->member);
+  else if (b->priority)
+    snprintf(room, size, "lfut:tasks:%" PRId64, b->priority);
+  else
+    snprintf(room, size, "lfut:tasks");
+  return room;
 }

@@ -593,9 +593,8 @@ static void on_stat(void *user, const redisReply *reply) {
   q->stats->workers = (uint64_t)reply->element[0]->integer;
   for (lf_link *l = cl->batches.next; l != &cl->batches; l = l->next) {
     const lf_batch *b = lf_container_of(l, lf_batch, link);
-    char stream[48] = "lfut:tasks";
-    if (b->priority)
-      snprintf(stream, sizeof stream, "lfut:tasks:%" PRId64, b->priority);
+    char room[64];
+    const char *stream = lf_batch_stream(b, room, sizeof room);
     for (size_t i = 1; i + 1 < reply->elements; i += 2)
       if (strcmp(reply->element[i]->str, stream) == 0 && b->id[0] &&
           lf_entry_compare(b->id, reply->element[i + 1]->str) <= 0)

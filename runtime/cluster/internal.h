@@ -154,6 +154,9 @@ void lf_client_answer(lf_cluster *cluster, uint64_t number, int64_t value);
 lf_batch *lf_batch_new(lf_cluster *cluster, int64_t priority);
 void lf_batch_free(lf_batch *batch);
 
+/* The key of the stream that has it. Returns 'room'. */
+const char *lf_batch_stream(const lf_batch *batch, char *room, size_t size);
+
 /* Nothing of it is in the server any more. */
 void lf_batch_end_if_empty(lf_batch *batch);
 

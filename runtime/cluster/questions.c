@@ -9,16 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static const char *stream_of(const lf_batch *b, char *room, size_t size) {
-  if (b->member[0])
-    snprintf(room, size, "lfut:tasks:of:%s", b->member);
-  else if (b->priority)
-    snprintf(room, size, "lfut:tasks:%" PRId64, b->priority);
-  else
-    snprintf(room, size, "lfut:tasks");
-  return room;
-}
-
 static void tell(const lf_sent *s, const char *function, const char *argument,
                  lf_redis_reply *reply, void *user) {
   char stream[64];
@@ -26,7 +16,7 @@ static void tell(const lf_sent *s, const char *function, const char *argument,
   lf_cluster *cl = s->batch->cluster;
   const lf_arg args[] = {
       lf_arg_text(cl->id),
-      lf_arg_text(stream_of(s->batch, stream, sizeof stream)),
+      lf_arg_text(lf_batch_stream(s->batch, stream, sizeof stream)),
       lf_arg_text(s->batch->id), lf_arg_int(number, (int64_t)s->number),
       lf_arg_text(argument ? argument : "")};
   if (lf_client_call(cl, function, args, 5, reply, user) != 0)

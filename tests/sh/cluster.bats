@@ -708,6 +708,25 @@ was_full() {
   [ "$(redis dbsize)" = 0 ] || complain "$(redis keys '*')"
 }
 
+@test "a broadcast's tasks are counted as running when they do" {
+  up
+  export LFUT_CLUSTER=$url
+  join one -w 2
+  lfut -e 'local lfut = require "lfut"
+    local exe <close> = lfut.ClusterExecutor()
+    local fs = exe:broadcast(function()
+      repeat until io.open "go"
+    end)
+    repeat until exe:stats().running == 2
+    assert(exe:stats().queued == 0)
+    io.open("go", "w"):close()
+    for _, f in ipairs(fs) do f:result() end'
+  lfut cluster status --json "$url" > status.json
+  contains "$(cat status.json)" '"queued": 0'
+  kill -TERM "$member"
+  ends "$member" 0
+}
+
 # --- A cluster of an executor's own ---
 
 # busy_script TEXT: one whose two tasks have begun and do not end; TEXT follows.
