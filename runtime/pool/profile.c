@@ -13,6 +13,17 @@ LF_FORK_MUTEX(all_lock, LF_FORK_PROFILES, NULL);
 static lf_link all = {&all, &all};
 static bool keeps; /* a reference for the list */
 
+/* Under the lock. */
+static int next_number(const char *name) {
+  int n = 0;
+  for (lf_link *l = all.next; l != &all; l = l->next) {
+    const lf_profile *f = lf_container_of(l, lf_profile, link);
+    if (strcmp(f->name, name) == 0 && f->number > n)
+      n = f->number;
+  }
+  return n + 1;
+}
+
 lf_profile *lf_profile_new(lf_pool *pool) {
   lf_profile *f = lf_zalloc(sizeof *f);
   char *name = lf_strndup(pool->o.name, strlen(pool->o.name));
@@ -28,6 +39,7 @@ lf_profile *lf_profile_new(lf_pool *pool) {
   pthread_mutex_init(&f->lock, NULL);
   pthread_mutex_lock(&all_lock);
   atomic_init(&f->refs, keeps ? 2 : 1);
+  f->number = next_number(name);
   lf_list_add(&all, &f->link);
   pthread_mutex_unlock(&all_lock);
   return f;

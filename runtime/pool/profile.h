@@ -18,6 +18,7 @@ typedef struct lf_profile {
   _Atomic size_t refs;
   lf_link link;     /* among all; their lock */
   char *name;       /* the pool's, */
+  int number;       /* among those with the same, from 1 on, */
   const char *kind; /* and its back end's; static */
   lf_pool *pool;    /* not counted; NULL: it has ended; the lock */
   int workers;      /* most there have been, once it has ended; the same */

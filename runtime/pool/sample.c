@@ -26,8 +26,11 @@ static void put_counter(const lf_profile *f, const char *what, uint64_t value,
   if (value == *last)
     return;
   *last = value;
-  snprintf(name, sizeof name, "%s of %.40s", what, f->name);
-  lf_trace_counter(name, value);
+  if (f->number > 1)
+    snprintf(name, sizeof name, "%.40s #%d", f->name, f->number);
+  else
+    snprintf(name, sizeof name, "%.40s", f->name);
+  lf_trace_counter(what, name, value);
 }
 
 static void sample(lf_profile *f) {

@@ -207,12 +207,14 @@ void lf_export_flow(lf_export *out, lf_track track, int64_t at, char step,
 }
 
 void lf_export_counter(lf_export *out, pid_t process, int64_t at,
-                       const char *name, uint64_t value) {
+                       const char *name, const char *whose, uint64_t value) {
   char *p = put_text(begin(out), "{\"ph\":\"C\",\"pid\":");
   p = put_number(p, (uint64_t)process);
   p = put_time(out, p, at);
   p = put_name(p, name);
-  p = put_text(p, ",\"args\":{\"value\":");
+  p = put_text(p, ",\"args\":{\"");
+  p = put_text(p, whose);
+  p = put_text(p, "\":");
   p = put_number(p, value);
   end(out, put_text(p, "}"));
 }

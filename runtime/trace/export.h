@@ -42,8 +42,9 @@ void lf_export_slice(lf_export *out, lf_track track, int64_t at, int64_t ns,
 void lf_export_flow(lf_export *out, lf_track track, int64_t at, char step,
                     uint64_t id);
 
+/* The counter 'name' of 'whose'. */
 void lf_export_counter(lf_export *out, pid_t process, int64_t at,
-                       const char *name, uint64_t value);
+                       const char *name, const char *whose, uint64_t value);
 
 /* Writes what was put. */
 void lf_export_flush(lf_export *out);

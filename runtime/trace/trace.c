@@ -278,7 +278,7 @@ static ring *ring_new(void) {
     prctl(PR_GET_NAME, r->name);
   pthread_setspecific(at_end, r);
   pthread_mutex_lock(&list_lock);
-  r->session = trace.session;
+  r->session = sender ? 0 : trace.session;
   lf_list_add(&rings, &r->link);
   pthread_mutex_unlock(&list_lock);
   return own = r;
@@ -314,6 +314,13 @@ static void spill(ring *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
+/* Tells the program what the worker is called, once in a trace. */
+static void send_title(ring *r) {
+  event record[1 + NAME_EVENTS] = {{.kind = TITLE, .ns = NAME_EVENTS}};
+  lf_json_text((char *)(record + 1), LF_FUNCTION_NAME, r->name);
+  sender(record, sizeof record);
+}
+
 static void put(ring *r, const event *e) {
   size_t at = atomic_load_explicit(&r->put, memory_order_relaxed);
   size_t filled = at - atomic_load_explicit(&r->taken, memory_order_acquire);
@@ -325,6 +332,11 @@ static void put(ring *r, const event *e) {
 
 static ring *own_ring(void) {
   ring *r = own ? own : ring_new();
+  uint32_t session = (uint32_t)(lf_timing_now() / LF_TIME_SESSION);
+  if (r && sender && r->session != session) {
+    r->session = session;
+    send_title(r);
+  }
   if (r && !sender && r->session != trace.session) { /* of an earlier trace */
     pthread_mutex_lock(&r->lock);
     atomic_store(&r->taken, atomic_load(&r->put));
@@ -406,6 +418,7 @@ static source *source_of(pid_t process, const char *title) {
   source *s = lf_zalloc(sizeof *s);
   lf_track track = {process, process};
   lf_export_track(&trace.out, track, "process_name", title);
+  lf_export_track(&trace.out, track, "thread_name", title);
   if (s && lf_table_add(&trace.sources, (uint64_t)process, s) != 0) {
     lf_free(s);
     s = NULL;
@@ -540,10 +553,10 @@ static void drain(void) {
   }
 }
 
-void lf_trace_counter(const char *text, uint64_t value) {
+void lf_trace_counter(const char *counter, const char *whose, uint64_t value) {
   char json[64];
-  lf_json_text(json, sizeof json, text);
-  lf_export_counter(&trace.out, getpid(), lf_now(), json, value);
+  lf_json_text(json, sizeof json, whose);
+  lf_export_counter(&trace.out, getpid(), lf_now(), counter, json, value);
 }
 
 /* Does not take the processor from those that it watches. */

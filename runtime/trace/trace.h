@@ -51,8 +51,8 @@ int lf_trace_stop(uint64_t *lost);
 /* Has writing failed since it was asked last? errno, or 0. */
 int lf_trace_failed(void);
 
-/* On the trace's thread: 'name' is cut. */
-void lf_trace_counter(const char *name, uint64_t value);
+/* On the trace's thread: the counter of 'whose', which is cut. */
+void lf_trace_counter(const char *counter, const char *whose, uint64_t value);
 
 /* What a worker process has sent (lf_trace_forward). */
 void lf_trace_feed(pid_t process, const void *bytes, size_t n);

@@ -44,11 +44,11 @@ static void whole_at_any_time(void **state) {
   char want[1000];
   snprintf(want, sizeof want, "%s\n]\n", one);
   assert_string_equal(contents(fd), want);
-  lf_export_counter(&out, 7, 1000, "queue", 42);
+  lf_export_counter(&out, 7, 1000, "queue", "lfut", 42);
   assert_int_equal(lf_export_close(&out), 0);
   snprintf(want, sizeof want,
            "%s,\n{\"ph\":\"C\",\"pid\":7,\"ts\":0.000,\"name\":\"queue\","
-           "\"args\":{\"value\":42}}\n]\n",
+           "\"args\":{\"lfut\":42}}\n]\n",
            one);
   assert_string_equal(contents(fd), want);
   close(fd);
@@ -92,12 +92,12 @@ static void pipes(void **state) {
   char text[200];
   assert_int_equal(pipe(fds), 0);
   begin(fds[1]);
-  lf_export_counter(&out, 7, 1000, "c", 0);
+  lf_export_counter(&out, 7, 1000, "c", "w", 0);
   assert_int_equal(lf_export_close(&out), 0);
   ssize_t n = read(fds[0], text, sizeof text - 1);
   text[n > 0 ? n : 0] = '\0';
   assert_string_equal(text, "[\n{\"ph\":\"C\",\"pid\":7,\"ts\":0.000,"
-                            "\"name\":\"c\",\"args\":{\"value\":0}}\n]\n");
+                            "\"name\":\"c\",\"args\":{\"w\":0}}\n]\n");
   close(fds[0]);
   close(fds[1]);
 }

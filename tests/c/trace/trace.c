@@ -109,7 +109,7 @@ static void ways(void **state) {
 
 static void put_counter(void *arg) {
   (void)arg;
-  lf_trace_counter("queue", 3);
+  lf_trace_counter("queue", "lfut", 3);
 }
 
 static void counters(void **state) {
