@@ -49,6 +49,26 @@ figure {
   },
 }
 
+figure {
+  name = "trace", unit = "tasks/s", size = 1000000,
+  about = "submit + result of 10^6 tasks with a trace, 2 workers",
+  lfut = "$lfut --trace /dev/null $dir/lfut/submit.lua $size ThreadPoolExecutor",
+  against = {
+    { "without", "$lfut $dir/lfut/submit.lua $size ThreadPoolExecutor",
+      at_least = 0.95, bound = true },
+  },
+}
+
+figure {
+  name = "stats", unit = "tasks/s", size = 1000000,
+  about = "submit + result of 10^6 tasks with --stats, 2 workers",
+  lfut = "$lfut --stats $dir/lfut/submit.lua $size ThreadPoolExecutor 2> bench-build/stats",
+  against = {
+    { "without", "$lfut $dir/lfut/submit.lua $size ThreadPoolExecutor",
+      at_least = 0.95, bound = true },
+  },
+}
+
 -- Loops -------------------------------------------------------------------
 
 figure {

@@ -274,6 +274,8 @@ static ring *ring_new(void) {
   atomic_init(&r->taken, 0);
   pthread_mutex_init(&r->lock, NULL);
   snprintf(r->name, sizeof r->name, "%s", own_name);
+  if (!r->name[0] && !sender && r->track.thread == r->track.process)
+    snprintf(r->name, sizeof r->name, "script");
   if (!r->name[0])
     prctl(PR_GET_NAME, r->name);
   pthread_setspecific(at_end, r);
