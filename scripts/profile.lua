@@ -124,7 +124,8 @@ end
 -- Arguments and results are copied on both sides.
 local function add_up_copying(f)
   f.packed = scaled(f.packed, f.tasks, f.packs) + scaled(f.fine_packed, f.tasks, f.fine)
-  f.unpacked = scaled(f.unpacked, f.tasks, f.unpacks) + scaled(f.fine_unpacked, f.tasks, f.fine)
+  -- Nobody may ask for results: those of the tasks whose packing was timed are, if so.
+  f.unpacked = scaled(f.unpacked, f.tasks, f.packs) + scaled(f.fine_unpacked, f.tasks, f.fine)
   f.fine_packed, f.fine_unpacked, f.fine, f.packs, f.unpacks = nil, nil, nil, nil, nil
 end
 
@@ -207,7 +208,8 @@ end
 local encode
 
 local function encode_string(s)
-  return '"' .. gsub(s, '[%c"\\\127]', function(c)
+  local odd = utf8.len(s) and '[%c"\\\127]' or '[%c"\\\127-\255]'
+  return '"' .. gsub(s, odd, function(c)
     return format("\\u%04x", c:byte())
   end) .. '"'
 end

@@ -115,7 +115,7 @@ struct lfb_state {
   lf_waker global_waker; /* the program's: unparks its thread */
   uint64_t futures;      /* made so far (pool/future.c) */
   unsigned submits;      /* of tasks, by this interpreter, */
-  size_t last_size;      /* and bytes of the last one (pool/executor.c) */
+  int64_t last_born;     /* and the last stamp of one (pool/executor.c) */
   bool in_callback;
   bool copying;     /* lfut's own: no memory is refused */
   bool interrupted; /* the program's: "interrupted!" is on its way up */

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bindings/core/argument.h"
 #include "bindings/core/box.h"
@@ -319,26 +320,37 @@ static lf_native *check_function(lua_State *L, lfb_state *S) {
 
 /* Is the packing of the next task to be timed, and its run so that what it
  * takes to unpack and pack there is told apart? A look at the clock takes
- * longer than to pack a number: so it is that of the first tasks, of those that
- * follow a large one, and of one of some. */
+ * longer than to pack a number: so it is that of the first tasks, and of one of
+ * some, which are taken by chance, lest the program has a pattern (Knuth's
+ * multiplicative hash of its number). */
 static bool is_fine(lfb_state *S) {
-  enum { FIRST = 256, FIRST_TRACED = 10000, SOME = 16, LARGE = 1024 };
+  enum { FIRST = 256, FIRST_TRACED = 10000, SOME_BITS = 4 };
   unsigned n = S->submits++;
-  return n < FIRST || (n < FIRST_TRACED && lf_is_traced()) || n % SOME == 0 ||
-         S->last_size > LARGE;
+  return n < FIRST || (n < FIRST_TRACED && lf_is_traced()) ||
+         (uint32_t)(n * 2654435761U) >> (32 - SOME_BITS) == 0;
+}
+
+/* A stamp of that moment, roughly, which no other task has: of each interpreter
+ * they grow, and those of several differ. Odd: it is fine. */
+static int64_t make_stamp(lfb_state *S, int64_t now, bool fine) {
+  enum { UNIT = 128 };
+  int64_t stamp = now / UNIT * UNIT;
+  stamp = stamp > S->last_born ? stamp : S->last_born + UNIT;
+  S->last_born = stamp;
+  uint64_t who = (S->id * 31 + (uint64_t)getpid()) % (UNIT / 2);
+  return stamp | (int64_t)(who << 1) | fine;
 }
 
 /* The task, the packing of which was begun then (0: is not known), is about to
  * be submitted. Of a quick one nothing is timed here, also if its run is. */
 static void note_packed(lfb_state *S, lf_task *task, int64_t since) {
-  S->last_size = task->data.len;
   if (!since && !lf_code_is_slow(task->code)) {
     if (lf_timing_now())
       lf_task_set_born(task, LF_BORN_QUIETLY);
     return;
   }
   int64_t now = lf_now();
-  lf_task_set_born(task, since ? now | 1 : now & ~INT64_C(1));
+  lf_task_set_born(task, make_stamp(S, now, since != 0));
   if (since)
     lf_profile_packed(lf_pool_profile(lf_task_pool(task)), task->code,
                       now - since);

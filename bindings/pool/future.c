@@ -17,8 +17,6 @@
 #include "runtime/pool/stop.h"
 #include "runtime/task/dependent.h"
 
-enum { LARGE = 1024 }; /* bytes that take a while to unpack */
-
 /* The userdata. */
 typedef struct {
   lf_task *task; /* a reference */
@@ -155,7 +153,7 @@ static void note_unpacked(const lf_task *task, int64_t since, bool fine) {
 static int push_results(lua_State *L, lfb_state *S, lf_task *task) {
   size_t at = 0;
   int64_t born = lf_task_born(task);
-  bool fine = born > 0 && (born & 1 || task->data.len > LARGE);
+  bool fine = born > 0 && born & 1;
   bool followed = born > LF_BORN_QUIETLY && lf_is_traced();
   if (!task->owner || !(fine || followed))
     return lfb_unpack(L, S, &task->data, &at, NULL);

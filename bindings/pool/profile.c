@@ -68,7 +68,7 @@ static void read_one(const lf_tally *t, void *arg) {
   r.fine = get(&t->fine);
   r.fine_packed = get(&t->fine_packed);
   r.fine_unpacked = get(&t->fine_unpacked);
-  lf_function_name(t->code->label, r.name);
+  lf_function_name(t->code ? t->code->label : "others", r.name);
   (void)lf_buf_put(arg, &r, sizeof r);
 }
 

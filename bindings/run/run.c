@@ -97,6 +97,10 @@ static void note_start(lfb_run *r, lf_task *task) {
     r->times.begun = 0;
     r->times.fine = false;
     r->times.sent = call ? task->data.len : 0;
+    if (call && lf_is_traced()) {
+      r->metered.code = task->code;
+      r->metered.name = lf_task_own_name(task);
+    }
     return;
   }
   lf_profile_begin(task, &r->times, &r->metered);

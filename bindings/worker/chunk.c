@@ -403,6 +403,9 @@ static void start(struct lf_vm *vm, lf_task *task, lf_loop *loop,
   int64_t since = lf_now();
   vm->interrupted = 0;
   run_native(vm, task, loop, chunk);
+  if (chunk->finished > 0 && lf_is_traced())
+    lf_trace_slice(since, lf_now() - since, LF_PHASE_NATIVE, lf_loop_code(loop),
+                   lf_loop_name(loop), 0, 0);
   lf_worker_leave_strand(vm->worker); /* the rest passes it call by call */
   vm->interrupted = 0;
   bool ended = chunk->finished + chunk->rest == chunk->count || chunk->failed;

@@ -19,7 +19,7 @@ typedef struct lf_code {
   struct lf_code *next; /* in its hash bucket; under the table's lock */
   uint64_t id;          /* never used again, so that a cache may keep it */
   size_t hash, len;
-  _Atomic uint32_t traced; /* its name in traces (trace.c), or 0 */
+  _Atomic uint64_t traced; /* its name in traces (trace.c), or 0 */
   atomic_bool slow;        /* runs of it take long (tally.c) */
   char label[LF_LABEL];    /* "function <script.lua:12>" */
   void *notes; /* what bindings found in the bytes, freed with them; of a

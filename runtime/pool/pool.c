@@ -73,6 +73,7 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_list_init(&p->idle);
   lf_list_init(&p->wanting);
   lf_list_init(&p->gone);
+  lf_profile_open(p->profile, p);
   if (p->o.registry)
     registry_add(p);
   return p;

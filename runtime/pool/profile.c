@@ -9,9 +9,18 @@
 
 #include <string.h>
 
-LF_FORK_MUTEX(all_lock, LF_FORK_PROFILES, NULL);
+static void forget(void);
+LF_FORK_MUTEX(all_lock, LF_FORK_PROFILES, forget);
 static lf_link all = {&all, &all};
 static bool keeps; /* a reference for the list */
+
+/* In a forked child: they are its parent's, and somebody there may have held
+ * their locks. */
+static void forget(void) {
+  lf_link *l;
+  while ((l = lf_list_pop(&all)))
+    pthread_mutex_init(&lf_container_of(l, lf_profile, link)->lock, NULL);
+}
 
 /* Under the lock. */
 static int next_number(const char *name) {
@@ -34,7 +43,6 @@ lf_profile *lf_profile_new(lf_pool *pool) {
   }
   f->name = name;
   f->kind = pool->o.backend->name;
-  f->pool = pool;
   f->queued = f->running = UINT64_MAX; /* none was put */
   pthread_mutex_init(&f->lock, NULL);
   pthread_mutex_lock(&all_lock);
@@ -43,6 +51,12 @@ lf_profile *lf_profile_new(lf_pool *pool) {
   lf_list_add(&all, &f->link);
   pthread_mutex_unlock(&all_lock);
   return f;
+}
+
+void lf_profile_open(lf_profile *f, lf_pool *pool) {
+  pthread_mutex_lock(&f->lock);
+  f->pool = pool;
+  pthread_mutex_unlock(&f->lock);
 }
 
 lf_profile *lf_profile_ref(lf_profile *f) {
@@ -75,10 +89,12 @@ static int count_workers(const lf_pool *p) {
 
 void lf_profile_end(lf_profile *f) {
   pthread_mutex_lock(&f->lock);
-  for (lf_worker *w = f->pool->workers; w; w = w->next)
-    lf_tallies_move(&f->tallies, &w->tallies);
-  f->workers = count_workers(f->pool);
-  f->pool = NULL;
+  if (f->pool) {
+    for (lf_worker *w = f->pool->workers; w; w = w->next)
+      lf_tallies_move(&f->tallies, &w->tallies);
+    f->workers = count_workers(f->pool);
+    f->pool = NULL;
+  }
   pthread_mutex_unlock(&f->lock);
   lf_profile_unref(f);
 }
@@ -91,6 +107,13 @@ void lf_profile_chunk(lf_profile *f, lf_code *code, uint64_t items,
                       uint64_t failures, const lf_times *times) {
   pthread_mutex_lock(&f->lock);
   lf_tallies_chunk(&f->tallies, code, items, failures, times);
+  pthread_mutex_unlock(&f->lock);
+}
+
+void lf_profile_lost(lf_profile *f, lf_code *code) {
+  static const lf_times none;
+  pthread_mutex_lock(&f->lock);
+  lf_tallies_run(&f->tallies, code, true, &none);
   pthread_mutex_unlock(&f->lock);
 }
 

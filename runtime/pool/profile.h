@@ -27,8 +27,10 @@ typedef struct lf_profile {
   lf_tallies tallies; /* the lock */
 } lf_profile;
 
-/* NULL: no memory. */
+/* Of a pool that is being made (NULL: no memory), and, when it has been, as
+ * others see it. */
 lf_profile *lf_profile_new(lf_pool *pool);
+void lf_profile_open(lf_profile *profile, lf_pool *pool);
 lf_profile *lf_profile_ref(lf_profile *profile);
 void lf_profile_unref(void *profile);
 
@@ -41,6 +43,7 @@ lf_profile *lf_pool_profile(const lf_pool *pool);
 /* As the functions of tally.h; any thread. */
 void lf_profile_chunk(lf_profile *profile, lf_code *code, uint64_t items,
                       uint64_t failures, const lf_times *times);
+void lf_profile_lost(lf_profile *profile, lf_code *code); /* with its worker */
 void lf_profile_packed(lf_profile *profile, lf_code *code, int64_t ns);
 void lf_profile_unpacked(lf_profile *profile, lf_code *code, int64_t ns);
 

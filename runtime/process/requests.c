@@ -591,7 +591,8 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     break;
   case LF_MSG_TRACE:
     if (!c->end.no_memory)
-      lf_trace_feed(c->own_pid, c->end.body.data, c->end.body.len);
+      lf_trace_feed(c->own_pid, (pid_t)c->end.msg.id, (uint32_t)c->end.msg.a,
+                    c->end.body.data, c->end.body.len);
     break;
   case LF_MSG_SHUTDOWN:
     lf_members_close(c->worker->pool);

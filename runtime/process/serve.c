@@ -33,8 +33,10 @@ static void learn_time(lf_serve *r, int64_t ns) {
 /* What is timed and traced is the program's to say. */
 static void look_at_timing(lf_serve *r) {
   int timing = atomic_load_explicit(&r->region->timing, memory_order_relaxed);
-  if (timing != lf_timing_now())
-    lf_time_as(timing);
+  if (timing == lf_timing_now())
+    return;
+  lf_trace_hand_over(); /* what is of a former trace */
+  lf_time_as(timing);
 }
 
 static void run_task(lf_serve *r, lf_task *t) {

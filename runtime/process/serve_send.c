@@ -190,6 +190,9 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;
     msg.a = lf_task_reason(t);
+    if (lf_is_traced() && lf_ring_filled(r->end.in) == 0 &&
+        lf_list_empty(&r->pool->queue))
+      lf_trace_hand_over(); /* who sees the result may end the trace */
     lf_times_put(&msg, &r->worker->times);
     send_outcome(r, &msg, lf_payload_task(t));
   }
@@ -202,7 +205,8 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
 static lf_serve *here; /* the process's, for what it traces */
 
 static void send_trace(const void *bytes, size_t n) {
-  lf_msg msg = {.kind = LF_MSG_TRACE};
+  lf_msg msg = {.kind = LF_MSG_TRACE, .id = (uint64_t)gettid()};
+  msg.a = (uint64_t)(lf_timing_now() / LF_TIME_SESSION);
   lf_buf body;
   lf_buf_init(&body, (void *)bytes, n);
   body.len = n;

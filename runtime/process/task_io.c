@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/pool/internal.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 #include "runtime/pool/room.h"
 #include "runtime/task/chain.h"
 #include "runtime/trace/trace.h"
@@ -398,6 +399,7 @@ void lf_outcome_lose(lf_task *t, const lf_lost *lost, const char *within) {
     (void)lf_lost_put(&c->why, lost, lf_task_name(t), within);
     end_chunk(t, c);
   } else {
+    lf_profile_lost(lf_pool_profile(lf_task_pool(t)), t->code);
     lf_task_lose(t, lost, within);
   }
   lf_task_unref(t);

@@ -40,19 +40,21 @@ static char *put_us(char *p, int64_t ns) {
   return p;
 }
 
-/* Bytes of the UTF-8 sequence there, or 0: it is none. */
+/* Bytes of the UTF-8 sequence there, or 0: it is none (RFC 3629, 4). */
 static size_t sequence(const char *text) {
-  unsigned char c = (unsigned char)*text;
-  size_t n = c < 0x80   ? 1
-             : c < 0xc2 ? 0
-             : c < 0xe0 ? 2
-             : c < 0xf0 ? 3
-             : c < 0xf5 ? 4
-                        : 0;
+  const unsigned char *p = (const unsigned char *)text;
+  size_t n = *p < 0x80   ? 1
+             : *p < 0xc2 ? 0
+             : *p < 0xe0 ? 2
+             : *p < 0xf0 ? 3
+             : *p < 0xf5 ? 4
+                         : 0;
   for (size_t i = 1; i < n; i++)
-    if (((unsigned char)text[i] & 0xc0) != 0x80)
+    if ((p[i] & 0xc0) != 0x80)
       return 0;
-  return n;
+  bool overlong = (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xf0 && p[1] < 0x90);
+  bool none = (*p == 0xed && p[1] > 0x9f) || (*p == 0xf4 && p[1] > 0x8f);
+  return overlong || none ? 0 : n;
 }
 
 void lf_json_text(char *out, size_t size, const char *text) {

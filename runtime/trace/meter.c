@@ -46,14 +46,12 @@ void lf_meter_enter(lf_metered *what) {
 
 void lf_meter_leave(lf_metered *what) {
   change();
+  if (what->times)
+    what->times->ended = mark;
   lf_metered_now = what->below;
 }
 
 void lf_meter_turn_slowly(lf_phase phase) {
   change();
   lf_metered_now->phase = phase;
-}
-
-void lf_meter_forget(void) {
-  lf_metered_now = NULL;
 }

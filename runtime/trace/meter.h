@@ -35,7 +35,4 @@ static inline void lf_meter_turn(lf_phase phase) {
     lf_meter_turn_slowly(phase);
 }
 
-/* In a forked child: nothing of it. */
-void lf_meter_forget(void);
-
 #endif

@@ -10,22 +10,49 @@
 
 enum { SLOW_NS = 20000 }; /* some hundred times a look at the clock */
 
-static lf_tally *find(lf_tallies *all, lf_code *code) {
-  lf_tally *t = all->last;
-  if (t && t->code == code)
-    return t;
-  t = atomic_load_explicit(&all->first, memory_order_relaxed);
-  while (t && t->code != code)
-    t = t->next;
-  if (!t) {
-    t = lf_zalloc(sizeof *t);
-    if (!t)
-      return NULL; /* no statistics without memory */
-    t->code = lf_code_ref(code);
-    t->next = atomic_load_explicit(&all->first, memory_order_relaxed);
-    atomic_store_explicit(&all->first, t, memory_order_release);
+/* One more, of no function yet. NULL: no memory, no statistics. */
+static lf_tally *add_tally(lf_tallies *all) {
+  lf_tally *t = lf_zalloc(sizeof *t);
+  if (!t)
+    return NULL;
+  t->next = atomic_load_explicit(&all->first, memory_order_relaxed);
+  return t;
+}
+
+static lf_tally *publish(lf_tallies *all, lf_tally *t) {
+  atomic_store_explicit(&all->first, t, memory_order_release);
+  return t;
+}
+
+static lf_tally *others(lf_tallies *all) {
+  lf_tally *t = all->others ? NULL : add_tally(all);
+  if (t)
+    all->others = publish(all, t);
+  return all->others;
+}
+
+static lf_tally *add_code(lf_tallies *all, lf_code *code) {
+  if (all->by_code.n >= LF_TALLIES_MOST)
+    return others(all);
+  lf_tally *t = add_tally(all);
+  if (!t || lf_table_add(&all->by_code, code->id, t) != 0) {
+    lf_free(t);
+    return NULL;
   }
-  return all->last = t;
+  t->code = lf_code_ref(code);
+  return publish(all, t);
+}
+
+static lf_tally *find(lf_tallies *all, lf_code *code) {
+  if (all->last && all->last->code == code)
+    return all->last;
+  if (!code)
+    return others(all);
+  lf_entry *e = lf_table_find(&all->by_code, code->id);
+  lf_tally *t = e ? e->value : add_code(all, code);
+  if (t && t->code)
+    all->last = t;
+  return t;
 }
 
 static void add(_Atomic uint64_t *to, uint64_t n) {
@@ -61,7 +88,9 @@ static void add_times(lf_tally *t, uint64_t calls, const lf_times *times) {
     add(&t->fine_packed, (uint64_t)times->ns[LF_PHASE_PACK]);
     add(&t->fine_unpacked, (uint64_t)times->ns[LF_PHASE_UNPACK]);
   }
-  atomic_store_explicit(&t->code->slow, mean >= SLOW_NS, memory_order_relaxed);
+  if (t->code)
+    atomic_store_explicit(&t->code->slow, mean >= SLOW_NS,
+                          memory_order_relaxed);
 }
 
 static void count(lf_tallies *tallies, lf_tally *t, uint64_t calls,
@@ -77,7 +106,8 @@ static void count(lf_tallies *tallies, lf_tally *t, uint64_t calls,
   for (int i = 0; i < LF_PHASES; i++)
     taken += times->ns[i];
   add_times(t, calls, times);
-  widen(tallies, times->begun, times->begun + taken);
+  widen(tallies, times->begun,
+        times->ended ? times->ended : times->begun + taken);
 }
 
 void lf_tallies_run(lf_tallies *tallies, lf_code *code, bool failed,
@@ -153,9 +183,11 @@ void lf_tallies_fini(lf_tallies *tallies) {
   lf_tally *t = atomic_load(&tallies->first), *next;
   for (; t; t = next) {
     next = t->next;
-    lf_code_unref(t->code);
+    if (t->code)
+      lf_code_unref(t->code);
     lf_free(t);
   }
+  lf_table_fini(&tallies->by_code);
   *tallies = (lf_tallies){0};
 }
 

@@ -7,6 +7,7 @@
 #define LF_TRACE_TALLY_H
 
 #include "runtime/base/code.h"
+#include "runtime/base/table.h"
 
 /* What a thread does for a task. */
 typedef enum {
@@ -21,6 +22,7 @@ typedef enum {
 /* What one run of a task has taken on its worker: nanoseconds; bytes. */
 typedef struct {
   int64_t born, begun; /* moments; 0: it was not timed, but for the bytes */
+  int64_t ended;       /* the same; 0: when it has taken all of its time */
   bool fine;           /* copying is told apart from running */
   int64_t ns[LF_PHASES];
   uint64_t sent, received; /* arguments, results */
@@ -30,7 +32,7 @@ typedef struct {
  * sample (lf_tally_is_due). */
 typedef struct lf_tally {
   struct lf_tally *next;
-  lf_code *code; /* a reference */
+  lf_code *code; /* a reference; NULL: others */
   _Atomic uint64_t calls, failures, sent, received;
   _Atomic uint64_t items;               /* of these calls: in chunks of loops */
   _Atomic uint64_t timed, run, longest; /* ns, */
@@ -44,7 +46,9 @@ typedef struct lf_tally {
 /* Of all functions; {0} is empty. */
 typedef struct {
   _Atomic(lf_tally *) first;
-  lf_tally *last;               /* that was counted */
+  lf_tally *last;   /* that was counted */
+  lf_table by_code; /* code's id -> lf_tally *; who counts */
+  lf_tally *others; /* of functions beyond so many; its code is NULL */
   _Atomic int64_t begun, ended; /* moments: of the first run that was timed, of
                                    the last one; 0: none */
 } lf_tallies;
@@ -70,6 +74,8 @@ void lf_tallies_fini(lf_tallies *tallies);
 static inline bool lf_code_is_slow(const lf_code *code) {
   return code && atomic_load_explicit(&code->slow, memory_order_relaxed);
 }
+
+enum { LF_TALLIES_MOST = LF_LIMIT(10000, 8) }; /* functions told apart */
 
 /* What a function is called in statistics and traces, made of its label:
  * "script.lua:12"; of C, its name. Returns 'out'. */

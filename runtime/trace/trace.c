@@ -28,6 +28,7 @@ enum {
   RING = LF_LIMIT(1024, 16), /* events, a power of 2 */
   TICK_NS = 20000000,        /* how often rings are emptied */
   HASTY = 64,                /* events after which a worker process sends */
+  MOST = 1024,               /* events of a piece */
   NAMES = 1024,              /* buckets of the names' table */
 };
 
@@ -136,17 +137,16 @@ static uint32_t intern_plain(const char *text) {
   return intern(json);
 }
 
-/* The code keeps its number, with that of the trace. */
+/* The code keeps its number, with that of the trace (32 bits each). */
 static uint32_t name_code(lf_code *code) {
-  enum { BITS = 20, MASK = (1 << BITS) - 1 };
-  uint32_t known = atomic_load_explicit(&code->traced, memory_order_relaxed);
-  uint32_t session = (uint32_t)lf_timing_now() / LF_TIME_SESSION << BITS;
+  uint64_t known = atomic_load_explicit(&code->traced, memory_order_relaxed);
+  uint64_t session = (uint64_t)(lf_timing_now() / LF_TIME_SESSION);
   char plain[LF_FUNCTION_NAME];
-  if (known && (known & ~(uint32_t)MASK) == session)
-    return known & MASK;
+  if (known && known >> 32 == session)
+    return (uint32_t)known;
   uint32_t id = intern_plain(lf_function_name(code->label, plain));
-  if (id <= MASK)
-    atomic_store_explicit(&code->traced, session | id, memory_order_relaxed);
+  atomic_store_explicit(&code->traced, session << 32 | id,
+                        memory_order_relaxed);
   return id;
 }
 
@@ -171,16 +171,17 @@ static void forget_names(void) {
 
 static struct {
   lf_export out; /* the trace's thread, */
-  event piece[RING];
+  event piece[MOST];
   lf_table sources; /* pid -> source * */
   lf_trace_sampler *sample;
   void *arg;
-  uint32_t session; /* of the trace there is or was; the list's lock */
-  bool stopping;    /* the same */
-  bool on;          /* by who starts and stops it */
+  _Atomic uint32_t session; /* of the trace there is or was */
+  bool stopping;            /* the list's lock */
+  atomic_bool
+      leaves; /* its thread leaves what is in the spool to who stops it */
+  bool on;    /* by who starts and stops it */
   pthread_t thread;
   pthread_cond_t changed;
-  _Atomic int failed;
   int err; /* of the whole */
   _Atomic uint64_t lost;
 } trace;
@@ -209,6 +210,25 @@ static bool write_at(int fd, const void *bytes, size_t n, off_t at) {
   return true;
 }
 
+/* A file that may not grow is an error, not the end of the program: around
+ * writes. */
+static void hold_back(sigset_t *old) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGXFSZ);
+  pthread_sigmask(SIG_BLOCK, &set, old);
+}
+
+static void let_through(const sigset_t *old) {
+  static const struct timespec at_once;
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGXFSZ);
+  if (!sigismember(old, SIGXFSZ))
+    (void)sigtimedwait(&set, NULL, &at_once);
+  pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
 /* Puts events of a track behind what is there. */
 static void spool_put(lf_track track, const event *events, size_t n) {
   event head = {.kind = PIECE,
@@ -216,6 +236,8 @@ static void spool_put(lf_track track, const event *events, size_t n) {
                 .at = track.thread,
                 .flow = (uint64_t)track.process};
   size_t size = n * sizeof *events;
+  sigset_t old;
+  hold_back(&old);
   pthread_mutex_lock(&spool_lock);
   bool ok = spool.fd >= 0 &&
             write_at(spool.fd, &head, sizeof head, spool.put) &&
@@ -225,13 +247,13 @@ static void spool_put(lf_track track, const event *events, size_t n) {
   else
     atomic_fetch_add(&trace.lost, n);
   pthread_mutex_unlock(&spool_lock);
+  let_through(&old);
 }
 
 /* --- Rings --- */
 
 static void spill(ring *r);
 static _Thread_local ring *own;
-static _Thread_local char own_name[32];
 static pthread_key_t at_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -273,10 +295,9 @@ static ring *ring_new(void) {
   atomic_init(&r->put, 0);
   atomic_init(&r->taken, 0);
   pthread_mutex_init(&r->lock, NULL);
-  snprintf(r->name, sizeof r->name, "%s", own_name);
-  if (!r->name[0] && !sender && r->track.thread == r->track.process)
+  if (!sender && r->track.thread == r->track.process)
     snprintf(r->name, sizeof r->name, "script");
-  if (!r->name[0])
+  else
     prctl(PR_GET_NAME, r->name);
   pthread_setspecific(at_end, r);
   pthread_mutex_lock(&list_lock);
@@ -332,25 +353,29 @@ static void put(ring *r, const event *e) {
   atomic_store_explicit(&r->put, at + 1, memory_order_release);
 }
 
+/* They are of an earlier trace. */
+static void drop_events(ring *r) {
+  pthread_mutex_lock(&r->lock);
+  atomic_store(&r->taken, atomic_load(&r->put));
+  pthread_mutex_unlock(&r->lock);
+}
+
 static ring *own_ring(void) {
   ring *r = own ? own : ring_new();
   uint32_t session = (uint32_t)(lf_timing_now() / LF_TIME_SESSION);
   if (r && sender && r->session != session) {
+    drop_events(r);
     r->session = session;
     send_title(r);
   }
-  if (r && !sender && r->session != trace.session) { /* of an earlier trace */
+  if (r && !sender && r->session != atomic_load(&trace.session)) {
+    drop_events(r);
     pthread_mutex_lock(&r->lock);
-    atomic_store(&r->taken, atomic_load(&r->put));
-    r->session = trace.session;
+    r->session = atomic_load(&trace.session);
     r->told = false;
     pthread_mutex_unlock(&r->lock);
   }
   return r;
-}
-
-void lf_trace_call_thread(const char *text) {
-  snprintf(own_name, sizeof own_name, "%s", text);
 }
 
 void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
@@ -404,10 +429,12 @@ static const char *const categories[LF_PHASES] = {"run", "native", "pack",
 
 static void write_slice(lf_track track, const event *e, uint32_t id) {
   lf_export *out = &trace.out;
-  if (e->phase >= LF_PHASES)
-    return;
-  lf_export_slice(out, track, e->at, e->ns, categories[e->phase], name_of(id));
-  if (e->step &&
+  int64_t before = out->epoch > e->at ? out->epoch - e->at : 0;
+  if (e->phase >= LF_PHASES || (before > 0 && before >= e->ns))
+    return; /* it was over when the trace began */
+  lf_export_slice(out, track, e->at + before, e->ns - before,
+                  categories[e->phase], name_of(id));
+  if (before == 0 && e->step &&
       e->flow) /* it leaves a slice at its end, enters at its begin */
     lf_export_flow(out, track, e->step == 's' ? e->at + e->ns : e->at, e->step,
                    e->flow);
@@ -526,7 +553,7 @@ static bool empty_spool_once(void) {
   if (!any)
     return false;
   lf_track track = {0, 0};
-  size_t n = 0, max = RING;
+  size_t n = 0, max = MOST;
   if (pread(spool.fd, &head, sizeof head, at) == sizeof head) {
     track = (lf_track){(pid_t)head.flow, (pid_t)head.at};
     n = (size_t)head.ns < max ? (size_t)head.ns : max;
@@ -542,7 +569,7 @@ static bool empty_spool_once(void) {
 static void drain(void) {
   for (ring *r = next_ring(NULL); r; r = next_ring(r))
     empty(r);
-  while (empty_spool_once())
+  while (!atomic_load(&trace.leaves) && empty_spool_once())
     ;
   drop_orphans();
   if (trace.sample && !trace.out.err)
@@ -550,7 +577,6 @@ static void drain(void) {
   lf_export_flush(&trace.out);
   if (trace.out.err && !trace.err) {
     trace.err = trace.out.err;
-    atomic_store(&trace.failed, trace.err);
     atomic_fetch_and(&lf_timing, ~LF_TIME_TRACE);
   }
 }
@@ -588,10 +614,6 @@ static void *run(void *unused) {
     pthread_mutex_lock(&list_lock);
   }
   pthread_mutex_unlock(&list_lock);
-  drain();
-  int err = lf_export_close(&trace.out);
-  trace.err = trace.err ? trace.err : err;
-  free_sources();
   return unused;
 }
 
@@ -622,6 +644,63 @@ static void tell_process(void) {
   lf_export_track(&trace.out, track, "process_name", "lfut");
 }
 
+/* Rings of threads that have ended, and of this one: others go with their
+ * threads. There is no trace from then on. */
+static void free_rings(void) {
+  lf_link gone;
+  lf_list_init(&gone);
+  pthread_mutex_lock(&list_lock);
+  trace.on = false;
+  for (lf_link *l = rings.next, *next; l != &rings; l = next) {
+    next = l->next;
+    ring *r = lf_container_of(l, ring, link);
+    if (!atomic_load(&r->orphan) && r != own)
+      continue;
+    lf_list_del(l);
+    lf_list_add(&gone, l);
+  }
+  pthread_mutex_unlock(&list_lock);
+  for (lf_link *l; (l = lf_list_pop(&gone));)
+    ring_free(lf_container_of(l, ring, link));
+  own = NULL;
+  pthread_setspecific(at_end, NULL);
+}
+
+/* What its thread has left, by who stops it: that has the lowest priority. */
+static void finish(void) {
+  sigset_t old;
+  hold_back(&old);
+  atomic_store(&trace.leaves, false);
+  drain();
+  int err = lf_export_close(&trace.out);
+  trace.err = trace.err ? trace.err : err;
+  let_through(&old);
+  free_sources();
+  free_rings();
+  forget_names();
+  pthread_mutex_lock(&spool_lock);
+  close(spool.fd);
+  spool.fd = -1;
+  pthread_mutex_unlock(&spool_lock);
+}
+
+int lf_trace_stop(uint64_t *lost) {
+  *lost = 0;
+  if (!trace.on)
+    return 0;
+  atomic_fetch_and(&lf_timing,
+                   ~(LF_TIME_TRACE | (times_all ? 0 : LF_TIME_ALL)));
+  atomic_store(&trace.leaves, true);
+  pthread_mutex_lock(&list_lock);
+  trace.stopping = true;
+  pthread_cond_broadcast(&trace.changed);
+  pthread_mutex_unlock(&list_lock);
+  pthread_join(trace.thread, NULL);
+  finish();
+  *lost = atomic_load(&trace.lost);
+  return trace.err;
+}
+
 int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg) {
   uint64_t lost;
   (void)lf_trace_stop(&lost);
@@ -635,72 +714,40 @@ int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg) {
     return err;
   }
   tell_process();
-  spool.fd = open_spool(path);
+  int room = open_spool(path);
+  pthread_mutex_lock(&spool_lock);
+  spool.fd = room;
   spool.put = spool.taken = 0;
+  pthread_mutex_unlock(&spool_lock);
   trace.sample = sample;
   trace.arg = arg;
   trace.err = 0;
-  atomic_store(&trace.failed, 0);
   atomic_store(&trace.lost, 0);
+  atomic_store(&trace.leaves, false);
+  pthread_mutex_lock(&list_lock);
   trace.stopping = false;
-  trace.session++;
+  atomic_fetch_add(&trace.session, 1);
   trace.on = true;
+  pthread_mutex_unlock(&list_lock);
   if (!start_thread()) {
-    trace.on = false;
-    (void)lf_export_close(&trace.out);
-    close(spool.fd);
+    finish();
     return EAGAIN;
   }
-  int session = (int)(trace.session % 1024) * LF_TIME_SESSION;
+  int session = (int)trace.session * LF_TIME_SESSION;
   atomic_store(&lf_timing, LF_TIME_TRACE | LF_TIME_ALL | session);
   return 0;
 }
 
-/* Of threads that have ended, and of this one: others go with their threads. */
-static void free_rings(void) {
-  for (ring *r = next_ring(NULL), *next; r; r = next) {
-    next = next_ring(r);
-    if (!atomic_load(&r->orphan) && r != own)
-      continue;
-    pthread_mutex_lock(&list_lock);
-    lf_list_del(&r->link);
-    pthread_mutex_unlock(&list_lock);
-    ring_free(r);
-  }
-  own = NULL;
-  pthread_setspecific(at_end, NULL);
-}
-
-int lf_trace_stop(uint64_t *lost) {
-  *lost = 0;
-  if (!trace.on)
-    return 0;
-  atomic_fetch_and(&lf_timing,
-                   ~(LF_TIME_TRACE | (times_all ? 0 : LF_TIME_ALL)));
-  pthread_mutex_lock(&list_lock);
-  trace.stopping = true;
-  pthread_cond_broadcast(&trace.changed);
-  pthread_mutex_unlock(&list_lock);
-  pthread_join(trace.thread, NULL);
-  pthread_mutex_lock(&list_lock);
-  trace.on = false;
-  pthread_mutex_unlock(&list_lock);
-  free_rings();
-  forget_names();
-  close(spool.fd);
-  spool.fd = -1;
-  *lost = atomic_load(&trace.lost);
-  return trace.err;
-}
-
-int lf_trace_failed(void) {
-  return atomic_exchange(&trace.failed, 0);
-}
-
-void lf_trace_feed(pid_t process, const void *bytes, size_t n) {
-  lf_track track = {process, process};
-  if (lf_is_traced() && n % sizeof(event) == 0 && n / sizeof(event) <= RING)
+void lf_trace_feed(pid_t process, pid_t thread, uint32_t session,
+                   const void *bytes, size_t n) {
+  lf_track track = {process, thread};
+  if (!lf_is_traced() ||
+      session != (uint32_t)(lf_timing_now() / LF_TIME_SESSION))
+    return; /* it is for another */
+  if (n % sizeof(event) == 0 && n / sizeof(event) <= MOST)
     spool_put(track, bytes, n / sizeof(event));
+  else
+    atomic_fetch_add(&trace.lost, n / sizeof(event));
 }
 
 void lf_trace_call_process(pid_t process, const char *kind, const char *text) {

@@ -48,14 +48,13 @@ int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg);
  * failed, or 0; '*lost': events that are missing. */
 int lf_trace_stop(uint64_t *lost);
 
-/* Has writing failed since it was asked last? errno, or 0. */
-int lf_trace_failed(void);
-
 /* On the trace's thread: the counter of 'whose', which is cut. */
 void lf_trace_counter(const char *counter, const char *whose, uint64_t value);
 
-/* What a worker process has sent (lf_trace_forward). */
-void lf_trace_feed(pid_t process, const void *bytes, size_t n);
+/* What a thread of a worker process has sent (lf_trace_forward), for that
+ * trace: at most 1024 events of 32 bytes. */
+void lf_trace_feed(pid_t process, pid_t thread, uint32_t session,
+                   const void *bytes, size_t n);
 
 /* What a process of another machine has done, as far as is known here: a slice
  * of its line 'thread', with this process's clock, and names; 'flow' as below,
@@ -65,10 +64,6 @@ void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,
                   lf_code *code, const char *name, int64_t flow);
 
 /* --- Of all threads --- */
-
-/* What the calling thread's line is called; before its first event. NULL: as
- * the system knows the thread. Copied. */
-void lf_trace_call_thread(const char *name);
 
 /* One slice of the calling thread's line: what was done from 'at' for 'ns'. Its
  * name is 'name', else the function's. 'flow': the task's number, or 0, with

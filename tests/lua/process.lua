@@ -237,7 +237,7 @@ function TestEnd.test_signals()
   q:kill() -- has no effect any more
   q:terminate()
   lu.assertEquals(q.exitcode, -9)
-  lu.assertEquals(run(function() os.execute("kill -USR1 " .. lfut.getpid()) lfut.sleep(1e6) end).exitcode, -10)
+  lu.assertEquals(run(function() os.execute("kill -USR2 " .. lfut.getpid()) lfut.sleep(1e6) end).exitcode, -12)
 end
 
 function TestEnd.test_ctrl_c_is_the_parents()

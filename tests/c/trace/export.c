@@ -119,6 +119,8 @@ static void names(void **state) {
   assert_string_equal(tiny, "abc");
   lf_json_text(json, sizeof json, "gr\xc3\xbc\xc3\x9f");
   assert_string_equal(json, "gr\xc3\xbc\xc3\x9f");
+  lf_json_text(json, sizeof json, "\xed\xa0\x80"); /* half of a pair */
+  assert_string_equal(json, "\\u00ed\\u00a0\\u0080");
   lf_json_text(json, sizeof json,
                "\xff"
                "x"); /* no UTF-8: as Latin-1 */

@@ -87,7 +87,7 @@ static void nothing_to_turn(void **state) {
   lf_meter_turn(LF_PHASE_RUN);            /* nothing is on top */
   lf_metered m = {.phase = LF_PHASE_RUN}; /* whose times nobody wants */
   lf_meter_enter(&m);
-  lf_meter_forget();
+  lf_meter_leave(&m);
   assert_null(lf_metered_now);
 }
 

@@ -43,13 +43,13 @@ static void end(void) {
 }
 
 static void slice(const char *name) {
-  lf_trace_slice(1, 2000, LF_PHASE_RUN, NULL, name, 0, 0);
+  lf_trace_slice(lf_now(), 2000, LF_PHASE_RUN, NULL, name, 0, 0);
 }
 
 enum { EVENTS = 20000 };
 
 static void *body(void *name) {
-  lf_trace_call_thread(name);
+  pthread_setname_np(pthread_self(), name);
   for (int i = 0; i < EVENTS; i++)
     slice(name);
   return NULL;
@@ -97,13 +97,28 @@ static void one_after_the_other(void **state) {
 static void ways(void **state) {
   (void)state;
   begin(NULL);
-  lf_trace_slice(1, 2, LF_PHASE_PACK, NULL, "f", 's', 5);
-  lf_trace_slice(3, 2, LF_PHASE_NATIVE, NULL, "f", 't', 5);
-  lf_trace_slice(6, 2, LF_PHASE_UNPACK, NULL, "f", 'f', 5);
+  int64_t now = lf_now();
+  lf_trace_slice(now + 1, 2, LF_PHASE_PACK, NULL, "f", 's', 5);
+  lf_trace_slice(now + 3, 2, LF_PHASE_NATIVE, NULL, "f", 't', 5);
+  lf_trace_slice(now + 6, 2, LF_PHASE_UNPACK, NULL, "f", 'f', 5);
   end();
   assert_int_equal(count("\"id\":5}"), 3);
   assert_int_equal(count("\"ph\":\"s\""), 1);
   assert_int_equal(count("\"cat\":\"native\""), 1);
+  unlink(path);
+}
+
+/* What was begun before the trace is cut, what was over then is not in it. */
+static void before_the_trace(void **state) {
+  (void)state;
+  int64_t before = lf_now();
+  until(lf_now() > before + 10000);
+  begin(NULL);
+  lf_trace_slice(before, 1000, LF_PHASE_RUN, NULL, "over", 0, 0);
+  lf_trace_slice(before, 1000000000, LF_PHASE_RUN, NULL, "begun", 0, 0);
+  end();
+  assert_int_equal(count("over"), 0);
+  assert_int_equal(count("\"ts\":0.000,\"dur\":999"), 1);
   unlink(path);
 }
 
@@ -131,7 +146,7 @@ static void wrong_files(void **state) {
 
 /* --- A worker process --- */
 
-static int channel[2];
+static int channel[2], session;
 
 static void send(const void *bytes, size_t n) {
   if (write(channel[1], bytes, n) != (ssize_t)n)
@@ -141,7 +156,7 @@ static void send(const void *bytes, size_t n) {
 static void work(void *arg) {
   (void)arg;
   lf_trace_forward(send);
-  lf_time_as(LF_TIME_ALL | LF_TIME_TRACE);
+  lf_time_as(LF_TIME_ALL | LF_TIME_TRACE | session * LF_TIME_SESSION);
   for (int i = 0; i < 100; i++)
     slice("far");
   slice("known");
@@ -155,6 +170,7 @@ static void of_processes(void **state) {
   ssize_t n;
   assert_int_equal(pipe(channel), 0);
   begin(NULL);
+  session = lf_timing_now() / LF_TIME_SESSION;
   slice("known");
   fake_start(&child, work, NULL);
   close(channel[1]);
@@ -162,8 +178,8 @@ static void of_processes(void **state) {
   while ((n = read(channel[0], bytes + have, sizeof bytes - have)) > 0)
     have += (size_t)n;
   assert_int_equal(fake_join(&child), 0);
-  lf_trace_feed(child.pid, bytes, have);
-  lf_trace_feed(child.pid, bytes, 31); /* nonsense is left out */
+  lf_trace_feed(child.pid, child.pid, (uint32_t)session, bytes, have);
+  lf_trace_feed(child.pid, child.pid, (uint32_t)session + 1, bytes, have);
   end();
   close(channel[0]);
   assert_int_equal(count("\"name\":\"far\""), 100);
