@@ -6,6 +6,8 @@
 
 #include "tests/c/fake.h"
 
+#include "runtime/os/thread.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,8 +191,10 @@ static void of_processes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(of_threads), TEST(one_after_the_other), TEST(ways),
-      TEST(counters),   TEST(wrong_files),         TEST(of_processes),
+      TEST(of_threads),   TEST(one_after_the_other),
+      TEST(ways),         TEST(before_the_trace),
+      TEST(counters),     TEST(wrong_files),
+      TEST(of_processes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
