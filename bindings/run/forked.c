@@ -15,6 +15,7 @@
 #include "runtime/os/fork.h"
 #include "runtime/pool/crew.h"
 #include "runtime/sync/terminal.h"
+#include "runtime/trace/trace.h"
 
 static const char main_thread, inherited; /* in the registry */
 
@@ -81,6 +82,13 @@ void lfb_forked_elsewhere(lfb_state *S) {
   lfb_forked(vm && vm->current ? vm->current->co : S->L, S);
 }
 
+/* A trace that the process has begun is its own. */
+static _Noreturn void leave(int status) {
+  uint64_t lost;
+  (void)lf_trace_stop(&lost);
+  lf_fork_exit(status);
+}
+
 void lfb_forked_leave(struct lf_vm *vm, bool ok, const char *message) {
   if (!lf_is_foreign(vm->generation) ||
       lf_pool_in_caller(lf_worker_pool(vm->worker)))
@@ -89,10 +97,10 @@ void lfb_forked_leave(struct lf_vm *vm, bool ok, const char *message) {
     lf_terminal_complain("lfut: %s\n",
                          message ? message : "(error object is not a string)");
   lfb_output_flush(vm->output);
-  lf_fork_exit(ok ? EXIT_SUCCESS : EXIT_FAILURE);
+  leave(ok ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 void lfb_forked_exit(lfb_state *S, int status) {
   lfb_output_flush(S->output);
-  lf_fork_exit(status);
+  leave(status);
 }

@@ -36,12 +36,24 @@ static void change(void) {
   mark = now;
 }
 
+/* What is on top now has begun, or goes on. */
+static void show(void) {
+  const lf_metered *m = lf_metered_now;
+  if (!lf_is_traced())
+    return;
+  if (m)
+    lf_trace_open(mark, m->phase, m->code, m->name);
+  else
+    lf_trace_open(0, LF_PHASE_RUN, NULL, NULL);
+}
+
 void lf_meter_enter(lf_metered *what) {
   change();
   if (what->times && !what->times->begun)
     what->times->begun = mark;
   what->below = lf_metered_now;
   lf_metered_now = what;
+  show();
 }
 
 void lf_meter_leave(lf_metered *what) {
@@ -49,9 +61,11 @@ void lf_meter_leave(lf_metered *what) {
   if (what->times)
     what->times->ended = mark;
   lf_metered_now = what->below;
+  show();
 }
 
 void lf_meter_turn_slowly(lf_phase phase) {
   change();
   lf_metered_now->phase = phase;
+  show();
 }

@@ -54,7 +54,10 @@ typedef struct ring {
   bool told;          /* the track has its name; the trace's thread */
   atomic_bool orphan; /* its thread has ended */
   char name[32];
-  pthread_mutex_t lock; /* of the consumer */
+  pthread_mutex_t lock;    /* of the consumer */
+  _Atomic int64_t open_at; /* what its thread is at; 0: nothing; its thread, */
+  _Atomic uint32_t open_name; /* read by anyone */
+  _Atomic uint8_t open_phase;
   _Atomic size_t put, taken;
   event events[RING];
 } ring;
@@ -292,6 +295,9 @@ static ring *ring_new(void) {
   r->track = (lf_track){getpid(), (pid_t)syscall(SYS_gettid)};
   r->told = false;
   atomic_init(&r->orphan, false);
+  atomic_init(&r->open_at, 0);
+  atomic_init(&r->open_name, 0);
+  atomic_init(&r->open_phase, 0);
   atomic_init(&r->put, 0);
   atomic_init(&r->taken, 0);
   pthread_mutex_init(&r->lock, NULL);
@@ -388,6 +394,20 @@ void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
   e.step = step;
   e.name = name_what(code, text);
   put(r, &e);
+}
+
+void lf_trace_open(int64_t at, lf_phase phase, lf_code *code,
+                   const char *text) {
+  ring *r = own_ring();
+  if (!r || sender)
+    return;
+  atomic_store_explicit(&r->open_at, 0, memory_order_relaxed);
+  if (at == 0)
+    return;
+  uint32_t id = name_what(code, text);
+  atomic_store_explicit(&r->open_name, id, memory_order_relaxed);
+  atomic_store_explicit(&r->open_phase, (uint8_t)phase, memory_order_relaxed);
+  atomic_store_explicit(&r->open_at, at, memory_order_release);
 }
 
 /* --- Of a worker process --- */
@@ -666,12 +686,28 @@ static void free_rings(void) {
   pthread_setspecific(at_end, NULL);
 }
 
+/* What threads are in the middle of. */
+static void write_open(void) {
+  int64_t now = lf_now();
+  for (ring *r = next_ring(NULL); r; r = next_ring(r)) {
+    event e = {.at = atomic_load(&r->open_at), .kind = SLICE};
+    e.phase = atomic_load(&r->open_phase);
+    e.name = atomic_load(&r->open_name);
+    e.ns = now - e.at;
+    if (e.at == 0 || r->session != trace.session || atomic_load(&r->orphan))
+      continue;
+    write_track(r);
+    write_slice(r->track, &e, e.name);
+  }
+}
+
 /* What its thread has left, by who stops it: that has the lowest priority. */
 static void finish(void) {
   sigset_t old;
   hold_back(&old);
   atomic_store(&trace.leaves, false);
   drain();
+  write_open();
   int err = lf_export_close(&trace.out);
   trace.err = trace.err ? trace.err : err;
   let_through(&old);

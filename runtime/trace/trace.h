@@ -71,6 +71,10 @@ void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,
 void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
                     const char *name, char step, uint64_t flow);
 
+/* What the thread is at, from then on: if the trace ends meanwhile, it has that
+ * as a slice. 0: nothing. */
+void lf_trace_open(int64_t at, lf_phase phase, lf_code *code, const char *name);
+
 /* --- Of a worker process --- */
 
 /* From now on what is traced here goes there: 'send' is called on the thread

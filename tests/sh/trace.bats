@@ -337,6 +337,26 @@ EOF
   has 'processes 1'
 }
 
+@test "a forked process has a trace of its own" {
+  script ThreadPoolExecutor '
+    local function body()
+      local lfut = require "lfut"
+      lfut.trace("child.json")
+      local exe <close> = lfut.ThreadPoolExecutor(1)
+      exe:submit(function(x) return x end, 1):result()
+    end
+    for _ = 1, 20 do
+      for i = 1, 100 do fs[i] = exe:submit(double, i) end -- others hold locks
+      local p = lfut.Process { target = body }
+      p:start() p:join() assert(p.exitcode == 0)
+    end'
+  run --separate-stderr lfut --trace t.json script.lua
+  [ "$status:$stderr" = 0: ] || complain "$stderr"
+  read_trace child.json
+  has 'slices script.lua:18 1'
+  has 'processes 1'
+}
+
 @test "the module in the stock interpreter" {
   needs_stock_lua
   script ThreadPoolExecutor 'exe:shutdown()'
@@ -345,6 +365,34 @@ EOF
   [ "$status:$stderr" = 0: ] || complain "$stderr"
   read_trace t.json
   has 'whole 50'
+}
+
+@test "what runs when the trace ends is in it" {
+  cat > script.lua <<'EOF'
+local lfut = require "lfut"
+local exe = lfut.ThreadPoolExecutor(1)
+local begun, go = lfut.Event(), lfut.Event()
+local function long()
+  begun:set()
+  repeat until go:is_set()
+end
+local f = exe:submit(long)
+begun:wait()
+lfut.trace(nil)
+go:set()
+f:result()
+lfut.trace("2.json")
+begun:clear()
+go:clear()
+exe:submit(long)
+begun:wait()
+os.exit(0)
+EOF
+  lfut --trace 1.json script.lua
+  for file in 1.json 2.json; do
+    read_trace $file
+    has 'slices script.lua:4 1'
+  done
 }
 
 @test "members of a cluster" {
