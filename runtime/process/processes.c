@@ -32,7 +32,10 @@ int lf_pool_processes(lf_pool *p, char *why, size_t size) {
     if (lf_thread_start(name, lf_supervisor_main, p) == 0) {
       while (lf_doze(&here, LF_FOREVER) != 0)
         continue;
-      if (f->failures == 0)
+      pthread_mutex_lock(&p->lock); /* a worker may be ready by now */
+      bool opened = f->failures == 0;
+      pthread_mutex_unlock(&p->lock);
+      if (opened)
         return 0;
       snprintf(why, size, "cannot start worker processes: %s", f->trouble);
       return LF_EBROKEN;
