@@ -48,7 +48,7 @@ static void slice(const char *name) {
   lf_trace_slice(lf_now(), 2000, LF_PHASE_RUN, NULL, name, 0, 0);
 }
 
-enum { EVENTS = 20000 };
+enum { EVENTS = LF_LIMIT(350000, 20000) };
 
 static void *body(void *name) {
   pthread_setname_np(pthread_self(), name);
