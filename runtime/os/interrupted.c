@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * See interrupted.h. The system lets a call that waits end with EINTR, or
- * begins it anew: then the thread stands at the instruction for it. It may have
- * been about to make the call, of whatever kind, so those that allocations make
- * do not count. */
+ * begins it anew: then the thread stands at the instruction for it. It may also
+ * have been about to make the call. */
 #include "runtime/os/interrupted.h"
 
 #include "runtime/os/thread.h"
@@ -51,11 +50,44 @@ static const unsigned char instruction[] = {0x01, 0x00, 0x00, 0xd4};
 
 #ifndef UNKNOWN_MACHINE
 
-static bool may_allocate(long call) {
-  static const long calls[] = {SYS_brk,      SYS_mmap,    SYS_munmap,
-                               SYS_mremap,   SYS_madvise, SYS_mprotect,
-                               SYS_futex, /* a lock of the allocator */
-                               SYS_getrandom};
+/* Calls that wait for something outside, and that the C library makes without a
+ * lock of its own: not futex, which its allocator waits with, or clone, around
+ * which it holds all of them. */
+static bool waits(long call) {
+  static const long calls[] = {
+      SYS_read,
+      SYS_readv,
+      SYS_openat,
+      SYS_fcntl,
+      SYS_pread64,
+      SYS_write,
+      SYS_writev,
+      SYS_pwrite64,
+      SYS_ppoll,
+      SYS_pselect6,
+      SYS_epoll_pwait,
+      SYS_nanosleep,
+      SYS_clock_nanosleep,
+      SYS_wait4,
+      SYS_waitid,
+      SYS_recvfrom,
+      SYS_recvmsg,
+      SYS_sendto,
+      SYS_sendmsg,
+      SYS_accept,
+      SYS_accept4,
+      SYS_connect,
+      SYS_flock,
+      SYS_rt_sigtimedwait,
+      SYS_rt_sigsuspend,
+      SYS_restart_syscall,
+#ifdef SYS_poll
+      SYS_poll,
+      SYS_select,
+      SYS_epoll_wait,
+      SYS_pause,
+#endif
+  };
   for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
     if (calls[i] == call)
       return true;
@@ -66,7 +98,7 @@ static bool is_in_call(const ucontext_t *c) {
   const unsigned char *at = place(c);
   size_t n = sizeof instruction;
   if (memcmp(at, instruction, n) == 0)
-    return !may_allocate(number(c));
+    return waits(number(c));
   return result(c) == -EINTR && memcmp(at - n, instruction, n) == 0;
 }
 

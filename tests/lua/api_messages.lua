@@ -46,7 +46,7 @@ end
 
 function TestMessages.test_unknown_options_are_answered_by_the_known()
   local exe <close> = support.Executor(1)
-  support.fails("unknown option 'chunk_size' (options: chunksize, ordered, timeout, buffersize, protected, seed)",
+  support.fails("unknown option 'chunk_size' (options: chunksize, ordered, timeout, buffersize, protected, seed, progress)",
     function() exe:map(echo, {}, { chunk_size = 1 }) end)
   lu.assertStrContains(message(support.Executor, { workers = 1 }), "unknown option 'workers' (options: max_workers, name")
   lu.assertStrContains(message(lfut.wait, {}, { time = 1 }), "unknown option 'time' (options: timeout, return_when)")
