@@ -14,6 +14,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -470,7 +471,11 @@ static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
   pthread_mutex_lock(&p->lock);
   if (lf_task_state(t) == LF_PENDING)
     out = take_out(cl, t, reason);
+  bool ending = t->stage == LF_STAGE_FINISHED || t->stage == LF_STAGE_FAILED;
   pthread_mutex_unlock(&p->lock);
+  /* Its outcome has come, maybe that it was cancelled: the caller looks. */
+  for (int i = 0; !out && ending && i < 1000 && !lf_task_done(t); i++)
+    sched_yield();
   if (!out)
     return false;
   bool dropped = lf_task_drop(t, reason);
