@@ -126,7 +126,7 @@ local function add_up_copying(f)
   f.packed = scaled(f.packed, f.tasks, f.packs) + scaled(f.fine_packed, f.tasks, f.fine)
   -- Nobody may ask for results: those of the tasks whose packing was timed are, if so.
   f.unpacked = scaled(f.unpacked, f.tasks, f.packs) + scaled(f.fine_unpacked, f.tasks, f.fine)
-  f.fine_packed, f.fine_unpacked, f.fine, f.packs, f.unpacks = nil, nil, nil, nil, nil
+  f.fine_packed, f.fine_unpacked, f.fine, f.packs = nil, nil, nil, nil
 end
 
 -- From the counts: what follows from them.

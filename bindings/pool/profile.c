@@ -43,8 +43,7 @@ static void note_longest(lua_State *L, double seconds) {
 typedef struct {
   char name[LF_FUNCTION_NAME];
   uint64_t queues, calls, failures, sent, received, items, timed, run, longest,
-      queued, busy, packs, packed, unpacks, unpacked, fine, fine_packed,
-      fine_unpacked;
+      queued, busy, packs, packed, unpacked, fine, fine_packed, fine_unpacked;
 } reading;
 
 static uint64_t get(const _Atomic uint64_t *n) {
@@ -64,7 +63,7 @@ static void read_one(const lf_tally *t, void *arg) {
                .busy = get(&t->busy)};
   r.queues = get(&t->queues);
   r.packs = get(&t->packs), r.packed = get(&t->packed);
-  r.unpacks = get(&t->unpacks), r.unpacked = get(&t->unpacked);
+  r.unpacked = get(&t->unpacked);
   r.fine = get(&t->fine);
   r.fine_packed = get(&t->fine_packed);
   r.fine_unpacked = get(&t->fine_unpacked);
@@ -77,7 +76,6 @@ static void read_one(const lf_tally *t, void *arg) {
  */
 static void note_copying(lua_State *L, const reading *r) {
   add_count(L, "packs", r->packs);
-  add_count(L, "unpacks", r->unpacks);
   add_count(L, "fine", r->fine);
   add_number(L, "packed", (double)r->packed / 1e9);
   add_number(L, "unpacked", (double)r->unpacked / 1e9);

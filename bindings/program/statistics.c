@@ -15,6 +15,7 @@
 #include "profile.lua.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/sample.h"
+#include "runtime/sync/terminal.h"
 #include "runtime/trace/trace.h"
 
 #define MODULE "lfut.profile"
@@ -48,7 +49,7 @@ static int executor_profile(lua_State *L) {
 static char *traced; /* the file's name, or NULL */
 
 static void tell(const char *path, const char *what) {
-  fprintf(stderr, "lfut: trace '%s': %s\n", path, what);
+  lf_terminal_complain("lfut: trace '%s': %s\n", path, what);
 }
 
 /* 0, or errno. */
@@ -68,11 +69,10 @@ static int begin(const char *path) {
   return 0;
 }
 
-bool lfb_trace_begin(const char *path) {
+void lfb_trace_begin(const char *path) {
   int err = begin(path);
   if (err)
     tell(path, strerror(err));
-  return !err;
 }
 
 void lfb_trace_end(void) {
@@ -130,9 +130,8 @@ void lfb_stats_print(lua_State *L, bool json) {
   int status = lua_pcall(L, 1, 1, 0);
   const char *text = lua_tostring(L, -1);
   fflush(stdout);
-  fprintf(stderr, "%s%s%s",
-          status == LUA_OK ? "" : "lfut: statistics: ", text ? text : "?",
-          status == LUA_OK ? "" : "\n");
+  lf_terminal_complain(status == LUA_OK ? "%s" : "lfut: statistics: %s\n",
+                       text ? text : "?");
   fflush(stderr);
   lua_pop(L, 1);
 }

@@ -9,8 +9,8 @@
 /* The executor's method, and the function trace in the module at the top. */
 void lfb_statistics_open(lua_State *L, lfb_state *S);
 
-/* Begins a trace into the file; false: told why not on stderr. */
-bool lfb_trace_begin(const char *path);
+/* Begins a trace into the file, or tells why not on stderr. */
+void lfb_trace_begin(const char *path);
 
 /* Ends it, if there is one, and tells on stderr what has gone wrong. */
 void lfb_trace_end(void);

@@ -154,11 +154,9 @@ static bool open_pool(lf_session *s, const redisReply *value) {
 /* --- Jobs --- */
 
 static void push_ended(lf_job *j) {
-  uint64_t one = 1;
   lf_sessions *all = j->entry->session->all;
   lf_stack_push(&all->ended, &j->node);
-  ssize_t n = write(all->doorbell, &one, sizeof one);
-  (void)n; /* full: it is rung already */
+  lf_eventfd_ring(all->doorbell);
 }
 
 static void job_fire(lf_waiter *waiter) {

@@ -195,6 +195,31 @@ int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
   return LF_ETHREAD;
 }
 
+bool lf_thread_start_apart(void *(*entry)(void *unused), size_t stack,
+                           pthread_t *joinable) {
+  pthread_attr_t attr;
+  pthread_t thread;
+  sigset_t all, old;
+  pthread_attr_init(&attr);
+  if (!joinable)
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  if (stack > 0)
+    pthread_attr_setstacksize(&attr, stack);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  bool started =
+      pthread_create(joinable ? joinable : &thread, &attr, entry, NULL) == 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attr);
+  return started;
+}
+
+void lf_eventfd_ring(int fd) {
+  uint64_t one = 1;
+  ssize_t n = write(fd, &one, sizeof one);
+  (void)n;
+}
+
 void lf_threads_settle(void) {
   struct timespec moment = {.tv_nsec = 50000};
   for (int i = 0; i < 20000 && atomic_load(&threads) > 0; i++)

@@ -52,6 +52,15 @@ int lf_cpu_count(void);
  * (15 characters count) is what top -H shows. 0 or LF_ETHREAD. */
 int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg);
 
+/* Starts 'entry(NULL)' on a thread apart: it gets no signals, does not count as
+ * awake, and the end of a program does not wait for it. 'stack': bytes, 0: as
+ * many as usual. '*joinable' (NULL: it is detached): to be joined. */
+bool lf_thread_start_apart(void *(*entry)(void *unused), size_t stack,
+                           pthread_t *joinable);
+
+/* Rings an eventfd; one that is full has been rung already. */
+void lf_eventfd_ring(int fd);
+
 /* Waits a moment for threads that are about to end to be gone. */
 void lf_threads_settle(void);
 

@@ -6,7 +6,6 @@
 #include "runtime/os/timer.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include "runtime/base/atfork.h"
@@ -116,22 +115,6 @@ static void *run(void *unused) {
   return unused;
 }
 
-/* Not one of lf_thread_start's: the end of a program does not wait for it. */
-static bool start(void) {
-  pthread_attr_t attr;
-  pthread_t thread;
-  sigset_t all, old;
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, STACK_BYTES);
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  there = pthread_create(&thread, &attr, run, NULL) == 0;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attr);
-  return there;
-}
-
 /* --- */
 
 int lf_timer_set(lf_timer *t, int64_t at) {
@@ -139,7 +122,7 @@ int lf_timer_set(lf_timer *t, int64_t at) {
   pthread_mutex_lock(&lock);
   if (t->index == 0 && !make_room())
     err = LF_ENOMEM;
-  else if (!there && !start())
+  else if (!there && !(there = lf_thread_start_apart(run, STACK_BYTES, NULL)))
     err = LF_ETHREAD;
   if (err == 0) {
     size_t i = t->index ? t->index - 1 : count++;

@@ -54,8 +54,8 @@ static void report_alone(bool whole) {
   lf_dump(room, sizeof room, &survey, opened);
 }
 
-static void set_patience(void) {
-  struct itimerspec in = {.it_value = lf_timespec(PATIENCE_NS)};
+static void set_patience(int64_t ns) {
+  struct itimerspec in = {.it_value = lf_timespec(ns)};
   if (has_patience)
     timer_settime(patience, 0, &in, NULL);
 }
@@ -68,11 +68,11 @@ static void set_patience(void) {
 
 enum { AGAIN_NS = 10000000 };
 
-static bool start(void);
+static void *run(void *unused);
 
 static void bring_reporter(void) {
   if (atomic_exchange(&wanted, false) && !atomic_exchange(&there, true) &&
-      !start())
+      !lf_thread_start_apart(run, STACK_BYTES, NULL))
     atomic_store(&there, false);
   if (atomic_load(&there))
     sem_post(&bell);
@@ -115,9 +115,7 @@ static void want_reporter(bool asleep, bool asks) {
   }
   if (!asks)
     return;
-  struct itimerspec again = {.it_value = lf_timespec(AGAIN_NS)};
-  if (has_patience)
-    timer_settime(patience, 0, &again, NULL);
+  set_patience(AGAIN_NS);
   ask_all_threads();
 }
 
@@ -178,7 +176,7 @@ static void handle_alone(bool late, bool asleep) {
   if (due && late)
     report_alone(false);
   else if (due)
-    set_patience();
+    set_patience(PATIENCE_NS);
 }
 
 static void look_at_script(bool asleep) {
@@ -276,22 +274,6 @@ static void *run(void *unused) {
   } while (sem_trywait(&bell) == 0 && !atomic_exchange(&there, true) &&
            sem_post(&bell) == 0);
   return unused;
-}
-
-/* Not one of lf_thread_start's: the end of a program does not wait for it. */
-static bool start(void) {
-  pthread_attr_t attr;
-  pthread_t thread;
-  sigset_t all, old;
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, STACK_BYTES);
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  bool started = pthread_create(&thread, &attr, run, NULL) == 0;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attr);
-  return started;
 }
 
 /* A forked process has neither the thread nor its locks. */

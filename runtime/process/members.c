@@ -16,13 +16,10 @@
 
 void lf_members_kick(lf_pool *p) {
   lf_members *f = lf_members_of(p);
-  uint64_t one = 1;
-  ssize_t n = 0;
   atomic_fetch_add(&f->ringing, 1);
   int doorbell = atomic_load(&f->doorbell);
   if (doorbell >= 0)
-    n = write(doorbell, &one, sizeof one);
-  (void)n; /* full: it is rung already */
+    lf_eventfd_ring(doorbell);
   atomic_fetch_sub(&f->ringing, 1);
 }
 

@@ -172,12 +172,6 @@ static void receive_from_all(lf_members *f) {
   }
 }
 
-static void ring(int bell) {
-  uint64_t one = 1;
-  ssize_t n = write(bell, &one, sizeof one);
-  (void)n; /* full: it is rung already */
-}
-
 /* Under the lock: tells the workers what they need to know of others, and wakes
  * those that have been sent something; and how many are awake, to all who want
  * to spin. */
@@ -185,7 +179,7 @@ static void wake(lf_pool *p) {
   lf_members *f = lf_members_of(p);
   lf_count_awake(f->occupied - f->counted);
   if (p->o.bell && f->occupied < f->counted)
-    ring(p->o.bell);
+    lf_eventfd_ring(p->o.bell);
   f->counted = f->occupied;
   bool full = f->occupied >= p->o.max_workers || p->queued > 0;
   int awake = lf_awake();

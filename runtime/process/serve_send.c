@@ -22,12 +22,9 @@ void lf_serve_enter(lf_serve *r, lf_serve_state state) {
 }
 
 void lf_serve_ring_doorbell(lf_serve *r) {
-  uint64_t one = 1;
   atomic_thread_fence(memory_order_seq_cst); /* after what was published */
-  if (atomic_load(&r->region->armed) && atomic_exchange(&r->region->armed, 0)) {
-    ssize_t n = write(r->doorbell, &one, sizeof one);
-    (void)n;
-  }
+  if (atomic_load(&r->region->armed) && atomic_exchange(&r->region->armed, 0))
+    lf_eventfd_ring(r->doorbell);
 }
 
 /* Under the lock: waits until all is written. */

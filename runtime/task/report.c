@@ -70,17 +70,25 @@ static void exchange(lf_task *t, struct lf_note *note) {
   lf_free(former);
 }
 
+/* One with what is said (NULL: nothing). NULL: no memory. */
+static struct lf_note *note_new(const lf_report *r) {
+  size_t len = r ? r->len : 0;
+  struct lf_note *note = lf_zalloc(sizeof *note + len);
+  if (!note || !r)
+    return note;
+  note->number = r->number;
+  note->fraction = r->fraction;
+  note->has_text = r->has_text;
+  note->len = len;
+  memcpy(note->text, r->text, len);
+  return note;
+}
+
 int lf_task_report(lf_task *t, const lf_report *r) {
-  struct lf_note *note = lf_malloc(sizeof *note + r->len);
+  struct lf_note *note = note_new(r);
   if (!note)
     return LF_ENOMEM;
-  uint64_t number = atomic_fetch_add(&last, 1) + 1;
-  *note = (struct lf_note){.number = number,
-                           .fraction = r->fraction,
-                           .has_text = r->has_text,
-                           .len = r->len};
-  if (r->len > 0)
-    memcpy(note->text, r->text, r->len);
+  note->number = atomic_fetch_add(&last, 1) + 1;
   exchange(t, note);
   return 0;
 }
@@ -102,19 +110,10 @@ bool lf_task_progress(lf_task *t, lf_report *r) {
 
 int lf_task_note_run(lf_task *t, const lf_ran *ran) {
   lf_report said;
-  bool any = lf_task_progress(t, &said);
-  size_t len = any ? said.len : 0;
-  struct lf_note *note = lf_zalloc(sizeof *note + len);
+  struct lf_note *note = note_new(lf_task_progress(t, &said) ? &said : NULL);
   if (!note)
     return LF_ENOMEM;
   note->ran = *ran;
-  if (any) {
-    note->number = said.number;
-    note->fraction = said.fraction;
-    note->has_text = said.has_text;
-    note->len = len;
-    memcpy(note->text, said.text, len);
-  }
   exchange(t, note);
   return 0;
 }

@@ -136,10 +136,8 @@ void lf_tallies_packed(lf_tallies *tallies, lf_code *code, int64_t ns) {
 
 void lf_tallies_unpacked(lf_tallies *tallies, lf_code *code, int64_t ns) {
   lf_tally *t = code ? find(tallies, code) : NULL;
-  if (t) {
-    add(&t->unpacks, 1);
+  if (t)
     add(&t->unpacked, (uint64_t)ns);
-  }
 }
 
 static void add_up(lf_tally *to, const lf_tally *from) {
@@ -161,7 +159,6 @@ static void add_up(lf_tally *to, const lf_tally *from) {
               {&to->fine_unpacked, from->fine_unpacked},
               {&to->packs, from->packs},
               {&to->packed, from->packed},
-              {&to->unpacks, from->unpacks},
               {&to->unpacked, from->unpacked}};
   for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
     add(sums[i].to, sums[i].n);

@@ -29,7 +29,7 @@ typedef struct {
 } lf_times;
 
 /* Of one function. Times are those of the runs that were timed: of short ones a
- * sample (lf_tally_is_due). */
+ * sample (pool/profile.h). */
 typedef struct lf_tally {
   struct lf_tally *next;
   lf_code *code; /* a reference; NULL: others */
@@ -39,7 +39,7 @@ typedef struct lf_tally {
   _Atomic uint64_t queues, queued;      /* of so many */
   _Atomic uint64_t busy; /* ns: run, and what its worker has packed, unpacked */
   /* By who submits and asks for results; and by workers, so many times. */
-  _Atomic uint64_t packs, packed, unpacks, unpacked;
+  _Atomic uint64_t packs, packed, unpacked;
   _Atomic uint64_t fine, fine_packed, fine_unpacked;
 } lf_tally;
 

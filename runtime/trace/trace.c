@@ -47,6 +47,14 @@ enum { SLICE = 1, NAME, PIECE, TITLE };
 enum { NAME_EVENTS = LF_FUNCTION_NAME / sizeof(event) };
 _Static_assert(LF_FUNCTION_NAME % sizeof(event) == 0, "whole events");
 
+/* A name, or a title. */
+typedef struct {
+  event head;
+  char text[LF_FUNCTION_NAME]; /* as JSON has it */
+} record;
+_Static_assert(sizeof(record) == (1 + NAME_EVENTS) * sizeof(event),
+               "whole events");
+
 typedef struct ring {
   lf_link link; /* of all; the list's lock */
   lf_track track;
@@ -118,10 +126,8 @@ static uint32_t intern(const char *text) {
   name *n = by_text[bucket];
   while (n && strcmp(n->text, text) != 0)
     n = n->next;
-  bool new = !n;
-  if (new)
-    n = add_name(text, bucket);
-  if (new &&n && sender)
+  bool added = !n && (n = add_name(text, bucket));
+  if (added && sender)
     send_name(n);
   pthread_mutex_unlock(&names_lock);
   return n ? n->id : 0;
@@ -343,11 +349,16 @@ static void spill(ring *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
+static record make_title(const char *text) {
+  record title = {.head = {.kind = TITLE, .ns = NAME_EVENTS}};
+  lf_json_text(title.text, sizeof title.text, text);
+  return title;
+}
+
 /* Tells the program what the worker is called, once in a trace. */
-static void send_title(ring *r) {
-  event record[1 + NAME_EVENTS] = {{.kind = TITLE, .ns = NAME_EVENTS}};
-  lf_json_text((char *)(record + 1), LF_FUNCTION_NAME, r->name);
-  sender(record, sizeof record);
+static void send_title(const ring *r) {
+  record title = make_title(r->name);
+  sender(&title, sizeof title);
 }
 
 static void put(ring *r, const event *e) {
@@ -359,28 +370,23 @@ static void put(ring *r, const event *e) {
   atomic_store_explicit(&r->put, at + 1, memory_order_release);
 }
 
-/* They are of an earlier trace. */
-static void drop_events(ring *r) {
+/* Its own thread: what is in it is of an earlier trace. */
+static void turn_to(ring *r, uint32_t session) {
   pthread_mutex_lock(&r->lock);
   atomic_store(&r->taken, atomic_load(&r->put));
+  r->session = session;
+  r->told = false;
   pthread_mutex_unlock(&r->lock);
+  if (sender)
+    send_title(r);
 }
 
 static ring *own_ring(void) {
   ring *r = own ? own : ring_new();
-  uint32_t session = (uint32_t)(lf_timing_now() / LF_TIME_SESSION);
-  if (r && sender && r->session != session) {
-    drop_events(r);
-    r->session = session;
-    send_title(r);
-  }
-  if (r && !sender && r->session != atomic_load(&trace.session)) {
-    drop_events(r);
-    pthread_mutex_lock(&r->lock);
-    r->session = atomic_load(&trace.session);
-    r->told = false;
-    pthread_mutex_unlock(&r->lock);
-  }
+  uint32_t session = sender ? (uint32_t)(lf_timing_now() / LF_TIME_SESSION)
+                            : atomic_load(&trace.session);
+  if (r && r->session != session)
+    turn_to(r, session);
   return r;
 }
 
@@ -419,10 +425,9 @@ void lf_trace_hand_over(void) {
 
 /* Under the names' lock. */
 static void send_name(const name *n) {
-  event record[1 + NAME_EVENTS] = {{.kind = NAME, .name = n->id}};
-  record[0].ns = NAME_EVENTS;
-  memcpy(record + 1, n->text, sizeof n->text);
-  sender(record, sizeof record);
+  record told = {.head = {.kind = NAME, .name = n->id, .ns = NAME_EVENTS}};
+  memcpy(told.text, n->text, sizeof told.text);
+  sender(&told, sizeof told);
 }
 
 void lf_trace_forward(lf_trace_send *send) {
@@ -637,16 +642,6 @@ static void *run(void *unused) {
   return unused;
 }
 
-/* Not one of lf_thread_start's, which count as awake, and are waited for. */
-static bool start_thread(void) {
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  bool ok = pthread_create(&trace.thread, NULL, run, NULL) == 0;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  return ok;
-}
-
 /* --- Beginning and ending --- */
 
 static int open_spool(const char *path) {
@@ -765,7 +760,7 @@ int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg) {
   atomic_fetch_add(&trace.session, 1);
   trace.on = true;
   pthread_mutex_unlock(&list_lock);
-  if (!start_thread()) {
+  if (!lf_thread_start_apart(run, 0, &trace.thread)) {
     finish();
     return EAGAIN;
   }
@@ -787,12 +782,11 @@ void lf_trace_feed(pid_t process, pid_t thread, uint32_t session,
 }
 
 void lf_trace_call_process(pid_t process, const char *kind, const char *text) {
-  event record[1 + NAME_EVENTS] = {{.kind = TITLE, .ns = NAME_EVENTS}};
   char whole[LF_FUNCTION_NAME];
   lf_track track = {process, process};
   snprintf(whole, sizeof whole, "%s%s", kind, text);
-  lf_json_text((char *)(record + 1), LF_FUNCTION_NAME, whole);
-  spool_put(track, record, 1 + NAME_EVENTS);
+  record title = make_title(whole);
+  spool_put(track, &title.head, 1 + NAME_EVENTS);
 }
 
 void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,

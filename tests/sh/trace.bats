@@ -399,21 +399,7 @@ EOF
 @test "members of a cluster" {
   command -v redis-server > /dev/null || skip 'there is no redis-server'
   lfut cluster --help > /dev/null 2>&1 || skip 'without clusters'
-  cat > script.lua <<'EOF'
-local lfut = require "lfut"
-local exe <close> = lfut.ClusterExecutor(2)
-local function double(x)
-  return 2 * x
-end
-local fs = {}
-for i = 1, 50 do
-  fs[i] = exe:submit(double, i)
-end
-for i = 1, 50 do
-  assert(fs[i]:result() == 2 * i)
-end
-for _ in exe:map(double, { 1, 2, 3 }) do end
-EOF
+  script ClusterExecutor 'for _ in exe:map(double, { 1, 2, 3 }) do end exe:shutdown()'
   run --separate-stderr lfut --trace t.json script.lua
   [ "$status:$stderr" = 0: ] || complain "$stderr"
   read_trace t.json
