@@ -54,7 +54,7 @@ run() {
 }
 
 # A cluster needs a server, and lfut to be built with hiredis.
-kinds='thread inline fork spawn'
+kinds='thread inline fork spawn async'
 if command -v redis-server > /dev/null && "$LFUT" cluster --help > /dev/null 2>&1
 then
   kinds="$kinds cluster"

@@ -55,7 +55,8 @@ static const char *const option_names[] = {
     "initargs",    "finalizer", "start_method",
     "timeout",     "grace",     "max_tasks_per_child",
     "max_queue",   "retries",   "memory_limit",
-    "url",         "reconnect", NULL};
+    "url",         "reconnect", "max_running",
+    NULL};
 
 static int default_workers(lfb_state *S, const lfb_kind *kind) {
   if (kind->backend->caller)
@@ -133,6 +134,7 @@ static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   lua_getfield(L, 1, "start_method");
   lua_getfield(L, 1, "max_tasks_per_child");
   lua_getfield(L, 1, "max_queue");
+  lua_getfield(L, 1, "max_running");
   lua_getfield(L, 1, "url");
   lua_getfield(L, 1, "reconnect");
   check_option(L, LFB_URL, "url", LUA_TSTRING, "string");
@@ -143,6 +145,7 @@ static int take_options(lua_State *L, lfb_state *S, const lfb_kind *kind) {
   check_start_method(L);
   check_count(L, LFB_MAX_TASKS, "max_tasks_per_child");
   check_count(L, LFB_MAX_QUEUE, "max_queue");
+  check_count(L, LFB_MAX_RUNNING, "max_running");
   lua_pushvalue(L, LFB_INITIALIZER);
   if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING &&
       !lfb_is_callable(L, -1))
@@ -178,6 +181,11 @@ static size_t max_queue(lua_State *L, const lfb_kind *kind) {
   return kind->backend->caller ? 0 : (size_t)lua_tointeger(L, LFB_MAX_QUEUE);
 }
 
+/* Elsewhere max_workers bounds how many run. */
+static size_t max_running(lua_State *L, const lfb_kind *kind) {
+  return kind->backend->parks ? (size_t)lua_tointeger(L, LFB_MAX_RUNNING) : 0;
+}
+
 int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   lfb_state *S = lfb_self(L);
   lfb_poll(L, S);
@@ -190,6 +198,7 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind) {
   lf_pool_options options = {
       .max_workers = workers,
       .max_queue = max_queue(L, kind),
+      .max_running = max_running(L, kind),
       .name = lfb_optional_string(L, LFB_NAME, "lfut"),
       .ops = &lfb_vmops,
       .setup = setup,
@@ -220,6 +229,11 @@ int lfb_thread_pool_executor(lua_State *L) {
   static const lfb_kind threads = {
       .name = "thread", .more = 4, .backend = &lf_threads_backend};
   return lfb_executor_new(L, &threads);
+}
+
+int lfb_async_executor(lua_State *L) {
+  static const lfb_kind async = {.name = "async", .backend = &lf_async_backend};
+  return lfb_executor_new(L, &async);
 }
 
 /* Pushes one for the pool, of which it has a handle, or, inside, no more than a
@@ -586,11 +600,11 @@ static int executor_stats(lua_State *L) {
   const struct {
     const char *name;
     uint64_t value;
-  } fields[] = {{"workers", s.workers},    {"idle", s.idle},
-                {"queued", s.queued},      {"running", s.running},
-                {"finished", s.finished},  {"failed", s.failed},
-                {"cancelled", s.cancelled}};
-  lua_createtable(L, 0, 7);
+  } fields[] = {{"workers", s.workers},     {"idle", s.idle},
+                {"queued", s.queued},       {"running", s.running},
+                {"finished", s.finished},   {"failed", s.failed},
+                {"cancelled", s.cancelled}, {"parked", s.parked}};
+  lua_createtable(L, 0, 8);
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
     lua_pushinteger(L, (lua_Integer)fields[i].value);
     lua_setfield(L, -2, fields[i].name);
@@ -602,6 +616,7 @@ static const char *class_name(lf_pool *pool) {
   return lfb_is_cluster(pool)      ? "ClusterExecutor"
          : lf_pool_is_remote(pool) ? "ProcessPoolExecutor"
          : lf_pool_in_caller(pool) ? "InlineExecutor"
+         : lf_pool_parks(pool)     ? "AsyncExecutor"
                                    : "ThreadPoolExecutor";
 }
 

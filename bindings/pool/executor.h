@@ -34,6 +34,7 @@ enum {
   LFB_START_METHOD,
   LFB_MAX_TASKS,
   LFB_MAX_QUEUE,
+  LFB_MAX_RUNNING,
   LFB_URL,
   LFB_RECONNECT
 };
@@ -58,6 +59,9 @@ int lfb_executor_new(lua_State *L, const lfb_kind *kind);
 
 /* lfut.ThreadPoolExecutor([max_workers | options]) */
 int lfb_thread_pool_executor(lua_State *L);
+
+/* lfut.AsyncExecutor([max_workers | options]) */
+int lfb_async_executor(lua_State *L);
 
 /* For the label of what is packed for the pool's workers. */
 const struct lfb_reach *lfb_reach_to(lf_pool *pool);

@@ -76,8 +76,7 @@ static int report(lua_State *L) {
 /* lfut.sleep(s) */
 static int sleep_seconds(lua_State *L) {
   lfb_check_number(L, 1);
-  lfb_sleep(L, lfb_self(L), lfb_check_deadline(L, 1));
-  return 0;
+  return lfb_sleep(L, lfb_self(L), lfb_check_deadline(L, 1));
 }
 
 /* lfut.perf_counter() */

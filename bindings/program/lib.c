@@ -114,6 +114,7 @@ static void open_classes(lua_State *L, lfb_state *S) {
 static const luaL_Reg functions[] = {
     {"ThreadPoolExecutor", lfb_thread_pool_executor},
     {"ProcessPoolExecutor", lfb_process_pool_executor},
+    {"AsyncExecutor", lfb_async_executor},
     {"InlineExecutor", lfb_inline_executor},
     {"ClusterExecutor", lfb_cluster_executor},
     {"Pool", lfb_pool},

@@ -167,6 +167,8 @@ static void describe(lf_sight_line *l, const lfb_wait_for *what) {
   } else if (what->loop) {
     lf_line_put(&out, "results of ");
     lf_line_put(&out, lf_loop_label(what->loop));
+  } else {
+    lf_line_put(&out, "the end of lfut.sleep");
   }
 }
 
@@ -229,7 +231,7 @@ static void describe_parked(lf_sight_line *l, const lfb_state *S,
   uint32_t kind;
   l->state = LF_SIGHT_PARKED;
   l->waits_since = r->parked_since;
-  l->until = r->base.deadline;
+  l->until = r->base.deadline.at;
   if (lfb_parked_at(r, &object, &kind)) {
     describe_object(l, S, object, kind);
   } else if (lfb_watch_is_for(&r->watch, &what)) {

@@ -10,6 +10,7 @@
 #include "bindings/run/position.h"
 #include "runtime/base/mem.h"
 #include "runtime/pool/crew.h"
+#include "runtime/pool/gate.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
 #include "runtime/process/serve.h"
@@ -36,13 +37,25 @@ static lf_waits *waits_of(const lfb_wait_for *what, lf_wait_one *one) {
                       : what->waits;
 }
 
+/* What it waits for may have to begin. Returns true. */
+static bool note_needs(const lfb_wait_for *what, bool counted) {
+  lf_wait_one one;
+  lf_waits *waits = lf_pools_limited() ? waits_of(what, &one) : NULL;
+  lf_pool *of_loop = what->loop ? lf_loop_pool(what->loop) : NULL;
+  if (waits)
+    lf_gate_need(waits, of_loop, counted);
+  return true;
+}
+
 /* Records what the run waits for; false, with an error at the top, if that
  * would be a cycle. A wait with a deadline ends anyway. */
 __attribute__((warn_unused_result)) static bool
 begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   char path[1000];
-  if (!r || !r->task || what->deadline != LF_FOREVER)
+  if (!r || !r->task)
     return true;
+  if (what->deadline != LF_FOREVER)
+    return note_needs(what, false);
   if (r->task->stuck) {
     push_stuck(L, r->task);
     return false;
@@ -54,7 +67,7 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   }
   if (waits)
     lf_serve_wait(r->task, waits);
-  return true;
+  return note_needs(what, true);
 }
 
 void lfb_end_wait(lfb_run *r) {
@@ -282,7 +295,20 @@ void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand) {
       lfb_raise_interrupted(L, S);
 }
 
-void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
+/* Where all waits are parked. */
+static int sleep_step(lua_State *L, lfb_state *S, int64_t deadline,
+                      lfb_wait_for *what) {
+  bool begun = lua_toboolean(L, -1);
+  (void)S;
+  if (begun && lf_is_past(deadline))
+    return 0;
+  lua_pop(L, 1);
+  lua_pushboolean(L, true);
+  *what = (lfb_wait_for){.deadline = deadline};
+  return LFB_NOT_YET;
+}
+
+static void sleep_here(lua_State *L, lfb_state *S, int64_t deadline) {
   lf_worker *w = lf_worker_self();
   lf_parker *parker = lfb_parker(S, w);
   lfb_blocked blocked = {.words = "the end of lfut.sleep",
@@ -297,6 +323,16 @@ void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
     r = lf_park(parker, deadline);
     lfb_blocked_end(S, &blocked);
   }
+}
+
+int lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
+  lfb_check_may_wait(L, S);
+  if (lfb_can_park(L, S) && lf_pool_parks(lf_worker_pool(S->vm->worker))) {
+    lua_pushboolean(L, false);
+    return lfb_waiting(L, S, sleep_step, deadline);
+  }
+  sleep_here(L, S, deadline);
+  return 0;
 }
 
 void lfb_wait_callbacks(lua_State *L, lfb_state *S) {

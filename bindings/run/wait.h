@@ -70,8 +70,9 @@ void lfb_end_wait(struct lfb_run *run);
 /* Waits to enter a strand (NULL: none). Raises when interrupted. */
 void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand);
 
-/* Sleeps, occupying the worker. Raises "interrupted!". */
-void lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
+/* Sleeps: parks the task where its pool parks all waits, else occupies the
+ * worker. Raises "interrupted!". 'return' it. */
+int lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
 
 /* Waits until no done-callback is left; for the end of the program. */
 void lfb_wait_callbacks(lua_State *L, lfb_state *S);

@@ -22,6 +22,10 @@ static void end_loop(lfb_watch *w) {
   lf_loop_unref(w->object);
 }
 
+static void end_none(lfb_watch *w) {
+  (void)w;
+}
+
 /* False: it is there already. */
 static bool begin(lfb_watch *w, const lfb_wait_for *what) {
   if (what->task) {
@@ -35,9 +39,13 @@ static bool begin(lfb_watch *w, const lfb_wait_for *what) {
     w->end = end_set;
     return lf_waitset_watch(what->set, w->waker);
   }
-  w->object = lf_loop_ref(what->loop);
-  w->end = end_loop;
-  return lf_loop_watch(what->loop, w->waker);
+  if (what->loop) {
+    w->object = lf_loop_ref(what->loop);
+    w->end = end_loop;
+    return lf_loop_watch(what->loop, w->waker);
+  }
+  w->end = end_none;
+  return true;
 }
 
 bool lfb_watch_is_for(const lfb_watch *w, lfb_wait_for *what) {
@@ -48,7 +56,7 @@ bool lfb_watch_is_for(const lfb_watch *w, lfb_wait_for *what) {
     what->set = w->object;
   else if (w->end == end_loop)
     what->loop = w->object;
-  return what->task || what->set || what->loop;
+  return what->task || what->set || what->loop || w->end == end_none;
 }
 
 void lfb_watch_begin(lfb_watch *w, lf_waker *waker, const lfb_wait_for *what) {

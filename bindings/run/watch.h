@@ -10,7 +10,7 @@
 #include "runtime/pool/loop.h"
 #include "runtime/task/waitset.h"
 
-/* What is waited for: one of the first three. */
+/* What is waited for: one of the first three, or the deadline alone. */
 typedef struct lfb_wait_for {
   lf_task *task;
   lf_waitset *set;
@@ -34,7 +34,7 @@ void lfb_watch_begin(lfb_watch *watch, lf_waker *waker,
                      const lfb_wait_for *what);
 
 /* Async-signal-safe: what is waited for, but for 'waits' and 'deadline'; false:
- * none of these. */
+ * something else. */
 bool lfb_watch_is_for(const lfb_watch *watch, lfb_wait_for *what);
 
 /* A thread that sleeps, until 'fired': woken through its parker. */

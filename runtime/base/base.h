@@ -43,6 +43,9 @@ enum {
 #define LF_LIMIT(normal, debug) (normal)
 #endif
 
+/* Points in time are nanoseconds of the monotonic clock (lf_now). */
+#define LF_FOREVER INT64_MAX
+
 _Noreturn void lf_panic(const char *file, int line, const char *what);
 
 /* For the few functions of the hot path that must not be calls. */

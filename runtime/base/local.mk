@@ -3,6 +3,7 @@ runtime_sources += \
 	%D%/base.c %D%/base.h \
 	%D%/buf.c %D%/buf.h \
 	%D%/code.c %D%/code.h \
+	%D%/deadline.c %D%/deadline.h \
 	%D%/line.c %D%/line.h \
 	%D%/mem.c %D%/mem.h \
 	%D%/stack.h \

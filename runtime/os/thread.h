@@ -11,9 +11,6 @@
 #include <stdatomic.h>
 #include <time.h>
 
-/* Points in time are nanoseconds of the monotonic clock. */
-#define LF_FOREVER INT64_MAX
-
 int64_t lf_now(void);
 
 /* The same clock as it was some milliseconds ago at most, for much less. */

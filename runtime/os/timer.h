@@ -6,14 +6,14 @@
 #ifndef LF_OS_TIMER_H
 #define LF_OS_TIMER_H
 
+#include "runtime/base/deadline.h"
 #include "runtime/os/thread.h"
 
 typedef struct lf_timer {
   /* On the timers' thread, once, when its time has come; it may set the timer
    * again or free it, and should be brief. */
   void (*fire)(struct lf_timer *timer);
-  int64_t at;   /* both are timer.c's */
-  size_t index; /* in its heap, from 1; 0: it is not set */
+  lf_deadline deadline; /* timer.c's */
 } lf_timer;
 
 static inline void lf_timer_init(lf_timer *timer,
@@ -21,8 +21,7 @@ static inline void lf_timer_init(lf_timer *timer,
   *timer = (lf_timer){.fire = fire};
 }
 
-/* Sets it, if it was not, or moves it. 0; LF_ENOMEM, LF_ETHREAD: it is not
- * set. */
+/* Sets it, if it was not, or moves it. 0; LF_ETHREAD: it is not set. */
 int lf_timer_set(lf_timer *timer, int64_t at);
 
 /* True if it was set, and will not fire. Else it has fired, is about to, or was

@@ -23,6 +23,7 @@ struct lf_backend {
   const char *name; /* the kind of workers: "thread" */
   bool remote;      /* lf_pool_is_remote */
   bool caller;      /* lf_pool_in_caller */
+  bool parks;       /* lf_pool_parks */
   bool whole;       /* a chunk of a loop that is lost is run again as a whole */
   const char *broken; /* the kind of error when its workers cannot run */
 

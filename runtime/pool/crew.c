@@ -55,6 +55,8 @@ bool lf_worker_begin(lf_worker *w, lf_task *task) {
   if (!lf_task_start(task))
     return false;
   lf_worker_count_started(w);
+  if (lf_gate_is_limited(w->pool))
+    lf_gate_enter(w->pool);
   return true;
 }
 
@@ -109,7 +111,6 @@ lf_worker *lf_pool_spare_worker(lf_pool *p) {
   lf_parker_init(&w->parker);
   w->parker_at = &w->parker;
   w->interrupt_at = &w->interrupt;
-  lf_list_init(&w->timed);
   lf_list_init(&w->held);
   lf_list_init(&w->queue);
   lf_list_init(&w->grabbed);
@@ -129,7 +130,6 @@ int lf_pool_start_worker(lf_pool *p) {
   char name[32];
   snprintf(name, sizeof name, "%.10s_%d", p->o.name, w->id);
   w->mode = LF_WORKER_ACTIVE;
-  w->next_deadline = LF_FOREVER;
   p->threads++;
   p->live++;
   p->active++;

@@ -258,7 +258,10 @@ static void put_workers(writer *w, const lf_surveyed *p) {
 
 static const char *kind_of(const lf_pool *p) {
   const lf_backend *b = p->o.backend;
-  return !b->remote ? "threads" : b->look_at ? "processes" : "a cluster";
+  return b->parks     ? "async"
+         : !b->remote ? "threads"
+         : b->look_at ? "processes"
+                      : "a cluster";
 }
 
 static void put_pool(writer *w, const lf_surveyed *p) {

@@ -49,11 +49,13 @@ struct lf_worker {
   lf_parker parker;
   lf_parker *parker_at;  /* that, or one that a process shares */
   lf_stack ready;        /* runs; pushed by any thread, taken by its own */
-  lf_link timed;         /* parked runs with a deadline; its thread */
-  int64_t next_deadline; /* not after the first of them; its thread */
-  size_t parked;         /* its thread */
-  lf_link held;          /* of these, the runs that wait for something shared,
-                            and keep the worker from new tasks; its thread */
+  lf_deadlines timed;    /* of parked runs; its thread */
+  _Atomic size_t parked; /* runs; written by its thread */
+  lf_link held;          /* of these, the runs that wait for something shared;
+                            its thread */
+  unsigned resumed;      /* runs since the last task; its thread */
+  unsigned deferred;     /* how often it has left the next one to others; the
+                            same */
   lf_shared_waiter *doorbell; /* at which it sleeps then, or NULL; its thread */
   atomic_bool interrupted;    /* the held ones are to end */
   _Atomic uint32_t interrupt; /* a signal means lf_pool_interrupt */
@@ -146,6 +148,8 @@ struct lf_pool {
                             task could not have, or 0 */
   lf_worker *affine;     /* that runs what one worker has to; the lock */
 
+  _Atomic size_t begun;      /* tasks that have a place (gate.h); */
+  atomic_bool needed;        /* somebody may wait for a queued one */
   _Atomic size_t waiting;    /* tasks that have a place (room.h) */
   _Atomic(lf_task *) room;   /* ends when there is one again, or NULL; written
                                 under its lock, */
@@ -201,6 +205,31 @@ void lf_pool_drain(lf_pool *pool, lf_link *out);
 void lf_pool_fail(lf_task *task, const char *why);
 void lf_pool_fail_all(lf_link *tasks, const char *why);
 
+/* --- gate.c: how many tasks have begun and not ended -----------------------
+ */
+
+static inline bool lf_gate_is_limited(const lf_pool *p) {
+  return p->o.max_running > 0;
+}
+
+/* May a queued task begin, as far as can be told without the lock? */
+static inline bool lf_gate_is_open(const lf_pool *p) {
+  return !lf_gate_is_limited(p) || p->begun < p->o.max_running || p->needed;
+}
+
+/* Is it waited for by one that has begun? */
+static inline bool lf_gate_passes(const lf_task *t) {
+  return atomic_load(&t->needed) ||
+         (t->ops && t->ops->is_awaited && t->ops->is_awaited(t));
+}
+
+/* A place is taken, or given back: by a task that begins anyway, or ends. */
+static inline void lf_gate_enter(lf_pool *p) {
+  atomic_fetch_add(&p->begun, 1);
+}
+
+void lf_gate_leave(lf_pool *pool);
+
 /* --- levels.c: the common queue, under the lock ----------------------------
  */
 
@@ -211,8 +240,13 @@ void lf_level_add(lf_pool *pool, lf_task *task, bool first);
 void lf_level_del(lf_pool *pool, lf_task *task);
 lf_task *lf_level_first(const lf_pool *pool, int64_t least);
 
+/* The first of which that is true, or NULL. */
+lf_task *lf_level_find(const lf_pool *pool, bool (*is)(const lf_task *task));
+
 /* The same for all. */
 static inline void lf_common_add(lf_pool *p, lf_task *task, bool first) {
+  if (lf_gate_is_limited(p) && lf_gate_passes(task))
+    p->needed = true;
   if (lf_task_priority(task)) {
     lf_level_add(p, task, first);
     return;
@@ -267,6 +301,11 @@ void lf_pool_put_first(lf_pool *pool, lf_worker *worker, lf_task *task);
 void lf_worker_drain(lf_worker *worker, lf_link *out);
 lf_task *lf_worker_take(lf_worker *worker);
 lf_task *lf_thread_pinned(lf_worker *worker);
+
+/* Where tasks wait without a thread: is there another worker that is about to
+ * look for work, as far as can be told, and has clearly fewer tasks that wait?
+ */
+bool lf_worker_may_defer(lf_worker *worker);
 
 /* Under the lock: a worker stands still; who is to be unparked to run in its
  * place, or NULL. */

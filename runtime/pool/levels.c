@@ -71,6 +71,16 @@ lf_task *lf_level_first(const lf_pool *p, int64_t least) {
   return v->priority >= least ? first_of(v) : NULL;
 }
 
+lf_task *lf_level_find(const lf_pool *p, bool (*is)(const lf_task *task)) {
+  for (lf_link *l = p->levels.next; l != &p->levels; l = l->next) {
+    const lf_level *v = level_of(l);
+    for (lf_link *m = v->tasks.next; m != &v->tasks; m = m->next)
+      if (is(lf_container_of(m, lf_task, link)))
+        return lf_container_of(m, lf_task, link);
+  }
+  return NULL;
+}
+
 lf_task *lf_common_first(const lf_pool *p) {
   lf_task *t = lf_level_first(p, 1);
   if (!t && !lf_list_empty(&p->queue))

@@ -181,6 +181,8 @@ bool lf_worker_again(lf_worker *w, lf_task *task) {
   if (!lf_task_again(task))
     return false;
   atomic_store_explicit(&w->started, w->started - 1, memory_order_relaxed);
+  if (lf_gate_is_limited(w->pool))
+    lf_gate_leave(w->pool);
   if (stays)
     lf_task_unref(task); /* not the last */
   else

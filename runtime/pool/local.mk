@@ -4,6 +4,7 @@ runtime_sources += \
 	%D%/caller.c %D%/caller.h \
 	%D%/crew.c %D%/crew.h \
 	%D%/dump.c %D%/dump.h \
+	%D%/gate.c %D%/gate.h \
 	%D%/internal.h \
 	%D%/interrupt.c %D%/interrupt.h \
 	%D%/levels.c \

@@ -8,6 +8,9 @@
 #include "runtime/pool/profile.h"
 #include "runtime/pool/stop.h"
 
+/* Items that may wait at the same time, where they have no thread. */
+enum { PARKED_WINDOW = LF_LIMIT(10000, 100) };
+
 struct lf_loop {
   _Atomic size_t refs;
   uint64_t id;
@@ -82,7 +85,8 @@ lf_loop *lf_loop_new(lf_pool *pool, lf_buf *setup, lf_code *code,
   loop->pool = lf_pool_ref(pool);
   loop->epoch = lf_pool_epoch(pool);
   loop->code = code ? lf_code_ref(code) : NULL;
-  loop->chunksize = chunksize;
+  /* Items that wait are to do so at the same time. */
+  loop->chunksize = chunksize || !lf_pool_parks(pool) ? chunksize : 1;
   loop->order = order;
   loop->waits = (lf_waits){.each = each_runner, .count = count_wait};
   lf_list_init(&loop->running);
@@ -779,6 +783,8 @@ uint64_t lf_loop_window(lf_loop *loop) {
   uint64_t usual = lf_chunk_usual_size(loop->item_ns);
   pthread_mutex_unlock(&loop->lock);
   size = size ? size : usual;
+  if (lf_pool_parks(loop->pool))
+    return PARKED_WINDOW;
   return 4 * workers * (size < LF_CHUNK_MAX ? size : LF_CHUNK_MAX);
 }
 

@@ -36,6 +36,8 @@ static void registry_del(lf_pool *p) {
   lf_pool_unref(p);
 }
 
+static _Atomic size_t limited;
+
 lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_pool *p = lf_zalloc(sizeof *p);
   char *name = lf_strndup(options->name, strlen(options->name));
@@ -73,10 +75,16 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_list_init(&p->idle);
   lf_list_init(&p->wanting);
   lf_list_init(&p->gone);
+  if (lf_gate_is_limited(p))
+    atomic_fetch_add(&limited, 1);
   lf_profile_open(p->profile, p);
   if (p->o.registry)
     registry_add(p);
   return p;
+}
+
+size_t lf_pools_limited(void) {
+  return atomic_load_explicit(&limited, memory_order_relaxed);
 }
 
 lf_pool *lf_pool_ref(lf_pool *pool) {
@@ -380,6 +388,10 @@ const char *lf_pool_name(const lf_pool *p) {
 
 int lf_pool_max_workers(const lf_pool *pool) {
   return __atomic_load_n(&pool->o.max_workers, __ATOMIC_RELAXED);
+}
+
+bool lf_pool_parks(const lf_pool *p) {
+  return p->o.backend->parks;
 }
 
 bool lf_pool_in_caller(const lf_pool *p) {

@@ -31,9 +31,10 @@ struct lf_loop;
 struct lf_strand;
 
 typedef struct {
-  int max_workers;  /* 1 to LF_MAX_WORKERS; of a cluster it changes */
-  size_t max_queue; /* tasks that may wait (room.h); 0: any number */
-  const char *name; /* prefix of the workers' names; copied */
+  int max_workers;    /* 1 to LF_MAX_WORKERS; of a cluster it changes */
+  size_t max_queue;   /* tasks that may wait (room.h); 0: any number */
+  size_t max_running; /* tasks begun and not ended (gate.h); 0: the same */
+  const char *name;   /* prefix of the workers' names; copied */
   const lf_vmops *ops;
   void *setup; /* for ops->open; owned by the pool */
   void (*setup_free)(void *setup);
@@ -54,6 +55,9 @@ typedef struct {
 /* A pool with one handle, held with the caller's one reference; workers start
  * on demand. NULL: no memory, and the caller still owns 'setup'. */
 lf_pool *lf_pool_new(const lf_pool_options *options);
+
+/* How many have been made so far that have max_running. */
+size_t lf_pools_limited(void);
 
 /* Bytes that all workers, which are processes, get before any task that is
  * submitted from now on (ops->notice). They belong to 'owner', which is counted
@@ -162,6 +166,9 @@ const lf_vmops *lf_pool_ops(const lf_pool *pool);
 const char *lf_pool_name(const lf_pool *pool);
 int lf_pool_max_workers(const lf_pool *pool);
 bool lf_pool_in_caller(const lf_pool *pool);
+
+/* Are its tasks parked in every wait, so that any number of them wait? */
+bool lf_pool_parks(const lf_pool *pool);
 void *lf_pool_setup(const lf_pool *pool);
 lf_registry *lf_pool_registry(const lf_pool *pool);
 bool lf_pool_is_shutdown(lf_pool *pool);
@@ -204,6 +211,7 @@ void lf_pool_break(lf_pool *pool, const char *why);
 
 typedef struct {
   uint64_t workers, idle, queued, running, finished, failed, cancelled;
+  uint64_t parked;   /* of those that run; 0 where not all waits park */
   uint64_t occupied; /* of worker processes: those that run something */
 } lf_pool_stats;
 

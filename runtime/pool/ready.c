@@ -19,7 +19,6 @@ void lf_run_ready(lf_waker *waker) {
 void lf_run_init(lf_run *run, lf_worker *worker) {
   *run = (lf_run){.waker = {.wake = lf_run_ready}, .worker = worker};
   atomic_init(&run->ready, false);
-  lf_list_init(&run->timed);
   lf_list_init(&run->held);
 }
 
@@ -27,12 +26,9 @@ void lf_run_park(lf_run *run, int64_t deadline) {
   lf_worker *w = run->worker;
   run->parked = true;
   w->parked++;
-  run->deadline = deadline;
-  if (deadline == LF_FOREVER)
-    return;
-  lf_list_add(&w->timed, &run->timed);
-  if (deadline < w->next_deadline)
-    w->next_deadline = deadline;
+  run->deadline.at = deadline;
+  if (deadline != LF_FOREVER)
+    lf_deadline_set(&w->timed, &run->deadline, deadline);
 }
 
 bool lf_run_hold(lf_run *run, lf_shared_waiter *waiter, int64_t deadline) {
@@ -43,6 +39,8 @@ bool lf_run_hold(lf_run *run, lf_shared_waiter *waiter, int64_t deadline) {
   lf_shared_waiter_ring(waiter, w->doorbell);
   lf_list_add(&w->held, &run->held);
   lf_run_park(run, deadline);
+  if (lf_shared_waiter_stirred(waiter)) /* before it could ring */
+    lf_run_ready(&run->waker);
   return true;
 }
 
@@ -51,32 +49,25 @@ void lf_run_unpark(lf_run *run) {
   lf_list_del(&run->held);
   run->parked = false;
   run->worker->parked--;
-  lf_list_del(&run->timed);
+  lf_deadline_unset(&run->worker->timed, &run->deadline);
 }
 
 /* Makes the runs ready whose deadline has come. */
 static void expire(lf_worker *w) {
-  if (w->next_deadline == LF_FOREVER)
+  if (!w->timed.first)
     return;
-  int64_t now = lf_now(), next = LF_FOREVER;
-  if (now < w->next_deadline)
-    return;
-  for (lf_link *l = w->timed.next, *after; l != &w->timed; l = after) {
-    after = l->next;
-    lf_run *r = lf_container_of(l, lf_run, timed);
-    if (r->deadline <= now) {
-      lf_list_del(l);
-      lf_run_ready(&r->waker);
-    } else if (r->deadline < next) {
-      next = r->deadline;
-    }
-  }
-  w->next_deadline = next;
+  int64_t now = lf_now();
+  for (lf_deadline *d; (d = lf_deadline_past(&w->timed, now));)
+    lf_run_ready(&lf_container_of(d, lf_run, deadline)->waker);
 }
 
-/* Makes the held runs ready that have been called, or have to end. */
+/* Makes the held runs ready that have been called, or have to end. They are
+ * many where they do not keep the worker from new tasks: so only if one rang.
+ */
 static void look_at_held(lf_worker *w) {
   bool all = atomic_exchange(&w->interrupted, false);
+  if (!lf_doorbell_take(w->doorbell) && !all)
+    return;
   for (lf_link *l = w->held.next; l != &w->held; l = l->next) {
     lf_run *r = lf_container_of(l, lf_run, held);
     r->interrupted = r->interrupted || all;
@@ -87,6 +78,10 @@ static void look_at_held(lf_worker *w) {
 
 bool lf_worker_holds(const lf_worker *w) {
   return !lf_list_empty(&w->held);
+}
+
+bool lf_worker_is_held(const lf_worker *w) {
+  return lf_worker_holds(w) && !w->pool->o.backend->parks;
 }
 
 void lf_worker_interrupt(lf_worker *w) {
@@ -107,8 +102,8 @@ int lf_worker_sleep(lf_worker *w, int64_t deadline) {
 }
 
 int64_t lf_worker_deadline(lf_worker *w) {
-  int64_t again = w->pool->again;
-  return again && again < w->next_deadline ? again : w->next_deadline;
+  int64_t again = w->pool->again, next = lf_deadlines_next(&w->timed);
+  return again && again < next ? again : next;
 }
 
 /* A task had no thread: perhaps there is one now. A worker that is blocked may

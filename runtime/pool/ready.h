@@ -14,8 +14,9 @@ void lf_run_init(lf_run *run, lf_worker *worker);
 void lf_run_park(lf_run *run, int64_t deadline);
 
 /* The same while it waits for something shared, at a waiter of waiters.h: it
- * becomes ready when that is called, too. The worker begins no task meanwhile.
- * False: no memory, and nothing has happened. */
+ * becomes ready when that is called, too. The worker begins no task meanwhile,
+ * unless its back end parks them all. False: no memory, and nothing has
+ * happened. */
 struct lf_shared_waiter;
 bool lf_run_hold(lf_run *run, struct lf_shared_waiter *waiter,
                  int64_t deadline);
@@ -25,6 +26,9 @@ void lf_run_unpark(lf_run *run);
 
 /* Does the worker have such runs? */
 bool lf_worker_holds(const lf_worker *worker);
+
+/* Do they keep it from new tasks? */
+bool lf_worker_is_held(const lf_worker *worker);
 
 /* Lets the waiter, of its thread, ring where the thread will sleep, if it does
  * so by lf_worker_sleep (true). */

@@ -169,9 +169,120 @@ static lf_task *steal(lf_worker *w) {
   return NULL;
 }
 
-lf_task *lf_worker_take(lf_worker *w) {
+/* Under the lock: the first that is waited for, in the order of the queue. */
+static lf_task *first_needed(const lf_pool *p) {
+  lf_link *l = p->queue.next;
+  for (; l != &p->queue; l = l->next) {
+    lf_task *t = lf_container_of(l, lf_task, link);
+    if (lf_gate_passes(t))
+      return t;
+  }
+  return lf_level_find(p, lf_gate_passes);
+}
+
+/* The next task that may begin, or NULL; its place is taken. */
+static lf_task *take_through_gate(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  bool open = p->begun < p->o.max_running;
+  bool needed = !open && atomic_exchange(&p->needed, false);
+  lf_task *t = open ? lf_common_first(p) : needed ? first_needed(p) : NULL;
+  if (t) {
+    lf_common_del(p, t);
+    lf_gate_enter(p);
+  }
+  if (t && needed)
+    atomic_store(&p->needed, true); /* there may be more */
+  bool more = p->queued > 0 && lf_gate_is_open(p);
+  pthread_mutex_unlock(&p->lock);
+  if (t && more)
+    lf_pool_rouse_more(p);
+  return t;
+}
+
+/* One with a place; the one that is for this worker alone has to be run. */
+static lf_task *take_limited(lf_pool *p, lf_task *pinned) {
+  if (pinned)
+    lf_gate_enter(p);
+  else if (p->queued > 0 && lf_gate_is_open(p))
+    return take_through_gate(p);
+  return pinned;
+}
+
+static bool is_lighter(const lf_worker *v, const lf_worker *w) {
+  return v->parked + v->parked / 8 < w->parked;
+}
+
+/* Will it look for work soon, as far as can be told? */
+static bool is_at_hand(const lf_worker *v) {
+  enum { SOON_NS = 8000000 }; /* some ticks of lf_now_roughly */
+  return v->mode == LF_WORKER_ACTIVE &&
+         (!v->current || lf_now_roughly() - lf_worker_since(v) < SOON_NS);
+}
+
+bool lf_worker_may_defer(lf_worker *w) {
   lf_pool *p = w->pool;
-  lf_task *t = lf_thread_pinned(w);
+  if (!p->o.backend->parks || w->parked == 0 || p->active < 2 ||
+      !lf_pool_any_queued(p))
+    return false;
+  pthread_mutex_lock(&p->lock);
+  lf_worker *v = p->workers;
+  while (v && !(v != w && is_lighter(v, w) && is_at_hand(v)))
+    v = v->next;
+  pthread_mutex_unlock(&p->lock);
+  return v;
+}
+
+/* Under the lock: one more, or NULL. */
+static lf_worker *start_worker(lf_pool *p) {
+  lf_link *gone = lf_list_empty(&p->gone) ? NULL : p->gone.next;
+  if (lf_pool_start_worker(p) != 0)
+    return NULL;
+  return gone ? lf_container_of(gone, lf_worker, standby) : p->workers;
+}
+
+/* Under the lock: a worker with nothing to do, and with clearly fewer tasks
+ * that wait than this one; active from now on. NULL: there is none. */
+static lf_worker *find_lighter(lf_worker *w) {
+  lf_pool *p = w->pool;
+  lf_worker *best = NULL;
+  for (lf_link *l = p->idle.next; l != &p->idle; l = l->next) {
+    lf_worker *v = lf_container_of(l, lf_worker, standby);
+    if (!lf_worker_has_own(v) && (!best || v->parked < best->parked))
+      best = v;
+  }
+  if (best && !is_lighter(best, w))
+    return NULL;
+  if (best) {
+    lf_list_del(&best->standby);
+    p->active++;
+    best->mode = LF_WORKER_ACTIVE;
+    return best;
+  }
+  return p->live < p->o.max_workers && !p->broken ? start_worker(p) : NULL;
+}
+
+/* A task goes on where it has begun: so those that wait are kept in balance
+ * when they begin. True: another worker has the task. */
+static bool is_handed_over(lf_worker *w, lf_task *t) {
+  lf_pool *p = w->pool;
+  if (!p->o.backend->parks || w->parked == 0 || t->pinned ||
+      p->active >= p->o.max_workers)
+    return false;
+  pthread_mutex_lock(&p->lock);
+  lf_worker *v = p->active < p->o.max_workers ? find_lighter(w) : NULL;
+  if (v) {
+    lf_worker_pin(v, t);
+    lf_task_unref(t); /* not the last */
+  }
+  pthread_mutex_unlock(&p->lock);
+  if (v)
+    lf_unpark(&v->parker);
+  return v;
+}
+
+static lf_task *take_any(lf_worker *w, lf_task *pinned) {
+  lf_pool *p = w->pool;
+  lf_task *t = pinned;
   bool fair = ++w->unfair == FAIR;
   if (fair)
     w->unfair = 0;
@@ -190,8 +301,18 @@ lf_task *lf_worker_take(lf_worker *w) {
   return t;
 }
 
+lf_task *lf_worker_take(lf_worker *w) {
+  lf_task *t = lf_thread_pinned(w);
+  if (lf_gate_is_limited(w->pool))
+    return take_limited(w->pool, t);
+  t = take_any(w, t);
+  while (t && is_handed_over(w, t))
+    t = take_any(w, NULL);
+  return t;
+}
+
 bool lf_pool_any_queued(lf_pool *p) {
-  return p->queued > 0 || p->stocked > 0;
+  return (p->queued > 0 && lf_gate_is_open(p)) || p->stocked > 0;
 }
 
 lf_worker *lf_pool_replace(lf_pool *p) {
@@ -212,5 +333,7 @@ void lf_worker_drain(lf_worker *w, lf_link *out) {
 }
 
 bool lf_worker_has_work(lf_worker *w) {
-  return w->ready.taken || lf_worker_has_own(w) || lf_pool_any_queued(w->pool);
+  bool rung = !lf_list_empty(&w->held) && lf_doorbell_is_rung(w->doorbell);
+  return rung || w->ready.taken || lf_worker_has_own(w) ||
+         lf_pool_any_queued(w->pool);
 }

@@ -64,8 +64,8 @@ static void end_aside(lf_pool *p, lf_task *t, bool lost) {
 
 /* A worker has ended what the task waited for: it may go on with it. */
 static bool take_near(lf_pool *p, lf_task *t) {
-  if (t->strand || !lf_self || lf_self->pool != p || !lf_self->vm ||
-      !lf_pool_wants(p, t))
+  if (t->strand || lf_gate_is_limited(p) || !lf_self || lf_self->pool != p ||
+      !lf_self->vm || !lf_pool_wants(p, t))
     return false;
   lf_worker_push(lf_self, t);
   lf_pool_rouse_more(p);
@@ -156,7 +156,7 @@ static int submit_far(lf_pool *p, lf_task *task, lf_route route) {
 
 static int submit(lf_pool *p, lf_task *task, lf_route route) {
   if (route == LF_NEAR && lf_self && lf_self->pool == p && lf_self->vm &&
-      !lf_task_priority(task))
+      !lf_task_priority(task) && !lf_gate_is_limited(p))
     return submit_near(lf_self, task);
   return submit_far(p, task, route);
 }
@@ -368,33 +368,45 @@ void lf_threads_stat(lf_pool *p, lf_pool_stats *s) {
   s->failed += p->owner.unstarted;
 }
 
+static void stat_parks(lf_pool *p, lf_pool_stats *s) {
+  lf_threads_stat(p, s);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    s->parked += w->parked;
+}
+
 static lf_hunger hunger(lf_pool *p) {
   return (lf_hunger){&p->active, p->o.max_workers};
 }
 
+/* What those have in common whose workers are threads. */
+/* clang-format off */
+#define THREADS \
+    .sample = lf_threads_stat, \
+    .broken = "BrokenThreadPool", \
+    .submit = submit, \
+    .broadcast = broadcast, \
+    .follow = lf_pool_hold, \
+    .cancel = cancel, \
+    .interrupt = interrupt, \
+    .run_of = run_of, \
+    .nudge = nudge, \
+    .look_at = look_at, \
+    .ask = ask, \
+    .remind = remind, \
+    .give_up = give_up, \
+    .settle = settle, \
+    .take_in = take_in, \
+    .hunger = hunger, \
+    .worker_main = lf_worker_main, \
+    .pinned = lf_thread_pinned, \
+    .block = lf_thread_block, \
+    .unblock = lf_thread_unblock, \
+    .end = lf_thread_end, \
+    .again = again
+/* clang-format on */
+
 const lf_backend lf_threads_backend = {
-    .name = "thread",
-    .sample = lf_threads_stat,
-    .broken = "BrokenThreadPool",
-    .submit = submit,
-    .broadcast = broadcast,
-    .follow = lf_pool_hold,
-    .cancel = cancel,
-    .interrupt = interrupt,
-    .run_of = run_of,
-    .nudge = nudge,
-    .look_at = look_at,
-    .ask = ask,
-    .remind = remind,
-    .give_up = give_up,
-    .settle = settle,
-    .take_in = take_in,
-    .stat = lf_threads_stat,
-    .hunger = hunger,
-    .worker_main = lf_worker_main,
-    .pinned = lf_thread_pinned,
-    .block = lf_thread_block,
-    .unblock = lf_thread_unblock,
-    .end = lf_thread_end,
-    .again = again,
-};
+    .name = "thread", .stat = lf_threads_stat, THREADS};
+
+const lf_backend lf_async_backend = {
+    .name = "async", .parks = true, .stat = stat_parks, THREADS};

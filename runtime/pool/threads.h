@@ -10,6 +10,10 @@
 
 extern const lf_backend lf_threads_backend;
 
+/* The same, but tasks are parked in all waits, and no wait keeps a worker from
+ * others: a few threads have any number of tasks that wait. */
+extern const lf_backend lf_async_backend;
+
 /* What such a pool has done, also for one whose workers are no threads. */
 void lf_threads_stat(lf_pool *pool, lf_pool_stats *stats);
 

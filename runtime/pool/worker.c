@@ -118,7 +118,8 @@ static void sleep_idle(lf_worker *w, int64_t deadline) {
   int64_t soon = w->swept ? LF_FOREVER : lf_now() + IDLE_NS;
   bool work = lf_worker_has_work(w);
   soon = work ? 0 : soon < deadline ? soon : deadline;
-  int r = lf_doze(&w->parker, soon);
+  int r =
+      lf_worker_holds(w) ? lf_worker_sleep(w, soon) : lf_doze(&w->parker, soon);
   pthread_mutex_lock(&p->lock);
   if (w->mode != LF_WORKER_IDLE)
     return; /* it is to seek, and has to hurry */
@@ -159,7 +160,7 @@ static bool rest(lf_worker *w) {
         lf_pool_rouse_more(p);
       return false;
     }
-    sleep_idle(w, w->next_deadline);
+    sleep_idle(w, lf_deadlines_next(&w->timed));
   }
   pthread_mutex_unlock(&p->lock);
   lf_spin_learn(&idling, lf_now() - since);
@@ -178,6 +179,15 @@ static void run_task(lf_worker *w, lf_task *task) {
     lf_task_unref(task);
   }
   lf_worker_leave_strand(w);
+}
+
+/* One that has been taken. It has had a place before it began, and taken one
+ * then. */
+static void begin_task(lf_worker *w, lf_task *task) {
+  lf_pool *p = w->pool;
+  run_task(w, task);
+  if (lf_gate_is_limited(p))
+    lf_gate_leave(p);
 }
 
 /* Its permit is that of the runs it holds: sleeps until one can go on. */
@@ -209,30 +219,55 @@ static bool step_abandoned(lf_worker *w) {
   return false;
 }
 
+/* Of those that have begun, many may become ready again and again: now and
+ * then, one begins all the same. */
+static bool is_turn_of_tasks(lf_worker *w) {
+  enum { MOST = 64 };
+  return w->resumed >= MOST && w->pool->o.backend->parks &&
+         lf_pool_any_queued(w->pool);
+}
+
+/* The next task is left to a worker with less to do, for some moments: it may
+ * be starting. */
+static bool defers(lf_worker *w) {
+  enum { MOMENT_NS = 1000000, MOMENTS = 50 };
+  bool defer = w->deferred < MOMENTS && lf_worker_may_defer(w);
+  w->deferred = defer ? w->deferred + 1 : 0;
+  if (defer) {
+    pass_on(w);
+    lf_worker_sleep(w, lf_now() + MOMENT_NS);
+  }
+  return defer;
+}
+
 /* One step of a worker's life; false when it is to leave. */
 static bool step(lf_worker *w) {
   if (w->abandoned)
     return step_abandoned(w);
-  bool holds = lf_worker_holds(w);
-  if (!holds &&
+  bool held = lf_worker_is_held(w);
+  if (!held &&
       atomic_load_explicit(&w->pool->nwanting, memory_order_relaxed) > 0)
     give_permit(w);
-  lf_run *run = lf_worker_ready(w);
+  lf_run *run = is_turn_of_tasks(w) ? NULL : lf_worker_ready(w);
   if (run) {
     pass_on(w);
+    w->resumed++;
     w->pool->o.ops->resume(w->vm, run);
     return true;
   }
-  if (holds) {
+  w->resumed = 0;
+  if (held) {
     pass_on(w);
     hold(w);
     return true;
   }
+  if (defers(w))
+    return true;
   lf_task *task = lf_worker_take(w);
   if (!task)
     return rest(w);
   pass_on(w);
-  run_task(w, task);
+  begin_task(w, task);
   return true;
 }
 
@@ -321,4 +356,6 @@ void lf_thread_end(lf_worker *w, lf_task *task, lf_state state) {
   atomic_store_explicit(count, *count + 1, memory_order_relaxed);
   lf_task_end(task, state);
   lf_task_unref(task);
+  if (lf_gate_is_limited(w->pool))
+    lf_gate_leave(w->pool);
 }

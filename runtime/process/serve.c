@@ -524,7 +524,6 @@ static lf_serve *serve_new(const lf_pool_options *options, int id,
   lf_serve_report_init(r);
   w->id = id;
   w->mode = LF_WORKER_ACTIVE;
-  w->next_deadline = LF_FOREVER;
   w->parker_at = &region->parker;
   w->interrupt_at = &region->interrupt;
   w->runs_at = &region->running;

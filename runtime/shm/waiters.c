@@ -16,7 +16,8 @@ struct lf_shared_waiter {
   _Atomic uint64_t object; /* its offset; valid while there is a state */
   _Atomic uint32_t kind;
   _Atomic uint32_t
-      doorbell; /* 0, or where its thread sleeps instead: see ring */
+      doorbell;          /* 0, or where its thread sleeps instead: see ring */
+  _Atomic uint32_t rung; /* of a doorbell; late, maybe of who has it next */
 };
 
 enum { WAITING = 1, CALLED = 2, AGAIN = 4, BITS = 3 };
@@ -175,9 +176,18 @@ void lf_shared_waiter_rearm(lf_shared_waiter *s) {
 lf_shared_waiter *lf_doorbell_new(void) {
   uint32_t me = lf_owner_self();
   lf_shared_waiter *doorbell = me ? take_waiter(me, bucket_of(me)) : NULL;
-  if (doorbell)
-    lf_parker_init_shared(&doorbell->parker);
+  if (!doorbell)
+    return NULL;
+  lf_parker_init_shared(&doorbell->parker);
   return doorbell;
+}
+
+bool lf_doorbell_is_rung(const lf_shared_waiter *doorbell) {
+  return atomic_load_explicit(&doorbell->rung, memory_order_relaxed);
+}
+
+bool lf_doorbell_take(lf_shared_waiter *doorbell) {
+  return lf_doorbell_is_rung(doorbell) && atomic_exchange(&doorbell->rung, 0);
 }
 
 void lf_doorbell_end(lf_shared_waiter *doorbell) {
@@ -201,6 +211,8 @@ void lf_shared_waiter_pass(lf_shared_waiter *s) {
 static void wake(lf_shared_waiter *s) {
   uint32_t doorbell = atomic_load(&s->doorbell);
   lf_shared_waiter *at = doorbell ? lf_arena_at(doorbell) : s;
+  if (doorbell)
+    atomic_store(&at->rung, 1);
   lf_unpark(&at->parker);
 }
 

@@ -63,6 +63,10 @@ void lf_shared_waiter_resume(lf_shared_waiter *waiter);
 lf_shared_waiter *lf_doorbell_new(void);
 void lf_doorbell_end(lf_shared_waiter *doorbell);
 
+/* Has it been rung since this was asked? By its thread. */
+bool lf_doorbell_take(lf_shared_waiter *doorbell);
+bool lf_doorbell_is_rung(const lf_shared_waiter *doorbell);
+
 /* From now on the waiter rings the doorbell, or none (NULL): who sleeps has to
  * look once more before. */
 void lf_shared_waiter_ring(lf_shared_waiter *waiter,

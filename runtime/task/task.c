@@ -64,6 +64,7 @@ void lf_task_init(lf_task *t, lf_owner *owner, const lf_task_ops *ops) {
   t->far.id = 0;
   atomic_init(&t->told, 0);
   atomic_init(&t->parked, false);
+  atomic_init(&t->needed, false);
   t->stuck = t->held = false;
   atomic_init(&t->asked, true); /* until it is submitted */
   t->noted = 0;

@@ -166,6 +166,7 @@ struct lf_task {
   _Atomic bool asked; /* about its outcome, or passed to who may ask */
   bool stuck;         /* its wait would never end: 'trace' is why */
   atomic_bool parked; /* no code of it runs, and none is on a stack */
+  atomic_bool needed; /* one that has begun waits for it (pool/gate.h) */
   _Alignas(8) unsigned char small[32];
 };
 

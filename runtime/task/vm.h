@@ -5,6 +5,7 @@
 #ifndef LF_TASK_VM_H
 #define LF_TASK_VM_H
 
+#include "runtime/base/deadline.h"
 #include "runtime/base/stack.h"
 #include "runtime/os/thread.h"
 #include "runtime/task/task.h"
@@ -16,13 +17,12 @@ typedef struct lf_worker lf_worker;
  * what it knows of the task and keeps the storage until it is closed, so that
  * a late wake-up finds it; the runtime only queues it. */
 typedef struct lf_run {
-  lf_waker waker;    /* wakes: makes it ready on its worker */
-  lf_worker *worker; /* where it began and goes on */
-  lf_link timed;     /* among the worker's runs with a deadline */
-  int64_t deadline;  /* when it becomes ready anyway */
-  lf_node node;      /* among its worker's ready ones */
-  atomic_bool ready; /* is one */
-  bool parked;       /* stands still; the worker's own */
+  lf_waker waker;       /* wakes: makes it ready on its worker */
+  lf_worker *worker;    /* where it began and goes on */
+  lf_deadline deadline; /* when it becomes ready anyway; among the worker's */
+  lf_node node;         /* among its worker's ready ones */
+  atomic_bool ready;    /* is one */
+  bool parked;          /* stands still; the worker's own */
   /* While it waits for something shared: see lf_run_hold. */
   lf_link held;                    /* among the worker's */
   struct lf_shared_waiter *waiter; /* or NULL */

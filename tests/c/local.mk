@@ -2,6 +2,7 @@ c_test_names += \
 	%D%/base/base \
 	%D%/base/buf \
 	%D%/base/code \
+	%D%/base/deadline \
 	%D%/base/line \
 	%D%/base/mem \
 	%D%/base/stack \

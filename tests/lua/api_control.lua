@@ -265,7 +265,7 @@ TestOptions = {}
 
 function TestOptions:test_not_begun_in_time()
   lu.skipIf(support.is_inline, "inline: there is no queue")
-  local exe <close> = support.Executor(1)
+  local exe <close> = support.narrow(1)
   local log, event = lfut.Queue(), lfut.Event()
   local busy = exe:submit(function(log, event)
     log:put "begun"

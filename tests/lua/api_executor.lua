@@ -22,7 +22,7 @@ function TestExecutor.test_max_workers()
     lu.assertEquals({ workers(), workers(3), workers { max_workers = 5 }, workers {} }, { 1, 1, 1, 1 })
   else
     lu.assertEquals({ workers(1), workers(3), workers { max_workers = 5 }, workers(2.0) }, { 1, 3, 5, 2 })
-    local n = lfut.cpu_count() + (support.is_process and 0 or 4)
+    local n = lfut.cpu_count() + (support.kind == "thread" and 4 or 0)
     lu.assertEquals({ workers(), workers(nil), workers {} }, { n, n, n })
   end
 end
@@ -619,7 +619,7 @@ function TestExecutor.test_workers_leave()
     collectgarbage()
   end
   local before = threads()
-  local extra = ({ thread = 0, fork = 2, spawn = 1 })[support.kind] -- the supervisor, the template
+  local extra = ({ thread = 0, async = 0, fork = 2, spawn = 1 })[support.kind] -- the supervisor, the template
   local exe = support.Executor(5)
   for _, f in ipairs(exe:broadcast(echo)) do
     f:result()

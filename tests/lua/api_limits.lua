@@ -139,7 +139,7 @@ end
 -- There is no worker for the items in time.
 function TestItems:test_not_begun_in_time()
   lu.skipIf(support.is_inline, "inline: there is no queue")
-  local exe <close> = support.Executor(1)
+  local exe <close> = support.narrow(1)
   local event = lfut.Event()
   local busy = exe:submit(function(log, event)
     log:put "begun"

@@ -139,7 +139,7 @@ end
 
 function TestSharedWaits.test_they_count_against_max_workers()
   support.needs_workers()
-  local exe <close> = support.Executor(2)
+  local exe <close> = support.narrow(2)
   local event, begun = lfut.Event(), lfut.Semaphore(0)
   local futures = {}
   for i = 1, 5 do

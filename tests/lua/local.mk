@@ -39,6 +39,7 @@ lua_tests = \
 	%D%/api_values.lua \
 	%D%/api_wait.lua \
 	%D%/api_worker.lua \
+	%D%/async.lua \
 	%D%/chaos.lua \
 	%D%/debug_hooks.lua \
 	%D%/event_barrier.lua \

@@ -10,11 +10,13 @@ local support = {}
 
 support.kind = os.getenv "LFUT_TEST_EXECUTOR" or "thread"
 support.is_inline = support.kind == "inline"
+support.is_async = support.kind == "async"
 support.is_cluster = support.kind == "cluster"
 support.is_process = support.kind == "fork" or support.kind == "spawn" or support.is_cluster
 support.worker_kind = support.is_process and not support.is_cluster and "process" or support.kind
 support.broken_kind = ({
   thread = "BrokenThreadPool",
+  async = "BrokenThreadPool",
   process = "BrokenProcessPool",
   inline = "BrokenExecutor",
   cluster = "BrokenExecutor",
@@ -58,6 +60,7 @@ end
 -- What support.Executor is in a script of its own, where it takes a number.
 support.constructor = ({
   thread = "require'lfut'.ThreadPoolExecutor",
+  async = "require'lfut'.AsyncExecutor",
   fork = "require'lfut'.ProcessPoolExecutor",
   spawn = "(function(n) return require'lfut'.ProcessPoolExecutor { max_workers = n, start_method = 'spawn' } end)",
   inline = "require'lfut'.InlineExecutor",
@@ -66,11 +69,18 @@ support.constructor = ({
 
 support.Executor = assert(({
   thread = lfut.ThreadPoolExecutor,
+  async = lfut.AsyncExecutor,
   fork = processes "fork",
   spawn = processes "spawn",
   inline = lfut.InlineExecutor,
   cluster = lfut.ClusterExecutor,
 })[support.kind], "unknown LFUT_TEST_EXECUTOR")
+
+-- One where no more than n tasks have begun and not ended, also while they wait
+-- for what is shared.
+function support.narrow(n)
+  return support.Executor(support.is_async and { max_workers = n, max_running = n } or n)
+end
 
 -- The path of a library that make check has built, such as "plugins/vec".
 function support.library(name)
@@ -183,6 +193,10 @@ function support.held(exe)
   local g = gate.new()
   local f = exe:submit(gate.hold, g)
   gate.arrived(g)
+  local last = lfut.perf_counter() + 1
+  while support.is_cluster and exe:stats().queued > 0 and lfut.perf_counter() < last do
+    lfut.poll() -- that it has begun is told a little later
+  end
   return g, f
 end
 
