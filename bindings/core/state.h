@@ -112,6 +112,7 @@ struct lfb_state {
   lf_link callbacks;     /* all that have not run */
   lf_stack due;          /* pushed by any thread */
   lf_waker *waker;       /* who is told when one falls due */
+  _Atomic int bell;      /* an eventfd that is rung then; 0: none */
   lf_waker global_waker; /* the program's: unparks its thread */
   uint64_t futures;      /* made so far (pool/future.c) */
   unsigned submits;      /* of tasks, by this interpreter, */

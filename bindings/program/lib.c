@@ -26,10 +26,15 @@
 #include "bindings/process/threading.h"
 #include "bindings/program/helpers.h"
 #include "bindings/program/pools.h"
+#include "bindings/program/popen.h"
 #include "bindings/program/program.h"
 #include "bindings/program/scope.h"
 #include "bindings/program/scripts.h"
+#include "bindings/program/socket.h"
 #include "bindings/program/statistics.h"
+#include "bindings/run/blocking.h"
+#include "bindings/run/callback.h"
+#include "bindings/run/descriptor.h"
 #include "bindings/run/subprocess.h"
 #include "bindings/sync/array.h"
 #include "bindings/sync/barrier.h"
@@ -137,9 +142,13 @@ static const luaL_Reg functions[] = {
     {"Dict", lfb_dict},
     {"on_unasked", lfb_on_unasked},
     {"run", lfb_run_command},
+    {"Popen", lfb_popen},
     {"all", lfb_all},
     {"any", lfb_any},
     {"wait", lfb_wait_futures},
+    {"wait_fd", lfb_wait_fd},
+    {"blocking", lfb_blocking},
+    {"fileno", lfb_fileno},
     {"as_completed", lfb_as_completed},
     {"is_error", lfb_is_error},
     {"range", lfb_range},
@@ -158,6 +167,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_helpers_open(L, S);
   lfb_pools_open(L);
   lfb_scope_open(L);
+  lfb_socket_open(L);
   lfb_statistics_open(L, S);
   lfb_module_open(L, S);
   set_constants(L);

@@ -4,11 +4,18 @@
  * user values, kept alive by a table in the registry until it has run. */
 #include "bindings/run/callback.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/run/interrupt.h"
+#include "bindings/run/poll.h"
+#include "runtime/os/thread.h"
 #include "runtime/sync/terminal.h"
 
 typedef struct {
@@ -23,6 +30,9 @@ static void fall_due(callback *cb) {
   lfb_state *S = cb->S;
   lf_stack_push(&S->due, &cb->node);
   lfb_note_news(S);
+  int bell = atomic_load(&S->bell);
+  if (bell)
+    lf_eventfd_ring(bell);
   if (S->waker)
     S->waker->wake(S->waker);
 }
@@ -31,11 +41,46 @@ static void callback_fire(lf_waiter *waiter) {
   fall_due(lf_container_of(waiter, callback, waiter));
 }
 
+static void close_bell(lfb_state *S) {
+  int bell = atomic_exchange(&S->bell, 0);
+  if (bell)
+    close(bell);
+}
+
 /* Forgets all; when the interpreter closes. */
 static void drop_callbacks(lfb_state *S) {
   lf_link *l;
   while ((l = lf_list_pop(&S->callbacks)))
     lf_waiter_remove(&lf_container_of(l, callback, link)->waiter);
+  close_bell(S);
+}
+
+int lfb_fileno(lua_State *L) {
+  lfb_state *S = lfb_self(L);
+  lfb_poll(L, S);
+  if (!atomic_load(&S->bell)) {
+    lfb_at_close(S, drop_callbacks);
+    int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (bell == 0) { /* standard input is closed, and 0 means none */
+      bell = fcntl(0, F_DUPFD_CLOEXEC, 3);
+      close(0);
+    }
+    if (bell < 0)
+      return luaL_error(L, "cannot make a descriptor: %s", strerror(errno));
+    atomic_store(&S->bell, bell);
+    if (lfb_callbacks_due(S))
+      lf_eventfd_ring(bell);
+  }
+  lua_pushinteger(L, atomic_load(&S->bell));
+  return 1;
+}
+
+/* Before what is due is taken: what comes later rings again. */
+static void silence_bell(const lfb_state *S) {
+  uint64_t rung;
+  int bell = atomic_load(&S->bell);
+  if (bell && read(bell, &rung, sizeof rung) < 0)
+    lf_check(errno == EAGAIN || errno == EINTR); /* it was not rung */
 }
 
 void lfb_add_callback(lua_State *L, lfb_state *S, int future, int fn) {
@@ -108,6 +153,7 @@ void lfb_callbacks_run(lua_State *L, lfb_state *S) {
     return;
   callback *cb;
   luaL_checkstack(L, 10, "done-callbacks");
+  silence_bell(S);
   while ((cb = take_due(S))) {
     push_call(L, cb);
     S->in_callback = true;

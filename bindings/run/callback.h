@@ -14,6 +14,10 @@ void lfb_add_callback(lua_State *L, lfb_state *S, int future, int fn);
 /* Future:add_done_callback(fn) */
 int lfb_add_done_callback(lua_State *L);
 
+/* lfut.fileno() -> a descriptor that can be read when something has fallen due,
+ * until lfut.poll() */
+int lfb_fileno(lua_State *L);
+
 /* Runs what has fallen due; at the start of every lfut call that may wait.
  * Their errors are reported on stderr. */
 void lfb_callbacks_run(lua_State *L, lfb_state *S);

@@ -2,6 +2,8 @@ bindings_sources += \
 	%D%/callback.c %D%/callback.h \
 	%D%/command.c %D%/command.h \
 	%D%/coro.c %D%/coro.h \
+	%D%/blocking.c %D%/blocking.h \
+	%D%/descriptor.c %D%/descriptor.h \
 	%D%/debugging.c %D%/debugging.h \
 	%D%/exit.c %D%/exit.h \
 	%D%/failure.c %D%/failure.h \
@@ -15,6 +17,7 @@ bindings_sources += \
 	%D%/position.c %D%/position.h \
 	%D%/protect.c %D%/protect.h \
 	%D%/run.c %D%/run.h \
+	%D%/spawned.c %D%/spawned.h \
 	%D%/standard.c %D%/standard.h \
 	%D%/subprocess.c %D%/subprocess.h \
 	%D%/wait.c %D%/wait.h \

@@ -167,6 +167,13 @@ static void describe(lf_sight_line *l, const lfb_wait_for *what) {
   } else if (what->loop) {
     lf_line_put(&out, "results of ");
     lf_line_put(&out, lf_loop_label(what->loop));
+  } else if (what->polled) {
+    unsigned wanted = what->polled->wanted;
+    lf_line_put(&out, "descriptor ");
+    lf_line_number(&out, what->polled->fd);
+    lf_line_put(&out, wanted == LF_READABLE   ? " (to read)"
+                      : wanted == LF_WRITABLE ? " (to write)"
+                                              : " (to read or write)");
   } else {
     lf_line_put(&out, "the end of lfut.sleep");
   }

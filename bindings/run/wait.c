@@ -84,6 +84,10 @@ bool lfb_can_park(lua_State *L, lfb_state *S) {
          !lf_pool_in_caller(lf_worker_pool(S->vm->worker));
 }
 
+bool lfb_parks_all(lua_State *L, lfb_state *S) {
+  return lfb_can_park(L, S) && lf_pool_parks(lf_worker_pool(S->vm->worker));
+}
+
 /* Until when it waits at most. */
 static int64_t until(const lfb_wait_for *what) {
   return what->again && what->again < what->deadline ? what->again
@@ -107,7 +111,7 @@ lf_parker *lfb_parker(lfb_state *S, lf_worker *w) {
 
 /* Sleeps until the wait is over in any way; LF_EINTR if it is to raise. */
 static int sleep_on(lua_State *L, lfb_state *S, lfb_sleeper *s, lf_worker *w,
-                    int64_t deadline) {
+                    bool occupies, int64_t deadline) {
   for (;;) {
     if (atomic_load(&s->fired) || lfb_callbacks_due(S))
       return 0;
@@ -116,9 +120,11 @@ static int sleep_on(lua_State *L, lfb_state *S, lfb_sleeper *s, lf_worker *w,
     if (S->vm && S->vm->current && S->vm->current->task &&
         S->vm->current->task->stuck)
       return 0;
-    if (lfb_run_on_top(w))
+    if (!occupies && lfb_run_on_top(w))
       continue;
-    int64_t until = w ? lf_worker_deadline(w) : lf_after(LFB_LOOK_AGAIN);
+    int64_t until = occupies && w ? deadline
+                    : w           ? lf_worker_deadline(w)
+                                  : lf_after(LFB_LOOK_AGAIN);
     until = until < deadline ? until : deadline;
     int r = w ? lf_worker_sleep(w, until)
               : lf_registry_park(&S->global->registry, until);
@@ -146,7 +152,7 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_watch watch = {0};
   if (r && r->task)
     lf_serve_rest(r->task);
-  if (w)
+  if (w && !what->occupies)
     lf_worker_block(w);
   lfb_sleeper_init(&s, lfb_parker(S, w));
   lfb_watch_begin(&watch, &s.waker, what);
@@ -156,12 +162,12 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   bool metered = lf_metered_now || lf_is_traced();
   if (metered)
     lf_meter_enter(&waiting);
-  int err = sleep_on(L, S, &s, w, until(what));
+  int err = sleep_on(L, S, &s, w, what->occupies, until(what));
   if (metered)
     lf_meter_leave(&waiting);
   lfb_blocked_end(S, &blocked);
   watch.end(&watch);
-  if (w)
+  if (w && !what->occupies)
     lf_worker_unblock(w);
   lfb_cover_end(&c);
   lfb_end_wait(r);
@@ -264,7 +270,7 @@ int lfb_wait_on(lua_State *L, lfb_state *S, lfb_step *step, int64_t context,
                 int how, lfb_wait_for *what) {
   while (how == LFB_NOT_YET) {
     check(L, S, what);
-    if (lfb_can_park(L, S)) {
+    if (what->occupies ? lfb_parks_all(L, S) : lfb_can_park(L, S)) {
       park(L, S->vm->current, what);
       how = LFB_PARKED;
       break;
@@ -295,7 +301,7 @@ void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand) {
       lfb_raise_interrupted(L, S);
 }
 
-/* Where all waits are parked. */
+/* Others run even if it is for no time. */
 static int sleep_step(lua_State *L, lfb_state *S, int64_t deadline,
                       lfb_wait_for *what) {
   bool begun = lua_toboolean(L, -1);
@@ -304,35 +310,13 @@ static int sleep_step(lua_State *L, lfb_state *S, int64_t deadline,
     return 0;
   lua_pop(L, 1);
   lua_pushboolean(L, true);
-  *what = (lfb_wait_for){.deadline = deadline};
+  *what = (lfb_wait_for){.deadline = deadline, .occupies = true};
   return LFB_NOT_YET;
 }
 
-static void sleep_here(lua_State *L, lfb_state *S, int64_t deadline) {
-  lf_worker *w = lf_worker_self();
-  lf_parker *parker = lfb_parker(S, w);
-  lfb_blocked blocked = {.words = "the end of lfut.sleep",
-                         .until = deadline,
-                         .since = lf_now_roughly()};
-  int r = 0;
-  while (r != LF_ETIMEOUT) {
-    lfb_poll(L, S);
-    if (lfb_is_interrupted(L, S))
-      lfb_raise_interrupted(L, S);
-    lfb_blocked_begin(S, &blocked);
-    r = lf_park(parker, deadline);
-    lfb_blocked_end(S, &blocked);
-  }
-}
-
 int lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline) {
-  lfb_check_may_wait(L, S);
-  if (lfb_can_park(L, S) && lf_pool_parks(lf_worker_pool(S->vm->worker))) {
-    lua_pushboolean(L, false);
-    return lfb_waiting(L, S, sleep_step, deadline);
-  }
-  sleep_here(L, S, deadline);
-  return 0;
+  lua_pushboolean(L, false);
+  return lfb_waiting(L, S, sleep_step, deadline);
 }
 
 void lfb_wait_callbacks(lua_State *L, lfb_state *S) {

@@ -58,6 +58,9 @@ struct lfb_run;
 /* Can the code that runs in L, of a task, be left to go on later? */
 bool lfb_can_park(lua_State *L, lfb_state *S);
 
+/* The same where all waits are parked, also those that occupy workers. */
+bool lfb_parks_all(lua_State *L, lfb_state *S);
+
 /* Raises in a worker that closes. */
 void lfb_check_may_wait(lua_State *L, lfb_state *S);
 
@@ -70,8 +73,8 @@ void lfb_end_wait(struct lfb_run *run);
 /* Waits to enter a strand (NULL: none). Raises when interrupted. */
 void lfb_enter(lua_State *L, lfb_state *S, struct lf_strand *strand);
 
-/* Sleeps: parks the task where its pool parks all waits, else occupies the
- * worker. Raises "interrupted!". 'return' it. */
+/* Sleeps, which occupies the worker, unless its pool parks all waits. Raises
+ * "interrupted!". 'return' it. */
 int lfb_sleep(lua_State *L, lfb_state *S, int64_t deadline);
 
 /* Waits until no done-callback is left; for the end of the program. */

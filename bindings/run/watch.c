@@ -22,6 +22,32 @@ static void end_loop(lfb_watch *w) {
   lf_loop_unref(w->object);
 }
 
+static void end_polled(lfb_watch *w) {
+  lf_polled *polled = w->object;
+  for (int i = 0; i < w->n; i++)
+    lf_poller_unwatch(&polled[i]);
+}
+
+static void fire_polled(lf_polled *p) {
+  lf_waker *waker = p->arg;
+  waker->wake(waker);
+}
+
+static bool begin_polled(lfb_watch *w, lf_polled *polled, int n) {
+  bool all = true;
+  w->object = polled;
+  w->n = n;
+  w->end = end_polled;
+  for (int i = 0; i < n; i++) {
+    lf_polled *p = &polled[i];
+    p->fire = fire_polled;
+    p->arg = w->waker;
+    p->err = p->fd >= 0 ? lf_poller_watch(p) : 0;
+    all = all && p->err == 0;
+  }
+  return all;
+}
+
 static void end_none(lfb_watch *w) {
   (void)w;
 }
@@ -44,6 +70,8 @@ static bool begin(lfb_watch *w, const lfb_wait_for *what) {
     w->end = end_loop;
     return lf_loop_watch(what->loop, w->waker);
   }
+  if (what->polled)
+    return begin_polled(w, what->polled, what->npolled);
   w->end = end_none;
   return true;
 }
@@ -56,7 +84,10 @@ bool lfb_watch_is_for(const lfb_watch *w, lfb_wait_for *what) {
     what->set = w->object;
   else if (w->end == end_loop)
     what->loop = w->object;
-  return what->task || what->set || what->loop || w->end == end_none;
+  else if (w->end == end_polled)
+    what->polled = w->object;
+  return what->polled || what->task || what->set || what->loop ||
+         w->end == end_none;
 }
 
 void lfb_watch_begin(lfb_watch *w, lf_waker *waker, const lfb_wait_for *what) {

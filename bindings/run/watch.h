@@ -6,24 +6,31 @@
 #ifndef LFB_RUN_WATCH_H
 #define LFB_RUN_WATCH_H
 
+#include "runtime/os/poller.h"
 #include "runtime/os/thread.h"
 #include "runtime/pool/loop.h"
 #include "runtime/task/waitset.h"
 
-/* What is waited for: one of the first three, or the deadline alone. */
+/* What is waited for: one of the first four, or the deadline alone. */
 typedef struct lfb_wait_for {
   lf_task *task;
   lf_waitset *set;
   lf_loop *loop;
+  lf_polled *polled; /* so many of them; those whose fd is negative do not count
+                      */
+  int npolled;
   lf_waits *waits; /* with 'set': its tasks */
   int64_t deadline;
   int64_t again; /* when the step is to be tried again at the latest, though
                     nothing has come; 0: then only */
+  bool occupies; /* the worker does nothing else meanwhile, unless its pool
+                    parks all */
 } lfb_wait_for;
 
 typedef struct lfb_watch {
   lf_waker *waker;
-  void *object;     /* a reference, unless it is a set */
+  void *object;     /* a reference, unless it is a set, or polled */
+  int n;            /* polled ones */
   lf_waiter waiter; /* a task's */
   void (*end)(struct lfb_watch *watch);
 } lfb_watch;

@@ -34,6 +34,7 @@ typedef enum {
   LF_FORK_TRACE_NAMES, /* names, */
   LF_FORK_TRACE_SPOOL, /* and what does not fit */
   LF_FORK_DESCRIPTORS, /* fork.c */
+  LF_FORK_POLLER,      /* poller.c */
   LF_FORK_TIMERS,      /* timer.c */
   LF_FORK_MEMORY,      /* mem.c: who holds others may be about to allocate */
   LF_FORK_LOCKS

@@ -3,6 +3,7 @@
  * See command.h. */
 #include "runtime/os/command.h"
 #include "runtime/base/atfork.h"
+#include "runtime/base/mem.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,6 +17,7 @@
 
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
+#include "runtime/os/timer.h"
 
 /* --- Those that run --- */
 
@@ -93,6 +95,11 @@ static void open_pidfd(lf_command *c) {
     c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
 }
 
+int lf_command_pidfd(lf_command *c) {
+  open_pidfd(c);
+  return c->pidfd;
+}
+
 bool lf_command_poll(lf_command *c, struct pollfd *fds, int n,
                      int64_t deadline) {
   open_pidfd(c);
@@ -121,6 +128,62 @@ int lf_command_wait(lf_command *c, int64_t deadline) {
   struct timespec ts = lf_timespec(deadline - lf_now());
   int r = ppoll(&p, 1, deadline == LF_FOREVER ? NULL : &ts, NULL);
   return r > 0 ? 0 : r == 0 ? LF_ETIMEOUT : LF_EINTR;
+}
+
+/* --- Those that nobody waits for --- */
+
+/* One that has been left: is waited for by the timers' thread. */
+typedef struct {
+  lf_command command;
+  lf_timer timer;
+  int64_t kill_at, delay;
+} left;
+
+/* One that is to be killed is looked at often. */
+static int64_t next_look(left *l) {
+  enum { SLOWLY_NS = 1000000000 };
+  return l->kill_at == LF_FOREVER ? lf_now() + SLOWLY_NS
+                                  : lf_remind_at(&l->delay);
+}
+
+static void look_at_left(lf_timer *timer) {
+  left *l = lf_container_of(timer, left, timer);
+  pid_t pid = l->command.pid;
+  if (lf_now() >= l->kill_at)
+    lf_command_signal(&l->command, SIGKILL);
+  pthread_mutex_lock(&lock); /* nobody signals a number that is free again */
+  bool ended = waitpid(pid, NULL, WNOHANG) != 0;
+  if (ended)
+    lf_list_del(&l->command.link);
+  bool again = !ended && lf_timer_set(timer, next_look(l)) == 0;
+  if (!ended && !again)
+    lf_list_del(&l->command.link); /* a zombie, at last */
+  pthread_mutex_unlock(&lock);
+  if (!again)
+    lf_free(l);
+}
+
+/* The link may have neighbours. */
+static void replace(lf_command *by, const lf_command *c) {
+  pthread_mutex_lock(&lock);
+  *by = *c;
+  lf_list_add(&running, &by->link);
+  lf_list_del((lf_link *)(uintptr_t)&c->link);
+  pthread_mutex_unlock(&lock);
+}
+
+void lf_command_leave(lf_command *c, int64_t patience) {
+  left *l = lf_is_foreign(c->generation) ? NULL : lf_zalloc(sizeof *l);
+  if (c->pidfd >= 0)
+    close(c->pidfd);
+  c->pidfd = -1;
+  if (!l) /* a zombie, until the program has ended */
+    return;
+  l->kill_at = patience == LF_FOREVER ? LF_FOREVER : lf_now() + patience;
+  lf_timer_init(&l->timer, look_at_left);
+  lf_list_init(&l->command.link);
+  replace(&l->command, c);
+  look_at_left(&l->timer);
 }
 
 int lf_command_end(lf_command *c) {

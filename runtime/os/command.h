@@ -56,6 +56,14 @@ int lf_command_wait(lf_command *c, int64_t deadline);
  * be had. Ends the record. */
 int lf_command_end(lf_command *c);
 
+/* What can be read when it has ended, or -1. The record's. */
+int lf_command_pidfd(lf_command *c);
+
+/* Instead of its end: nobody waits for it any more, and the record is the
+ * caller's again. It is killed if it has not ended after so many nanoseconds
+ * (LF_FOREVER: it is not). */
+void lf_command_leave(lf_command *c, int64_t patience);
+
 /* Sends the signal to the shell and to what it has started. */
 void lf_command_signal(lf_command *c, int sig);
 

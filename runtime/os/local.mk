@@ -3,5 +3,6 @@ runtime_sources += \
 	%D%/crash.c %D%/crash.h \
 	%D%/fork.c %D%/fork.h \
 	%D%/interrupted.c %D%/interrupted.h \
+	%D%/poller.c %D%/poller.h \
 	%D%/thread.c %D%/thread.h \
 	%D%/timer.c %D%/timer.h

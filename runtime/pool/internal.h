@@ -75,6 +75,7 @@ struct lf_worker {
   size_t batch;       /* and how many; its thread */
   unsigned unfair;    /* tasks taken since the last fair turn; its thread */
   struct lf_strand *inside; /* that the running task has passed; its thread */
+  unsigned blocks;          /* how often it is blocked; its thread */
   bool stays;               /* it is the affine one; the pool's lock */
   bool swept;               /* ops->idle since the last task; its thread */
   bool seeks;               /* has a token; its thread, or who wakes it */

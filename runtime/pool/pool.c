@@ -450,11 +450,13 @@ lf_task *lf_worker_pinned(lf_worker *w) {
 }
 
 void lf_worker_block(lf_worker *w) {
-  w->pool->o.backend->block(w);
+  if (w->blocks++ == 0)
+    w->pool->o.backend->block(w);
 }
 
 void lf_worker_unblock(lf_worker *w) {
-  w->pool->o.backend->unblock(w);
+  if (--w->blocks == 0)
+    w->pool->o.backend->unblock(w);
 }
 
 int lf_worker_report(lf_worker *w, lf_task *task, const lf_report *report) {

@@ -224,7 +224,8 @@ void lf_pool_stat(lf_pool *pool, lf_pool_stats *stats);
 int lf_worker_report(lf_worker *worker, lf_task *task, const lf_report *report);
 
 /* The calling worker's thread is about to sleep in the middle of a task, which
- * could not be parked: another may have its permit meanwhile. */
+ * could not be parked: another may have its permit meanwhile. Calls are nested;
+ * the outermost one counts. */
 void lf_worker_block(lf_worker *worker);
 
 /* It goes on; waits until fewer than max_workers run. */

@@ -20,6 +20,7 @@ c_test_names += \
 	%D%/base/atfork \
 	%D%/os/command \
 	%D%/os/fork \
+	%D%/os/poller \
 	%D%/os/thread \
 	%D%/os/timer \
 	%D%/pool/chunk \

@@ -6,6 +6,7 @@ lua_tests = \
 	%D%/api_chain.lua \
 	%D%/api_classes.lua \
 	%D%/api_control.lua \
+	%D%/api_descriptors.lua \
 	%D%/api_ending.lua \
 	%D%/api_error.lua \
 	%D%/api_executor.lua \
@@ -52,6 +53,7 @@ lua_tests = \
 	%D%/processes.lua \
 	%D%/queues.lua \
 	%D%/shared_damage.lua \
+	%D%/sockets.lua \
 	%D%/threading.lua \
 	%D%/value_dict.lua
 lua_test_helpers = \
