@@ -1,5 +1,16 @@
 bindings_sources += \
-	%D%/bytecode_54.c %D%/bytecode.h \
+	%D%/bytecode.c %D%/bytecode.h \
 	%D%/compat.h \
+	%D%/dump.c %D%/dump.h \
 	%D%/env.c %D%/env.h \
-	%D%/newstate.c %D%/newstate.h
+	%D%/internal.h \
+	%D%/newstate.c %D%/newstate.h \
+	%D%/trial.c %D%/trial.h
+if LUA_54
+bindings_sources += %D%/instructions.c
+bindings_sources += %D%/bytecode_54.c
+endif
+if LUA_55
+bindings_sources += %D%/instructions.c
+bindings_sources += %D%/bytecode_55.c
+endif

@@ -39,7 +39,7 @@ static int panic(lua_State *L) {
 }
 
 lua_State *lfb_newstate(lfb_warnings *warnings) {
-  lua_State *L = lua_newstate(allocate, NULL);
+  lua_State *L = lfb_bare_state(allocate, NULL);
   if (!L)
     return NULL;
   lua_atpanic(L, panic);

@@ -65,7 +65,7 @@ bool lfb_fit_number(lua_Number n, lf_ckind kind, lf_cvalue *out) {
     return false;
   if (n < 0 && kind == LF_C_UINT64)
     return false; /* only integers stand for their bits */
-  if (lua_numbertointeger(n, &i))
+  if (lfb_is_integral(n, &i))
     return lfb_fit_integer(i, kind, out);
   out->bits = n >= 0 && n < 0x1p64 ? (uint64_t)n : 0;
   return kind == LF_C_UINT64 && n >= 0 && n < 0x1p64;

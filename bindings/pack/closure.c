@@ -10,16 +10,12 @@
 #include <string.h>
 
 #include "bindings/core/error.h"
+#include "bindings/engine/dump.h"
 #include "bindings/pack/names.h"
 
 static unsigned slot_of(const void *closure) {
   uintptr_t p = (uintptr_t)closure;
   return (unsigned)((p >> 4) ^ (p >> 12)) % LFB_SLOTS;
-}
-
-static int write_dump(lua_State *L, const void *bytes, size_t n, void *buf) {
-  (void)L;
-  return lf_buf_put(buf, bytes, n);
 }
 
 /* "function <script.lua:12>" */
@@ -76,7 +72,7 @@ lf_code *lfb_code_of(lua_State *L, lfb_state *S, int idx) {
   lfb_slot *slot = named ? NULL : reserve(L, S, idx);
   lf_buf_reset(&S->scratch);
   lua_pushvalue(L, idx);
-  int err = lua_dump(L, write_dump, &S->scratch, 0);
+  int err = lfb_dump(L, &S->scratch, false);
   lua_pop(L, 1);
   if (err == 0)
     code =

@@ -52,24 +52,25 @@ static char *near_program(void) {
       !realpath(info.dli_fname, path))
     return NULL;
   const char *dir = dirname(path);
-  if (ends_with(dir, "/.libs"))
+  bool built = ends_with(dir, "/.libs");
+  if (built)
     snprintf(folder, sizeof folder, "%s/..", dir);
   else if (ends_with(dir, "/lib/" LFB_LUA_FOLDER))
     snprintf(folder, sizeof folder, "%s/../../../bin", dir);
   else
     return NULL;
-  return if_program(folder, "lfut");
+  return if_program(folder, built ? "lfut" : LF_PROGRAM);
 }
 
 char *lfb_program_path(lua_State *L) {
   char *path = own_program(L);
   path = path ? path : near_program();
-  path = path ? path : if_program(LF_BINDIR, "lfut");
+  path = path ? path : if_program(LF_BINDIR, LF_PROGRAM);
   if (!path)
     luaL_error(L,
-               "cannot find the program lfut, which workers need that are not "
+               "cannot find the program %s, which workers need that are not "
                "forked (it is not in %s)",
-               LF_BINDIR);
+               LF_PROGRAM, LF_BINDIR);
   return path;
 }
 

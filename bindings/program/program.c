@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "bindings/core/state.h"
+#include "bindings/engine/trial.h"
 #include "bindings/pack/names.h"
 #include "bindings/process/finish.h"
 #include "bindings/program/lib.h"
@@ -20,6 +21,8 @@
 #define LINGER 0.3 /* seconds that interrupted tasks have for their end */
 
 static lfb_state *open_state(lua_State *L) {
+  luaL_checkversion(L);
+  lfb_trial(L);
   lfb_state *S = lfb_state_new(L, NULL, NULL);
   S->global->open = lfb_lib_open;
   lfb_interrupt_open(L, S);

@@ -32,6 +32,8 @@ static void *allocate(void *ud, void *block, size_t old, size_t size) {
   struct lf_vm *vm = ud;
   lfb_memory *m = &vm->memory;
   lfb_run *r = m->run;
+  if (!r) /* a string of Lua's that is freed by what allocated it */
+    return m->alloc(m->ud, block, old, size);
   ptrdiff_t more = (ptrdiff_t)size - (ptrdiff_t)(block ? old : 0);
   lfb_growth *g = &r->growth;
   bool copies = vm->S->copying;

@@ -75,7 +75,7 @@ static void press(lua_State *L, lfb_state *S, size_t bytes) {
   size_t kilobytes = S->array_debt >> 10;
   S->array_debt = 0;
   if (lua_gc(L, LUA_GCISRUNNING))
-    lua_gc(L, LUA_GCSTEP, (int)(kilobytes < INT_MAX ? kilobytes : INT_MAX));
+    lfb_gc_step(L, (int)(kilobytes < INT_MAX ? kilobytes : INT_MAX));
 }
 
 static lf_array *push_new(lua_State *L, lf_element type, size_t length) {

@@ -7,6 +7,7 @@
 
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
+#include "bindings/engine/dump.h"
 #include "bindings/engine/env.h"
 #include "bindings/native/call.h"
 #include "bindings/native/chunk.h"
@@ -607,20 +608,15 @@ static bool chunk_ended(lfb_run *r, bool ok) {
   return false;
 }
 
-static int put_bytes(lua_State *L, const void *bytes, size_t n, void *out) {
-  (void)L;
-  return lf_buf_put(out, bytes, n);
-}
-
 /* The drivers' bytecode, which the program's first worker makes for all. */
 static lf_buf *compile_drivers(lua_State *L, lfb_global *global) {
   lf_buf *code = lfb_push_buf(L), *first = NULL;
   if (luaL_loadbufferx(L, lf_script_drivers, sizeof lf_script_drivers - 1,
                        "=lfut", "t") != LUA_OK)
     lua_error(L);
-  lf_buf *made = lf_zalloc(sizeof *made);
-  if (!made || lua_dump(L, put_bytes, code, 1) != 0 ||
-      lf_buf_move(made, code) != 0) {
+  int err = lfb_dump(L, code, true);
+  lf_buf *made = err ? NULL : lf_zalloc(sizeof *made);
+  if (!made || lf_buf_move(made, code) != 0) {
     lf_free(made);
     lfb_raise_memory(L);
   }

@@ -92,7 +92,7 @@ static int open_body(lua_State *L) {
   lfb_chunk_open(L, S);
   lfb_start_apply(L, S);
 #ifdef LF_DEBUG
-  lua_gc(L, LUA_GCINC, 20, 1000, 10);
+  lfb_gc_eager(L);
 #endif
   return 0;
 }
@@ -241,6 +241,7 @@ static void vm_notice(struct lf_vm *vm, lf_buf *bytes) {
 }
 
 const lf_vmops lfb_vmops = {
+    .engine = LFB_ENGINE,
     .open = vm_open,
     .run = vm_run,
     .resume = vm_resume,

@@ -30,6 +30,8 @@ typedef struct lf_run {
 } lf_run;
 
 typedef struct lf_vmops {
+  const char *engine; /* those of one name understand each other's functions */
+
   /* A new interpreter for 'worker', on its thread. 0; LF_ENOMEM; or
    * LF_EBROKEN with the reason as text in 'why'. */
   int (*open)(lf_worker *worker, lf_vm **vm, lf_buf *why);

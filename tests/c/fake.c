@@ -250,6 +250,7 @@ static void vm_poke(void) {
 }
 
 static const lf_vmops ops = {
+    .engine = "fake",
     .open = vm_open,
     .run = vm_run,
     .resume = vm_resume,
