@@ -94,10 +94,10 @@ static void *read_greeting(lf_buf *greeting) {
   return ok ? m.setup : NULL;
 }
 
-void lfb_spawned_main(const char *id, const char *parent, const char *client,
-                      void (*open)(lua_State *L, lfb_state *S)) {
+void lfb_spawned_main(char **argv, void (*open)(lua_State *L, lfb_state *S)) {
   lf_usr1_catch(lfb_see_here);
   open_module = open;
-  its_client = client;
-  lf_serve_spawned(atoi(id), atoi(parent), &lfb_vmops, read_greeting);
+  its_client = argv[5];
+  lf_serve_spawned(argv[2], atoi(argv[3]), atoi(argv[4]), &lfb_vmops,
+                   read_greeting);
 }

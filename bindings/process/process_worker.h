@@ -12,11 +12,10 @@
  * raises on lack of memory. */
 void lfb_adopt(lua_State *L, struct lf_vm *vm);
 
-/* The life of a spawned worker, whose number and parent's pid are given, of a
- * cluster the client whose tasks it runs (or NULL), and what opens the module
- * in its interpreter. */
-_Noreturn void lfb_spawned_main(const char *id, const char *parent,
-                                const char *client,
+/* The life of a spawned worker, from its command line (serve.h), behind which
+ * stands, of a cluster, the client whose tasks it runs; and what opens the
+ * module in its interpreter. */
+_Noreturn void lfb_spawned_main(char **argv,
                                 void (*open)(lua_State *L, lfb_state *S));
 
 #endif

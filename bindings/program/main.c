@@ -603,9 +603,8 @@ int main(int argc, char **argv) {
       .actions = calloc((size_t)argc + 1, sizeof(struct action))};
   struct program program = {&options, argc, argv};
   lua_State *L;
-  if ((argc == 4 || argc == 5) && strcmp(argv[1], LF_SERVE_OPTION) == 0)
-    lfb_spawned_main(argv[2], argv[3], argc == 5 ? argv[4] : NULL,
-                     lfb_lib_open);
+  if ((argc == 5 || argc == 6) && strcmp(argv[1], LF_SERVE_OPTION) == 0)
+    lfb_spawned_main(argv, lfb_lib_open);
   if (argc >= 2 && strcmp(argv[1], "cluster") == 0)
     return lfb_cluster_command(argc, argv);
   if (!options.actions || !parse_options(&options, argc, argv))

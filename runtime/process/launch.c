@@ -132,8 +132,13 @@ static int spawn(lf_pool *p, int id, int fd) {
   char number[24], parent[24];
   snprintf(number, sizeof number, "%d", id);
   snprintf(parent, sizeof parent, "%d", (int)getpid());
-  char *argv[] = {(char *)"lfut", (char *)LF_SERVE_OPTION, number,
-                  parent,         (char *)p->o.origin,     NULL};
+  char *argv[] = {(char *)"lfut",
+                  (char *)LF_SERVE_OPTION,
+                  (char *)p->o.ops->engine,
+                  number,
+                  parent,
+                  (char *)p->o.origin,
+                  NULL};
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attr;
   sigset_t none;

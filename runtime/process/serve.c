@@ -590,8 +590,21 @@ void lf_serve_main(const lf_pool_options *options, int id, int region_fd,
   live(serve_new(&o, id, region, doorbell));
 }
 
-void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
-                      lf_serve_make *make) {
+/* The program that has spawned this one cannot be served. */
+static _Noreturn void refuse(lf_serve *r, const char *engine) {
+  char text[200];
+  lf_buf why;
+  lf_buf_init(&why, NULL, 0);
+  snprintf(text, sizeof text,
+           "the worker's lfut is for %s, the program's for %s",
+           r->pool->o.ops->engine, engine);
+  int err = lf_buf_put_text(&why, text) == 0 ? LF_EBROKEN : LF_ENOMEM;
+  send_broken(r, err, &why);
+  lf_fork_exit(EXIT_FAILURE);
+}
+
+void lf_serve_spawned(const char *engine, int id, pid_t parent,
+                      const lf_vmops *ops, lf_serve_make *make) {
   lf_pool_options o = {.name = "", .ops = ops, .backend = &lf_serve_backend};
   lf_region *region = lf_region_map(LF_SERVE_REGION);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -608,6 +621,8 @@ void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
   lf_serve *r = serve_new(&o, id, region, LF_SERVE_DOORBELL);
   while (!lf_channel_receive(&r->end))
     lf_doze(r->worker->parker_at, LF_FOREVER);
+  if (strcmp(engine, ops->engine) != 0)
+    refuse(r, engine);
   o.max_workers = (int)r->end.msg.a;
   o.name = lf_strndup((char *)r->end.tail.data, r->end.tail.len);
   o.setup = o.name && !r->end.no_memory ? make(&r->end.body) : NULL;

@@ -15,9 +15,9 @@
 
 #include <sys/types.h>
 
-/* How a spawned worker is called: lfut --worker=VERSION ID PARENT, with the
- * region, the doorbell and the arena as these descriptors; the last one if the
- * region has an owner's number. */
+/* How a spawned worker is called: lfut --worker=VERSION ENGINE ID PARENT, with
+ * the region, the doorbell and the arena as these descriptors; the last one if
+ * the region has an owner's number. */
 #define LF_SERVE_OPTION "--worker=" PACKAGE_VERSION
 enum { LF_SERVE_REGION = 3, LF_SERVE_DOORBELL, LF_SERVE_ARENA };
 
@@ -31,11 +31,11 @@ extern const lf_backend lf_serve_backend;
 _Noreturn void lf_serve_main(const lf_pool_options *options, int id, int region,
                              int doorbell);
 
-/* The life of a spawned one: 'make' reads the greeting and makes the setup;
- * NULL: it cannot. */
+/* The life of a spawned one for a program with the engine: 'make' reads the
+ * greeting and makes the setup; NULL: it cannot. */
 typedef void *lf_serve_make(lf_buf *greeting);
-_Noreturn void lf_serve_spawned(int id, pid_t parent, const lf_vmops *ops,
-                                lf_serve_make *make);
+_Noreturn void lf_serve_spawned(const char *engine, int id, pid_t parent,
+                                const lf_vmops *ops, lf_serve_make *make);
 
 /* For bindings: a task that runs here waits, and does so no more. The program
  * looks whether that can ever end. */
