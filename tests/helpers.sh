@@ -22,13 +22,19 @@ lfut() {
   timeout -k 5 60 "$LFUT" "$@"
 }
 
+# What it is called when it is installed.
+installed_as() {
+  sed -n 's/^LF_PROGRAM = //p' "$(dirname "$LFUT")/Makefile" 2> /dev/null
+}
+
 stock_lua() {
-  timeout -k 5 60 lua5.4 "$@"
+  timeout -k 5 60 "$LFUT_LUA" "$@"
 }
 
 # A sanitizer's library has to be in the program from its start.
 needs_stock_lua() {
   [ "${LFUT_SANITIZER:-no}" = no ] || skip 'a sanitizer is not in stock Lua'
+  command -v "$LFUT_LUA" > /dev/null || skip "there is no $LFUT_LUA"
 }
 
 # The thread sanitizer holds signals back from code that computes.
@@ -39,16 +45,17 @@ needs_signals() {
 # same_as_lua ARG...: lfut does what stock Lua does with these arguments (and
 # with the file 'input' as standard input): output, messages and status.
 same_as_lua() {
+  command -v "$LFUT_LUA" > /dev/null || skip "there is no $LFUT_LUA"
   local input=/dev/null
   [ ! -f input ] || input=input
   run --separate-stderr stock_lua "$@" < $input
   local want_status=$status want_output=$output want_stderr=$stderr
   run --separate-stderr lfut "$@" < $input
   [ "$status" = "$want_status" ] || complain "status $status, not $want_status"
-  output=${output//"$LFUT"/lua5.4}
+  output=${output//"$LFUT"/$LFUT_LUA}
   [ "$output" = "$want_output" ] ||
     complain "output:" "$output" "not:" "$want_output"
-  want_stderr=${want_stderr//lua5.4: /lfut: }
+  want_stderr=${want_stderr//$LFUT_LUA: /lfut: }
   [ "$stderr" = "$want_stderr" ] ||
     complain "stderr:" "$stderr" "not:" "$want_stderr"
 }

@@ -18,7 +18,8 @@
 #
 # From the environment: LFUT_BUILDDIR (default: here), LFUT_WRAPPER (what the
 # program is started with, such as valgrind), LFUT_TEST_TIMEOUT (seconds).
-# Tests find the program in LFUT, its sources in srcdir.
+# Tests find the program in LFUT, its sources in srcdir, the name of the stock
+# interpreter in LFUT_LUA.
 
 builddir=$(cd "${LFUT_BUILDDIR:-.}" && pwd) || exit 99
 srcdir=$(cd "$(dirname "$0")/.." && pwd) || exit 99
@@ -27,12 +28,20 @@ LUA_CPATH="$builddir/.libs/?.so;;"
 CMOCKA_MESSAGE_OUTPUT=TAP
 export LFUT LUA_CPATH CMOCKA_MESSAGE_OUTPUT srcdir
 ulimit -c 0 # some tests have processes die
-unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 LFUT_WORKERS LFUT_CLUSTER
+# The stock interpreter of the same Lua, and its version.
+LFUT_LUA_VERSION=$("$LFUT" -e 'print(_VERSION:match "[%d.]+$")' < /dev/null)
+LFUT_LUA=lua$LFUT_LUA_VERSION
+export LFUT_LUA LFUT_LUA_VERSION
+unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 LUA_INIT_5_5 LUA_PATH_5_5 LUA_CPATH_5_5 \
+  LFUT_WORKERS LFUT_CLUSTER
 
 test -n "$1" || { echo "usage: $0 file" >&2; exit 2; }
 file=$1
 output=$(mktemp) || exit 99
 trap 'rm -f "$output"' EXIT
+
+# luaunit is the same file for each Lua, but not all have it where they look.
+luaunit="/usr/share/lua/5.4/?.lua"
 
 # Only against hanging for ever: no test depends on this time.
 guard() {
@@ -44,7 +53,7 @@ run() {
   echo "@begin $1"
   case $file in
   *.lua)
-    LUA_PATH="$(dirname "$file")/?.lua;;" LFUT_TEST_EXECUTOR=${1:-thread} \
+    LUA_PATH="$(dirname "$file")/?.lua;;$luaunit" LFUT_TEST_EXECUTOR=${1:-thread} \
       guard $LFUT_WRAPPER "$LFUT" "$file" -o TAP ;;
   *.bats) guard bats --tap "$file" ;;
   */*) guard $LFUT_WRAPPER "$file" ;;

@@ -81,7 +81,7 @@ function TestAndThen.test_an_error_passes_with_its_value_and_traceback()
   lu.assertEquals(g:state(), "failed")
   local h = exe:submit(raise, { code = 5 }):and_then(add1)
   lu.assertEquals(support.raised(h.result, h), { code = 5 })
-  lu.assertEquals({ exe:submit(raise, nil):and_then(add1):exception() }, { nil, true })
+  lu.assertEquals({ exe:submit(raise, nil):and_then(add1):exception() }, { support.nil_error, true })
 end
 
 function TestAndThen.test_its_own_error()

@@ -737,7 +737,7 @@ function TestExecutor.test_with_that_raises()
   support.fails(shutdown_message, function() exe:submit(echo) end)
   exe = support.Executor(1)
   local r = table.pack(pcall(lfut.with, exe, function() error(nil) end))
-  lu.assertEquals(r, { false, nil, n = 2 })
+  lu.assertEquals(r, { false, support.nil_error, n = 2 })
 end
 
 function TestExecutor.test_with_in_a_coroutine()

@@ -104,7 +104,7 @@ function TestGlobals.test_globals_changed_before_the_module_is_loaded()
     print(table.concat(pool:map(function(x) return -x end, { -1, -2 }), " "))
   ]])
   file:close()
-  local stock = io.popen(("command -v lua5.4 >/dev/null || exit 77; lua5.4 %s 2>&1"):format(name))
+  local stock = io.popen(("command -v $LFUT_LUA >/dev/null || exit 77; $LFUT_LUA %s 2>&1"):format(name))
   local text = stock:read "a"
   local _, _, status = stock:close()
   os.remove(name)

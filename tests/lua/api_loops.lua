@@ -66,7 +66,7 @@ function TestLoops.test_for_each_raises_the_first_by_position()
     lu.assertEquals(e, { item = 3 })
   end
   local r = table.pack(pcall(function() exe:for_each(error, { n = 1 }) end))
-  lu.assertEquals(r, { false, nil, n = 2 })
+  lu.assertEquals(r, { false, support.nil_error, n = 2 })
   support.works(exe)
 end
 

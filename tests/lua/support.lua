@@ -22,6 +22,10 @@ support.broken_kind = ({
   cluster = "BrokenExecutor",
 })[support.worker_kind]
 
+-- What the error of error(nil) is: nil, or a message that some versions of Lua
+-- put in its place.
+support.nil_error = select(2, pcall(error, nil))
+
 -- ProcessPoolExecutor with this start method, and otherwise any options. Its
 -- errors have the position of the caller.
 local function processes(start_method)

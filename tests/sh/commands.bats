@@ -16,7 +16,7 @@ let_go() {
 # the script and in tasks of each kind.
 same_in_tasks() {
   echo "return function() $1 end" > body.lua
-  run lua5.4 -e 'dofile "body.lua"()'
+  run stock_lua -e 'dofile "body.lua"()'
   local want=$output
   run lfut -e 'dofile "body.lua"()'
   [ "$output" = "$want" ] || complain "script: $output" "not: $want"

@@ -38,7 +38,7 @@ setup() {
 #include <lauxlib.h>
 int luaopen_cmod(lua_State *L) { return luaL_checkversion(L), lua_pushinteger(L, 7), 1; }
 END
-  cc -shared -fPIC $(pkg-config --cflags lua5.4) -o cmod.so cmod.c
+  cc -shared -fPIC $(pkg-config --cflags "$LFUT_LUA") -o cmod.so cmod.c
   run stock_lua -e 'package.cpath = package.cpath .. ";./?.so"
     local exe <close> = require "lfut".ThreadPoolExecutor(1)
     print(exe:submit(function() return (require "cmod") end):result())'

@@ -359,16 +359,17 @@ follow() {
     complain "$(tail install.log)"
   [ -e root/lib/lfut/vec.so ]
   [ ! -e root/lib/lfut/misbehave.so ]
-  run env PKG_CONFIG_PATH="$PWD/root/lib/pkgconfig" pkg-config --cflags lfut
+  run env PKG_CONFIG_PATH="$PWD/root/lib/pkgconfig" pkg-config --cflags "$(installed_as)"
   [ "${output% }" = "-I$PWD/root/include" ] || complain "$output"
   # The program of this place is found from the module.
-  LUA_CPATH="$PWD/root/lib/lua/5.4/?.so" run stock_lua -e 'local lfut = require "lfut"
+  needs_stock_lua
+  LUA_CPATH="$PWD/root/lib/lua/$LFUT_LUA_VERSION/?.so" run stock_lua -e 'local lfut = require "lfut"
     local exe <close> = lfut.ProcessPoolExecutor{ max_workers = 1, start_method = "spawn" }
     print(exe:submit(math.max, 1, 2):result())'
   [ "$output" = 2 ] || complain "$output"
   mkdir elsewhere
   cd elsewhere
-  export CPATH=$BATS_TEST_TMPDIR/root/include LFUT=$BATS_TEST_TMPDIR/root/bin/lfut
+  export CPATH=$BATS_TEST_TMPDIR/root/include LFUT=$BATS_TEST_TMPDIR/root/bin/$(installed_as)
   follow "$srcdir/docs/plugins.md"
   [ -e words.so ]
   [ -e slow.so ]

@@ -47,7 +47,7 @@ usage_error() {
 @test "-v tells the versions" {
   run lfut -v
   [ "$status" = 0 ]
-  contains "$output" 'Lua 5.4'
+  contains "$output" "Lua $LFUT_LUA_VERSION"
   run lfut -v -e 'print(1)'
   [ "${#lines[@]}" = 2 ]
 }
@@ -68,14 +68,15 @@ usage_error() {
 @test "LUA_INIT runs before anything, the version's own first" {
   export LUA_INIT='print("init", ...)'
   same_as_lua -e 'print(1)'
-  export LUA_INIT_5_4='print "init 5.4"'
+  local own=LUA_INIT_${LFUT_LUA_VERSION/./_}
+  export "$own"='print "its own"'
   same_as_lua -e 'print(1)'
   echo 'print("from a file", arg[0])' > init.lua
-  export LUA_INIT_5_4=@init.lua
+  export "$own=@init.lua"
   same_as_lua -e 'print(1)'
-  export LUA_INIT_5_4='error "init"'
+  export "$own"='error "init"'
   same_as_lua -e 'print(1)'
-  export LUA_INIT_5_4=@absent.lua
+  export "$own=@absent.lua"
   same_as_lua -e 'print(1)'
 }
 
@@ -207,7 +208,7 @@ usage_error() {
 #include <lauxlib.h>
 int luaopen_cmod(lua_State *L) { return luaL_checkversion(L), lua_pushinteger(L, 7), 1; }
 END
-  cc -shared -fPIC $(pkg-config --cflags lua5.4) -o cmod.so cmod.c
+  cc -shared -fPIC $(pkg-config --cflags "$LFUT_LUA") -o cmod.so cmod.c
   run lfut -e 'package.cpath = "./?.so" print(require "cmod")'
   [ "$status" = 0 ]
   contains "$output" 7

@@ -8,6 +8,8 @@ version() {
 }
 
 built=$(dirname "$LFUT")
+program=$(installed_as || true)
+modules=lib/lua/$LFUT_LUA_VERSION
 
 # Below root/usr. What a make around this one has said to it does not count.
 run_make() {
@@ -21,8 +23,8 @@ run_make() {
   run grep -iE 'warning|relink' log
   [ "$output" = '' ] || complain "$output"
   local file
-  for file in bin/lfut include/lfut_plugin.h lib/lua/5.4/lfut.so lib/lfut/vec.so \
-    lib/pkgconfig/lfut.pc share/man/man1/lfut.1 share/man/man3/lfut{,-plugin}.3 \
+  for file in bin/$program include/lfut_plugin.h $modules/lfut.so lib/lfut/vec.so \
+    lib/pkgconfig/$program.pc share/man/man1/$program.1 share/man/man3/{$program,lfut-plugin}.3 \
     share/bash-completion/completions/lfut share/lfut/library/lfut.d.lua \
     share/doc/lfut/{README.md,COPYING,NEWS,AUTHORS,docs/guide.md,docs/bench.svg,examples/map.lua}
   do
@@ -30,27 +32,27 @@ run_make() {
   done
   [ "$(find root -name '*.la')" = '' ]
   echo 'print(require "lfut".plugin(arg[1]):info().version)' > load.lua
-  run root/usr/bin/lfut load.lua root/usr/lib/lfut/vec.so
+  run root/usr/bin/$program load.lua root/usr/lib/lfut/vec.so
   [ "$status:$output" = 0:1.0 ] || complain "$output"
 }
 
 @test "make uninstall leaves what is not its own" {
   run_make install
-  touch root/usr/lib/lfut/others.so root/usr/lib/lua/5.4/others.so
+  touch root/usr/lib/lfut/others.so root/usr/$modules/others.so
   run_make uninstall
   run find root -type f
   [ "$(sort <<< "$output")" = \
-    $'root/usr/lib/lfut/others.so\nroot/usr/lib/lua/5.4/others.so' ] ||
+    $'root/usr/lib/lfut/others.so\nroot/usr/'"$modules/others.so" ] ||
     complain "$output"
 }
 
 @test "pkg-config tells where header, module and plugins are" {
   run_make install
   export PKG_CONFIG_PATH=$PWD/root/usr/lib/pkgconfig
-  [ "$(pkg-config --modversion lfut)" = "$(version)" ]
-  [ "$(pkg-config --variable=includedir lfut)" = /usr/include ]
-  [ "$(pkg-config --variable=lua_cmod lfut)" = /usr/lib/lua/5.4 ]
-  [ "$(pkg-config --variable=pluginsdir lfut)" = /usr/lib/lfut ]
+  [ "$(pkg-config --modversion "$program")" = "$(version)" ]
+  [ "$(pkg-config --variable=includedir "$program")" = /usr/include ]
+  [ "$(pkg-config --variable=lua_cmod "$program")" = "/usr/$modules" ]
+  [ "$(pkg-config --variable=pluginsdir "$program")" = /usr/lib/lfut ]
 }
 
 @test "the version is the same everywhere" {

@@ -203,7 +203,7 @@ last" ] || complain "$output" "$stderr"
   needs_stock_lua
   mkfifo ready go
   echo "$preamble $nested io.open('go'):read() error 'boom'" > script.lua
-  lua5.4 script.lua > out 2> err < /dev/null 3>&- &
+  "$LFUT_LUA" script.lua > out 2> err < /dev/null 3>&- &
   pid=$!
   exec 6<> ready
   read -r one <&6

@@ -383,3 +383,19 @@ END
     [ "$output" = BrokenProcessPool ] || complain "$method: $output"
   done
 }
+
+@test "a program of another Lua is refused as a worker" {
+  needs_stock_lua
+  local name modules=there/lib/lua/$LFUT_LUA_VERSION
+  name=$(installed_as) || skip 'no build tree'
+  mkdir -p there/bin "$modules"
+  cp "$(dirname "$LFUT")/.libs/lfut.so" "$modules"
+  printf '#!/bin/sh\nexec "%s" "$1" "Lua 0.1" "$3" "$4"\n' "$LFUT" > "there/bin/$name"
+  chmod +x "there/bin/$name"
+  LUA_CPATH="$PWD/$modules/?.so" run stock_lua -e 'local lfut = require "lfut"
+    local exe = lfut.ProcessPoolExecutor { max_workers = 1, start_method = "spawn" }
+    print(exe:submit(math.max, 1, 2):exception())'
+  [ "$status" = 0 ] || complain "$output"
+  contains "$output" BrokenProcessPool
+  contains "$output" "the worker's lfut is for Lua $LFUT_LUA_VERSION, the program's for Lua 0.1"
+}

@@ -319,7 +319,7 @@ for i in exe:map(print, lfut.range(3), { progress = true }) do
 end
 exe:shutdown()
 END
-  run timeout 60 python3 "$srcdir/tests/sh/terminal.py" 80 lua5.4 script.lua
+  run timeout 60 python3 "$srcdir/tests/sh/terminal.py" 80 "$LFUT_LUA" script.lua
   [ "$status" = 0 ] || complain "$output"
   [ ${#lines[@]} = 7 ]
   [[ ${lines[-1]} == '100% ['* ]] || complain "$output"

@@ -78,7 +78,7 @@ prompt() {
 
 @test "the prompt tells the version, and follows -e and the script" {
   run lfut -e 'x = 1' -i <<< 'x + 1'
-  contains "${lines[0]}" 'Lua 5.4'
+  contains "${lines[0]}" "Lua $LFUT_LUA_VERSION"
   contains "$output" 2
 }
 
