@@ -38,6 +38,42 @@ static int panic(lua_State *L) {
   lf_panic(__FILE__, __LINE__, message ? message : "unprotected error");
 }
 
+static size_t counted(lua_State *L) {
+  return ((size_t)lua_gc(L, LUA_GCCOUNT) << 10) +
+         (size_t)lua_gc(L, LUA_GCCOUNTB);
+}
+
+#if LUA_VERSION_NUM >= 505
+static void *count(void *ud, void *block, size_t old, size_t size) {
+  lfb_heap *heap = ud;
+  void *new = heap->alloc(heap->ud, block, old, size);
+  if (new || size == 0)
+    heap->bytes += size - (block ? old : 0);
+  return new;
+}
+
+void lfb_heap_begin(lua_State *L, lfb_heap *heap) {
+  heap->alloc = lua_getallocf(L, &heap->ud);
+  heap->bytes = counted(L);
+  lua_setallocf(L, count, heap);
+}
+
+size_t lfb_heap_bytes(lua_State *L, const lfb_heap *heap) {
+  (void)L;
+  return heap->bytes;
+}
+#else
+void lfb_heap_begin(lua_State *L, lfb_heap *heap) {
+  (void)L;
+  (void)heap;
+}
+
+size_t lfb_heap_bytes(lua_State *L, const lfb_heap *heap) {
+  (void)heap;
+  return counted(L);
+}
+#endif
+
 lua_State *lfb_newstate(lfb_warnings *warnings) {
   lua_State *L = lfb_bare_state(allocate, NULL);
   if (!L)

@@ -10,9 +10,8 @@
 
 enum { FOR_HANDLERS = 1 << 20 }; /* more for those of a task that is stopped */
 
-static size_t heap_of(lua_State *L) {
-  return ((size_t)lua_gc(L, LUA_GCCOUNT) << 10) +
-         (size_t)lua_gc(L, LUA_GCCOUNTB);
+static size_t heap_of(const struct lf_vm *vm) {
+  return lfb_heap_bytes(vm->L, &vm->heap);
 }
 
 /* It is beyond its limit, with more bytes. False: it cannot have these. */
@@ -85,7 +84,7 @@ void lfb_memory_leave(struct lf_vm *vm, const lfb_memory *outer) {
 /* Without garbage from now on. */
 static size_t collect(struct lf_vm *vm) {
   lua_gc(vm->S->running, LUA_GCCOLLECT);
-  return heap_of(vm->L);
+  return heap_of(vm);
 }
 
 /* How much garbage there may be, for collecting it to take no more time than
@@ -99,7 +98,7 @@ static size_t worth_it(const lfb_growth *g, size_t heap) {
  * must not be much of that. */
 void lfb_memory_begin(lfb_run *r) {
   lfb_growth *g = &r->growth;
-  size_t heap = heap_of(r->vm->L), live = r->vm->memory.live;
+  size_t heap = heap_of(r->vm), live = r->vm->memory.live;
   size_t given = g->grown > 0 ? (size_t)g->grown : 0; /* is there, too */
   if (heap > live + given && heap - live - given > worth_it(g, live)) {
     heap = collect(r->vm);
@@ -113,7 +112,7 @@ void lfb_memory_begin(lfb_run *r) {
 void lfb_memory_park(lfb_run *r) {
   lfb_growth *g = &r->growth;
   if (g->grown <= g->known ||
-      (size_t)(g->grown - g->known) <= worth_it(g, heap_of(r->vm->L)))
+      (size_t)(g->grown - g->known) <= worth_it(g, heap_of(r->vm)))
     return;
   collect(r->vm);
   g->known = g->grown;

@@ -86,6 +86,7 @@ struct lf_vm {
                                         of C functions see as their token */
   lf_run callbacks; /* made ready when a done-callback falls due */
   lfb_warnings warnings;
+  lfb_heap heap;
   lfb_memory memory;
   struct lfb_output *output;
   uint64_t loop;       /* whose function is kept in LFB_REF_LOOP */

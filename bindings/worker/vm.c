@@ -199,6 +199,8 @@ static int vm_open(lf_worker *worker, struct lf_vm **out, lf_buf *why) {
   vm->adopted = setup->image != NULL;
   vm->L = vm->adopted ? setup->image->L : lfb_newstate(&vm->warnings);
   bool ok = vm->L != NULL;
+  if (ok)
+    lfb_heap_begin(vm->L, &vm->heap);
   ok = ok && lua_checkstack(vm->L, LUA_MINSTACK); /* an image's is in use */
   if (ok) {
     lua_pushcfunction(vm->L, open_body);

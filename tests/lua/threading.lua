@@ -135,7 +135,7 @@ function TestErrors.test_an_error()
   end
   local value = support.raised(function() Thread{ target = error, args = { { 1 } } }:start():result() end)
   lu.assertEquals(value, { 1 })
-  lu.assertNil(support.raised(function() Thread{ target = error }:start():result() end))
+  lu.assertEquals(support.raised(function() Thread{ target = error }:start():result() end), support.nil_error)
 end
 
 function TestErrors.test_traceback()
