@@ -451,9 +451,11 @@ static bool take_out(lf_cluster *cl, lf_task *t, lf_reason reason) {
     return false;
   } else if (t->stage == LF_STAGE_SENT) {
     int64_t free = lf_client_ask(cl, t, LF_FUNCTION("cancel"));
+    if (t->stage != LF_STAGE_SENT) /* it has ended meanwhile */
+      return false;
     if (free == 0 && lf_task_state(t) == LF_PENDING)
       lf_task_start_far(t);
-    if (free != 1 || t->stage != LF_STAGE_SENT)
+    if (free != 1)
       return false;
     lf_batch *b = ((lf_sent *)t->far.carrier)->batch;
     lf_sent_end(t->far.carrier);
@@ -491,7 +493,7 @@ static lf_state look(lf_pool *p, lf_task *t) {
   pthread_mutex_lock(&p->lock);
   if (t->stage == LF_STAGE_SENT &&
       lf_client_ask(cl, t, LF_FUNCTION("look")) == 1 &&
-      lf_task_state(t) == LF_PENDING)
+      t->stage == LF_STAGE_SENT && lf_task_state(t) == LF_PENDING)
     lf_task_start_far(t);
   pthread_mutex_unlock(&p->lock);
   return lf_task_state(t);

@@ -359,10 +359,18 @@ bool lf_task_start_far(lf_task *t) {
   return lf_task_start(t);
 }
 
+/* Has it begun, and not ended? Others may find out at the same time that it has
+ * begun. */
+static bool is_to_end(lf_task *t) {
+  if (lf_task_state(t) == LF_PENDING)
+    lf_task_start_far(t);
+  return lf_task_state(t) == LF_RUNNING;
+}
+
 void lf_outcome_end(lf_task *t) {
   if (t->stage == LF_STAGE_UNSENT) {
     lf_task_fail(t, LF_BROKEN, LF_NO_MEMORY);
-  } else if (lf_task_state(t) == LF_RUNNING || lf_task_start_far(t)) {
+  } else if (is_to_end(t)) {
     lf_runner *runner = lf_runner_of(t);
     lf_chunk *c = runner ? runner->chunk : NULL;
     if (c) {

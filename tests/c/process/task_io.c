@@ -5,6 +5,8 @@
 #include "tests/c/fake.h"
 #include "tests/c/memory.h"
 
+#include "runtime/pool/internal.h"
+#include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
 
 static lf_buf items, starts;
@@ -83,11 +85,31 @@ static void lacks_memory(void **state) {
   assert_true(memory_fail_each(take_one, NULL) > 3);
 }
 
+static lf_clock *begun_meanwhile(const lf_task *t) {
+  lf_task_start((lf_task *)t); /* as another thread that hears of it */
+  return NULL;
+}
+
+static void not_freed(lf_task *t) {
+  (void)t;
+}
+
+static void ends_what_is_seen_to_begin_at_that_moment(void **state) {
+  (void)state;
+  static const lf_task_ops ops = {.free = not_freed, .clock = begun_meanwhile};
+  lf_task t;
+  lf_task_init(&t, NULL, &ops);
+  t.stage = LF_STAGE_FINISHED;
+  lf_outcome_end(&t);
+  assert_int_equal(lf_task_state(&t), LF_FINISHED);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(takes_chunks_of_others),
       TEST(refuses_what_cannot_be),
       TEST(lacks_memory),
+      TEST(ends_what_is_seen_to_begin_at_that_moment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
