@@ -115,7 +115,9 @@ struct lfb_state {
   _Atomic int bell;      /* an eventfd that is rung then; 0: none */
   lf_waker global_waker; /* the program's: unparks its thread */
   uint64_t futures;      /* made so far (pool/future.c) */
-  unsigned submits;      /* of tasks, by this interpreter, */
+  unsigned submits;      /* of tasks, by this interpreter, as far as they have
+                            been counted; so many are left until one is timed */
+  unsigned untimed;      /* again; */
   int64_t last_born;     /* and the last stamp of one (pool/executor.c) */
   bool in_callback;
   bool copying;     /* lfut's own: no memory is refused */

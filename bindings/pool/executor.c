@@ -332,16 +332,29 @@ static lf_native *check_function(lua_State *L, lfb_state *S) {
   return native;
 }
 
+/* How many tasks after the nth the next one is that is to be timed: the first
+ * ones all are, then one of 16, later of 64; which, is left to chance, lest the
+ * program has a pattern (Knuth's multiplicative hash). */
+static unsigned gap_after(unsigned n) {
+  enum { FIRST = 256, FIRST_TRACED = 10000, MANY = 4096, BITS = 32 };
+  if (n < FIRST || (n < FIRST_TRACED && lf_is_traced()))
+    return 1;
+  uint32_t chance = (uint32_t)n * 2654435761U;
+  return 1 + (chance >> (BITS - (n < MANY ? 5 : 7)));
+}
+
+static bool begin_gap(lfb_state *S) {
+  unsigned gap = gap_after(S->submits);
+  S->submits += gap;
+  S->untimed = gap - 1;
+  return true;
+}
+
 /* Is the packing of the next task to be timed, and its run so that what it
  * takes to unpack and pack there is told apart? A look at the clock takes
- * longer than to pack a number: so it is that of the first tasks, and of one of
- * some, which are taken by chance, lest the program has a pattern (Knuth's
- * multiplicative hash of its number). */
+ * longer than to pack a number: so it is that of some. */
 static bool is_fine(lfb_state *S) {
-  enum { FIRST = 256, FIRST_TRACED = 10000, SOME_BITS = 4 };
-  unsigned n = S->submits++;
-  return n < FIRST || (n < FIRST_TRACED && lf_is_traced()) ||
-         (uint32_t)(n * 2654435761U) >> (32 - SOME_BITS) == 0;
+  return S->untimed == 0 ? begin_gap(S) : (S->untimed--, false);
 }
 
 /* A stamp of that moment, roughly, which no other task has: of each interpreter
@@ -355,14 +368,7 @@ static int64_t make_stamp(lfb_state *S, int64_t now, bool fine) {
   return stamp | (int64_t)(who << 1) | fine;
 }
 
-/* The task, the packing of which was begun then (0: is not known), is about to
- * be submitted. Of a quick one nothing is timed here, also if its run is. */
-static void note_packed(lfb_state *S, lf_task *task, int64_t since) {
-  if (!since && !lf_code_is_slow(task->code)) {
-    if (lf_timing_now())
-      lf_task_set_born(task, LF_BORN_QUIETLY);
-    return;
-  }
+static void note_timed(lfb_state *S, lf_task *task, int64_t since) {
   int64_t now = lf_now();
   lf_task_set_born(task, make_stamp(S, now, since != 0));
   if (since)
@@ -372,6 +378,15 @@ static void note_packed(lfb_state *S, lf_task *task, int64_t since) {
     lf_trace_slice(since ? since : now, since ? now - since : 0, LF_PHASE_PACK,
                    task->code, lf_task_own_name(task), 's',
                    (uint64_t)lf_task_born(task));
+}
+
+/* The task, the packing of which was begun then (0: is not known), is about to
+ * be submitted. Of a quick one nothing is timed here, also if its run is. */
+static inline void note_packed(lfb_state *S, lf_task *task, int64_t since) {
+  if (since || lf_code_is_slow(task->code))
+    note_timed(S, task, since);
+  else if (lf_is_traced())
+    lf_task_set_born(task, LF_BORN_QUIETLY);
 }
 
 /* Pushes a future for the call of what is at 2 with what follows: n values with

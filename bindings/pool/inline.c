@@ -47,7 +47,8 @@ void lfb_inline_run(lua_State *L, lfb_state *S, lfb_executor *exe,
   lf_wait_one inner;
   lfb_run *outer = S->vm ? S->vm->current : NULL;
   lf_task *waiting = outer ? outer->task : NULL;
-  lfb_enter(L, S, task->strand);
+  if (task->strand)
+    lfb_enter(L, S, task->strand);
   lf_deadlock_begin(waiting, lf_wait_for_one(&inner, task), path, sizeof path);
   pid_t former = lf_caller_begin(vm->worker);
   lfb_debug_begin(vm, L, S);

@@ -43,7 +43,8 @@ static void note_longest(lua_State *L, double seconds) {
 typedef struct {
   char name[LF_FUNCTION_NAME];
   uint64_t queues, calls, failures, sent, received, items, timed, run, longest,
-      queued, busy, packs, packed, unpacked, fine, fine_packed, fine_unpacked;
+      queued, busy, longs, long_run, long_busy, packs, packed, unpacked, fine,
+      fine_packed, fine_unpacked;
 } reading;
 
 static uint64_t get(const _Atomic uint64_t *n) {
@@ -61,6 +62,8 @@ static void read_one(const lf_tally *t, void *arg) {
                .longest = get(&t->longest),
                .queued = get(&t->queued),
                .busy = get(&t->busy)};
+  r.longs = get(&t->longs);
+  r.long_run = get(&t->long_run), r.long_busy = get(&t->long_busy);
   r.queues = get(&t->queues);
   r.packs = get(&t->packs), r.packed = get(&t->packed);
   r.unpacked = get(&t->unpacked);
@@ -83,6 +86,11 @@ static void note_copying(lua_State *L, const reading *r) {
   add_number(L, "fine_unpacked", (double)r->fine_unpacked / 1e9);
 }
 
+/* The same for calls of which those that are long are known all. */
+static double scaled_short(const reading *r, uint64_t ns, uint64_t long_ns) {
+  return scaled(ns, r->calls - r->longs, r->timed) + (double)long_ns / 1e9;
+}
+
 /* Adds it to its function's entry in the table at the top. (It may be one of
  * several: of several workers, or closures with other code on the same line.)
  */
@@ -93,8 +101,8 @@ static void put_one(lua_State *L, const reading *r) {
   add_count(L, "sent", r->sent);
   add_count(L, "received", r->received);
   add_count(L, "tasks", r->calls - r->items);
-  add_number(L, "run", scaled(r->run, r->calls, r->timed));
-  add_number(L, "busy", scaled(r->busy, r->calls, r->timed));
+  add_number(L, "run", scaled_short(r, r->run, r->long_run));
+  add_number(L, "busy", scaled_short(r, r->busy, r->long_busy));
   add_number(L, "queued", scaled(r->queued, r->calls - r->items, r->queues));
   note_copying(L, r);
   note_longest(L, (double)r->longest / 1e9);

@@ -112,7 +112,7 @@ static int trace(lua_State *L) {
 
 void lfb_stats_begin(void) {
   lf_profiles_keep();
-  lf_time_all();
+  lf_time_long();
 }
 
 /* Protected: pushes the text. */

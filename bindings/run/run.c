@@ -89,25 +89,42 @@ static lfb_run *reuse(struct lf_vm *vm) {
   return l ? lf_container_of(l, lfb_run, link) : NULL;
 }
 
-/* What the meter is to know of it; of a chunk it is told later. */
-static void note_start(lfb_run *r, lf_task *task) {
-  bool call = task && !lf_runner_of(task);
-  if (!call || (lf_task_born(task) <= 0 && !lf_metered_now)) {
-    r->metered = (lf_metered){.phase = LF_PHASE_RUN};
-    r->times.begun = 0;
-    r->times.fine = false;
-    r->times.sent = call ? task->data.len : 0;
-    if (call && lf_is_traced()) {
-      r->metered.code = task->code;
-      r->metered.name = lf_task_own_name(task);
-    }
-    return;
-  }
+/* What the meter is to know of a task. */
+static void meter_task(lfb_run *r, const lf_task *task) {
   lf_profile_begin(task, &r->times, &r->metered);
   if (r->times.fine)
     r->metered.phase = LF_PHASE_UNPACK;
   else
     r->metered.step = r->metered.flow ? 't' : 0;
+}
+
+static bool may_be_metered(void) {
+  return lf_metered_now || lf_is_traced();
+}
+
+/* Of a chunk the meter is told later. */
+static void note_start(lfb_run *r, const lf_task *task) {
+  bool call = task && !lf_runner_of(task);
+  r->on_meter = may_be_metered() || (call && lf_task_born(task) > 0);
+  r->metered.times = NULL;
+  r->times.begun = 0;
+  r->times.fine = false;
+  r->times.sent = call ? task->data.len : 0;
+  if (!call)
+    r->metered = (lf_metered){.phase = LF_PHASE_RUN};
+  else if (r->on_meter)
+    meter_task(r, task);
+}
+
+/* The meter, or a trace, may have come to be while it stood still. */
+static void note_resumed(lfb_run *r) {
+  if (r->on_meter || !may_be_metered())
+    return;
+  r->on_meter = true;
+  if (r->task && !lf_runner_of(r->task))
+    r->metered = (lf_metered){.code = r->task->code,
+                              .name = lf_task_own_name(r->task),
+                              .phase = LF_PHASE_RUN};
 }
 
 lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
@@ -208,6 +225,8 @@ static bool step(lfb_run *r, int nargs) {
     if (r->growth.allowed > 0)
       lfb_memory_park(r);
     lfb_note_parked(r);
+    if (!r->metered.times && lf_timing_now())
+      lfb_run_note_long(r);
     if (r->globals != LUA_NOREF)
       lfb_try(r->vm, save_globals, r);
     return false;
@@ -232,7 +251,7 @@ static void go(lfb_run *r, int nargs) {
   lfb_frame here;
   lfb_memory counted;
   bool counts = r->growth.allowed > 0 || vm->memory.run;
-  bool metered = r->metered.times || lf_metered_now || lf_is_traced();
+  bool metered = r->on_meter;
   S->running = r->co;
   r->below = outer;
   vm->current = r;
@@ -247,7 +266,7 @@ static void go(lfb_run *r, int nargs) {
     push_body(r);
     nargs = 1;
   }
-  if (lf_metered_now == &r->metered)
+  if (metered && lf_metered_now == &r->metered)
     lf_meter_leave(&r->metered);
   lfb_frame_leave(&here);
   vm->current = outer;
@@ -284,6 +303,7 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
     return;
   lf_run_unpark(base);
   lfb_note_resumed(r);
+  note_resumed(r);
   lfb_end_wait(r);
   r->watch.end(&r->watch);
   lfb_run *below = vm->current;
@@ -296,13 +316,26 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
 
 /* --- Tasks --- */
 
-static int task_done(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  lfb_run *r = (lfb_run *)ctx;
+static inline int pack_results(lua_State *L, lfb_run *r) {
   if (r->times.fine)
     lf_meter_turn(LF_PHASE_PACK);
   lfb_pack(L, r->vm->S, &r->task->data, 1, lua_gettop(L), &lfb_results, NULL);
   return 0;
+}
+
+static int task_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return pack_results(L, (lfb_run *)ctx);
+}
+
+void lfb_run_note_long(lfb_run *r) {
+  int64_t since = lf_worker_since(r->vm->worker);
+  int64_t ns = lf_now_roughly() - since;
+  if (ns < LF_LONG_NS)
+    return;
+  if (!r->times.begun)
+    r->times = (lf_times){.begun = since, .sent = r->times.sent};
+  r->times.ns[LF_PHASE_RUN] += ns;
 }
 
 /* Its own code is about to run; a trace shows where it comes from. */
@@ -328,7 +361,7 @@ static int task_body(lua_State *L) {
     lfb_memory_begin(r);
   begin_running(r);
   lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
-  return task_done(L, LUA_OK, (lua_KContext)r);
+  return pack_results(L, r);
 }
 
 /* Is the task, which has been stopped, to be run again? Nobody reads what has
@@ -347,8 +380,10 @@ static bool runs_again(lf_worker *worker, lf_task *t, lf_buf *given) {
 }
 
 static void note_times(lfb_run *r) {
-  if (lf_metered_now == &r->metered)
+  if (r->on_meter && lf_metered_now == &r->metered)
     lf_meter_leave(&r->metered);
+  if (!r->metered.times && lf_timing_now())
+    lfb_run_note_long(r);
   r->times.received = r->task->data.len;
   lf_worker_took(r->vm->worker, &r->times);
 }

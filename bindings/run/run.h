@@ -66,7 +66,8 @@ typedef struct lfb_run {
   lfb_growth growth;           /* how much memory it may take, and has */
   lf_buf given;       /* what the task was given, if it may be run again */
   uint64_t commands;  /* their owner, if it has opened pipes to some; or 0 */
-  lf_metered metered; /* on its thread's meter while it runs */
+  bool on_meter;      /* while it runs, 'metered' is on its thread's meter */
+  lf_metered metered; /* its 'times': NULL, or those: */
   lf_times times;
 } lfb_run;
 
@@ -111,6 +112,11 @@ void lfb_run_clean(lfb_run *run, bool ok);
 
 /* Gives it a coroutine, if it has none; false: no memory. */
 bool lfb_run_ready(lfb_run *run);
+
+/* The run has gone on since its worker has turned to it, and is about to wait,
+ * or to end: if that was long, it is counted, though it is none of those that
+ * are timed. */
+void lfb_run_note_long(lfb_run *run);
 
 /* Keeps it for the next. */
 void lfb_run_free(lfb_run *run);

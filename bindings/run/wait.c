@@ -160,11 +160,15 @@ static void block(lua_State *L, lfb_state *S, const lfb_wait_for *what) {
   lfb_blocked_begin(S, &blocked);
   lf_metered waiting = {.name = "wait", .phase = LF_PHASE_WAIT};
   bool metered = lf_metered_now || lf_is_traced();
+  if (r && !r->metered.times && lf_timing_now())
+    lfb_run_note_long(r);
   if (metered)
     lf_meter_enter(&waiting);
   int err = sleep_on(L, S, &s, w, what->occupies, until(what));
   if (metered)
     lf_meter_leave(&waiting);
+  if (r)
+    lf_worker_go_on(r->vm->worker);
   lfb_blocked_end(S, &blocked);
   watch.end(&watch);
   if (w && !what->occupies)

@@ -40,10 +40,6 @@ int64_t lf_now(void) {
   return clock_ns(CLOCK_MONOTONIC);
 }
 
-int64_t lf_now_roughly(void) {
-  return clock_ns(CLOCK_MONOTONIC_COARSE);
-}
-
 double lf_wall_time(void) {
   return (double)clock_ns(CLOCK_REALTIME) / 1e9;
 }

@@ -14,7 +14,11 @@
 int64_t lf_now(void);
 
 /* The same clock as it was some milliseconds ago at most, for much less. */
-int64_t lf_now_roughly(void);
+static inline int64_t lf_now_roughly(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
 
 /* 'seconds' from now as a point in time; NaN and large values: LF_FOREVER. */
 int64_t lf_after(double seconds);

@@ -84,11 +84,15 @@ static void look_for_asks(lf_worker *w) {
   w->pool->o.backend->receive(w->pool);
 }
 
+void lf_worker_go_on(lf_worker *w) {
+  atomic_store_explicit(&w->since, lf_now_roughly(), memory_order_relaxed);
+}
+
 lf_task *lf_worker_runs(lf_worker *w, lf_task *task) {
   lf_task *former = atomic_load_explicit(&w->current, memory_order_relaxed);
   atomic_store_explicit(&w->current, task, memory_order_release);
   if (task)
-    atomic_store_explicit(&w->since, lf_now_roughly(), memory_order_relaxed);
+    lf_worker_go_on(w);
   if (w->runs_at) {
     atomic_store(w->runs_at, task ? task->far.id : 0);
     look_for_asks(w);

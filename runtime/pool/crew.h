@@ -29,7 +29,10 @@ bool lf_worker_is_inside(const lf_worker *worker);
  * it was before. */
 lf_task *lf_worker_runs(lf_worker *worker, lf_task *task);
 
-/* When it has done so last, for a task; roughly. */
+/* In the middle of a task: it goes on with that after a wait. */
+void lf_worker_go_on(lf_worker *worker);
+
+/* When it has done one of these last, for a task; roughly. */
 int64_t lf_worker_since(const lf_worker *worker);
 
 /* Async-signal-safe: has the task, which it runs, been asked to stop, as far as

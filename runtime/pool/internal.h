@@ -95,7 +95,8 @@ struct lf_worker {
   lf_link pinned;         /* tasks that only it may run */
   _Atomic size_t npinned; /* read without the lock as a hint */
 
-  lf_times times; /* of the run that is about to end; its thread */
+  lf_times times; /* of the run that is about to end; between runs, or if that
+                     was not timed, 'begun' is 0; its thread */
 
   /* Written by the worker's thread alone, read by anyone. */
   lf_tallies tallies;

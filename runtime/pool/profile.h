@@ -5,9 +5,9 @@
  * others under one lock. It outlives the pool, for those who look when all is
  * over.
  *
- * Counts are exact. Of what takes long all is timed, and all of it if that is
- * wanted (lf_timing); else, as a look at the clock takes its time, too, one
- * task of some: who submits a task decides (lf_task.born). */
+ * Counts are exact. Of what takes long all is timed, and all there is if there
+ * is a trace; else, as a look at the clock takes its time, too, one task of
+ * some: who submits a task decides (lf_task_born). */
 #ifndef LF_POOL_PROFILE_H
 #define LF_POOL_PROFILE_H
 

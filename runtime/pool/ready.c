@@ -138,9 +138,10 @@ lf_run *lf_worker_ready(lf_worker *w) {
 /* --- The end of a run --- */
 
 void lf_worker_took(lf_worker *w, const lf_times *times) {
-  if (times->begun)
+  if (times->begun) {
     w->times = *times;
-  w->times.begun = times->begun;
+    return;
+  }
   w->times.sent = times->sent;
   w->times.received = times->received;
 }

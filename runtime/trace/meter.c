@@ -64,7 +64,9 @@ void lf_meter_leave(lf_metered *what) {
   show();
 }
 
-void lf_meter_turn_slowly(lf_phase phase) {
+void lf_meter_turn(lf_phase phase) {
+  if (!lf_metered_now)
+    return;
   change();
   lf_metered_now->phase = phase;
   show();

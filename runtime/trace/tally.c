@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+atomic_int lf_timing;
+
 enum { SLOW_NS = 20000 }; /* some hundred times a look at the clock */
 
 /* One more, of no function yet. NULL: no memory, no statistics. */
@@ -55,11 +57,6 @@ static lf_tally *find(lf_tallies *all, lf_code *code) {
   return t;
 }
 
-static void add(_Atomic uint64_t *to, uint64_t n) {
-  uint64_t old = atomic_load_explicit(to, memory_order_relaxed);
-  atomic_store_explicit(to, old + n, memory_order_relaxed);
-}
-
 static void widen(lf_tallies *all, int64_t begun, int64_t ended) {
   int64_t first = atomic_load_explicit(&all->begun, memory_order_relaxed);
   int64_t last = atomic_load_explicit(&all->ended, memory_order_relaxed);
@@ -69,37 +66,55 @@ static void widen(lf_tallies *all, int64_t begun, int64_t ended) {
     atomic_store_explicit(&all->ended, ended, memory_order_relaxed);
 }
 
-static void add_times(lf_tally *t, uint64_t calls, const lf_times *times) {
+/* So many runs, each of which has taken that, with its copying. */
+static void add_long(lf_tally *t, uint64_t calls, uint64_t run, uint64_t busy) {
+  lf_tally_add(&t->longs, calls);
+  lf_tally_add(&t->long_run, run);
+  lf_tally_add(&t->long_busy, busy);
+}
+
+static void add_short(lf_tally *t, uint64_t calls, uint64_t run,
+                      uint64_t busy) {
+  lf_tally_add(&t->timed, calls);
+  lf_tally_add(&t->run, run);
+  lf_tally_add(&t->busy, busy);
+}
+
+static void add_run(lf_tally *t, uint64_t calls, const lf_times *times) {
   uint64_t run =
       (uint64_t)(times->ns[LF_PHASE_RUN] + times->ns[LF_PHASE_NATIVE]);
   uint64_t mean = run / calls;
-  int64_t copied = times->ns[LF_PHASE_PACK] + times->ns[LF_PHASE_UNPACK];
-  add(&t->timed, calls);
-  add(&t->busy, run + (uint64_t)copied);
-  add(&t->run, run);
+  uint64_t busy =
+      run + (uint64_t)(times->ns[LF_PHASE_PACK] + times->ns[LF_PHASE_UNPACK]);
+  bool apart = mean >= LF_LONG_NS && lf_timing_now() & LF_TIME_LONG;
+  (apart ? add_long : add_short)(t, calls, run, busy);
   if (mean > atomic_load_explicit(&t->longest, memory_order_relaxed))
     atomic_store_explicit(&t->longest, mean, memory_order_relaxed);
-  if (times->born > 0 && times->begun >= times->born) {
-    add(&t->queues, calls);
-    add(&t->queued, (uint64_t)(times->begun - times->born));
-  }
-  if (times->fine) {
-    add(&t->fine, calls);
-    add(&t->fine_packed, (uint64_t)times->ns[LF_PHASE_PACK]);
-    add(&t->fine_unpacked, (uint64_t)times->ns[LF_PHASE_UNPACK]);
-  }
   if (t->code)
     atomic_store_explicit(&t->code->slow, mean >= SLOW_NS,
                           memory_order_relaxed);
 }
 
+static void add_times(lf_tally *t, uint64_t calls, const lf_times *times) {
+  add_run(t, calls, times);
+  if (times->born > 0 && times->begun >= times->born) {
+    lf_tally_add(&t->queues, calls);
+    lf_tally_add(&t->queued, (uint64_t)(times->begun - times->born));
+  }
+  if (times->fine) {
+    lf_tally_add(&t->fine, calls);
+    lf_tally_add(&t->fine_packed, (uint64_t)times->ns[LF_PHASE_PACK]);
+    lf_tally_add(&t->fine_unpacked, (uint64_t)times->ns[LF_PHASE_UNPACK]);
+  }
+}
+
 static void count(lf_tallies *tallies, lf_tally *t, uint64_t calls,
                   uint64_t failures, const lf_times *times) {
-  add(&t->calls, calls);
+  lf_tally_add(&t->calls, calls);
   if (failures > 0)
-    add(&t->failures, failures);
-  add(&t->sent, times->sent);
-  add(&t->received, times->received);
+    lf_tally_add(&t->failures, failures);
+  lf_tally_add(&t->sent, times->sent);
+  lf_tally_add(&t->received, times->received);
   if (!times->begun)
     return;
   int64_t taken = 0;
@@ -110,8 +125,8 @@ static void count(lf_tallies *tallies, lf_tally *t, uint64_t calls,
         times->ended ? times->ended : times->begun + taken);
 }
 
-void lf_tallies_run(lf_tallies *tallies, lf_code *code, bool failed,
-                    const lf_times *times) {
+void lf_tallies_count(lf_tallies *tallies, lf_code *code, bool failed,
+                      const lf_times *times) {
   lf_tally *t = code ? find(tallies, code) : NULL;
   if (t)
     count(tallies, t, 1, failed, times);
@@ -122,22 +137,22 @@ void lf_tallies_chunk(lf_tallies *tallies, lf_code *code, uint64_t items,
   lf_tally *t = code && items > 0 ? find(tallies, code) : NULL;
   if (!t)
     return;
-  add(&t->items, items);
+  lf_tally_add(&t->items, items);
   count(tallies, t, items, failures, times);
 }
 
 void lf_tallies_packed(lf_tallies *tallies, lf_code *code, int64_t ns) {
   lf_tally *t = code ? find(tallies, code) : NULL;
   if (t) {
-    add(&t->packs, 1);
-    add(&t->packed, (uint64_t)ns);
+    lf_tally_add(&t->packs, 1);
+    lf_tally_add(&t->packed, (uint64_t)ns);
   }
 }
 
 void lf_tallies_unpacked(lf_tallies *tallies, lf_code *code, int64_t ns) {
   lf_tally *t = code ? find(tallies, code) : NULL;
   if (t)
-    add(&t->unpacked, (uint64_t)ns);
+    lf_tally_add(&t->unpacked, (uint64_t)ns);
 }
 
 static void add_up(lf_tally *to, const lf_tally *from) {
@@ -154,6 +169,9 @@ static void add_up(lf_tally *to, const lf_tally *from) {
               {&to->queued, from->queued},
               {&to->queues, from->queues},
               {&to->busy, from->busy},
+              {&to->longs, from->longs},
+              {&to->long_run, from->long_run},
+              {&to->long_busy, from->long_busy},
               {&to->fine, from->fine},
               {&to->fine_packed, from->fine_packed},
               {&to->fine_unpacked, from->fine_unpacked},
@@ -161,7 +179,7 @@ static void add_up(lf_tally *to, const lf_tally *from) {
               {&to->packed, from->packed},
               {&to->unpacked, from->unpacked}};
   for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
-    add(sums[i].to, sums[i].n);
+    lf_tally_add(sums[i].to, sums[i].n);
   if (from->longest > to->longest)
     atomic_store_explicit(&to->longest, from->longest, memory_order_relaxed);
 }

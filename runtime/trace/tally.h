@@ -6,8 +6,24 @@
 #ifndef LF_TRACE_TALLY_H
 #define LF_TRACE_TALLY_H
 
+#include <stdatomic.h>
+
 #include "runtime/base/code.h"
 #include "runtime/base/table.h"
+
+/* Bits of lf_timing: no long run is missed, also if it is none of the sample
+ * that is timed; all are timed and traced; and above, the number of the trace,
+ * by which its names are known. */
+enum { LF_TIME_LONG = 1, LF_TIME_TRACE = 2, LF_TIME_SESSION = 4 };
+extern atomic_int lf_timing;
+
+static inline int lf_timing_now(void) {
+  return atomic_load_explicit(&lf_timing, memory_order_relaxed);
+}
+
+enum {
+  LF_LONG_NS = 20000000
+}; /* what is long: some ticks of the rough clock */
 
 /* What a thread does for a task. */
 typedef enum {
@@ -29,7 +45,7 @@ typedef struct {
 } lf_times;
 
 /* Of one function. Times are those of the runs that were timed: of short ones a
- * sample (pool/profile.h). */
+ * sample (pool/profile.h). So long ones are counted apart if none is missed. */
 typedef struct lf_tally {
   struct lf_tally *next;
   lf_code *code; /* a reference; NULL: others */
@@ -38,6 +54,7 @@ typedef struct lf_tally {
   _Atomic uint64_t timed, run, longest; /* ns, */
   _Atomic uint64_t queues, queued;      /* of so many */
   _Atomic uint64_t busy; /* ns: run, and what its worker has packed, unpacked */
+  _Atomic uint64_t longs, long_run, long_busy; /* so many; not in the above */
   /* By who submits and asks for results; and by workers, so many times. */
   _Atomic uint64_t packs, packed, unpacked;
   _Atomic uint64_t fine, fine_packed, fine_unpacked;
@@ -54,10 +71,30 @@ typedef struct {
 } lf_tallies;
 
 /* A run that has ended; or a chunk of a loop, with so many items. */
-void lf_tallies_run(lf_tallies *tallies, lf_code *code, bool failed,
-                    const lf_times *times);
+void lf_tallies_count(lf_tallies *tallies, lf_code *code, bool failed,
+                      const lf_times *times);
 void lf_tallies_chunk(lf_tallies *tallies, lf_code *code, uint64_t items,
                       uint64_t failures, const lf_times *times);
+
+/* By the one who counts. */
+static inline void lf_tally_add(_Atomic uint64_t *to, uint64_t n) {
+  uint64_t old = atomic_load_explicit(to, memory_order_relaxed);
+  atomic_store_explicit(to, old + n, memory_order_relaxed);
+}
+
+/* The same as lf_tallies_count; most are of the function that the last one was
+ * of, and were not timed. */
+static inline void lf_tallies_run(lf_tallies *tallies, lf_code *code,
+                                  bool failed, const lf_times *times) {
+  lf_tally *t = tallies->last;
+  if (failed || times->begun || !t || t->code != code) {
+    lf_tallies_count(tallies, code, failed, times);
+    return;
+  }
+  lf_tally_add(&t->calls, 1);
+  lf_tally_add(&t->sent, times->sent);
+  lf_tally_add(&t->received, times->received);
+}
 
 /* Values that were packed, or unpacked, somewhere else. */
 void lf_tallies_packed(lf_tallies *tallies, lf_code *code, int64_t ns);

@@ -85,8 +85,7 @@ typedef struct {
   size_t n;
 } source;
 
-atomic_int lf_timing;
-static bool times_all; /* also without a trace */
+static bool times_long; /* also without a trace */
 
 static lf_trace_send *sender; /* set once, in a worker process */
 
@@ -720,7 +719,7 @@ int lf_trace_stop(uint64_t *lost) {
   if (!trace.on)
     return 0;
   atomic_fetch_and(&lf_timing,
-                   ~(LF_TIME_TRACE | (times_all ? 0 : LF_TIME_ALL)));
+                   ~(LF_TIME_TRACE | (times_long ? 0 : LF_TIME_LONG)));
   atomic_store(&trace.leaves, true);
   pthread_mutex_lock(&list_lock);
   trace.stopping = true;
@@ -765,7 +764,7 @@ int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg) {
     return EAGAIN;
   }
   int session = (int)trace.session * LF_TIME_SESSION;
-  atomic_store(&lf_timing, LF_TIME_TRACE | LF_TIME_ALL | session);
+  atomic_store(&lf_timing, LF_TIME_TRACE | LF_TIME_LONG | session);
   return 0;
 }
 
@@ -799,9 +798,9 @@ void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,
   spool_put(track, &e, 1);
 }
 
-void lf_time_all(void) {
-  times_all = true;
-  atomic_fetch_or(&lf_timing, LF_TIME_ALL);
+void lf_time_long(void) {
+  times_long = true;
+  atomic_fetch_or(&lf_timing, LF_TIME_LONG);
 }
 
 void lf_time_as(int bits) {

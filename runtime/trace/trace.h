@@ -17,22 +17,13 @@
 
 #include <sys/types.h>
 
-/* Bits of lf_timing: all runs are timed, not only a sample; they are traced;
- * and above, the number of the trace, by which its names are known. */
-enum { LF_TIME_ALL = 1, LF_TIME_TRACE = 2, LF_TIME_SESSION = 4 };
-extern atomic_int lf_timing;
-
-static inline int lf_timing_now(void) {
-  return atomic_load_explicit(&lf_timing, memory_order_relaxed);
-}
-
 static inline bool lf_is_traced(void) {
   return lf_timing_now() & LF_TIME_TRACE;
 }
 
-/* All runs are timed from now on; in a worker process, what the program says.
- */
-void lf_time_all(void);
+/* No long run goes unnoticed from now on; in a worker process, what the program
+ * says. */
+void lf_time_long(void);
 void lf_time_as(int bits);
 
 /* --- Of the program --- */

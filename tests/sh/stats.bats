@@ -73,6 +73,25 @@ EOF
   [ "$status" = 0 ] || complain "$output" "$stderr"
 }
 
+@test "a long call among many short ones counts once" {
+  for kind in ThreadPoolExecutor ProcessPoolExecutor InlineExecutor; do
+    stats "local exe <close> = lfut.$kind(1)
+      local list = {}
+      for i = 1, 5000 do list[i] = 0 end
+      for i = 1, 8 do list[500 * i + i] = 0.04 end
+      run(exe, function(x) if x > 0 then spend(x) end end, list)" --stats=json
+    echo "$stderr" > stats.json
+    cat > read.lua <<'EOF'
+local _, f = next(require "cjson".decode(io.open("stats.json"):read "a").executors[1].functions)
+assert(f.calls == 5000)
+assert(f.longest >= 0.03, f.longest)
+assert(f.run >= 8 * 0.03 and f.run < 8 * 0.2, f.run)
+EOF
+    run --separate-stderr lfut read.lua
+    [ "$status" = 0 ] || complain "$kind: $stderr"
+  done
+}
+
 @test "at every end of the program" {
   for ending in 'error "boom"' 'os.exit(3)' 'os.exit(3, true)' 'return'; do
     echo "${prelude}run(lfut.ThreadPoolExecutor(1), function(x) return x end, { 1 }) $ending" > script.lua

@@ -4,6 +4,8 @@
  * are added up. */
 #include "runtime/trace/tally.h"
 
+#include "runtime/trace/trace.h"
+
 #include "tests/c/fake.h"
 
 static lf_code *code_of(const char *label) {
@@ -85,6 +87,34 @@ static void slow_functions(void **state) {
   lf_code_unref(f);
 }
 
+/* If none is missed, they stand for themselves alone. */
+static void long_runs(void **state) {
+  (void)state;
+  lf_tallies all = {0}, sum = {0};
+  lf_code *f = code_of("function <a.lua:1>");
+  const lf_times one = {
+      .begun = 1, .ns = {[LF_PHASE_RUN] = LF_LONG_NS, [LF_PHASE_PACK] = 7}};
+  lf_tallies_run(&all, f, false, &timed);
+  lf_tallies_run(&all, f, false, &one); /* one of a sample */
+  lf_tally *t = all.first;
+  assert_int_equal(t->timed, 2);
+  assert_int_equal(t->longs, 0);
+  lf_time_as(LF_TIME_LONG);
+  lf_tallies_run(&all, f, false, &one);
+  lf_tallies_run(&all, f, false, &timed);
+  lf_time_as(0);
+  assert_int_equal(t->calls, 4);
+  assert_int_equal(t->timed, 3);
+  assert_int_equal(t->longest, LF_LONG_NS);
+  lf_tallies_move(&sum, &all);
+  t = sum.first;
+  assert_int_equal(t->longs, 1);
+  assert_int_equal(t->long_run, LF_LONG_NS);
+  assert_int_equal(t->long_busy, LF_LONG_NS + 7);
+  lf_tallies_fini(&sum);
+  lf_code_unref(f);
+}
+
 static void sums(void **state) {
   (void)state;
   lf_tallies a = {0}, b = {0};
@@ -129,7 +159,8 @@ static void names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(runs), TEST(chunks), TEST(slow_functions), TEST(sums), TEST(names),
+      TEST(runs),      TEST(chunks), TEST(slow_functions),
+      TEST(long_runs), TEST(sums),   TEST(names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

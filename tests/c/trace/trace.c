@@ -158,7 +158,7 @@ static void send(const void *bytes, size_t n) {
 static void work(void *arg) {
   (void)arg;
   lf_trace_forward(send);
-  lf_time_as(LF_TIME_ALL | LF_TIME_TRACE | session * LF_TIME_SESSION);
+  lf_time_as(LF_TIME_LONG | LF_TIME_TRACE | session * LF_TIME_SESSION);
   for (int i = 0; i < 100; i++)
     slice("far");
   slice("known");
