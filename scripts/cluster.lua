@@ -63,6 +63,33 @@ local function remove(stream, entry)
   redis.call('XDEL', stream, entry)
 end
 
+-- If the payload names messages of the client's that are there by themselves
+-- (parts.h): their fields.
+local function parts(payload)
+  local id, n = payload:match '^P (%x+) (%d+) '
+  local list = {}
+  for i = 1, id and n or 0 do
+    list[i] = id .. ':' .. i - 1
+  end
+  return list
+end
+
+-- They are not wanted any more.
+local function drop_parts(client, payload)
+  for _, part in ipairs(parts(payload)) do
+    redis.call('HDEL', 'lfut:parts:' .. client, part)
+  end
+end
+
+local function has_parts(client, payload)
+  for _, part in ipairs(parts(payload)) do
+    if redis.call('HEXISTS', 'lfut:parts:' .. client, part) == 0 then
+      return false
+    end
+  end
+  return true
+end
+
 -- Puts something into an inbox, or among results: its reader cuts off what has
 -- come through to it, so that nothing is lost with a connection.
 local function push(stream, text)
@@ -126,6 +153,7 @@ local function take_from(stream, member)
     if gone then
       return told(entry, stream, f, gone)
     end
+    drop_parts(f.c, f.p)
     remove(stream, entry[1])
   end
 end
@@ -175,6 +203,7 @@ local function tell_lost(member, host, pid)
         local entry = redis.call('XRANGE', stream, p[1], p[1])[1]
         local f = entry and fields(entry[2])
         if f and redis.call('EXISTS', 'lfut:client:' .. f.c) == 1 then
+          drop_parts(f.c, f.p)
           push('lfut:results:' .. f.c, 'L ' .. pid .. ' ' .. host .. '\n' .. f.t)
         end
         remove(stream, p[1])
@@ -341,14 +370,21 @@ end
 local function put(_, args)
   local client, level, again, tasks, payload = unpack(args)
   if redis.call('EXISTS', 'lfut:client:' .. client) == 0 then
+    drop_parts(client, payload)
     return redis.error_reply('GONE')
   end
   local stream = stream_of(level)
   local entry = again == '1' and put_before(client, stream, tasks)
-  if not entry then
-    entry = add(client, stream, tasks, payload)
-    hand_out()
+  if entry then
+    drop_parts(client, payload)
+    return entry
   end
+  if not has_parts(client, payload) then
+    drop_parts(client, payload)
+    return redis.error_reply('OOM command not allowed: no room for large values')
+  end
+  entry = add(client, stream, tasks, payload)
+  hand_out()
   return entry
 end
 
@@ -367,6 +403,8 @@ local function done(_, args)
     local stream, entry, client, result = args[i], args[i + 1], args[i + 2], args[i + 3]
     if result ~= '' and redis.call('EXISTS', 'lfut:client:' .. client) == 1 then
       push('lfut:results:' .. client, result)
+    elseif result ~= '' then
+      redis.call('DEL', 'lfut:parts:' .. client)
     end
     if entry ~= '' then
       remove(stream, entry)
@@ -386,6 +424,11 @@ local function done(_, args)
   return entries
 end
 
+-- (client, field, bytes): a part of a result, also when there is no room.
+local function part(_, args)
+  redis.call('HSET', 'lfut:parts:' .. args[1], args[2], args[3])
+end
+
 -- (): of each member its id and its workers.
 local function members()
   local list = {}
@@ -403,7 +446,12 @@ local function give(_, args)
   local stream = own(member)
   local entry = again == '1' and put_before(client, stream, tasks)
   if entry or not redis.call('ZSCORE', 'lfut:members', member) then
+    drop_parts(client, payload)
     return entry or nil
+  end
+  if not has_parts(client, payload) then
+    drop_parts(client, payload)
+    return redis.error_reply('OOM command not allowed: no room for large values')
   end
   entry = add(client, stream, tasks, payload)
   push('lfut:inbox:' .. member, take_from(stream, member))
@@ -580,6 +628,7 @@ register('join', join, { 'allow-oom' })
 register('leave', leave, { 'allow-oom' })
 register('beat', beat, { 'allow-oom' })
 register('done', done, { 'allow-oom' })
+register('part', part, { 'allow-oom' })
 register('members', members, { 'allow-oom' })
 register('give', give, {})
 register('mine', mine, { 'allow-oom' })

@@ -82,6 +82,7 @@ void lf_batch_free(lf_batch *b) {
   lf_list_del(&b->link);
   lf_buf_fini(&b->numbers);
   lf_buf_fini(&b->payload);
+  lf_buf_fini(&b->name);
   lf_free(b);
 }
 

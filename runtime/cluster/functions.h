@@ -22,7 +22,7 @@
  *   lfut:results:ID            what has become of the client's tasks
  *   lfut:code:ID               the client's functions, by their number, loops
  *                              (l and that), how its workers start (n and that)
- *   lfut:parts:ID              what is too large for one value (parts.h)
+ *   lfut:parts:ID              large messages, by themselves (parts.h)
  *   lfut:cancelled:ID          numbers of tasks that nobody is to begin
  *   lfut:module:ID             a module, for the worker that waits for it
  *   lfut:version, lfut:counts  who may join; statistics

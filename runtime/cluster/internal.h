@@ -38,6 +38,7 @@ typedef struct {
   char id[LF_ENTRY_ID]; /* "": the server has not answered yet; */
   lf_buf numbers;       /* until then, what it was sent */
   lf_buf payload;
+  lf_buf name; /* of the parts in which that has gone ahead; empty: none */
   int64_t priority;
   char member[LF_ID]; /* who alone is to have it; "": any */
   struct lf_cluster *cluster;

@@ -10,14 +10,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
-enum { OLDEST = 7, MOST_ARGS = 16 };
+enum {
+  OLDEST = 7,
+  HEAD = 32,       /* bytes: more than a number's line has, with the next end */
+  KEEP = 4 << 20,  /* and of a buffer that stays for the next ones */
+  PIECE = 64 << 10 /* that are read at once */
+};
 
 /* Who waits for a reply. */
 typedef struct {
@@ -29,9 +33,11 @@ typedef struct {
 struct lf_redis {
   redisContext *context;
   lf_link pending; /* in the order of the commands */
-  size_t written;  /* bytes of the context's buffer */
-  bool full;       /* not all was written */
+  lf_buf out;      /* commands, */
+  size_t written;  /* of which so many bytes have been written */
+  bool full;       /* but not all */
   bool lost;
+  char in[PIECE];
 };
 
 /* --- Commands --- */
@@ -45,27 +51,34 @@ lf_arg lf_arg_int(lf_digits digits, int64_t n) {
   return (lf_arg){digits, (size_t)len};
 }
 
+/* The line that stands before so many arguments, or bytes of one. */
+static size_t print_head(char *out, char kind, size_t n) {
+  return (size_t)sprintf(out, "%c%zu\r\n", kind, n);
+}
+
+static unsigned char *put_arg(unsigned char *at, const lf_arg *arg) {
+  char head[HEAD];
+  size_t n = print_head(head, '$', arg->len);
+  at = mempcpy(at, head, n);
+  if (arg->len > 0)
+    at = mempcpy(at, arg->bytes, arg->len);
+  return mempcpy(at, "\r\n", 2);
+}
+
+/* Once into the buffer, in one piece of the right size: values may be large. */
 static int append(lf_redis *r, const lf_arg *args, int n) {
-  const char *few[MOST_ARGS];
-  size_t few_lens[MOST_ARGS];
-  const char **argv = few;
-  size_t *lens = few_lens;
-  if (n > MOST_ARGS) {
-    argv = lf_malloc((size_t)n * sizeof *argv);
-    lens = lf_malloc((size_t)n * sizeof *lens);
-  }
-  int err = argv && lens ? 0 : LF_ENOMEM;
-  for (int i = 0; i < n && err == 0; i++) {
-    argv[i] = args[i].bytes;
-    lens[i] = args[i].len;
-  }
-  if (err == 0 && redisAppendCommandArgv(r->context, n, argv, lens) != REDIS_OK)
-    err = LF_ENOMEM;
-  if (n > MOST_ARGS) {
-    lf_free(argv);
-    lf_free(lens);
-  }
-  return err;
+  char head[HEAD];
+  size_t size = HEAD;
+  for (int i = 0; i < n; i++)
+    size += HEAD + args[i].len;
+  unsigned char *at = lf_buf_room(&r->out, size);
+  if (!at)
+    return LF_ENOMEM;
+  at = mempcpy(at, head, print_head(head, '*', (size_t)n));
+  for (int i = 0; i < n; i++)
+    at = put_arg(at, &args[i]);
+  lf_buf_cut(&r->out, (size_t)(at - r->out.data));
+  return 0;
 }
 
 int lf_redis_send(lf_redis *r, const lf_arg *args, int n, lf_redis_reply *reply,
@@ -84,26 +97,37 @@ int lf_redis_send(lf_redis *r, const lf_arg *args, int n, lf_redis_reply *reply,
   return 0;
 }
 
-/* As redisBufferWrite, but that a connection that is lost is no SIGPIPE, and
- * that large values are not moved about. */
-bool lf_redis_flush(lf_redis *r) {
+/* The connection is lost, for that reason, unless another is known. */
+static void lose(lf_redis *r, const char *why) {
   redisContext *c = r->context;
-  size_t left = sdslen(c->obuf) - r->written;
-  ssize_t n = left > 0 && !r->lost
-                  ? send(c->fd, c->obuf + r->written, left, MSG_NOSIGNAL)
-                  : 0;
-  if (n < 0 && errno != EAGAIN && errno != EINTR) {
-    snprintf(c->errstr, sizeof c->errstr, "%s", strerror(errno));
-    r->lost = true;
-  } else if (n > 0) {
+  if (!r->lost && !c->errstr[0])
+    snprintf(c->errstr, sizeof c->errstr, "%s", why);
+  r->lost = true;
+}
+
+/* All has been written. */
+static void empty(lf_redis *r) {
+  r->written = 0;
+  if (r->out.cap > KEEP)
+    lf_buf_fini(&r->out);
+  else
+    lf_buf_cut(&r->out, 0);
+}
+
+/* A connection that is lost is no SIGPIPE. */
+bool lf_redis_flush(lf_redis *r) {
+  size_t left = r->out.len - r->written;
+  ssize_t n =
+      left > 0 && !r->lost
+          ? send(r->context->fd, r->out.data + r->written, left, MSG_NOSIGNAL)
+          : 0;
+  if (n < 0 && errno != EAGAIN && errno != EINTR)
+    lose(r, strerror(errno));
+  else if (n > 0)
     r->written += (size_t)n;
-  }
-  if (r->written > 0 && r->written == sdslen(c->obuf)) {
-    sdsfree(c->obuf);
-    c->obuf = sdsempty();
-    r->written = 0;
-  }
-  r->full = sdslen(c->obuf) > 0 && !r->lost;
+  if (r->written == r->out.len)
+    empty(r);
+  r->full = r->out.len > 0 && !r->lost;
   return !r->lost;
 }
 
@@ -116,25 +140,38 @@ static void answer(lf_redis *r, const redisReply *reply) {
   lf_free(p);
 }
 
-/* Has something come that was not read? */
-static bool is_readable(const lf_redis *r) {
-  struct pollfd fd = {.fd = r->context->fd, .events = POLLIN};
-  return poll(&fd, 1, 0) > 0;
+/* What has come so far is answered. */
+static void answer_all(lf_redis *r) {
+  void *reply;
+  while (redisGetReplyFromReader(r->context, &reply) == REDIS_OK && reply) {
+    answer(r, reply);
+    freeReplyObject(reply);
+  }
+  if (r->context->err)
+    r->lost = true;
+}
+
+/* Reads once; how many bytes: 0: nothing is there, or the connection is lost.
+ */
+static size_t read_some(lf_redis *r) {
+  ssize_t n;
+  do
+    n = recv(r->context->fd, r->in, sizeof r->in, MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n == 0)
+    lose(r, "Server closed the connection");
+  else if (n < 0 && errno != EAGAIN)
+    lose(r, strerror(errno));
+  if (n > 0 && redisReaderFeed(r->context->reader, r->in, (size_t)n) != 0)
+    lose(r, LF_NO_MEMORY);
+  return n > 0 ? (size_t)n : 0;
 }
 
 bool lf_redis_receive(lf_redis *r) {
-  void *reply;
-  while (!r->lost && is_readable(r)) {
-    if (redisBufferRead(r->context) != REDIS_OK) {
-      r->lost = true;
-      break;
-    }
-    while (redisGetReplyFromReader(r->context, &reply) == REDIS_OK && reply) {
-      answer(r, reply);
-      freeReplyObject(reply);
-    }
-    if (r->context->err)
-      r->lost = true;
+  size_t n = sizeof r->in;
+  while (!r->lost && n == sizeof r->in) {
+    n = read_some(r);
+    answer_all(r);
   }
   return !r->lost;
 }
@@ -390,6 +427,7 @@ lf_redis *lf_redis_open(const lf_url *url, double timeout, char *why,
     return NULL;
   }
   lf_list_init(&r->pending);
+  r->context->reader->maxbuf = KEEP;
   bool good = r->context->err
                   ? fail(&o, "cannot reach", r->context->errstr)
                   : authenticate(&o) && choose(&o) && check_version(&o) &&
@@ -408,6 +446,7 @@ void lf_redis_close(lf_redis *r) {
     return;
   while (!lf_list_empty(&r->pending))
     answer(r, NULL);
+  lf_buf_fini(&r->out);
   redisFree(r->context);
   lf_free(r);
 }

@@ -244,6 +244,7 @@ static void on_put(void *user, const redisReply *reply) {
     snprintf(b->id, sizeof b->id, "%s", reply->str);
     lf_buf_fini(&b->numbers);
     lf_buf_fini(&b->payload);
+    lf_buf_fini(&b->name);
     withdraw_late(b);
     lf_batch_end_if_empty(b);
     return;
@@ -262,6 +263,8 @@ static void on_put(void *user, const redisReply *reply) {
     cl->full = true;
     cl->try_again = lf_now() + FULL_NS;
   }
+  if (b->name.len > 0 && cl->commands)
+    lf_parts_drop(cl->commands, cl->id, b->name.data, b->name.len);
   take_back(b);
 }
 
@@ -294,17 +297,15 @@ static int put(lf_batch *b, lf_arg payload, bool again) {
 int lf_client_put(lf_batch *b, bool again) {
   lf_cluster *cl = b->cluster;
   lf_arg payload = {b->payload.data, b->payload.len};
-  lf_buf name;
-  int err = 0;
-  lf_buf_init(&name, NULL, 0);
-  if (payload.len > LF_PART) {
-    err = lf_parts_put(cl->commands, cl->id, payload.bytes, payload.len, &name);
-    payload = (lf_arg){name.data, name.len};
+  lf_buf_fini(&b->name);
+  if (payload.len > LF_LARGE) {
+    int err = lf_parts_put(cl->commands, cl->id, payload.bytes, payload.len,
+                           &b->numbers, &b->name);
+    if (err)
+      return err;
+    payload = (lf_arg){b->name.data, b->name.len};
   }
-  if (err == 0)
-    err = b->member[0] ? give(b, payload, again) : put(b, payload, again);
-  lf_buf_fini(&name);
-  return err;
+  return b->member[0] ? give(b, payload, again) : put(b, payload, again);
 }
 
 /* --- Which tasks --- */

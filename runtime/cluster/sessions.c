@@ -22,6 +22,7 @@ enum {
   TOLD = 1024,  /* tasks told at once, */
   PLACES = 512, /* of so many clients and entries */
   LOOPS = LF_LIMIT(256, 4),
+  REPORT_BYTES = LF_LIMIT(1 << 20, 4 << 10), /* at once, about */
 };
 
 static void go_on(lf_session *s);
@@ -277,18 +278,28 @@ static void taken_free(lf_taken *e) {
   lf_list_del(&e->link);
   lf_list_del(&e->wait);
   lf_free(e->cancelled);
+  lf_free(e->numbers);
   lf_buf_fini(&e->payload);
   lf_free(e);
 }
 
-static bool is_cancelled(const lf_taken *e, uint64_t number) {
-  char word[24];
-  size_t n = (size_t)snprintf(word, sizeof word, "%" PRIu64, number);
-  for (const char *at = e->cancelled; at && *at; at = strchr(at, ',')) {
-    at += *at == ',';
-    if (strncmp(at, word, n) == 0 && (at[n] == ',' || !at[n]))
+/* Takes the next number of a list with spaces or commas. False: there is none.
+ */
+static bool next_number(const char **list, uint64_t *number) {
+  char *end;
+  if (!*list)
+    return false;
+  const char *at = *list + strspn(*list, " ,");
+  *number = strtoull(at, &end, 10);
+  *list = end;
+  return end != at;
+}
+
+static bool is_among(const char *list, uint64_t number) {
+  uint64_t n;
+  while (next_number(&list, &n))
+    if (n == number)
       return true;
-  }
   return false;
 }
 
@@ -322,7 +333,7 @@ static void begin_one(lf_taken *e) {
   if (end->msg.kind == LF_MSG_LOOP) {
     loop = lf_table_find(&s->loops, number);
     s->loop = loop ? loop->value : NULL;
-  } else if (is_cancelled(e, number)) {
+  } else if (is_among(e->cancelled, number)) {
     begin_cancelled(s);
   } else if (end->msg.kind == LF_MSG_NOTICE) {
     return;
@@ -335,9 +346,20 @@ static void begin_one(lf_taken *e) {
   }
 }
 
+/* The messages are not in the server any more. */
+static void refuse_all(lf_taken *e) {
+  const char *at = e->numbers;
+  uint64_t number;
+  while (next_number(&at, &number))
+    if (!is_among(e->cancelled, number))
+      refuse(e, number, "the server has lost its arguments", false);
+}
+
 static void begin(lf_taken *e) {
   lf_channel *end = &e->session->end;
   e->begun = true;
+  if (e->payload.len == 0)
+    refuse_all(e);
   lf_channel_read(end, e->payload.data, e->payload.len);
   while (lf_channel_receive(end))
     begin_one(e);
@@ -559,6 +581,16 @@ static void go_on(lf_session *s) {
 
 /* --- From the member --- */
 
+/* The messages, or what names them. */
+static void note_payload(lf_taken *e, const char *bytes, size_t len) {
+  size_t n;
+  (void)lf_buf_put(&e->payload, bytes, len);
+  if (!lf_parts_is_name(bytes, len))
+    return;
+  const char *numbers = lf_parts_note(bytes, len, &n);
+  e->numbers = lf_strndup(numbers, n);
+}
+
 void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len) {
   char id[44], stream[48], client[LF_ID];
   int at = 0;
@@ -577,7 +609,7 @@ void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len) {
   lf_list_init(&e->wait);
   if (at > 0 && bytes + at < end)
     e->cancelled = lf_strndup(bytes + at, (size_t)(end - bytes - at));
-  (void)lf_buf_put(&e->payload, end + 1, len - (size_t)(end + 1 - bytes));
+  note_payload(e, end + 1, len - (size_t)(end + 1 - bytes));
   lf_list_add(&all->entries, &e->link);
   lf_list_add(&s->waiting, &e->wait);
   go_on(s);
@@ -592,6 +624,8 @@ static lf_task *find_task(lf_sessions *all, const char *client,
 
 static bool has_task(const lf_taken *e, uint64_t number) {
   lf_msg msg;
+  if (lf_parts_is_name(e->payload.data, e->payload.len))
+    return is_among(e->numbers, number);
   const void *at = e->payload.data;
   size_t len = e->payload.len;
   while (lf_channel_peek(&at, &len, &msg))
@@ -810,7 +844,7 @@ static bool report_session(lf_session *s) {
   size_t head = out.len;
   s->end.sink = &out;
   size_t i = 0;
-  for (; i < s->jobs.cap && out.len < LF_PART; i++)
+  for (; i < s->jobs.cap && out.len < REPORT_BYTES; i++)
     if (s->jobs.entries[i].id)
       put_report(s, s->jobs.entries[i].value);
   const lf_arg args[] = {lf_arg_text("FCALL"),
@@ -878,11 +912,11 @@ static void note_ends(lf_told_all *told, lf_sessions *all) {
   }
 }
 
-/* What is too large goes ahead in parts. */
+/* What is large goes ahead. */
 static void shrink(lf_told_all *told, lf_redis *redis) {
   for (int i = 0; i < told->n; i++) {
     struct lf_told *one = &told->v[i];
-    const char *body = one->result.len > LF_PART
+    const char *body = one->result.len > LF_LARGE
                            ? memchr(one->result.data, '\n', one->result.len)
                            : NULL;
     size_t head = body ? (size_t)(body + 1 - (char *)one->result.data) : 0;
@@ -893,8 +927,8 @@ static void shrink(lf_told_all *told, lf_redis *redis) {
     lf_buf name;
     lf_buf_init(&name, NULL, 0);
     if (lf_buf_put(&small, one->result.data, head) == 0 &&
-        lf_parts_put(redis, one->client, one->result.data + head,
-                     one->result.len - head, &name) == 0 &&
+        lf_parts_put_result(redis, one->client, one->result.data + head,
+                            one->result.len - head, &name) == 0 &&
         lf_buf_put(&small, name.data, name.len) == 0) {
       lf_buf_fini(&one->result);
       one->result = small;

@@ -49,9 +49,10 @@ typedef struct {
   lf_session *session;
   char id[44], stream[48];
   char *cancelled; /* numbers, with commas */
-  lf_buf payload;
-  size_t left;  /* tasks that have not ended */
-  bool fetched; /* once: what is not there then is nowhere */
+  char *numbers;  /* of all its tasks, with spaces, if it is large; else NULL */
+  lf_buf payload; /* messages, or what names them (parts.h) */
+  size_t left;    /* tasks that have not ended */
+  bool fetched;   /* once: what is not there then is nowhere */
   bool begun;
 } lf_taken;
 

@@ -708,6 +708,75 @@ was_full() {
   [ "$(redis dbsize)" = 0 ] || complain "$(redis keys '*')"
 }
 
+@test "large values go by themselves, and leave nothing while the script goes on" {
+  up
+  export LFUT_CLUSTER=$url
+  join one -w 1
+  mkfifo gate
+  exec 7<> gate
+  cat > large.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut.ClusterExecutor()
+local function twice(s)
+  return s .. s
+end
+for _, size in ipairs { 1000, 8000, 16000, 17000, 2^20, 40 * 2^20 } do
+  local s = ("abc"):rep(size // 3)
+  assert(exe:submit(twice, s):result() == s .. s, size)
+end
+local s = ("x"):rep(100000)
+local list = exe:map(twice, { s, s, s, s }):list()
+assert(#list == 4 and list[4] == s .. s)
+-- Behind one that is held, some are cancelled, pending and as members have them.
+local held = exe:submit(function() return io.open("gate"):read() end)
+local fs = {}
+for i = 1, 6 do
+  fs[i] = exe:submit(twice, s)
+end
+for i = 1, 6, 2 do
+  assert(fs[i]:cancel(i > 3))
+end
+print "go on"
+io.stdout:flush()
+assert(held:result() == "done")
+for i = 2, 6, 2 do
+  assert(#fs[i]:result() == 2 * #s)
+end
+print "looked"
+io.stdout:flush()
+assert(io.open("gate"):read() == "done")
+END
+  "$LFUT" large.lua > large.out 2>&1 3>&- &
+  started+=("$!")
+  await says large.out 'go on'
+  echo done >&7
+  await says large.out looked
+  [ -z "$(redis keys 'lfut:parts:*')" ] || complain "$(redis hkeys "$(redis keys 'lfut:parts:*')")"
+  echo done >&7
+  ends "${started[-1]}" 0
+}
+
+@test "a result that is large comes also when the server has no room" {
+  up
+  export LFUT_CLUSTER=$url
+  join one -w 1
+  mkfifo gate
+  exec 7<> gate
+  cat > full.lua << 'END'
+local f = require "lfut".ClusterExecutor():submit(function()
+  return #io.open("gate"):read(), ("x"):rep(100000)
+end)
+print(select("#", f:result()))
+END
+  "$LFUT" full.lua > full.out 2>&1 3>&- &
+  started+=("$!")
+  await eval '[ "$(redis xpending lfut:tasks members | head -n 1)" = 1 ]'
+  redis config set maxmemory 1
+  echo done >&7
+  ends "${started[-1]}" 0
+  says full.out 2
+}
+
 @test "a broadcast's tasks are counted as running when they do" {
   up
   export LFUT_CLUSTER=$url
