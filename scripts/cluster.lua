@@ -147,6 +147,9 @@ local function take_from(stream, member)
     local f = fields(entry[2])
     local there = redis.call('EXISTS', 'lfut:client:' .. f.c)
     local gone = there == 1 and '' or nil
+    if gone then
+      redis.call('HINCRBY', 'lfut:queued', f.c, -1)
+    end
     if gone and redis.call('EXISTS', 'lfut:cancelled:' .. f.c) == 1 then
       gone = cancelled(f.c, f.t)
     end
@@ -167,19 +170,15 @@ local function take(member)
   end
 end
 
--- Members that wait for tasks get those that are there.
+-- An entry has been added: a member that waits gets it. (As long as some wait, no
+-- other is there.)
 local function hand_out()
-  while true do
-    local member = redis.call('LPOP', 'lfut:idle')
-    if not member then
-      return
-    end
-    local entry = take(member)
-    if not entry then
-      redis.call('LPUSH', 'lfut:idle', member)
-      return
-    end
+  local member = redis.call('LPOP', 'lfut:idle')
+  local entry = member and take(member)
+  if entry then
     push('lfut:inbox:' .. member, entry)
+  elseif member then
+    redis.call('LPUSH', 'lfut:idle', member)
   end
 end
 
@@ -214,12 +213,16 @@ local function tell_lost(member, host, pid)
   end
 end
 
-local function workers()
+local function sum_of(key)
   local sum = 0
-  for _, n in ipairs(redis.call('HVALS', 'lfut:workers')) do
+  for _, n in ipairs(redis.call('HVALS', key)) do
     sum = sum + tonumber(n)
   end
   return sum
+end
+
+local function workers()
+  return sum_of 'lfut:workers'
 end
 
 local function tell_clients(text)
@@ -250,6 +253,7 @@ local function bury_client(client)
   for _, what in ipairs { 'client', 'results', 'code', 'parts', 'cancelled' } do
     redis.call('DEL', 'lfut:' .. what .. ':' .. client)
   end
+  redis.call('HDEL', 'lfut:queued', client) -- its entries go when they are taken
   tell_members('G' .. client .. '\n')
 end
 
@@ -362,6 +366,7 @@ end
 
 local function add(client, stream, tasks, payload)
   redis.call('HSET', 'lfut:client:' .. client, 'last', tasks:match '(%d+)%s*$')
+  redis.call('HINCRBY', 'lfut:queued', client, 1)
   return redis.call('XADD', stream, '*', 'c', client, 't', tasks, 'p', payload)
 end
 
@@ -582,21 +587,19 @@ end
 -- (): queued, running, failed, clients; then of each member id, host, pid,
 -- workers, seconds, tasks.
 local function status()
-  local queued, running, claims = 0, 0, {}
+  local running, claims = 0, {}
   for _, stream in ipairs(all_streams()) do
     local groups = redis.pcall('XINFO', 'GROUPS', stream)
     if not groups.err and groups[1] then
-      local length = redis.call('XLEN', stream)
       local pending = redis.call('XPENDING', stream, GROUP)
       running = running + pending[1]
-      queued = queued + length - pending[1]
       for _, consumer in ipairs(pending[4] or {}) do
         claims[consumer[1]] = (claims[consumer[1]] or 0) + tonumber(consumer[2])
       end
     end
   end
   local failed = redis.call('HGET', 'lfut:counts', 'failed') or 0
-  local list = { queued, running, tonumber(failed), redis.call('ZCARD', 'lfut:clients') }
+  local list = { sum_of 'lfut:queued', running, tonumber(failed), redis.call('ZCARD', 'lfut:clients') }
   local at = now()
   for _, id in ipairs(redis.call('ZRANGE', 'lfut:members', 0, -1)) do
     local about = redis.call('HMGET', 'lfut:member:' .. id, 'host', 'pid', 'workers', 'since')

@@ -16,6 +16,7 @@
  *   lfut:members, lfut:clients ids by the time until which they count as alive
  *   lfut:member:ID             host, pid, workers
  *   lfut:workers               workers of each member
+ *   lfut:queued                entries of each client that nobody has taken
  *   lfut:idle                  members that wait for an entry, once for each
  *   lfut:inbox:ID              what a member is to do
  *   lfut:client:ID             how the client's workers start

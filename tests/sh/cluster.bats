@@ -691,6 +691,34 @@ was_full() {
   was_full
 }
 
+@test "what a script that was killed has left counts as queued no more" {
+  up
+  export LFUT_CLUSTER=$url
+  mkfifo gate
+  exec 7<> gate
+  cat > queue.lua << 'END'
+local exe = require "lfut".ClusterExecutor()
+local fs = {}
+for i = 1, 5 do
+  fs[i] = exe:submit(math.abs, -i)
+end
+exe:stats()
+print "queued"
+io.stdout:flush()
+io.open("gate"):read()
+END
+  "$LFUT" queue.lua > queue.out 2>&1 3>&- &
+  started+=("$!")
+  await says queue.out queued
+  lfut cluster status --json > status
+  [[ $(cat status) =~ '"queued": '([1-9]) ]] || complain "$(cat status)"
+  kill -KILL "${started[-1]}"
+  client=$(redis zrange lfut:clients 0 -1)
+  redis zadd lfut:clients 1 "$client" # it was heard of long ago
+  join one -w 1 # who comes looks for the dead
+  await eval '[[ $(lfut cluster status --json) = *"\"queued\": 0"* ]]'
+}
+
 @test "nothing is left in the server when all have gone" {
   up
   export LFUT_CLUSTER=$url
