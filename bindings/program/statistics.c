@@ -57,7 +57,9 @@ static int begin(const char *path) {
   static bool at_exit;
   char *copy = strdup(path);
   lfb_trace_end();
-  int err = copy ? lf_trace_start(path, lf_profiles_sample, NULL) : ENOMEM;
+  int err =
+      copy ? lf_trace_start(path, lf_profiles_sample, lf_profiles_rest, NULL)
+           : ENOMEM;
   if (err) {
     free(copy);
     return err;

@@ -74,6 +74,9 @@ struct lf_backend {
   /* The same for a trace, which does not have anything received: 'queued' and
    * 'running'. NULL: that is not known here. */
   void (*sample)(lf_pool *pool, lf_pool_stats *stats);
+  /* At a trace's end: puts what workers elsewhere are in the middle of
+   * (lf_trace_rest). NULL: nothing is known of that. */
+  void (*trace_rest)(lf_pool *pool);
   lf_hunger (*hunger)(lf_pool *pool);       /* NULL: no worker runs in here */
   bool (*is_shutdown)(const lf_pool *pool); /* NULL: pool->shutdown */
   void (*shutdown)(lf_pool *pool, bool cancel);      /* NULL: lf_pool_close */

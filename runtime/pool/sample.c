@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * See sample.h. On the trace's thread. */
+ * See sample.h. On the trace's thread, or that of who ends it. */
 #include "runtime/pool/sample.h"
 
 #include "runtime/pool/internal.h"
@@ -42,6 +42,17 @@ static void sample(lf_profile *f) {
   put_counter(f, "busy", s.running, &f->running);
   if (p)
     lf_pool_unref(p);
+}
+
+void lf_profiles_rest(void *unused) {
+  (void)unused;
+  for (lf_profile *f = lf_profiles_next(NULL); f; f = lf_profiles_next(f)) {
+    lf_pool *p = pool_of(f);
+    if (p && !lf_pool_is_foreign(p) && p->o.backend->trace_rest)
+      p->o.backend->trace_rest(p);
+    if (p)
+      lf_pool_unref(p);
+  }
 }
 
 void lf_profiles_sample(void *unused) {

@@ -7,4 +7,7 @@
 /* For lf_trace_start: puts the counters of all pools that have changed. */
 void lf_profiles_sample(void *unused);
 
+/* What worker processes are in the middle of, at the end of the trace. */
+void lf_profiles_rest(void *unused);
+
 #endif

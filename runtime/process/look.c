@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * What a worker process is at, as it says itself in the memory that it shares
- * with the program, when a signal asks it; and what the program knows of one
- * that does not answer (pool/survey.h). See internal.h. */
+ * with the program, when a signal asks it, or if there is a trace; and what the
+ * program knows of one that does not answer (pool/survey.h). See internal.h. */
 #include "runtime/process/internal.h"
 
+#include "runtime/pool/loop.h"
 #include "runtime/pool/sight.h"
+#include "runtime/trace/trace.h"
 
 #include <signal.h>
 
@@ -54,4 +56,25 @@ void lf_proc_resolve(lf_worker *w, lf_sight_line *line) {
     lf_line_copy(line->name, sizeof line->name, lf_task_name(task));
   line->awaited = (uintptr_t)awaited;
   line->pending = awaited && lf_task_state(awaited) == LF_PENDING;
+}
+
+void lf_proc_put_rest(lf_proc *c) {
+  uint64_t id = atomic_load(&c->region->running);
+  const lf_in_flight *f = id ? lf_proc_find(c, id) : NULL;
+  if (!f)
+    return;
+  const lf_runner *r = lf_runner_of(f->task);
+  lf_trace_rest(c->own_pid, &c->region->now,
+                r ? lf_loop_code(r->loop) : f->task->code,
+                r ? lf_loop_name(r->loop) : lf_task_own_name(f->task));
+}
+
+void lf_proc_trace_rest(lf_pool *p) {
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w; w = w->next) {
+    lf_proc *c = lf_worker_proc(w);
+    if (c && c->region && c->ready)
+      lf_proc_put_rest(c);
+  }
+  pthread_mutex_unlock(&p->lock);
 }

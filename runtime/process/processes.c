@@ -301,6 +301,7 @@ static void catch_up(lf_pool *p) {
 const lf_backend lf_processes_backend = {
     .name = "process",
     .sample = sample,
+    .trace_rest = lf_proc_trace_rest,
     .remote = true,
     .broken = "BrokenProcessPool",
     .submit = submit,

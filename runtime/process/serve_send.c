@@ -216,6 +216,7 @@ static void send_trace(const void *bytes, size_t n) {
 void lf_serve_trace(lf_serve *r) {
   here = r;
   lf_trace_forward(send_trace);
+  lf_trace_show(&r->region->now);
 }
 
 /* A chunk of a loop that was received has ended. */

@@ -339,6 +339,8 @@ static void reap(lf_worker *w, lf_lost lost) {
   pthread_mutex_lock(&p->lock);
   char *broken = NULL;
   note_given_up(c);
+  if (lf_is_traced())
+    lf_proc_put_rest(c);
   sort_out(p, c, &tasks);
   if (!c->ready) {
     lf_members_of(p)->starting--;

@@ -40,7 +40,7 @@ typedef struct {
   uint32_t name;
   uint8_t kind, phase;
   char step;
-  uint8_t pad;
+  bool ours; /* of another process, but called as this one calls it */
 } event;
 
 enum { SLICE = 1, NAME, PIECE, TITLE };
@@ -62,10 +62,8 @@ typedef struct ring {
   bool told;          /* the track has its name; the trace's thread */
   atomic_bool orphan; /* its thread has ended */
   char name[32];
-  pthread_mutex_t lock;    /* of the consumer */
-  _Atomic int64_t open_at; /* what its thread is at; 0: nothing; its thread, */
-  _Atomic uint32_t open_name; /* read by anyone */
-  _Atomic uint8_t open_phase;
+  pthread_mutex_t lock; /* of the consumer */
+  lf_trace_now now;     /* its thread, read by anyone */
   _Atomic size_t put, taken;
   event events[RING];
 } ring;
@@ -87,7 +85,8 @@ typedef struct {
 
 static bool times_long; /* also without a trace */
 
-static lf_trace_send *sender; /* set once, in a worker process */
+static lf_trace_send *sender;             /* set once, in a worker process */
+static _Thread_local lf_trace_now *shown; /* there; NULL: nobody looks */
 
 /* --- Names --- */
 
@@ -181,7 +180,7 @@ static struct {
   lf_export out; /* the trace's thread, */
   event piece[MOST];
   lf_table sources; /* pid -> source * */
-  lf_trace_sampler *sample;
+  lf_trace_sampler *sample, *rest;
   void *arg;
   _Atomic uint32_t session; /* of the trace there is or was */
   bool stopping;            /* the list's lock */
@@ -300,9 +299,7 @@ static ring *ring_new(void) {
   r->track = (lf_track){getpid(), (pid_t)syscall(SYS_gettid)};
   r->told = false;
   atomic_init(&r->orphan, false);
-  atomic_init(&r->open_at, 0);
-  atomic_init(&r->open_name, 0);
-  atomic_init(&r->open_phase, 0);
+  memset(&r->now, 0, sizeof r->now);
   atomic_init(&r->put, 0);
   atomic_init(&r->taken, 0);
   pthread_mutex_init(&r->lock, NULL);
@@ -404,18 +401,25 @@ void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
 void lf_trace_open(int64_t at, lf_phase phase, lf_code *code,
                    const char *text) {
   ring *r = own_ring();
-  if (!r || sender)
+  lf_trace_now *now = sender ? shown : r ? &r->now : NULL;
+  if (!now)
     return;
-  atomic_store_explicit(&r->open_at, 0, memory_order_relaxed);
+  atomic_store_explicit(&now->at, 0, memory_order_relaxed);
   if (at == 0)
     return;
-  uint32_t id = name_what(code, text);
-  atomic_store_explicit(&r->open_name, id, memory_order_relaxed);
-  atomic_store_explicit(&r->open_phase, (uint8_t)phase, memory_order_relaxed);
-  atomic_store_explicit(&r->open_at, at, memory_order_release);
+  uint32_t id = sender ? 0 : name_what(code, text);
+  atomic_store_explicit(&now->name, id, memory_order_relaxed);
+  atomic_store_explicit(&now->phase, phase, memory_order_relaxed);
+  atomic_store_explicit(&now->session, r ? r->session : 0,
+                        memory_order_relaxed);
+  atomic_store_explicit(&now->at, at, memory_order_release);
 }
 
 /* --- Of a worker process --- */
+
+void lf_trace_show(lf_trace_now *place) {
+  shown = place;
+}
 
 void lf_trace_hand_over(void) {
   if (own && sender)
@@ -514,7 +518,8 @@ static void write_events(lf_track track, const event *e, size_t n) {
   source *s = foreign ? source_of(track.process, title) : NULL;
   for (size_t i = 0; i < n; i++) {
     if (e[i].kind == SLICE)
-      write_slice(track, &e[i], foreign ? translate(s, e[i].name) : e[i].name);
+      write_slice(track, &e[i],
+                  foreign && !e[i].ours ? translate(s, e[i].name) : e[i].name);
     else if (e[i].kind == NAME && s && i + NAME_EVENTS < n)
       learn(s, e[i].name, &e[i + 1]);
     if (e[i].kind == NAME || e[i].kind == TITLE)
@@ -680,19 +685,35 @@ static void free_rings(void) {
   pthread_setspecific(at_end, NULL);
 }
 
+/* As a slice up to now. False: it is nothing, or of another trace. */
+static bool read_now(const lf_trace_now *now, event *e) {
+  *e = (event){.at = atomic_load(&now->at), .kind = SLICE};
+  e->phase = (uint8_t)atomic_load(&now->phase);
+  e->name = atomic_load(&now->name);
+  e->ns = lf_now() - e->at;
+  return e->at != 0 && e->ns > 0 && atomic_load(&now->session) == trace.session;
+}
+
 /* What threads are in the middle of. */
-static void write_open(void) {
-  int64_t now = lf_now();
+static void write_rest(void) {
+  event e;
   for (ring *r = next_ring(NULL); r; r = next_ring(r)) {
-    event e = {.at = atomic_load(&r->open_at), .kind = SLICE};
-    e.phase = atomic_load(&r->open_phase);
-    e.name = atomic_load(&r->open_name);
-    e.ns = now - e.at;
-    if (e.at == 0 || r->session != trace.session || atomic_load(&r->orphan))
+    if (atomic_load(&r->orphan) || !read_now(&r->now, &e))
       continue;
     write_track(r);
     write_slice(r->track, &e, e.name);
   }
+}
+
+void lf_trace_rest(pid_t process, const lf_trace_now *now, lf_code *code,
+                   const char *text) {
+  event e;
+  lf_track track = {process, process};
+  if (!read_now(now, &e))
+    return;
+  e.name = name_what(code, text);
+  e.ours = true;
+  spool_put(track, &e, 1);
 }
 
 /* What its thread has left, by who stops it: that has the lowest priority. */
@@ -700,8 +721,10 @@ static void finish(void) {
   sigset_t old;
   hold_back(&old);
   atomic_store(&trace.leaves, false);
+  if (trace.rest && !trace.out.err)
+    trace.rest(trace.arg);
   drain();
-  write_open();
+  write_rest();
   int err = lf_export_close(&trace.out);
   trace.err = trace.err ? trace.err : err;
   let_through(&old);
@@ -731,7 +754,8 @@ int lf_trace_stop(uint64_t *lost) {
   return trace.err;
 }
 
-int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg) {
+int lf_trace_start(const char *path, lf_trace_sampler *sample,
+                   lf_trace_sampler *rest, void *arg) {
   uint64_t lost;
   (void)lf_trace_stop(&lost);
   pthread_once(&once, make_key);
@@ -750,6 +774,7 @@ int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg) {
   spool.put = spool.taken = 0;
   pthread_mutex_unlock(&spool_lock);
   trace.sample = sample;
+  trace.rest = rest;
   trace.arg = arg;
   trace.err = 0;
   atomic_store(&trace.lost, 0);
@@ -795,6 +820,7 @@ void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,
   e.flow = (uint64_t)flow;
   e.step = flow ? 't' : 0;
   e.name = name_what(code, text);
+  e.ours = true;
   spool_put(track, &e, 1);
 }
 

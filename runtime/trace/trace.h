@@ -32,8 +32,11 @@ void lf_time_as(int bits);
 typedef void lf_trace_sampler(void *arg);
 
 /* Begins a trace into a new file. 0, or errno of what has failed: LF_E... are
- * none. One that is there is ended first. */
-int lf_trace_start(const char *path, lf_trace_sampler *sample, void *arg);
+ * none. One that is there is ended first. 'rest' (NULL: nothing) is called at
+ * its end, by who ends it, to put what worker processes are in the middle of.
+ */
+int lf_trace_start(const char *path, lf_trace_sampler *sample,
+                   lf_trace_sampler *rest, void *arg);
 
 /* Ends it, if there is one, when all events are in the file. errno of what has
  * failed, or 0; '*lost': events that are missing. */
@@ -41,6 +44,18 @@ int lf_trace_stop(uint64_t *lost);
 
 /* On the trace's thread: the counter of 'whose', which is cut. */
 void lf_trace_counter(const char *counter, const char *whose, uint64_t value);
+
+/* What a thread is in the middle of, for others to see. */
+typedef struct {
+  _Atomic int64_t at;       /* since when; 0: nothing */
+  _Atomic uint32_t session; /* the trace's number */
+  _Atomic uint32_t name, phase;
+} lf_trace_now;
+
+/* The same of a worker process, which runs 'code', or 'name': it has ended, or
+ * the trace is about to. */
+void lf_trace_rest(pid_t process, const lf_trace_now *now, lf_code *code,
+                   const char *name);
 
 /* What a thread of a worker process has sent (lf_trace_forward), for that
  * trace: at most 1024 events of 32 bytes. */
@@ -72,6 +87,10 @@ void lf_trace_open(int64_t at, lf_phase phase, lf_code *code, const char *name);
  * that has filled its ring, or calls lf_trace_hand_over; it must not trace. */
 typedef void lf_trace_send(const void *bytes, size_t n);
 void lf_trace_forward(lf_trace_send *send);
+
+/* The calling thread shows there from now on what it is at, but for the name.
+ */
+void lf_trace_show(lf_trace_now *place);
 
 /* Sends what the calling thread has. */
 void lf_trace_hand_over(void);

@@ -146,6 +146,7 @@ EOF
   lfut --trace t.json script.lua
   read_trace t.json # but for what the worker has not sent
   contains "$output" 'slices script.lua:3'
+  has 'slices script.lua:14 1' # in the middle of that
 }
 
 @test "Ctrl-C" {
@@ -369,9 +370,10 @@ EOF
 }
 
 @test "what runs when the trace ends is in it" {
-  cat > script.lua <<'EOF'
+  for kind in ThreadPoolExecutor ProcessPoolExecutor; do
+    cat > script.lua <<EOF
 local lfut = require "lfut"
-local exe = lfut.ThreadPoolExecutor(1)
+local exe = lfut.$kind(1)
 local begun, go = lfut.Event(), lfut.Event()
 local function long()
   begun:set()
@@ -389,10 +391,11 @@ exe:submit(long)
 begun:wait()
 os.exit(0)
 EOF
-  lfut --trace 1.json script.lua
-  for file in 1.json 2.json; do
-    read_trace $file
-    has 'slices script.lua:4 1'
+    lfut --trace 1.json script.lua
+    for file in 1.json 2.json; do
+      read_trace $file
+      has 'slices script.lua:4 1'
+    done
   done
 }
 

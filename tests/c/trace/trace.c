@@ -21,7 +21,7 @@ static void begin(lf_trace_sampler *sample) {
   int fd = mkstemp(path);
   assert_true(fd >= 0);
   close(fd);
-  assert_int_equal(lf_trace_start(path, sample, NULL), 0);
+  assert_int_equal(lf_trace_start(path, sample, NULL, NULL), 0);
   assert_true(lf_is_traced());
 }
 
@@ -140,8 +140,9 @@ static void counters(void **state) {
 static void wrong_files(void **state) {
   (void)state;
   uint64_t lost;
-  assert_int_equal(lf_trace_start("/no/such/directory/x", NULL, NULL), ENOENT);
-  assert_int_equal(lf_trace_start("/dev/full", NULL, NULL), ENOSPC);
+  assert_int_equal(lf_trace_start("/no/such/directory/x", NULL, NULL, NULL),
+                   ENOENT);
+  assert_int_equal(lf_trace_start("/dev/full", NULL, NULL, NULL), ENOSPC);
   assert_false(lf_is_traced());
   assert_int_equal(lf_trace_stop(&lost), 0);
 }
