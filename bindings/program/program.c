@@ -11,6 +11,7 @@
 #include "bindings/pack/names.h"
 #include "bindings/process/finish.h"
 #include "bindings/program/lib.h"
+#include "bindings/program/statistics.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/output.h"
 #include "bindings/run/position.h"
@@ -96,6 +97,7 @@ static lfb_state *find_own(lua_State *L) {
 
 void lfb_program_abandon(lua_State *L) {
   lfb_state *S = find_own(L);
+  lfb_trace_leave(); /* with what is about to be interrupted */
   if (S)
     lfb_interrupt(S);
 }

@@ -94,6 +94,12 @@ void lfb_trace_end(void) {
   free(path);
 }
 
+void lfb_trace_leave(void) {
+  if (traced)
+    lf_profiles_receive();
+  lfb_trace_end();
+}
+
 /* lfut.trace(file), lfut.trace(nil) */
 static int trace(lua_State *L) {
   lfb_state *S = lfb_self(L);
@@ -102,10 +108,9 @@ static int trace(lua_State *L) {
   const char *path = luaL_optstring(L, 1, NULL);
   luaL_argcheck(L, !path || *path, 1, "a file's name expected");
   lfb_poll(L, S); /* what workers have sent belongs to it */
-  if (!path) {
-    lfb_trace_end();
+  lfb_trace_leave();
+  if (!path)
     return 0;
-  }
   int err = begin(path);
   return err ? luaL_error(L, "trace '%s': %s", path, strerror(err)) : 0;
 }

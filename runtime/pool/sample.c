@@ -44,15 +44,33 @@ static void sample(lf_profile *f) {
     lf_pool_unref(p);
 }
 
-void lf_profiles_rest(void *unused) {
-  (void)unused;
+/* Those whose workers are processes. */
+static void visit(void (*each)(lf_pool *p)) {
   for (lf_profile *f = lf_profiles_next(NULL); f; f = lf_profiles_next(f)) {
     lf_pool *p = pool_of(f);
     if (p && !lf_pool_is_foreign(p) && p->o.backend->trace_rest)
-      p->o.backend->trace_rest(p);
+      each(p);
     if (p)
       lf_pool_unref(p);
   }
+}
+
+static void receive(lf_pool *p) {
+  lf_pool_stats unused;
+  lf_pool_stat(p, &unused);
+}
+
+void lf_profiles_receive(void) {
+  visit(receive);
+}
+
+static void rest(lf_pool *p) {
+  p->o.backend->trace_rest(p);
+}
+
+void lf_profiles_rest(void *unused) {
+  (void)unused;
+  visit(rest);
 }
 
 void lf_profiles_sample(void *unused) {
