@@ -110,21 +110,6 @@ typedef struct {
   bool asleep; /* Lua's stacks may be looked at */
 } view;
 
-static void put_task_thing(lf_line *out, lf_sight_line *l, lf_task *t) {
-  uint64_t number = lf_serve_number(t, false);
-  l->awaited = number ? number : (uintptr_t)t;
-  l->pending = lf_task_state(t) == LF_PENDING;
-  if (!t->code && !t->owner) {
-    lf_line_put(out, lf_dependent_of(t)
-                         ? "a future that is made of others"
-                         : "the end of an executor, a thread or a process");
-    l->pending = false;
-    return;
-  }
-  lf_line_put(out, "the future of ");
-  lf_line_put(out, lf_task_name(t));
-}
-
 /* Those of a set that are not done. */
 typedef struct {
   int64_t n;
@@ -136,6 +121,82 @@ static bool count_task(lf_task *t, void *arg) {
   if (left->n++ == 0)
     left->first = t;
   return true;
+}
+
+static void note_awaited(lf_sight_line *l, lf_task *t) {
+  uint64_t number = lf_serve_number(t, false);
+  l->awaited = number ? number : (uintptr_t)t;
+  l->pending = lf_task_state(t) == LF_PENDING;
+}
+
+/* Is it a future of 'lfut.all' and the like? One of 'and_then' is of its own
+ * function, too. */
+static bool is_made_of_others(const lf_task *t) {
+  return !t->code && !t->owner && lf_dependent_of(t);
+}
+
+static void put_task_name(lf_line *out, const lf_task *t) {
+  lf_line_put(out,
+              is_made_of_others(t) ? "one made of others" : lf_task_name(t));
+}
+
+/* What is said of the inputs of a future: it is they that others run. */
+typedef struct {
+  lf_line *out;
+  lf_sight_line *l;
+  const lf_task *of;
+  int depth;
+  undone left;
+} inputs;
+
+static bool count_input(lf_task *t, void *arg) {
+  return count_task(t, &((inputs *)arg)->left);
+}
+
+static void put_inputs(lf_waits *waits, void *arg);
+
+static void put_first(const inputs *in) {
+  enum { DEEP = 3 };
+  lf_task *t = in->left.first;
+  lf_waits *waits = lf_dependent_of(t) ? atomic_load(&t->waits) : NULL;
+  inputs further = {in->out, in->l, t, in->depth + 1, {0}};
+  note_awaited(in->l, t);
+  put_task_name(in->out, t);
+  if (waits && in->depth < DEEP)
+    put_inputs(waits, &further);
+}
+
+/* All of them are there as long as this is under way. */
+static void put_inputs(lf_waits *waits, void *arg) {
+  inputs *in = arg;
+  waits->each(waits, count_input, in);
+  if (in->left.n == 0)
+    return;
+  if (is_made_of_others(in->of)) {
+    lf_line_put(in->out, ", of which ");
+    lf_line_number(in->out, in->left.n);
+    lf_line_put(in->out, in->left.n > 1 ? " are not done, as that of "
+                                        : " is not done, that of ");
+  } else {
+    lf_line_put(in->out, " after that of ");
+  }
+  put_first(in);
+}
+
+static void put_task_thing(lf_line *out, lf_sight_line *l, lf_task *t) {
+  note_awaited(l, t);
+  if (!t->code && !t->owner && !lf_dependent_of(t)) {
+    lf_line_put(out, "the end of an executor, a thread or a process");
+    l->pending = false;
+    return;
+  }
+  lf_line_put(out, is_made_of_others(t) ? "a future made of others"
+                                        : "the future of ");
+  if (!is_made_of_others(t))
+    lf_line_put(out, lf_task_name(t));
+  inputs in = {out, l, t, 0, {0}};
+  if (lf_dependent_of(t))
+    lf_deadlock_glance(t, put_inputs, &in);
 }
 
 /* 'waits' may be NULL: its tasks are not known here. */

@@ -39,7 +39,7 @@ typedef struct lf_sight_line {
   int64_t since;    /* when it began, or 0; of several: the first */
   int64_t waits_since, until; /* of its wait; LF_FOREVER: no deadline */
   char name[64];              /* of the task */
-  char thing[96];             /* it waits for; "": it does not */
+  char thing[192];            /* it waits for; "": it does not */
   char where[200];            /* in Lua code; "": not known */
 } lf_sight_line;
 

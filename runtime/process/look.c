@@ -16,7 +16,7 @@ lf_presence lf_proc_look_at(lf_worker *w, uint32_t number, lf_sight **sight) {
   lf_proc *c = lf_worker_proc(w);
   if (!c || !c->region)
     return w->mode == LF_WORKER_STARTING ? LF_STARTING : LF_ABSENT;
-  if (!c->ready)
+  if (!c->ready && !atomic_load(&c->region->answers))
     return LF_STARTING;
   *sight = &c->region->sight;
   if (number && !c->mad && lf_sight_ask(*sight, number))

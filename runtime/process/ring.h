@@ -60,7 +60,8 @@ typedef struct {
   _Atomic uint64_t given_up; /* the task for which the worker ends itself, or 0;
                                 and what it was asked to stop for */
   _Atomic uint32_t given_up_for;
-  char pad[32];
+  _Atomic uint32_t answers; /* it has its handler of SIGUSR1, by the worker */
+  char pad[28];
   char crash[96]; /* the C function in which the worker has crashed, by its
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];

@@ -558,6 +558,7 @@ static _Noreturn void live(lf_serve *r) {
   lf_pool_catch_interrupts(r->pool->o.ops);
   lf_crash_note(r->region->crash, sizeof r->region->crash);
   lf_usr1_serve(&r->region->sight);
+  atomic_store(&r->region->answers, 1);
   lf_self = w;
   w->thread = gettid();
   int err = r->pool->o.ops->open(w, &w->vm, &why);

@@ -217,6 +217,18 @@ void lf_deadlock_visit(lf_waits *waits, lf_visit *visit, void *arg) {
   lf_deadlock_unlock();
 }
 
+void lf_deadlock_glance(lf_task *task, void (*look)(lf_waits *waits, void *arg),
+                        void *arg) {
+  if (pthread_mutex_trylock(&graph) != 0)
+    return;
+  atomic_store(&searching, true);
+  lf_waits *waits = atomic_load(&task->waits);
+  if (waits)
+    look(waits, arg);
+  atomic_store(&searching, false);
+  pthread_mutex_unlock(&graph);
+}
+
 /* The wait has been replaced. */
 static void retire(lf_waits *former) {
   if (!former)

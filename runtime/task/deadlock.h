@@ -59,6 +59,12 @@ void lf_deadlock_settle(void);
  * these stay meanwhile. */
 void lf_deadlock_visit(lf_waits *waits, lf_visit *visit, void *arg);
 
+/* Async-signal-safe: calls 'look' with what the task, which stays, waits for
+ * now, if it does, and no search is under way. All that its tasks and those
+ * wait for (task->waits) stays meanwhile. */
+void lf_deadlock_glance(lf_task *task, void (*look)(lf_waits *waits, void *arg),
+                        void *arg);
+
 /* No search is under way meanwhile: for those who move what a waiting task
  * awaits. */
 void lf_deadlock_lock(void);

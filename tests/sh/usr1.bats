@@ -214,10 +214,15 @@ LOCKS='local a, b, n = lfut.Lock(), lfut.Lock(), lfut.Barrier(2)
 }
 
 @test "an initializer" {
-  run_script 'local exe = lfut.ThreadPoolExecutor { max_workers = 1, initializer = busy }
-    exe:submit(print):result()'
-  says 'function print .*, which has not begun' \
-    '^  worker 1 .*: initializer, at script.lua:2'
+  for options in ThreadPoolExecutor 'ProcessPoolExecutor start_method = "fork",' \
+    'ProcessPoolExecutor start_method = "spawn",'; do
+    run_script "local exe = lfut.${options%% *} { ${options#${options%% *}} max_workers = 1, initializer = busy }
+      exe:submit(print):result()"
+    says 'function print .*, which has not begun' \
+      '^  worker 1 .*: initializer, at script.lua:2'
+    kill -KILL "$pid"
+    finish
+  done
 }
 
 @test "without workers: a loop, coroutines, a read, a command, code in C" {
@@ -260,8 +265,18 @@ LOCKS='local a, b, n = lfut.Lock(), lfut.Lock(), lfut.Barrier(2)
       table.sort({ 3, 2, 1 }, function() return f:result() end)
     end, f)
     lfut.all { f }:result()'
-  says '^the script: waits for a future that is made of others' \
+  says '^the script: waits for a future made of others, of which 1 is not done, that of function <script.lua:4> .*, which worker 1 of lfut #2 runs' \
     '^  worker 1 .*: function <script.lua:7> .*waits for the future of function <script.lua:4> .*, which worker 1 of lfut #2 runs, in .result. at script.lua:8'
+}
+
+@test "what futures of futures wait for, by name" {
+  run_script 'local exe = lfut.ThreadPoolExecutor { max_workers = 1, name = "one" }
+    local f = exe:options { name = "source" }:submit(busy)
+    local after = f:and_then(function(x) return x end)
+    local any = lfut.any { lfut.all { after, exe:submit(print) }, after }
+    any:result()'
+  says '^the script: waits for a future made of others, of which 2 are not done, as that of one made of others, of which 2 are not done, as that of function <script.lua:7> after that of source .*, which worker 1 of one runs' \
+    '^one .* 1 that wait for others first$'
 }
 
 @test "a Thread" {
