@@ -97,6 +97,11 @@ function lfut.ProcessPoolExecutor(options) end
 ---@return lfut.Executor
 function lfut.InlineExecutor(options) end
 
+---Threads, of which each has any number of tasks that wait.
+---@param options? integer|lfut.ExecutorOptions
+---@return lfut.Executor
+function lfut.AsyncExecutor(options) end
+
 ---Workers on every machine that has joined the cluster.
 ---@param options? integer|lfut.ExecutorOptions
 ---@return lfut.Executor
@@ -326,6 +331,59 @@ function lfut.text(path, options) end
 ---@param command lfut.Command
 ---@return lfut.Ended
 function lfut.run(command) end
+
+---A command that runs beside the script.
+---@class lfut.Popen
+---@field pid integer
+local Popen = {}
+
+---@param command table
+---@return lfut.Popen
+function lfut.Popen(command) end
+
+---@param ... string|number
+---@return lfut.Popen? self
+---@return string? why
+function Popen:write(...) end
+
+function Popen:close_stdin() end
+
+---@param ... string|integer
+---@return any ...
+function Popen:read(...) end
+
+---@param ... string|integer
+---@return fun(): any ...
+function Popen:lines(...) end
+
+---@param timeout? number
+---@return { code: integer?, signal: string? }
+function Popen:wait(timeout) end
+
+---@return { code: integer?, signal: string? }?
+function Popen:poll() end
+
+function Popen:terminate() end
+
+function Popen:kill() end
+
+---Which of the directions is ready; or nil, and "timeout" or "closed".
+---@param fd integer|table|userdata
+---@param direction "r"|"w"|"rw"
+---@param timeout? number
+---@return "r"|"w"|"rw"|nil ready
+---@return string? why
+function lfut.wait_fd(fd, direction, timeout) end
+
+---Calls it while another worker takes this one's place.
+---@param fn function
+---@param ... any
+---@return any ...
+function lfut.blocking(fn, ...) end
+
+---A descriptor that can be read when lfut.poll() has something to do.
+---@return integer
+function lfut.fileno() end
 
 ---@param fn fun(err: any, traceback: string|nil)|nil
 function lfut.on_unasked(fn) end

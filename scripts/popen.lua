@@ -5,7 +5,7 @@
 -- interpreter, is none. Its globals are the standard ones.
 local own = ...
 local lfut = require "lfut"
-local wait_fd = lfut.wait_fd
+local wait_fd = own.wait_after
 
 local Popen = { __name = "lfut.Popen", __metatable = "lfut" }
 local methods = {}

@@ -5,7 +5,7 @@
 -- blocks, in 'raw'. Its globals are the standard ones.
 local own = ...
 local lfut = require "lfut"
-local wait_fd, blocking, now = lfut.wait_fd, lfut.blocking, lfut.perf_counter
+local wait_fd, blocking, now = own.wait_after, lfut.blocking, lfut.perf_counter
 
 local found, socket = pcall(require, "socket")
 if not found then

@@ -13,6 +13,7 @@
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/program/scripts.h"
+#include "bindings/run/descriptor.h"
 #include "bindings/run/poll.h"
 #include "bindings/run/spawned.h"
 #include "popen.lua.h"
@@ -197,6 +198,7 @@ static const luaL_Reg functions[] = {{"start", start},
                                      {"signal", send_signal},
                                      {"pid", get_pid},
                                      {"raise_timeout", raise_timeout},
+                                     {"wait_after", lfb_wait_after},
                                      {NULL, NULL}};
 
 static int open_module(lua_State *L) {

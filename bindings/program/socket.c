@@ -38,6 +38,7 @@ static int replace(lua_State *L) {
 static const luaL_Reg functions[] = {{"closing", lfb_closing},
                                      {"duplicate", duplicate},
                                      {"replace", replace},
+                                     {"wait_after", lfb_wait_after},
                                      {NULL, NULL}};
 
 static int open_module(lua_State *L) {

@@ -65,6 +65,7 @@ static unsigned check_direction(lua_State *L, int arg) {
 typedef struct {
   lf_polled polled;
   int64_t deadline;
+  bool after; /* the caller has looked before, and looks again afterwards */
 } descriptor_wait;
 
 static int push_ready(lua_State *L, int ready) {
@@ -106,10 +107,11 @@ static int wait_step(lua_State *L, lfb_state *S, int64_t context,
     return push_why(L, "closed");
   if (err)
     return refuse(L, err);
-  int ready = lf_poll_now(p->fd, p->wanted);
+  int ready = w->after ? atomic_load(&p->told) ? (int)p->wanted : 0
+                       : lf_poll_now(p->fd, p->wanted);
   if (ready == LF_ECLOSED)
     return push_why(L, "closed");
-  if (ready && is_always_ready(p->fd))
+  if (ready && !w->after && is_always_ready(p->fd))
     return refuse(L, EPERM);
   if (ready)
     return push_ready(L, ready);
@@ -120,7 +122,7 @@ static int wait_step(lua_State *L, lfb_state *S, int64_t context,
   return LFB_NOT_YET;
 }
 
-int lfb_wait_fd(lua_State *L) {
+static int wait_fd(lua_State *L, bool after) {
   lfb_state *S = lfb_self(L);
   lua_settop(L, 3);
   unsigned wanted = check_direction(L, 2);
@@ -131,8 +133,17 @@ int lfb_wait_fd(lua_State *L) {
     return push_why(L, "closed");
   descriptor_wait *w = lua_newuserdatauv(L, sizeof *w, 0);
   *w = (descriptor_wait){.polled = {.fd = fd, .wanted = wanted},
-                         .deadline = deadline};
+                         .deadline = deadline,
+                         .after = after};
   return lfb_waiting(L, S, wait_step, (intptr_t)w);
+}
+
+int lfb_wait_fd(lua_State *L) {
+  return wait_fd(L, false);
+}
+
+int lfb_wait_after(lua_State *L) {
+  return wait_fd(L, true);
 }
 
 int lfb_closing(lua_State *L) {

@@ -10,6 +10,10 @@
  * nil, "timeout"; nil, "closed" */
 int lfb_wait_fd(lua_State *L);
 
+/* The same for scripts that have tried before, and try again: without a look.
+ */
+int lfb_wait_after(lua_State *L);
+
 /* closing(fd | object): it is about to be closed; who waits for it is told. For
  * scripts. */
 int lfb_closing(lua_State *L);

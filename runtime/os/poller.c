@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ static void tell(lf_polled *p, bool closed) {
     return;
   take_out(p);
   atomic_store(&p->closed, closed);
+  atomic_store(&p->told, true);
   p->fire(p);
 }
 
@@ -155,8 +157,12 @@ static void leave(void) {
 static void *run(void *unused) {
   struct epoll_event events[EVENTS];
   int64_t next = 0;
+  bool busy = false;
   for (bool goes_on = true; goes_on;) {
+    if (busy) /* who was told runs first, and more comes meanwhile */
+      sched_yield();
     int n = epoll_wait(set, events, EVENTS, CHECK_MS);
+    busy = n > 0;
     pthread_mutex_lock(&lock);
     for (int i = 0; i < n; i++)
       deliver(&events[i]);
@@ -219,6 +225,7 @@ static int watch(lf_polled *p) {
 int lf_poller_watch(lf_polled *p) {
   pthread_mutex_lock(&lock);
   atomic_store(&p->closed, false);
+  atomic_store(&p->told, false);
   p->watched = false;
   int err = watch(p);
   pthread_mutex_unlock(&lock);

@@ -21,7 +21,8 @@ typedef struct lf_polled {
    * it takes no other and does not block. */
   void (*fire)(struct lf_polled *polled);
   void *arg;          /* fire's */
-  _Atomic int closed; /* it has been told of for that */
+  _Atomic int told;   /* it has been, */
+  _Atomic int closed; /* for that */
   int err;            /* what lf_poller_watch has said, for who waits */
   bool watched;       /* the poller's */
 } lf_polled;

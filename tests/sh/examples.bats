@@ -968,6 +968,77 @@ $site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain
   contains "$stderr" 'not the URL of a page: here'
 }
 
+@test "sleepers: many tasks wait at the same time" {
+  example sleepers 2000 0.1
+  prints '2000 tasks have slept for 0.1 s each'
+}
+
+@test "port_scan: which ports answer" {
+  lfut -e 'local s = require "socket".bind("127.0.0.1", 0)
+    print((select(2, s:getsockname()))); io.stdout:flush(); io.read()' \
+    < <(sleep 60) > port &
+  local server=$!
+  until [ -s port ]; do :; done
+  local port
+  read -r port < port
+  example port_scan "$port" "$port"
+  kill $server
+  prints "port $port is open" '1 of 1 ports are open'
+  example port_scan "$port" x
+  [ "$status" = 1 ]
+}
+
+@test "http_pages: pages, some at a time" {
+  mkdir pages
+  for i in {1..500}; do echo "$i" > pages/$i; done
+  python3 -u -m http.server 0 --bind 127.0.0.1 --directory pages \
+    > port 2> log &
+  local server=$!
+  until grep -q port port; do :; done
+  local port
+  port=$(sed -n 's/.* port \([0-9]*\) .*/\1/p' port)
+  seq -f "http://127.0.0.1:$port/%.0f" 500 > urls
+  echo "http://127.0.0.1:$port/none" >> urls
+  example http_pages 4 < urls
+  kill $server
+  prints "http://127.0.0.1:$port/none: 404" "500 of 501 pages, $(cat pages/* | wc -c) bytes"
+  example http_pages 2 http://127.0.0.1:1/
+  prints 'http://127.0.0.1:1/: connection refused' '0 of 1 pages, 0 bytes'
+}
+
+@test "echo_server: with many clients, alone and together" {
+  example echo_server both 50 20
+  prints '50 clients have had 1000 answers'
+  [[ $stderr =~ ^[0-9]+' a second'$ ]]
+  lfut "$srcdir/scripts/examples/echo_server.lua" serve 0 > port &
+  local server=$!
+  until [ -s port ]; do :; done
+  example echo_server load "$(grep -o '[0-9]*$' port)" 10 5
+  kill $server
+  prints '10 clients have had 50 answers'
+}
+
+@test "pipeline: words are counted on their way" {
+  printf 'one two\n\n three  four five \n' > text
+  example pipeline text text
+  prints '10 words in 6 lines'
+  example pipeline /none
+  [ "$status" = 1 ]
+}
+
+@test "commands: what they write comes in order" {
+  printf 'echo %d; sleep 0\n' {1..20} > list
+  example commands 5 < list
+  prints {1..20}
+  printf 'echo a\nexit 3\nkill $$\n' > list
+  example commands < list
+  [ "$status" = 1 ]
+  [ "$output" = a ]
+  contains "$stderr" 'exit 3: status 3'
+  contains "$stderr" 'kill $$: SIGTERM'
+  contains "$stderr" '2 of 3 commands have failed'
+}
+
 # The examples in the manual: each block of Lua is a script whose output is what
 # follows its "-->". One that does not require the module has the two lines in
 # front that the manual says, here on its first line. "sleeps" behind the name
