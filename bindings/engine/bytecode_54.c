@@ -104,6 +104,8 @@ void *lfb_bytecode_notes(const void *bytes, size_t len) {
   if (head && head[4] == LUA_VERSION_NUM / 100 * 16 + LUA_VERSION_NUM % 100) {
     lfb_take_byte(&r); /* number of upvalues */
     read_function(&r, NULL, 0);
+  } else {
+    r.bad = true;
   }
   return lfb_reader_finish(&r);
 }

@@ -140,6 +140,8 @@ void *lfb_bytecode_notes(const void *bytes, size_t len) {
   if (head && head[4] == LUA_VERSION_NUM / 100 * 16 + LUA_VERSION_NUM % 100) {
     lfb_take_byte(&d.base); /* number of upvalues */
     read_function(&d, NULL, 0);
+  } else {
+    d.base.bad = true;
   }
   lf_buf_fini(&d.strings);
   return lfb_reader_finish(&d.base);
