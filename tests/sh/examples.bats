@@ -975,8 +975,8 @@ $site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain
 
 @test "port_scan: which ports answer" {
   lfut -e 'local s = require "socket".bind("127.0.0.1", 0)
-    print((select(2, s:getsockname()))); io.stdout:flush(); io.read()' \
-    < <(sleep 60) > port &
+    print((select(2, s:getsockname()))); io.stdout:flush()
+    require "lfut".sleep(1e6)' > port &
   local server=$!
   until [ -s port ]; do :; done
   local port
@@ -1037,6 +1037,16 @@ $site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain
   contains "$stderr" 'exit 3: status 3'
   contains "$stderr" 'kill $$: SIGTERM'
   contains "$stderr" '2 of 3 commands have failed'
+}
+
+@test "loop: in the loops of other libraries" {
+  for library in luv cqueues; do
+    lfut -e "require '$library'" 2> missing || continue
+    example loop $library
+    prints "$library: the sum of the squares is 385"
+  done
+  example loop none
+  [ "$status" = 1 ]
 }
 
 # The examples in the manual: each block of Lua is a script whose output is what
