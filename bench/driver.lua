@@ -187,6 +187,8 @@ local function find_tools()
   -- Two workers here too; luv takes the size of its pool from libuv.
   offer("luv", "lua-luv", "env UV_THREADPOOL_SIZE=2 " .. lua,
     lua .. " -e 'print(\"luv \" .. require\"luv\".version_string())'")
+  local node = os.getenv("NODE") or "node"
+  offer("node", "node", node, node .. " --version")
   return tools, versions
 end
 

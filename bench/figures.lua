@@ -512,6 +512,57 @@ figure {
   },
 }
 
+-- Waiting --------------------------------------------------------------------
+
+figure {
+  name = "sleepers", unit = "s", size = 100000,
+  about = "10^5 tasks that sleep for a second each, to the end, 2 threads",
+  lfut = "$lfut $dir/lfut/sleepers.lua $size",
+  against = {
+    { "asyncio", "$python $dir/python/sleepers.py $size", at_most = 0.4 },
+    { "node", "$node $dir/node/sleepers.js $size", at_most = 1 },
+  },
+}
+
+figure {
+  name = "deadlines", unit = "s", size = 100000,
+  about = "the same for up to a second, each for another time",
+  lfut = "$lfut $dir/lfut/sleepers.lua $size 1 distinct",
+  against = {
+    { "equal ones", "$lfut $dir/lfut/sleepers.lua $size", at_most = 1.3,
+      bound = true },
+  },
+}
+
+figure {
+  name = "sleeper-memory", unit = "B", size = 100000,
+  about = "one of 10^5 tasks that sleep, with its future",
+  lfut = "$lfut $dir/lfut/sleeper_memory.lua $size",
+  at_most = 2200,
+  against = {},
+}
+
+figure {
+  name = "echo", unit = "requests/s", size = 100, quick = 10,
+  about = "64 bytes there and back over 1000 connections, in one program",
+  lfut = "ulimit -n 4096; $lfut $dir/lfut/echo.lua 1000 $size",
+  against = {
+    { "asyncio", "ulimit -n 4096; $python $dir/python/echo.py 1000 $size",
+      at_least = 3 },
+    { "node", "ulimit -n 4096; $node $dir/node/echo.js 1000 $size",
+      at_least = 0.8 },
+  },
+}
+
+figure {
+  name = "commands", unit = "commands/s", size = 2000,
+  about = "short commands, 64 at a time",
+  lfut = "$lfut $dir/lfut/commands.lua $size",
+  against = {
+    { "asyncio", "$python $dir/python/commands.py $size", at_least = 2 },
+  },
+}
+
 -- Text, commands --------------------------------------------------------------
 
 figure {
