@@ -8,7 +8,7 @@ local format, gsub, rep = string.format, string.gsub, string.rep
 
 -- Seconds: what it takes to hand one task to a worker and its result back,
 -- about, by the kind of workers.
-local DISPATCH = { inline = 2e-6, thread = 5e-6, process = 10e-6, cluster = 50e-6 }
+local DISPATCH = { inline = 2e-6, thread = 5e-6, async = 5e-6, process = 10e-6, cluster = 50e-6 }
 
 local FEW, MANY = 20, 1000 -- calls
 local NOTICED = 0.02       -- seconds that are worth a word

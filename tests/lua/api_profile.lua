@@ -119,6 +119,21 @@ function TestProfile.test_nested()
   end
 end
 
+-- Enough for advice.
+function TestProfile.test_many_short_ones()
+  local exe <close> = support.Executor(2)
+  local futures = {}
+  for i = 1, 1000 do
+    futures[i] = exe:submit(good, i)
+  end
+  lfut.wait(futures)
+  local p = exe:profile()
+  lu.assertEquals(entry(p, line_of(good)).calls, 1000)
+  for _, text in ipairs(p.advice) do
+    lu.assertIsString(text)
+  end
+end
+
 function TestProfile.test_nothing()
   local exe = support.Executor(2)
   local p = exe:profile()
