@@ -7,8 +7,8 @@ local concat, insert, sort = table.concat, table.insert, table.sort
 local format, gsub, rep = string.format, string.gsub, string.rep
 
 -- Seconds: what it takes to hand one task to a worker and its result back,
--- about, by the kind of workers.
-local DISPATCH = { inline = 2e-6, thread = 5e-6, async = 5e-6, process = 10e-6, cluster = 50e-6 }
+-- about, by the kind of workers (of async ones tasks mostly wait, which is no run).
+local DISPATCH = { inline = 2e-6, thread = 5e-6, process = 10e-6, cluster = 50e-6 }
 
 local FEW, MANY = 20, 1000 -- calls
 local NOTICED = 0.02       -- seconds that are worth a word
@@ -61,7 +61,7 @@ end
 
 local function too_short(p, name, f)
   local dispatch = DISPATCH[p.kind]
-  if f.tasks < MANY or f.mean >= dispatch then
+  if not dispatch or f.tasks < MANY or f.mean >= dispatch then
     return
   end
   return format("%s takes %s a call, less than it takes to hand a task to a worker (about %s): "

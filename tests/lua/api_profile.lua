@@ -120,7 +120,7 @@ function TestProfile.test_nested()
 end
 
 -- Enough for advice.
-function TestProfile.test_many_short_ones()
+function TestProfile.test_very_many_short_ones()
   local exe <close> = support.Executor(2)
   local futures = {}
   for i = 1, 1000 do
