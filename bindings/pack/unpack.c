@@ -404,7 +404,7 @@ static uint32_t get_count(unpacker *U) {
 /* The last n values of a stream that has something behind them. */
 static void unpack_rest(unpacker *U, uint32_t n) {
   lua_State *L = U->L;
-  luaL_checkstack(L, (int)n + 40, "too many values");
+  luaL_checkstack(L, (int)n + 32, "too many values");
   U->base = lua_gettop(L) + 1;
   lua_settop(L, U->base + LFB_U_SLOTS - 1);
   for (; n > 0; n--)
