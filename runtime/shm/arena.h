@@ -23,7 +23,8 @@
 
 enum {
   LF_ZONES = 4096,
-  LF_WAITERS_SIZE = 1 << 21, /* bytes of the table of waiters */
+  LF_WAITERS_SIZE = 1 << 24, /* bytes of the table of waiters, most of which
+                                is never touched */
   LF_REFS_SIZE = 1 << 22,    /* bytes of the table of references */
 };
 

@@ -24,6 +24,10 @@ enum { WAITING = 1, CALLED = 2, AGAIN = 4, BITS = 3 };
 
 enum { BUCKETS = LF_LIMIT(1024, 64), REACH_BITS = 32 };
 
+typedef struct {
+  _Alignas(64) lf_shared_waiter waiter;
+} entry;
+
 /* Those who wait for an object are in waiters from its bucket's home on, as far
  * as the bucket's 'reach' says: its lower half is how many waiters to look at,
  * the upper one grows with everybody who comes, so that the reach is not
@@ -31,7 +35,9 @@ enum { BUCKETS = LF_LIMIT(1024, 64), REACH_BITS = 32 };
 typedef struct {
   _Atomic uint64_t tickets; /* given so far */
   _Atomic uint64_t reach[BUCKETS];
-  _Alignas(64) struct { _Alignas(64) lf_shared_waiter waiter; } waiters[];
+  _Atomic uint32_t vacant[BUCKETS]; /* where to look first for a free one: a
+                                       hint */
+  _Alignas(64) entry waiters[];
 } table;
 
 enum {
@@ -77,8 +83,9 @@ static void reduce(uint32_t bucket, uint64_t before, uint32_t n) {
 /* A free waiter is the calling process's from now on. It is in the reach
  * before, so that who is killed can be found, and still afterwards. */
 static lf_shared_waiter *take_waiter(uint32_t me, uint32_t bucket) {
-  for (uint32_t i = 0; i < MOST; i++) {
-    uint32_t nobody = 0;
+  uint32_t from = atomic_load(&get_table()->vacant[bucket]);
+  for (uint32_t n = 0; n < MOST; n++) {
+    uint32_t nobody = 0, i = (from + n) % MOST;
     lf_shared_waiter *s = waiter(bucket, i);
     if (atomic_load_explicit(&s->owner, memory_order_relaxed) != 0)
       continue;
@@ -86,9 +93,22 @@ static lf_shared_waiter *take_waiter(uint32_t me, uint32_t bucket) {
     if (!atomic_compare_exchange_strong(&s->owner, &nobody, me))
       continue;
     extend(bucket, i + 1);
+    atomic_compare_exchange_strong(&get_table()->vacant[bucket], &from, i + 1);
     return s;
   }
   return NULL;
+}
+
+/* The waiter of the bucket is free again. */
+static void vacate(uint32_t bucket, lf_shared_waiter *s) {
+  _Atomic uint32_t *vacant = &get_table()->vacant[bucket];
+  uint32_t home = bucket * (MOST / BUCKETS);
+  uint32_t at = (uint32_t)((entry *)s - get_table()->waiters);
+  uint32_t i = (at + MOST - home) % MOST;
+  uint32_t before = atomic_load(vacant);
+  atomic_store(&s->owner, 0);
+  while (i < before && !atomic_compare_exchange_weak(vacant, &before, i))
+    continue;
 }
 
 lf_shared_waiter *lf_shared_waiter_new(lf_shared *object, uint32_t kind) {
@@ -142,7 +162,7 @@ bool lf_shared_waiter_end(lf_shared_waiter *s) {
   bool crowd = atomic_load(&s->kind) & LF_CROWD;
   uint64_t before = atomic_exchange(&s->state, 0);
   uncount(s, before);
-  atomic_store(&s->owner, 0);
+  vacate(bucket_of(atomic_load(&s->object)), s);
   return before & CALLED && !crowd;
 }
 
@@ -191,7 +211,7 @@ bool lf_doorbell_take(lf_shared_waiter *doorbell) {
 }
 
 void lf_doorbell_end(lf_shared_waiter *doorbell) {
-  atomic_store(&doorbell->owner, 0);
+  vacate(bucket_of(lf_owner_self()), doorbell);
 }
 
 void lf_shared_waiter_ring(lf_shared_waiter *s,
