@@ -124,8 +124,9 @@ local function check_formats(method, ...)
   local list = table.pack(...)
   for i = 1, list.n do
     local format = list[i]
-    if math.type(format) == "integer" and format >= 0 then
-      list[i] = function(state) return read_bytes(state, format) end
+    local n = type(format) == "number" and math.tointeger(format)
+    if n and n >= 0 then
+      list[i] = function(state) return read_bytes(state, n) end
     else
       local letter = type(format) == "string" and format:match "^%*?(%a)"
       list[i] = readers[letter]
@@ -181,7 +182,8 @@ function methods.write(p, ...)
   if state.closed or not own.fd(state.command, "stdin") then
     error("'write': the command's input is no pipe, or has been closed", 2)
   end
-  for i, text in ipairs(table.pack(...)) do
+  for i = 1, select("#", ...) do
+    local text = select(i, ...)
     if type(text) ~= "string" and type(text) ~= "number" then
       error(("bad argument #%d to 'write' (string expected, got %s)"):format(i, type(text)), 2)
     end

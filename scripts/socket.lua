@@ -77,8 +77,15 @@ local function new(Class, raw, err)
   return wrap(raw, Class)
 end
 
+-- What has been made of objects to send them.
+local handles = setmetatable({}, { __mode = "k" })
+
 local function close(self)
   own.closing(self.raw)
+  if handles[self.raw] then
+    own.release(handles[self.raw])
+    handles[self.raw] = nil
+  end
   return self.raw:close()
 end
 
@@ -133,6 +140,19 @@ local function addresses(host)
     all[i] = entry.addr
   end
   return all
+end
+
+-- What a function of an address returns for the first for which it is not nil.
+local function first_of(host, fn)
+  local all, err = addresses(host)
+  local result
+  for _, address in ipairs(all or {}) do
+    result, err = fn(address)
+    if result then
+      return result
+    end
+  end
+  return nil, err
 end
 
 M.dns = setmetatable({}, {
@@ -198,13 +218,14 @@ function tcp:receive(pattern, prefix)
   local parts = { prefix ~= nil and tostring(prefix) or nil }
   local wanted = tonumber(pattern)
   local left = wanted and wanted - #(parts[1] or "")
-  if left and left <= 0 then
-    return parts[1] or self.raw:receive(0)
+  if left and left <= 0 and parts[1] then
+    return parts[1]
   end
+  local all, had = pattern == "*a" or pattern == "a", #parts
   while true do
     local data, err, part = self.raw:receive(left or pattern)
-    parts[#parts + 1] = data or part
-    if data then
+    parts[#parts + 1] = data or (part ~= "" and part or nil)
+    if data or (all and err == "closed" and #parts > had) then
       return table.concat(parts)
     end
     local ready, why = waits[err], err
@@ -287,31 +308,29 @@ for _, name in ipairs { "send", "sendto" } do
   udp[name] = function(self, data, host, port)
     local total = total_of(self)
     local raw = self.raw
-    local all, err = { host }, nil
-    if name == "sendto" then
-      all, err = addresses(host)
-      if not all then
-        return nil, err
+    local function send(address)
+      local ok, why = raw[name](raw, data, address, port)
+      while not ok and why == "timeout" do
+        ok, why = wait_for(self, why, "w", total)
+        if not ok then
+          return nil, why
+        end
+        ok, why = raw[name](raw, data, address, port)
       end
+      return ok, why
     end
-    local ok, why = raw[name](raw, data, all[1], port)
-    while not ok and why == "timeout" do
-      ok, why = wait_for(self, why, "w", total)
-      if not ok then
-        return nil, why
-      end
-      ok, why = raw[name](raw, data, all[1], port)
+    if name == "send" then
+      return send(host)
     end
-    return ok, why
+    return first_of(host, send)
   end
 end
 
 function udp:setpeername(host, port)
-  local all, err = addresses(host)
-  if not all then
-    return nil, err
+  if host == "*" then
+    return self.raw:setpeername(host)
   end
-  return self.raw:setpeername(all[1], port)
+  return first_of(host, function(address) return self.raw:setpeername(address, port) end)
 end
 
 -- --- Making them ---
@@ -351,20 +370,16 @@ function M.connect6(host, port, ...)
 end
 
 function M.bind(host, port, backlog)
-  local all, err = addresses(host)
-  if not all then
-    return nil, err
-  end
-  local raw
-  raw, err = socket.bind(all[1], port, backlog)
-  return new(Tcp, raw, err)
+  return new(Tcp, first_of(host, function(address) return socket.bind(address, port, backlog) end))
 end
 
 M.sleep = lfut.sleep
 
 -- An object of LuaSocket's that is there already.
 function M.wrap(raw, parameters)
-  local s = getmetatable(raw) == Tcp and raw or wrap(raw, tostring(raw):find "^udp" and Udp or Tcp)
+  local Class = getmetatable(raw)
+  local ours = Class == Tcp or Class == Udp
+  local s = ours and raw or wrap(raw, tostring(raw):find "^udp" and Udp or Tcp)
   if parameters then
     return s:wrap(parameters)
   end
@@ -373,17 +388,15 @@ end
 
 -- --- Connections travel ---
 
--- To another worker of this process; who sends one and has it still closes its
--- own. LuaSocket has no way to make one of a descriptor: one that has begun to
--- connect, to nowhere, is put in the place of.
+-- To another worker of this process, as the same connection; who sends one closes
+-- its own. LuaSocket has no way to make one of a descriptor: the connection takes
+-- the place of one that has begun to connect, to nowhere.
 local function unpack_client(packed)
-  if packed.process ~= lfut.getpid() then
-    error("a socket cannot cross into another process", 0)
-  end
   local raw = packed.family == "inet6" and socket.tcp6() or socket.tcp4()
   raw:settimeout(0)
   raw:connect(packed.family == "inet6" and "::1" or "127.0.0.1", 0)
-  own.replace(raw:getfd(), packed.fd)
+  own.take(raw:getfd(), packed.descriptor)
+  own.release(packed.descriptor) -- not at some time of the collector's choice
   return raw
 end
 
@@ -397,8 +410,12 @@ local function teach()
   raw:close()
   meta.__lfut_unpack = unpack_client
   function meta.__lfut_pack(u)
+    if u:dirty() then
+      error("a connection that has received what has not been read cannot be sent", 0)
+    end
     local _, _, family = u:getsockname()
-    return { fd = own.duplicate(u:getfd()), family = family, process = lfut.getpid() }
+    handles[u] = handles[u] or own.hold(u:getfd())
+    return { descriptor = handles[u], family = family }
   end
 end
 
@@ -407,12 +424,35 @@ M.Tcp, M.Udp = Tcp, Udp -- for those that travel: found by their names
 
 -- --- HTTP ---
 
+-- One that speaks TLS once it is connected, with LuaSec's usual parameters.
+local function tls_tcp()
+  local s = assert(M.tcp())
+  local connect = s.connect
+  function s.connect(self, host, port)
+    local ok, err = connect(self, host, port)
+    if ok then
+      ok, err = self:wrap { mode = "client", protocol = "any", verify = "none",
+        options = { "all", "no_sslv2", "no_sslv3" } }
+    end
+    if ok then
+      self.raw:sni(host)
+      ok, err = self:dohandshake()
+    end
+    return ok and 1, err
+  end
+  return s
+end
+
+local function create_of(url)
+  return type(url) == "string" and url:lower():find "^https:" and tls_tcp or M.tcp
+end
+
 local function with_create(request)
   local copy = {}
   for key, value in pairs(request) do
     copy[key] = value
   end
-  copy.create = copy.create or M.tcp
+  copy.create = copy.create or (copy.scheme == "https" and tls_tcp) or create_of(copy.url)
   return copy
 end
 
@@ -423,7 +463,7 @@ local function request(url, body)
     return http.request(with_create(url))
   end
   local text = {}
-  local wanted = { url = url, sink = ltn12.sink.table(text), create = M.tcp }
+  local wanted = { url = url, sink = ltn12.sink.table(text), create = create_of(url) }
   if body then
     wanted.method, wanted.source = "POST", ltn12.source.string(body)
     wanted.headers = { ["content-length"] = #body, ["content-type"] = "application/x-www-form-urlencoded" }
@@ -438,6 +478,9 @@ end
 M.http = setmetatable({ request = request }, {
   __index = function(_, name)
     return require("socket.http")[name]
+  end,
+  __newindex = function(_, name, value)
+    require("socket.http")[name] = value
   end,
 })
 

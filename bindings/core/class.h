@@ -22,6 +22,7 @@ typedef enum {
   LFB_OUT,
   LFB_ARRAY,
   LFB_GUARD,
+  LFB_DESCRIPTOR,
   /* Shared objects (shared.h), in the order of their types. */
   LFB_QUEUE,
   LFB_LOCK,

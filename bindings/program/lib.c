@@ -112,6 +112,7 @@ static void open_classes(lua_State *L, lfb_state *S) {
   lfb_barrier_open(L, S);
   lfb_value_open(L, S);
   lfb_dict_open(L, S);
+  lfb_descriptor_open(L, S);
   for (int class = 0; class < LFB_CLASSES; class ++)
     lf_check(S->descriptors[class]);
 }

@@ -46,6 +46,13 @@ static lfb_spawned *to_command(lua_State *L) {
   return lua_touserdata(L, 1);
 }
 
+static void join_errors(lua_State *L, lfb_spawned *s) {
+  int out = s->theirs[LFB_OUTPUT] < 0 ? STDOUT_FILENO : s->theirs[LFB_OUTPUT];
+  s->theirs[LFB_ERRORS] = fcntl(out, F_DUPFD_CLOEXEC, LFB_STREAMS);
+  if (s->theirs[LFB_ERRORS] < 0)
+    luaL_error(L, "cannot open standard error: %s", strerror(errno));
+}
+
 /* Opens the stream as its option says: "pipe", "inherit", "null", a file, or of
  * errors "stdout": where that goes. */
 static void open_stream(lua_State *L, lfb_spawned *s, int stream,
@@ -62,9 +69,7 @@ static void open_stream(lua_State *L, lfb_spawned *s, int stream,
   if (strcmp(how, "pipe") == 0)
     lfb_spawned_pipe(L, s, stream);
   else if (strcmp(how, "stdout") == 0 && errors)
-    s->theirs[stream] =
-        fcntl(s->theirs[LFB_OUTPUT] < 0 ? STDOUT_FILENO : s->theirs[LFB_OUTPUT],
-              F_DUPFD_CLOEXEC, LFB_STREAMS);
+    join_errors(L, s);
   else if (strcmp(how, "inherit") != 0)
     lfb_spawned_file(L, s, stream,
                      strcmp(how, "null") == 0 ? "/dev/null" : how);

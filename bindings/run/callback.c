@@ -25,14 +25,18 @@ typedef struct {
   lfb_state *S;
 } callback;
 
+static void ring_bell(lfb_state *S) {
+  int bell = atomic_load(&S->bell);
+  if (bell)
+    lf_eventfd_ring(bell);
+}
+
 /* Any thread: the future is done. */
 static void fall_due(callback *cb) {
   lfb_state *S = cb->S;
   lf_stack_push(&S->due, &cb->node);
   lfb_note_news(S);
-  int bell = atomic_load(&S->bell);
-  if (bell)
-    lf_eventfd_ring(bell);
+  ring_bell(S);
   if (S->waker)
     S->waker->wake(S->waker);
 }
@@ -160,8 +164,10 @@ void lfb_callbacks_run(lua_State *L, lfb_state *S) {
     S->interrupted = false;
     int status = lua_pcall(L, 1, 0, 0);
     S->in_callback = false;
-    if (status != LUA_OK && lfb_must_stop(S))
+    if (status != LUA_OK && lfb_must_stop(S)) {
+      ring_bell(S); /* for those that are left */
       lua_error(L);
+    }
     if (status != LUA_OK)
       report(L);
   }

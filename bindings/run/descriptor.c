@@ -4,13 +4,17 @@
 #include "bindings/run/descriptor.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "bindings/core/argument.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
 #include "bindings/run/wait.h"
+#include "runtime/base/mem.h"
 #include "runtime/os/poller.h"
 
 /* --- Which descriptor --- */
@@ -50,7 +54,8 @@ static int check_descriptor(lua_State *L, int arg) {
   bool number = isint && lua_type(L, -1) == LUA_TNUMBER;
   lfb_arg_check(L, number, arg,
                 "descriptor, or object that has one (getfd, pollfd), expected");
-  lfb_arg_check(L, n == (int)n, arg, "descriptor out of range");
+  bool fits = n >= INT_MIN && n <= INT_MAX;
+  lfb_arg_check(L, fits && n == (int)n, arg, "descriptor out of range");
   lua_settop(L, 3);
   return n < 0 ? -1 : (int)n;
 }
@@ -150,4 +155,85 @@ int lfb_closing(lua_State *L) {
   lua_settop(L, 3);
   lf_poller_close(check_descriptor(L, 1));
   return 0;
+}
+
+/* --- Descriptors that travel --- */
+
+typedef struct {
+  _Atomic size_t refs;
+  int fd;
+} held;
+
+static void ref_held(void *object) {
+  atomic_fetch_add(&((held *)object)->refs, 1);
+}
+
+static void drop_held(void *object) {
+  held *h = object;
+  if (atomic_fetch_sub(&h->refs, 1) != 1)
+    return;
+  close(h->fd);
+  lf_free(h);
+}
+
+/* Pushes a userdata without one. */
+static held **push_empty(lua_State *L) {
+  held **slot = lua_newuserdatauv(L, sizeof *slot, 0);
+  *slot = NULL;
+  lfb_set_class(L, LFB_DESCRIPTOR);
+  return slot;
+}
+
+static void push_held(lua_State *L, lfb_state *S, void *object) {
+  (void)S;
+  held **slot = push_empty(L);
+  ref_held(object);
+  *slot = object;
+}
+
+int lfb_release_descriptor(lua_State *L) {
+  held **slot = lfb_check(L, 1, LFB_DESCRIPTOR);
+  if (*slot)
+    drop_held(*slot);
+  *slot = NULL;
+  return 0;
+}
+
+static int raise_errno(lua_State *L) {
+  return luaL_error(L, "cannot make a descriptor: %s", strerror(errno));
+}
+
+int lfb_hold_descriptor(lua_State *L) {
+  int fd = (int)luaL_checkinteger(L, 1);
+  held **slot = push_empty(L);
+  held *h = lf_malloc(sizeof *h);
+  if (!h)
+    return lfb_raise_memory(L);
+  atomic_init(&h->refs, 1);
+  h->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (h->fd < 0) {
+    lf_free(h);
+    return raise_errno(L);
+  }
+  *slot = h;
+  return 1;
+}
+
+int lfb_take_descriptor(lua_State *L) {
+  int fd = (int)luaL_checkinteger(L, 1);
+  held **slot = lfb_check(L, 2, LFB_DESCRIPTOR);
+  lfb_arg_check(L, *slot, 2, "handle has been released");
+  return dup3((*slot)->fd, fd, O_CLOEXEC) < 0 ? raise_errno(L) : 0;
+}
+
+void lfb_descriptor_open(lua_State *L, lfb_state *S) {
+  static const luaL_Reg metamethods[] = {{"__gc", lfb_release_descriptor},
+                                         {NULL, NULL}};
+  static const lfb_handle handle = {
+      .ref = ref_held, .drop = drop_held, .push = push_held};
+  static const lfb_descriptor class = {.class = LFB_DESCRIPTOR,
+                                       .name = "lfut.Descriptor",
+                                       .metamethods = metamethods,
+                                       .handle = &handle};
+  lfb_newclass(L, S, &class);
 }

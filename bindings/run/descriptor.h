@@ -4,7 +4,17 @@
 #ifndef LFB_RUN_DESCRIPTOR_H
 #define LFB_RUN_DESCRIPTOR_H
 
-#include "bindings/engine/compat.h"
+#include "bindings/core/state.h"
+
+/* Descriptors that travel between the workers of a process: each value is a
+ * handle of the same, which is closed when nobody has it any more. */
+void lfb_descriptor_open(lua_State *L, lfb_state *S);
+
+/* hold(fd) -> a handle of a duplicate; take(fd, handle): 'fd' is the same from
+ * now on; release(handle): it is none any more. For scripts. */
+int lfb_hold_descriptor(lua_State *L);
+int lfb_take_descriptor(lua_State *L);
+int lfb_release_descriptor(lua_State *L);
 
 /* lfut.wait_fd(fd | object, "r" | "w" | "rw" [, timeout]) -> "r", "w" or "rw";
  * nil, "timeout"; nil, "closed" */

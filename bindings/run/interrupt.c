@@ -112,6 +112,16 @@ void lfb_note_resumed(lfb_run *r) {
   r->base.interrupted = false;
 }
 
+void lfb_interrupt_parked(struct lf_vm *vm) {
+  for (lf_link *l = vm->all.next; l != &vm->all; l = l->next) {
+    lfb_run *r = lf_container_of(l, lfb_run, all);
+    if (!r->base.parked || !r->base.occupies)
+      continue;
+    r->base.interrupted = true;
+    r->base.waker.wake(&r->base.waker);
+  }
+}
+
 void lfb_stop_asked(struct lf_vm *vm) {
   for (lf_link *l = vm->all.next; l != &vm->all; l = l->next) {
     lfb_run *r = lf_container_of(l, lfb_run, all);

@@ -85,6 +85,9 @@ void lfb_note_resumed(struct lfb_run *run);
 /* On the worker's thread: some of its tasks have been asked to stop. */
 void lfb_stop_asked(struct lf_vm *vm);
 
+/* The same: what is parked, and would occupy the worker, is to end. */
+void lfb_interrupt_parked(struct lf_vm *vm);
+
 /* Visits the tasks that are in the interpreter, until 'visit' says false. */
 void lfb_each_task(struct lf_vm *vm, bool (*visit)(lf_task *task, void *arg),
                    void *arg);

@@ -244,6 +244,9 @@ static int step(lua_State *L, lfb_state *S, int64_t context,
     c->s.runs = false;
     return push_outcome(L, S, c, lf_command_end(&c->s.command));
   }
+  bool failed = false; /* the last time */
+  for (int i = 0; i <= LFB_STREAMS; i++)
+    failed = failed || c->polled[i].err;
   for (int i = 0; i < LFB_STREAMS; i++)
     c->polled[i] =
         (lf_polled){.fd = c->s.own[i],
@@ -254,8 +257,8 @@ static int step(lua_State *L, lfb_state *S, int64_t context,
                          .npolled = LFB_STREAMS + 1,
                          .deadline = next_look(c),
                          .occupies = true};
-  if (pidfd < 0 && !c->s.ended) /* there are no descriptors left */
-    what->again = lf_after(BLIND);
+  if (failed || (pidfd < 0 && !c->s.ended)) /* nobody tells */
+    *what = (lfb_wait_for){.deadline = lf_after(BLIND), .occupies = true};
   return LFB_NOT_YET;
 }
 

@@ -99,6 +99,7 @@ static void park(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
     lua_error(L);
   if (r->task)
     lf_serve_rest(r->task);
+  r->base.occupies = what->occupies;
   lf_run_park(&r->base, until(what));
   lfb_watch_begin(&r->watch, &r->base.waker, what);
 }

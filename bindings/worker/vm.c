@@ -249,6 +249,7 @@ const lf_vmops lfb_vmops = {
     .resume = vm_resume,
     .idle = vm_idle,
     .interrupt = vm_interrupt,
+    .interrupt_parked = lfb_interrupt_parked,
     .asked = lfb_stop_asked,
     .each = lfb_each_task,
     .poke = lfb_poke_here,

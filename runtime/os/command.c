@@ -172,13 +172,21 @@ static void replace(lf_command *by, const lf_command *c) {
   pthread_mutex_unlock(&lock);
 }
 
+static void forget(lf_command *c) {
+  pthread_mutex_lock(&lock);
+  lf_list_del(&c->link);
+  pthread_mutex_unlock(&lock);
+}
+
 void lf_command_leave(lf_command *c, int64_t patience) {
   left *l = lf_is_foreign(c->generation) ? NULL : lf_zalloc(sizeof *l);
   if (c->pidfd >= 0)
     close(c->pidfd);
   c->pidfd = -1;
-  if (!l) /* a zombie, until the program has ended */
+  if (!l) { /* a zombie, until the program has ended */
+    forget(c);
     return;
+  }
   l->kill_at = patience == LF_FOREVER ? LF_FOREVER : lf_now() + patience;
   lf_timer_init(&l->timer, look_at_left);
   lf_list_init(&l->command.link);

@@ -234,7 +234,9 @@ int lf_poller_watch(lf_polled *p) {
 
 void lf_poller_unwatch(lf_polled *p) {
   pthread_mutex_lock(&lock);
-  if (p->watched)
+  size_t fd = (size_t)p->fd; /* in a forked process it is the parent's */
+  if (p->watched && fd < nentries &&
+      (entries[fd].reader == p || entries[fd].writer == p))
     take_out(p);
   pthread_mutex_unlock(&lock);
 }

@@ -55,8 +55,7 @@ bool lf_worker_begin(lf_worker *w, lf_task *task) {
   if (!lf_task_start(task))
     return false;
   lf_worker_count_started(w);
-  if (lf_gate_is_limited(w->pool))
-    lf_gate_enter(w->pool);
+  lf_gate_begin(w);
   return true;
 }
 
@@ -134,6 +133,7 @@ int lf_pool_start_worker(lf_pool *p) {
   char name[32];
   snprintf(name, sizeof name, "%.10s_%d", p->o.name, w->id);
   w->mode = LF_WORKER_ACTIVE;
+  w->since = lf_now_roughly();
   p->threads++;
   p->live++;
   p->active++;

@@ -32,8 +32,8 @@ static void note_pool(needs *n, lf_pool *p) {
 
 static bool need_one(lf_task *t, void *arg) {
   needs *n = arg;
-  if (lf_task_state(t) != LF_PENDING || atomic_exchange(&t->needed, true))
-    return true;
+  if (lf_task_done(t) || atomic_exchange(&t->needed, true))
+    return true; /* one that runs may have to be run again */
   lf_waits *further = lf_dependent_of(t) ? atomic_load(&t->waits) : NULL;
   if (further)
     (void)lf_buf_put(&n->further, &further, sizeof further);

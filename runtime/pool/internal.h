@@ -54,6 +54,7 @@ struct lf_worker {
   lf_link held;          /* of these, the runs that wait for something shared;
                             its thread */
   unsigned resumed;      /* runs since the last task; its thread */
+  bool has_place;        /* for the task that it has taken (gate.c); the same */
   unsigned deferred;     /* how often it has left the next one to others; the
                             same */
   lf_shared_waiter *doorbell; /* at which it sleeps then, or NULL; its thread */
@@ -91,6 +92,7 @@ struct lf_worker {
 
   lf_worker_mode mode;    /* the pool's lock, as all that follows */
   lf_link standby;        /* among the idle, the gone, who want a permit */
+  bool open;              /* its interpreter is */
   pid_t thread;           /* its number; 0 unless it has started and not left */
   lf_link pinned;         /* tasks that only it may run */
   _Atomic size_t npinned; /* read without the lock as a hint */
@@ -225,12 +227,19 @@ static inline bool lf_gate_passes(const lf_task *t) {
          (t->ops && t->ops->is_awaited && t->ops->is_awaited(t));
 }
 
-/* A place is taken, or given back: by a task that begins anyway, or ends. */
+/* A place is taken, by a task that begins or is about to, or given back. */
 static inline void lf_gate_enter(lf_pool *p) {
   atomic_fetch_add(&p->begun, 1);
 }
 
 void lf_gate_leave(lf_pool *pool);
+
+/* The worker begins a task: one that it has taken has its place already. */
+static inline void lf_gate_begin(lf_worker *w) {
+  if (lf_gate_is_limited(w->pool) && !w->has_place)
+    lf_gate_enter(w->pool);
+  w->has_place = false;
+}
 
 /* --- levels.c: the common queue, under the lock ----------------------------
  */

@@ -64,8 +64,7 @@ static void expire(lf_worker *w) {
 /* Makes the held runs ready that have been called, or have to end. They are
  * many where they do not keep the worker from new tasks: so only if one rang.
  */
-static void look_at_held(lf_worker *w) {
-  bool all = atomic_exchange(&w->interrupted, false);
+static void look_at_held(lf_worker *w, bool all) {
   if (!lf_doorbell_take(w->doorbell) && !all)
     return;
   for (lf_link *l = w->held.next; l != &w->held; l = l->next) {
@@ -85,9 +84,19 @@ bool lf_worker_is_held(const lf_worker *w) {
 }
 
 void lf_worker_interrupt(lf_worker *w) {
-  if (lf_worker_holds(w))
+  if (w->parked > 0)
     atomic_store(&w->interrupted, true);
   lf_unpark(w->parker_at);
+}
+
+/* True: the parked ones are to end. */
+static bool look_for_interrupt(lf_worker *w) {
+  if (!atomic_load_explicit(&w->interrupted, memory_order_relaxed) ||
+      !atomic_exchange(&w->interrupted, false))
+    return false;
+  if (w->pool->o.backend->parks)
+    w->pool->o.ops->interrupt_parked(w->vm);
+  return true;
 }
 
 bool lf_worker_rings(lf_worker *w, lf_shared_waiter *waiter) {
@@ -125,8 +134,9 @@ lf_run *lf_worker_ready(lf_worker *w) {
   if (atomic_load_explicit(&w->asked, memory_order_relaxed) &&
       atomic_exchange(&w->asked, false))
     w->pool->o.ops->asked(w->vm);
+  bool interrupted = look_for_interrupt(w);
   if (lf_worker_holds(w))
-    look_at_held(w);
+    look_at_held(w, interrupted);
   lf_node *node = lf_stack_take(&w->ready);
   if (!node)
     return NULL;

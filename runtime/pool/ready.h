@@ -34,8 +34,8 @@ bool lf_worker_is_held(const lf_worker *worker);
  * so by lf_worker_sleep (true). */
 bool lf_worker_rings(lf_worker *worker, struct lf_shared_waiter *waiter);
 
-/* In a signal handler on the worker's thread: they are to end
- * (run->interrupted). */
+/* The runs that are parked there, and occupy it, are to end (run->interrupted).
+ * Async-signal-safe; any thread. */
 void lf_worker_interrupt(lf_worker *worker);
 
 /* Sleeps until the worker is woken, or one of them is called, or the deadline:

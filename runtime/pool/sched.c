@@ -200,12 +200,15 @@ static lf_task *take_through_gate(lf_pool *p) {
 }
 
 /* One with a place; the one that is for this worker alone has to be run. */
-static lf_task *take_limited(lf_pool *p, lf_task *pinned) {
+static lf_task *take_limited(lf_worker *w, lf_task *pinned) {
+  lf_pool *p = w->pool;
+  lf_task *t = pinned;
   if (pinned)
     lf_gate_enter(p);
   else if (p->queued > 0 && lf_gate_is_open(p))
-    return take_through_gate(p);
-  return pinned;
+    t = take_through_gate(p);
+  w->has_place = t;
+  return t;
 }
 
 static bool is_lighter(const lf_worker *v, const lf_worker *w) {
@@ -214,30 +217,27 @@ static bool is_lighter(const lf_worker *v, const lf_worker *w) {
 
 /* Will it look for work soon, as far as can be told? */
 static bool is_at_hand(const lf_worker *v) {
-  enum { SOON_NS = 8000000 }; /* some ticks of lf_now_roughly */
-  return v->mode == LF_WORKER_ACTIVE &&
-         (!v->current || lf_now_roughly() - lf_worker_since(v) < SOON_NS);
+  enum {
+    SOON_NS = 8000000 /* some ticks of lf_now_roughly */,
+    STARTS_NS = 60000000
+  };
+  int64_t since = lf_worker_since(v);
+  int64_t most = v->current ? SOON_NS : v->open ? INT64_MAX : STARTS_NS;
+  return v->mode == LF_WORKER_ACTIVE && lf_now_roughly() - since < most;
 }
 
 bool lf_worker_may_defer(lf_worker *w) {
   lf_pool *p = w->pool;
-  if (!p->o.backend->parks || w->parked == 0 || p->active < 2 ||
-      !lf_pool_any_queued(p))
+  if (!p->o.backend->parks || w->parked == 0 || !lf_pool_any_queued(p))
     return false;
   pthread_mutex_lock(&p->lock);
   lf_worker *v = p->workers;
   while (v && !(v != w && is_lighter(v, w) && is_at_hand(v)))
     v = v->next;
+  bool starts = !v && p->live < p->o.max_workers && !p->broken &&
+                lf_pool_start_worker(p) == 0;
   pthread_mutex_unlock(&p->lock);
-  return v;
-}
-
-/* Under the lock: one more, or NULL. */
-static lf_worker *start_worker(lf_pool *p) {
-  lf_link *gone = lf_list_empty(&p->gone) ? NULL : p->gone.next;
-  if (lf_pool_start_worker(p) != 0)
-    return NULL;
-  return gone ? lf_container_of(gone, lf_worker, standby) : p->workers;
+  return v || starts;
 }
 
 /* Under the lock: a worker with nothing to do, and with clearly fewer tasks
@@ -250,15 +250,12 @@ static lf_worker *find_lighter(lf_worker *w) {
     if (!lf_worker_has_own(v) && (!best || v->parked < best->parked))
       best = v;
   }
-  if (best && !is_lighter(best, w))
+  if (!best || !is_lighter(best, w))
     return NULL;
-  if (best) {
-    lf_list_del(&best->standby);
-    p->active++;
-    best->mode = LF_WORKER_ACTIVE;
-    return best;
-  }
-  return p->live < p->o.max_workers && !p->broken ? start_worker(p) : NULL;
+  lf_list_del(&best->standby);
+  p->active++;
+  best->mode = LF_WORKER_ACTIVE;
+  return best;
 }
 
 /* A task goes on where it has begun: so those that wait are kept in balance
@@ -304,7 +301,7 @@ static lf_task *take_any(lf_worker *w, lf_task *pinned) {
 lf_task *lf_worker_take(lf_worker *w) {
   lf_task *t = lf_thread_pinned(w);
   if (lf_gate_is_limited(w->pool))
-    return take_limited(w->pool, t);
+    return take_limited(w, t);
   t = take_any(w, t);
   while (t && is_handed_over(w, t))
     t = take_any(w, NULL);

@@ -200,6 +200,8 @@ static bool cancel(lf_pool *p, lf_task *task, lf_reason reason) {
 static void interrupt(lf_pool *p) {
   lf_pool_catch_interrupts(p->o.ops);
   for (lf_worker *w = p->workers; w; w = w->next) {
+    if (p->o.backend->parks)
+      lf_worker_interrupt(w);
     if ((w->mode != LF_WORKER_ACTIVE && w->mode != LF_WORKER_BLOCKED) ||
         !w->thread)
       continue;
@@ -232,13 +234,18 @@ static lf_presence look_at(lf_worker *w, uint32_t number, lf_sight **sight) {
 
 /* --- Stopping --- */
 
+/* Its place is free, though its code may still run. */
+static void force(lf_pool *p, lf_task *t) {
+  if (lf_task_force(t) && lf_gate_is_limited(p))
+    lf_gate_leave(p);
+}
+
 static bool ask(lf_pool *p, lf_task *t, lf_reason reason) {
-  (void)p;
   lf_worker *w = lf_task_carrier(t);
   if (!w || !lf_task_stop(t, reason))
     return false;
   if (atomic_load(&t->parked) && !lf_task_may_again(t))
-    lf_task_force(t); /* else it sees that when it is about to be parked */
+    force(p, t); /* else it sees that when it is about to be parked */
   lf_worker_tell_asked(w);
   return true;
 }
@@ -292,7 +299,7 @@ static bool give_up(lf_pool *p, lf_task *t) {
   lf_worker *w = lf_task_carrier(t), *other = NULL;
   if (atomic_load(&t->parked)) { /* and was to be run again, but has not come to
                                     that */
-    lf_task_force(t);
+    force(p, t);
     return true;
   }
   if (atomic_load(&w->current) != t)
@@ -313,7 +320,7 @@ static bool give_up(lf_pool *p, lf_task *t) {
   if (last)
     break_for(p, t);
   if (!wants)
-    lf_task_force(t);
+    force(p, t);
   if (hangs)
     settle(p);
   lf_pool_unref(p);

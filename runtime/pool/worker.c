@@ -181,13 +181,12 @@ static void run_task(lf_worker *w, lf_task *task) {
   lf_worker_leave_strand(w);
 }
 
-/* One that has been taken. It has had a place before it began, and taken one
- * then. */
+/* One that has been taken. If it does not begin, its place is free. */
 static void begin_task(lf_worker *w, lf_task *task) {
-  lf_pool *p = w->pool;
   run_task(w, task);
-  if (lf_gate_is_limited(p))
-    lf_gate_leave(p);
+  if (w->has_place)
+    lf_gate_leave(w->pool);
+  w->has_place = false;
 }
 
 /* Its permit is that of the runs it holds: sleeps until one can go on. */
@@ -281,7 +280,7 @@ static void leave(lf_worker *w, bool opened, const char *why) {
   w->mode = LF_WORKER_GONE;
   lf_list_add(&p->gone, &w->standby);
   w->thread = 0;
-  w->abandoned = false;
+  w->open = w->abandoned = false;
   w->batch = 0;
   lf_stack_init(&w->ready); /* late wake-ups: its interpreter is closed */
   p->threads--;
@@ -330,6 +329,9 @@ void lf_worker_main(void *arg) {
   w->thread = gettid();
   pthread_mutex_unlock(&p->lock);
   int err = p->o.ops->open(w, &w->vm, &why);
+  pthread_mutex_lock(&p->lock);
+  w->open = err == 0;
+  pthread_mutex_unlock(&p->lock);
   if (err == 0) {
     while (step(w))
       continue;
@@ -355,7 +357,8 @@ void lf_thread_end(lf_worker *w, lf_task *task, lf_state state) {
                                                     : &w->failed;
   atomic_store_explicit(count, *count + 1, memory_order_relaxed);
   lf_task_end(task, state);
+  bool forced = lf_task_is_forced(task); /* and has left already */
   lf_task_unref(task);
-  if (lf_gate_is_limited(w->pool))
+  if (lf_gate_is_limited(w->pool) && !forced)
     lf_gate_leave(w->pool);
 }

@@ -27,6 +27,7 @@ typedef struct lf_run {
   lf_link held;                    /* among the worker's */
   struct lf_shared_waiter *waiter; /* or NULL */
   bool interrupted;                /* it goes on only to end */
+  bool occupies;                   /* else it would occupy its worker */
 } lf_run;
 
 typedef struct lf_vmops {
@@ -43,6 +44,10 @@ typedef struct lf_vmops {
   /* Goes on with what became ready: a parked run, or what the interpreter
    * queued for itself. May be called for one that needs nothing. */
   void (*resume)(lf_vm *vm, lf_run *run);
+
+  /* Those parked runs that occupy the worker, where such are parked, are to end
+   * (run->interrupted): makes them ready. On the worker's thread. */
+  void (*interrupt_parked)(lf_vm *vm);
 
   /* The worker has had nothing to do for a moment. */
   void (*idle)(lf_vm *vm);

@@ -23,14 +23,15 @@ local loops = {}
 function loops.luv()
   local uv = require "luv"
   local poll, timer = uv.new_poll(lfut.fileno()), uv.new_timer()
-  timer:start(0, 10, function() end) -- something else to do
-  poll:start("r", function()
+  local function look()
     lfut.poll()
-    if left == 0 then
+    if left == 0 and not poll:is_closing() then
       poll:close()
       timer:close()
     end
-  end)
+  end
+  timer:start(0, 0, look) -- some may be done already
+  poll:start("r", look)
   uv.run()
 end
 

@@ -4,6 +4,7 @@
 -- common with the others is in api_*.lua.
 local lu = require "luaunit"
 local lfut = require "lfut"
+local gate = require "gate"
 local support = require "support"
 
 local FAR = 1000 -- seconds: nobody waits for that
@@ -113,7 +114,7 @@ end
 
 function TestAsync.test_workers_are_in_balance()
   local exe <close> = lfut.AsyncExecutor(2)
-  local n = 200
+  local n = 100
   local barrier = lfut.Barrier(n)
   local count = { 0, 0 }
   for _, id in
@@ -336,6 +337,49 @@ function TestMaxRunning.test_never_more()
     lfut.wait(fs)
     lu.assertTrue(most:get() >= 1 and most:get() <= 3, tostring(most:get()))
   end
+end
+
+-- As many as may be, also while they compute.
+function TestMaxRunning.test_as_many()
+  local exe <close> = lfut.AsyncExecutor { max_workers = 2, max_running = 2 }
+  local here = { lfut.Event(), lfut.Event() }
+  local fs = {}
+  for i = 1, 2 do
+    fs[i] = exe:submit(function(own, other)
+      own:set()
+      while not other:is_set() do
+      end
+      return "met"
+    end, here[i], here[3 - i])
+  end
+  lu.assertEquals({ fs[1]:result(), fs[2]:result() }, { "met", "met" })
+end
+
+-- One that hangs in C is given up; so is its place.
+function TestMaxRunning.test_an_abandoned_one_has_no_place()
+  local exe <close> = lfut.AsyncExecutor { max_workers = 2, max_running = 1, grace = 0.05 }
+  local g <close> = gate.new()
+  local f = exe:submit(gate.hold, g)
+  gate.arrived(g)
+  lu.assertTrue(f:cancel(true))
+  lu.assertEquals(exe:submit(support.echo, 1):result(), 1)
+  gate.open(g)
+end
+
+-- One that runs again is needed as it was.
+function TestMaxRunning.test_a_retried_one_is_awaited()
+  local exe <close> = lfut.AsyncExecutor { max_workers = 1, max_running = 2 }
+  local count, go = lfut.Value("int64", 0), lfut.Event()
+  local t = exe:options({ timeout = 0.05, retries = 1 }):submit(function()
+    if count:add(1) == 0 then
+      lfut.sleep(FAR)
+    end
+    return "again"
+  end)
+  local a = exe:submit(function(t) return t:result() end, t)
+  local b = exe:submit(function(a) return a:result() end, a)
+  lu.assertEquals(b:result(), "again")
+  go:set()
 end
 
 -- Whom a task waits for begins all the same.
