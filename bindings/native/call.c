@@ -491,6 +491,7 @@ void lfb_native_run(struct lf_vm *vm, lf_task *t) {
     ok = put_interrupted(&out);
   lf_call_fini(&task);
   lf_buf_fini(&c.why);
+  lf_worker_took(vm->worker, &times);
   if (!ok && lf_task_reason(t) != LF_GO_ON && lf_worker_again(vm->worker, t)) {
     lf_buf_fini(&out);
     return;

@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -138,8 +139,11 @@ bool lf_client_again(lf_cluster *cl, lf_task *t) {
 }
 
 void lf_client_lose(lf_cluster *cl, lf_task *t, const lf_lost *how) {
-  if (lf_client_again(cl, t))
+  if (lf_client_again(cl, t)) {
+    if (!lf_runner_of(t)) /* else its end is counted */
+      lf_profile_lost(lf_pool_profile(cl->pool), t->code);
     return;
+  }
   cl->failed++;
   lf_client_end(cl, t, (lf_ending){.what = LF_END_LOST, .how = *how});
 }

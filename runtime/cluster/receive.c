@@ -183,9 +183,9 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   }
   lf_outcome_note_reason(in, t);
   bool lost = in->msg.error == LF_LOST;
+  count_run(cl, t, host);
   if ((lost || lf_task_reason(t) != LF_GO_ON) && lf_client_again(cl, t))
     return;
-  count_run(cl, t, host);
   count(cl, lf_outcome_receive(in, t));
   if (lost)
     note_host(lf_runner_of(t) ? &lf_runner_of(t)->chunk->why : &t->data, host);

@@ -173,6 +173,8 @@ bool lf_task_again(lf_task *task) {
   return true;
 }
 
+static const lf_task_ops limited_ops;
+
 bool lf_worker_again(lf_worker *w, lf_task *task) {
   lf_clock *c = lf_task_clock(task);
   bool stays = c && c->stays;
@@ -180,6 +182,9 @@ bool lf_worker_again(lf_worker *w, lf_task *task) {
     c->stays = false; /* whoever begins it next */
   if (!lf_task_again(task))
     return false;
+  if (task->ops == &limited_ops) /* this run counts, too; else its loop does */
+    lf_tallies_run(&w->tallies, task->code, true, &w->times);
+  w->times.begun = 0;
   atomic_store_explicit(&w->started, w->started - 1, memory_order_relaxed);
   if (lf_gate_is_limited(w->pool))
     lf_gate_leave(w->pool);

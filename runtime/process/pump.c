@@ -24,11 +24,11 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
   lf_task *t = f->task;
   lf_proc_finish_flight(f);
   lf_outcome_note_reason(&c->end, t);
+  lf_ran ran;
+  lf_outcome_count(&c->end, t, &c->worker->tallies, &ran);
   if (lf_task_reason(t) != LF_GO_ON && lf_members_again(c->worker->pool, t))
     return;
   c->worker->started++;
-  lf_ran ran;
-  lf_outcome_count(&c->end, t, &c->worker->tallies, &ran);
   ran.process = c->own_pid;
   if (ran.begun &&
       c->worker->pool->o.origin) /* it goes on to another program */

@@ -6,6 +6,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
+#include "runtime/pool/profile.h"
 #include "runtime/process/launch.h"
 #include "runtime/process/serve.h"
 #include "runtime/process/task_io.h"
@@ -277,8 +278,11 @@ static void lose_begun(lf_proc *c, lf_in_flight *f, lf_link *lost) {
   lf_task *t = f->task;
   lf_proc_finish_flight(f);
   lf_task_start(t); /* as far as was known here */
-  if (lf_members_again(c->worker->pool, t))
+  if (lf_members_again(c->worker->pool, t)) {
+    if (!lf_runner_of(t)) /* else its end is counted */
+      lf_profile_lost(lf_pool_profile(c->worker->pool), t->code);
     return;
+  }
   c->worker->started++;
   c->worker->failed++;
   t->stage = LF_STAGE_FAILED;

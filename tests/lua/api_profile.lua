@@ -134,6 +134,27 @@ function TestProfile.test_very_many_short_ones()
   end
 end
 
+function TestProfile.test_each_run_counts()
+  local exe <close> = support.Executor(1)
+  local function late()
+    while true do
+    end
+  end
+  local f = exe:options({ timeout = 0.02, retries = 2 }):submit(late)
+  lu.assertEquals(f:exception().kind, "TaskTimeout")
+  local g = entry(exe:profile(), line_of(late))
+  lu.assertEquals({ g.calls, g.failures }, { 3, 3 })
+  if not support.is_process then
+    return
+  end
+  local function dies()
+    os.execute("kill -9 " .. require "lfut".getpid())
+  end
+  lu.assertEquals(exe:options({ retries = 1 }):submit(dies):exception().kind, "WorkerLost")
+  g = entry(exe:profile(), line_of(dies))
+  lu.assertEquals({ g.calls, g.failures }, { 2, 2 })
+end
+
 function TestProfile.test_nothing()
   local exe = support.Executor(2)
   local p = exe:profile()
