@@ -30,6 +30,7 @@ typedef struct lfb_reach {
   lfb_reach_kind kind;
   lf_pool *pool;    /* of the last two; NULL: its workers are to come */
   lfb_known *known; /* may be NULL */
+  bool futures;     /* with CLUSTER: those of the pool may go along */
 } lfb_reach;
 
 extern const lfb_reach lfb_reach_process, lfb_reach_anywhere, lfb_reach_cluster;

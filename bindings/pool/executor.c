@@ -389,10 +389,17 @@ static inline void note_packed(lfb_state *S, lf_task *task, int64_t since) {
     lf_task_set_born(task, LF_BORN_QUIETLY);
 }
 
+/* The values are for one task of the pool, which can wait for futures. */
+static lfb_reach reach_of_call(const lfb_reach *to) {
+  lfb_reach reach = *to;
+  reach.futures = true;
+  return reach;
+}
+
 /* Pushes a future for the call of what is at 2 with what follows: n values with
- * it. */
+ * it. 'each': it is one of a broadcast. */
 static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
-                          lf_native *native, int n) {
+                          lf_native *native, int n, bool each) {
   lf_pool *pool = exe->pool;
   int64_t since = is_fine(S) ? lf_now() : 0;
   lf_owner *owner = lf_pool_owner(pool);
@@ -409,6 +416,11 @@ static lf_task *push_call(lua_State *L, lfb_state *S, const lfb_executor *exe,
   }
   lfb_label label = lfb_arguments;
   label.reach = lfb_reach_to(pool);
+  lfb_reach reach;
+  if (label.reach && !each) {
+    reach = reach_of_call(label.reach);
+    label.reach = &reach;
+  }
   lfb_pack(L, S, &task->data, 2, n, &label, &task->code);
   if (label.reach)
     lfb_start_tell(S, pool);
@@ -480,7 +492,7 @@ static int submit_limited(lua_State *L, lfb_state *S, lfb_executor *exe,
                           lf_native *native, bool waits) {
   if (!waits && is_full(exe))
     return push_full(L);
-  push_call(L, S, exe, native, lua_gettop(L) - 1);
+  push_call(L, S, exe, native, lua_gettop(L) - 1, false);
   if (waits)
     return lfb_waiting(L, S, submit_step, lua_gettop(L));
   return queue_limited(L, S, exe) ? 1 : push_full(L);
@@ -494,7 +506,7 @@ static int submit(lua_State *L, bool waits) {
   lfb_check_accepts(L, exe->pool);
   if (exe->limited)
     return submit_limited(L, S, exe, native, waits);
-  lf_task *task = push_call(L, S, exe, native, lua_gettop(L) - 1);
+  lf_task *task = push_call(L, S, exe, native, lua_gettop(L) - 1, false);
   if (lf_pool_in_caller(exe->pool)) {
     lfb_inline_run(L, S, exe, task);
     lf_task_offer(task);
@@ -542,7 +554,7 @@ static int executor_broadcast(lua_State *L) {
   lf_task **tasks = lua_newuserdatauv(L, sizeof *tasks * (size_t)workers, 0);
   lua_createtable(L, workers, 0);
   for (int i = 0; i < workers; i++) {
-    tasks[i] = push_call(L, S, exe, native, n);
+    tasks[i] = push_call(L, S, exe, native, n, true);
     lf_task_run_once(tasks[i]);
     lua_rawseti(L, -2, i + 1);
   }

@@ -333,7 +333,9 @@ static void ref(void *task) {
 }
 
 static bool crosses(const lfb_reach *reach, const void *task) {
-  return reach->kind == LFB_REACH_POOL && lf_pool_can_name(reach->pool, task);
+  return (reach->kind == LFB_REACH_POOL ||
+          (reach->kind == LFB_REACH_CLUSTER && reach->futures)) &&
+         lf_pool_can_name(reach->pool, task);
 }
 
 void lfb_future_open(lua_State *L, lfb_state *S) {

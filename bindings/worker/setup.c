@@ -24,7 +24,7 @@ static const lfb_label start_label = {.what = "package field",
 
 const lfb_reach *lfb_setup_reach(lf_pool *pool, lfb_known *known) {
   lfb_setup *setup = lf_pool_setup(pool);
-  setup->reach = (lfb_reach){setup->far, pool, known};
+  setup->reach = (lfb_reach){setup->far, pool, known, false};
   return &setup->reach;
 }
 

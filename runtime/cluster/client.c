@@ -33,6 +33,18 @@ static void *self(void *pool) {
   return lf_pool_handle(pool);
 }
 
+/* A future that is told to a member, with its outcome in front (put_futures):
+ * the number is only known in one entry. None comes back. */
+static uint64_t name(void *pool, lf_task *future) {
+  (void)pool;
+  return (uintptr_t)future;
+}
+
+static lf_task *find(void *pool, uint64_t id) {
+  (void)pool, (void)id;
+  return NULL;
+}
+
 /* --- Results --- */
 
 static void take_result(lf_reader *reader, const char *bytes, size_t len) {
@@ -178,6 +190,7 @@ static void reconnect(lf_cluster *cl) {
     lf_pool_break(p, text);
     pthread_mutex_lock(&p->lock);
     lf_client_give_up(cl);
+    lf_client_drop_held(cl, (lf_ending){.what = LF_END_BROKEN});
     pthread_cond_broadcast(&cl->changed);
     pthread_mutex_unlock(&p->lock);
   }
@@ -330,7 +343,7 @@ static void client_main(void *cluster) {
 }
 
 static lf_cluster *cluster_new(lf_pool *p) {
-  static const lf_names names = {NULL, NULL, self, lf_pool_unhandle};
+  static const lf_names names = {name, find, self, lf_pool_unhandle};
   lf_cluster *cl = lf_zalloc(sizeof *cl);
   if (!cl)
     return NULL;
@@ -344,6 +357,8 @@ static lf_cluster *cluster_new(lf_pool *p) {
   lf_list_init(&cl->batches);
   lf_list_init(&cl->questions);
   lf_list_init(&cl->large);
+  lf_list_init(&cl->held);
+  lf_stack_init(&cl->unheld);
   lf_list_init(&cl->clocks);
   lf_list_init(&cl->claims);
   lf_list_init(&cl->done);
@@ -397,11 +412,14 @@ static int submit(lf_pool *p, lf_task *t, lf_route route) {
             : p->broken                         ? LF_EBROKEN
             : cl->full && !inner                ? LF_ECLUSTER
                                                 : 0;
-  if (err == 0) {
+  bool held = false;
+  if (err == 0)
+    err = lf_client_hold(cl, t, &held);
+  if (err == 0 && !held) {
     lf_common_add(p, lf_task_ref(t), false);
     t->stage = LF_STAGE_QUEUED;
-    p->submitted++;
   }
+  p->submitted += err == 0;
   pthread_mutex_unlock(&p->lock);
   if (err == 0)
     lf_client_round(p);
@@ -440,6 +458,10 @@ static void take_in(lf_task *t) {
  * waits for the server, unless it is too late to begin: then it does not. */
 static bool take_out(lf_cluster *cl, lf_task *t, lf_reason reason) {
   lf_pool *p = cl->pool;
+  if (t->stage == LF_STAGE_HELD && t->far.carrier && lf_client_let_go(t)) {
+    t->stage = LF_STAGE_TAKEN;
+    return true;
+  }
   if (t->stage == LF_STAGE_QUEUED && !lf_list_empty(&t->link)) {
     lf_common_del(p, t);
   } else if (t->stage == LF_STAGE_HELD) {
@@ -465,6 +487,11 @@ static bool take_out(lf_cluster *cl, lf_task *t, lf_reason reason) {
   }
   t->stage = LF_STAGE_TAKEN;
   return true;
+}
+
+/* Their outcomes are sent along, so these have to be what members send. */
+static bool can_name(const lf_pool *p, const lf_task *t) {
+  return lf_task_pool(t) == p;
 }
 
 static bool cancel(lf_pool *p, lf_task *t, lf_reason reason) {
@@ -559,6 +586,9 @@ static void shut_down(lf_pool *p, bool cancel) {
   lf_cluster *cl = lf_cluster_of(p);
   lf_pool_close(p, cancel);
   pthread_mutex_lock(&p->lock);
+  if (cancel)
+    lf_client_drop_held(
+        cl, (lf_ending){.what = LF_END_DROPPED, .reason = LF_STOP_CANCEL});
   while (cancel && cl->unanswered + cl->withdrawals > 0 &&
          lf_client_is_connected(cl) &&
          !pthread_equal(cl->thread, pthread_self()))
@@ -682,6 +712,7 @@ const lf_backend lf_cluster_backend = {
     .broadcast = broadcast,
     .follow = lf_pool_hold,
     .take_in = take_in,
+    .can_name = can_name,
     .cancel = cancel,
     .look = look,
     .trouble = trouble,

@@ -7,6 +7,7 @@
  *   questions   what the server or a member is asked about one of them
  *   send        what goes to the server: tasks, functions; a round
  *   each        a task for each worker
+ *   hold        tasks that wait for the futures that they are given
  *   receive     what comes from it
  *   client      the thread that keeps the connection; the back end
  *
@@ -96,7 +97,9 @@ typedef struct lf_cluster {
   lf_table loops; /* those that the server has */
   lf_link batches;
   lf_link questions;
-  lf_link large; /* results that are still fetched */
+  lf_link large;   /* results that are still fetched */
+  lf_link held;    /* tasks that wait for futures, */
+  lf_stack unheld; /* and, of these, those that do not any more */
   uint64_t last_question;
   size_t unanswered;  /* batches */
   size_t withdrawals; /* of these, those of lf_client_withdraw */
@@ -190,6 +193,26 @@ void lf_client_withdraw(lf_cluster *cluster, lf_task *task, lf_reason reason);
 
 /* The same also of one that has been begun: it is asked to stop. */
 void lf_client_stop(lf_cluster *cluster, lf_task *task, lf_reason reason);
+
+/* --- hold.c --- */
+
+/* Does it name a future? */
+bool lf_ref_is_future(const struct lf_ref *ref);
+
+/* The task, which is given futures of the pool, waits until these are done,
+ * with a reference and an own stage; '*held': it has to. LF_ENOMEM. */
+int lf_client_hold(lf_cluster *cluster, lf_task *task, bool *held);
+
+/* Queues those that do not have to wait any more. */
+void lf_client_unhold(lf_cluster *cluster);
+
+/* One that waits (LF_STAGE_HELD, with a carrier) does not any more: it is the
+ * caller's, with its reference. False: its futures have just been done, and it
+ * has been queued. */
+bool lf_client_let_go(lf_task *task);
+
+/* All that wait end so. */
+void lf_client_drop_held(lf_cluster *cluster, lf_ending how);
 
 /* --- send.c --- */
 

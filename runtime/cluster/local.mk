@@ -7,6 +7,7 @@ runtime_sources += \
 	%D%/clocks.c %D%/clocks.h \
 	%D%/each.c \
 	%D%/functions.c %D%/functions.h \
+	%D%/hold.c \
 	%D%/sessions.c %D%/sessions.h \
 	%D%/identity.c %D%/identity.h \
 	%D%/internal.h \

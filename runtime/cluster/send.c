@@ -8,6 +8,7 @@
 #include "runtime/pool/limits.h"
 #include "runtime/pool/room.h"
 #include "runtime/process/task_io.h"
+#include "runtime/task/dependent.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,12 +62,22 @@ static int store_code(lf_cluster *cl, lf_code *code) {
   return err;
 }
 
-/* The functions that packed values refer to. */
-static int store_codes(lf_cluster *cl, const lf_buf *data) {
+/* Futures name none. */
+static int store_codes_of(lf_cluster *cl, const lf_buf *data) {
   int err = 0;
-  for (size_t i = 0; data && data->refs && i < data->refs->n && err == 0; i++)
+  for (size_t i = 0; data->refs && i < data->refs->n && err == 0; i++)
     if (data->refs->v[i].drop == lf_code_unref)
       err = store_code(cl, data->refs->v[i].object);
+  return err;
+}
+
+/* The functions that packed values refer to, and outcomes of futures in them.
+ */
+static int store_codes(lf_cluster *cl, const lf_buf *data) {
+  int err = data ? store_codes_of(cl, data) : 0;
+  for (size_t i = 0; data && data->refs && i < data->refs->n && err == 0; i++)
+    if (lf_ref_is_future(&data->refs->v[i]))
+      err = store_codes_of(cl, &((lf_task *)data->refs->v[i].object)->data);
   return err;
 }
 
@@ -153,6 +164,39 @@ static int put_chunk(lf_cluster *cl, lf_runner *r, lf_buf *out, uint64_t id) {
   return err ? err : lf_chunk_send(&cl->out, &msg, r->chunk);
 }
 
+/* One that was stopped: what it has is not its outcome. */
+static int put_stopped(lf_cluster *cl, lf_msg *msg, lf_task *future) {
+  lf_buf body = {0};
+  msg->error = LF_HALTED;
+  int err = lf_outcome_put_stopped(&body, lf_task_origin(future));
+  lf_payload payload = {.body = &body, .to = body.len};
+  err = err ? err : lf_channel_send(&cl->out, msg, &payload);
+  lf_buf_fini(&body);
+  return err;
+}
+
+static int put_future(lf_cluster *cl, lf_task *future, lf_buf *out) {
+  lf_msg msg = {.kind = LF_MSG_DONE, .id = (uintptr_t)future};
+  lf_payload payload = {0};
+  msg.state = (uint8_t)lf_task_state(future);
+  msg.error = future->error;
+  cl->out.sink = out;
+  if (msg.state == LF_FAILED && lf_task_reason(future) != LF_GO_ON)
+    return put_stopped(cl, &msg, future);
+  if (msg.state != LF_CANCELLED)
+    payload = lf_payload_task(future);
+  return lf_channel_send(&cl->out, &msg, &payload);
+}
+
+/* What has become of the futures that are given to a task, in front of it. */
+static int put_futures(lf_cluster *cl, const lf_buf *data, lf_buf *out) {
+  int err = 0;
+  for (size_t i = 0; data->refs && i < data->refs->n && err == 0; i++)
+    if (lf_ref_is_future(&data->refs->v[i]))
+      err = put_future(cl, data->refs->v[i].object, out);
+  return err;
+}
+
 static int put_call(lf_cluster *cl, lf_task *t, lf_buf *out, uint64_t id,
                     bool each) {
   lf_msg msg = {.kind = LF_MSG_TASK, .id = id};
@@ -162,6 +206,7 @@ static int put_call(lf_cluster *cl, lf_task *t, lf_buf *out, uint64_t id,
   int err = store_codes(cl, &t->data);
   if (err == 0 && t->code)
     err = store_code(cl, t->code);
+  err = err ? err : put_futures(cl, &t->data, out);
   cl->out.sink = out;
   return err ? err : lf_channel_send(&cl->out, &msg, &payload);
 }
@@ -390,6 +435,7 @@ static bool send_batch(lf_cluster *cl) {
 
 static void send(lf_cluster *cl) {
   bool some = false;
+  lf_client_unhold(cl);
   if (cl->full && may_send(cl)) {
     some = send_batch(cl); /* one, to see */
     cl->try_again = lf_now() + FULL_NS;
@@ -465,8 +511,12 @@ static bool take_outcome(lf_cluster *cl, outcome *o) {
 
 static void run_outcome(lf_pool *p, outcome *o) {
   lf_link *l;
-  if (o->broken)
+  if (o->broken) {
     lf_pool_break(p, o->broken);
+    pthread_mutex_lock(&p->lock);
+    lf_client_drop_held(lf_cluster_of(p), (lf_ending){.what = LF_END_BROKEN});
+    pthread_mutex_unlock(&p->lock);
+  }
   lf_words_free(o->broken);
   while ((l = lf_list_pop(&o->done)))
     lf_outcome_end(lf_container_of(l, lf_task, link));

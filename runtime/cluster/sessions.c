@@ -47,7 +47,20 @@ static void *self(void *session) {
   return s->pool ? lf_pool_handle(s->pool) : NULL;
 }
 
-static const lf_names names = {NULL, NULL, self, lf_pool_unhandle};
+/* Results name no futures. */
+static uint64_t name(void *session, lf_task *future) {
+  (void)session, (void)future;
+  return 0;
+}
+
+/* What has become of it stands in front of the task that it is given to. */
+static lf_task *find_future(void *session, uint64_t id) {
+  lf_entry *e =
+      id ? lf_table_find(&((lf_session *)session)->futures, id) : NULL;
+  return e ? lf_task_ref(e->value) : NULL;
+}
+
+static const lf_names names = {name, find_future, self, lf_pool_unhandle};
 
 static lf_session *find(lf_sessions *all, const char *client) {
   for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
@@ -323,6 +336,33 @@ static void begin_cancelled(lf_session *s) {
   lf_task_unref(t);
 }
 
+/* --- Futures --- */
+
+/* The message in hand says what has become of one. */
+static void learn_future(lf_session *s) {
+  lf_channel *end = &s->end;
+  if (!s->pool || !end->msg.id || lf_table_find(&s->futures, end->msg.id))
+    return;
+  lf_task *t = lf_task_new(lf_pool_owner(s->pool));
+  if (!t || lf_table_add(&s->futures, end->msg.id, t) != 0) {
+    if (t)
+      lf_task_unref(t);
+    return; /* the task that needs it is refused */
+  }
+  lf_state state = lf_task_receive_end(end, t);
+  if (state == LF_CANCELLED && lf_task_cancel(t))
+    return;
+  lf_task_start(t);
+  lf_task_end(t, state);
+}
+
+static void forget_futures(lf_session *s) {
+  for (size_t i = 0; i < s->futures.cap; i++)
+    if (s->futures.entries[i].id)
+      lf_task_unref(s->futures.entries[i].value);
+  lf_table_fini(&s->futures);
+}
+
 /* The message in hand is a task, or says which loop the next ones are of. */
 static void begin_one(lf_taken *e) {
   lf_session *s = e->session;
@@ -333,6 +373,8 @@ static void begin_one(lf_taken *e) {
   if (end->msg.kind == LF_MSG_LOOP) {
     loop = lf_table_find(&s->loops, number);
     s->loop = loop ? loop->value : NULL;
+  } else if (end->msg.kind == LF_MSG_DONE) {
+    learn_future(s);
   } else if (is_among(e->cancelled, number)) {
     begin_cancelled(s);
   } else if (end->msg.kind == LF_MSG_NOTICE) {
@@ -363,6 +405,7 @@ static void begin(lf_taken *e) {
   lf_channel_read(end, e->payload.data, e->payload.len);
   while (lf_channel_receive(end))
     begin_one(e);
+  forget_futures(e->session);
   lf_buf_fini(&e->payload);
 }
 

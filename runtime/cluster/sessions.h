@@ -28,10 +28,11 @@ typedef struct {
   char id[LF_ID]; /* the client's */
   lf_pool *pool;  /* a handle, or NULL: not yet */
   lf_channel end;
-  lf_table loops;  /* number -> lf_loop *, a reference */
-  lf_loop *loop;   /* of the chunks that come; borrowed */
-  uint64_t notice; /* the number of the latest, or 0 */
-  lf_table jobs;   /* number -> lf_job * */
+  lf_table loops;   /* number -> lf_loop *, a reference */
+  lf_loop *loop;    /* of the chunks that come; borrowed */
+  uint64_t notice;  /* the number of the latest, or 0 */
+  lf_table jobs;    /* number -> lf_job * */
+  lf_table futures; /* of the entry in hand: number -> lf_task *, a reference */
   lf_task **each; /* of a broadcast that is being received: one for each worker;
                      NULL: there was none */
   int neach;

@@ -288,26 +288,11 @@ static int tell_chunk(lf_export *e) {
   return err;
 }
 
-/* What has stopped it, whatever its data is: its limits, with its name. */
-static int put_stopped(lf_buf *out, lf_task *t) {
-  unsigned char reason = (unsigned char)lf_task_reason(t);
-  const char *name = lf_task_name(t);
-  size_t len;
-  lf_limits *limits = lf_limits_new(lf_task_limits(t), name, strlen(name));
-  if (!limits)
-    return LF_ENOMEM;
-  const void *bytes = lf_limits_bytes(limits, &len);
-  int err = lf_buf_put(out, &reason, 1);
-  err = err ? err : lf_buf_put(out, bytes, len);
-  lf_limits_unref(limits);
-  return err;
-}
-
 static int tell_stopped(lf_export *e, lf_task *t) {
   lf_msg msg = {.kind = LF_MSG_DONE, .id = e->id, .error = LF_HALTED};
   lf_buf body = {0};
   msg.state = LF_FAILED;
-  int err = put_stopped(&body, t);
+  int err = lf_outcome_put_stopped(&body, t);
   lf_payload payload = {.body = &body, .to = body.len};
   err = err ? err : lf_channel_send(&e->proc->end, &msg, &payload);
   lf_buf_fini(&body);

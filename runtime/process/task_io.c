@@ -339,6 +339,20 @@ void lf_outcome_count(const lf_channel *end, lf_task *t, lf_tallies *tallies,
     lf_tallies_run(tallies, t->code, end->msg.state != LF_FINISHED, &times);
 }
 
+int lf_outcome_put_stopped(lf_buf *out, lf_task *t) {
+  unsigned char reason = (unsigned char)lf_task_reason(t);
+  const char *name = lf_task_name(t);
+  size_t len;
+  lf_limits *limits = lf_limits_new(lf_task_limits(t), name, strlen(name));
+  if (!limits)
+    return LF_ENOMEM;
+  const void *bytes = lf_limits_bytes(limits, &len);
+  int err = lf_buf_put(out, &reason, 1);
+  err = err ? err : lf_buf_put(out, bytes, len);
+  lf_limits_unref(limits);
+  return err;
+}
+
 lf_state lf_outcome_receive(lf_channel *end, lf_task *t) {
   const lf_runner *runner = lf_runner_of(t);
   bool failed = false;

@@ -84,6 +84,10 @@ void lf_outcome_break(lf_task *task, const char *why);
 /* The chunk has failed without results, for lack of memory. */
 void lf_chunk_no_memory(lf_chunk *chunk);
 
+/* What has stopped the task, whatever its data is: its limits, with its name,
+ * as the body of an outcome whose error is LF_HALTED. */
+int lf_outcome_put_stopped(lf_buf *out, lf_task *task);
+
 /* Before lf_outcome_receive: counts the task's run; '*ran': when it was, as far
  * as is known. */
 void lf_outcome_count(const lf_channel *end, lf_task *task, lf_tallies *tallies,

@@ -784,6 +784,81 @@ END
   ends "${started[-1]}" 0
 }
 
+@test "tasks that are given futures wait for them in the script" {
+  cat > given.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut.ClusterExecutor(1)
+-- Held until they are let go, by a file that is there.
+local function gate(name)
+  repeat
+    local file = io.open(name)
+  until file
+  return name, "more"
+end
+local function open(name)
+  io.open(name, "w"):close()
+end
+local held = exe:submit(gate, "one")
+local after = exe:submit(function(t, x)
+  local name, more = t.future:result()
+  return name .. more .. x, t.future:state()
+end, { future = held }, "!")
+local upvalue = exe:submit(function() return (after:result()) end)
+assert(after:state() == "pending" and exe:stats().queued >= 1)
+open "one"
+local text, state = after:result()
+assert(text == "onemore!" and state == "finished" and upvalue:result() == text)
+-- One that has failed, or was cancelled.
+local bad = exe:submit(error, { code = 7 })
+local function outcome(future)
+  local ok, e = pcall(future.result, future)
+  return future:state(), ok, e.code or e.kind
+end
+local a, b, c = exe:submit(outcome, bad):result()
+assert(a == "failed" and b == false and c == 7)
+held = exe:submit(gate, "two")
+local cancelled = exe:submit(print)
+assert(cancelled:cancel())
+local of_cancelled = exe:submit(outcome, cancelled)
+-- What waits is cancelled.
+local waits = exe:submit(outcome, held)
+assert(waits:cancel() and waits:state() == "cancelled")
+open "two"
+a, b, c = of_cancelled:result()
+assert(a == "cancelled" and c == "CancelledError")
+-- A chain; with a worker that dies on the way.
+local chain = exe:submit(function() return 1 end)
+for i = 1, 50 do
+  chain = exe:submit(function(f)
+    if i == 25 and not io.open "died" then
+      io.open("died", "w"):close()
+      os.execute("kill -9 " .. require "lfut".getpid())
+    end
+    return f:result() + 1
+  end, chain)
+end
+assert(chain:result() == 51)
+-- In tasks; of others.
+assert(exe:submit(function(exe)
+  local f = exe:submit(function() return 5 end)
+  return exe:submit(function(f) return f:result() + 1 end, f):result()
+end, exe):result() == 6)
+local ok, e = pcall(exe.submit, exe, print, lfut.InlineExecutor():submit(math.abs, 1))
+assert(not ok and e.kind == "TransferError", e)
+assert(not pcall(exe.map, exe, print, { chain }))
+assert(not pcall(exe.broadcast, exe, print, chain))
+-- The executor ends.
+held = exe:submit(gate, "three")
+waits = exe:submit(outcome, held)
+exe:shutdown { wait = false, cancel_futures = true }
+assert(waits:state() == "cancelled")
+open "three"
+print "good"
+END
+  run --separate-stderr lfut given.lua
+  [ "$status:$output:$stderr" = '0:good:' ] || complain "$status $output $stderr"
+}
+
 @test "a result that is large comes also when the server has no room" {
   up
   export LFUT_CLUSTER=$url
