@@ -177,6 +177,14 @@ local function find_tools()
   offer("lfut", "lfut (" .. lfut .. ")", lfut,
     lfut .. " -e 'print(require\"lfut\"._VERSION)'")
   offer("python", "python3", python, python .. " --version")
+  -- Debian's modules are its own interpreter's.
+  local function offer_module(name, what, module)
+    local import = " -c 'import " .. module .. "; print(" .. module .. ".__version__)'"
+    local has = output(python .. import .. " 2>/dev/null") and python or "/usr/bin/python3"
+    offer(name, what, has, has .. import)
+  end
+  offer_module("dask", "Dask (python3-distributed)", "distributed")
+  offer_module("rq", "RQ (python3-rq)", "rq")
   if build_helpers(cc) then
     offer("c", "C", "./" .. BUILD .. "/baseline", cc .. " --version")
     tools.cnative = "./" .. BUILD .. "/native"

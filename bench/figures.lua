@@ -436,7 +436,8 @@ figure {
     { "python processes",
       "$python $dir/python/submit.py $tenth ProcessPoolExecutor",
       at_least = 4 },
-    { "dask", "$python $dir/python/dask_submit.py 2000", at_least = 20 },
+    { "dask", "$dask $dir/python/dask_submit.py 2000", at_least = 20 },
+    { "rq", "$rq $dir/python/rq_submit.py 200" },
   },
 }
 
