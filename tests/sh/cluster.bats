@@ -588,6 +588,112 @@ restart() {
   redis-server "$PWD/state/lfut/redis.conf" 3>&-
 }
 
+@test "a hundred thousand tasks" {
+  cat > many.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut.ClusterExecutor(2)
+local n = tonumber(arg[1])
+local function half(x)
+  if x % 1000 == 0 then
+    error { x = x }
+  end
+  return x / 2
+end
+local futures, sum = {}, 0
+for i = 1, n do
+  futures[i] = exe:submit(half, i)
+end
+for i = 1, n do
+  local ok, value = pcall(futures[i].result, futures[i])
+  assert(ok == (i % 1000 ~= 0))
+  sum = sum + (ok and value or value.x / 2)
+end
+assert(sum == n * (n + 1) / 4)
+local stats = exe:stats()
+assert(stats.finished == n - n // 1000 and stats.failed == n // 1000)
+print(stats.queued, stats.running)
+END
+  local n=100000
+  [ "${LFUT_SANITIZER:-no}" = no ] || n=10000
+  run --separate-stderr lfut many.lua $n
+  [ "$status:$output:$stderr" = $'0:0\t0:' ] || complain "$status $output $stderr"
+}
+
+@test "a thousand members come and go" {
+  up
+  export LFUT_CLUSTER=$url
+  join one -w 1
+  mkfifo gate
+  exec 7<> gate
+  cat > script.lua << 'END'
+local exe <close> = require "lfut".ClusterExecutor()
+local function rounds()
+  for i = 1, 100 do
+    assert(exe:submit(math.abs, -i):result() == i)
+  end
+end
+rounds()
+print "begun"
+io.stdout:flush()
+assert(io.open("gate"):read() == "done")
+rounds()
+print(exe:stats().workers)
+END
+  "$LFUT" script.lua > out 2>&1 3>&- &
+  started+=("$!")
+  await says out begun
+  local i id version
+  version=$(redis get lfut:version)
+  for ((i = 1; i <= 1000; i++)); do
+    printf -v id %032x "$i"
+    echo "FCALL lfut1_join 0 $id \"$version\" 5000 2 1 elsewhere"
+    echo "FCALL lfut1_done 0 $id 2 0"
+    echo "FCALL lfut1_leave 0 $id"
+  done > commands
+  redis < commands > replies
+  [[ $(grep -c '^1$' replies) -ge 2000 ]] || complain "$(head replies)"
+  echo done >&7
+  ends "${started[-1]}" 0
+  says out 1
+  [ "$(redis zcard lfut:members):$(redis llen lfut:idle):$(redis exists lfut:clients)" = 1:1:0 ] ||
+    complain "$(redis keys '*')"
+  kill -TERM "$member"
+  ends "$member" 0
+  [ "$(redis dbsize)" = 0 ] || complain "$(redis keys '*')"
+}
+
+@test "members come and go while a script computes" {
+  up
+  export LFUT_CLUSTER=$url
+  cat > script.lua << 'END'
+local exe <close> = require "lfut".ClusterExecutor()
+local n = 0
+repeat
+  assert(exe:submit(math.abs, -n):result() == n)
+  n = n + 1
+until io.open "enough"
+print "good"
+END
+  "$LFUT" script.lua > out 2>&1 3>&- &
+  started+=("$!")
+  local script=$! i last other
+  for i in {1..20}; do
+    join "one$i" -w 1
+    last=$member
+    join "two$i" -w 2
+    kill -TERM "$last"
+    ends "$last" 0
+    [ -z "${other-}" ] || { kill -TERM "$other" && ends "$other" 0; }
+    other=$member
+  done
+  touch enough
+  ends "$script" 0
+  says out good
+  kill -TERM "$other"
+  ends "$other" 0
+  [ "$(redis dbsize)" = 0 ] || complain "$(redis keys '*')"
+}
+
 @test "a server that is killed and comes back: members and scripts go on" {
   up
   export LFUT_CLUSTER=$url
