@@ -26,7 +26,7 @@ function drivers.map_items(fn, count, fetch, emit)
 end
 
 function drivers.each_range(fn, i, count, step, full)
-  for _ = 1, count // 8 do
+  for _ = 8, count, 8 do
     fn(i)
     i = i + step
     fn(i)
@@ -54,7 +54,7 @@ function drivers.each_range(fn, i, count, step, full)
 end
 
 function drivers.each_items(fn, count, fetch, full)
-  for _ = 1, count // 8 do
+  for _ = 8, count, 8 do
     fn(fetch())
     fn(fetch())
     fn(fetch())
@@ -76,7 +76,7 @@ function drivers.fold_range(fn, i, count, step, emit, combine, full)
   local acc = fn(i)
   i = i + step
   count = count - 1
-  for _ = 1, count // 8 do
+  for _ = 8, count, 8 do
     acc = combine(acc, fn(i))
     i = i + step
     acc = combine(acc, fn(i))
@@ -107,7 +107,7 @@ end
 function drivers.fold_items(fn, count, fetch, emit, combine, full)
   local acc = fn(fetch())
   count = count - 1
-  for _ = 1, count // 8 do
+  for _ = 8, count, 8 do
     acc = combine(acc, fn(fetch()))
     acc = combine(acc, fn(fetch()))
     acc = combine(acc, fn(fetch()))

@@ -132,10 +132,14 @@ local function leave(state, ...)
   return ...
 end
 
-local function scope(fn)
-  local self <close> = setmetatable({}, Scope)
-  states[self] = { open = {} }
+local function run(self, fn)
   return leave(states[self], fn(self))
+end
+
+local function scope(fn)
+  local self = setmetatable({}, Scope)
+  states[self] = { open = {} }
+  return own.closing(self, run, fn)
 end
 
 return { scope = scope, Scope = Scope }

@@ -39,7 +39,7 @@ static bool name_method(lua_State *L) {
 
 int lfb_arg_error(lua_State *L, int arg, const char *message) {
   lua_Debug ar;
-  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "nf", &ar) || !name_method(L))
+  if (!lfb_own_frame(L, &ar) || !lua_getinfo(L, "nf", &ar) || !name_method(L))
     return luaL_argerror(L, arg, message);
   bool with_colon = strcmp(ar.namewhat, "method") == 0;
   if (arg == 1 && !with_colon)

@@ -12,7 +12,7 @@
 static const char class_keys[LFB_CLASSES];
 
 void lfb_push_class(lua_State *L, lfb_class class) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, lfb_registry_key(&class_keys[class]));
+  lfb_registry_push(L, &class_keys[class]);
 }
 
 void lfb_set_class(lua_State *L, lfb_class class) {
@@ -46,7 +46,7 @@ void lfb_newclass(lua_State *L, lfb_state *S, const lfb_descriptor *d) {
   lua_setfield(L, -2, "__metatable");
   S->classes[d->class] = lua_topointer(L, -1);
   S->descriptors[d->class] = d;
-  lua_rawseti(L, LUA_REGISTRYINDEX, lfb_registry_key(&class_keys[d->class]));
+  lfb_registry_set(L, &class_keys[d->class]);
 }
 
 void lfb_push_methods(lua_State *L, lfb_class class) {

@@ -15,15 +15,15 @@ static const char state_key;
 static _Atomic uint64_t last_id;
 
 void lfb_push_ref(lua_State *L, lfb_ref ref) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, lfb_registry_key(&refs[ref]));
+  lfb_registry_push(L, &refs[ref]);
 }
 
 void lfb_set_ref(lua_State *L, lfb_ref ref) {
-  lua_rawseti(L, LUA_REGISTRYINDEX, lfb_registry_key(&refs[ref]));
+  lfb_registry_set(L, &refs[ref]);
 }
 
 lfb_state *lfb_state_find(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+  lfb_registry_push(L, &state_key);
   lfb_state *S = lua_touserdata(L, -1);
   lua_pop(L, 1);
   return S;
@@ -130,9 +130,7 @@ lfb_state *lfb_state_new(lua_State *L, lfb_global *global, struct lf_vm *vm) {
   S->out = stdout;
   S->err = stderr;
   S->news = LFB_NEWS;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  S->L = S->running = lua_tothread(L, -1);
-  lua_pop(L, 1);
+  S->L = S->running = lfb_main_thread(L);
   lf_list_init(&S->callbacks);
   lf_list_init(&S->lent);
   lf_list_init(&S->returned);
@@ -143,8 +141,9 @@ lfb_state *lfb_state_new(lua_State *L, lfb_global *global, struct lf_vm *vm) {
   lua_setmetatable(L, -2);
   if (!S->global)
     luaL_error(L, LF_NO_MEMORY);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  lfb_registry_set(L, &state_key);
   new_refs(L);
+  lfb_steps_open(L, S);
   return S;
 }
 
@@ -173,6 +172,14 @@ void lfb_copy_pairs(lua_State *L, int from, int to) {
 }
 
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
-  lua_pushlightuserdata(L, S);
-  luaL_setfuncs(L, funcs, 1);
+  luaL_checkstack(L, 4, "functions");
+  for (; funcs->name; funcs++) {
+    const char *name = funcs->name;
+    bool step = *name == *LFB_STEP;
+    lua_pushlightuserdata(L, S);
+    lua_pushcclosure(L, funcs->func, 1);
+    if (step)
+      lfb_push_step(L);
+    lua_setfield(L, -2, name + step);
+  }
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "bindings/core/class.h"
-#include "bindings/engine/compat.h"
+#include "bindings/engine/steps.h"
 
 #include "runtime/base/code.h"
 #include "runtime/base/stack.h"
@@ -178,13 +178,6 @@ typedef enum {
   LFB_REF_COUNT,
 } lfb_ref;
 
-/* The key of something in the registry that an address stands for: a negative
- * integer, which luaL_ref does not use, and which is found faster than a
- * pointer. */
-static inline lua_Integer lfb_registry_key(const char *address) {
-  return -(lua_Integer)(intptr_t)address;
-}
-
 /* Pushes such a table. */
 void lfb_push_ref(lua_State *L, lfb_ref ref);
 void lfb_set_ref(lua_State *L, lfb_ref ref); /* pops it */
@@ -230,7 +223,8 @@ bool lfb_state_renew(lfb_state *S);
  * bottom. */
 void lfb_copy_pairs(lua_State *L, int from, int to);
 
-/* Registers 'funcs' in the table at the top, each with the state. */
+/* Registers 'funcs' in the table at the top, each with the state; those whose
+ * names begin with LFB_STEP as steps. */
 void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs);
 
 #endif

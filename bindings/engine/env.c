@@ -21,7 +21,14 @@ int lfb_env_find(lua_State *L, int idx) {
   return 0;
 }
 
+#ifdef LUA_JITLIBNAME
+void lfb_env_set(lua_State *L, int idx, int upvalue) {
+  (void)upvalue; /* the function's environment */
+  lua_setfenv(L, idx);
+}
+#else
 void lfb_env_set(lua_State *L, int idx, int upvalue) {
   if (!lua_setupvalue(L, idx, upvalue))
     lua_pop(L, 1);
 }
+#endif

@@ -18,6 +18,7 @@ static void *allocate(void *ud, void *block, size_t old, size_t size) {
   return NULL;
 }
 
+#if LFB_HAS_WARNINGS
 /* As luaL_newstate would have set it up: control messages, and parts that
  * belong together. */
 static void warn(void *ud, const char *message, int more) {
@@ -32,6 +33,7 @@ static void warn(void *ud, const char *message, int more) {
                          more ? "" : "\n");
   w->middle = more;
 }
+#endif
 
 static int panic(lua_State *L) {
   const char *message = lua_tostring(L, -1);
@@ -79,6 +81,10 @@ lua_State *lfb_newstate(lfb_warnings *warnings) {
   if (!L)
     return NULL;
   lua_atpanic(L, panic);
+#if LFB_HAS_WARNINGS
   lua_setwarnf(L, warn, warnings);
+#else
+  (void)warnings;
+#endif
   return L;
 }

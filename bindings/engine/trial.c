@@ -86,6 +86,8 @@ static const char *look_at_closure(lua_State *L, int idx, trial *t) {
       luaL_loadbufferx(L, (const char *)t->maker.data, t->maker.len, "=trial",
                        "b") != LUA_OK)
     return "no function can be made of it";
+  lua_pushvalue(L, globals);
+  lfb_env_set(L, -2, LFB_CHUNK_ENV);
 
   for (; lua_getupvalue(L, idx, n + 1); n++)
     if (lfb_env_is(L)) {

@@ -414,7 +414,7 @@ int lfb_push_cvalue(lua_State *L, const lf_native *n, const lf_cvalue *v) {
   case LF_C_POINTER:
     break;
   default:
-    lua_pushinteger(L, (lua_Integer)v->i);
+    lfb_push_exact(L, (lua_Integer)v->i);
     return 1;
   }
   if (type->to->is_char) {

@@ -14,20 +14,46 @@
 
 enum { DEPTH = 4 };
 
-static const char *const standard[] = {
-    "assert",   "collectgarbage", "dofile",   "error",        "getmetatable",
-    "ipairs",   "load",           "loadfile", "next",         "pairs",
-    "pcall",    "print",          "rawequal", "rawget",       "rawlen",
-    "rawset",   "require",        "select",   "setmetatable", "tonumber",
-    "tostring", "type",           "warn",     "xpcall",       "_G",
-    "_VERSION", "coroutine",      "debug",    "io",           "math",
-    "os",       "package",        "string",   "table",        "utf8"};
+static const char *const standard[] = {"assert",
+                                       "collectgarbage",
+                                       "dofile",
+                                       "error",
+                                       "getmetatable",
+                                       "ipairs",
+                                       "load",
+                                       "loadfile",
+                                       "next",
+                                       "pairs",
+                                       "pcall",
+                                       "print",
+                                       "rawequal",
+                                       "rawget",
+                                       "rawset",
+                                       "require",
+                                       "select",
+                                       "setmetatable",
+                                       "tonumber",
+                                       "tostring",
+                                       "type",
+                                       "xpcall",
+                                       "_G",
+                                       "_VERSION",
+                                       "coroutine",
+                                       "debug",
+                                       "io",
+                                       "math",
+                                       "os",
+                                       "package",
+                                       "string",
+                                       "table",
+                                       LFB_OTHER_GLOBALS};
 
 enum { NSTANDARD = sizeof standard / sizeof standard[0] };
 
-const char *const lfb_libraries[] = {"coroutine", "debug",   "io",     "math",
-                                     "os",        "package", "string", "table",
-                                     "utf8",      NULL};
+const char *const lfb_libraries[] = {"coroutine", "debug", "io",
+                                     "math",      "os",    "package",
+                                     "string",    "table", LFB_OTHER_LIBRARIES,
+                                     NULL};
 
 void lfb_push_standard(lua_State *L, const char *name) {
   lfb_push_ref(L, LFB_REF_STANDARD);
@@ -128,7 +154,7 @@ static bool is_module_list(lua_State *L) {
 }
 
 static bool can_have_name(lua_State *L, int depth) {
-  if (lua_iscfunction(L, -1) || lua_islightuserdata(L, -1))
+  if (lfb_is_opaque(L, -1) || lua_islightuserdata(L, -1))
     return true;
   return depth == 1 && (lua_isfunction(L, -1) || lua_istable(L, -1));
 }
@@ -198,7 +224,7 @@ static void name_global(lua_State *L, int names, const char *name) {
   if (lua_istable(L, -1)) {
     keep_module(L, name);
     give_name(L, names, name, strlen(name));
-  } else if (lua_iscfunction(L, -1)) {
+  } else if (lfb_is_opaque(L, -1)) {
     char path[64];
     size_t len = (size_t)snprintf(path, sizeof path, "_G.%s", name);
     path[2] = '\0';
@@ -220,7 +246,7 @@ static void name_standard(lua_State *L) {
   lfb_push_ref(L, LFB_REF_ORIGINALS);
   lfb_push_ref(L, LFB_REF_BY_NAME);
   for (lua_pushnil(L); lua_next(L, names); lua_pop(L, 1)) {
-    if (lua_isfunction(L, -2) && !lua_iscfunction(L, -2))
+    if (lua_isfunction(L, -2) && !lfb_is_opaque(L, -2))
       continue; /* a script's, which came first */
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
@@ -267,10 +293,51 @@ static int module_loaded(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_pushvalue(L, 3);
   lua_rawset(L, 1);
-  if (S->global && lua_type(L, 2) == LUA_TSTRING && is_from_require(L))
+  if (S->global && lua_type(L, 2) == LUA_TSTRING && LFB_TELLS_MODULES &&
+      is_from_require(L))
     note_module(L, S, lua_tostring(L, 2));
   return 0;
 }
+
+#if !LFB_TELLS_MODULES
+/* An error of require's own is at the top: it gets the script's position. */
+static int raise_from_require(lua_State *L) {
+  const char *text = lua_tostring(L, -1);
+  lfb_tidy_message(L);
+  if (lua_type(L, -1) == LUA_TSTRING &&
+      (strncmp(text, "module '", 8) == 0 ||
+       strncmp(text, "error loading", 13) == 0 ||
+       strncmp(text, "loop or", 7) == 0)) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+/* Lua's own puts a mark into package.loaded before it loads a module, and the
+ * module later, of which nobody is told. */
+int lfb_require(lua_State *L) {
+  lfb_state *S = lfb_state_of(L);
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushvalue(L, 1);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+    return raise_from_require(L);
+  push_loaded(L);
+  lua_pushvalue(L, 1);
+  lua_rawget(L, -2);
+  lfb_push_ref(L, LFB_REF_MODULES);
+  lua_pushvalue(L, 1);
+  lua_rawget(L, -2);
+  bool known = lua_rawequal(L, -1, 4);
+  lua_settop(L, 4);
+  if (S->global && !known && lua_type(L, 1) == LUA_TSTRING)
+    note_module(L, S, lua_tostring(L, 1));
+  lua_settop(L, 2);
+  return 1;
+}
+#endif
 
 static void watch_modules(lua_State *L, lfb_state *S) {
   push_loaded(L);
@@ -286,23 +353,26 @@ static void watch_modules(lua_State *L, lfb_state *S) {
   lua_pop(L, 1);
 }
 
-/* Protected: opens the library with a new table in the place of the globals;
- * returns what that returns. */
+/* Protected: opens the library with new tables in the place of the globals and
+ * of the modules; returns what that returns. */
 static int open_apart(lua_State *L) {
   lua_CFunction open = lua_tocfunction(L, 1);
   lua_newtable(L);
-  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lfb_set_globals(L);
+  lua_newtable(L);
+  lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushcfunction(L, open);
   lua_call(L, 0, 1);
   return 1;
 }
 
 /* Pushes a library as it is when it is opened, and leaves the interpreter as it
- * is: its globals and the metatable of strings. The collector stands still, so
- * that no finalizer sees other globals. */
+ * is: its globals, its modules and the metatable of strings. The collector
+ * stands still, so that no finalizer sees other globals. */
 static void push_fresh(lua_State *L, lua_CFunction open) {
   int collects = lua_gc(L, LUA_GCISRUNNING);
   lua_gc(L, LUA_GCSTOP);
+  push_loaded(L);
   lua_pushglobaltable(L);
   lua_pushliteral(L, "");
   if (!lua_getmetatable(L, -1))
@@ -310,10 +380,11 @@ static void push_fresh(lua_State *L, lua_CFunction open) {
   lua_pushcfunction(L, open_apart);
   lua_pushcfunction(L, open);
   int status = lua_pcall(L, 1, 1, 0);
-  lua_insert(L, -4);
+  lua_insert(L, -5);
   lua_setmetatable(L, -2); /* of all strings */
   lua_pop(L, 1);
-  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lfb_set_globals(L);
+  lua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (collects)
     lua_gc(L, LUA_GCRESTART);
   if (status != LUA_OK)
@@ -335,7 +406,7 @@ static void push_original(lua_State *L, const char *name, int base) {
   lua_pushstring(L, name);
   lua_rawget(L, -2);
   lua_replace(L, -2);
-  if (lua_iscfunction(L, -1) || lua_istable(L, -1))
+  if (lfb_is_opaque(L, -1) || lua_istable(L, -1))
     return;
   lua_pop(L, 1);
   if (lua_isnil(L, base)) {
@@ -371,6 +442,7 @@ void lfb_push_libraries(lua_State *L) {
     push_fresh(L, libraries[i].func);
     lua_setfield(L, -2, libraries[i].name);
   }
+  lfb_complete_libraries(L);
 }
 
 /* Where the modules in the table at the top and their names lie. What is known
@@ -548,7 +620,7 @@ void lfb_push_named(lua_State *L, lfb_state *S, const char *bytes, size_t len) {
 
 int lfb_stdio_index(lua_State *L, lfb_state *S, int idx) {
   luaL_Stream *p = luaL_testudata(L, idx, LUA_FILEHANDLE);
-  if (!p || !p->closef)
+  if (!p || !lfb_file_is_open(p))
     return -1;
   return p->f == stdin ? 0 : p->f == S->out ? 1 : p->f == S->err ? 2 : -1;
 }

@@ -20,6 +20,10 @@ void lfb_names_renew(lua_State *L, lfb_state *S);
  * for good. */
 void lfb_names_keep(lua_State *L, const char *name, size_t len);
 
+/* In the place of require, where that is needed to see modules come (the former
+ * one is its second upvalue). */
+int lfb_require(lua_State *L);
+
 /* Looks whether modules have come since the last time; once before a series of
  * lfb_push_name. */
 void lfb_names_refresh(lua_State *L, lfb_state *S);

@@ -267,6 +267,16 @@ LF_INLINE bool pack_plain(packer *P, int idx) {
   }
 }
 
+static bool pack_boxed(packer *P) {
+  char text[LFB_BOXED];
+  if (!lfb_boxed_integer(P->L, -1, text))
+    return false;
+  unsigned char len = (unsigned char)strlen(text);
+  put(P, LFB_T_BOXED, &len, 1);
+  memcpy(room(P, len), text, len);
+  return true;
+}
+
 static void pack_value(packer *P) {
   lua_State *L = P->L;
   switch (lua_type(L, -1)) {
@@ -284,7 +294,7 @@ static void pack_value(packer *P) {
       lfb_pack_refuse(P);
     break;
   default:
-    if (!pack_plain(P, -1))
+    if (!pack_plain(P, -1) && !pack_boxed(P))
       lfb_pack_refuse(P);
   }
 }

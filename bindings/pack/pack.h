@@ -40,6 +40,7 @@ typedef enum {
   LFB_T_STDIO,    /* uint8: 0 stdin, 1 stdout, 2 stderr */
   LFB_T_BORROW,   /* pointer to a borrow: a long string (borrow.h) */
   LFB_T_INSTANCE, /* uint8 class, what its 'pack' says; no object */
+  LFB_T_BOXED,    /* uint8 length, text of an integer; no object */
   LFB_T_LIST,   /* uint32 n, uint64 length and stream each: a table of the first
                    values of n streams; no object */
   LFB_T_LONE,   /* as LFB_T_BARE; no other place in the stream has it */

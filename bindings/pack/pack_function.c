@@ -89,6 +89,10 @@ static lf_code *code_unless_named(packer *P) {
   lf_code *code = lfb_code_cached(L, P->S, -1);
   if (!code && lfb_pack_named(P))
     return NULL;
+  if (!code && lfb_is_opaque(L, -1)) {
+    lfb_pack_refuse(P);
+    return NULL;
+  }
   return code ? code : lfb_code_of(L, P->S, -1);
 }
 

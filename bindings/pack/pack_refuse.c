@@ -191,7 +191,7 @@ static void push_path(packer *P, uint32_t parent, int child) {
 
 /* "userdata FILE*" */
 static void push_kind(lua_State *L, int idx) {
-  if (lua_iscfunction(L, idx))
+  if (lfb_is_opaque(L, idx))
     lfb_push_c_function(L, idx);
   else if (lua_islightuserdata(L, idx))
     lua_pushliteral(L, "light userdata");

@@ -245,6 +245,13 @@ static void push_instance(unpacker *U) {
   d->unpack(U->L, U);
 }
 
+static void push_boxed(unpacker *U) {
+  size_t len = get_byte(U);
+  need(U, len);
+  U->at += len;
+  lfb_push_boxed(U->L, (const char *)U->at - len, len);
+}
+
 static void push_lone(unpacker *U) {
   lfb_unpacker_check(U, 1);
   U->objects++;
@@ -291,6 +298,9 @@ static void unpack_tagged(unpacker *U, unsigned tag) {
     break;
   case LFB_T_LIST:
     push_list(U);
+    break;
+  case LFB_T_BOXED:
+    push_boxed(U);
     break;
   case LFB_T_LONE:
     push_lone(U);

@@ -447,7 +447,7 @@ int lfb_as_completed(lua_State *L) {
 
 void lfb_completed_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"add", completed_add}, {NULL, NULL}};
-  static const luaL_Reg metamethods[] = {{"__call", completed_call},
+  static const luaL_Reg metamethods[] = {{LFB_STEP "__call", completed_call},
                                          {"__gc", futures_gc},
                                          {"__close", completed_leave},
                                          {"__tostring", completed_tostring},

@@ -700,16 +700,17 @@ static bool crosses(const lfb_reach *reach, const void *pool) {
 }
 
 void lfb_executor_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {{"submit", executor_submit},
-                                     {"try_submit", executor_try_submit},
-                                     {"broadcast", executor_broadcast},
-                                     {"shutdown", executor_shutdown},
-                                     {"stats", executor_stats},
-                                     {"terminate_workers", executor_terminate},
-                                     {"kill_workers", executor_kill},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {LFB_STEP "submit", executor_submit},
+      {"try_submit", executor_try_submit},
+      {"broadcast", executor_broadcast},
+      {LFB_STEP "shutdown", executor_shutdown},
+      {"stats", executor_stats},
+      {LFB_STEP "terminate_workers", executor_terminate},
+      {LFB_STEP "kill_workers", executor_kill},
+      {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", executor_gc},
-                                         {"__close", executor_close},
+                                         {LFB_STEP "__close", executor_close},
                                          {"__tostring", executor_tostring},
                                          {NULL, NULL}};
   static const lfb_handle handle = {.ref = ref,

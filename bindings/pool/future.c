@@ -340,8 +340,8 @@ static bool crosses(const lfb_reach *reach, const void *task) {
 
 void lfb_future_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {
-      {"result", lfb_future_result},
-      {"exception", future_exception},
+      {LFB_STEP "result", lfb_future_result},
+      {LFB_STEP "exception", future_exception},
       {"progress", future_progress},
       {"traceback", future_traceback},
       {"cancel", future_cancel},

@@ -157,7 +157,7 @@ static int list_step(lua_State *L, lfb_state *S, int64_t unused,
  * however that ends. */
 static void guard_meter(lua_State *L, const lfb_loop *l) {
   if (l->meter.on)
-    lua_toclose(L, 1);
+    lfb_toclose(L, 1);
 }
 
 /* it:list() */
@@ -376,12 +376,12 @@ static int loop_tostring(lua_State *L) {
 void lfb_map_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg of_executors[] = {{"map", map},
                                           {"starmap", starmap},
-                                          {"for_each", for_each},
-                                          {"reduce", reduce},
+                                          {LFB_STEP "for_each", for_each},
+                                          {LFB_STEP "reduce", reduce},
                                           {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"list", loop_list}, {"close", loop_close}, {NULL, NULL}};
-  static const luaL_Reg metamethods[] = {{"__call", loop_call},
+      {LFB_STEP "list", loop_list}, {"close", loop_close}, {NULL, NULL}};
+  static const luaL_Reg metamethods[] = {{LFB_STEP "__call", loop_call},
                                          {"__close", loop_leave},
                                          {"__gc", lfb_loop_gc},
                                          {"__tostring", loop_tostring},

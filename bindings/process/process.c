@@ -264,7 +264,7 @@ static int process_index(lua_State *L) {
 
 void lfb_process_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"start", process_start},
-                                     {"join", process_join},
+                                     {LFB_STEP "join", process_join},
                                      {"is_alive", process_is_alive},
                                      {"terminate", process_terminate},
                                      {"kill", process_kill},

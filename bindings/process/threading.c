@@ -304,9 +304,9 @@ static int thread_index(lua_State *L) {
 
 void lfb_thread_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"start", thread_start},
-                                     {"join", thread_join},
+                                     {LFB_STEP "join", thread_join},
                                      {"is_alive", thread_is_alive},
-                                     {"result", thread_result},
+                                     {LFB_STEP "result", thread_result},
                                      {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__eq", thread_eq},
                                          {"__gc", thread_gc},

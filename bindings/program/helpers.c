@@ -103,7 +103,7 @@ void lfb_helpers_open(lua_State *L, lfb_state *S) {
                                        {"getpid", process_id},
                                        {"worker", worker},
                                        {"report", report},
-                                       {"sleep", sleep_seconds},
+                                       {LFB_STEP "sleep", sleep_seconds},
                                        {"perf_counter", perf_counter},
                                        {"time", wall_time},
                                        {"poll", poll},

@@ -62,8 +62,7 @@ static int with(lua_State *L) {
   lfb_check_callable(L, 2);
   lua_settop(L, 2);
   lua_pushvalue(L, 1);
-  int status = lua_pcallk(L, 1, LUA_MULTRET, 0, 0, with_done);
-  return with_done(L, status, 0);
+  return lfb_pcall_then(L, 1, 0, with_done);
 }
 
 static void set_constants(lua_State *L) {
@@ -142,12 +141,12 @@ static const luaL_Reg functions[] = {
     {"Value", lfb_value},
     {"Dict", lfb_dict},
     {"on_unasked", lfb_on_unasked},
-    {"run", lfb_run_command},
+    {LFB_STEP "run", lfb_run_command},
     {"Popen", lfb_popen},
     {"all", lfb_all},
     {"any", lfb_any},
-    {"wait", lfb_wait_futures},
-    {"wait_fd", lfb_wait_fd},
+    {LFB_STEP "wait", lfb_wait_futures},
+    {LFB_STEP "wait_fd", lfb_wait_fd},
     {"blocking", lfb_blocking},
     {"fileno", lfb_fileno},
     {"as_completed", lfb_as_completed},
@@ -155,8 +154,8 @@ static const luaL_Reg functions[] = {
     {"range", lfb_range},
     {"zip", lfb_zip},
     {"text", lfb_text},
-    {"scope", lfb_scope},
-    {"with", with},
+    {LFB_STEP "scope", lfb_scope},
+    {LFB_STEP "with", with},
     {NULL, NULL}};
 
 void lfb_lib_open(lua_State *L, lfb_state *S) {

@@ -555,10 +555,10 @@ static int run_program(lua_State *L) {
     lua_pushboolean(L, 1);
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
-  lua_warning(L, "@off", 0); /* whatever they begin with */
+  lfb_warn_control(L, false); /* whatever they begin with */
   open_libraries(L);
   set_arg(L, p->argc, p->argv, o->script);
-  lua_gc(L, LUA_GCGEN, 0, 0);
+  lfb_gc_young(L);
   lfb_program_init(L, o->workers);
   stats = o->stats;
   json = o->json;

@@ -33,7 +33,7 @@ static int is_shutdown(lua_State *L) {
 static const luaL_Reg functions[] = {
     {"ThreadPoolExecutor", lfb_thread_pool_executor},
     {"ProcessPoolExecutor", lfb_process_pool_executor},
-    {"gather", lfb_gather},
+    {LFB_STEP "gather", lfb_gather},
     {"is_callable", lfb_script_is_callable},
     {"is_inside", is_inside},
     {"is_shutdown", is_shutdown},
@@ -41,7 +41,7 @@ static const luaL_Reg functions[] = {
     {"metatable", lfb_script_metatable},
     {"start", lfb_gather_start},
     {"supply", lfb_gather_supply},
-    {"wait", lfb_wait_futures},
+    {LFB_STEP "wait", lfb_wait_futures},
     {"zip", lfb_zip},
     {NULL, NULL}};
 

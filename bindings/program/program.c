@@ -59,7 +59,7 @@ void lfb_program_report_no_more(void) {
 
 void lfb_program_warn(lua_State *L) {
   lfb_state_find(L)->global->warns = true;
-  lua_warning(L, "@on", 0);
+  lfb_warn_control(L, true);
 }
 
 /* LFUT_WORKERS, which lfut itself has read already. */

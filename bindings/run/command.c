@@ -77,6 +77,8 @@ int lfb_os_execute(lua_State *L) {
 
 /* --- io.popen --- */
 
+#if LFB_HAS_OWN_FILES
+
 typedef struct {
   luaL_Stream stream; /* first: what the io library sees */
   lf_command command;
@@ -148,3 +150,4 @@ int lfb_io_popen(lua_State *L) {
   lfb_output_write(S);
   return start(S, p, text, mode) ? 1 : luaL_fileresult(L, 0, text);
 }
+#endif

@@ -79,6 +79,11 @@ static bool start(lua_State *L, lua_State *co, int nargs) {
   return true;
 }
 
+/* It has been left to park the task, and goes on. */
+static int again(lua_State *L, lfb_state *S, lua_State *co, bool handling) {
+  return run(L, S, co, lfb_kept_values(co), handling);
+}
+
 static int resume_result(lua_State *L, int n) {
   lua_pushboolean(L, n >= 0);
   lua_insert(L, n >= 0 ? -(n + 1) : -2);
@@ -89,14 +94,14 @@ static int resume_k(lua_State *L, int status, lua_KContext ctx);
 
 static int resume_end(lua_State *L, lfb_state *S, int n, bool handling) {
   if (n == PARK)
-    return lua_yieldk(L, 0, handling, resume_k);
+    return lfb_yield_then(L, handling, resume_k);
   return n == ABORTED ? lfb_abort(L, S, NULL) : resume_result(L, n);
 }
 
 static int resume_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lfb_state *S = lfb_state_of(L);
-  return resume_end(L, S, run(L, S, lua_tothread(L, 1), 0, ctx), ctx);
+  return resume_end(L, S, again(L, S, lua_tothread(L, 1), ctx), ctx);
 }
 
 static int coro_resume(lua_State *L) {
@@ -113,7 +118,7 @@ static int coro_resume(lua_State *L) {
  * the position, as Lua's does. */
 static int wrap_error(lua_State *L, lua_State *co) {
   int status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) {
+  if (LFB_HAS_CLOSE && status != LUA_OK && status != LUA_YIELD) {
     lfb_close_co(L, lfb_state_of(L), co);
     lua_pop(L, 1);
     lua_xmove(co, L, 1);
@@ -134,8 +139,12 @@ static int wrap_k(lua_State *L, int status, lua_KContext ctx);
 
 static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n,
                     bool handling) {
-  if (n == PARK)
-    return lua_yieldk(L, 0, handling, wrap_k);
+  if (n == PARK) {
+    lua_settop(L, 0);
+    lua_pushthread(co); /* for the continuation */
+    lua_xmove(co, L, 1);
+    return lfb_yield_then(L, handling, wrap_k);
+  }
   if (n == ABORTED)
     return lfb_abort(L, S, NULL);
   return n >= 0 ? n : wrap_error(L, co);
@@ -144,8 +153,8 @@ static int wrap_end(lua_State *L, lfb_state *S, lua_State *co, int n,
 static int wrap_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   lfb_state *S = lfb_state_of(L);
-  lua_State *co = wrapped(L);
-  return wrap_end(L, S, co, run(L, S, co, 0, ctx), ctx);
+  lua_State *co = lua_tothread(L, 1);
+  return wrap_end(L, S, co, again(L, S, co, ctx), ctx);
 }
 
 static int call_wrapped(lua_State *L) {
@@ -168,6 +177,7 @@ static int coro_wrap(lua_State *L) {
   lua_pushlightuserdata(L, lfb_state_of(L));
   push_new(L);
   lua_pushcclosure(L, call_wrapped, 2);
+  lfb_push_step(L);
   return 1;
 }
 
@@ -214,10 +224,12 @@ static int coro_close(lua_State *L) {
 }
 
 void lfb_coro_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg functions[] = {
-      {"resume", coro_resume},   {"wrap", coro_wrap},
-      {"yield", coro_yield},     {"isyieldable", coro_isyieldable},
-      {"running", coro_running}, {"close", coro_close}};
+  static const luaL_Reg functions[] = {{LFB_STEP "resume", coro_resume},
+                                       {"wrap", coro_wrap},
+                                       {"yield", coro_yield},
+                                       {"isyieldable", coro_isyieldable},
+                                       {"running", coro_running},
+                                       {"close", coro_close}};
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
     lfb_replace(L, S, "coroutine", functions[i].name, functions[i].func);
 }

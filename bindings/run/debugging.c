@@ -10,6 +10,8 @@
 #include "bindings/pack/unpack.h"
 #include "bindings/run/run.h"
 
+#if LFB_HAS_HOOKS
+
 /* In the place of the script's hook while that runs: there are no hooks within
  * hooks. */
 static void quiet(lua_State *L, lua_Debug *ar) {
@@ -193,3 +195,23 @@ int lfb_debug_getlocal(lua_State *L) {
   push_copy(L, co);
   return 2;
 }
+
+#else
+
+/* The script's hook is its interpreter's: tasks have another. */
+void lfb_debug_begin(struct lf_vm *vm, lua_State *L, lfb_state *S) {
+  (void)vm;
+  (void)L;
+  (void)S;
+}
+
+void lfb_debug_end(struct lf_vm *vm) {
+  (void)vm;
+}
+
+void lfb_debug_task(struct lf_vm *vm, lua_State *co) {
+  (void)vm;
+  (void)co;
+}
+
+#endif

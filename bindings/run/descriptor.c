@@ -23,7 +23,7 @@ static int of_file(lua_State *L, int arg) {
   luaL_Stream *file = luaL_testudata(L, arg, LUA_FILEHANDLE);
   if (!file)
     return -1;
-  return file->closef ? fileno(file->f) : -2;
+  return lfb_file_is_open(file) ? fileno(file->f) : -2;
 }
 
 /* The result of one of its methods, or nil. */

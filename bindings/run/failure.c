@@ -85,6 +85,7 @@ static int take_value(lua_State *L) {
     lua_xmove(f->run->co, L, 1);
   else
     lua_pushliteral(L, "attempt to yield from outside a coroutine");
+  lfb_tidy_message(L);
   f->value = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }

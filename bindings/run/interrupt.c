@@ -173,6 +173,12 @@ static int raise_abort(lua_State *L, lfb_state *S) {
   return lua_error(L);
 }
 
+/* Can the task be left by a yield? Where nothing is closed on the way, an error
+ * has to let go of what is held: it passes the functions that do that. */
+static bool leaves_by_yield(lua_State *L, lfb_state *S) {
+  return LFB_HAS_CLOSE && lfb_can_yield(L, S);
+}
+
 /* Count hook of a task that has been told to stop. */
 static void abort_hook(lua_State *L, lua_Debug *ar) {
   lfb_state *S = lfb_state_find(L);
@@ -184,7 +190,7 @@ static void abort_hook(lua_State *L, lua_Debug *ar) {
       lfb_debug_task(S->vm, L);
     return;
   }
-  if (lfb_can_yield(L, S))
+  if (leaves_by_yield(L, S))
     lua_yield(L, 0);
   else
     raise_abort(L, S);
@@ -208,7 +214,7 @@ int lfb_abort(lua_State *L, lfb_state *S, const char *message) {
   S->vm->interrupted = 0;
   if (message)
     note_abort(r, message);
-  if (lfb_can_yield(L, S))
+  if (leaves_by_yield(L, S))
     return lua_yield(L, 0); /* past all that would catch an error */
   return raise_abort(L, S);
 }
@@ -358,6 +364,7 @@ void lfb_program_signal(void) {
   lf_unpark(&program->global->parker);
 }
 
+#if LFB_HAS_HOOKS
 static int no_hook(lua_State *L) {
   (void)L;
   return 0;
@@ -377,6 +384,14 @@ static lua_Hook debug_hook(lua_State *L) {
   lua_settop(L, top);
   return lua_gethook(probe);
 }
+
+#else
+/* It would be set for all coroutines. */
+static lua_Hook debug_hook(lua_State *L) {
+  (void)L;
+  return NULL;
+}
+#endif
 
 void lfb_interrupt_open(lua_State *L, lfb_state *S) {
   S->debug_hook = debug_hook(L);
@@ -453,7 +468,7 @@ static void raise_in(lua_State *L, lfb_state *S, lua_State *co) {
 }
 
 void lfb_close_last(lua_State *L, lfb_run *r, lua_State *co) {
-  if (r->reason != LF_GO_ON && lua_status(co) == LUA_YIELD) {
+  if (LFB_HAS_CLOSE && r->reason != LF_GO_ON && lua_status(co) == LUA_YIELD) {
     r->stage = LFB_ABORTED;
     raise_in(L, r->vm->S, co);
   }

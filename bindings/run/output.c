@@ -105,6 +105,7 @@ int lfb_print(lua_State *L) {
   return 0;
 }
 
+#if LFB_HAS_OWN_FILES
 static int stay_open(lua_State *L) {
   luaL_Stream *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
   p->closef = stay_open;
@@ -112,6 +113,7 @@ static int stay_open(lua_State *L) {
   lua_pushliteral(L, "cannot close standard file");
   return 2;
 }
+#endif
 
 /* The files' places in the registry. */
 static const char standard_output, standard_error;
@@ -140,7 +142,7 @@ static luaL_Stream *noted(lua_State *L, const char *place) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, place);
   luaL_Stream *p = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  return p && p->closef ? p : NULL;
+  return p && lfb_file_is_open(p) ? p : NULL;
 }
 
 /* --- Beside a bar --- */
@@ -203,7 +205,9 @@ void lfb_output_open(lua_State *L, lfb_state *S) {
   luaL_Stream *p = noted(L, &standard_output);
   if (p) {
     p->f = S->out;
+#if LFB_HAS_OWN_FILES
     p->closef = stay_open;
+#endif
   }
   exchange(L, &standard_error, &S->err, if_terminal(stderr));
 }

@@ -77,7 +77,7 @@ static void put_function(lf_line *out, lua_State *L, lua_Debug *ar) {
 static void put_c_function(lf_line *out, lua_State *L) {
   lua_Debug ar;
   if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "Sn", &ar) ||
-      strcmp(ar.what, "C") != 0 || !ar.name)
+      strcmp(ar.what, "C") != 0 || !ar.name || !*ar.name)
     return;
   lf_line_put(out, "in '");
   lf_line_put(out, ar.name);

@@ -6,6 +6,8 @@
 #include "bindings/run/interrupt.h"
 #include "bindings/run/standard.h"
 
+#if LFB_HAS_CONTINUATIONS
+
 /* What a continuation knows: how many values there are that are no results, and
  * whether the call is a handler's. */
 enum { HANDLING = 1 << 8 };
@@ -48,6 +50,28 @@ static int protected_call_handled(lua_State *L) {
   return protected_end(L, status, ctx);
 }
 
+#else
+
+/* (false, error): what pcall returns, unless the task is to end. */
+static int failed(lua_State *L) {
+  lfb_state *S = lfb_state_of(L);
+  S->copying = false;
+  if (lfb_ends_task(S, false))
+    return lfb_abort(L, S, NULL);
+  lfb_tidy_message(L);
+  return lua_gettop(L);
+}
+
+/* pcall, or xpcall: a function in Lua that is compiled. */
+static void replace(lua_State *L, lfb_state *S, const char *name) {
+  lua_getglobal(L, name);
+  lua_pushlightuserdata(L, S);
+  lua_pushcclosure(L, failed, 1);
+  lfb_push_checked(L);
+  lua_setglobal(L, name);
+}
+#endif
+
 /* load calls a function for the pieces of a chunk, and returns its error. */
 static int protected_load(lua_State *L) {
   lfb_state *S = lfb_state_of(L);
@@ -58,7 +82,12 @@ static int protected_load(lua_State *L) {
 }
 
 void lfb_protect_open(lua_State *L, lfb_state *S) {
+#if LFB_HAS_CONTINUATIONS
   lfb_replace(L, S, "_G", "pcall", protected_call);
   lfb_replace(L, S, "_G", "xpcall", protected_call_handled);
+#else
+  replace(L, S, "pcall");
+  replace(L, S, "xpcall");
+#endif
   lfb_replace(L, S, "_G", "load", protected_load);
 }

@@ -5,6 +5,7 @@
  * errors there, too, are errors of the task. */
 #include "bindings/run/run.h"
 
+#include "bindings/engine/compiler.h"
 #include "bindings/pack/addition.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
@@ -143,6 +144,7 @@ lfb_run *lfb_run_new(struct lf_vm *vm, lf_task *task) {
   const lf_limits *limits = task ? lf_task_limits(task) : NULL;
   note_start(r, task);
   r->growth.allowed = 0;
+  r->watched = limits && (limits->timeout > 0 || limits->memory > 0);
   if (limits && limits->memory > 0)
     r->growth = lfb_growth_of(limits->memory);
   if (lfb_run_ready(r))
@@ -201,7 +203,7 @@ void lfb_run_clean(lfb_run *r, bool ok) {
   }
   if (r->abort[0] && r->commands) /* nobody reads what they write */
     lf_commands_interrupt_of(r->commands);
-  if (r->abort[0])
+  if (r->abort[0] || (!ok && !LFB_HAS_CLOSE))
     drop_co(r); /* it may have died in a hook: Lua would run no other there */
   lfb_output_flush(r->vm->output);
 }
@@ -238,7 +240,7 @@ static bool step(lfb_run *r, int nargs) {
 
 static void push_body(lfb_run *r) {
   lfb_debug_task(r->vm, r->co);
-  lua_pushcfunction(r->co, r->body);
+  lfb_push_body(r->co, r->vm->S, r->body);
   lua_pushlightuserdata(r->co, r);
 }
 
@@ -259,6 +261,7 @@ static void go(lfb_run *r, int nargs) {
     lfb_memory_enter(vm, r, &counted);
   lfb_frame_enter(&here, vm, false, NULL);
   S->yields = true;
+  lfb_compile(vm->L, &vm->interpreted, !r->watched);
   if (metered)
     lf_meter_enter(&r->metered);
   while (step(r, nargs)) {
@@ -274,6 +277,8 @@ static void go(lfb_run *r, int nargs) {
   S->yields = yielded;
   if (counts)
     lfb_memory_leave(vm, &counted);
+  if (outer)
+    lfb_compile(vm->L, &vm->interpreted, !outer->watched);
 }
 
 /* The task below another that runs on top of it finds its captured globals as
@@ -310,7 +315,7 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
   leave_globals(vm, below);
   if (r->globals != LUA_NOREF)
     lfb_try(vm, set_globals, r);
-  go(r, 0);
+  go(r, lfb_kept_values(r->co));
   return_globals(vm, below);
 }
 
@@ -360,8 +365,7 @@ static int task_body(lua_State *L) {
   if (r->growth.allowed > 0)
     lfb_memory_begin(r);
   begin_running(r);
-  lua_callk(L, n - 1, LUA_MULTRET, (lua_KContext)r, task_done);
-  return pack_results(L, r);
+  return lfb_call_then(L, n - 1, (lua_KContext)r, task_done);
 }
 
 /* Is the task, which has been stopped, to be run again? Nobody reads what has

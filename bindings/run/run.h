@@ -63,6 +63,7 @@ typedef struct lfb_run {
   lua_State *at;               /* and its innermost coroutine */
   int64_t began, parked_since; /* roughly */
   lfb_holder holder;           /* the task, as one that has locks */
+  bool watched;                /* it has limits: its code has to see hooks */
   lfb_growth growth;           /* how much memory it may take, and has */
   lf_buf given;       /* what the task was given, if it may be run again */
   uint64_t commands;  /* their owner, if it has opened pipes to some; or 0 */
@@ -94,6 +95,7 @@ struct lf_vm {
   lua_State *debugged; /* whose debug hook the tasks have, or NULL */
   lua_Hook hook;       /* that */
   int finalizer;       /* registry: what is run before it leaves, or 0 */
+  bool interpreted;    /* what runs is not compiled (compiler.h) */
   bool adopted;        /* it is the program's own, in a forked worker */
 };
 

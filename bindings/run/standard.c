@@ -30,11 +30,13 @@ static void name_former(lua_State *L, const char *module, const char *name) {
 }
 
 static void push_new(lua_State *L, lfb_state *S, const char *module,
-                     const char *name, lua_CFunction f) {
+                     const char *name, lua_CFunction f, bool step) {
   lua_pushlightuserdata(L, S);
   lua_insert(L, -2);
   lua_pushfstring(L, "%s.%s", module, name);
   lua_pushcclosure(L, f, 3);
+  if (step)
+    lfb_push_step(L);
 }
 
 /* print, of which a script may expect that it is a plain function. */
@@ -45,6 +47,8 @@ static void push_plain(lua_State *L, lua_CFunction f) {
 
 void lfb_replace(lua_State *L, lfb_state *S, const char *module,
                  const char *name, lua_CFunction f) {
+  bool step = *name == *LFB_STEP;
+  name += step;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, module) == LUA_TTABLE) {
     lua_pushstring(L, name);
@@ -53,7 +57,7 @@ void lfb_replace(lua_State *L, lfb_state *S, const char *module,
       if (f == lfb_print)
         push_plain(L, f);
       else
-        push_new(L, S, module, name, f);
+        push_new(L, S, module, name, f, step);
       lua_setfield(L, -2, name);
     } else {
       lua_pop(L, 1);
@@ -90,11 +94,11 @@ static int call_guarded(lua_State *L) {
   return status == LUA_OK ? lua_gettop(L) : raise_as(L);
 }
 
-/* The searchers of package.searchers that load C libraries. */
+/* The searchers that load C libraries. */
 static void guard_searchers(lua_State *L, lfb_state *S) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE &&
-      lua_getfield(L, -1, "searchers") == LUA_TTABLE)
+      lua_getfield(L, -1, LFB_SEARCHERS) == LUA_TTABLE)
     for (int i = 3; i <= 4; i++) {
       lua_pushlightuserdata(L, S);
       if (lua_rawgeti(L, -2, i), lua_iscfunction(L, -1)) {
@@ -117,16 +121,25 @@ void lfb_standard_open(lua_State *L, lfb_state *S) {
   static const struct {
     const char *module, *name;
     lua_CFunction f;
-  } replaced[] = {{"_G", "print", lfb_print},
-                  {"os", "exit", lfb_os_exit},
-                  {"os", "execute", lfb_os_execute},
-                  {"io", "popen", lfb_io_popen},
-                  {"os", "date", call_guarded},
-                  {"os", "time", call_guarded},
-                  {"os", "setlocale", call_guarded},
-                  {"package", "loadlib", call_guarded},
-                  {"debug", "getinfo", lfb_debug_getinfo},
-                  {"debug", "getlocal", lfb_debug_getlocal}};
+  } replaced[] = {
+    {"_G", "print", lfb_print},
+    {"os", "exit", lfb_os_exit},
+    {"os", "execute", lfb_os_execute},
+#if LFB_HAS_OWN_FILES
+    {"io", "popen", lfb_io_popen},
+#endif
+    {"os", "date", call_guarded},
+    {"os", "time", call_guarded},
+    {"os", "setlocale", call_guarded},
+#if LFB_HAS_HOOKS
+    {"debug", "getinfo", lfb_debug_getinfo},
+    {"debug", "getlocal", lfb_debug_getlocal},
+#endif
+#if !LFB_TELLS_MODULES
+    {"_G", "require", lfb_require},
+#endif
+    {"package", "loadlib", call_guarded}
+  };
   for (size_t i = 0; i < sizeof replaced / sizeof replaced[0]; i++)
     lfb_replace(L, S, replaced[i].module, replaced[i].name, replaced[i].f);
   lua_pushcfunction(L, guard_body);

@@ -17,7 +17,8 @@ void lfb_standard_open(lua_State *L, lfb_state *S);
 void lfb_standard_adopt(lua_State *L, lfb_state *S);
 
 /* Puts 'f' with three upvalues, the state, the function that was
- * there, and "module.name", in its place; unless a script has put something
+ * there, and "module.name", in its place, as a step if the name begins with
+ * LFB_STEP; unless a script has put something
  * else than a C function there. Raises. */
 void lfb_replace(lua_State *L, lfb_state *S, const char *module,
                  const char *name, lua_CFunction f);

@@ -278,7 +278,7 @@ static void push_guard(lua_State *L, command *c) {
   *guard = c;
   lfb_push_metatable(L, "lfut.run", "__close", guard_close);
   lua_setmetatable(L, -2);
-  lua_toclose(L, -1);
+  lfb_toclose(L, -1);
 }
 
 /* --- */

@@ -8,6 +8,7 @@
 #include "bindings/run/interrupt.h"
 #include "bindings/run/on_top.h"
 #include "bindings/run/position.h"
+#include "bindings/run/wait_shared.h"
 #include "runtime/base/mem.h"
 #include "runtime/pool/crew.h"
 #include "runtime/pool/gate.h"
@@ -255,8 +256,10 @@ static int try_again(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   lfb_state *S = lfb_self(L);
   lfb_run *r = S->vm->current;
-  if (lfb_is_aborted(S))
+  if (lfb_is_aborted(S)) {
+    lfb_leave_shared(r);
     return lfb_abort(L, S, NULL);
+  }
   return lfb_waiting(L, S, r->step, r->context);
 }
 
@@ -268,7 +271,7 @@ static int leave(lua_State *L, lfb_state *S, lfb_step *step, int64_t context) {
   r->context = context;
   r->at = L;
   r->parked_since = lf_now_roughly();
-  return lua_yieldk(L, 0, 0, try_again);
+  return lfb_yield_then(L, 0, try_again);
 }
 
 int lfb_wait_on(lua_State *L, lfb_state *S, lfb_step *step, int64_t context,

@@ -205,7 +205,7 @@ typedef struct {
   lfb_shared_wait what;
   int base;
   lf_shared_waiter *waiter; /* NULL: the wait is over */
-  _Alignas(16) char arg[];
+  _Alignas(8) char arg[];   /* as userdata are */
 } parked_wait;
 
 #define PARKED_WAIT "lfut.wait" /* the name of its metatable */
@@ -232,7 +232,7 @@ static parked_wait *push_new_parked(lua_State *L, const lfb_shared_wait *what) {
   p->waiter = NULL;
   lfb_push_metatable(L, PARKED_WAIT, "__close", parked_close);
   lua_setmetatable(L, -2);
-  lua_toclose(L, -1);
+  lfb_toclose(L, -1);
   return p;
 }
 
@@ -268,6 +268,7 @@ static int go_on(lua_State *L, lfb_state *S, int64_t context,
   }
   lf_shared_waiter *s = p->waiter;
   p->waiter = NULL;
+  r->step = NULL;
   err = leave(&p->what, p->arg, s, err == LF_EAGAIN ? LF_ENOMEM : err);
   return p->what.then(L, p->base, err, p->arg, s);
 }
@@ -281,6 +282,15 @@ int lfb_push_in_time(lua_State *L, int base, int err, void *arg,
     return lfb_raise_memory(L);
   lua_pushboolean(L, err == 0);
   return 1;
+}
+
+void lfb_leave_shared(lfb_run *r) {
+  parked_wait *p = (parked_wait *)(intptr_t)r->context;
+  if (LFB_HAS_CLOSE || r->step != go_on)
+    return;
+  leave(&p->what, p->arg, p->waiter, LF_EINTR);
+  p->waiter = NULL;
+  r->step = NULL;
 }
 
 bool lfb_parked_at(const lfb_run *r, lf_shared **object, uint32_t *kind) {

@@ -40,6 +40,10 @@ struct lfb_run;
 bool lfb_parked_at(const struct lfb_run *run, lf_shared **object,
                    uint32_t *kind);
 
+/* The run, which was parked in such a wait, ends instead. (Elsewhere, values
+ * that are closed see to that.) */
+void lfb_leave_shared(struct lfb_run *run);
+
 /* A 'then' that pushes whether the wait has come to its end in time; raises on
  * lack of memory. */
 int lfb_push_in_time(lua_State *L, int base, int err, void *arg,

@@ -345,7 +345,7 @@ static FILE *check_file(lua_State *L, int idx) {
   luaL_Stream *p = luaL_testudata(L, idx, LUA_FILEHANDLE);
   if (!p)
     lfb_type_error(L, idx, "file");
-  lfb_arg_check(L, p->closef, idx, "the file is closed");
+  lfb_arg_check(L, lfb_file_is_open(p), idx, "the file is closed");
   return p->f;
 }
 

@@ -224,7 +224,7 @@ static int barrier_index(lua_State *L) {
 }
 
 void lfb_barrier_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {{"wait", barrier_wait},
+  static const luaL_Reg methods[] = {{LFB_STEP "wait", barrier_wait},
                                      {"abort", barrier_abort},
                                      {"reset", barrier_reset},
                                      {NULL, NULL}};

@@ -78,7 +78,7 @@ void lfb_push_element(lua_State *L, const lf_array *a, size_t i) {
   if (a->type == LF_A_FLOAT || a->type == LF_A_DOUBLE)
     lua_pushnumber(L, lfb_float_element(a, i));
   else
-    lua_pushinteger(L, lfb_integer_element(a, i));
+    lfb_push_exact(L, lfb_integer_element(a, i));
 }
 
 /* --- Taking --- */
@@ -247,5 +247,5 @@ void lfb_add_element(lua_State *L, lf_array *a, size_t i, uint64_t bits) {
   default:
     old = __atomic_fetch_add((bits64 *)a->data + i, bits, __ATOMIC_SEQ_CST);
   }
-  lua_pushinteger(L, integer_of(a->type, old));
+  lfb_push_exact(L, integer_of(a->type, old));
 }

@@ -67,7 +67,7 @@ void lfb_event_open(lua_State *L, lfb_state *S) {
   static const luaL_Reg methods[] = {{"is_set", event_is_set},
                                      {"set", event_set},
                                      {"clear", event_clear},
-                                     {"wait", event_wait},
+                                     {LFB_STEP "wait", event_wait},
                                      {NULL, NULL}};
   static const luaL_Reg extra[] = {{"__tostring", event_tostring},
                                    {NULL, NULL}};

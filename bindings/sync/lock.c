@@ -519,14 +519,18 @@ int lfb_condition(lua_State *L) {
 /* --- Classes --- */
 
 static void open_locks(lua_State *L, lfb_state *S) {
-  static const luaL_Reg lock[] = {
-      {"acquire", lock_acquire}, {"release", lock_release},
-      {"locked", lock_locked},   {"with", lock_with},
-      {"guard", lock_guard},     {NULL, NULL}};
-  static const luaL_Reg rlock[] = {
-      {"acquire", rlock_acquire}, {"release", rlock_release},
-      {"locked", rlock_locked},   {"with", rlock_with},
-      {"guard", rlock_guard},     {NULL, NULL}};
+  static const luaL_Reg lock[] = {{LFB_STEP "acquire", lock_acquire},
+                                  {"release", lock_release},
+                                  {"locked", lock_locked},
+                                  {LFB_STEP "with", lock_with},
+                                  {LFB_STEP "guard", lock_guard},
+                                  {NULL, NULL}};
+  static const luaL_Reg rlock[] = {{LFB_STEP "acquire", rlock_acquire},
+                                   {"release", rlock_release},
+                                   {"locked", rlock_locked},
+                                   {LFB_STEP "with", rlock_with},
+                                   {LFB_STEP "guard", rlock_guard},
+                                   {NULL, NULL}};
   static const lfb_descriptor lock_class = {.class = LFB_LOCK,
                                             .name = "lfut.Lock",
                                             .methods = lock,
@@ -542,10 +546,12 @@ static void open_locks(lua_State *L, lfb_state *S) {
 }
 
 static void open_semaphores(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {
-      {"acquire", semaphore_acquire}, {"release", semaphore_release},
-      {"value", semaphore_value},     {"with", semaphore_with},
-      {"guard", semaphore_guard},     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{LFB_STEP "acquire", semaphore_acquire},
+                                     {"release", semaphore_release},
+                                     {"value", semaphore_value},
+                                     {LFB_STEP "with", semaphore_with},
+                                     {LFB_STEP "guard", semaphore_guard},
+                                     {NULL, NULL}};
   static const lfb_descriptor semaphore_class = {.class = LFB_SEMAPHORE,
                                                  .name = "lfut.Semaphore",
                                                  .methods = methods,
@@ -561,12 +567,16 @@ static void open_semaphores(lua_State *L, lfb_state *S) {
 }
 
 static void open_condition(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {
-      {"acquire", condition_acquire},       {"release", condition_release},
-      {"locked", condition_locked},         {"with", condition_with},
-      {"guard", condition_guard},           {"wait", condition_wait},
-      {"wait_for", condition_wait_for},     {"notify", condition_notify},
-      {"notify_all", condition_notify_all}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{LFB_STEP "acquire", condition_acquire},
+                                     {"release", condition_release},
+                                     {"locked", condition_locked},
+                                     {LFB_STEP "with", condition_with},
+                                     {LFB_STEP "guard", condition_guard},
+                                     {LFB_STEP "wait", condition_wait},
+                                     {LFB_STEP "wait_for", condition_wait_for},
+                                     {"notify", condition_notify},
+                                     {"notify_all", condition_notify_all},
+                                     {NULL, NULL}};
   static const lfb_descriptor condition_class = {.class = LFB_CONDITION,
                                                  .name = "lfut.Condition",
                                                  .methods = methods,

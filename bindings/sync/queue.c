@@ -278,6 +278,7 @@ static int queue_iter(lua_State *L) {
   lua_pushlightuserdata(L, lfb_self(L));
   lua_pushvalue(L, 1);
   lua_pushcclosure(L, iter_next, 2);
+  lfb_push_step(L);
   return 1;
 }
 
@@ -356,16 +357,16 @@ static int queue_index(lua_State *L) {
 }
 
 void lfb_queue_open(lua_State *L, lfb_state *S) {
-  static const luaL_Reg methods[] = {{"put", queue_put},
-                                     {"get", queue_get},
-                                     {"put_nowait", queue_put_nowait},
-                                     {"get_nowait", queue_get_nowait},
+  static const luaL_Reg methods[] = {{LFB_STEP "put", queue_put},
+                                     {LFB_STEP "get", queue_get},
+                                     {LFB_STEP "put_nowait", queue_put_nowait},
+                                     {LFB_STEP "get_nowait", queue_get_nowait},
                                      {"qsize", queue_qsize},
                                      {"empty", queue_empty},
                                      {"full", queue_full},
                                      {"close", queue_close},
                                      {"task_done", queue_task_done},
-                                     {"join", queue_join},
+                                     {LFB_STEP "join", queue_join},
                                      {"iter", queue_iter},
                                      {NULL, NULL}};
   static const luaL_Reg extra[] = {{"__tostring", queue_tostring},

@@ -152,7 +152,7 @@ static guard *push_free_guard(lua_State *L) {
 void lfb_push_guard(lua_State *L, lfb_leave leave, void *object) {
   guard *g = push_free_guard(L);
   lua_insert(L, 2);
-  lua_toclose(L, 2);
+  lfb_toclose(L, 2);
   *g = (guard){.leave = leave, .object = object, .taken = true};
 }
 
@@ -167,17 +167,24 @@ void lfb_arm_guard(lua_State *L, int idx) {
   ((guard *)lua_touserdata(L, idx))->armed = true;
 }
 
-static int guard_close(lua_State *L) {
-  guard *g = lua_touserdata(L, 1);
+static void leave(lua_State *L, guard *g) {
   if (g->armed)
     g->leave(L, g->object);
   g->armed = g->taken = false;
+}
+
+static int guard_close(lua_State *L) {
+  leave(L, lua_touserdata(L, 1));
   return 0;
 }
 
-/* The results of fn are behind 'base' values. */
+/* The results of fn are behind 'base' values; or its error at the top, where
+ * nobody else closes the guard. */
 static int after_call(lua_State *L, int status, lua_KContext base) {
-  (void)status;
+  if (!LFB_HAS_CLOSE)
+    leave(L, lua_touserdata(L, 2));
+  if (status != LUA_OK && status != LUA_YIELD)
+    return lua_error(L);
   return lua_gettop(L) - (int)base;
 }
 
@@ -187,8 +194,8 @@ int lfb_call_guarded(lua_State *L, int top) {
   luaL_checkstack(L, top, "too many arguments");
   for (int i = 3; i <= top; i++)
     lua_pushvalue(L, i);
-  lua_callk(L, top - 3, LUA_MULTRET, base, after_call);
-  return after_call(L, LUA_OK, base);
+  return LFB_HAS_CLOSE ? lfb_call_then(L, top - 3, base, after_call)
+                       : lfb_pcall_then(L, top - 3, base, after_call);
 }
 
 void lfb_guard_open(lua_State *L, lfb_state *S) {

@@ -320,8 +320,7 @@ static int chunk_body(lua_State *L) {
     push_helper(L, r, full);
   if (r->growth.allowed > 0)
     lfb_memory_begin(r);
-  lua_callk(L, lua_gettop(L) - driver, 0, (lua_KContext)r, chunk_done);
-  return 0;
+  return lfb_call_then(L, lua_gettop(L) - driver, 0, chunk_done);
 }
 
 static void give_up(lf_chunk *c, const char *why) {
@@ -479,7 +478,7 @@ static uint64_t find_in_range(lfb_run *r, lua_Integer first, lua_Integer step) {
   bool found = false;
   for (int level = 0; lua_getstack(r->co, level, &ar); level++) {
     lua_getinfo(r->co, "S", &ar);
-    if (ar.what[0] != 'C') {
+    if (ar.what[0] != 'C' && !lfb_is_step(&ar)) {
       driver = ar;
       found = true;
     }
