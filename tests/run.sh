@@ -31,6 +31,9 @@ ulimit -c 0 # some tests have processes die
 # The stock interpreter of the same Lua, and its version.
 LFUT_LUA_VERSION=$("$LFUT" -e 'print(_VERSION:match "[%d.]+$")' < /dev/null)
 LFUT_LUA=lua$LFUT_LUA_VERSION
+if [ "$LFUT_LUA_VERSION" = 5.1 ]; then
+  LFUT_LUA=luajit
+fi
 export LFUT_LUA LFUT_LUA_VERSION
 unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 LUA_INIT_5_5 LUA_PATH_5_5 LUA_CPATH_5_5 \
   LFUT_WORKERS LFUT_CLUSTER
@@ -38,7 +41,15 @@ unset LUA_INIT LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 LUA_INIT_5_5 LUA_PATH_5_5
 test -n "$1" || { echo "usage: $0 file" >&2; exit 2; }
 file=$1
 output=$(mktemp) || exit 99
-trap 'rm -f "$output"' EXIT
+trap 'rm -rf "$output" "$output.d"' EXIT
+
+# What is written for PUC-Lua.
+case $LFUT_LUA-$file in
+luajit-*.lua)
+  mkdir "$output.d"
+  "$LFUT" "$srcdir/tests/lua/translate.lua" "$output.d" "$(dirname "$file")"/*.lua < /dev/null || exit 99
+  file=$output.d/$(basename "$file") ;;
+esac
 
 # luaunit is the same file for each Lua, but not all have it where they look.
 luaunit="/usr/share/lua/5.4/?.lua"

@@ -5,6 +5,7 @@
 local lu = require "luaunit"
 local lfut = require "lfut"
 local support = require "support"
+support.stops()
 local ways = require "ways"()
 
 TestEnding = {}

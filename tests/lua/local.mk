@@ -59,6 +59,8 @@ lua_tests = \
 lua_test_helpers = \
 	%D%/concurrent.lua \
 	%D%/gate.lua \
+	%D%/absent.lua \
 	%D%/libraries.lua \
 	%D%/support.lua \
+	%D%/translate.lua \
 	%D%/ways.lua

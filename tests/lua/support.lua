@@ -26,6 +26,9 @@ support.broken_kind = ({
 -- put in its place.
 support.nil_error = select(2, pcall(error, nil))
 
+-- Are to-be-closed variables closed?
+support.closes = not package.loaded.additions
+
 -- ProcessPoolExecutor with this start method, and otherwise any options. Its
 -- errors have the position of the caller.
 local function processes(start_method)
@@ -242,7 +245,7 @@ end
 function support.program(script, options)
   local name, out, err = gate.filename(), gate.filename(), gate.filename()
   local file <close> = assert(io.open(name, "w"))
-  file:write(script)
+  file:write(package.loaded.additions and "require 'additions' " or "", script) -- translate.lua
   file:close()
   local command = ("%s %s %s >%s 2>%s </dev/null"):format(
     os.getenv "LFUT" or "./lfut", options or "", name, out, err)
@@ -272,8 +275,51 @@ local function skip_shared(test)
   end
 end
 
+-- For tests of stopping: code that is compiled sees nothing of that, so it is
+-- not compiled, in workers without an initializer of their own.
+function support.stops()
+  local make = support.Executor
+  support.Executor = package.loaded.jit and function(options)
+    local all = type(options) == "table" and options or { max_workers = options }
+    all.initializer = all.initializer or "jit.off()"
+    return make(all)
+  end or make
+end
+
+-- What a test leaves open where nothing is closed (translate.lua).
+if package.loaded.additions then
+  local open, call = {}, lu.LuaUnit.protectedCall
+  debug.getregistry().tests_open = open
+  function lu.LuaUnit:protectedCall(...)
+    local result = call(self, ...)
+    while #open > 0 do
+      local value = table.remove(open)
+      local close = (debug.getmetatable(value) or {}).__close
+      if close then
+        close(value)
+      elseif io.type(value) == "file" then
+        value:close()
+      end
+    end
+    return result
+  end
+end
+
+local function skip_absent()
+  for class, patterns in pairs(package.loaded.additions and require "absent" or {}) do
+    for name in pairs(_G[class] or {}) do
+      for pattern, what in pairs(patterns) do
+        if name:match("^" .. pattern .. "$") then
+          _G[class][name] = function() lu.skip("there are no " .. what) end
+        end
+      end
+    end
+  end
+end
+
 local run_all = lu.LuaUnit.run
 function lu.LuaUnit.run(...)
+  skip_absent()
   for name, class in pairs(support.is_cluster and _G or {}) do
     if type(name) == "string" and name:find "^Test" and type(class) == "table" then
       for key, test in pairs(class) do

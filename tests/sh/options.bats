@@ -189,7 +189,7 @@ usage_error() {
 @test "--version" {
   run --separate-stderr lfut --version
   [ "$status" = 0 ]
-  [[ $output =~ ^lfut\ [0-9.]+\ \(Lua\ 5\.4\.[0-9]+\)$ ]]
+  [[ $output =~ ^lfut\ [0-9.]+\ \(Lua\ ${LFUT_LUA_VERSION/./\\.}\.[0-9]+\)$ ]]
 }
 
 @test "a script may name lfut as its interpreter" {
