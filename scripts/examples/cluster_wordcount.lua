@@ -34,8 +34,8 @@ end
 -- In a worker: the words of a piece of a file.
 local function count(text)
   local words = {}
-  for word in text:gmatch("[A-Za-z]+") do
-    word = word:lower()
+  for match in text:gmatch("[A-Za-z]+") do
+    local word = match:lower()
     words[word] = (words[word] or 0) + 1
   end
   return words

@@ -47,8 +47,8 @@ local function count(name)
     return { words = {}, files = 0, unreadable = 1 }
   end
   local words = {}
-  for word in text:gmatch("[A-Za-z]+") do
-    word = word:lower()
+  for match in text:gmatch("[A-Za-z]+") do
+    local word = match:lower()
     words[word] = (words[word] or 0) + 1
   end
   return { words = words, files = 1, unreadable = 0 }
