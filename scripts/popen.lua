@@ -275,6 +275,7 @@ end
 
 -- lfut.Popen{ ... }, called by a function of C
 return {
+  Popen = Popen,
   new = function(options)
     local ok, command = pcall(own.start, options)
     if not ok then

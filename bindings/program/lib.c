@@ -168,6 +168,7 @@ void lfb_lib_open(lua_State *L, lfb_state *S) {
   lfb_pools_open(L);
   lfb_scope_open(L);
   lfb_socket_open(L);
+  lfb_popen_open(L);
   lfb_statistics_open(L, S);
   lfb_module_open(L, S);
   set_constants(L);

@@ -211,6 +211,10 @@ static int open_module(lua_State *L) {
                         functions);
 }
 
+void lfb_popen_open(lua_State *L) {
+  lfb_script_preload(L, MODULE, open_module);
+}
+
 int lfb_popen(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);

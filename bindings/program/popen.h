@@ -6,6 +6,9 @@
 
 #include "bindings/engine/compat.h"
 
+/* Puts the module where require finds it. */
+void lfb_popen_open(lua_State *L);
+
 /* lfut.Popen{ name, arguments, stdin =, stdout =, stderr =, cwd =, env = } */
 int lfb_popen(lua_State *L);
 

@@ -103,7 +103,7 @@ local function has(class, t, sep)
 end
 has("lfut", lfut, ".")
 for class, methods in pairs(lfut._methods) do has(class, methods, ":") end
-for _, module in ipairs { "lfut.pool", "lfut.scope" } do
+for _, module in ipairs { "lfut.pool", "lfut.scope", "lfut.popen" } do
   for class, t in pairs(require(module)) do
     if type(t) == "table" then has(class, t.__index, ":") end
   end
