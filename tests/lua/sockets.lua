@@ -4,14 +4,17 @@
 -- lfut.wait_fd while others close them or wait for them (API §12).
 local lu = require "luaunit"
 local lfut = require "lfut"
-local socket = require "lfut.socket"
+local found, socket = pcall(require, "lfut.socket")
 local support = require "support"
 
 local FAR = 1000 -- seconds: nobody waits for that
 
 local exe
 
-local function set_up() exe = lfut.AsyncExecutor(2) end
+local function set_up()
+  lu.skipIf(not found, "no LuaSocket")
+  exe = lfut.AsyncExecutor(2)
+end
 
 local function tear_down() exe:shutdown() end
 
@@ -361,6 +364,7 @@ TestHttp = { setUp = set_up, tearDown = tear_down }
 
 -- Against a real server.
 function TestHttp.test_request()
+  lu.skipIf(not os.execute "command -v python3 >/dev/null", "no python3")
   local p <close> = lfut.Popen { "python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", cwd = "tests", stderr = "null" }
   local port = p:read():match "port (%d+)"
   local url = ("http://127.0.0.1:%s/README.md"):format(port)

@@ -973,7 +973,12 @@ $site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain
   prints '2000 tasks have slept for 0.1 s each'
 }
 
+needs_sockets() {
+  lfut -e 'require "socket"' 2> missing || skip 'there is no LuaSocket'
+}
+
 @test "port_scan: which ports answer" {
+  needs_sockets
   lfut -e 'local s = require "socket".bind("127.0.0.1", 0)
     print((select(2, s:getsockname()))); io.stdout:flush()
     require "lfut".sleep(1e6)' > port &
@@ -989,6 +994,8 @@ $site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain
 }
 
 @test "http_pages: pages, some at a time" {
+  needs_sockets
+  command -v python3 > /dev/null || skip 'there is no python3'
   mkdir pages
   for i in {1..500}; do echo "$i" > pages/$i; done
   python3 -u -m http.server 0 --bind 127.0.0.1 --directory pages \
@@ -1007,6 +1014,7 @@ $site/hang	failed: TaskTimeout: visit has taken longer than 0.1 s" ] || complain
 }
 
 @test "echo_server: with many clients, alone and together" {
+  needs_sockets
   example echo_server both 50 20
   prints '50 clients have had 1000 answers'
   [[ $stderr =~ ^[0-9]+' a second'$ ]]
