@@ -109,16 +109,17 @@ struct lfb_state {
   _Atomic uint32_t news;
 
   /* Done-callbacks (callback.c). */
-  lf_link callbacks;     /* all that have not run */
-  lf_stack due;          /* pushed by any thread */
-  lf_waker *waker;       /* who is told when one falls due */
-  _Atomic int bell;      /* an eventfd that is rung then; 0: none */
-  lf_waker global_waker; /* the program's: unparks its thread */
-  uint64_t futures;      /* made so far (pool/future.c) */
-  unsigned submits;      /* of tasks, by this interpreter, as far as they have
-                            been counted; so many are left until one is timed */
-  unsigned untimed;      /* again; */
-  int64_t last_born;     /* and the last stamp of one (pool/executor.c) */
+  lf_link callbacks;        /* all that have not run */
+  lf_stack due;             /* pushed by any thread */
+  lf_waker *waker;          /* who is told when one falls due */
+  _Atomic int bell;         /* an eventfd that is rung then; 0: none */
+  uint32_t bell_generation; /* of its process */
+  lf_waker global_waker;    /* the program's: unparks its thread */
+  uint64_t futures;         /* made so far (pool/future.c) */
+  unsigned submits;  /* of tasks, by this interpreter, as far as they have
+                        been counted; so many are left until one is timed */
+  unsigned untimed;  /* again; */
+  int64_t last_born; /* and the last stamp of one (pool/executor.c) */
   bool in_callback;
   bool copying;     /* lfut's own: no memory is refused */
   bool interrupted; /* the program's: "interrupted!" is on its way up */

@@ -59,9 +59,11 @@ static void drop_callbacks(lfb_state *S) {
   close_bell(S);
 }
 
+/* It runs nothing that is due: who asks for it is about to wait. */
 int lfb_fileno(lua_State *L) {
   lfb_state *S = lfb_self(L);
-  lfb_poll(L, S);
+  if (S->bell_generation != lf_generation)
+    close_bell(S); /* it is the parent's */
   if (!atomic_load(&S->bell)) {
     lfb_at_close(S, drop_callbacks);
     int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -71,6 +73,7 @@ int lfb_fileno(lua_State *L) {
     }
     if (bell < 0)
       return luaL_error(L, "cannot make a descriptor: %s", strerror(errno));
+    S->bell_generation = lf_generation;
     atomic_store(&S->bell, bell);
     if (lfb_callbacks_due(S))
       lf_eventfd_ring(bell);

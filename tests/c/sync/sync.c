@@ -535,7 +535,7 @@ static void wakes_through_its_own_parker(void **state) {
 
 static void there_are_only_so_many_waiters(void **state) {
   (void)state;
-  enum { MOST = 1 << 16 };
+  enum { MOST = 1 << 19 };
   static lf_shared_waiter *s[MOST];
   int n = 0;
   while (n < MOST && (s[n] = lf_shared_waiter_new(&all->shared, 1)))
