@@ -269,6 +269,7 @@ static bool is_handed_over(lf_worker *w, lf_task *t) {
   lf_worker *v = p->active < p->o.max_workers ? find_lighter(w) : NULL;
   if (v) {
     lf_worker_pin(v, t);
+    t->pinned = 0;    /* if it is run again, any may do that */
     lf_task_unref(t); /* not the last */
   }
   pthread_mutex_unlock(&p->lock);
