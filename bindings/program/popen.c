@@ -57,12 +57,7 @@ static void join_errors(lua_State *L, lfb_spawned *s) {
  * errors "stdout": where that goes. */
 static void open_stream(lua_State *L, lfb_spawned *s, int stream,
                         const char *option, const char *otherwise) {
-  const char *how = otherwise;
-  if (lua_getfield(L, 1, option) != LUA_TNIL) {
-    if (lua_type(L, -1) != LUA_TSTRING)
-      lfb_option_error(L, option, "string");
-    how = lfb_check_command_text(L, option);
-  }
+  const char *how = lfb_push_stream(L, option, otherwise);
   bool errors = stream == LFB_ERRORS;
   if (strcmp(how, "pipe") == 0 && errors)
     luaL_error(L, "bad option 'stderr' (no pipe; 'stdout' joins the two)");
@@ -70,9 +65,8 @@ static void open_stream(lua_State *L, lfb_spawned *s, int stream,
     lfb_spawned_pipe(L, s, stream);
   else if (strcmp(how, "stdout") == 0 && errors)
     join_errors(L, s);
-  else if (strcmp(how, "inherit") != 0)
-    lfb_spawned_file(L, s, stream,
-                     strcmp(how, "null") == 0 ? "/dev/null" : how);
+  else
+    lfb_spawned_open(L, s, stream, how);
 }
 
 /* start{ ... } -> command */

@@ -142,6 +142,16 @@ static char **push_environment(lua_State *L) {
   return envp;
 }
 
+const char *lfb_push_stream(lua_State *L, const char *option,
+                            const char *otherwise) {
+  int type = lua_getfield(L, 1, option);
+  if (type == LUA_TNIL)
+    return otherwise;
+  if (type != LUA_TSTRING)
+    lfb_option_error(L, option, "string");
+  return lfb_check_command_text(L, option);
+}
+
 /* Not among the first three descriptors, which are the command's. */
 static int move_up(int fd) {
   if (fd < 0 || fd >= LFB_STREAMS)
@@ -166,8 +176,11 @@ void lfb_spawned_pipe(lua_State *L, lfb_spawned *s, int stream) {
     raise_errno(L, "a pipe");
 }
 
-void lfb_spawned_file(lua_State *L, lfb_spawned *s, int stream,
-                      const char *name) {
+void lfb_spawned_open(lua_State *L, lfb_spawned *s, int stream,
+                      const char *how) {
+  if (strcmp(how, "inherit") == 0)
+    return;
+  const char *name = strcmp(how, "null") == 0 ? "/dev/null" : how;
   int flags = stream == LFB_INPUT ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
   s->theirs[stream] = move_up(open(name, flags | O_CLOEXEC, 0666));
   if (s->theirs[stream] < 0)

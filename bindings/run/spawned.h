@@ -37,10 +37,16 @@ void lfb_push_command_line(lua_State *L, lf_command_line *line);
 /* The text at the top, which has to be one for the system. */
 const char *lfb_check_command_text(lua_State *L, const char *what);
 
-/* The command's stream is a pipe, or a file. Raises. */
+/* Pushes the option of the table at 1 that says what a stream is, and returns
+ * it; 'otherwise' if it is not given. Raises. */
+const char *lfb_push_stream(lua_State *L, const char *option,
+                            const char *otherwise);
+
+/* The command's stream is a pipe, or what the option says: "inherit", "null",
+ * or the name of a file. Raises. */
 void lfb_spawned_pipe(lua_State *L, lfb_spawned *s, int stream);
-void lfb_spawned_file(lua_State *L, lfb_spawned *s, int stream,
-                      const char *name);
+void lfb_spawned_open(lua_State *L, lfb_spawned *s, int stream,
+                      const char *how);
 
 /* Raises. */
 void lfb_spawned_start(lua_State *L, lfb_state *S, lfb_spawned *s,

@@ -68,25 +68,19 @@ static command *push_command(lua_State *L) {
 /* stdout or stderr */
 static void open_output(lua_State *L, command *c, int stream,
                         const char *option) {
-  const char *how = "capture";
-  if (lua_getfield(L, 1, option) != LUA_TNIL) {
-    if (lua_type(L, -1) != LUA_TSTRING)
-      lfb_option_error(L, option, "string");
-    how = lfb_check_command_text(L, option);
-  }
+  const char *how = lfb_push_stream(L, option, "capture");
   c->captures[stream] = strcmp(how, "capture") == 0;
   if (c->captures[stream])
     lfb_spawned_pipe(L, &c->s, stream);
-  else if (strcmp(how, "inherit") != 0)
-    lfb_spawned_file(L, &c->s, stream,
-                     strcmp(how, "null") == 0 ? "/dev/null" : how);
+  else
+    lfb_spawned_open(L, &c->s, stream, how);
 }
 
 /* The text stays where it is, in the table at 1 and on the stack. */
 static void open_input(lua_State *L, command *c) {
   int type = lua_getfield(L, 1, "stdin");
   if (type == LUA_TNIL) {
-    lfb_spawned_file(L, &c->s, LFB_INPUT, "/dev/null");
+    lfb_spawned_open(L, &c->s, LFB_INPUT, "null");
     return;
   }
   if (type != LUA_TSTRING)
@@ -146,9 +140,8 @@ static void move_bytes(lua_State *L, command *c, const struct pollfd *fds) {
       lfb_raise_memory(L);
 }
 
-/* Waits for something to happen. */
-static void await(command *c, struct pollfd *fds) {
-  int64_t until = earlier(lf_after(LFB_LOOK_AGAIN), next_look(c));
+/* Waits for something to happen; until 0: looks whether it has. */
+static void await(command *c, struct pollfd *fds, int64_t until) {
   set_streams(c, fds);
   if (!c->s.ended) {
     c->s.ended = lf_command_poll(&c->s.command, fds, LFB_STREAMS, until);
@@ -188,7 +181,7 @@ static int finish(lua_State *L, lfb_state *S, command *c) {
   while (!is_over(c)) {
     struct pollfd fds[LFB_STREAMS + 1];
     lfb_blocked_begin(S, &blocked);
-    await(c, fds);
+    await(c, fds, earlier(lf_after(LFB_LOOK_AGAIN), next_look(c)));
     lfb_blocked_end(S, &blocked);
     move_bytes(L, c, fds);
     look_for_reason(L, S, c);
@@ -226,11 +219,7 @@ static int push_outcome(lua_State *L, lfb_state *S, const command *c,
 /* What the pipes have, or take, now. */
 static void look(lua_State *L, lfb_state *S, command *c) {
   struct pollfd fds[LFB_STREAMS + 1];
-  set_streams(c, fds);
-  if (!c->s.ended)
-    c->s.ended = lf_command_poll(&c->s.command, fds, LFB_STREAMS, 0);
-  else
-    poll(fds, LFB_STREAMS, 0);
+  await(c, fds, 0);
   move_bytes(L, c, fds);
   look_for_reason(L, S, c);
 }
