@@ -41,6 +41,20 @@ end
 -- TLS says in which direction it waits.
 local waits = { timeout = true, wantread = true, wantwrite = true }
 
+-- What the call returns that waits, in the direction 'way', instead of failing
+-- where LuaSocket's would block.
+local function insist(self, total, way, name, ...)
+  local a, b, c = self.raw[name](self.raw, ...)
+  while not a and waits[b] do
+    local ready, why = wait_for(self, b, way, total)
+    if not ready then
+      return nil, why
+    end
+    a, b, c = self.raw[name](self.raw, ...)
+  end
+  return a, b, c
+end
+
 -- --- What all have ---
 
 local Tcp, Udp = { __name = "lfut.socket.tcp" }, { __name = "lfut.socket.udp" }
@@ -200,16 +214,7 @@ function tcp:connect(host, port)
 end
 
 function tcp:accept()
-  local total = total_of(self)
-  local raw, err = self.raw:accept()
-  while not raw and err == "timeout" do
-    local ready, why = wait_for(self, err, "r", total)
-    if not ready then
-      return nil, why
-    end
-    raw, err = self.raw:accept()
-  end
-  return new(Tcp, raw, err)
+  return new(Tcp, insist(self, total_of(self), "r", "accept"))
 end
 
 -- What is there so far is in parts, as LuaSocket would copy its prefix each time.
@@ -274,15 +279,7 @@ function tcp:dohandshake(parameters)
       return nil, err
     end
   end
-  local total = total_of(self)
-  local done, err = self.raw:dohandshake()
-  while not done and waits[err] do
-    local ready, why = wait_for(self, err, "r", total)
-    if not ready then
-      return nil, why
-    end
-    done, err = self.raw:dohandshake()
-  end
+  local done, err = insist(self, total_of(self), "r", "dohandshake")
   return done, err
 end
 
@@ -290,34 +287,16 @@ end
 
 for _, name in ipairs { "receive", "receivefrom" } do
   udp[name] = function(self, ...)
-    local total = total_of(self)
-    local raw = self.raw
-    local a, b, c = raw[name](raw, ...)
-    while not a and b == "timeout" do
-      local ready, why = wait_for(self, b, "r", total)
-      if not ready then
-        return nil, why
-      end
-      a, b, c = raw[name](raw, ...)
-    end
-    return a, b, c
+    return insist(self, total_of(self), "r", name, ...)
   end
 end
 
 for _, name in ipairs { "send", "sendto" } do
   udp[name] = function(self, data, host, port)
     local total = total_of(self)
-    local raw = self.raw
     local function send(address)
-      local ok, why = raw[name](raw, data, address, port)
-      while not ok and why == "timeout" do
-        ok, why = wait_for(self, why, "w", total)
-        if not ok then
-          return nil, why
-        end
-        ok, why = raw[name](raw, data, address, port)
-      end
-      return ok, why
+      local ok, err = insist(self, total, "w", name, data, address, port)
+      return ok, err
     end
     if name == "send" then
       return send(host)
