@@ -38,14 +38,13 @@ static lf_waits *waits_of(const lfb_wait_for *what, lf_wait_one *one) {
                       : what->waits;
 }
 
-/* What it waits for may have to begin. Returns true. */
-static bool note_needs(const lfb_wait_for *what, bool counted) {
+/* What it waits for may have to begin. */
+static void note_needs(const lfb_wait_for *what, bool counted) {
   lf_wait_one one;
   lf_waits *waits = lf_pools_limited() ? waits_of(what, &one) : NULL;
   lf_pool *of_loop = what->loop ? lf_loop_pool(what->loop) : NULL;
   if (waits)
     lf_gate_need(waits, of_loop, counted);
-  return true;
 }
 
 /* Records what the run waits for; false, with an error at the top, if that
@@ -55,8 +54,10 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   char path[1000];
   if (!r || !r->task)
     return true;
-  if (what->deadline != LF_FOREVER)
-    return note_needs(what, false);
+  if (what->deadline != LF_FOREVER) {
+    note_needs(what, false);
+    return true;
+  }
   if (r->task->stuck) {
     push_stuck(L, r->task);
     return false;
@@ -68,7 +69,8 @@ begin_wait(lua_State *L, lfb_run *r, const lfb_wait_for *what) {
   }
   if (waits)
     lf_serve_wait(r->task, waits);
-  return note_needs(what, true);
+  note_needs(what, true);
+  return true;
 }
 
 void lfb_end_wait(lfb_run *r) {

@@ -152,12 +152,10 @@ static void look_at_left(lf_timer *timer) {
   if (lf_now() >= l->kill_at)
     lf_command_signal(&l->command, SIGKILL);
   pthread_mutex_lock(&lock); /* nobody signals a number that is free again */
-  bool ended = waitpid(pid, NULL, WNOHANG) != 0;
-  if (ended)
+  bool runs = waitpid(pid, NULL, WNOHANG) == 0;
+  bool again = runs && lf_timer_set(timer, next_look(l)) == 0;
+  if (!again) /* or a zombie, at last */
     lf_list_del(&l->command.link);
-  bool again = !ended && lf_timer_set(timer, next_look(l)) == 0;
-  if (!ended && !again)
-    lf_list_del(&l->command.link); /* a zombie, at last */
   pthread_mutex_unlock(&lock);
   if (!again)
     lf_free(l);

@@ -127,11 +127,10 @@ static void deliver(const struct epoll_event *ev) {
   int fd = ev->data.fd;
   entry *e = &entries[fd];
   uint32_t bad = ev->events & (EPOLLHUP | EPOLLERR);
-  lf_polled *reader = e->reader, *writer = e->writer;
-  if (reader && (bad || ev->events & (EPOLLIN | EPOLLRDHUP)))
-    tell(reader, false);
-  if (e->writer && (bad || ev->events & EPOLLOUT) && e->writer == writer)
-    tell(writer, false);
+  if (bad || ev->events & (EPOLLIN | EPOLLRDHUP))
+    tell(e->reader, false);
+  if (bad || ev->events & EPOLLOUT) /* unless it was the reader, too */
+    tell(e->writer, false);
   int err = e->reader || e->writer ? rearm(fd) : 0;
   if (err)
     tell_closed(fd);

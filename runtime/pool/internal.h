@@ -107,6 +107,11 @@ struct lf_worker {
   void *own; /* the back end's; the pool's lock */
 };
 
+/* Does the worker have runs that wait for something shared? Its thread. */
+static inline bool lf_worker_holds(const lf_worker *w) {
+  return !lf_list_empty(&w->held);
+}
+
 /* Where a task of a pool is, task->stage; the pool's lock. Threads only tell
  * TAKEN from all else.
  *

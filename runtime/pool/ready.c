@@ -75,10 +75,6 @@ static void look_at_held(lf_worker *w, bool all) {
   }
 }
 
-bool lf_worker_holds(const lf_worker *w) {
-  return !lf_list_empty(&w->held);
-}
-
 bool lf_worker_is_held(const lf_worker *w) {
   return lf_worker_holds(w) && !w->pool->o.backend->parks;
 }

@@ -24,10 +24,7 @@ bool lf_run_hold(lf_run *run, struct lf_shared_waiter *waiter,
 /* By the interpreter when it goes on with it. */
 void lf_run_unpark(lf_run *run);
 
-/* Does the worker have such runs? */
-bool lf_worker_holds(const lf_worker *worker);
-
-/* Do they keep it from new tasks? */
+/* Do such runs keep the worker from new tasks? */
 bool lf_worker_is_held(const lf_worker *worker);
 
 /* Lets the waiter, of its thread, ring where the thread will sleep, if it does

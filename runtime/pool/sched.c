@@ -331,7 +331,7 @@ void lf_worker_drain(lf_worker *w, lf_link *out) {
 }
 
 bool lf_worker_has_work(lf_worker *w) {
-  bool rung = !lf_list_empty(&w->held) && lf_doorbell_is_rung(w->doorbell);
+  bool rung = lf_worker_holds(w) && lf_doorbell_is_rung(w->doorbell);
   return rung || w->ready.taken || lf_worker_has_own(w) ||
          lf_pool_any_queued(w->pool);
 }

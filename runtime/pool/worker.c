@@ -357,8 +357,9 @@ void lf_thread_end(lf_worker *w, lf_task *task, lf_state state) {
                                                     : &w->failed;
   atomic_store_explicit(count, *count + 1, memory_order_relaxed);
   lf_task_end(task, state);
-  bool forced = lf_task_is_forced(task); /* and has left already */
+  bool leaves = lf_gate_is_limited(w->pool) && /* and has not yet */
+                !lf_task_is_forced(task);
   lf_task_unref(task);
-  if (lf_gate_is_limited(w->pool) && !forced)
+  if (leaves)
     lf_gate_leave(w->pool);
 }
