@@ -75,7 +75,8 @@ static lf_limits *new_limits(lua_State *L, const lf_limits *l, const char *name,
 }
 
 lf_limits *lfb_executor_limits(lua_State *L, int idx, uint64_t retries) {
-  lf_limits l = lf_no_limits;
+  lf_limits l;
+  lf_limits_copy(&l, NULL);
   l.retries = retries;
   if (lua_istable(L, idx))
     read_common(L, idx, &l);
@@ -85,9 +86,10 @@ lf_limits *lfb_executor_limits(lua_State *L, int idx, uint64_t retries) {
 
 /* Those of the view that is made of one with the former ones. */
 static lf_limits *view_limits(lua_State *L, int idx, const lf_limits *former) {
-  lf_limits l = former ? *former : lf_no_limits;
+  lf_limits l;
   lua_Integer priority;
   size_t len;
+  lf_limits_copy(&l, former);
   read_common(L, idx, &l);
   read_time(L, idx, "queue_timeout", false, &l.queue_timeout);
   if (lfb_option_integer(L, idx, "priority", &priority))

@@ -599,29 +599,34 @@ static void run(lua_State *L, struct program *p) {
     leave(EXIT_SUCCESS);
 }
 
-int main(int argc, char **argv) {
-  struct options options = {
-      .actions = calloc((size_t)argc + 1, sizeof(struct action))};
-  struct program program = {&options, argc, argv};
-  lua_State *L;
-  if ((argc == 5 || argc == 6) && strcmp(argv[1], LF_SERVE_OPTION) == 0)
-    lfb_spawned_main(argv, lfb_lib_open);
-  if (argc >= 2 && strcmp(argv[1], "cluster") == 0)
-    return lfb_cluster_command(argc, argv);
-  if (!options.actions || !parse_options(&options, argc, argv))
+static int start(struct program *p) {
+  struct options *o = p->options;
+  if (!o->actions || !parse_options(o, p->argc, p->argv))
     return EXIT_FAILURE;
-  if (options.only_help)
+  if (o->only_help)
     return print_usage(stdout), EXIT_SUCCESS;
-  if (options.only_version)
+  if (o->only_version)
     return print_version(), EXIT_SUCCESS;
-  if (!parse_environment(&options))
+  if (!parse_environment(o))
     return EXIT_FAILURE;
-  L = luaL_newstate();
+  lua_State *L = luaL_newstate();
   if (!L) {
     print_error("cannot create state: " LF_NO_MEMORY);
     return EXIT_FAILURE;
   }
-  run(L, &program);
-  free(options.actions);
+  run(L, p);
   return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+  if ((argc == 5 || argc == 6) && strcmp(argv[1], LF_SERVE_OPTION) == 0)
+    lfb_spawned_main(argv, lfb_lib_open);
+  if (argc >= 2 && strcmp(argv[1], "cluster") == 0)
+    return lfb_cluster_command(argc, argv);
+  struct options options = {
+      .actions = calloc((size_t)argc + 1, sizeof(struct action))};
+  struct program program = {&options, argc, argv};
+  int status = start(&program);
+  free(options.actions);
+  return status;
 }

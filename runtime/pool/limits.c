@@ -17,20 +17,24 @@ enum {
   HEAD = offsetof(lf_limits, name) - SENT /* bytes that are sent at least */
 };
 
-const lf_limits lf_no_limits = {
+static const lf_limits none = {
     .timeout = LF_FOREVER, .queue_timeout = LF_FOREVER, .grace = LF_GRACE};
+
+void lf_limits_copy(lf_limits *to, const lf_limits *from) {
+  from = from ? from : &none;
+  memcpy((char *)to + SENT, (const char *)from + SENT, HEAD);
+}
 
 lf_limits *lf_limits_new(const lf_limits *former, const char *name,
                          size_t len) {
-  former = former ? former : &lf_no_limits;
   if (!name) {
-    name = former->name_len > 0 ? former->name : "";
-    len = former->name_len;
+    name = former ? former->name : "";
+    len = former ? former->name_len : 0;
   }
   lf_limits *l = lf_malloc(sizeof *l + len + 1); /* a text, too */
   if (!l)
     return NULL;
-  memcpy(l, former, sizeof *l);
+  lf_limits_copy(l, former);
   atomic_init(&l->refs, 1);
   l->name_len = len;
   memcpy(l->name, name, len);

@@ -25,7 +25,9 @@ typedef struct lf_limits {
 
 enum { LF_GRACE = 1000000000 }; /* if nothing else is said */
 
-extern const lf_limits lf_no_limits;
+/* All but references and name, from others that may be in use, or (NULL) from
+ * none. */
+void lf_limits_copy(lf_limits *to, const lf_limits *from);
 
 /* A copy, or (NULL) one without limits, with a name of its own if that is not
  * NULL; one reference. NULL: no memory. */

@@ -24,10 +24,12 @@ static void are_copied_with_a_name(void **state) {
   assert_string_equal(l->name, "");
   lf_limits *named = lf_limits_new(l, "name", 4);
   lf_limits *again = lf_limits_new(named, NULL, 0);
+  lf_limits none;
+  lf_limits_copy(&none, NULL);
   assert_int_equal(again->timeout, 5);
   assert_string_equal(again->name, "name");
   assert_true(lf_limits_are_of_each(again));
-  assert_false(lf_limits_are_of_each(&lf_no_limits));
+  assert_false(lf_limits_are_of_each(&none));
   lf_limits_unref(l);
   lf_limits_unref(named);
   lf_limits_unref(again);
