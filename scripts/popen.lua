@@ -22,6 +22,8 @@ local function state_of(p, method)
   local state = states[p]
   if not state then
     error(("calling '%s' on what is no command of this interpreter"):format(method), 3)
+  elseif not own.is_here(state.command) then
+    error(("'%s': the command belongs to another process"):format(method), 3)
   end
   return state
 end
@@ -253,7 +255,7 @@ end
 -- error takes the command with it.
 function Popen.__close(p, e)
   local state = states[p]
-  if not state then
+  if not state or not own.is_here(state.command) then
     return
   end
   own.close(state.command, "stdin")

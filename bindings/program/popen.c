@@ -17,6 +17,7 @@
 #include "bindings/run/poll.h"
 #include "bindings/run/spawned.h"
 #include "popen.lua.h"
+#include "runtime/os/fork.h"
 #include "runtime/os/poller.h"
 #include "runtime/os/thread.h"
 
@@ -87,6 +88,12 @@ static int start(lua_State *L) {
   open_stream(L, s, LFB_ERRORS, "stderr", "inherit");
   lfb_spawned_start(L, S, s, &line);
   lua_pushvalue(L, at);
+  return 1;
+}
+
+/* is_here(command) -> is it one of this process, or was that forked since? */
+static int is_here(lua_State *L) {
+  lua_pushboolean(L, !lf_is_foreign(to_command(L)->command.generation));
   return 1;
 }
 
@@ -189,6 +196,7 @@ static int raise_timeout(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {{"start", start},
+                                     {"is_here", is_here},
                                      {"fd", get_fd},
                                      {"close", close_stream},
                                      {"read", read_some},

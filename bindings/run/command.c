@@ -16,6 +16,7 @@
 #include "bindings/run/position.h"
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
+#include "runtime/os/fork.h"
 #include "runtime/sync/terminal.h"
 
 #define PATIENCE 2.0 /* seconds from being interrupted to being killed */
@@ -88,40 +89,33 @@ typedef struct {
 static int close_command(lua_State *L) {
   command_file *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
   lfb_state *S = lfb_state_find(L);
-  fclose(p->stream.f);
+  lf_pipe_close_stream(p->stream.f);
   if (!p->of_handler && lfb_is_to_end(S))
     lf_command_interrupt(&p->command); /* it is of a task that is stopped */
   return finish(L, S, &p->command);
-}
-
-/* A pipe's end for this process, and the other for the command. False with
- * errno. */
-static bool open_pipe(bool reads, int *own, int *other) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0)
-    return false;
-  *own = ends[reads ? 0 : 1];
-  *other = ends[reads ? 1 : 0];
-  return true;
 }
 
 /* False with errno. */
 static bool start(lfb_state *S, command_file *p, const char *text,
                   const char *mode) {
   bool reads = mode[0] == 'r';
-  int own, other;
-  if (!open_pipe(reads, &own, &other))
+  int ends[2];
+  int err = lf_pipe_open(ends);
+  if (err) {
+    errno = err;
     return false;
+  }
+  int own = ends[reads ? 0 : 1], other = ends[reads ? 1 : 0];
   FILE *f = fdopen(own, mode);
-  int err = f ? lf_command_start(&p->command, text, other, reads ? 1 : 0,
-                                 is_in_task(S))
-              : errno;
-  close(other);
+  err = f ? lf_command_start(&p->command, text, other, reads ? 1 : 0,
+                             is_in_task(S))
+          : errno;
+  lf_fd_close(other);
   if (err) {
     if (f)
-      fclose(f);
+      lf_pipe_close_stream(f);
     else
-      close(own);
+      lf_fd_close(own);
     errno = err;
     return false;
   }

@@ -22,8 +22,7 @@ void lfb_spawned_init(lfb_spawned *s) {
 }
 
 void lfb_close_fd(int *fd) {
-  if (*fd >= 0)
-    close(*fd);
+  lf_fd_close(*fd);
   *fd = -1;
 }
 
@@ -152,27 +151,18 @@ const char *lfb_push_stream(lua_State *L, const char *option,
   return lfb_check_command_text(L, option);
 }
 
-/* Not among the first three descriptors, which are the command's. */
-static int move_up(int fd) {
-  if (fd < 0 || fd >= LFB_STREAMS)
-    return fd;
-  int above = fcntl(fd, F_DUPFD_CLOEXEC, LFB_STREAMS);
-  close(fd);
-  return above;
-}
-
 static int raise_errno(lua_State *L, const char *what) {
   return luaL_error(L, "cannot open %s: %s", what, strerror(errno));
 }
 
 void lfb_spawned_pipe(lua_State *L, lfb_spawned *s, int stream) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0)
+  errno = lf_pipe_open(ends);
+  if (errno)
     raise_errno(L, "a pipe");
-  s->own[stream] = move_up(ends[stream == LFB_INPUT]);
-  s->theirs[stream] = move_up(ends[stream != LFB_INPUT]);
-  if (s->own[stream] < 0 || s->theirs[stream] < 0 ||
-      fcntl(s->own[stream], F_SETFL, O_NONBLOCK) != 0)
+  s->own[stream] = ends[stream == LFB_INPUT];
+  s->theirs[stream] = ends[stream != LFB_INPUT];
+  if (fcntl(s->own[stream], F_SETFL, O_NONBLOCK) != 0)
     raise_errno(L, "a pipe");
 }
 
@@ -182,7 +172,7 @@ void lfb_spawned_open(lua_State *L, lfb_spawned *s, int stream,
     return;
   const char *name = strcmp(how, "null") == 0 ? "/dev/null" : how;
   int flags = stream == LFB_INPUT ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC;
-  s->theirs[stream] = move_up(open(name, flags | O_CLOEXEC, 0666));
+  s->theirs[stream] = lf_fd_move_up(open(name, flags | O_CLOEXEC, 0666));
   if (s->theirs[stream] < 0)
     raise_errno(L, lua_pushfstring(L, "'%s'", name));
 }

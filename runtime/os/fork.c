@@ -8,6 +8,7 @@
 #include "runtime/os/thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,7 +32,11 @@ static void in_any_child(void) {
 
 /* The next three. */
 LF_FORK_MUTEX(lock, LF_FORK_DESCRIPTORS, in_any_child);
-static int *fds;
+typedef struct {
+  int fd;
+  bool stays; /* its number, in children */
+} own_fd;
+static own_fd *fds;
 static size_t nfds, fds_cap;
 
 static bool clean = true;
@@ -39,18 +44,32 @@ static pid_t origin; /* who has forked this process */
 
 /* --- Descriptors --- */
 
-void lf_fd_own(int fd) {
-  pthread_mutex_lock(&lock);
+/* With the lock. */
+static void note(int fd, bool stays) {
   if (nfds == fds_cap) {
     size_t cap = fds_cap ? 2 * fds_cap : 16;
-    int *more = realloc(fds, cap * sizeof *fds);
+    own_fd *more = realloc(fds, cap * sizeof *fds);
     if (more) {
       fds = more;
       fds_cap = cap;
     }
   }
-  if (nfds < fds_cap) /* else a child keeps it, to no harm */
-    fds[nfds++] = fd;
+  if (nfds < fds_cap) /* else a child keeps it */
+    fds[nfds++] = (own_fd){fd, stays};
+}
+
+/* With the lock. Those that come last go first, mostly. */
+static void forget(int fd) {
+  for (size_t i = nfds; i-- > 0;)
+    if (fds[i].fd == fd) {
+      fds[i] = fds[--nfds];
+      return;
+    }
+}
+
+void lf_fd_own(int fd) {
+  pthread_mutex_lock(&lock);
+  note(fd, false);
   pthread_mutex_unlock(&lock);
 }
 
@@ -58,22 +77,70 @@ void lf_fd_close(int fd) {
   if (fd < 0)
     return;
   pthread_mutex_lock(&lock);
-  for (size_t i = 0; i < nfds; i++)
-    if (fds[i] == fd) {
-      fds[i] = fds[--nfds];
-      break;
-    }
-  pthread_mutex_unlock(&lock);
+  forget(fd);
   close(fd);
+  pthread_mutex_unlock(&lock);
+}
+
+int lf_fd_move_up(int fd) {
+  if (fd < 0 || fd > STDERR_FILENO)
+    return fd;
+  int above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  int err = errno;
+  close(fd);
+  errno = err;
+  return above;
+}
+
+static int open_pipe(int ends[2]) {
+  if (pipe2(ends, O_CLOEXEC) != 0)
+    return errno;
+  int err = 0;
+  for (int i = 0; i < 2; i++) {
+    ends[i] = lf_fd_move_up(ends[i]);
+    err = ends[i] < 0 ? errno : err;
+  }
+  for (int i = 0; err && i < 2; i++)
+    if (ends[i] >= 0)
+      close(ends[i]);
+  return err;
+}
+
+int lf_pipe_open(int ends[2]) {
+  pthread_mutex_lock(&lock); /* no child has it without knowing */
+  int err = open_pipe(ends);
+  for (int i = 0; !err && i < 2; i++)
+    note(ends[i], true);
+  pthread_mutex_unlock(&lock);
+  return err;
+}
+
+void lf_pipe_close_stream(FILE *stream) {
+  fflush(stream);
+  pthread_mutex_lock(&lock);
+  forget(fileno(stream));
+  fclose(stream);
+  pthread_mutex_unlock(&lock);
+}
+
+/* One that can neither be read nor written, with the number of another. */
+static void replace(int fd) {
+  int nothing = open("/dev/null", O_PATH | O_CLOEXEC);
+  if (nothing < 0 || dup3(nothing, fd, O_CLOEXEC) < 0)
+    close(fd);
+  if (nothing >= 0)
+    close(nothing);
 }
 
 static void close_others(int keep) {
   size_t kept = 0;
   for (size_t i = 0; i < nfds; i++) {
-    if (fds[i] == keep)
-      fds[kept++] = keep;
+    if (fds[i].fd == keep)
+      fds[kept++] = fds[i];
+    else if (fds[i].stays)
+      replace(fds[i].fd);
     else
-      close(fds[i]);
+      close(fds[i].fd);
   }
   nfds = kept;
 }

@@ -7,6 +7,7 @@
 
 #include "runtime/base/base.h"
 
+#include <stdio.h>
 #include <sys/types.h>
 
 /* Ctrl-C is the program's business: SIGINT does nothing in this process. It is
@@ -16,7 +17,20 @@ void lf_fork_leave_interrupts(void);
 /* Descriptors of the runtime's own: closed on exec, and in every child of
  * lf_fork that does not ask to keep them. Any thread. */
 void lf_fd_own(int fd);
-void lf_fd_close(int fd); /* -1 is allowed */
+void lf_fd_close(int fd); /* -1, or one that is none of them, is allowed */
+
+/* The descriptor, or in its place another of the same (closed on exec) that is
+ * none of the first three. -1 with errno; -1 is allowed. */
+int lf_fd_move_up(int fd);
+
+/* A pipe between a command and a script: its read end and its write end, none
+ * among the first three descriptors. In a child both numbers are taken as well,
+ * but can neither be read nor written: the other side of the pipe sees its end
+ * when the parent closes this one. 0, or a number of errno. */
+int lf_pipe_open(int ends[2]);
+
+/* fclose(3) of a stream over such an end. Blocks until all is written. */
+void lf_pipe_close_stream(FILE *stream);
 
 /* Some programs are started with their children's ends ignored: then they could
  * not be waited for. Undoes that. */

@@ -634,6 +634,61 @@ false]])
   p:join()
 end
 
+-- A child that lives on keeps no command from seeing the end of what it reads.
+function TestInherited.test_pipes_of_commands()
+  local threads <close> = lfut.ThreadPoolExecutor(1)
+  local file = io.popen("cat > /dev/null", "w")
+  local output = io.popen("cat /dev/zero 2> /dev/null", "r") -- until nobody reads
+  local command = lfut.Popen { "cat" }
+  local started = gate.filename()
+  assert(os.execute("mkfifo " .. started))
+  local fed = threads:submit(lfut.run, { "sh", "-c", "read x < " .. started .. "; wc -c", stdin = ("x"):rep(1 << 20) })
+  local start = io.open(started, "w") -- it runs
+  local g <close>, p = held()
+  start:write "now\n"
+  start:close()
+  file:write "text"
+  lu.assertTrue(file:close())
+  output:close()
+  lu.assertEquals(command:write("text"):close_stdin(), nil)
+  lu.assertEquals(command:read "a", "text")
+  lu.assertEquals(command:wait(), { code = 0 })
+  lu.assertEquals(fed:result().stdout:match "%d+", "1048576")
+  gate.open(g)
+  p:join()
+end
+
+function TestInherited.test_commands()
+  local file = io.popen("cat > /dev/null", "w")
+  file:setvbuf "no"
+  local command = lfut.Popen { "cat" }
+  local function attempts()
+    local list = { select(2, file:write "x"), (select(2, file:close())) }
+    for _, verb in ipairs { "read", "write", "close_stdin", "poll", "wait", "kill" } do
+      local _, message = pcall(function() command[verb](command) end)
+      list[#list + 1] = message:match ":%d+: (.*)"
+    end
+    do
+      local ended <close> = command
+    end
+    collect_inherited(function() file, command = nil, nil end)
+    return table.concat(list, "\n")
+  end
+  lu.assertEquals(inside(attempts), [[
+Bad file descriptor
+No child processes
+'read': the command belongs to another process
+'write': the command belongs to another process
+'close_stdin': the command belongs to another process
+'poll': the command belongs to another process
+'wait': the command belongs to another process
+'kill': the command belongs to another process]])
+  lu.assertTrue(file:close())
+  command:write "text"
+  command:close_stdin()
+  lu.assertEquals(command:read "a", "text")
+end
+
 function TestInherited.test_itself()
   local name, p = gate.filename()
   p = Process{ target = function()

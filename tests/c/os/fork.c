@@ -6,6 +6,7 @@
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,6 +56,33 @@ static void a_child_keeps_one_descriptor(void **state) {
     lf_fd_close(fds[i]);
   }
   close(other);
+}
+
+static void children_have_no_pipes_of_commands(void **state) {
+  (void)state;
+  int ends[2], go[2];
+  char text[8];
+  assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+  assert_int_equal(lf_pipe_open(ends), 0);
+  assert_true(ends[0] > STDERR_FILENO && ends[1] > STDERR_FILENO);
+  pid_t pid = lf_fork(-1);
+  if (pid == 0) {
+    bool fine = is_open(ends[0]) && is_open(ends[1]);
+    fine = fine && read(ends[0], text, 1) == -1 && errno == EBADF;
+    fine = fine && write(ends[1], "x", 1) == -1 && errno == EBADF;
+    fine = fine && read(go[0], text, 1) == 1;
+    _exit(!fine);
+  }
+  FILE *stream = fdopen(ends[1], "w");
+  assert_true(fputs("text", stream) >= 0);
+  lf_pipe_close_stream(stream);
+  assert_int_equal(read(ends[0], text, sizeof text), 4);
+  assert_int_equal(read(ends[0], text, sizeof text), 0); /* the child lives */
+  lf_fd_close(ends[0]);
+  assert_int_equal(write(go[1], "x", 1), 1);
+  assert_int_equal(status_of(pid), 0);
+  close(go[0]);
+  close(go[1]);
 }
 
 static void children_are_told_apart(void **state) {
@@ -221,6 +249,7 @@ static void numbers_are_unique(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_child_keeps_one_descriptor),
+      TEST(children_have_no_pipes_of_commands),
       TEST(children_are_told_apart),
       TEST(a_child_has_signals_of_its_own),
       TEST(children_do_not_outlive_their_parent),
