@@ -44,13 +44,13 @@ static inline bool lfb_is_assigned(const lfb_notes *notes, unsigned upvalue) {
 }
 
 /* Reads the bytes of a function as lua_dump wrote them; the result, lfb_notes,
- * is for lf_free. NULL for lack of memory, or when the bytes are not
- * understood. Pure; any thread. */
+ * is for lf_free. NULL for lack of memory (errno is ENOMEM), or when the bytes
+ * are not understood. Pure; any thread. */
 void *lfb_bytecode_notes(const void *bytes, size_t len);
 
 /* Appends a function that returns a new closure of the function in 'bytes',
  * whose upvalues are new variables with the values of its arguments. False:
- * there are too many upvalues for that, or no memory. */
+ * there are too many upvalues for that, or no memory (errno is ENOMEM). */
 bool lfb_bytecode_maker(lf_buf *out, const unsigned char *bytes, size_t len,
                         const lfb_notes *notes);
 

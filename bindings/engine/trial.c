@@ -3,6 +3,7 @@
  * See trial.h. */
 #include "bindings/engine/trial.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -110,7 +111,7 @@ static int try(lua_State *L) {
     return lua_error(L);
   lua_call(L, 0, 1);
   if (lfb_dump(L, &t->dump, false) != 0)
-    return luaL_error(L, "it cannot be dumped");
+    return luaL_error(L, LF_NO_MEMORY);
   t->notes = lfb_bytecode_notes(t->dump.data, t->dump.len);
   t->why = look_at_notes(L, 2, t);
   t->why = t->why ? t->why : look_at_closure(L, 2, t);
@@ -124,10 +125,14 @@ void lfb_trial(lua_State *L) {
     return;
   lua_pushcfunction(L, try);
   lua_pushlightuserdata(L, &t);
+  errno = 0;
   int status = lua_pcall(L, 1, 0, 0);
+  bool no_memory = (status != LUA_OK || t.why) && errno == ENOMEM;
   lf_buf_fini(&t.dump);
   lf_buf_fini(&t.maker);
   lf_free(t.notes);
+  if (no_memory || status == LUA_ERRMEM)
+    luaL_error(L, LF_NO_MEMORY);
   if (status != LUA_OK)
     t.why = lua_tostring(L, -1);
   if (status != LUA_OK && !t.why)

@@ -14,7 +14,7 @@
 #include "bindings/run/forked.h"
 #include "bindings/run/items.h"
 #include "bindings/sync/element.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/task/strand.h"
 
 /* A value that needs no interpreter. */

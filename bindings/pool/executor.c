@@ -22,7 +22,7 @@
 #include "bindings/worker/setup.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/room.h"
 #include "runtime/pool/threads.h"

@@ -9,7 +9,7 @@
 #include "bindings/worker/vm.h"
 
 #include "runtime/pool/caller.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"
 #include "runtime/task/strand.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What executors say of the functions that they have run: exe:profile(), and
- * the counts from which scripts/profile.lua makes the rest. */
+ * the counts from which scripts/advice.lua makes the rest. */
 #ifndef LFB_PROFILE_H
 #define LFB_PROFILE_H
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * The option 'progress' of loops and of as_completed: what tells how far they
- * are, a function of the script's or a bar (runtime/sync/bar.h). A meter is a
- * part of a userdata, one interpreter's. */
+ * are, a function of the script's or a bar (runtime/sync/progress_bar.h). A
+ * meter is a part of a userdata, one interpreter's. */
 #ifndef LFB_POOL_PROGRESS_H
 #define LFB_POOL_PROGRESS_H
 
 #include "bindings/core/state.h"
-#include "runtime/sync/bar.h"
+#include "runtime/sync/progress_bar.h"
 
 typedef struct {
   bool on;

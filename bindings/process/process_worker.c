@@ -17,7 +17,7 @@
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/process/serve.h"
 
 /* --- Forked --- */

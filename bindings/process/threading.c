@@ -19,7 +19,7 @@
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/threads.h"
 #include "runtime/pool/usr1.h"
 #include "runtime/sync/terminal.h"

@@ -14,7 +14,7 @@
 #include "bindings/run/run.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/setup.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 
 /* lfut.cpu_count() */
 static int cpu_count(lua_State *L) {

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.lua.h"
 #include "bindings/core/options.h"
 #include "bindings/pool/profile.h"
 #include "bindings/program/scripts.h"
 #include "bindings/run/poll.h"
-#include "profile.lua.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/sample.h"
 #include "runtime/sync/terminal.h"
@@ -25,7 +25,7 @@ static const luaL_Reg halves[] = {{"counts", lfb_profile_counts},
                                   {NULL, NULL}};
 
 static int open_module(lua_State *L) {
-  return lfb_script_run(L, lf_script_profile, sizeof lf_script_profile - 1,
+  return lfb_script_run(L, lf_script_advice, sizeof lf_script_advice - 1,
                         halves);
 }
 

@@ -6,7 +6,7 @@
 #include "bindings/core/options.h"
 #include "bindings/core/state.h"
 #include "bindings/run/poll.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 
 /* No task is parked inside of the call, as its worker counts as blocked. */
 int lfb_blocking(lua_State *L) {

@@ -13,7 +13,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/run.h"
 #include "runtime/os/fork.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/sync/terminal.h"
 #include "runtime/trace/trace.h"
 

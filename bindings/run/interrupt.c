@@ -13,7 +13,7 @@
 #include "bindings/run/debugging.h"
 #include "bindings/run/run.h"
 #include "runtime/os/command.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/interrupt.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/registry.h"

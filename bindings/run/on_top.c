@@ -3,7 +3,7 @@
  * See on_top.h. */
 #include "bindings/run/on_top.h"
 
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/loop.h"
 #include "runtime/pool/ready.h"

@@ -17,7 +17,7 @@
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
 #include "runtime/os/command.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/loop.h"
 #include "runtime/pool/ready.h"

@@ -23,7 +23,7 @@
 #include "drivers.lua.h"
 #include "runtime/base/mem.h"
 #include "runtime/pool/caller.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/ready.h"
 

@@ -20,7 +20,7 @@
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/ready.h"
 #include "runtime/shm/array.h"
 #include "runtime/sync/terminal.h"

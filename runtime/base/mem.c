@@ -7,6 +7,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #include <pthread.h>
 #endif
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,10 +33,13 @@ __attribute__((destructor(101))) static void show(void) {
             lf_mem_blocks());
 }
 
-/* Counts one allocation and says whether it has to fail. */
+/* Counts one allocation and says whether it has to fail, as malloc would. */
 static bool must_fail(void) {
   size_t n = atomic_fetch_add(&allocations, 1) + 1;
-  return n == fail_at || (fail_on && n > fail_at);
+  bool fails = n == fail_at || (fail_on && n > fail_at);
+  if (fails)
+    errno = ENOMEM;
+  return fails;
 }
 
 static void count_block(int by) {

@@ -26,7 +26,7 @@
 
 #include "runtime/os/fork.h"
 #include "runtime/pool/backend.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"
 #include "runtime/shm/waiters.h"
@@ -336,10 +336,12 @@ static inline bool lf_worker_has_own(const lf_worker *w) {
 
 bool lf_worker_has_work(lf_worker *worker);
 
-/* --- crew.c: workers come, are woken, give up their permits --------------- */
+/* --- current.c: what a worker runs now ------------------------------------ */
 
 /* The worker whose thread calls; a signal handler may ask, too. */
 extern _Thread_local lf_worker *lf_self;
+
+/* --- wake.c: workers come, are woken, give up their permits --------------- */
 
 /* Has SIGURG interrupt the tasks that the receiving thread runs, or have them
  * look whether they are to stop; from now on, for interpreters of these ops. */

@@ -2,8 +2,7 @@ runtime_sources += \
 	%D%/chunk.c %D%/chunk.h \
 	%D%/backend.h \
 	%D%/caller.c %D%/caller.h \
-	%D%/crew.c %D%/crew.h \
-	%D%/dump.c %D%/dump.h \
+	%D%/current.c %D%/current.h \
 	%D%/gate.c %D%/gate.h \
 	%D%/internal.h \
 	%D%/interrupt.c %D%/interrupt.h \
@@ -22,4 +21,6 @@ runtime_sources += \
 	%D%/survey.c %D%/survey.h \
 	%D%/threads.c %D%/threads.h \
 	%D%/usr1.c %D%/usr1.h \
+	%D%/usr1_text.c %D%/usr1_text.h \
+	%D%/wake.c \
 	%D%/worker.c %D%/worker.h

@@ -5,9 +5,9 @@
 
 #include "runtime/os/fork.h"
 #include "runtime/os/interrupted.h"
-#include "runtime/pool/dump.h"
 #include "runtime/pool/internal.h"
 #include "runtime/pool/survey.h"
+#include "runtime/pool/usr1_text.h"
 
 #include <dirent.h>
 #include <errno.h>

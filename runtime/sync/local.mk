@@ -1,5 +1,5 @@
 runtime_sources += \
-	%D%/bar.c %D%/bar.h \
+	%D%/progress_bar.c %D%/progress_bar.h \
 	%D%/dict.c %D%/dict.h \
 	%D%/queue.c %D%/queue.h \
 	%D%/record.c %D%/record.h \

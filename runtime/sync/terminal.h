@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The terminal behind standard error, on whose last line a bar may be drawn
- * (bar.h): one at a time, of all processes that share the arena. Whoever
- * writes to a terminal meanwhile erases the bar first, and is not torn by it;
- * who draws it does so again soon. If standard error is a file, or a terminal
- * that cannot erase, what would be drawn are lines.
+ * (progress_bar.h): one at a time, of all processes that share the arena.
+ * Whoever writes to a terminal meanwhile erases the bar first, and is not torn
+ * by it; who draws it does so again soon. If standard error is a file, or a
+ * terminal that cannot erase, what would be drawn are lines.
  *
  * Any thread. */
 #ifndef LF_SYNC_TERMINAL_H

@@ -6,7 +6,7 @@
 #include "runtime/pool/threads.h"
 
 #include "runtime/os/fork.h"
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"

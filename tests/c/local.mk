@@ -24,7 +24,7 @@ c_test_names += \
 	%D%/os/thread \
 	%D%/os/timer \
 	%D%/pool/chunk \
-	%D%/pool/dump \
+	%D%/pool/usr1_text \
 	%D%/pool/end \
 	%D%/pool/levels \
 	%D%/pool/limit \
@@ -54,7 +54,7 @@ c_test_names += \
 	%D%/shm/slab \
 	%D%/shm/stream \
 	%D%/shm/waiters \
-	%D%/sync/bar \
+	%D%/sync/progress_bar \
 	%D%/sync/dict \
 	%D%/sync/queue \
 	%D%/sync/record \

@@ -365,7 +365,7 @@ TestHttp = { setUp = set_up, tearDown = tear_down }
 -- Against a real server.
 function TestHttp.test_request()
   lu.skipIf(not os.execute "command -v python3 >/dev/null", "no python3")
-  local p <close> = lfut.Popen { "python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", cwd = "tests", stderr = "null" }
+  local p <close> = lfut.Popen { "python3", "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", cwd = os.getenv "srcdir" .. "/tests", stderr = "null" }
   local port = p:read():match "port (%d+)"
   local url = ("http://127.0.0.1:%s/README.md"):format(port)
   local fs = {}
@@ -376,7 +376,7 @@ function TestHttp.test_request()
       return code, #body
     end, url)
   end
-  local f <close> = assert(io.open "tests/README.md")
+  local f <close> = assert(io.open(os.getenv "srcdir" .. "/tests/README.md"))
   local size = #f:read "a"
   for i = 1, 20 do
     lu.assertEquals({ fs[i]:result() }, { 200, size })

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * How the workers of a thread pool go to sleep and are woken (runtime/pool/internal.h,
- * worker.c, sched.c, lf_pool_rouse in crew.c).
+ * worker.c, sched.c, lf_pool_rouse in wake.c).
  *
  * The script has something become ready that worker 0 alone can go on with,
  * pushes a task that any worker can run, and waits for both; and what is ready

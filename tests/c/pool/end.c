@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * How a pool comes to its end, and how queued work is cancelled. */
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "tests/c/fake.h"
 
 /* A pool with one worker that is kept busy until 'go'. */

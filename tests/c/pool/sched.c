@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which task is taken next, and by whom. */
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "tests/c/fake.h"
 
 /* A task that keeps its worker until the gate is open. */

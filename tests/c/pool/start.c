@@ -2,7 +2,7 @@
  *
  * Workers that cannot start, and pools that are broken. Linked with
  * --wrap=pthread_create, so that threads can be refused. */
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/ready.h"
 #include "tests/c/fake.h"
 

@@ -4,7 +4,7 @@
  */
 #include "tests/c/fake.h"
 
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/stop.h"
 
 enum { LONG_NS = 3600 * 1000000000ll, SHORT_NS = 1000000 };

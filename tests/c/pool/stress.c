@@ -5,7 +5,7 @@
  * the same and pools come and go. */
 #include "tests/c/fake.h"
 
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/task/waitset.h"
 
 #include <stdlib.h>

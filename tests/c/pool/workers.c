@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Broadcasts, interrupts, statistics, names, several pools. */
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/pool/registry.h"
 #include "tests/c/fake.h"
 

@@ -4,7 +4,7 @@
  * with it. The worker's side is played here, too. */
 #include "tests/c/process/scene.h"
 
-#include "runtime/pool/crew.h"
+#include "runtime/pool/current.h"
 #include "runtime/process/serve_receive.h"
 
 /* The scene with a task in flight, and the worker's side. */

@@ -3,8 +3,8 @@
  * A line that tells how far something is: on a terminal a bar, drawn again ten
  * times a second by the timers' thread; else lines, now and then. One at a
  * time (terminal.h). Any thread moves it. */
-#ifndef LF_SYNC_BAR_H
-#define LF_SYNC_BAR_H
+#ifndef LF_SYNC_PROGRESS_BAR_H
+#define LF_SYNC_PROGRESS_BAR_H
 
 #include "runtime/base/base.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See bar.h. The text is the longest of several that fits: first the graphic
- * shrinks, then the rate, the time, the count and the label go. */
-#include "runtime/sync/bar.h"
+ * See progress_bar.h. The text is the longest of several that fits: first the
+ * graphic shrinks, then the rate, the time, the count and the label go. */
+#include "runtime/sync/progress_bar.h"
 
 #include "runtime/base/mem.h"
 #include "runtime/os/timer.h"

@@ -4,7 +4,7 @@
  * sh/progress. */
 #include "tests/c/fake.h"
 
-#include "runtime/sync/bar.h"
+#include "runtime/sync/progress_bar.h"
 
 #include <stdio.h>
 #include <string.h>

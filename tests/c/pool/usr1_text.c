@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * runtime/pool/dump.h, of surveys that are made by hand. */
+ * runtime/pool/usr1_text.h, of surveys that are made by hand. */
 #include "tests/c/fake.h"
 
-#include "runtime/pool/dump.h"
+#include "runtime/pool/usr1_text.h"
 
 #include <stdlib.h>
 #include <string.h>

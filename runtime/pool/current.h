@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A pool's workers, as those know them who run tasks: internal.h has the rest
- * of crew.c. */
-#ifndef LF_POOL_CREW_H
-#define LF_POOL_CREW_H
+ * What a worker runs now, as those know it who run tasks. */
+#ifndef LF_POOL_CURRENT_H
+#define LF_POOL_CURRENT_H
 
 #include "runtime/pool/pool.h"
 

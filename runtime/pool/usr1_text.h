@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A survey in words. Async-signal-safe. */
-#ifndef LF_POOL_DUMP_H
-#define LF_POOL_DUMP_H
+#ifndef LF_POOL_USR1_TEXT_H
+#define LF_POOL_USR1_TEXT_H
 
 #include "runtime/pool/survey.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * See dump.h. Workers of which the same is to be said, but for the times, are
- * told of together. No stream is used: the script may hold its lock. */
-#include "runtime/pool/dump.h"
+ * See usr1_text.h. Workers of which the same is to be said, but for the times,
+ * are told of together. No stream is used: the script may hold its lock. */
+#include "runtime/pool/usr1_text.h"
 
 #include "runtime/shm/arena.h"
 
