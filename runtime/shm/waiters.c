@@ -42,7 +42,7 @@ typedef struct {
 
 enum {
   PLACES = (LF_WAITERS_SIZE - sizeof(table)) / 64,
-  MOST = LF_LIMIT(PLACES, 512),
+  MOST = LF_LIMIT(PLACES, 2048),
 };
 
 static table *get_table(void) {
