@@ -24,6 +24,7 @@
 #include "runtime/cluster/member.h"
 #include "runtime/cluster/redis.h"
 #include "runtime/cluster/server.h"
+#include "runtime/os/processors.h"
 #include "runtime/os/thread.h"
 #include "runtime/pool/pool.h"
 #include "runtime/pool/usr1.h"

@@ -3,6 +3,7 @@
  * See options.h. */
 #include "bindings/core/options.h"
 #include "bindings/core/argument.h"
+#include "runtime/os/clock.h"
 
 #include <math.h>
 #include <string.h>

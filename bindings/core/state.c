@@ -7,6 +7,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
+#include "runtime/os/spin.h"
 #include "runtime/pool/registry.h"
 #include "runtime/shm/array.h"
 

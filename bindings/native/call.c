@@ -20,6 +20,7 @@
 #include "bindings/run/items.h"
 #include "bindings/sync/array.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/ready.h"

@@ -14,6 +14,7 @@
 #include "bindings/run/forked.h"
 #include "bindings/run/items.h"
 #include "bindings/sync/element.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/current.h"
 #include "runtime/task/strand.h"
 

@@ -14,6 +14,7 @@
 #include "bindings/pool/progress.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 
 typedef enum { ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION } condition;

@@ -22,6 +22,8 @@
 #include "bindings/worker/setup.h"
 #include "bindings/worker/vm.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
+#include "runtime/os/processors.h"
 #include "runtime/pool/current.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/room.h"

@@ -12,6 +12,7 @@
 #include "bindings/pool/unasked.h"
 #include "bindings/run/callback.h"
 #include "bindings/run/wait.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/stop.h"

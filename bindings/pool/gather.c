@@ -13,6 +13,7 @@
 #include "bindings/pool/results.h"
 #include "bindings/pool/supply.h"
 #include "bindings/run/wait.h"
+#include "runtime/os/clock.h"
 
 enum { CHUNKS = 4 }; /* for each worker, if nothing is said of their size */
 

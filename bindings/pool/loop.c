@@ -27,6 +27,7 @@
 #include "bindings/worker/chunk.h"
 #include "bindings/worker/setup.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/sync/queue.h"
 
 typedef struct {

@@ -11,6 +11,7 @@
 #include "bindings/pool/source.h"
 #include "bindings/run/items.h"
 #include "bindings/run/watch.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/loop.h"
 
 /* User values of the userdata. */

@@ -8,6 +8,7 @@
 
 #include "bindings/pool/future.h"
 #include "bindings/run/wait.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/pool/registry.h"
 #include "runtime/process/child.h"

@@ -5,6 +5,7 @@
 
 #include "bindings/core/argument.h"
 #include "bindings/core/options.h"
+#include "runtime/os/clock.h"
 
 static const char *const option_names[] = {"target", "args", "name", "daemon",
                                            NULL};

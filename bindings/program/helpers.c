@@ -14,6 +14,8 @@
 #include "bindings/run/run.h"
 #include "bindings/run/wait.h"
 #include "bindings/worker/setup.h"
+#include "runtime/os/clock.h"
+#include "runtime/os/processors.h"
 #include "runtime/pool/current.h"
 
 /* lfut.cpu_count() */

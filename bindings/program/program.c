@@ -16,6 +16,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/position.h"
 #include "bindings/run/standard.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/pool/registry.h"
 

@@ -15,6 +15,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/position.h"
 #include "bindings/run/run.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/command.h"
 #include "runtime/os/fork.h"
 #include "runtime/sync/terminal.h"

@@ -15,6 +15,7 @@
 #include "bindings/core/options.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/poller.h"
 
 /* --- Which descriptor --- */

@@ -9,6 +9,7 @@
 #include "bindings/run/interrupt.h"
 #include "bindings/run/run.h"
 #include "bindings/run/wait_shared.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/current.h"
 #include "runtime/pool/loop.h"
 #include "runtime/process/serve.h"

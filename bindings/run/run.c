@@ -16,6 +16,7 @@
 #include "bindings/run/output.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/command.h"
 #include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"

@@ -22,6 +22,7 @@
 #include "bindings/run/spawned.h"
 #include "bindings/run/wait.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/command.h"
 #include "runtime/os/fork.h"
 

@@ -10,6 +10,7 @@
 #include "bindings/run/position.h"
 #include "bindings/run/wait_shared.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/current.h"
 #include "runtime/pool/gate.h"
 #include "runtime/pool/ready.h"

@@ -13,6 +13,7 @@
 #include "bindings/run/interrupt.h"
 #include "bindings/run/on_top.h"
 #include "bindings/run/position.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/current.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/registry.h"

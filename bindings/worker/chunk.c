@@ -22,6 +22,7 @@
 #include "bindings/sync/element.h"
 #include "drivers.lua.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/caller.h"
 #include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"

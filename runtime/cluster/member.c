@@ -8,6 +8,7 @@
 #include "runtime/base/mem.h"
 #include "runtime/cluster/call.h"
 #include "runtime/cluster/sessions.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
 

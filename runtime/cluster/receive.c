@@ -7,6 +7,7 @@
 #include "runtime/cluster/clocks.h"
 #include "runtime/cluster/functions.h"
 #include "runtime/cluster/modules.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
 #include "runtime/process/task_io.h"

@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/cluster/functions.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/room.h"
 #include "runtime/process/task_io.h"

@@ -6,6 +6,7 @@
 #include "runtime/cluster/server.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
 

@@ -5,6 +5,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/cluster/functions.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 #include "runtime/pool/stop.h"
 #include "runtime/process/processes.h"

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"
 #include "runtime/os/timer.h"

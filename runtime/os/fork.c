@@ -5,6 +5,7 @@
 #include "runtime/base/atfork.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 
 #include <errno.h>

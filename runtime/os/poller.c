@@ -16,6 +16,7 @@
 
 #include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 
 enum { STACK_BYTES = 128 << 10, CHECK_MS = 1000, EVENTS = 256 };

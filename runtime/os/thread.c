@@ -5,57 +5,26 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
+#include "runtime/os/spin.h"
 
 enum {
   WOKEN = 1,
   SLEEPING = 2,
   AWAY = 3,
-  SPIN_MAX = 50000, /* about what a futex round trip costs */
-  SPIN_MIN = 2000,
-  WORTH = 100000,  /* a wait with a sleep that spinning could have saved */
   STACK = 16 << 20 /* address space only: pages are touched when needed */
 };
 
-static _Atomic int awake, threads;
+static _Atomic int threads;
 static _Atomic int loud;       /* those of 'threads' that are not silent */
 static _Thread_local bool own; /* the calling thread is one of 'loud' */
-
-static int64_t clock_ns(clockid_t clock) {
-  struct timespec ts;
-  clock_gettime(clock, &ts);
-  return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-int64_t lf_now(void) {
-  return clock_ns(CLOCK_MONOTONIC);
-}
-
-double lf_wall_time(void) {
-  return (double)clock_ns(CLOCK_REALTIME) / 1e9;
-}
-
-int64_t lf_after(double seconds) {
-  if (isnan(seconds) || seconds > 1e9)
-    return LF_FOREVER;
-  if (seconds <= 0)
-    return 0;
-  return lf_now() + (int64_t)(seconds * 1e9);
-}
-
-int64_t lf_after_ns(int64_t ns) {
-  int64_t now = lf_now();
-  return ns < LF_FOREVER - now ? now + ns : LF_FOREVER;
-}
 
 void lf_cond_init(pthread_cond_t *cond) {
   pthread_condattr_t attr;
@@ -70,66 +39,6 @@ int lf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock,
   struct timespec ts = lf_timespec(deadline);
   return deadline == LF_FOREVER ? pthread_cond_wait(cond, lock)
                                 : pthread_cond_timedwait(cond, lock, &ts);
-}
-
-/* The cgroup (v2) quota as a number of processors, or 0. */
-static int cgroup_cpus(void) {
-  FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-  if (!f)
-    return 0;
-  long quota = 0, period = 0;
-  int n = fscanf(f, "%ld %ld", &quota, &period);
-  fclose(f);
-  if (n != 2 || quota <= 0 || period <= 0)
-    return 0;
-  return (int)((quota + period - 1) / period);
-}
-
-int lf_cpu_count(void) {
-  cpu_set_t set;
-  int n = sched_getaffinity(0, sizeof set, &set) == 0
-              ? CPU_COUNT(&set)
-              : (int)sysconf(_SC_NPROCESSORS_ONLN);
-  int quota = cgroup_cpus();
-  n = quota > 0 && quota < n ? quota : n;
-  return n < 1 ? 1 : n;
-}
-
-static int cpus(void) {
-  static _Atomic int cached;
-  int n = atomic_load_explicit(&cached, memory_order_relaxed);
-  if (n == 0) {
-    n = lf_cpu_count();
-    atomic_store_explicit(&cached, n, memory_order_relaxed);
-  }
-  return n;
-}
-
-void lf_count_awake(int by) {
-  atomic_fetch_add(&awake, by);
-}
-
-void lf_spin_learn(lf_spin_time *time, int64_t waited) {
-  int64_t ns = lf_spin_ns(time);
-  ns += waited < WORTH ? (SPIN_MAX - ns) / 4 : (SPIN_MIN - ns) / 4;
-  atomic_store_explicit(&time->ns, ns, memory_order_relaxed);
-}
-
-int lf_awake(void) {
-  return atomic_load_explicit(&awake, memory_order_relaxed);
-}
-
-static const _Atomic uint32_t *outside;
-
-void lf_count_outside(const _Atomic uint32_t *others) {
-  outside = others;
-}
-
-bool lf_may_spin(void) {
-  int n = lf_awake();
-  if (outside)
-    n += (int)atomic_load_explicit(outside, memory_order_relaxed);
-  return n <= cpus();
 }
 
 /* The thread's own copy of what it has to do; the thread frees it. */
@@ -241,7 +150,7 @@ void lf_threads_forked(void) {
   own = false;
   atomic_store(&threads, 0);
   atomic_store(&loud, 0);
-  atomic_store(&awake, 1);
+  lf_count_awake(1 - lf_awake());
 }
 
 size_t lf_stack_left(void) {
@@ -283,20 +192,7 @@ static bool take_wakeup(lf_parker *parker) {
   return atomic_compare_exchange_strong(&parker->word, &woken, 0);
 }
 
-static lf_spin_time parking = LF_SPIN_TIME;
-
-/* Looks for a wake-up for a moment without sleeping. */
-static void spin(lf_parker *parker, int64_t now, int64_t deadline) {
-  int64_t end = now + lf_spin_ns(&parking);
-  end = end < deadline ? end : deadline;
-  for (int i = 1; lf_may_spin(); i++) {
-    if (lf_parker_woken(parker))
-      return;
-    lf_relax();
-    if (i % 64 == 0 && lf_now() >= end)
-      return;
-  }
-}
+static lf_habit parking = LF_HABIT;
 
 _Thread_local volatile bool lf_thread_dozes;
 
@@ -340,11 +236,12 @@ int lf_park(lf_parker *parker, int64_t deadline) {
     return 0;
   if (deadline <= 0)
     return LF_ETIMEOUT;
-  int64_t since = lf_now();
-  spin(parker, since, deadline);
+  lf_spin spin = lf_spin_begin(&parking, deadline);
+  while (!lf_parker_woken(parker) && lf_spin_on(&spin))
+    continue;
   int r = lf_doze(parker, deadline);
   if (r == 0)
-    lf_spin_learn(&parking, lf_now() - since);
+    lf_spin_end(&spin);
   return r;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Threads, clocks, and parking: how a thread sleeps until it is told to go on.
- */
+ * Threads, and parking: how a thread sleeps until it is told to go on. */
 #ifndef LF_OS_THREAD_H
 #define LF_OS_THREAD_H
 
@@ -9,45 +8,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
-
-int64_t lf_now(void);
-
-/* The same clock as it was some milliseconds ago at most, for much less. */
-static inline int64_t lf_now_roughly(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-  return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
-/* 'seconds' from now as a point in time; NaN and large values: LF_FOREVER. */
-int64_t lf_after(double seconds);
-
-/* The same for nanoseconds, which are not negative. */
-int64_t lf_after_ns(int64_t ns);
-
-static inline bool lf_is_past(int64_t deadline) {
-  return deadline != LF_FOREVER && lf_now() >= deadline;
-}
-
-/* A moment or a time in the system's form; negative ones are 0. */
-static inline struct timespec lf_timespec(int64_t ns) {
-  ns = ns > 0 ? ns : 0;
-  return (struct timespec){ns / 1000000000, ns % 1000000000};
-}
 
 /* A condition variable for the next; destroy it with pthread_cond_destroy. */
 void lf_cond_init(pthread_cond_t *cond);
 
 /* Waits for it, until the deadline: 0 or ETIMEDOUT. */
 int lf_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t deadline);
-
-/* Seconds since 1970. */
-double lf_wall_time(void);
-
-/* Processors that this process may use: affinity mask and cgroup quota, at
- * least 1. */
-int lf_cpu_count(void);
 
 /* Starts 'entry(arg)' on a detached thread, with the caller's signals. 'name'
  * (15 characters count) is what top -H shows. 0 or LF_ETHREAD. */
@@ -142,45 +108,5 @@ static inline bool lf_parker_sleeps(const lf_parker *parker) {
  * LF_EINTR. */
 int lf_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t deadline);
 void lf_futex_wake(_Atomic uint32_t *word); /* one who does */
-
-/* Threads that are awake: those of lf_thread_start count themselves, a
- * program's own thread is counted by this (1, later -1). One that sleeps is
- * counted again by who wakes it, as it takes a while to run. */
-void lf_count_awake(int by);
-
-int lf_awake(void);
-
-/* Others, outside of this process, that are awake: a word that someone keeps up
- * to date. */
-void lf_count_outside(const _Atomic uint32_t *others);
-
-/* May the calling thread spin instead of sleeping? If there is a processor for
- * each thread that is awake. */
-bool lf_may_spin(void);
-
-/* For how many nanoseconds it is worth it, as far as one kind of waiting has
- * shown. Any thread may learn. */
-typedef struct {
-  _Atomic int64_t ns;
-} lf_spin_time;
-
-#define LF_SPIN_TIME                                                           \
-  { 20000 }
-
-static inline int64_t lf_spin_ns(lf_spin_time *time) {
-  return atomic_load_explicit(&time->ns, memory_order_relaxed);
-}
-
-/* Waiting has taken 'waited' nanoseconds, a sleep included if there was one. */
-void lf_spin_learn(lf_spin_time *time, int64_t waited);
-
-/* What a spinner does between two looks. */
-static inline void lf_relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#else
-  atomic_thread_fence(memory_order_seq_cst);
-#endif
-}
 
 #endif

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "runtime/base/atfork.h"
+#include "runtime/os/clock.h"
 
 enum { STACK_BYTES = 256 << 10 };
 

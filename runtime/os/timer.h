@@ -7,6 +7,7 @@
 #define LF_OS_TIMER_H
 
 #include "runtime/base/deadline.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 
 typedef struct lf_timer {

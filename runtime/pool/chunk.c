@@ -5,6 +5,7 @@
 #include "runtime/pool/chunk.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 
 #include <string.h>

@@ -3,6 +3,7 @@
  * See current.h. */
 #include "runtime/pool/current.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/pool/internal.h"
 #include "runtime/task/strand.h"
 

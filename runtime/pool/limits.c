@@ -4,6 +4,7 @@
 #include "runtime/pool/limits.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/internal.h"
 #include "runtime/pool/room.h"
 #include "runtime/pool/stop.h"

@@ -4,6 +4,7 @@
 #include "runtime/pool/loop.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
 #include "runtime/pool/stop.h"

@@ -3,6 +3,7 @@
  * Runs that stand still, and when they go on. See internal.h, vm.h. */
 #include "runtime/pool/ready.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/pool/internal.h"
 #include "runtime/pool/loop.h"
 

@@ -3,6 +3,7 @@
  * What a main program has started: its pools. See pool.h. */
 #include "runtime/pool/registry.h"
 
+#include "runtime/os/spin.h"
 #include "runtime/pool/internal.h"
 #include "runtime/shm/waiters.h"
 
@@ -71,7 +72,7 @@ lf_pool *lf_registry_unfinished(lf_registry *registry) {
 
 enum { SOME = 8 }; /* pools looked after by who waits; the rest by themselves */
 
-static lf_spin_time waiting = LF_SPIN_TIME;
+static lf_habit waiting = LF_HABIT;
 
 /* The registry's pools that a waiting thread looks after, with a reference
  * each; returns how many. */
@@ -103,17 +104,12 @@ static bool is_woken(const lf_registry *registry,
 }
 
 /* True if the registry was woken. */
-static bool spin(lf_registry *registry, lf_pool **pools, int n,
-                 const lf_shared_waiter *waiter, int64_t deadline) {
-  int64_t now = lf_now(), end = now + lf_spin_ns(&waiting);
-  end = end < deadline ? end : deadline;
-  for (int i = 1; !is_woken(registry, waiter); i++) {
-    if (look_after(pools, n)) {
-      end = lf_now() + lf_spin_ns(&waiting);
-      continue;
-    }
-    lf_relax();
-    if (i % 16 == 0 && (!lf_may_spin() || lf_now() >= end))
+static bool spin_on(lf_spin *spin, const lf_registry *registry, lf_pool **pools,
+                    int n, const lf_shared_waiter *waiter) {
+  while (!is_woken(registry, waiter)) {
+    if (look_after(pools, n))
+      lf_spin_again(spin);
+    else if (!lf_spin_on(spin))
       return false;
   }
   return true;
@@ -127,8 +123,8 @@ static int park(lf_registry *registry, lf_shared_waiter *waiter,
   if (n == 0)
     return waiter ? lf_sleep(waiter, registry->parker, deadline)
                   : lf_park(registry->parker, deadline);
-  int64_t since = lf_now();
-  bool woken = deadline > 0 && spin(registry, pools, n, waiter, deadline);
+  lf_spin spin = lf_spin_begin(&waiting, deadline);
+  bool woken = deadline > 0 && spin_on(&spin, registry, pools, n, waiter);
   if (!woken && deadline > 0) {
     for (int i = 0; i < n; i++)
       pools[i]->o.backend->arm(pools[i]);
@@ -137,7 +133,7 @@ static int park(lf_registry *registry, lf_shared_waiter *waiter,
   int r = waiter ? lf_sleep(waiter, registry->parker, deadline)
                  : lf_doze(registry->parker, deadline);
   if (r == 0)
-    lf_spin_learn(&waiting, lf_now() - since);
+    lf_spin_end(&spin);
   for (int i = 0; i < n; i++)
     lf_pool_unref(pools[i]);
   return r;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Which task a worker runs next. See internal.h. */
+#include "runtime/os/clock.h"
+#include "runtime/os/spin.h"
 #include "runtime/pool/internal.h"
 
 enum {

@@ -5,6 +5,7 @@
 #include "runtime/pool/stop.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/timer.h"
 #include "runtime/pool/internal.h"
 #include "runtime/pool/limits.h"

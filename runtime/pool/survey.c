@@ -5,6 +5,7 @@
 #include "runtime/pool/survey.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 
 #include <signal.h>
 #include <unistd.h>

@@ -3,6 +3,7 @@
  * See usr1.h. */
 #include "runtime/pool/usr1.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/os/interrupted.h"
 #include "runtime/pool/internal.h"

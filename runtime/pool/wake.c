@@ -3,6 +3,7 @@
  * Workers that come to be, are woken, give up their permits, and are told to
  * look whether their task is to stop. See internal.h. */
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/internal.h"
 
 #include <signal.h>

@@ -4,6 +4,8 @@
 #include "runtime/pool/worker.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
+#include "runtime/os/spin.h"
 #include "runtime/task/strand.h"
 
 #include <unistd.h>
@@ -62,25 +64,19 @@ static void give_permit(lf_worker *w) {
 
 /* --- The life of a worker --- */
 
-static lf_spin_time idling = LF_SPIN_TIME;
+static lf_habit idling = LF_HABIT;
 
 /* Looks for work for a moment without sleeping: until there may be some, or
  * the worker is woken for something else. */
-static void spin(lf_worker *w) {
-  lf_pool *p = w->pool;
-  if (!lf_may_spin())
+static void spin_on(lf_worker *w, lf_spin *spin) {
+  if (!spin->spins)
     return;
   lf_worker_seek(w);
   bool found = lf_worker_has_work(w);
-  int64_t end = found ? 0 : lf_now() + lf_spin_ns(&idling);
-  for (int i = 1; !found && lf_may_spin(); i++) {
-    lf_relax();
-    found = lf_pool_any_queued(p) || lf_parker_woken(&w->parker);
-    if (i % 64 == 0 && !found) {
+  for (int i = 1; !found && lf_spin_on(spin); i++) {
+    found = lf_pool_any_queued(w->pool) || lf_parker_woken(&w->parker);
+    if (i % 64 == 0 && !found)
       found = lf_worker_has_work(w);
-      if (lf_now() >= end)
-        break;
-    }
   }
 }
 
@@ -145,10 +141,10 @@ static void leave_permit(lf_worker *w) {
 /* Nothing to do now: sleeps, or leaves (false). */
 static bool rest(lf_worker *w) {
   lf_pool *p = w->pool;
-  int64_t since = lf_now();
-  spin(w);
+  lf_spin spin = lf_spin_begin(&idling, LF_FOREVER);
+  spin_on(w, &spin);
   if (lf_worker_has_work(w)) {
-    lf_spin_learn(&idling, lf_now() - since);
+    lf_spin_end(&spin);
     return true;
   }
   pthread_mutex_lock(&p->lock);
@@ -163,7 +159,7 @@ static bool rest(lf_worker *w) {
     sleep_idle(w, lf_deadlines_next(&w->timed));
   }
   pthread_mutex_unlock(&p->lock);
-  lf_spin_learn(&idling, lf_now() - since);
+  lf_spin_end(&spin);
   return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
+#include "runtime/os/spin.h"
 #include "runtime/os/thread.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/array.h"

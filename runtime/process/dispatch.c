@@ -6,6 +6,7 @@
 #include "runtime/pool/limits.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/process/task_io.h"
 #include "runtime/trace/trace.h"
 

@@ -5,6 +5,8 @@
 #include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
+#include "runtime/os/spin.h"
 #include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
 #include "runtime/task/chain.h"

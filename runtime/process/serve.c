@@ -4,7 +4,9 @@
 #include "runtime/process/serve.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/crash.h"
+#include "runtime/os/spin.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/usr1.h"
 #include "runtime/process/serve_receive.h"
@@ -53,7 +55,7 @@ static bool has_work(lf_serve *r) {
   return lf_ring_filled(r->end.in) > 0 || !lf_stack_is_empty(&w->ready);
 }
 
-static lf_spin_time idling = LF_SPIN_TIME;
+static lf_habit idling = LF_HABIT;
 
 /* Sleeps until there is something to do or a run's deadline has come. */
 static void sleep_until(lf_serve *r, int64_t deadline) {
@@ -71,20 +73,17 @@ static void sleep_until(lf_serve *r, int64_t deadline) {
 /* Nothing to do now. */
 static void rest(lf_serve *r) {
   lf_worker *w = r->worker;
-  int64_t since = lf_now(), deadline = lf_worker_deadline(w);
+  int64_t deadline = lf_worker_deadline(w);
   bool holds = lf_worker_holds(w);
   lf_trace_hand_over();
   lf_serve_enter(r, holds ? LF_SERVE_WAITING : LF_SERVE_IDLE);
   lf_serve_ring_doorbell(r);
-  int64_t end = since + lf_spin_ns(&idling);
-  for (int i = 1; lf_may_spin() && !has_work(r); i++) {
-    lf_relax();
-    if (i % 32 == 0 && lf_now() >= end)
-      break;
-  }
+  lf_spin spin = lf_spin_begin(&idling, deadline);
+  while (!has_work(r) && lf_spin_on(&spin))
+    continue;
   if (!has_work(r))
     sleep_until(r, deadline);
-  lf_spin_learn(&idling, lf_now() - since);
+  lf_spin_end(&spin);
 }
 
 /* One step of the worker's life; false: it is to leave. */

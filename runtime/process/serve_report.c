@@ -6,6 +6,7 @@
 #include "runtime/process/serve_report.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/process/task_io.h"
 
 enum { GAP_NS = 10000000 }; /* between two times of sending */

@@ -4,6 +4,8 @@
 #include "runtime/process/serve_send.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
+#include "runtime/os/spin.h"
 #include "runtime/pool/limits.h"
 #include "runtime/process/task_io.h"
 #include "runtime/trace/trace.h"

@@ -5,7 +5,9 @@
 #include "runtime/process/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
+#include "runtime/os/spin.h"
 #include "runtime/pool/profile.h"
 #include "runtime/process/launch.h"
 #include "runtime/process/serve.h"

@@ -3,6 +3,8 @@
  * See robust.h. */
 #include "runtime/shm/robust.h"
 
+#include "runtime/os/clock.h"
+#include "runtime/os/spin.h"
 #include "runtime/os/thread.h"
 
 enum {

@@ -5,6 +5,7 @@
 #include "runtime/shm/waiters.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/spin.h"
 #include "runtime/shm/arena.h"
 
 #include <stdlib.h>
@@ -166,21 +167,11 @@ bool lf_shared_waiter_end(lf_shared_waiter *s) {
   return before & CALLED && !crowd;
 }
 
-static lf_spin_time sleeping = LF_SPIN_TIME;
+static lf_habit sleeping = LF_HABIT;
 
-/* Looks for a call or a wake-up for a moment without sleeping. */
-static void spin(lf_shared_waiter *s, lf_parker *own, int64_t now,
-                 int64_t deadline) {
-  int64_t end = now + lf_spin_ns(&sleeping);
-  end = end < deadline ? end : deadline;
-  for (int i = 1; lf_may_spin(); i++) {
-    if (lf_shared_waiter_called(s) || lf_parker_woken(&s->parker) ||
-        lf_parker_woken(own))
-      return;
-    lf_relax();
-    if (i % 64 == 0 && lf_now() >= end)
-      return;
-  }
+static bool is_woken(lf_shared_waiter *s, lf_parker *own) {
+  return lf_shared_waiter_called(s) || lf_parker_woken(&s->parker) ||
+         lf_parker_woken(own);
 }
 
 void lf_shared_waiter_rearm(lf_shared_waiter *s) {
@@ -241,11 +232,12 @@ int lf_sleep(lf_shared_waiter *s, lf_parker *own, int64_t deadline) {
     return 0;
   if (deadline <= 0)
     return LF_ETIMEOUT;
-  int64_t since = lf_now();
-  spin(s, own, since, deadline);
+  lf_spin spin = lf_spin_begin(&sleeping, deadline);
+  while (!is_woken(s, own) && lf_spin_on(&spin))
+    continue;
   int r = lf_doze_at(&s->parker, own, deadline);
   if (r == 0)
-    lf_spin_learn(&sleeping, lf_now() - since);
+    lf_spin_end(&spin);
   return r;
 }
 

@@ -5,6 +5,7 @@
 #include "runtime/sync/progress_bar.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/timer.h"
 #include "runtime/sync/terminal.h"
 

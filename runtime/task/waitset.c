@@ -3,6 +3,7 @@
  * See waitset.h. */
 #include "runtime/task/waitset.h"
 
+#include "runtime/os/spin.h"
 #include "runtime/os/thread.h"
 
 static void member_fire(lf_waiter *waiter) {

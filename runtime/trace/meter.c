@@ -3,6 +3,7 @@
  * See meter.h. */
 #include "runtime/trace/meter.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 
 enum {

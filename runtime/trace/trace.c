@@ -9,6 +9,7 @@
 #include "runtime/base/atfork.h"
 #include "runtime/base/mem.h"
 #include "runtime/base/table.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 #include "runtime/trace/export.h"
 

@@ -5,6 +5,7 @@
 
 #include "runtime/pool/threads.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/pool/current.h"
 #include "runtime/pool/limits.h"

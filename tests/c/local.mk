@@ -18,9 +18,12 @@ c_test_names += \
 	%D%/native/library \
 	%D%/native/plugin \
 	%D%/base/atfork \
+	%D%/os/clock \
 	%D%/os/command \
 	%D%/os/fork \
 	%D%/os/poller \
+	%D%/os/processors \
+	%D%/os/spin \
 	%D%/os/thread \
 	%D%/os/timer \
 	%D%/pool/chunk \

@@ -5,6 +5,7 @@
 #include "tests/c/why.h"
 
 #include "runtime/native/plugin.h"
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 
 #include <dlfcn.h>

@@ -4,6 +4,7 @@
  * say by another one that they have begun. */
 #include "tests/c/fake.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/command.h"
 #include "runtime/os/fork.h"
 #include "runtime/os/thread.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/c/fake.h"
 
+#include "runtime/os/clock.h"
+#include "runtime/os/processors.h"
 #include "runtime/os/thread.h"
 
-#include <math.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 
@@ -100,34 +100,6 @@ static void a_signal_ends_it(void **state) {
   pthread_join(thread, NULL);
 }
 
-static void points_in_time(void **state) {
-  (void)state;
-  assert_true(lf_after(NAN) == LF_FOREVER);
-  assert_true(lf_after(INFINITY) == LF_FOREVER);
-  assert_true(lf_after(1e300) == LF_FOREVER);
-  assert_int_equal(lf_after(0), 0);
-  assert_int_equal(lf_after(-1), 0);
-  assert_int_equal(lf_after(-INFINITY), 0);
-  int64_t before = lf_now(), at = lf_after(10), after = lf_now();
-  assert_true(before <= after);
-  assert_true(at >= before + 10000000000 && at <= after + 10000000000);
-  assert_true(lf_wall_time() > 1.5e9);
-}
-
-static void counts_processors(void **state) {
-  (void)state;
-  cpu_set_t all, one;
-  assert_true(lf_cpu_count() >= 1);
-  sched_getaffinity(0, sizeof all, &all);
-  CPU_ZERO(&one);
-  for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
-    if (CPU_ISSET(i, &all))
-      CPU_SET(i, &one);
-  sched_setaffinity(0, sizeof one, &one);
-  assert_int_equal(lf_cpu_count(), 1);
-  sched_setaffinity(0, sizeof all, &all);
-}
-
 typedef struct {
   gate started;
   char name[32];
@@ -177,8 +149,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_wakeup_is_kept_once),     TEST(a_wakeup_goes_before_a_deadline),
       TEST(sleeps_until_the_deadline), TEST(two_wake_each_other),
-      TEST(a_signal_ends_it),          TEST(points_in_time),
-      TEST(counts_processors),         TEST(starts_threads),
+      TEST(a_signal_ends_it),          TEST(starts_threads),
       TEST(knows_its_stack),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
  * runtime/os/timer.h. */
 #include "tests/c/fake.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/timer.h"
 
 #include <stdlib.h>

@@ -2,6 +2,7 @@
  *
  * How many workers there are, and how many of them run: max_workers, those
  * that are blocked or parked, and who takes their place. */
+#include "runtime/os/clock.h"
 #include "runtime/pool/current.h"
 #include "tests/c/fake.h"
 

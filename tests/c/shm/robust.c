@@ -3,6 +3,7 @@
  * runtime/shm/robust.h. */
 #include "tests/c/fake.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/robust.h"

@@ -4,6 +4,7 @@
  * where sleeping is what is tested: so what is called is seen at once. */
 #include "tests/c/fake.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 #include "runtime/shm/arena.h"
 #include "runtime/shm/waiters.h"

@@ -3,6 +3,7 @@
  * Gates: one task at a time, while its worker's others run. */
 #include "tests/c/fake.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/task/strand.h"
 
 static lf_task *submit_to(lf_pool *pool, lf_strand *g, fake_step *step,

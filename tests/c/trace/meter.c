@@ -6,6 +6,7 @@
 
 #include "tests/c/fake.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/os/thread.h"
 
 /* A moment that the clock can see. */
