@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bindings/core/argument.h"
 #include "bindings/core/box.h"
 #include "bindings/core/error.h"
 #include "bindings/core/options.h"
@@ -108,7 +109,7 @@ static int executor_options(lua_State *L) {
       "timeout", "queue_timeout", "retries",  "memory_limit",
       "grace",   "name",          "priority", NULL};
   lfb_executor *exe = lfb_check_executor(L, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  lfb_check_type(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
   lfb_check_option_names(L, 2, names);
   lfb_executor *view = lfb_push_view(L, lfb_self(L), 1);

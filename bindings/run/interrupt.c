@@ -151,9 +151,12 @@ void lfb_push_abort(lua_State *L, const lfb_run *r) {
     lua_pushstring(L, r->abort);
 }
 
-/* An error in a finalizer goes no further than that. */
+/* An error in a finalizer goes no further than that. While one runs, the
+ * collector does not; to look through a deep stack takes long. */
 static bool is_in_finalizer(lua_State *L) {
   lua_Debug ar;
+  if (lua_gc(L, LUA_GCISRUNNING, 0) > 0)
+    return false;
   for (int i = 0; lua_getstack(L, i, &ar); i++)
     if (lua_getinfo(L, "n", &ar) && ar.name && strcmp(ar.name, "__gc") == 0 &&
         strcmp(ar.namewhat, "metamethod") == 0)
@@ -262,10 +265,11 @@ void lfb_poke_here(void) {
     lf_task *t = r ? r->task : f->task;
     bool asked = t && lf_worker_is_asked(f->vm->worker, t);
     bool look = f->vm->S->reach && !f->native; /* what the program says */
-    if ((!asked && !look) || f->vm->interrupted)
+    if (!asked && !look)
       continue;
-    f->vm->interrupted = LFB_POKED;
-    if (!f->native)
+    if (!f->vm->interrupted)
+      f->vm->interrupted = LFB_POKED;
+    if (!f->native) /* again: Lua may have been about to count instructions */
       set_abort_hook(f->vm->S->running);
   }
 }

@@ -14,17 +14,29 @@ static size_t heap_of(const struct lf_vm *vm) {
   return lfb_heap_bytes(vm->L, &vm->heap);
 }
 
-/* It is beyond its limit, with more bytes. False: it cannot have these. */
+/* It is beyond its limit, with more bytes. False: it cannot have these. What
+ * lfut copies it gets, and is looked at afterwards. */
 static bool overdraw(struct lf_vm *vm, const lfb_run *r, ptrdiff_t more) {
   lfb_memory *m = &vm->memory;
   const lfb_growth *g = &r->growth;
-  bool refused = g->grown > 2 * g->limit + g->copied - more;
+  bool refused = !vm->S->copying && g->grown > 2 * g->limit + g->copied - more;
   if (refused)
     m->wanted = (size_t)more;
   if (!m->look)
     lfb_look_soon(vm->S);
   m->look = true;
   return !refused;
+}
+
+/* More bytes of a copy. There is room for the largest one, besides the limit.
+ */
+static void note_copy(const struct lf_vm *vm, lfb_growth *g, ptrdiff_t more) {
+  if (g->copies != vm->S->copies)
+    g->copying = 0;
+  g->copies = vm->S->copies;
+  g->copying += more;
+  if (g->copying > g->copied)
+    g->copied = g->copying;
 }
 
 static void *allocate(void *ud, void *block, size_t old, size_t size) {
@@ -35,16 +47,15 @@ static void *allocate(void *ud, void *block, size_t old, size_t size) {
     return m->alloc(m->ud, block, old, size);
   ptrdiff_t more = (ptrdiff_t)size - (ptrdiff_t)(block ? old : 0);
   lfb_growth *g = &r->growth;
-  bool copies = vm->S->copying;
+  if (more > 0 && vm->S->copying)
+    note_copy(vm, g, more);
   bool beyond = more > 0 && g->grown > g->limit + g->copied - more;
-  if (beyond && !copies && !overdraw(vm, r, more))
+  if (beyond && !overdraw(vm, r, more))
     return NULL;
   void *new = m->alloc(m->ud, block, old, size);
   if (!new &&size > 0)
     return NULL;
   g->grown += more;
-  if (more > 0 && copies)
-    g->copied += more;
   if (more > 0 && (size_t)more >= m->wanted)
     m->wanted = 0;
   return new;
@@ -105,7 +116,7 @@ void lfb_memory_begin(lfb_run *r) {
     r->vm->memory.live = heap > given ? heap - given : heap;
   }
   g->limit = g->allowed;
-  g->grown = g->known = g->copied = 0;
+  g->grown = g->known = g->copied = g->copying = 0;
   g->base = heap;
 }
 

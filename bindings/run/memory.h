@@ -36,7 +36,10 @@ typedef struct {
   ptrdiff_t grown;   /* by so many in its own code, */
   size_t base;       /* since the heap had so many */
   ptrdiff_t known;   /* of these, so many were alive when that was seen last */
-  ptrdiff_t copied;  /* by lfut itself: so many more may be alive */
+  ptrdiff_t copied;  /* what was most that lfut itself has copied at a time:
+                        so many more may be alive */
+  ptrdiff_t copying; /* the same of the last time, and which that was */
+  unsigned copies;
 } lfb_growth;
 
 /* Of a run that begins; it is counted by lfb_memory_begin. */

@@ -106,6 +106,14 @@ int lfb_print(lua_State *L) {
 }
 
 #if LFB_HAS_OWN_FILES
+int lfb_flush(lua_State *L) {
+  const lfb_state *S = lua_touserdata(L, lua_upvalueindex(1));
+  int n = lua_tocfunction(L, lua_upvalueindex(2))(L);
+  if (S->out != stdout)
+    lfb_output_sync();
+  return n;
+}
+
 static int stay_open(lua_State *L) {
   luaL_Stream *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
   p->closef = stay_open;

@@ -25,6 +25,10 @@ void lfb_output_unshare(lua_State *L, lfb_state *S);
  * come in between. It has no upvalues. */
 int lfb_print(lua_State *L);
 
+/* io.flush and file:flush, which the second upvalue is: what a worker has
+ * written lies in the program's stream by then. */
+int lfb_flush(lua_State *L);
+
 /* Writes out what the interpreter has written so far, before a command may
  * write, too. */
 void lfb_output_write(lfb_state *S);

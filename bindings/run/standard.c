@@ -112,8 +112,25 @@ static void guard_searchers(lua_State *L, lfb_state *S) {
   lua_settop(L, 0);
 }
 
+#if LFB_HAS_OWN_FILES
+static void replace_method(lua_State *L, lfb_state *S, const char *name,
+                           lua_CFunction f) {
+  if (luaL_getmetatable(L, LUA_FILEHANDLE) == LUA_TTABLE &&
+      lua_getfield(L, -1, "__index") == LUA_TTABLE &&
+      lua_getfield(L, -1, name) == LUA_TFUNCTION && lua_iscfunction(L, -1)) {
+    push_new(L, S, "file", name, f, false);
+    lua_setfield(L, -2, name);
+  }
+  lua_settop(L, 0);
+}
+#endif
+
 static int guard_body(lua_State *L) {
-  guard_searchers(L, lua_touserdata(L, 1));
+  lfb_state *S = lua_touserdata(L, 1);
+  guard_searchers(L, S);
+#if LFB_HAS_OWN_FILES
+  replace_method(L, S, "flush", lfb_flush);
+#endif
   return 0;
 }
 
@@ -127,6 +144,7 @@ void lfb_standard_open(lua_State *L, lfb_state *S) {
     {"os", "execute", lfb_os_execute},
 #if LFB_HAS_OWN_FILES
     {"io", "popen", lfb_io_popen},
+    {"io", "flush", lfb_flush},
 #endif
     {"os", "date", call_guarded},
     {"os", "time", call_guarded},

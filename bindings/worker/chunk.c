@@ -472,18 +472,34 @@ bool lfb_run_chunk(struct lf_vm *vm, lf_loop *loop) {
  * ----------------------------------------------------------------------------
  */
 
+/* The level of the function that has been called first. Each look takes as long
+ * as the level is high, so they are few. */
+static int find_lowest(lua_State *co) {
+  lua_Debug ar;
+  int below = 1, at = 0; /* is there one; at this there is */
+  while (lua_getstack(co, below, &ar)) {
+    at = below;
+    below *= 2;
+  }
+  while (below - at > 1) {
+    int middle = at + (below - at) / 2;
+    if (lua_getstack(co, middle, &ar))
+      at = middle;
+    else
+      below = middle;
+  }
+  return at;
+}
+
 /* Of a range of integers: where the driver, which lies lowest in the coroutine,
  * is. Its second variable is the item. */
 static uint64_t find_in_range(lfb_run *r, lua_Integer first, lua_Integer step) {
-  lua_Debug ar, driver = {0};
+  lua_Debug driver = {0};
   bool found = false;
-  for (int level = 0; lua_getstack(r->co, level, &ar); level++) {
-    lua_getinfo(r->co, "S", &ar);
-    if (ar.what[0] != 'C' && !lfb_is_step(&ar)) {
-      driver = ar;
-      found = true;
-    }
-  }
+  for (int level = find_lowest(r->co); !found && level >= 0; level--)
+    found = lua_getstack(r->co, level, &driver) &&
+            lua_getinfo(r->co, "S", &driver) && driver.what[0] != 'C' &&
+            !lfb_is_step(&driver);
   if (!found || !lua_checkstack(r->co, 1) || !lua_getlocal(r->co, &driver, 2))
     return 0;
   uint64_t i = (uint64_t)lua_tointeger(r->co, -1);

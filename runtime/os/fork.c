@@ -69,6 +69,7 @@ static void forget(int fd) {
 }
 
 void lf_fd_own(int fd) {
+  fcntl(fd, F_SETFD, FD_CLOEXEC); /* who sent it cannot say that */
   pthread_mutex_lock(&lock);
   note(fd, false);
   pthread_mutex_unlock(&lock);
@@ -116,14 +117,6 @@ int lf_pipe_open(int ends[2]) {
   return err;
 }
 
-void lf_pipe_close_stream(FILE *stream) {
-  fflush(stream);
-  pthread_mutex_lock(&lock);
-  forget(fileno(stream));
-  fclose(stream);
-  pthread_mutex_unlock(&lock);
-}
-
 /* One that can neither be read nor written, with the number of another. */
 static void replace(int fd) {
   int nothing = open("/dev/null", O_PATH | O_CLOEXEC);
@@ -131,6 +124,16 @@ static void replace(int fd) {
     close(fd);
   if (nothing >= 0)
     close(nothing);
+}
+
+/* fclose may wait for a lock of the C library, which another thread holds. */
+void lf_pipe_close_stream(FILE *stream) {
+  fflush(stream);
+  pthread_mutex_lock(&lock);
+  forget(fileno(stream));
+  replace(fileno(stream));
+  pthread_mutex_unlock(&lock);
+  fclose(stream);
 }
 
 static void close_others(int keep) {

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -72,6 +74,18 @@ static void worker_signals(sigset_t *set) {
     sigdelset(set, passed[i]);
 }
 
+/* Bytes of a thread's stack. Where address space is limited they are less, and
+ * threads share the arenas of malloc(3), of which each takes much. */
+static size_t stack_size(void) {
+  enum { LEAST = 1 << 20, PARTS = 256, ARENAS = 2 };
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return STACK;
+  mallopt(M_ARENA_MAX, ARENAS);
+  size_t part = (size_t)limit.rlim_cur / PARTS;
+  return part < LEAST ? LEAST : part > STACK ? STACK : part;
+}
+
 int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
   struct start *s = lf_malloc(sizeof *s);
   if (!s)
@@ -82,7 +96,7 @@ int lf_thread_start(const char *name, void (*entry)(void *arg), void *arg) {
   pthread_attr_t attr;
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, STACK);
+  pthread_attr_setstacksize(&attr, stack_size());
   atomic_fetch_add(&threads, 1);
   atomic_fetch_add(&loud, 1);
   sigset_t set, old;

@@ -2,6 +2,7 @@
  *
  * See pool.h, internal.h: the life of a pool, submitting, ending work early. */
 #include "runtime/pool/internal.h"
+#include "runtime/shm/arena.h"
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/profile.h"
@@ -39,6 +40,7 @@ static void registry_del(lf_pool *p) {
 static _Atomic size_t limited;
 
 lf_pool *lf_pool_new(const lf_pool_options *options) {
+  lf_arena_reserve();
   lf_pool *p = lf_zalloc(sizeof *p);
   char *name = lf_strndup(options->name, strlen(options->name));
   lf_task *over = lf_task_new(NULL);

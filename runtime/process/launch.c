@@ -95,7 +95,7 @@ static _Noreturn void template_main(lf_pool *p, int control) {
 bool lf_launch_open(lf_pool *p) {
   int ends[2];
   lf_fork_want_ends();
-  (void)lf_arena_open(); /* else no arrays can be made from now on */
+  lf_arena_settle();
   if (p->o.program)
     return true;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)

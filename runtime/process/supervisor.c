@@ -15,6 +15,7 @@
 #include "runtime/shm/arena.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -319,6 +320,14 @@ static lf_lost status_of(const lf_proc *c) {
   return lost;
 }
 
+/* It has died of writing into the program's output, which nobody reads any
+ * more: so does the program. */
+static void share_end_of_pipe(lf_lost lost) {
+  struct pollfd out = {.fd = STDOUT_FILENO};
+  if (lost.signal == SIGPIPE && poll(&out, 1, 0) == 1 && out.revents & POLLERR)
+    kill(getpid(), SIGPIPE);
+}
+
 /* Under the lock: if it has ended itself for a task that did not stop, that is
  * what has become of the task. */
 static void note_given_up(lf_proc *c) {
@@ -336,6 +345,7 @@ static void reap(lf_worker *w, lf_lost lost) {
   lf_proc *c = lf_worker_proc(w);
   lf_link tasks, *l;
   char within[sizeof c->region->crash];
+  share_end_of_pipe(lost);
   lf_list_init(&tasks);
   snprintf(within, sizeof within, "%.*s", (int)sizeof within - 1,
            c->region->crash);

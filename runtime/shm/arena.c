@@ -70,14 +70,18 @@ static head *table(void) {
 
 /* --- Opening --- */
 
+static uint64_t address_space(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_AS, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
 /* How large it may be: the limits of the system are for the rest of the
  * program, too; what is beyond the size of files ends a process by a signal. */
 static uint64_t largest(void) {
   struct rlimit limit;
-  uint64_t most = MOST;
-  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-      limit.rlim_cur / 4 < most)
-    most = limit.rlim_cur / (limit.rlim_cur / 4 < LEAST ? 2 : 4);
+  uint64_t most = MOST, space = address_space();
+  if (space != RLIM_INFINITY && space / 4 < most)
+    most = space / (space / 4 < LEAST ? 2 : 4);
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       limit.rlim_cur < most)
     most = limit.rlim_cur;
@@ -111,13 +115,13 @@ static bool map(int fd, uint64_t bytes, bool new) {
   return true;
 }
 
-/* Under the lock: the largest that can be had. */
-static bool create(void) {
+/* Under the lock: the largest that can be had, if any. */
+static void create(void) {
   int low = lf_mem_refuse()
                 ? -1
                 : memfd_create("lfut-arrays", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (low < 0)
-    return false;
+    return;
   int fd = fcntl(low, F_DUPFD_CLOEXEC, FREE_FD);
   close(low);
   bool made = false;
@@ -129,7 +133,6 @@ static bool create(void) {
   } else if (fd >= 0) {
     close(fd);
   }
-  return made;
 }
 
 int lf_arena_open(void) {
@@ -137,9 +140,22 @@ int lf_arena_open(void) {
     return 0;
   pthread_mutex_lock(&lock);
   if (!table() && !refused)
-    refused = !create();
+    create();
   pthread_mutex_unlock(&lock);
   return table() ? 0 : LF_ENOMEM;
+}
+
+void lf_arena_settle(void) {
+  if (lf_arena_open() == 0)
+    return;
+  pthread_mutex_lock(&lock);
+  refused = !table();
+  pthread_mutex_unlock(&lock);
+}
+
+void lf_arena_reserve(void) {
+  if (address_space() != RLIM_INFINITY)
+    (void)lf_arena_open();
 }
 
 int lf_arena_adopt(int fd) {

@@ -28,9 +28,15 @@ enum {
   LF_REFS_SIZE = 1 << 22,    /* bytes of the table of references */
 };
 
-/* Makes it, if there is none. 0 or LF_ENOMEM; once that was the answer, it
- * stays so: there may be processes that would not share it. */
+/* Makes it, if there is none. 0 or LF_ENOMEM. */
 int lf_arena_open(void);
+
+/* The same, before there are processes that would not share it: if there is
+ * none now, there is none from now on. */
+void lf_arena_settle(void);
+
+/* The same where address space is limited, before other things take it. */
+void lf_arena_reserve(void);
 
 /* In a spawned process: maps the one that is behind the descriptor. */
 int lf_arena_adopt(int fd);

@@ -43,6 +43,23 @@ function ways.index(f)
   end
 end
 
+-- Far down, where it takes long to look through the stack.
+local function deeper(n, f)
+  if n > 0 then
+    deeper(n - 1, f)
+  else
+    f()
+  end
+  return n
+end
+function ways.deep(f) deeper(50000, f) end
+
+-- A hook of the task's own, for which Lua counts instructions, too.
+function ways.hooked(f)
+  debug.sethook(function() end, "l")
+  f()
+end
+
 -- What the task is at when it is stopped.
 local works = {
   computes = function()

@@ -500,6 +500,42 @@ function TestMemory:test_at_once()
   end
 end
 
+-- What it keeps of what it gets counts.
+function TestMemory:test_what_comes_from_lfut()
+  local view = self.exe:options { memory_limit = MB }
+  for _, get in ipairs {
+    function()
+      local queue = lfut.Queue()
+      return function()
+        queue:put(("x"):rep(1e5))
+        return queue:get()
+      end
+    end,
+    function()
+      local dict = lfut.Dict()
+      dict:set(1, ("x"):rep(1e5))
+      return function() return dict:get(1) end
+    end,
+    function()
+      local exe = lfut.InlineExecutor()
+      return function() return exe:submit(string.rep, "x", 1e5):result() end
+    end,
+    function()
+      local next = lfut.InlineExecutor():map(function() return ("x"):rep(1e5) end, lfut.range(1e5))
+      return function() return select(2, next()) end
+    end,
+  } do
+    local future = view:submit(function(get)
+      get = get()
+      local kept = {}
+      for i = 1, 1e5 do
+        kept[i] = get()
+      end
+    end, get)
+    fails_with("MemoryLimit", future.result, future)
+  end
+end
+
 function TestMemory:test_cannot_be_caught()
   local view = self.exe:options { memory_limit = 4 * MB }
   for _, f in ipairs {

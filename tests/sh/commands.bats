@@ -281,3 +281,54 @@ END
     exit "${PIPESTATUS[0]}"' "$LFUT"
   [ "$status" = 141 ] || complain "status $status"
 }
+
+# A worker process that dies of that takes the program with it.
+@test "who writes into a closed pipe ends by SIGPIPE, however it writes, in all kinds of workers" {
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut[arg[1]](1)
+while true do
+  exe:submit(function()
+    io.write "line\n"
+    io.stdout:flush()
+  end):result()
+end
+END
+  for kind in ThreadPool ProcessPool Inline Async; do
+    run bash -c 'env --default-signal=PIPE timeout 60 "$0" script.lua $1Executor | head -n 1
+      exit "${PIPESTATUS[0]}"' "$LFUT" $kind
+    [ "$status" = 141 ] || complain "$kind: status $status"
+  done
+}
+
+@test "what a task has flushed is in the file" {
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut[arg[1]](1)
+for _, flush in ipairs { io.flush, function() io.stdout:flush() end } do
+  exe:submit(function(flush)
+    io.write "line\n"
+    flush()
+  end, flush):result()
+  local file <close> = io.open "out"
+  io.stderr:write(#file:read "a", "\n")
+end
+END
+  for kind in ThreadPool ProcessPool Inline Async; do
+    lfut script.lua ${kind}Executor > out 2> err
+    [ "$(cat err)" = $'5\n10' ] || complain "$kind: $(cat err)"
+  done
+}
+
+@test "commands of workers inherit none of the descriptors of lfut" {
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut.ProcessPoolExecutor { max_workers = 2, start_method = arg[1] }
+local list = "for f in /proc/self/fd/*; do readlink $f; done | grep -E 'eventfd|memfd|socket'; true"
+io.write(exe:submit(function(list) return lfut.run { "sh", "-c", list, stdin = "" }.stdout end, list):result())
+END
+  for method in fork spawn; do
+    run lfut script.lua $method
+    [ "$status:$output" = 0: ] || complain "$method: $output"
+  done
+}

@@ -357,6 +357,42 @@ END
   done
 }
 
+# What could not be had for a moment.
+@test "things that are shared, when there were no descriptors for the first" {
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local files = {}
+repeat
+  files[#files + 1] = io.open "/dev/null"
+until not io.open "/dev/null"
+assert(not pcall(lfut.Queue))
+while #files > 0 do
+  table.remove(files):close()
+end
+local queue = lfut.Queue()
+queue:put(1)
+local exe <close> = lfut.ProcessPoolExecutor(1)
+print(exe:submit(function() return queue:get() end):result())
+END
+  ulimit -n 30
+  run lfut script.lua
+  [ "$status:$output" = 0:1 ] || complain "$output"
+}
+
+@test "things that are shared, after many threads, in little address space" {
+  [ -z "$LFUT_SANITIZER" ] || skip 'a sanitizer takes more'
+  cat > script.lua << 'END'
+local lfut = require "lfut"
+local exe <close> = lfut.ThreadPoolExecutor(16)
+lfut.wait(exe:broadcast(function() end))
+print(lfut.Queue():qsize())
+END
+  for limit in 300000 500000 800000; do
+    run bash -c "ulimit -v $limit; exec \"\$0\" script.lua" "$LFUT"
+    [ "$status:$output" = 0:0 ] || complain "$limit: $output"
+  done
+}
+
 @test "a worker that cannot be started is tried again" {
   cat > script.lua << 'END'
 local lfut = require "lfut"
