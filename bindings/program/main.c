@@ -318,6 +318,24 @@ static void print_stats(lua_State *L) {
   stats = false;
 }
 
+static int end_status;
+
+static void *end_soon(void *unused) {
+  enum { PATIENCE = 2 }; /* seconds */
+  (void)unused;
+  sleep(PATIENCE);
+  _exit(end_status);
+}
+
+/* The last handler of exit(3), which then writes out the streams of stdio: a
+ * worker that goes on may hold what is needed for that. */
+static void guard_end(int status, void *unused) {
+  (void)unused;
+  end_status = status;
+  if (lf_threads_others())
+    lf_thread_start_apart(end_soon, 0, NULL);
+}
+
 /* Ends the program without waiting for its workers, which may still run: their
  * interpreters are left as they are. */
 static _Noreturn void leave(int status) {
@@ -621,6 +639,7 @@ static int start(struct program *p) {
 int main(int argc, char **argv) {
   if ((argc == 5 || argc == 6) && strcmp(argv[1], LF_SERVE_OPTION) == 0)
     lfb_spawned_main(argv, lfb_lib_open);
+  on_exit(guard_end, NULL); /* the first is the last */
   if (argc >= 2 && strcmp(argv[1], "cluster") == 0)
     return lfb_cluster_command(argc, argv);
   struct options options = {

@@ -1108,6 +1108,7 @@ check_manual() {
 }
 
 @test "the examples in the guide" {
+  needs_signals
   check_manual docs/guide.md
 }
 

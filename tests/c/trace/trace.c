@@ -118,7 +118,7 @@ static void before_the_trace(void **state) {
   until(lf_now() > before + 10000);
   begin(NULL);
   lf_trace_slice(before, 1000, LF_PHASE_RUN, NULL, "over", 0, 0);
-  lf_trace_slice(before, 1000000000, LF_PHASE_RUN, NULL, "begun", 0, 0);
+  lf_trace_slice(before, 1000000000000, LF_PHASE_RUN, NULL, "begun", 0, 0);
   end();
   assert_int_equal(count("over"), 0);
   assert_int_equal(count("\"ts\":0.000,\"dur\":999"), 1);
