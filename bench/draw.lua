@@ -160,11 +160,53 @@ function draw.script(bars, caption, file)
   return (SCRIPT:gsub("%$(%a+)", values))
 end
 
--- Draws; returns true, or nil and why not.
-function draw.write(bars, caption, file)
-  if #bars == 0 then
-    return nil, "there is nothing to draw"
+-- Two pictures side by side: what a task costs by their number, and by that of
+-- the workers; a line for each executor.
+local CURVES = [[
+set terminal svg size 960,420 noenhanced background "white" font "sans-serif,16"
+set output $file
+set multiplot layout 1,2 title $title
+set border 3
+set logscale xy
+set xtics nomirror
+set ytics nomirror
+set grid
+set key top right
+set format x "%g"
+set format y "%g"
+$blocks
+set xlabel "tasks (2 workers)"
+set ylabel "µs a task"
+plot $tasks
+set xlabel "workers (20 000 tasks)"
+plot $workers
+]]
+
+local function block(name, points)
+  local lines = { "$" .. name .. " << END" }
+  for _, point in ipairs(points) do
+    table.insert(lines, point[1] .. "\t" .. point[2] * 1e6)
   end
+  return table.concat(lines, "\n") .. "\nEND"
+end
+
+local function curves_script(curves, caption, file)
+  local blocks, tasks, workers = {}, {}, {}
+  for i, curve in ipairs(curves) do
+    for kind, lines in pairs { tasks = tasks, workers = workers } do
+      local name = kind .. i
+      table.insert(blocks, block(name, curve[kind == "tasks" and 2 or 3]))
+      table.insert(lines, ("$%s using 1:2 with linespoints title %s"):format(name, quote(curve[1])))
+    end
+  end
+  return (CURVES:gsub("%$(%a+)", { file = quote(file),
+    title = quote("What a task costs" .. (caption and "\n" .. caption or "")),
+    blocks = table.concat(blocks, "\n"), tasks = table.concat(tasks, ", "),
+    workers = table.concat(workers, ", ") }))
+end
+
+-- Draws by the script that make(file) returns; true, or nil and why not.
+local function run_gnuplot(file, make)
   local gnuplot = os.getenv("GNUPLOT") or "gnuplot"
   if not os.execute("command -v " .. gnuplot .. " >/dev/null 2>&1") then
     return nil, "gnuplot is missing"
@@ -175,11 +217,25 @@ function draw.write(bars, caption, file)
   end
   out:close()
   local pipe = assert(io.popen(gnuplot, "w"))
-  pipe:write(draw.script(bars, caption, file))
+  pipe:write(make(file))
   if not pipe:close() then
     return nil, "gnuplot has failed"
   end
   return true
+end
+
+-- Draws; returns true, or nil and why not.
+function draw.write(bars, caption, file)
+  if #bars == 0 then
+    return nil, "there is nothing to draw"
+  end
+  return run_gnuplot(file, function() return draw.script(bars, caption, file) end)
+end
+
+-- The same of curves: each an executor's name, and two lists of points: tasks,
+-- and workers, with the seconds that a task takes.
+function draw.curves(curves, caption, file)
+  return run_gnuplot(file, function() return curves_script(curves, caption, file) end)
 end
 
 return draw

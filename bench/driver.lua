@@ -19,6 +19,10 @@ usage: bench/run [options] [figure...]
   --json FILE  results with every run (default bench-results.json)
   --svg FILE   a picture of them, by gnuplot (default bench-results.svg)
   --draw FILE  only draws, what is in a CSV file of results
+  --one-cpu    all programs on one processor
+  --loaded     all beside a busy loop on each processor
+  --against REVISION  lfut as it was then, too: built from git
+  --curves FILE  only draws: what a task costs, by tasks and by workers
   --caption TEXT  what stands under the title of the picture
   --list       the figures, one a line
 environment: LFUT (./lfut), LUA (lua5.4), PYTHON (python3), CC (cc),
@@ -80,6 +84,18 @@ local readers = {
   end,
   ["--caption"] = function(options, take)
     options.caption = take()
+  end,
+  ["--against"] = function(options, take)
+    options.against = take()
+  end,
+  ["--curves"] = function(options, take)
+    options.curves = take()
+  end,
+  ["--one-cpu"] = function(options)
+    options.around = "taskset -c 0 "
+  end,
+  ["--loaded"] = function(options)
+    options.around = "$beside "
   end,
   ["--quick"] = function(options)
     options.quick = true
@@ -145,6 +161,21 @@ local function build_helpers(cc)
     and compile("-shared -fPIC", "clock.c", "benchclock.so", "")
     and compile("", "baseline.c", "baseline", libs)
     and compile("", "native.c", "native", "-lffi -lm -pthread")
+    and compile("", "machine.c", "machine", "-pthread")
+end
+
+-- The program as it was in another revision of the sources, built once.
+local function build_revision(revision)
+  local commit = output("git rev-parse --short " .. quote(revision .. "^{commit}"))
+    or fail("there is no revision " .. revision)
+  local folder = BUILD .. "/" .. commit
+  if not output("test -x " .. folder .. "/lfut") then
+    say("building ", revision, " in ", folder)
+    output(([[mkdir -p %s && git archive %s | tar -x -C %s && cd %s && autoreconf -fi >build.log 2>&1 &&
+      ./configure >>build.log 2>&1 && make -j2 >>build.log 2>&1]]):format(folder, commit, folder, folder))
+  end
+  return output("test -x " .. folder .. "/lfut") and "./" .. folder .. "/lfut"
+    or fail("cannot build " .. revision .. ": " .. folder .. "/build.log")
 end
 
 -- The interpreter itself, not a wrapper that a version manager put there.
@@ -188,6 +219,9 @@ local function find_tools()
   if build_helpers(cc) then
     offer("c", "C", "./" .. BUILD .. "/baseline", cc .. " --version")
     tools.cnative = "./" .. BUILD .. "/native"
+    tools.beside = "./" .. BUILD .. "/machine beside"
+    tools.together = "./" .. BUILD .. "/machine together"
+    tools.scaling = "./" .. BUILD .. "/machine scaling"
   else
     say("C is missing (the helpers did not compile): its column stays empty")
   end
@@ -244,12 +278,28 @@ local function run_once(program)
   end
 end
 
+-- What the figure's program is compared with: its peers; lfut as it was, by the
+-- same program; and the machine's own scaling.
+local function peers_of(figure, options)
+  local peers = table.move(figure.against, 1, #figure.against, 1, {})
+  if options.against then
+    table.insert(peers, { options.against, (figure.lfut:gsub("%$lfut", "$former")),
+      bound = true })
+  end
+  if figure.parallel then
+    table.insert(peers, { "(2 threads of C)", "$scaling 200", control = true })
+  end
+  return peers
+end
+
 local function measure(figure, tools, options)
   local size = options.quick and (figure.quick or figure.size // 10)
     or figure.size
-  local programs = { new_program("lfut", figure.lfut, tools, size) }
-  for _, peer in ipairs(figure.against) do
-    table.insert(programs, new_program(peer[1], peer[2], tools, size))
+  local around = options.around or ""
+  local peers = peers_of(figure, options)
+  local programs = { new_program("lfut", around .. figure.lfut, tools, size) }
+  for _, peer in ipairs(peers) do
+    table.insert(programs, new_program(peer[1], around .. peer[2], tools, size))
   end
   -- Alternating, so that a slow moment of the machine hits all alike.
   for _ = 1, options.runs do
@@ -257,7 +307,7 @@ local function measure(figure, tools, options)
       run_once(program)
     end
   end
-  return report.summarise(figure, size, programs)
+  return report.summarise(figure, peers, size, programs)
 end
 
 local function list(chosen)
@@ -301,6 +351,32 @@ local function draw_file(options)
   os.exit(draw_results(text, options) or false, true)
 end
 
+-- What a task costs, measured with more and more of them, and of workers.
+local function draw_curves(tools, options)
+  local function cost(size, executor, workers)
+    local program = new_program("lfut", "$lfut $dir/lfut/cost.lua $size " .. executor
+      .. " " .. workers, tools, size)
+    for _ = 1, options.runs do
+      run_once(program)
+    end
+    return report.median(program.values)
+  end
+  local curves = {}
+  for _, executor in ipairs { "ThreadPoolExecutor", "ProcessPoolExecutor" } do
+    local by_tasks, by_workers = {}, {}
+    for power = 2, options.quick and 4 or 6 do
+      table.insert(by_tasks, { 10 ^ power // 1 | 0, cost(10 ^ power // 1 | 0, executor, 2) })
+    end
+    for power = 0, options.quick and 2 or 8 do
+      table.insert(by_workers, { 1 << power, cost(20000, executor, 1 << power) })
+    end
+    table.insert(curves, { executor, by_tasks, by_workers })
+    say(report.curves(curves[#curves]))
+  end
+  local drawn, why = draw.curves(curves, options.caption, options.curves)
+  say(drawn and "drawn: " .. options.curves or why .. ": no picture")
+end
+
 local function main()
   local options = parse(arg)
   if options.draw then
@@ -311,6 +387,10 @@ local function main()
     return list(chosen)
   end
   local tools, versions = find_tools()
+  if options.curves then
+    return draw_curves(tools, options)
+  end
+  tools.former = options.against and build_revision(options.against)
   local head = report.head(options, versions)
   say(report.head_text(head))
   say(report.columns())

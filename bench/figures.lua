@@ -13,8 +13,11 @@
 --             at_most: how many times the peer's cost lfut may take
 --             bound: what could be reached at best, or lfut itself, but not
 --             what one would use instead: left out of the picture
+--   parallel  it shows how well work is shared by processors: how much more
+--             two threads of C compute than one is measured beside it
 -- In commands, $lfut $python $luv $lua $c are the interpreters and the C
--- program, $dir is this folder. A command whose interpreter is missing is
+-- program, $beside runs a program beside busy loops, $together two of them at
+-- once (c/machine.c), $dir is this folder. A command whose interpreter is missing is
 -- left out, and so is its column.
 
 local figures = {}
@@ -32,7 +35,7 @@ figure {
   against = {
     { "python threads",
       "$python $dir/python/submit.py $size ThreadPoolExecutor",
-      at_least = 10 },
+      at_least = 20 },
     { "luv new_work", "$luv $dir/luv/submit.lua $size", at_least = 2 },
   },
 }
@@ -44,8 +47,66 @@ figure {
   against = {
     { "python threads",
       "$python $dir/python/round_trip.py $size ThreadPoolExecutor",
-      at_least = 8 },
+      at_least = 10 },
     { "luv new_work", "$luv $dir/luv/round_trip.lua $size" },
+  },
+}
+
+-- A round trip where there are less processors than threads that want one.
+for _, kind in ipairs { "Thread", "Process" } do
+  local prefix = kind == "Process" and "process-" or ""
+  local python = "python " .. (kind == "Process" and "processes" or "threads")
+  for _, where in ipairs {
+    { "one-cpu", "taskset -c 0 ", "on one processor" },
+    { "loaded", "$beside ", "beside a busy loop on each processor" },
+  } do
+    local executor = "$size " .. kind .. "PoolExecutor"
+    local against = {
+      { python, where[2] .. "$python $dir/python/round_trip.py " .. executor,
+        at_least = kind == "Process" and 5 or 1 / 0.7 },
+    }
+    if kind == "Thread" then
+      against[2] = { "luv new_work", where[2] .. "$luv $dir/luv/round_trip.lua $size", at_least = 1 / 1.2 }
+    end
+    figure {
+      name = prefix .. "round-trip-" .. where[1], unit = "s", size = 5000,
+      about = "the same " .. where[3] .. (kind == "Process" and ", processes" or ""),
+      lfut = where[2] .. "$lfut $dir/lfut/round_trip.lua " .. executor,
+      against = against,
+    }
+  end
+end
+
+figure {
+  name = "sustained", unit = "tasks/s", size = 2000000,
+  about = "submit + result of 2*10^6 tasks, 10^5 at a time",
+  lfut = "$lfut $dir/lfut/sustained.lua $size ThreadPoolExecutor",
+  against = {
+    { "the first 10^5", "$lfut $dir/lfut/sustained.lua 100000 ThreadPoolExecutor",
+      at_least = 0.7, bound = true },
+  },
+}
+
+-- What a task costs the script's thread, however many workers there are.
+for kind, workers in pairs { Thread = 256, Process = 64 } do
+  figure {
+    name = "cpu-" .. workers .. "-" .. kind:lower() .. (kind == "Process" and "es" or "s"),
+    unit = "s", size = 100000, quick = 100000,
+    about = ("the script's processor time for a task in bulk, %d idle workers"):format(workers),
+    lfut = ("$lfut $dir/lfut/program_cpu.lua $size %sPoolExecutor %d"):format(kind, workers),
+    against = {
+      { "2 workers", ("$lfut $dir/lfut/program_cpu.lua $size %sPoolExecutor 2"):format(kind),
+        at_most = 1.3, bound = true },
+    },
+  }
+end
+
+figure {
+  name = "event-set", unit = "s", size = 4000, quick = 4000,
+  about = "processor time to wake 4000 waiters of an Event",
+  lfut = "$lfut $dir/lfut/event_set.lua $size",
+  against = {
+    { "a tenth", "$lfut $dir/lfut/event_set.lua $tenth", at_most = 15, bound = true },
   },
 }
 
@@ -77,9 +138,10 @@ figure {
   lfut = "$lfut $dir/lfut/map.lua $size ThreadPoolExecutor table",
   against = {
     { "python Pool.map", "$python $dir/python/pool_map.py $size",
-      at_least = 1.5 },
+      at_least = 2.5 },
     { "lua loop", "$lua $dir/lua/map.lua $size" },
   },
+  parallel = true,
 }
 
 figure {
@@ -88,8 +150,9 @@ figure {
   lfut = "$lfut $dir/lfut/map.lua $size ThreadPoolExecutor range",
   against = {
     { "python Pool.map", "$python $dir/python/pool_map.py $size",
-      at_least = 1.5 },
+      at_least = 5 },
   },
+  parallel = true,
 }
 
 figure {
@@ -99,6 +162,7 @@ figure {
   against = {
     { "lua loop", "$lua $dir/lua/for_each.lua $size", at_least = 1.8 },
   },
+  parallel = true,
 }
 
 figure {
@@ -108,6 +172,7 @@ figure {
   against = {
     { "lua loop", "$lua $dir/lua/reduce.lua $size", at_least = 1.8 },
   },
+  parallel = true,
 }
 
 figure {
@@ -116,7 +181,10 @@ figure {
   lfut = "$lfut $dir/lfut/mandelbrot.lua $size ThreadPoolExecutor 2",
   against = {
     { "lua loop", "$lua $dir/lua/mandelbrot.lua $size", at_least = 1.9 },
+    { "2 × lua", "$together 2 $lua $dir/lua/mandelbrot_half.lua $size",
+      at_least = 0.97, bound = true },
   },
+  parallel = true,
 }
 
 figure {
@@ -165,7 +233,7 @@ figure {
   about = "a table of 10^5 floats to a worker, its length back",
   lfut = "$lfut $dir/lfut/floats.lua $size ThreadPoolExecutor",
   against = {
-    { "C lua_rawseti", "$c rawseti $size", at_least = 0.4, bound = true },
+    { "C lua_rawseti", "$c rawseti $size", at_least = 0.5, bound = true },
   },
 }
 
@@ -178,7 +246,7 @@ figure {
   against = {
     { "python processes",
       "$python $dir/python/submit.py $size ProcessPoolExecutor",
-      at_least = 30 },
+      at_least = 60 },
   },
 }
 
@@ -189,7 +257,7 @@ figure {
   against = {
     { "python processes",
       "$python $dir/python/round_trip.py $size ProcessPoolExecutor",
-      at_least = 10 },
+      at_least = 33 },
   },
 }
 
@@ -213,7 +281,10 @@ figure {
   lfut = "$lfut $dir/lfut/mandelbrot.lua $size ProcessPoolExecutor 2",
   against = {
     { "lfut's loop", "$lfut $dir/lua/mandelbrot.lua $size", at_least = 1.9 },
+    { "2 × lua", "$together 2 $lua $dir/lua/mandelbrot_half.lua $size",
+      at_least = 0.97, bound = true },
   },
+  parallel = true,
 }
 
 figure {
@@ -234,7 +305,17 @@ figure {
   against = {
     { "python processes",
       "$python $dir/python/payload.py $size ProcessPoolExecutor floats",
-      at_least = 2 },
+      at_least = 2.5 },
+  },
+}
+
+figure {
+  name = "process-records", unit = "records/s", size = 5, quick = 2,
+  about = "a table of 10^5 small records to a process and back",
+  lfut = "$lfut $dir/lfut/records.lua $size ProcessPoolExecutor",
+  against = {
+    { "python processes",
+      "$python $dir/python/records.py $size ProcessPoolExecutor", at_least = 3 },
   },
 }
 
@@ -244,7 +325,7 @@ figure {
   lfut = "$lfut $dir/lfut/pool.lua $size ProcessPoolExecutor",
   against = {
     { "python processes",
-      "$python $dir/python/pool.py $size ProcessPoolExecutor", at_least = 5 },
+      "$python $dir/python/pool.py $size ProcessPoolExecutor", at_least = 6 },
   },
 }
 
@@ -279,6 +360,7 @@ figure {
   against = {
     { "C, 2 threads", "$cnative sum $size", at_least = 0.8, bound = true },
   },
+  parallel = true,
 }
 
 figure {
@@ -299,6 +381,7 @@ figure {
     { "C, 2 threads", "$cnative mandelbrot $size", at_most = 1.1,
       bound = true },
   },
+  parallel = true,
 }
 
 -- What it costs to be there -------------------------------------------------
@@ -336,7 +419,7 @@ figure {
   name = "worker-memory", unit = "B", size = 50, quick = 50,
   about = "memory of an idle worker, of 50",
   lfut = "$lfut $dir/lfut/worker_memory.lua $size",
-  at_most = 150000,
+  at_most = 80000,
   against = {
     { "python threads", "$python $dir/python/worker_memory.py $size" },
   },
@@ -380,7 +463,7 @@ figure {
   about = "acquire and release of a lock nobody else wants",
   lfut = "$lfut $dir/lfut/lock.lua $size pair",
   against = {
-    { "empty C call", "$lfut $dir/lfut/lock.lua $size call", at_most = 6,
+    { "empty C call", "$lfut $dir/lfut/lock.lua $size call", at_most = 4,
       bound = true },
   },
 }
@@ -573,6 +656,7 @@ figure {
   against = {
     { "2 × lua", "$lfut $dir/lfut/text.lua $size lua $lua", at_least = 0.95 },
   },
+  parallel = true,
 }
 
 figure {

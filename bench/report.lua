@@ -18,6 +18,8 @@ local function median(values)
   return (sorted[middle] + sorted[middle + 1]) / 2
 end
 
+report.median = median
+
 -- How many times better (`better`) or costlier than the peer lfut is.
 local function ratio(lfut, peer, direct)
   if not lfut or not peer then
@@ -67,8 +69,8 @@ local function compare(lfut, program, peer, unit)
   }
 end
 
--- programs[1] is lfut's, the others follow figure.against.
-function report.summarise(figure, size, programs)
+-- programs[1] is lfut's, the others are those of the peers.
+function report.summarise(figure, peers, size, programs)
   for _, program in ipairs(programs) do
     program.median = median(program.values)
   end
@@ -79,8 +81,12 @@ function report.summarise(figure, size, programs)
     at_most = figure.at_most, met = met(lfut.median, nil, figure.at_most),
     comparisons = {},
   }
-  for i, peer in ipairs(figure.against) do
-    result.comparisons[i] = compare(lfut, programs[i + 1], peer, figure.unit)
+  for i, peer in ipairs(peers) do
+    if peer.control then -- it is no measure of the same
+      result.scaling = programs[i + 1].median
+    else
+      table.insert(result.comparisons, compare(lfut, programs[i + 1], peer, figure.unit))
+    end
   end
   return result
 end
@@ -169,6 +175,20 @@ function report.rows(result)
       show_ratio(c.ratio), show_range(c.min, c.max),
       show_target(c.at_least, c.at_most, show_ratio), show_met(c.met)))
     name, value = "", ""
+  end
+  if result.scaling then
+    table.insert(lines, row("", "", "(2 threads of C)", ("%.3g × one"):format(result.scaling), "", "", "", ""))
+  end
+  return table.concat(lines, "\n")
+end
+
+-- A table of what a task costs.
+function report.curves(curve)
+  local lines = { curve[1] }
+  for i, what in ipairs { "tasks", "workers" } do
+    for _, point in ipairs(curve[i + 1]) do
+      table.insert(lines, ("  %8d %-8s %s a task"):format(point[1], what, show(point[2], "s")))
+    end
   end
   return table.concat(lines, "\n")
 end
@@ -329,7 +349,7 @@ local function plain(result)
   end
   return { name = result.name, about = result.about, unit = result.unit,
     size = result.size, value = result.value, at_most = result.at_most,
-    met = result.met, programs = programs, comparisons = result.comparisons }
+    scaling = result.scaling, met = result.met, programs = programs, comparisons = result.comparisons }
 end
 
 function report.json(head, results)
