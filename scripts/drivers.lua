@@ -135,8 +135,8 @@ function drivers.seeded(fn, seed, position, randomseed)
   end
 end
 
--- fn for which the globals are its environment in each item, whatever it has
--- assigned to _ENV in another.
+-- fn for which the globals are its environment in each item, and no debug hook is
+-- set, whatever it has done in another.
 function drivers.renewed(fn, renew)
   return function(...)
     renew()

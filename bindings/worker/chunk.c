@@ -15,6 +15,7 @@
 #include "bindings/pack/names.h"
 #include "bindings/pack/pack.h"
 #include "bindings/pack/unpack.h"
+#include "bindings/run/debugging.h"
 #include "bindings/run/failure.h"
 #include "bindings/run/interrupt.h"
 #include "bindings/run/items.h"
@@ -47,30 +48,52 @@ typedef struct lfb_chunk_run {
 
 /* --- Items that change their function --- */
 
-/* Upvalues: the function, the number of an upvalue. */
-static int renew_env(lua_State *L) {
-  lua_pushglobaltable(L);
-  lfb_env_set(L, lua_upvalueindex(1),
-              (int)lua_tointeger(L, lua_upvalueindex(2)));
+/* Before an item. Upvalues: the function, the number of an upvalue, or 0. */
+static int renew(lua_State *L) {
+  struct lf_vm *vm = lfb_state_find(L)->vm;
+  int env = (int)lua_tointeger(L, lua_upvalueindex(2));
+  if (env > 0) {
+    lua_pushglobaltable(L);
+    lfb_env_set(L, lua_upvalueindex(1), env);
+  }
+  if (lua_gethook(L) && !vm->interrupted) {
+    lua_sethook(L, NULL, 0, 0);
+    lfb_debug_task(vm, L);
+  }
   return 0;
 }
 
-/* Does the function at the top, or one in it, assign to its i-th upvalue? */
-static bool assigns(lua_State *L, lfb_state *S, int i) {
-  lf_code *code = lfb_code_of(L, S, -1);
-  const lfb_notes *notes = code->notes;
-  bool is = notes && lfb_is_assigned(notes, (unsigned)i - 1);
-  lf_code_unref(code);
-  return is;
+/* Is a field of that name used in it? */
+static bool has_field(const lfb_notes *notes, const char *wanted) {
+  lfb_name name;
+  for (size_t at = notes->size; lfb_next_field(notes, &at, &name);)
+    if (strcmp(name.text, wanted) == 0)
+      return true;
+  return false;
 }
 
-/* The function of the setup at the top may assign to _ENV: that is for one
- * item, as it would be for one task. (Other upvalues are the loop's.) */
-static void guard_env(lua_State *L, lfb_state *S) {
+/* Does the function at the top, or one in it, assign to _ENV, or set a hook?
+ * The number of that upvalue, if it does, or 0; -1: neither. */
+static int find_changes(lua_State *L, lfb_state *S) {
+  if (!lua_isfunction(L, -1) || lua_iscfunction(L, -1))
+    return -1;
+  lf_code *code = lfb_code_of(L, S, -1);
+  const lfb_notes *notes = code->notes;
+  int env = notes ? lfb_env_find(L, -1) : 0;
+  if (env > 0 && !lfb_is_assigned(notes, (unsigned)env - 1))
+    env = 0;
+  bool none = env == 0 && !(notes && has_field(notes, "sethook"));
+  lf_code_unref(code);
+  return none ? -1 : env;
+}
+
+/* What the function of the setup at the top assigns to _ENV, and the debug hook
+ * that it sets, are for one item, as they would be for one task. (Other
+ * upvalues are the loop's.) */
+static void guard_items(lua_State *L, lfb_state *S) {
   lua_rawgeti(L, -1, LFB_SETUP_FUNCTION);
-  bool lua = lua_isfunction(L, -1) && !lua_iscfunction(L, -1);
-  int env = lua ? lfb_env_find(L, -1) : 0;
-  if (env == 0 || !assigns(L, S, env)) {
+  int env = find_changes(L, S);
+  if (env < 0) {
     lua_pop(L, 1);
     return;
   }
@@ -79,7 +102,7 @@ static void guard_env(lua_State *L, lfb_state *S) {
   lua_pushvalue(L, -3);
   lua_pushvalue(L, -1);
   lua_pushinteger(L, env);
-  lua_pushcclosure(L, renew_env, 2);
+  lua_pushcclosure(L, renew, 2);
   lua_call(L, 2, 1);
   lua_rawseti(L, -4, LFB_SETUP_FUNCTION);
   lua_pop(L, 2);
@@ -108,7 +131,7 @@ static void push_setup(lua_State *L, lfb_run *r) {
         lfb_unpack(L, vm->S, lf_loop_setup(r->chunk->loop), &at, &r->globals);
     for (; n > 0; n--)
       lua_rawseti(L, -n - 1, n);
-    guard_env(L, vm->S);
+    guard_items(L, vm->S);
   }
   lua_remove(L, -2);
 }

@@ -6,6 +6,8 @@
 #include "runtime/os/clock.h"
 #include "runtime/os/processors.h"
 
+#include <sched.h>
+
 enum {
   SPIN_NS = 50000,  /* about what a futex round trip costs */
   LONG_NS = 200000, /* a wait of which it does not matter how it began */
@@ -35,6 +37,14 @@ bool lf_may_spin(void) {
   if (outside)
     n += (int)atomic_load_explicit(outside, memory_order_relaxed);
   return n <= lf_cpus_whole();
+}
+
+void lf_relax_for_other(int *looks) {
+  enum { BRIEF = 100 };
+  if (++*looks < BRIEF)
+    lf_relax();
+  else
+    sched_yield();
 }
 
 static uint32_t get(const _Atomic uint32_t *value) {

@@ -58,6 +58,10 @@ void lf_spin_again(lf_spin *spin);
 /* The wait has ended, by what was waited for. */
 void lf_spin_end(const lf_spin *spin);
 
+/* Another thread is in the middle of something that takes no time, unless it
+ * has been preempted: waits a moment. 'looks' counts those of this wait. */
+void lf_relax_for_other(int *looks);
+
 /* What a spinner does between two looks. */
 static inline void lf_relax(void) {
 #if defined(__x86_64__) || defined(__i386__)

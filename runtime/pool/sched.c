@@ -322,8 +322,8 @@ lf_worker *lf_pool_replace(lf_pool *p) {
 }
 
 void lf_worker_drain(lf_worker *w, lf_link *out) {
-  while (atomic_load(&w->moving))
-    lf_relax();
+  for (int looks = 0; atomic_load(&w->moving);)
+    lf_relax_for_other(&looks);
   pthread_mutex_lock(&w->lock);
   lf_list_move(out, &w->grabbed);
   lf_list_move(out, &w->queue);

@@ -533,8 +533,8 @@ static void close_all(lf_pool *p) {
   }
   lf_hold_end(&f->hold);
   lf_fd_close(epoll);
-  while (atomic_load(&f->ringing) > 0)
-    lf_relax();
+  for (int looks = 0; atomic_load(&f->ringing) > 0;)
+    lf_relax_for_other(&looks);
   lf_fd_close(doorbell);
 }
 

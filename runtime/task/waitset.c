@@ -66,8 +66,8 @@ void lf_waitset_unwatch(lf_waitset *set, lf_waker *waker) {
     atomic_store(&set->first, next == &set->watchers
                                   ? NULL
                                   : lf_container_of(next, lf_waker, link));
-    while (atomic_load(&set->firing) > 0)
-      lf_relax();
+    for (int looks = 0; atomic_load(&set->firing) > 0;)
+      lf_relax_for_other(&looks);
   }
   if (!lf_stack_is_empty(&set->ready))
     lf_waitset_tell(set);

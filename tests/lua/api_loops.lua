@@ -229,6 +229,27 @@ function TestLoops.test_timeouts()
   support.works(exe)
 end
 
+-- What one item sets is gone for the next.
+function TestLoops.test_debug_hooks()
+  local exe <close> = support.Executor(1)
+  local function item(i)
+    if i % 10 == 2 then
+      debug.sethook(function() error "a hook that another item left" end, "", 100)
+    else
+      for _ = 1, 1000 do
+        i = i * 1
+      end
+    end
+    return i
+  end
+  for _, opts in ipairs { { chunksize = 50 }, { chunksize = 1 } } do
+    lu.assertEquals(exe:for_each(item, lfut.range(100), opts), 100)
+    lu.assertEquals(exe:reduce(item, lfut.range(100), add, 0, opts), 5050)
+    lu.assertEquals(#exe:map(item, lfut.range(100), opts):list(), 100)
+    lu.assertEquals(#exe:starmap(item, { { 1 }, { 2 }, { 3 } }, opts):list(), 3)
+  end
+end
+
 function TestLoops.test_seeds()
   local expected
   for _, workers in ipairs { 1, 3 } do
