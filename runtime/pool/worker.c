@@ -9,7 +9,7 @@
 #include "runtime/task/strand.h"
 
 #include <unistd.h>
-enum { IDLE_NS = 50000000 }; /* without work for so long: ops->idle */
+enum { IDLE_NS = 250000000 }; /* without work for so long: ops->idle */
 
 /* The worker turns to something: others are to look for what is left. */
 static void pass_on(lf_worker *w) {

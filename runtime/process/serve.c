@@ -21,7 +21,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { IDLE_NS = 50000000 }; /* until the interpreter is to sweep */
+enum { IDLE_NS = 250000000 }; /* until the interpreter is to sweep */
 
 /* --- Running --- */
 
