@@ -440,8 +440,12 @@ void lf_trace_forward(lf_trace_send *send) {
 
 /* In a forked child: the trace is its parent's. */
 static void forget(void) {
+  lf_link *l;
+  if (own)
+    pthread_setspecific(at_end, NULL);
   own = NULL;
-  lf_list_init(&rings);
+  while ((l = lf_list_pop(&rings)))
+    lf_free(lf_container_of(l, ring, link));
   atomic_fetch_and(&lf_timing, ~LF_TIME_TRACE);
   if (!trace.on)
     return;
