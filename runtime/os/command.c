@@ -101,6 +101,26 @@ int lf_command_pidfd(lf_command *c) {
   return c->pidfd;
 }
 
+enum { BLIND_NS = 5000000 }; /* between two looks */
+
+/* For when there are no descriptors left. */
+static bool has_ended(const lf_command *c) {
+  siginfo_t info = {.si_pid = 0};
+  int flags = WEXITED | WNOHANG | WNOWAIT;
+  return waitid(P_PID, (id_t)c->pid, &info, flags) != 0 || info.si_pid != 0;
+}
+
+static int wait_blindly(const lf_command *c, int64_t deadline) {
+  const struct timespec moment = {.tv_nsec = BLIND_NS};
+  while (!has_ended(c)) {
+    if (lf_is_past(deadline))
+      return LF_ETIMEOUT;
+    if (nanosleep(&moment, NULL) != 0)
+      return LF_EINTR;
+  }
+  return 0;
+}
+
 bool lf_command_poll(lf_command *c, struct pollfd *fds, int n,
                      int64_t deadline) {
   open_pidfd(c);
@@ -109,22 +129,15 @@ bool lf_command_poll(lf_command *c, struct pollfd *fds, int n,
   if (ppoll(fds, (nfds_t)n + 1, &ts, NULL) < 0)
     for (int i = 0; i <= n; i++)
       fds[i].revents = 0;
-  siginfo_t info = {.si_pid = 0};
-  return fds[n].revents || (c->pidfd < 0 &&
-                            waitid(P_PID, (id_t)c->pid, &info,
-                                   WEXITED | WNOHANG | WNOWAIT) == 0 &&
-                            info.si_pid != 0);
+  return fds[n].revents || (c->pidfd < 0 && has_ended(c));
 }
 
 int lf_command_wait(lf_command *c, int64_t deadline) {
   if (lf_is_foreign(c->generation))
     return 0;
   open_pidfd(c);
-  if (c->pidfd < 0) { /* there are no descriptors left */
-    siginfo_t info;
-    int r = waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOWAIT);
-    return r < 0 && errno == EINTR ? LF_EINTR : 0;
-  }
+  if (c->pidfd < 0)
+    return wait_blindly(c, deadline);
   struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
   struct timespec ts = lf_timespec(deadline - lf_now());
   int r = ppoll(&p, 1, deadline == LF_FOREVER ? NULL : &ts, NULL);

@@ -239,7 +239,9 @@ end
 
 function TestPopen.test_wrong_use()
   lu.assertErrorMsgContains("table expected", lfut.Popen)
-  support.fails_like("cannot run 'no-such-command'", "", function() lfut.Popen { "no-such-command" } end)
+  if (os.getenv "LFUT_WRAPPER" or "") == "" then -- valgrind does not tell that exec has failed
+    support.fails_like("cannot run 'no-such-command'", "", function() lfut.Popen { "no-such-command" } end)
+  end
   lu.assertErrorMsgContains("unknown option 'timeout'", lfut.Popen, { "cat", timeout = 1 })
   lu.assertErrorMsgContains("'stderr'", lfut.Popen, { "cat", stderr = "pipe" })
   lu.assertErrorMsgContains("'stdin'", lfut.Popen, { "cat", stdin = 1 })
@@ -373,7 +375,9 @@ function TestFileno.test_can_be_read_when_there_is_something_to_do()
     end
   end
   lu.assertEquals(called, 2)
-  lu.assertFalse(ready(0))
+  while ready(0) do -- it may have been told after it had looked
+    lfut.poll()
+  end
 end
 
 local rc = support.run(TestWaitFd, TestPopen, TestBlocking, TestFileno)
