@@ -47,10 +47,13 @@ void lf_question_answer(lf_question *q, int64_t value) {
 void lf_client_answer(lf_cluster *cl, uint64_t number, int64_t value) {
   for (lf_link *l = cl->questions.next; l != &cl->questions; l = l->next) {
     lf_question *q = lf_container_of(l, lf_question, link);
-    if (q->number == number && !q->answered) {
+    if (q->number != number || q->answered)
+      continue;
+    if (q->told)
       lf_question_answer(q, value);
-      return;
-    }
+    else
+      q->early = value; /* by another connection */
+    return;
   }
 }
 

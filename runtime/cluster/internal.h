@@ -73,6 +73,7 @@ typedef struct lf_question {
   lf_reason reason; /* why it is to be dropped */
   bool told;        /* the server has answered, if only that its member will */
   bool answered;
+  int64_t early; /* what its member has said before that, or -1 */
   int64_t value; /* -1: there is none */
   /* It has been answered: to free it. NULL: who waits looks. */
   void (*done)(struct lf_question *question);

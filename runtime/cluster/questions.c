@@ -42,11 +42,14 @@ static void on_answer(void *user, const redisReply *reply) {
   int64_t value =
       reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
   q->told = true;
+  if (q->early >= 0 && (value == LATER || value < 0))
+    value = q->early;
   if (value != LATER)
     lf_question_answer(q, value);
 }
 
-/* A question about a task that was sent. NULL: no memory. */
+/* A question about a task that was sent; it is there until the server has
+ * answered. NULL: no memory. */
 static lf_question *question_new(lf_cluster *cl) {
   lf_question *q = lf_zalloc(sizeof *q);
   if (!q)
@@ -69,6 +72,7 @@ static void put_question(lf_question *q, const lf_sent *s,
   q->number = ++q->cluster->last_question;
   q->task = s->number;
   q->answered = q->told = false;
+  q->early = -1;
   lf_arg_int(digits, (int64_t)q->number);
   tell(s, function, digits, on_answer, q);
 }
