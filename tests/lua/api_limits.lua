@@ -710,6 +710,7 @@ end
 -- Processes that a limited task makes have none of its limit.
 function TestMemory:test_processes_of_a_task()
   lu.skipIf(support.is_process, "processes: the same, longer")
+  support.needs_processes()
   lu.skipIf(holds_signals, "TSan does not go on after a fork of several threads")
   local n = self.exe
     :options({ memory_limit = 2 * MB })
