@@ -56,11 +56,18 @@ local function bad_arguments(method, args)
   end
 end
 
+-- map(f, a, b), as Python's map takes them.
+local function second_list(method, value)
+  if type(value) == "table" and #value > 0 then
+    return bad_argument(3, method, "got a second list; lfut.zip(a, b) is for several lists")
+  end
+end
+
 local function bad_chunksize(method, chunksize)
   if chunksize == nil then
     return nil
   elseif type(chunksize) ~= "number" then
-    return bad_type(3, method, "integer", chunksize)
+    return second_list(method, chunksize) or bad_type(3, method, "integer", chunksize)
   elseif not math.tointeger(chunksize) or chunksize < 1 then
     return bad_argument(3, method, "must be an integer >= 1")
   end
@@ -115,7 +122,7 @@ local function bad_options(method, options, known)
   elseif type(options) ~= "table" then
     return bad_type(3, method, "table", options)
   end
-  return unknown_option(options, known) or bad_option_chunksize(options.chunksize)
+  return second_list(method, options) or unknown_option(options, known) or bad_option_chunksize(options.chunksize)
     or bad_callback(options, "callback") or bad_callback(options, "error_callback")
 end
 

@@ -840,6 +840,8 @@ function TestMisuse.test_arguments()
   end
   for _, name in ipairs { "map_async", "starmap_async" } do
     fails("bad argument #3 to 'METHOD' (table expected, got number)", name, print, {}, 1)
+    fails(("bad argument #3 to '%s' (got a second list; lfut.zip(a, b) is for several lists)"):format(name), name,
+      print, {}, { 1 })
     fails("unknown option 'timeout' (options: callback, chunksize, error_callback)", name, print, {}, { timeout = 1 })
     fails("bad option 'chunksize' (must be an integer >= 1)", name, print, {}, { chunksize = 0 })
     fails("bad option 'chunksize' (integer expected, got string)", name, print, {}, { chunksize = "x" })
