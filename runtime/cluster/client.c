@@ -355,6 +355,7 @@ static lf_cluster *cluster_new(lf_pool *p) {
   cl->opening = 1;
   lf_cond_init(&cl->changed);
   lf_channel_init_memory(&cl->out, &names, p, p->o.ops->annotate);
+  cl->out.asked = true;
   lf_channel_init_memory(&cl->in, &names, p, p->o.ops->annotate);
   lf_list_init(&cl->batches);
   lf_list_init(&cl->questions);

@@ -55,6 +55,7 @@ static int store_code(lf_cluster *cl, lf_code *code) {
   lf_buf bytes;
   if (lf_channel_knows(&cl->out, code))
     return 0;
+  lf_channel_limit(&cl->out);
   lf_buf_init(&bytes, NULL, 0);
   snprintf(field, sizeof field, "%" PRIu64, code->id);
   int err = lf_channel_put_code(&cl->out, code, &bytes);

@@ -515,6 +515,7 @@ static void learn(lf_session *s, const char *field, const redisReply *value,
                   lacking *more) {
   if (value->type != REDIS_REPLY_STRING)
     return;
+  s->got++;
   bool code = field[0] != 'l' && field[0] != 'n';
   uint64_t id = strtoull(field + !code, NULL, 10);
   if (code)
@@ -611,10 +612,13 @@ static void go_on(lf_session *s) {
       fetch_parts(e);
       return;
     }
+    if (s->pool && !e->fetched)
+      lf_channel_limit(&s->end);
     if (s->pool)
       find_lacking(s, e, &l);
-    if (s->pool && l.n > 0 && !e->fetched) {
+    if (s->pool && l.n > 0 && !(e->fetched && e->got == s->got)) {
       e->fetched = true;
+      e->got = s->got;
       fetch(s, &l);
       return;
     }

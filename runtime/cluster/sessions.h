@@ -40,6 +40,7 @@ typedef struct {
   bool fetching;
   bool gone; /* nobody wants results */
   bool told_broken;
+  unsigned got;  /* values that have been fetched */
   bool unusable; /* its setup is not there */
 } lf_session;
 
@@ -53,7 +54,9 @@ typedef struct {
   char *numbers;  /* of all its tasks, with spaces, if it is large; else NULL */
   lf_buf payload; /* messages, or what names them (parts.h) */
   size_t left;    /* tasks that have not ended */
-  bool fetched;   /* once: what is not there then is nowhere */
+  bool fetched;   /* once, when so many had been got: if nothing comes, what is
+                     not there is nowhere */
+  unsigned got;
   bool begun;
 } lf_taken;
 

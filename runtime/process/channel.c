@@ -66,6 +66,13 @@ void lf_channel_forget(lf_channel *end) {
   clear(&end->learned);
 }
 
+void lf_channel_limit(lf_channel *end) {
+  if (end->known.n >= CODES)
+    clear(&end->known);
+  if (end->learned.n >= CODES)
+    clear(&end->learned);
+}
+
 static void parcel_free(lf_parcel *p) {
   lf_list_del(&p->link);
   if (p->drop)
@@ -259,7 +266,7 @@ int lf_channel_put_code(lf_channel *end, lf_code *code, lf_buf *out) {
 
 /* Lets the other side know the code. */
 static int send_code(lf_channel *end, lf_code *code) {
-  if (lf_channel_knows(end, code))
+  if (end->asked || lf_channel_knows(end, code))
     return 0;
   lf_buf both;
   lf_buf_init(&both, NULL, 0);
@@ -277,7 +284,7 @@ static int send_code(lf_channel *end, lf_code *code) {
 static int forget_code(lf_channel *end) {
   static const lf_payload none;
   const lf_msg msg = {.kind = LF_MSG_FORGET};
-  if (end->known.n < CODES)
+  if (end->asked || end->known.n < CODES)
     return 0;
   int err = send_whole(end, &msg, NULL, &none);
   if (err == 0)

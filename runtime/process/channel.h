@@ -117,6 +117,8 @@ typedef struct {
   uint32_t owner; /* of the zones of a worker process (arena.h), or 0 */
   lf_link parcels;
   bool posted;      /* something was published; the user resets it */
+  bool asked;       /* over memory: the other side asks for code that it has not
+                       got, and is told of none */
   lf_table known;   /* code that the other side has */
   lf_table learned; /* code that it has sent: id -> lf_code *, a reference */
   struct lf_limits *limits; /* that have come last (task_io.c): a reference, or
@@ -141,6 +143,11 @@ void lf_channel_init(lf_channel *end, lf_ring *in, lf_ring *out,
  * caller has given to lf_channel_read. */
 void lf_channel_init_memory(lf_channel *end, const lf_names *names, void *user,
                             lf_annotate *annotate);
+
+/* Forgets which code the other side has, and what has been learnt, if that is
+ * much: of an end that is asked, before a message is sent, and of one that
+ * asks, before it looks what it lacks. */
+void lf_channel_limit(lf_channel *end);
 
 /* These bytes are received next, and have to stay until that has been done; all
  * of them were whole if lf_channel_is_read says so then. */

@@ -715,6 +715,19 @@ function TestFunctions.test_a_module_s_function_is_the_worker_s_own()
   package.preload["lfut_test_counter"], package.loaded["lfut_test_counter"] = nil, nil
 end
 
+-- Workers forget functions again, when there are very many.
+function TestFunctions.test_more_than_are_remembered()
+  local exe <close> = support.Executor(1)
+  local futures = {}
+  for i = 1, 4500 do
+    futures[i] = exe:submit(load("return " .. i))
+  end
+  for i = 1, #futures do
+    lu.assertEquals(futures[i]:result(), i)
+  end
+  lu.assertEquals(exe:submit(load "return 1"):result(), 1)
+end
+
 local rc = support.run(TestFunctions)
 if rc ~= 0 then
   os.exit(rc)
