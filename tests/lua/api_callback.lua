@@ -338,7 +338,7 @@ function TestCallback.test_many()
   last:result()
   lfut.poll()
   lu.assertEquals(n, 10000)
-  lu.assertTrue(order)
+  lu.assertTrue(order or support.is_cluster) -- whose tasks go in several ways
 end
 
 function TestCallback.test_added_in_a_coroutine_that_is_gone()
