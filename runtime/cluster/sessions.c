@@ -63,10 +63,11 @@ static lf_task *find_future(void *session, uint64_t id) {
 
 static const lf_names names = {name, find_future, self, lf_pool_unhandle};
 
+/* One that has gone may still be there, when the member has joined again. */
 static lf_session *find(lf_sessions *all, const char *client) {
   for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
     lf_session *s = lf_container_of(l, lf_session, link);
-    if (strcmp(s->id, client) == 0)
+    if (!s->gone && strcmp(s->id, client) == 0)
       return s;
   }
   return NULL;
@@ -744,10 +745,7 @@ void lf_sessions_stop(lf_sessions *all, const char *text) {
     stop_waiting(all, client, number);
 }
 
-void lf_sessions_forget(lf_sessions *all, const char *client) {
-  lf_session *s = find(all, client);
-  if (!s || s->gone)
-    return;
+static void forget(lf_session *s) {
   s->gone = true;
   if (!s->pool)
     return;
@@ -755,6 +753,12 @@ void lf_sessions_forget(lf_sessions *all, const char *client) {
     lf_pool_kill(s->pool, SIGKILL);
   lf_pool_shutdown(s->pool, true);
   lf_pool_unhandle(s->pool);
+}
+
+void lf_sessions_forget(lf_sessions *all, const char *client) {
+  lf_session *s = find(all, client);
+  if (s)
+    forget(s);
 }
 
 int lf_sessions_free(lf_sessions *all) {
@@ -1049,7 +1053,8 @@ void lf_told_free(lf_told_all *told) {
 void lf_sessions_abort(lf_sessions *all) {
   for (lf_link *l = all->sessions.next; l != &all->sessions; l = l->next) {
     lf_session *s = lf_container_of(l, lf_session, link);
-    lf_sessions_forget(all, s->id);
+    if (!s->gone)
+      forget(s);
   }
 }
 
