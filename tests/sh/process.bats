@@ -150,16 +150,22 @@ nested='lfut.Process{ target = function()
 
 @test "the system refuses" {
   [ "${LFUT_SANITIZER:-no}" = no ] || skip 'a sanitizer needs the memory'
-  ulimit -v 20000
+  ulimit -v 40000
   run lfut -e 'local lfut = require "lfut"
+    local kept, size = {}, 2^24 -- there is no room for a stack any more
+    while size > 2^18 do
+      local ok, some = pcall(string.rep, "x", size)
+      kept[#kept + 1] = ok and some or nil
+      size = ok and size or size / 2
+    end
     for _, kind in ipairs { "Process", "Thread" } do
       local x = lfut[kind]{ target = print }
       print(pcall(function() x:start() end))
       print(x:is_alive(), x.pid)
     end'
-  [ "$output" = "false	(command line):4: cannot start a thread for a process
+  [ "$output" = "false	(command line):10: cannot start a thread for a process
 false	nil
-false	(command line):4: cannot start a thread
+false	(command line):10: cannot start a thread
 false	nil" ] || complain "$output"
 }
 
