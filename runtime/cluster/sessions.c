@@ -516,11 +516,10 @@ static void learn(lf_session *s, const char *field, const redisReply *value,
                   lacking *more) {
   if (value->type != REDIS_REPLY_STRING)
     return;
-  s->got++;
   bool code = field[0] != 'l' && field[0] != 'n';
   uint64_t id = strtoull(field + !code, NULL, 10);
   if (code)
-    lf_channel_learn(&s->end, id, value->str, value->len);
+    s->got += lf_channel_learn(&s->end, id, value->str, value->len);
   else if (s->pool && !needs_more(s, field, value, more))
     (field[0] == 'l' ? learn_loop : learn_notice)(s, id, value->str,
                                                   value->len);

@@ -118,12 +118,12 @@ int lf_pipe_open(int ends[2]) {
 }
 
 /* One that can neither be read nor written, with the number of another. */
-static void replace(int fd) {
+static bool replace(int fd) {
   int nothing = open("/dev/null", O_PATH | O_CLOEXEC);
-  if (nothing < 0 || dup3(nothing, fd, O_CLOEXEC) < 0)
-    close(fd);
+  bool done = nothing >= 0 && dup3(nothing, fd, O_CLOEXEC) >= 0;
   if (nothing >= 0)
     close(nothing);
+  return done;
 }
 
 /* fclose may wait for a lock of the C library, which another thread holds. */
@@ -131,7 +131,7 @@ void lf_pipe_close_stream(FILE *stream) {
   fflush(stream);
   pthread_mutex_lock(&lock);
   forget(fileno(stream));
-  replace(fileno(stream));
+  (void)replace(fileno(stream)); /* else fclose closes it, a little later */
   pthread_mutex_unlock(&lock);
   fclose(stream);
 }
@@ -141,9 +141,7 @@ static void close_others(int keep) {
   for (size_t i = 0; i < nfds; i++) {
     if (fds[i].fd == keep)
       fds[kept++] = fds[i];
-    else if (fds[i].stays)
-      replace(fds[i].fd);
-    else
+    else if (!fds[i].stays || !replace(fds[i].fd))
       close(fds[i].fd);
   }
   nfds = kept;

@@ -147,6 +147,7 @@ static bool rest(lf_worker *w) {
     lf_spin_end(&spin);
     return true;
   }
+  spin.in_vain = true;
   pthread_mutex_lock(&p->lock);
   if (!lf_worker_has_work(w)) {
     if (may_leave(w)) {
