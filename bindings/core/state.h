@@ -122,7 +122,7 @@ struct lfb_state {
   int64_t last_born; /* and the last stamp of one (pool/executor.c) */
   bool in_callback;
   bool copying;     /* lfut's own: no memory is refused */
-  unsigned copies;  /* begun so far, of values that have come */
+  unsigned copies;  /* begun so far */
   bool interrupted; /* the program's: "interrupted!" is on its way up */
 
   lfb_blocked *volatile blocked; /* its innermost wait, of a thread that sleeps,

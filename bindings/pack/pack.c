@@ -352,6 +352,7 @@ static void pack_slowly(packer *P, int first, int i, int count) {
   lfb_state *S = P->S;
   bool copying = S->copying;
   S->copying = true;
+  S->copies += !copying;
   for (; i < count; i++) {
     if (pack_plain(P, first + i))
       continue;

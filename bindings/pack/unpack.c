@@ -446,7 +446,7 @@ int lfb_unpack(lua_State *L, lfb_state *S, const lf_buf *buf, size_t *at,
   U.end = buf->data + buf->len;
   bool copying = S->copying;
   S->copying = true;
-  S->copies++;
+  S->copies += !copying;
   uint32_t n = get_count(&U);
   unpack_values(&U, n);
   *at = (size_t)(U.at - buf->data);
