@@ -80,9 +80,9 @@ end
 figure {
   name = "sustained", unit = "tasks/s", size = 2000000,
   about = "submit + result of 2*10^6 tasks, 10^5 at a time",
-  lfut = "$lfut $dir/lfut/sustained.lua $size ThreadPoolExecutor",
+  lfut = "$lfut $dir/lfut/submit.lua $size ThreadPoolExecutor 100000",
   against = {
-    { "the first 10^5", "$lfut $dir/lfut/sustained.lua 100000 ThreadPoolExecutor",
+    { "the first 10^5", "$lfut $dir/lfut/submit.lua 100000 ThreadPoolExecutor",
       at_least = 0.7, bound = true },
   },
 }
@@ -93,9 +93,9 @@ for kind, workers in pairs { Thread = 256, Process = 64 } do
     name = "cpu-" .. workers .. "-" .. kind:lower() .. (kind == "Process" and "es" or "s"),
     unit = "s", size = 100000, quick = 100000,
     about = ("the script's processor time for a task in bulk, %d idle workers"):format(workers),
-    lfut = ("$lfut $dir/lfut/program_cpu.lua $size %sPoolExecutor %d"):format(kind, workers),
+    lfut = ("$lfut $dir/lfut/cost.lua $size %sPoolExecutor %d cpu"):format(kind, workers),
     against = {
-      { "2 workers", ("$lfut $dir/lfut/program_cpu.lua $size %sPoolExecutor 2"):format(kind),
+      { "2 workers", ("$lfut $dir/lfut/cost.lua $size %sPoolExecutor 2 cpu"):format(kind),
         at_most = 1.3, bound = true },
     },
   }

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- tasks/s: N submits, then all results.
+-- tasks/s: N submits, then all results; or so many of them at a time, while the
+-- collector has the futures of those before to free.
 local lfut = require "lfut"
 
 local function task(x)
@@ -18,9 +19,12 @@ local function run(exe, n)
 end
 
 local n = math.tointeger(arg[1])
+local batch = math.tointeger(arg[3]) or n
 local exe <close> = lfut[arg[2]](2)
-run(exe, n // 10)
+run(exe, batch // 10)
 collectgarbage()
 local start = lfut.perf_counter()
-run(exe, n)
+for _ = 1, n // batch do
+  run(exe, batch)
+end
 print(n / (lfut.perf_counter() - start))

@@ -94,3 +94,11 @@ bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name) {
 bool lfb_next_field(const lfb_notes *notes, size_t *at, lfb_name *name) {
   return next_before(notes, notes->size + notes->fields, at, name);
 }
+
+bool lfb_has_field(const lfb_notes *notes, const char *wanted) {
+  lfb_name name;
+  for (size_t at = notes->size; lfb_next_field(notes, &at, &name);)
+    if (strcmp(name.text, wanted) == 0)
+      return true;
+  return false;
+}

@@ -38,6 +38,9 @@ bool lfb_next_name(const lfb_notes *notes, size_t *at, lfb_name *name);
  * their 'count' is 0. */
 bool lfb_next_field(const lfb_notes *notes, size_t *at, lfb_name *name);
 
+/* Is that name looked up as a field or a method of something? */
+bool lfb_has_field(const lfb_notes *notes, const char *wanted);
+
 /* Is the upvalue, counted from 0, assigned to? */
 static inline bool lfb_is_assigned(const lfb_notes *notes, unsigned upvalue) {
   return notes->assigned[upvalue / 8 % 32] >> upvalue % 8 & 1;

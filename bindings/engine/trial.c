@@ -44,15 +44,6 @@ static bool has_name(const lfb_notes *notes, const char *wanted) {
   return false;
 }
 
-static bool has_field(const lfb_notes *notes, const char *wanted) {
-  size_t at = notes->size;
-  lfb_name name;
-  while (lfb_next_field(notes, &at, &name))
-    if (strcmp(name.text, wanted) == 0)
-      return true;
-  return false;
-}
-
 /* Of the upvalues of the function at 'idx' the one that is assigned to is. */
 static bool knows_upvalues(lua_State *L, int idx, const lfb_notes *notes) {
   const char *name;
@@ -70,8 +61,8 @@ static const char *look_at_notes(lua_State *L, int idx, const trial *t) {
     return "it is not understood";
   if (!has_name(t->notes, "trial_set") || !has_name(t->notes, "trial_get"))
     return "globals are not found in it";
-  if (!has_field(t->notes, "item") || !has_field(t->notes, "get") ||
-      has_field(t->notes, "trial_get"))
+  if (!lfb_has_field(t->notes, "item") || !lfb_has_field(t->notes, "get") ||
+      lfb_has_field(t->notes, "trial_get"))
     return "fields are not found in it";
   return knows_upvalues(L, idx, t->notes)
              ? NULL

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #ifdef LF_DEBUG
 
@@ -166,4 +167,11 @@ char *lf_words(const char *text, size_t len) {
 void lf_words_free(char *words) {
   if (words != no_memory)
     lf_free(words);
+}
+
+uint64_t lf_address_space(void) {
+  struct rlimit limit;
+  bool limited =
+      getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return limited ? limit.rlim_cur : UINT64_MAX;
 }

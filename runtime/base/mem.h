@@ -28,6 +28,9 @@ void lf_words_free(char *words); /* may be NULL */
  * counts as an allocation. */
 bool lf_mem_refuse(void);
 
+/* Bytes of address space that the process may have; UINT64_MAX: any number. */
+uint64_t lf_address_space(void);
+
 /* Blocks alive and allocations made so far; 0 in builds without debug. */
 size_t lf_mem_blocks(void);
 size_t lf_mem_count(void);

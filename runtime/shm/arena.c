@@ -70,17 +70,12 @@ static head *table(void) {
 
 /* --- Opening --- */
 
-static uint64_t address_space(void) {
-  struct rlimit limit;
-  return getrlimit(RLIMIT_AS, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
-}
-
 /* How large it may be: the limits of the system are for the rest of the
  * program, too; what is beyond the size of files ends a process by a signal. */
 static uint64_t largest(void) {
   struct rlimit limit;
-  uint64_t most = MOST, space = address_space();
-  if (space != RLIM_INFINITY && space / 4 < most)
+  uint64_t most = MOST, space = lf_address_space();
+  if (space / 4 < most)
     most = space / (space / 4 < LEAST ? 2 : 4);
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
       limit.rlim_cur < most)
@@ -154,7 +149,7 @@ void lf_arena_settle(void) {
 }
 
 void lf_arena_reserve(void) {
-  if (address_space() != RLIM_INFINITY)
+  if (lf_address_space() != UINT64_MAX)
     (void)lf_arena_open();
 }
 

@@ -26,7 +26,7 @@ end
 -- For tests that look at it: a tool such as valgrind reads through all memory
 -- when a process ends, and reading makes it be there.
 local function needs_calm()
-  lu.skipIf((os.getenv "LFUT_WRAPPER" or "") ~= "", "something else reads the memory")
+  lu.skipIf(support.is_wrapped, "something else reads the memory")
 end
 
 -- What is garbage anywhere is given back: the worker says so before it runs the

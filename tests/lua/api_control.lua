@@ -52,7 +52,7 @@ local function deeper(n, f)
   end
   return n
 end
-local depth = os.getenv "LFUT_WRAPPER" and 500 or 50000 -- it takes part of a limited time
+local depth = support.is_wrapped and 500 or 50000 -- it takes part of a limited time
 function ways.deep(f) deeper(depth, f) end
 
 -- A hook of the task's own, for which Lua counts instructions, too.

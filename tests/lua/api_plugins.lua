@@ -243,7 +243,7 @@ end
 
 function TestMisbehaving.test_leaks()
   local exe <close> = support.Executor(1)
-  lu.skipIf((os.getenv "LFUT_SANITIZER" or "no") ~= "no" or (os.getenv "LFUT_WRAPPER" or "") ~= "", "it is reported")
+  lu.skipIf((os.getenv "LFUT_SANITIZER" or "no") ~= "no" or support.is_wrapped, "it is reported")
   for _ = 1, 10 do
     exe:submit(bad.leak, 1000):result()
   end

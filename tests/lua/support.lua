@@ -13,6 +13,8 @@ support.is_inline = support.kind == "inline"
 support.is_async = support.kind == "async"
 support.is_cluster = support.kind == "cluster"
 support.is_process = support.kind == "fork" or support.kind == "spawn" or support.is_cluster
+-- By valgrind, that is.
+support.is_wrapped = (os.getenv "LFUT_WRAPPER" or "") ~= ""
 support.worker_kind = support.is_process and not support.is_cluster and "process" or support.kind
 support.broken_kind = ({
   thread = "BrokenThreadPool",
@@ -117,7 +119,7 @@ end
 
 -- For tests that make processes on every kind of executor.
 function support.needs_processes()
-  lu.skipIf((os.getenv "LFUT_WRAPPER" or "") ~= "", "valgrind does not know pidfd_open")
+  lu.skipIf(support.is_wrapped, "valgrind does not know pidfd_open")
 end
 
 -- For tests that need tasks that are not over when submit returns.
