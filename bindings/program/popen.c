@@ -3,7 +3,6 @@
  * See popen.h. */
 #include "bindings/program/popen.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -49,7 +48,7 @@ static lfb_spawned *to_command(lua_State *L) {
 
 static void join_errors(lua_State *L, lfb_spawned *s) {
   int out = s->theirs[LFB_OUTPUT] < 0 ? STDOUT_FILENO : s->theirs[LFB_OUTPUT];
-  s->theirs[LFB_ERRORS] = fcntl(out, F_DUPFD_CLOEXEC, LFB_STREAMS);
+  s->theirs[LFB_ERRORS] = lf_pipe_duplicate(out);
   if (s->theirs[LFB_ERRORS] < 0)
     luaL_error(L, "cannot open standard error: %s", strerror(errno));
 }

@@ -56,20 +56,13 @@ static int renew(lua_State *L) {
     lua_pushglobaltable(L);
     lfb_env_set(L, lua_upvalueindex(1), env);
   }
-  if (lua_gethook(L) && !vm->interrupted) {
+  if (lua_gethook(L)) {
     lua_sethook(L, NULL, 0, 0);
     lfb_debug_task(vm, L);
+    if (vm->interrupted) /* it was the one of that, perhaps */
+      lfb_look_soon(vm->S);
   }
   return 0;
-}
-
-/* Is a field of that name used in it? */
-static bool has_field(const lfb_notes *notes, const char *wanted) {
-  lfb_name name;
-  for (size_t at = notes->size; lfb_next_field(notes, &at, &name);)
-    if (strcmp(name.text, wanted) == 0)
-      return true;
-  return false;
 }
 
 /* Does the function at the top, or one in it, assign to _ENV, or set a hook?
@@ -82,7 +75,7 @@ static int find_changes(lua_State *L, lfb_state *S) {
   int env = notes ? lfb_env_find(L, -1) : 0;
   if (env > 0 && !lfb_is_assigned(notes, (unsigned)env - 1))
     env = 0;
-  bool none = env == 0 && !(notes && has_field(notes, "sethook"));
+  bool none = env == 0 && !(notes && lfb_has_field(notes, "sethook"));
   lf_code_unref(code);
   return none ? -1 : env;
 }

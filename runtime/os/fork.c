@@ -117,6 +117,15 @@ int lf_pipe_open(int ends[2]) {
   return err;
 }
 
+int lf_pipe_duplicate(int fd) {
+  pthread_mutex_lock(&lock);
+  int other = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (other >= 0)
+    note(other, true);
+  pthread_mutex_unlock(&lock);
+  return other;
+}
+
 /* One that can neither be read nor written, with the number of another. */
 static bool replace(int fd) {
   int nothing = open("/dev/null", O_PATH | O_CLOEXEC);

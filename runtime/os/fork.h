@@ -29,6 +29,9 @@ int lf_fd_move_up(int fd);
  * when the parent closes this one. 0, or a number of errno. */
 int lf_pipe_open(int ends[2]);
 
+/* Another of the same descriptor, as one of such a pipe. -1 with errno. */
+int lf_pipe_duplicate(int fd);
+
 /* fclose(3) of a stream over such an end. Blocks until all is written. */
 void lf_pipe_close_stream(FILE *stream);
 

@@ -13,7 +13,6 @@ enum {
   LONG_NS = 200000, /* a wait of which it does not matter how it began */
   GAIN_NS = 1000,   /* what spinning has to save at least */
   SELDOM = 16,      /* of so many sleeps, one begins with spinning */
-  LATE_NS = 100000, /* between two looks of a spinner */
 };
 
 static _Atomic int awake;
@@ -76,37 +75,33 @@ static bool is_to_spin(lf_habit *h) {
   return !is_better_to_spin(h);
 }
 
+static int64_t end_of(int64_t now, int64_t deadline) {
+  return now + SPIN_NS < deadline ? now + SPIN_NS : deadline;
+}
+
 lf_spin lf_spin_begin(lf_habit *h, int64_t deadline) {
-  int64_t now = lf_now(), end = now + SPIN_NS;
+  int64_t now = lf_now();
   bool spins = lf_may_spin() && is_to_spin(h);
   return (lf_spin){.habit = h,
                    .since = now,
-                   .end = end < deadline ? end : deadline,
-                   .at = now,
+                   .end = end_of(now, deadline),
+                   .deadline = deadline,
                    .spins = spins,
                    .in_vain = !spins};
-}
-
-/* Who looks late has been preempted: somebody wants the processor. */
-static bool is_in_vain(lf_spin *s) {
-  int64_t now = lf_now(), late = s->at + LATE_NS;
-  s->at = now;
-  return now >= s->end || now >= late;
 }
 
 bool lf_spin_on(lf_spin *s) {
   if (s->in_vain)
     return false;
   lf_relax();
-  s->in_vain = !lf_may_spin() || (++s->looks % 64 == 0 && is_in_vain(s));
+  s->in_vain = !lf_may_spin() || (++s->looks % 64 == 0 && lf_now() >= s->end);
   return !s->in_vain;
 }
 
-void lf_spin_again(lf_spin *s) {
-  if (s->spins) {
-    s->at = lf_now();
-    s->end = s->at + SPIN_NS;
-  }
+bool lf_spin_again(lf_spin *s) {
+  int64_t now = lf_now();
+  s->end = end_of(now, s->deadline);
+  return now < s->deadline;
 }
 
 /* What is found at once counts for much: others have found their pace. As long

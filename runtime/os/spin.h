@@ -36,12 +36,11 @@ typedef struct {
 #define LF_HABIT                                                               \
   { .slept = 50000 }
 
-/* One wait: since when, when to stop spinning, when it has been looked at the
- * clock. */
+/* One wait: since when, when to stop spinning, when it is over. */
 typedef struct {
   lf_habit *habit;
-  int64_t since, end, at;
-  int looks;
+  int64_t since, end, deadline;
+  unsigned looks;
   bool spins;   /* or has spun; */
   bool in_vain; /* does so no more */
 } lf_spin;
@@ -52,8 +51,9 @@ lf_spin lf_spin_begin(lf_habit *habit, int64_t deadline);
 /* Nothing has come yet: waits a moment. False: it is time to sleep. */
 bool lf_spin_on(lf_spin *spin);
 
-/* Something has come, but not what is waited for: spinning begins anew. */
-void lf_spin_again(lf_spin *spin);
+/* Something has come, but not what is waited for: spinning begins anew. False:
+ * the deadline has passed. */
+bool lf_spin_again(lf_spin *spin);
 
 /* The wait has ended, by what was waited for. */
 void lf_spin_end(const lf_spin *spin);

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,11 +77,11 @@ static void worker_signals(sigset_t *set) {
  * threads share the arenas of malloc(3), of which each takes much. */
 static size_t stack_size(void) {
   enum { LEAST = 1 << 20, PARTS = 256, ARENAS = 2 };
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+  uint64_t space = lf_address_space();
+  if (space == UINT64_MAX)
     return STACK;
   mallopt(M_ARENA_MAX, ARENAS);
-  size_t part = (size_t)limit.rlim_cur / PARTS;
+  size_t part = space / PARTS;
   return part < LEAST ? LEAST : part > STACK ? STACK : part;
 }
 

@@ -106,13 +106,10 @@ static bool is_woken(const lf_registry *registry,
 /* True if the registry was woken. */
 static bool spin_on(lf_spin *spin, const lf_registry *registry, lf_pool **pools,
                     int n, const lf_shared_waiter *waiter) {
-  while (!is_woken(registry, waiter)) {
-    if (look_after(pools, n))
-      lf_spin_again(spin);
-    else if (!lf_spin_on(spin))
-      return false;
-  }
-  return true;
+  bool on = true, woken;
+  while (!(woken = is_woken(registry, waiter)) && on)
+    on = look_after(pools, n) ? lf_spin_again(spin) : lf_spin_on(spin);
+  return woken;
 }
 
 /* 'waiter': where the thread waits for something shared, or NULL. */
@@ -132,7 +129,7 @@ static int park(lf_registry *registry, lf_shared_waiter *waiter,
   }
   int r = waiter ? lf_sleep(waiter, registry->parker, deadline)
                  : lf_doze(registry->parker, deadline);
-  if (r == 0)
+  if (r == 0 && deadline > 0) /* else it was no wait */
     lf_spin_end(&spin);
   for (int i = 0; i < n; i++)
     lf_pool_unref(pools[i]);

@@ -65,14 +65,18 @@ static void children_have_no_pipes_of_commands(void **state) {
   assert_int_equal(pipe2(go, O_CLOEXEC), 0);
   assert_int_equal(lf_pipe_open(ends), 0);
   assert_true(ends[0] > STDERR_FILENO && ends[1] > STDERR_FILENO);
+  int twin = lf_pipe_duplicate(ends[1]);
+  assert_true(twin > STDERR_FILENO && twin != ends[1]);
   pid_t pid = lf_fork(-1);
   if (pid == 0) {
     bool fine = is_open(ends[0]) && is_open(ends[1]);
     fine = fine && read(ends[0], text, 1) == -1 && errno == EBADF;
     fine = fine && write(ends[1], "x", 1) == -1 && errno == EBADF;
+    fine = fine && write(twin, "x", 1) == -1 && errno == EBADF;
     fine = fine && read(go[0], text, 1) == 1;
     _exit(!fine);
   }
+  lf_fd_close(twin);
   FILE *stream = fdopen(ends[1], "w");
   assert_true(fputs("text", stream) >= 0);
   lf_pipe_close_stream(stream);

@@ -74,6 +74,9 @@ static void not_beyond_a_deadline(void **state) {
   while (lf_spin_on(&spin))
     looks++;
   assert_true(looks < 64);
+  assert_false(lf_spin_again(&spin));
+  spin = lf_spin_begin(&habit, LF_FOREVER);
+  assert_true(lf_spin_again(&spin));
 }
 
 static void not_without_a_processor(void **state) {
