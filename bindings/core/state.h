@@ -20,7 +20,11 @@
  * and for objects within objects. */
 enum { LFB_STACK = 256 << 10 };
 
-enum { LFB_SLOTS = LF_LIMIT(256, 4), LFB_MAKERS = LF_LIMIT(512, 8) };
+enum {
+  LFB_SLOTS = LF_LIMIT(256, 4),
+  LFB_MAKERS = LF_LIMIT(512, 8),
+  LFB_KEYS = LF_LIMIT(32, 2)
+};
 
 /* How interpreters start, which worker/setup.c knows and fills in before the
  * first one does. */
@@ -71,6 +75,14 @@ typedef struct {
   lf_code *code;  /* a reference */
   uint64_t names; /* the interpreter's when it was looked up */
 } lfb_slot;
+
+/* A key of tables that has been written to a stream (pack/keys.c). */
+typedef struct {
+  const char *text; /* where Lua has it */
+  uint32_t stream;  /* which stream */
+  uint16_t number;  /* in that */
+  bool meta;        /* it begins with "__" */
+} lfb_key;
 
 /* What makes closures of a code: a function in the registry. */
 typedef struct {
@@ -133,6 +145,8 @@ struct lfb_state {
 
   lf_buf scratch; /* for dumping functions */
   lfb_slot slots[LFB_SLOTS];
+  lfb_key keys[LFB_KEYS];       /* by address; */
+  uint32_t streams;             /* with keys, so far */
   uint64_t next_table;          /* last id given to a table (identity.c) */
   lfb_maker makers[LFB_MAKERS]; /* closure.c */
   uint64_t names;    /* counts changes of what has a name (names.c) */

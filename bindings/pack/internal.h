@@ -18,8 +18,9 @@
 #include "bindings/pack/unpacker.h"
 
 /* Stack slots of a packer, from P->base: the table of all objects (by their
- * numbers from 1 on) and classes (from -1 down), a set of names, and the memory
- * of the arrays. */
+ * numbers from 1 on) and classes (from -1 down), a set of names, the memory of
+ * the arrays, keys by their numbers from 1 on, and the interpreter's tables of
+ * names and of identities. */
 enum {
   LFB_ANCHOR,
   LFB_KNOWN,
@@ -29,6 +30,9 @@ enum {
   LFB_METAS,
   LFB_CLASS_LIST,
   LFB_GLOBALS,
+  LFB_KEY_LIST,
+  LFB_NAMED,
+  LFB_CLASSED,
   LFB_PACKER_SLOTS
 };
 
@@ -80,7 +84,7 @@ typedef struct {
   unsigned char identity[LFB_IDENTITY];
 } lfb_idrec;
 
-/* An array in a userdata on the stack. */
+/* An array in a userdata on the stack, or in a box there. */
 typedef struct {
   void *data;
   size_t n, cap;
@@ -98,8 +102,10 @@ typedef struct lfb_packer {
   lfb_array globals; /* of lfb_globalrec */
   lfb_array metas;   /* of lfb_metarec */
   lfb_array ids;     /* of lfb_idrec */
-  uint32_t drained;  /* objects whose body is written */
-  uint32_t current;  /* whose body is being written, as above */
+  uint32_t keys;     /* that have a number (keys.c); */
+  uint32_t stream;  /* with these, which one it is of the interpreter's; or 0 */
+  uint32_t drained; /* objects whose body is written */
+  uint32_t current; /* whose body is being written, as above */
   /* The segment that is being written. */
   uint32_t first;     /* objects before it */
   uint32_t described; /* classes whose segments are written or begun */
@@ -108,6 +114,7 @@ typedef struct lfb_packer {
   bool whole;         /* and may have a version */
   bool rest;          /* something follows the values */
   bool fresh_names;
+  bool looks_up; /* LFB_NAMED, LFB_CLASSED are there */
   /* The one object so far, a bare closure, if there are no slots yet. */
   const void *lone;
   uint32_t lone_root; /* which value it is, as 'current' */
@@ -166,8 +173,10 @@ LF_INLINE void feed(packer *P, uint64_t x) {
 
 /* --- Its memory (packer.c) --- */
 
-/* Puts the slots below the value at the top, if they are not there yet. */
+/* Puts the slots below the value at the top, if they are not there yet; gives
+ * back what is large of its memory. */
 void lfb_packer_open(packer *P);
+void lfb_packer_close(packer *P);
 
 void lfb_packer_add(packer *P, lfb_array *a, int slot, const void *item,
                     size_t size);
@@ -189,6 +198,9 @@ void lfb_packer_lone(packer *P, size_t at);
 void lfb_packer_share(packer *P, uint32_t object);
 
 /* --- Writing the value at the top, which stays (packer.c) --- */
+
+/* Could it have a name, or be a class, as far as can be told fast? */
+bool lfb_may_be_known(packer *P);
 
 /* If it travels by name; if it has occurred before. */
 bool lfb_has_name(packer *P);
@@ -217,9 +229,6 @@ void lfb_pack_segment(packer *P);
 void lfb_pack_metatables(packer *P);
 void lfb_pack_identities(packer *P);
 
-/* Could a table with the key be of use as a metatable? */
-bool lfb_is_metafield(lua_State *L, int idx);
-
 /* Notes that the copy of this table, numbered 'n', is to be recognised when it
  * comes home as a metatable. */
 void lfb_pack_identity(packer *P, int table, uint32_t n);
@@ -235,6 +244,12 @@ void lfb_pack_globals(packer *P);
 /* Pushes its value, if it is still to be captured. */
 bool lfb_push_global(lua_State *L, const lfb_globalrec *global);
 
+/* --- Keys that occur again and again (keys.c) --- */
+
+/* Writes the key at the index, a string of a table's body; false: a long one,
+ * which is to be written as a value. 'meta': it begins with "__". */
+bool lfb_pack_key(packer *P, int idx, bool *meta);
+
 /* --- Refusing (pack_refuse.c) --- */
 
 /* Raises TransferError: the value at the top cannot travel. */
@@ -244,9 +259,16 @@ void lfb_pack_refuse(packer *P);
  *
  * An unpacker uses the Lua stack and nothing else. Its slots, from U->base: the
  * objects by number; the classes by number; what is to be done to classes at
- * the end; globals that are to be set then. */
+ * the end; globals that are to be set then; keys by number. */
 
-enum { LFB_U_OBJECTS, LFB_U_CLASSES, LFB_U_STAGED, LFB_U_GLOBALS, LFB_U_SLOTS };
+enum {
+  LFB_U_OBJECTS,
+  LFB_U_CLASSES,
+  LFB_U_STAGED,
+  LFB_U_GLOBALS,
+  LFB_U_KEYS,
+  LFB_U_SLOTS
+};
 
 typedef struct lfb_unpacker {
   lua_State *L;
@@ -263,6 +285,7 @@ typedef struct lfb_unpacker {
   uint32_t objects;
   uint32_t filled; /* with their body read */
   uint32_t classes;
+  uint32_t keys;
   lua_Integer staged; /* how many are in LFB_U_STAGED */
   int function;       /* stack index of the closure that is filled, or 0 */
   int upvalue;        /* which of its upvalues is read */
@@ -309,6 +332,11 @@ void lfb_unpacker_object(unpacker *U, uint32_t n);
 /* Numbers the object at the top; may there be so many more? */
 void lfb_unpacker_note(unpacker *U);
 void lfb_unpacker_check(unpacker *U, uint64_t more);
+
+/* Pushes a key that is said in full, which gets the next number, or one by its
+ * number (keys.c). */
+void lfb_unpack_new_key(unpacker *U);
+void lfb_unpack_key(unpacker *U);
 
 /* Pushes what is at the slot, a table made when it is first needed. */
 void lfb_unpacker_slot(unpacker *U, int slot);

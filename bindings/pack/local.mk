@@ -5,6 +5,7 @@ bindings_sources += \
 	%D%/closure.c %D%/closure.h \
 	%D%/identity.c %D%/identity.h \
 	%D%/internal.h \
+	%D%/keys.c \
 	%D%/names.c %D%/names.h \
 	%D%/pack.c %D%/pack.h \
 	%D%/pack_class.c \

@@ -68,7 +68,8 @@ static void pack_string(packer *P, int idx) {
 
 static void pack_table(packer *P) {
   lua_State *L = P->L;
-  if (lfb_pack_seen(P) || lfb_pack_named(P) || lfb_pack_class(P))
+  if (lfb_pack_seen(P) ||
+      (lfb_may_be_known(P) && (lfb_pack_named(P) || lfb_pack_class(P))))
     return;
   uint32_t n = lfb_packer_object(P, true);
   uint32_t sizes[2] = {0, 0}; /* known when it has been walked through */
@@ -127,6 +128,18 @@ static bool pack_sequence(packer *P, int table, uint32_t *items) {
   return more;
 }
 
+/* The key below its value; true: it is a string that begins with "__". */
+static bool pack_pair_key(packer *P) {
+  lua_State *L = P->L;
+  bool meta = false;
+  if (lua_type(L, -2) == LUA_TSTRING && lfb_pack_key(P, -2, &meta))
+    return meta;
+  lua_insert(L, -2);
+  pack_value(P);
+  lua_insert(L, -2);
+  return meta;
+}
+
 static void pack_table_body(packer *P, uint32_t n, int table) {
   lua_State *L = P->L;
   uint32_t items, pairs = 0;
@@ -134,10 +147,7 @@ static void pack_table_body(packer *P, uint32_t n, int table) {
   bool more = pack_sequence(P, table, &items);
   put_tag(P, LFB_T_PAIRS);
   for (; more; more = lua_next(L, table), pairs++) {
-    meta = meta || lfb_is_metafield(L, -2);
-    lua_insert(L, -2);
-    pack_value(P);
-    lua_insert(L, -2);
+    meta |= pack_pair_key(P);
     pack_value(P);
     lua_pop(L, 1);
   }
@@ -380,5 +390,6 @@ void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
       pack_slowly(&P, first, i, count);
       break;
     }
+  lfb_packer_close(&P);
   lua_settop(L, top);
 }

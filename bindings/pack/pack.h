@@ -54,10 +54,13 @@ typedef enum {
   LFB_T_SNAPSHOT, /* uint32: a table that a forked worker has (snapshot.h) */
   LFB_T_HANDLE,   /* uint8 class, pointer */
   LFB_T_USERDATA, /* uint64 length, stream: packed form, __lfut_unpack */
-  /* Bodies. Of a table: values of 1, 2, 3, ..., then pairs. */
-  LFB_T_NONE,   /* that of an object without a body */
-  LFB_T_FLOATS, /* uint32 count, doubles */
-  LFB_T_PAIRS,  /* key, value; key, value; ...; LFB_T_END */
+  /* Bodies. Of a table: values of 1, 2, 3, ..., then pairs, whose keys may
+   * have numbers. */
+  LFB_T_NONE,    /* that of an object without a body */
+  LFB_T_FLOATS,  /* uint32 count, doubles */
+  LFB_T_NEW_KEY, /* uint8 length, bytes: its number is the next one */
+  LFB_T_KEY,     /* uint8 */
+  LFB_T_PAIRS,   /* key, value; key, value; ...; LFB_T_END */
   LFB_T_END,
   /* Of a closure: its upvalues; LFB_T_END. */
   LFB_T_ENV,

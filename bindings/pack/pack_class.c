@@ -52,13 +52,6 @@ void lfb_pack_metatable(packer *P, uint32_t n) {
   lfb_packer_add(P, &P->metas, LFB_METAS, &m, sizeof m);
 }
 
-bool lfb_is_metafield(lua_State *L, int idx) {
-  if (lua_type(L, idx) != LUA_TSTRING)
-    return false;
-  const char *key = lua_tostring(L, idx);
-  return key[0] == '_' && key[1] == '_';
-}
-
 void lfb_pack_identity(packer *P, int table, uint32_t n) {
   lfb_idrec rec = {.object = n};
   lfb_identity_make(P->L, P->S, table, false);

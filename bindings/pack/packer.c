@@ -3,9 +3,12 @@
  * See packer.h. */
 #include "bindings/pack/packer.h"
 
+#include "bindings/core/box.h"
 #include "bindings/pack/closure.h"
 #include "bindings/pack/internal.h"
 #include "bindings/pack/names.h"
+
+#include "runtime/base/mem.h"
 
 static void add_object(packer *P, const lfb_objrec *rec) {
   lua_State *L = P->L;
@@ -37,22 +40,62 @@ void lfb_packer_open(packer *P) {
   P->lone = NULL;
 }
 
-static void *array_grow(packer *P, lfb_array *a, int slot, size_t cap,
-                        size_t size) {
-  void *data = lua_newuserdatauv(P->L, cap * size, 0);
+/* --- Arrays: what is large is not the collector's, which would hurry --- */
+
+enum { LARGE = 32 << 10 };
+
+/* Pushes what has so much memory. */
+static void *push_memory(packer *P, size_t size) {
+  if (size <= LARGE)
+    return lua_newuserdatauv(P->L, size, 0);
+  lfb_box *box = lfb_push_box(P->L, lf_free);
+  box->content = lf_malloc(size);
+  if (!box->content)
+    lfb_raise_memory(P->L);
+  return box->content;
+}
+
+/* Frees it at once, if it is large. */
+static void drop_memory(packer *P, int slot, size_t size) {
+  if (size <= LARGE)
+    return;
+  lfb_box *box = lua_touserdata(P->L, P->base + slot);
+  lf_free(box->content);
+  box->content = NULL;
+}
+
+/* The memory at the top comes in the place of the old. */
+static void replace_memory(packer *P, int slot, size_t old) {
+  drop_memory(P, slot, old);
+  lua_replace(P->L, P->base + slot);
+}
+
+static void array_grow(packer *P, lfb_array *a, int slot, size_t size) {
+  size_t cap = a->cap ? 2 * a->cap : 16;
+  void *data = push_memory(P, cap * size);
   if (a->n)
     memcpy(data, a->data, a->n * size);
+  replace_memory(P, slot, a->cap * size);
   a->data = data;
   a->cap = cap;
-  lua_replace(P->L, P->base + slot);
-  return data;
 }
 
 void lfb_packer_add(packer *P, lfb_array *a, int slot, const void *item,
                     size_t size) {
   if (a->n == a->cap)
-    array_grow(P, a, slot, a->cap ? 2 * a->cap : 16, size);
+    array_grow(P, a, slot, size);
   memcpy((char *)a->data + a->n++ * size, item, size);
+}
+
+void lfb_packer_close(packer *P) {
+  if (!P->base)
+    return;
+  drop_memory(P, LFB_MEMO, P->memo.cap * sizeof(lfb_memo));
+  drop_memory(P, LFB_OBJS, P->objs.cap * sizeof(lfb_objrec));
+  drop_memory(P, LFB_IDS, P->ids.cap * sizeof(lfb_idrec));
+  drop_memory(P, LFB_METAS, P->metas.cap * sizeof(lfb_metarec));
+  drop_memory(P, LFB_CLASS_LIST, P->classes.cap * sizeof(lfb_classrec));
+  drop_memory(P, LFB_GLOBALS, P->globals.cap * sizeof(lfb_globalrec));
 }
 
 static lfb_memo *memo_at(lfb_array *memo, const void *key) {
@@ -65,16 +108,16 @@ static lfb_memo *memo_at(lfb_array *memo, const void *key) {
 
 static void memo_grow(packer *P) {
   lfb_array old = P->memo;
-  P->memo.cap = old.cap ? 2 * old.cap : 32;
-  /* The old block stays on the stack until its entries are copied. */
-  P->memo.data = lua_newuserdatauv(P->L, P->memo.cap * sizeof(lfb_memo), 0);
-  memset(P->memo.data, 0, P->memo.cap * sizeof(lfb_memo));
+  size_t cap = old.cap ? 2 * old.cap : 32;
+  P->memo.data = push_memory(P, cap * sizeof(lfb_memo));
+  P->memo.cap = cap;
+  memset(P->memo.data, 0, cap * sizeof(lfb_memo));
   for (size_t i = 0; i < old.cap; i++) {
     lfb_memo *e = (lfb_memo *)old.data + i;
     if (e->key)
       *memo_at(&P->memo, e->key) = *e;
   }
-  lua_replace(P->L, P->base + LFB_MEMO);
+  replace_memory(P, LFB_MEMO, old.cap * sizeof(lfb_memo));
 }
 
 lfb_memo *lfb_packer_find(packer *P, const void *key) {
@@ -143,6 +186,28 @@ static bool push_name(packer *P) {
     P->fresh_names = true;
   }
   return lfb_push_name(P->L, -1);
+}
+
+static bool is_in(packer *P, int slot) {
+  lua_pushvalue(P->L, -1);
+  bool is = lua_rawget(P->L, P->base + slot) != LUA_TNIL;
+  lua_pop(P->L, 1);
+  return is;
+}
+
+bool lfb_may_be_known(packer *P) {
+  enum { FEW = 4 };
+  lua_State *L = P->L;
+  if (P->objs.n < FEW || !P->fresh_names)
+    return true;
+  if (!P->looks_up) {
+    lfb_push_ref(L, LFB_REF_NAMES);
+    lua_replace(L, P->base + LFB_NAMED);
+    lfb_push_ref(L, LFB_REF_IDS);
+    lua_replace(L, P->base + LFB_CLASSED);
+    P->looks_up = true;
+  }
+  return is_in(P, LFB_NAMED) || is_in(P, LFB_CLASSED);
 }
 
 bool lfb_has_name(packer *P) {
@@ -216,6 +281,7 @@ void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
   inner.fresh_names = P->fresh_names;
   int top = lua_gettop(L);
   fill(&inner);
+  lfb_packer_close(&inner);
   lua_settop(L, top);
   uint64_t len = P->out->len - at - sizeof len;
   memcpy(P->out->data + at, &len, sizeof len);

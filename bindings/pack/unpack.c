@@ -316,10 +316,19 @@ static void unpack_value(unpacker *U) {
 
 /* --- Bodies --- */
 
+static void push_key(unpacker *U, unsigned tag) {
+  if (tag == LFB_T_KEY)
+    lfb_unpack_key(U);
+  else if (tag == LFB_T_NEW_KEY)
+    lfb_unpack_new_key(U);
+  else
+    unpack_tagged(U, tag);
+}
+
 static void fill_pairs(unpacker *U, int table) {
   unsigned tag;
   while ((tag = get_byte(U)) != LFB_T_END) {
-    unpack_tagged(U, tag);
+    push_key(U, tag);
     unpack_value(U);
     lua_rawset(U->L, table);
   }

@@ -261,9 +261,11 @@ int lfb_zip(lua_State *L) {
   return 1;
 }
 
-/* Zips within zips take C stack; one in itself would take all. */
+/* Zips within zips take C stack, and slots of Lua's, which each collection
+ * looks through; one in itself would take all. */
 static void check_depth(lua_State *L) {
-  if (lf_stack_left() < LFB_STACK)
+  enum { MOST_SLOTS = 4000 };
+  if (lf_stack_left() < LFB_STACK || lua_gettop(L) > MOST_SLOTS)
     luaL_error(L, "C stack overflow (zips within zips)");
   luaL_checkstack(L, 20, "zips within zips");
 }

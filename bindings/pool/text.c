@@ -195,6 +195,16 @@ static int64_t find_end(int fd, const char *delimiter, size_t len, int64_t from,
   return size;
 }
 
+/* The memory to look into, so much of it. */
+static char *look_room(lua_State *L, size_t n) {
+  int kept = lua_upvalueindex(4);
+  if (lua_rawlen(L, kept) < n) {
+    lua_newuserdatauv(L, n, 0);
+    lua_replace(L, kept);
+  }
+  return lua_touserdata(L, kept);
+}
+
 /* The end of the block that begins at r->at; -1: it cannot be read. */
 static int64_t block_end(lua_State *L, const reading *r, const char *path,
                          int source) {
@@ -208,7 +218,7 @@ static int64_t block_end(lua_State *L, const reading *r, const char *path,
   if (size >= r->size - r->at)
     return r->size;
   size_t room = 2 * len + LOOK;
-  char *bytes = lua_newuserdatauv(L, room, 0);
+  char *bytes = look_room(L, room);
   if (open_file(path, &fd, &why) < 0)
     return -1;
   int64_t end =
@@ -235,7 +245,8 @@ static void end_file(reading *r) {
   r->size = -1;
 }
 
-/* Upvalues: the state, the source, where it is read. -> the next block */
+/* Upvalues: the state, the source, where it is read, memory for that. -> the
+ * next block */
 static int next_block(lua_State *L) {
   int source = lua_upvalueindex(2);
   reading *r = lua_touserdata(L, lua_upvalueindex(3));
@@ -262,7 +273,8 @@ void lfb_push_text_items(lua_State *L, int idx) {
   lua_pushvalue(L, idx);
   reading *r = lua_newuserdatauv(L, sizeof *r, 0);
   *r = (reading){.file = 1, .size = -1};
-  lua_pushcclosure(L, next_block, 3);
+  lua_pushnil(L);
+  lua_pushcclosure(L, next_block, 4);
 }
 
 static int text_tostring(lua_State *L) {

@@ -428,7 +428,7 @@ function TestClasses.test_the_newest_method_every_time()
   C.__index = C
   local o = setmetatable({}, C)
   local function call(o) return o.f(), #o.text, o.text:sub(-4) end
-  for i = 1, support.size(600) do
+  for i = 1, support.size(200) do
     C.f = load("return " .. 1000000 + i)
     C.text = ("x"):rep(20000) .. ("%04d"):format(i)
     local f, len, text = exe:submit(call, o):result()

@@ -671,15 +671,15 @@ end
 
 function TestExecutor.test_many_executors()
   support.relaxed()
-  for i = 1, 50 do
+  for i = 1, support.trips(50) do
     local exe <close> = support.Executor(2)
     lu.assertEquals(exe:submit(echo, i):result(), i)
   end
-  for _ = 1, 50 do
+  for _ = 1, support.trips(50) do
     support.Executor(2)
   end
   local list = {}
-  for i = 1, 20 do
+  for i = 1, support.trips(20) do
     list[i] = support.Executor(1)
     list[i]:submit(echo)
   end

@@ -688,7 +688,7 @@ function TestFunctions.test_fresh_closures_are_collected()
 end
 
 function TestFunctions.test_fresh_chunks_are_collected()
-  assert_no_growth(30000, 1000, function(exe, i)
+  assert_no_growth(support.trips(30000), 1000, function(exe, i)
     exe:submit(load("return " .. i)):result()
   end)
 end

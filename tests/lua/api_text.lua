@@ -39,6 +39,7 @@ local function check(text, options)
 end
 
 function TestText.test_lines()
+  support.relaxed()
   local lines = {}
   for i = 1, 1000 do
     lines[i] = "line " .. i
@@ -68,6 +69,7 @@ function TestText.test_long_lines()
 end
 
 function TestText.test_other_delimiters()
+  support.relaxed()
   local records = {}
   for i = 1, 300 do
     records[i] = "a--b-" .. i

@@ -159,6 +159,56 @@ function TestValues.test_holes()
   lu.assertEquals(exe:submit(echo, sparse):result(), sparse)
 end
 
+-- Records: the same keys again and again, of any kind and length; more of them than
+-- can be remembered; and in what the packed form of a userdata has.
+function TestValues.test_records()
+  support.relaxed()
+  local exe <close> = support.Executor(1)
+  local keys = { "id", "name", "", "\0", "__name", "__x", "_", 7, 0.5, true }
+  for _, length in ipairs { 39, 40, 41, 255, 256, 20000 } do
+    keys[#keys + 1] = ("k"):rep(length)
+  end
+  for i = 1, 600 do
+    keys[#keys + 1] = "key " .. i
+  end
+  local list = {}
+  for i = 1, 400 do
+    local record = { id = i, name = "name " .. i, list = { { id = -i }, { id = i, [1] = i } } }
+    for k = 1, i % 9 do
+      record[keys[(i * 17 + k * k) % #keys + 1]] = i + k
+    end
+    list[i] = record
+  end
+  lu.assertEquals(exe:submit(echo, list):result(), list)
+  lu.assertEquals({ exe:submit(echo, list, list[3], { id = 1 }):result() }, { list, list[3], { id = 1 } })
+  for _, key in ipairs(keys) do
+    local few, many = {}, {}
+    for i = 1, 8 do
+      few[i], many[i] = { [key] = i }, { [key] = i, other = i, [i] = key }
+    end
+    lu.assertEquals({ exe:submit(echo, few, many):result() }, { few, many })
+  end
+end
+
+-- A table that is used as a metatable only after others with the same keys.
+function TestValues.test_records_and_a_class_with_their_keys()
+  local exe <close> = support.Executor(1)
+  local list = {}
+  for i = 1, 20 do
+    list[i] = { __name = "record", __index = { id = i }, id = i }
+  end
+  local C = list[20]
+  list[21] = setmetatable({ __name = "object" }, C)
+  local back = exe:submit(function(list)
+    assert(getmetatable(list[21]) == list[20] and list[21].id == 20)
+    return list
+  end, list):result()
+  lu.assertTrue(rawequal(getmetatable(back[21]), C))
+  for i = 1, 19 do
+    lu.assertEquals(back[i], list[i])
+  end
+end
+
 function TestValues.test_a_table_larger_than_any_stack()
   support.relaxed()
   local exe <close> = support.Executor(1)

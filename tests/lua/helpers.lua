@@ -146,6 +146,7 @@ end
 -- A script may have changed a range or a zip: then its uses raise.
 function TestHelpers.test_sources_that_a_script_has_changed()
   lu.skipIf(os.getenv "LFUT_SANITIZER" == "thread", "TSan has no room for calls so deep")
+  support.relaxed()
   local exe <close> = lfut.ThreadPoolExecutor(1)
   local function uses(source)
     for _, use in ipairs {

@@ -133,6 +133,11 @@ function support.size(n)
   return sanitizer == "no" and n or n // 10
 end
 
+-- How often something waits for a worker: less where that is far away.
+function support.trips(n)
+  return support.is_cluster and n // 10 or n
+end
+
 -- The collector as eager as it gets; relaxed for a test with large data.
 function support.eager()
   collectgarbage("incremental", 10, 400)
