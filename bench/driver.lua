@@ -157,6 +157,10 @@ local function build_helpers(cc)
     return output(("%s -O2 %s %s -o %s %s %s"):format(cc, flags, cflags,
       BUILD .. "/" .. target, quote(dir .. "/c/" .. source), rest))
   end
+  -- Only where there is hiredis.
+  if output("pkg-config --exists hiredis && mkdir -p " .. BUILD) then
+    compile("", "redis.c", "redis", "$(pkg-config --cflags --libs hiredis) 2>/dev/null")
+  end
   return output("mkdir -p " .. BUILD)
     and compile("-shared -fPIC", "clock.c", "benchclock.so", "")
     and compile("", "baseline.c", "baseline", libs)
@@ -216,7 +220,9 @@ local function find_tools()
   end
   offer_module("dask", "Dask (python3-distributed)", "distributed")
   offer_module("rq", "RQ (python3-rq)", "rq")
-  if build_helpers(cc) then
+  local helped = build_helpers(cc)
+  offer("redis", "a bare echo through Redis", "./" .. BUILD .. "/redis", "./" .. BUILD .. "/redis 1")
+  if helped then
     offer("c", "C", "./" .. BUILD .. "/baseline", cc .. " --version")
     tools.cnative = "./" .. BUILD .. "/native"
     tools.beside = "./" .. BUILD .. "/machine beside"

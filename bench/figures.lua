@@ -529,6 +529,7 @@ figure {
   about = "one submit and its result, a cluster of 2 workers",
   lfut = "$lfut $dir/lfut/round_trip.lua $size ClusterExecutor",
   against = {
+    { "hiredis echo", "$redis $size", at_most = 3, bound = true },
     { "lfut processes",
       "$lfut $dir/lfut/round_trip.lua $size ProcessPoolExecutor",
       bound = true },
