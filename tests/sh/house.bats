@@ -26,18 +26,20 @@ includes() {
 objects() {
   local file name
   for file in {runtime,bindings}/*/*.c; do
-    name=$(basename "$file" .c)
+    name=${file##*/} name=${name%.c}
     set -- "$built/${file%/*}"/{.libs/*_la-,lfut-*}"$name".o
     echo "$1" "$file"
   done
 }
 
-# symbols: "file letter name", of our objects.
+# symbols: "file letter name", of our objects; asked for once.
 symbols() {
-  local object file
-  objects | while read -r object file; do
-    nm "$object" | awk -v file="$file" 'NF >= 2 { print file, $(NF - 1), $NF }'
-  done
+  local known=$BATS_FILE_TMPDIR/symbols
+  [ -e "$known" ] || awk '
+    NR == FNR { file[$1] = $2; next }
+    { object = $1; sub(/:[^:]*$/, "", object); print file[object], $(NF - 1), $NF }
+  ' <(objects) <(nm -A $(objects | cut -d ' ' -f 1)) > "$known"
+  cat "$known"
 }
 
 # calls: "file other name": the one refers to the name, the other defines it.
@@ -102,12 +104,18 @@ against_layers() {
 # bytecode.h) or in its folder's internal.h, which others do not include (but for
 # back ends, which are a part of the pool that they are for).
 @test "a file declares what it defines in a header of its own" {
-  local file letter name header
-  while read -r file letter name; do
-    header=${file%.c}.h header=${header/_[0-9][0-9]./.}
-    grep -qsw "$name" "$header" "${file%/*}/internal.h" ||
-      complain "$name: not in ${header##*/}: $file"
-  done < <(symbols | grep ' [TDBRC] lf')
+  run awk '
+    NR == FNR { declared[$1 " " $2]; next }
+    {
+      header = folder = $1
+      sub(/(_[0-9][0-9])?\.c$/, ".h", header)
+      sub("[^/]*$", "", folder)
+    }
+    !((header " " $3) in declared) && !((folder "internal.h " $3) in declared) {
+      print $3 ": not in " header
+    }' <(grep -oHE '\blf[A-Za-z0-9_]*' {runtime,bindings}/*/*.h | tr ':' ' ') \
+    <(symbols | grep ' [TDBRC] lf')
+  [ "$output" = '' ] || complain "$output"
 }
 
 @test "a folder's internal.h is its own" {
