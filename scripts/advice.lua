@@ -89,15 +89,18 @@ local function copies_much(_, name, f)
     .. "or do more with it", name, seconds(copied), bytes(f.sent), bytes(f.received), seconds(f.run))
 end
 
+-- Workers start on demand: there may be none but the one that the script waits for. More
+-- than there are processors would not help, but for what waits.
 local function waits_for_script(p, name, f)
-  local waited = f.tasks > 0 and f.queued / f.tasks or 0
-  if p.kind == "inline" or f.tasks < FEW or p.busy > 0.5 or p.seconds < NOTICED
-      or waited > 0.001 + 0.5 * f.mean or f.run < 0.5 * p.run then
+  local queued = f.tasks > 0 and f.queued / f.tasks or 0
+  local useful = math.min(p.max_workers, math.max(2, p.processors))
+  if p.kind == "inline" or p.kind == "async" or f.tasks < FEW or p.seconds < NOTICED
+      or p.occupied > 0.55 * useful or queued > 0.001 + 0.5 * f.mean or f.run < 0.5 * p.run then
     return
   end
-  return format("the workers had nothing to do for %s of the time, and calls of %s did not have "
+  return format("on average %.1f of %d workers had something to do, and calls of %s did not have "
     .. "to wait: the script does not submit fast enough (it may wait for results too early, or "
-    .. "compute the arguments itself)", percent(1 - p.busy), name)
+    .. "compute the arguments itself)", p.occupied, p.max_workers, name)
 end
 
 local rules = { too_short, one_long, copies_much, waits_for_script }
@@ -131,17 +134,20 @@ end
 
 -- From the counts: what follows from them.
 local function complete(p)
-  local run, busy, calls = 0, 0, 0
+  local run, busy, waited, calls = 0, 0, 0, 0
   for _, f in pairs(p.functions) do
     f.mean = f.calls > 0 and f.run / f.calls or 0.0
     add_up_copying(f)
-    run, busy, calls = run + f.run, busy + f.busy, calls + f.calls
-    f.busy = nil
+    run, busy, waited, calls = run + f.run, busy + f.busy, waited + f.waited, calls + f.calls
+    f.busy, f.waited = nil, nil
   end
   local most = p.workers * p.seconds
   p.run, p.calls = run, calls
   p.busy = most > 0 and (busy < most and busy / most or 1.0) or 0.0
+  p.max_workers = math.max(p.workers, math.min(p.max_workers, 100000)) -- a cluster's may be without bound
+  p.occupied = p.seconds > 0 and (busy + waited) / p.seconds or 0.0
   p.advice = advise(p)
+  p.occupied, p.processors = nil, nil
   for _, f in pairs(p.functions) do
     f.tasks = nil
   end
@@ -190,8 +196,10 @@ end
 local function text(profiles)
   local lines = {}
   for _, p in ipairs(profiles) do
-    insert(lines, format("lfut: executor %s: %d %s worker%s, busy for %s of %s", p.name, p.workers,
-      p.kind, p.workers == 1 and "" or "s", percent(p.busy), seconds(p.seconds)))
+    local workers = p.workers < p.max_workers and format("%d of %d", p.workers, p.max_workers)
+      or format("%d", p.workers)
+    insert(lines, format("lfut: executor %s: %s %s worker%s, busy for %s of %s", p.name, workers,
+      p.kind, p.max_workers == 1 and "" or "s", percent(p.busy), seconds(p.seconds)))
     put_table(lines, p)
     for _, sentence in ipairs(p.advice) do
       insert(lines, "  * " .. sentence)
@@ -242,8 +250,8 @@ local function json(profiles)
     for j, sentence in ipairs(p.advice) do
       advice[j] = encode_string(sentence)
     end
-    parts[i] = format('{"name":%s,"kind":%s,"workers":%d,"seconds":%s,"busy":%s,"functions":%s,'
-      .. '"advice":[%s]}', encode(p.name), encode(p.kind), p.workers, encode(p.seconds),
+    parts[i] = format('{"name":%s,"kind":%s,"workers":%d,"max_workers":%d,"seconds":%s,"busy":%s,'
+      .. '"functions":%s,"advice":[%s]}', encode(p.name), encode(p.kind), p.workers, p.max_workers, encode(p.seconds),
       encode(p.busy), encode_table(p.functions), concat(advice, ","))
   end
   return '{"executors":[' .. concat(parts, ",") .. "]}\n"

@@ -374,8 +374,8 @@ static void note_timed(lfb_state *S, lf_task *task, int64_t since) {
   int64_t now = lf_now();
   lf_task_set_born(task, make_stamp(S, now, since != 0));
   if (since)
-    lf_profile_packed(lf_pool_profile(lf_task_pool(task)), task->code,
-                      now - since);
+    lf_profile_packed(lf_pool_profile(lf_task_pool(task)),
+                      lf_task_counted(task), now - since);
   if (lf_is_traced())
     lf_trace_slice(since ? since : now, since ? now - since : 0, LF_PHASE_PACK,
                    task->code, lf_task_own_name(task), 's',
@@ -385,7 +385,7 @@ static void note_timed(lfb_state *S, lf_task *task, int64_t since) {
 /* The task, the packing of which was begun then (0: is not known), is about to
  * be submitted. Of a quick one nothing is timed here, also if its run is. */
 static inline void note_packed(lfb_state *S, lf_task *task, int64_t since) {
-  if (since || lf_code_is_slow(task->code))
+  if (since || lf_code_is_slow(lf_task_counted(task)))
     note_timed(S, task, since);
   else if (lf_is_traced())
     lf_task_set_born(task, LF_BORN_QUIETLY);

@@ -144,7 +144,8 @@ static uint64_t flow_of(const lf_task *task) {
 static void note_unpacked(const lf_task *task, int64_t since, bool fine) {
   int64_t ns = fine ? lf_now() - since : 0;
   if (fine)
-    lf_profile_unpacked(lf_pool_profile(lf_task_pool(task)), task->code, ns);
+    lf_profile_unpacked(lf_pool_profile(lf_task_pool(task)),
+                        lf_task_counted(task), ns);
   if (lf_is_traced())
     lf_trace_slice(since, ns, LF_PHASE_UNPACK, task->code,
                    lf_task_own_name(task), 'f', flow_of(task));

@@ -7,6 +7,7 @@
 
 #include "bindings/core/box.h"
 #include "bindings/pool/executor.h"
+#include "runtime/os/processors.h"
 #include "runtime/pool/profile.h"
 
 /* Adds to a field of the table at the top. */
@@ -43,8 +44,8 @@ static void note_longest(lua_State *L, double seconds) {
 typedef struct {
   char name[LF_FUNCTION_NAME];
   uint64_t queues, calls, failures, sent, received, items, timed, run, longest,
-      queued, busy, longs, long_run, long_busy, packs, packed, unpacked, fine,
-      fine_packed, fine_unpacked;
+      queued, busy, waited, longs, long_run, long_busy, long_waited, packs,
+      packed, unpacked, fine, fine_packed, fine_unpacked;
 } reading;
 
 static uint64_t get(const _Atomic uint64_t *n) {
@@ -64,6 +65,7 @@ static void read_one(const lf_tally *t, void *arg) {
                .busy = get(&t->busy)};
   r.longs = get(&t->longs);
   r.long_run = get(&t->long_run), r.long_busy = get(&t->long_busy);
+  r.waited = get(&t->waited), r.long_waited = get(&t->long_waited);
   r.queues = get(&t->queues);
   r.packs = get(&t->packs), r.packed = get(&t->packed);
   r.unpacked = get(&t->unpacked);
@@ -103,6 +105,7 @@ static void put_one(lua_State *L, const reading *r) {
   add_count(L, "tasks", r->calls - r->items);
   add_number(L, "run", scaled_short(r, r->run, r->long_run));
   add_number(L, "busy", scaled_short(r, r->busy, r->long_busy));
+  add_number(L, "waited", scaled_short(r, r->waited, r->long_waited));
   add_number(L, "queued", scaled(r->queued, r->calls - r->items, r->queues));
   note_copying(L, r);
   note_longest(L, (double)r->longest / 1e9);
@@ -137,6 +140,10 @@ static int body(lua_State *L) {
   lua_pop(L, 1);
   lua_pushinteger(L, workers);
   lua_setfield(L, -2, "workers");
+  lua_pushinteger(L, f->max_workers);
+  lua_setfield(L, -2, "max_workers");
+  lua_pushinteger(L, lf_cpu_count());
+  lua_setfield(L, -2, "processors");
   return 1;
 }
 

@@ -5,6 +5,7 @@
 #include "bindings/pool/unasked.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "bindings/core/argument.h"
 #include "bindings/core/options.h"
@@ -35,6 +36,17 @@ static void print(lua_State *L, const char *what, const char *label,
   lua_pop(L, 1);
 }
 
+/* Is the error at the top that of a task which the program's end has
+ * interrupted? */
+static bool is_of_the_end(lua_State *L, const lfb_state *S) {
+  static const char interrupted[] = "interrupted!";
+  size_t len, n = sizeof interrupted - 1;
+  if (!S->global->abandoned || lua_type(L, -1) != LUA_TSTRING)
+    return false;
+  const char *text = lua_tolstring(L, -1, &len);
+  return len >= n && strcmp(text + len - n, interrupted) == 0;
+}
+
 /* Protected: (task) */
 static int report(lua_State *L) {
   lf_task *task = lua_touserdata(L, 1);
@@ -42,8 +54,10 @@ static int report(lua_State *L) {
   if (lua_isboolean(L, 2))
     return 0;
   lfb_push_failure(L, lfb_self(L), task);
+  if (is_of_the_end(L, lfb_self(L)))
+    return 0;
   if (lua_isnil(L, 2)) {
-    print(L, "nobody has asked for the error of ", lf_task_label(task),
+    print(L, "nobody has asked for the error of ", lf_task_name(task),
           task->trace);
     return 0;
   }

@@ -19,6 +19,7 @@
 #include "runtime/sync/terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -636,7 +637,17 @@ static int start(struct program *p) {
   return EXIT_SUCCESS;
 }
 
+/* The numbers of streams that are closed are nobody else's: what is written to
+ * stderr is not to go into a file that has been opened since. They stay of no
+ * use, as they are: open, but the wrong way round. */
+static void occupy_closed_streams(void) {
+  for (int fd = 0; fd <= 2; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv) {
+  occupy_closed_streams();
   if ((argc == 5 || argc == 6) && strcmp(argv[1], LF_SERVE_OPTION) == 0)
     lfb_spawned_main(argv, lfb_lib_open);
   on_exit(guard_end, NULL); /* the first is the last */

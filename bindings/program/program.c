@@ -99,8 +99,11 @@ static lfb_state *find_own(lua_State *L) {
 void lfb_program_abandon(lua_State *L) {
   lfb_state *S = find_own(L);
   lfb_trace_leave(); /* with what is about to be interrupted */
-  if (S)
-    lfb_interrupt(S);
+  if (!S)
+    return;
+  if (S->global)
+    S->global->abandoned = true;
+  lfb_interrupt(S);
 }
 
 static bool is_running(lfb_state *S) {

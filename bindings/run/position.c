@@ -127,7 +127,7 @@ static bool count_task(lf_task *t, void *arg) {
 static void note_awaited(lf_sight_line *l, lf_task *t) {
   uint64_t number = lf_serve_number(t, false);
   l->awaited = number ? number : (uintptr_t)t;
-  l->pending = lf_task_state(t) == LF_PENDING;
+  l->pending = lf_task_is_queued(t);
 }
 
 /* Is it a future of 'lfut.all' and the like? One of 'and_then' is of its own
@@ -186,9 +186,8 @@ static void put_inputs(lf_waits *waits, void *arg) {
 
 static void put_task_thing(lf_line *out, lf_sight_line *l, lf_task *t) {
   note_awaited(l, t);
-  if (!t->code && !t->owner && !lf_dependent_of(t)) {
-    lf_line_put(out, "the end of an executor, a thread or a process");
-    l->pending = false;
+  if (!t->code && !t->owner && !lf_dependent_of(t)) { /* an event */
+    lf_line_put(out, lf_task_name(t));
     return;
   }
   lf_line_put(out, is_made_of_others(t) ? "a future made of others"

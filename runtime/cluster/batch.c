@@ -144,7 +144,7 @@ bool lf_client_again(lf_cluster *cl, lf_task *t) {
 void lf_client_lose(lf_cluster *cl, lf_task *t, const lf_lost *how) {
   if (lf_client_again(cl, t)) {
     if (!lf_runner_of(t)) /* else its end is counted */
-      lf_profile_lost(lf_pool_profile(cl->pool), t->code);
+      lf_profile_lost(lf_pool_profile(cl->pool), lf_task_counted(t));
     return;
   }
   cl->failed++;

@@ -104,6 +104,10 @@ struct lf_backend {
   lf_presence (*look_at)(lf_worker *worker, uint32_t number,
                          struct lf_sight **sight);
 
+  /* Tasks that the worker has been sent and not begun; under the lock. NULL:
+   * none. */
+  size_t (*ahead)(const lf_worker *worker);
+
   /* What is known of one that does not answer. And the numbers of tasks in a
    * worker's answer become addresses, or 0. NULL: nothing; they are. */
   void (*know)(lf_worker *worker, struct lf_sight_line *line);

@@ -26,6 +26,20 @@ void lf_limits_copy(lf_limits *to, const lf_limits *from) {
   memcpy((char *)to + SENT, (const char *)from + SENT, HEAD);
 }
 
+/* The same for all with the name; no function's bytes begin so. */
+static lf_code *code_of_name(const char *name, size_t len) {
+  lf_code *code = NULL;
+  char *bytes = lf_malloc(len + 2);
+  if (bytes) {
+    bytes[0] = '=';
+    memcpy(bytes + 1, name, len);
+    bytes[len + 1] = '\0';
+    code = lf_code_get(bytes, len + 1, bytes + 1, NULL);
+  }
+  lf_free(bytes);
+  return code;
+}
+
 lf_limits *lf_limits_new(const lf_limits *former, const char *name,
                          size_t len) {
   if (!name) {
@@ -33,9 +47,13 @@ lf_limits *lf_limits_new(const lf_limits *former, const char *name,
     len = former ? former->name_len : 0;
   }
   lf_limits *l = lf_malloc(sizeof *l + len + 1); /* a text, too */
-  if (!l)
+  lf_code *counted = l && len > 0 ? code_of_name(name, len) : NULL;
+  if (!l || (len > 0 && !counted)) {
+    lf_free(l);
     return NULL;
+  }
   lf_limits_copy(l, former);
+  l->counted = counted;
   atomic_init(&l->refs, 1);
   l->name_len = len;
   memcpy(l->name, name, len);
@@ -50,8 +68,11 @@ lf_limits *lf_limits_ref(lf_limits *limits) {
 
 void lf_limits_unref(void *limits) {
   lf_limits *l = limits;
-  if (atomic_fetch_sub(&l->refs, 1) == 1)
-    lf_free(l);
+  if (atomic_fetch_sub(&l->refs, 1) != 1)
+    return;
+  if (l->counted)
+    lf_code_unref(l->counted);
+  lf_free(l);
 }
 
 bool lf_limits_are_of_each(const lf_limits *l) {
@@ -188,7 +209,7 @@ bool lf_worker_again(lf_worker *w, lf_task *task) {
   if (!lf_task_again(task))
     return false;
   if (task->ops == &limited_ops) /* this run counts, too; else its loop does */
-    lf_tallies_run(&w->tallies, task->code, true, &w->times);
+    lf_tallies_run(&w->tallies, lf_task_counted(task), true, &w->times);
   w->times.begun = 0;
   atomic_store_explicit(&w->started, w->started - 1, memory_order_relaxed);
   if (lf_gate_is_limited(w->pool))

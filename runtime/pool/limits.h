@@ -12,6 +12,8 @@
 /* Immutable once it is in use. Times are nanoseconds, LF_FOREVER: no limit. */
 typedef struct lf_limits {
   _Atomic size_t refs;
+  lf_code *counted; /* as which tasks with a name are counted; a reference, or
+                       NULL */
   /* From here on it is sent to other processes as it is. */
   int64_t timeout;       /* of the run */
   int64_t queue_timeout; /* until it begins */
@@ -25,8 +27,8 @@ typedef struct lf_limits {
 
 enum { LF_GRACE = 1000000000 }; /* if nothing else is said */
 
-/* All but references and name, from others that may be in use, or (NULL) from
- * none. */
+/* All but references, name and 'counted', from others that may be in use, or
+ * (NULL) from none. */
 void lf_limits_copy(lf_limits *to, const lf_limits *from);
 
 /* A copy, or (NULL) one without limits, with a name of its own if that is not
@@ -72,6 +74,16 @@ static inline lf_clock *lf_task_clock(const lf_task *task) {
 static inline lf_limits *lf_task_limits(const lf_task *task) {
   const lf_clock *clock = lf_task_clock(task);
   return clock ? clock->limits : NULL;
+}
+
+/* As which function it is counted in statistics: one of its own name, or its
+ * own. */
+static inline lf_code *lf_limits_counted(const lf_limits *l, lf_code *code) {
+  return l && l->counted ? l->counted : code;
+}
+
+static inline lf_code *lf_task_counted(const lf_task *task) {
+  return lf_limits_counted(lf_task_limits(task), task->code);
 }
 
 /* Its time in the queue begins: by who has submitted it. */

@@ -598,7 +598,8 @@ static void count_done(const lf_loop *loop, const lf_chunk *c, int64_t ns) {
   if (ns > 0)
     times.begun = lf_now() - ns;
   times.ns[LF_PHASE_RUN] = ns;
-  lf_profile_chunk(lf_pool_profile(loop->pool), loop->code, c->finished,
+  lf_profile_chunk(lf_pool_profile(loop->pool),
+                   lf_limits_counted(loop->limits, loop->code), c->finished,
                    c->failures, &times);
 }
 

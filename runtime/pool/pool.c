@@ -37,13 +37,21 @@ static void registry_del(lf_pool *p) {
   lf_pool_unref(p);
 }
 
+static const char *over_name(const lf_task *task) {
+  (void)task;
+  return "the end of an executor or a thread";
+}
+
+static const lf_task_ops over_ops = {.free = lf_task_free_event,
+                                     .name = over_name};
+
 static _Atomic size_t limited;
 
 lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_arena_reserve();
   lf_pool *p = lf_zalloc(sizeof *p);
   char *name = lf_strndup(options->name, strlen(options->name));
-  lf_task *over = lf_task_new(NULL);
+  lf_task *over = lf_task_new_event(&over_ops);
   if (p && name) {
     p->o = *options;
     p->o.name = name;
@@ -64,7 +72,6 @@ lf_pool *lf_pool_new(const lf_pool_options *options) {
   atomic_init(&p->handles, 1);
   p->generation = lf_generation;
   p->over = over;
-  lf_task_start(over);
   lf_list_init(&p->registered);
   pthread_mutexattr_t attr;
   pthread_mutexattr_init(&attr);
@@ -466,4 +473,13 @@ int lf_worker_report(lf_worker *w, lf_task *task, const lf_report *report) {
   if (err == 0 && w->pool->o.backend->report)
     w->pool->o.backend->report(w, task);
   return err;
+}
+
+bool lf_task_is_queued(lf_task *t) {
+  const lf_pool *p = t->owner ? lf_task_pool(t) : NULL;
+  const lf_backend *b = p ? p->o.backend : NULL;
+  bool unseen =
+      b && b->remote && !b->look_at; /* who has it may have begun it */
+  return lf_task_state(t) == LF_PENDING &&
+         t->stage < (unseen ? LF_STAGE_SENT : LF_STAGE_BEGUN);
 }

@@ -144,6 +144,10 @@ bool lf_pool_drop(lf_task *task, lf_reason reason);
 /* In a worker process, on its thread: receives what its program has sent. */
 void lf_pool_listen(lf_pool *pool);
 
+/* Is it pending, and nobody is known to have begun it, as far as can be told
+ * without a lock? Async-signal-safe. */
+bool lf_task_is_queued(lf_task *task);
+
 /* The state of a task that may be in another process. */
 lf_state lf_pool_look(lf_task *task);
 

@@ -43,6 +43,7 @@ lf_profile *lf_profile_new(lf_pool *pool) {
   }
   f->name = name;
   f->kind = pool->o.backend->name;
+  f->max_workers = pool->o.max_workers;
   f->queued = f->running = UINT64_MAX; /* none was put */
   pthread_mutex_init(&f->lock, NULL);
   pthread_mutex_lock(&all_lock);

@@ -20,8 +20,9 @@ typedef struct lf_profile {
   char *name;       /* the pool's, */
   int number;       /* among those with the same, from 1 on, */
   const char *kind; /* and its back end's; static */
-  lf_pool *pool;    /* not counted; NULL: it has ended; the lock */
-  int workers;      /* most there have been, once it has ended; the same */
+  int max_workers;
+  lf_pool *pool; /* not counted; NULL: it has ended; the lock */
+  int workers;   /* most there have been, once it has ended; the same */
   uint64_t queued, running; /* that were put last; the trace's thread */
   pthread_mutex_t lock;
   lf_tallies tallies; /* the lock */

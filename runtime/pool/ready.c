@@ -5,6 +5,7 @@
 
 #include "runtime/os/clock.h"
 #include "runtime/pool/internal.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/loop.h"
 
 /* Any thread: puts the run on its worker's ready list, once. */
@@ -155,7 +156,8 @@ void lf_worker_took(lf_worker *w, const lf_times *times) {
 
 void lf_worker_end(lf_worker *w, lf_task *task, lf_state state) {
   if (!lf_runner_of(task)) /* whose loop counts */
-    lf_tallies_run(&w->tallies, task->code, state != LF_FINISHED, &w->times);
+    lf_tallies_run(&w->tallies, lf_task_counted(task), state != LF_FINISHED,
+                   &w->times);
   w->pool->o.backend->end(w, task, state);
   w->times.begun = 0;
 }

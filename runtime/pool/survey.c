@@ -104,6 +104,8 @@ static void note_worker(lf_survey *s, lf_worker *w) {
   subject->given_up = w->abandoned;
   if (sight)
     note_answer(s, subject, sight);
+  if (subject->got != LF_SIGHT_WHOLE)
+    subject->parked = w->parked;
   if (subject->got != LF_SIGHT_WHOLE && backend->know)
     backend->know(w, &subject->known);
   for (uint32_t i = 0; subject->sight && i < subject->sight->n; i++)
@@ -121,6 +123,7 @@ static void note_pool(lf_survey *s, lf_surveyed *of, int64_t deadline) {
   of->held = p->owner.held;
   for (lf_worker *w = p->workers; w; w = w->next) {
     of->queued += w->queued + w->npinned;
+    of->queued += p->o.backend->ahead ? p->o.backend->ahead(w) : 0;
     if (p->o.backend->look_at)
       note_worker(s, w);
   }
@@ -199,6 +202,8 @@ lf_place lf_survey_task(const lf_survey *s, uint64_t task) {
     for (uint32_t k = 0; sight && k < sight->n; k++)
       if (sight->lines[k].task == task)
         return lf_survey_place(s, i, k);
+    if (s->subjects[i].known.count > 0 && s->subjects[i].known.task == task)
+      return (lf_place){pool_of(s, i), &s->subjects[i], &s->subjects[i].known};
   }
   return (lf_place){0};
 }

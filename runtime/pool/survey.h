@@ -19,6 +19,7 @@ typedef struct {
   lf_sight_got got;
   lf_sight *sight;     /* with that; else NULL */
   lf_sight_line known; /* what is known without an answer; count 0: nothing */
+  size_t parked;       /* tasks, if it has not told of all */
 } lf_subject;
 
 typedef struct {

@@ -52,7 +52,10 @@ static void report_alone(bool whole) {
   lf_survey survey;
   due = 0;
   lf_survey_alone(&survey, &subject, &script, whole);
-  lf_dump(room, sizeof room, &survey, opened);
+  lf_line text;
+  lf_line_init(&text, room, sizeof room);
+  lf_dump_put(&text, &survey, opened);
+  lf_dump_write(&text);
 }
 
 static void set_patience(int64_t ns) {
@@ -241,16 +244,20 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lf_registry *program; /* NULL: it ends; the lock */
 static uint32_t generation;  /* in which process; the program's thread */
 
+/* The program's end waits for the lock, but not for those who read. */
 static void report(void) {
   static char room[ROOM];
   lf_survey survey;
+  lf_line text;
   uint32_t number = atomic_load(&script.asked) + 1;
+  lf_line_init(&text, room, sizeof room);
   pthread_mutex_lock(&lock);
   if (program && lf_survey_make(&survey, program, &script, number) == 0) {
-    lf_dump(room, sizeof room, &survey, opened);
+    lf_dump_put(&text, &survey, opened);
     lf_survey_fini(&survey);
   }
   pthread_mutex_unlock(&lock);
+  lf_dump_write(&text);
 }
 
 /* False: it has not rung for a while. */

@@ -65,6 +65,14 @@ static void put_who(writer *w, const lf_place *place) {
   }
 }
 
+/* Have all said what they are at? */
+static bool is_complete(const lf_survey *s) {
+  size_t i = 0;
+  while (i < s->n && s->subjects[i].got == LF_SIGHT_WHOLE)
+    i++;
+  return i == s->n;
+}
+
 static void put_holder(writer *w, uint64_t holder) {
   lf_place at = lf_survey_holder(w->s, holder);
   if (at.subject) {
@@ -77,6 +85,8 @@ static void put_holder(writer *w, uint64_t holder) {
   } else {
     put(w, ", held by nothing that runs here: a task that has ended, or "
            "another process");
+    if (!is_complete(w->s))
+      put(w, ", or one that does not answer");
   }
 }
 
@@ -159,6 +169,14 @@ static void put_unanswered(writer *w, const lf_subject *s) {
   lf_line_end(w->out);
 }
 
+static void put_more(writer *w, const char *before, uint64_t n,
+                     const char *after) {
+  if (n == 0)
+    return;
+  put_number(w, before, n, after);
+  lf_line_end(w->out);
+}
+
 static void put_lines(writer *w, const lf_subject *s) {
   const lf_sight *sight = s->sight;
   bool whole = s->got == LF_SIGHT_WHOLE;
@@ -166,6 +184,8 @@ static void put_lines(writer *w, const lf_subject *s) {
     put(w, "given up, hangs: ");
   if (!sight) {
     put_unanswered(w, s);
+    put_more(w, "    and ", s->parked,
+             " parked, of which it does not tell now");
     return;
   }
   if (sight->n == 0) {
@@ -176,10 +196,8 @@ static void put_lines(writer *w, const lf_subject *s) {
     put(w, i > 0 ? "    " : "");
     put_line(w, &sight->lines[i], whole);
   }
-  if (sight->more == 0)
-    return;
-  put_number(w, "    and ", sight->more, " tasks more");
-  lf_line_end(w->out);
+  put_more(w, "    and ", sight->more, " tasks more");
+  put_more(w, "    and ", s->parked, " parked, of which it does not tell now");
 }
 
 /* --- Workers that are alike --- */
@@ -205,7 +223,8 @@ static bool are_alike(const lf_survey *s, const lf_subject *a,
     return false;
   if (!a->sight)
     return true;
-  bool alike = a->sight->n == b->sight->n && a->sight->more == b->sight->more;
+  bool alike = a->sight->n == b->sight->n && a->parked == b->parked &&
+               a->sight->more == b->sight->more;
   for (uint32_t i = 0; alike && i < a->sight->n; i++)
     alike = a->sight->lines[i].count == b->sight->lines[i].count &&
             lines_are_alike(s, &a->sight->lines[i], &b->sight->lines[i]);
@@ -360,12 +379,9 @@ void lf_dump_put(lf_line *out, const lf_survey *s, int64_t opened) {
   put_circles(&w);
 }
 
-void lf_dump(char *room, size_t size, const lf_survey *s, int64_t opened) {
-  lf_line out;
-  lf_line_init(&out, room, size);
-  lf_dump_put(&out, s, opened);
-  for (size_t at = 0; at < out.len;) {
-    ssize_t n = write(STDERR_FILENO, out.text + at, out.len - at);
+void lf_dump_write(const lf_line *text) {
+  for (size_t at = 0; at < text->len;) {
+    ssize_t n = write(STDERR_FILENO, text->text + at, text->len - at);
     if (n <= 0)
       break;
     at += (size_t)n;

@@ -9,8 +9,8 @@
 /* Puts it into the text; the program was 'opened' at that time. */
 void lf_dump_put(lf_line *out, const lf_survey *survey, int64_t opened);
 
-/* Writes it on standard error, by one system call if that can be, past all
- * streams. The room for it, of 'size' bytes, is the caller's. */
-void lf_dump(char *room, size_t size, const lf_survey *survey, int64_t opened);
+/* Writes the text on standard error, by one system call if that can be, past
+ * all streams: as long as nobody reads there, it may block. */
+void lf_dump_write(const lf_line *text);
 
 #endif

@@ -55,7 +55,7 @@ void lf_proc_resolve(lf_worker *w, lf_sight_line *line) {
   if (task) /* the worker does not know what it is called */
     lf_line_copy(line->name, sizeof line->name, lf_task_name(task));
   line->awaited = (uintptr_t)awaited;
-  line->pending = awaited && lf_task_state(awaited) == LF_PENDING;
+  line->pending = awaited && lf_task_is_queued(awaited);
 }
 
 void lf_proc_put_rest(lf_proc *c) {

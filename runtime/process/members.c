@@ -338,10 +338,14 @@ bool lf_members_is_quiet(lf_pool *p) {
   return quiet;
 }
 
+/* What has ended is not running, though it has not been received. */
 static void stat_in_flight(lf_proc *c, lf_pool_stats *s) {
+  uint64_t begun = 0, ended = atomic_load(&c->region->ended);
+  uint64_t since = lf_proc_begun(c), now = since > ended ? since - ended : 0;
   lf_in_flight *f;
   EACH_FLIGHT(f, c)
-  *(lf_proc_has_begun(f->task) ? &s->running : &s->queued) += 1;
+  *(lf_proc_has_begun(f->task) ? &begun : &s->queued) += 1;
+  s->running += begun < now ? begun : now;
 }
 
 void lf_members_stat(lf_pool *p, lf_pool_stats *s) {

@@ -95,6 +95,12 @@ static void take_in(lf_task *t) {
   lf_pool_unref(p);
 }
 
+static size_t ahead(const lf_worker *w) {
+  const lf_proc *c = lf_worker_proc(w);
+  uint64_t begun = c ? lf_proc_begun(c) : 0;
+  return c && c->sent > begun ? (size_t)(c->sent - begun) : 0;
+}
+
 static void sample(lf_pool *p, lf_pool_stats *s) {
   pthread_mutex_lock(&p->lock);
   lf_members_stat(p, s);
@@ -319,6 +325,7 @@ const lf_backend lf_processes_backend = {
     .settle = lf_members_kick,
     .interrupt = interrupt,
     .look_at = lf_proc_look_at,
+    .ahead = ahead,
     .know = lf_proc_know,
     .resolve = lf_proc_resolve,
     .run_of = run_of,

@@ -39,12 +39,13 @@ typedef enum {
 } lf_slot;
 
 typedef struct {
-  lf_parker parker;         /* the worker sleeps on it */
-  _Atomic uint32_t armed;   /* the program wants to be told of news */
-  _Atomic uint32_t busy;    /* the worker runs something */
-  _Atomic uint32_t closed;  /* the pool takes no more tasks */
-  _Atomic uint32_t awake;   /* threads and processes awake, by the program */
-  _Atomic uint64_t begun;   /* tasks begun or found taken back, by the worker */
+  lf_parker parker;        /* the worker sleeps on it */
+  _Atomic uint32_t armed;  /* the program wants to be told of news */
+  _Atomic uint32_t busy;   /* the worker runs something */
+  _Atomic uint32_t closed; /* the pool takes no more tasks */
+  _Atomic uint32_t awake;  /* threads and processes awake, by the program */
+  _Atomic uint64_t begun;  /* tasks begun or found taken back, by the worker */
+  _Atomic uint64_t ended; /* of these; before what has become of them is sent */
   _Atomic uint64_t task_ns; /* what a task takes, smoothed, by the worker */
   uint32_t owner; /* of the worker's zones (arena.h), or 0; since it was made */
   _Atomic int full;         /* as many tasks run or wait as can run, by the
@@ -61,7 +62,7 @@ typedef struct {
                                 and what it was asked to stop for */
   _Atomic uint32_t given_up_for;
   _Atomic uint32_t answers; /* it has its handler of SIGUSR1, by the worker */
-  char pad[28];
+  char pad[20];
   char crash[96]; /* the C function in which the worker has crashed, by its
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];

@@ -21,8 +21,10 @@ static bool begin(lf_serve *r, uint64_t id) {
   bool begun =
       (word & 3) == LF_SLOT_SENT &&
       atomic_compare_exchange_strong(slot, &word, (word & ~3u) | LF_SLOT_BEGUN);
-  if (!begun) /* it was taken back: the slot can be used again */
+  if (!begun) { /* it was taken back: the slot can be used again */
     atomic_store(slot, word & ~3u);
+    atomic_fetch_add(&r->region->ended, 1);
+  }
   atomic_fetch_add(&r->region->begun, 1);
   return begun;
 }
@@ -33,6 +35,7 @@ static void refuse_task(lf_serve *r) {
   lf_serve_state before = r->state;
   uint64_t running = atomic_load(&r->region->running);
   if (begin(r, r->end.msg.id)) {
+    atomic_fetch_add(&r->region->ended, 1);
     pthread_mutex_lock(&r->pool->lock);
     lf_serve_tell_lack(r, &msg);
     pthread_mutex_unlock(&r->pool->lock);

@@ -185,6 +185,7 @@ static void send_outcome(lf_serve *r, lf_msg *msg, lf_payload payload) {
 }
 
 void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
+  atomic_fetch_add(&r->region->ended, 1);
   if (!lf_runner_of(t)) {
     lf_msg msg = {.kind = LF_MSG_RESULT, .id = t->far.id, .error = t->error};
     msg.state = (uint8_t)state;

@@ -8,6 +8,7 @@
 #include "runtime/os/clock.h"
 #include "runtime/os/fork.h"
 #include "runtime/os/spin.h"
+#include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
 #include "runtime/process/launch.h"
 #include "runtime/process/serve.h"
@@ -283,7 +284,7 @@ static void lose_begun(lf_proc *c, lf_in_flight *f, lf_link *lost) {
   lf_task_start(t); /* as far as was known here */
   if (lf_members_again(c->worker->pool, t)) {
     if (!lf_runner_of(t)) /* else its end is counted */
-      lf_profile_lost(lf_pool_profile(c->worker->pool), t->code);
+      lf_profile_lost(lf_pool_profile(c->worker->pool), lf_task_counted(t));
     return;
   }
   c->worker->started++;

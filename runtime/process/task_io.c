@@ -337,7 +337,8 @@ void lf_outcome_count(const lf_channel *end, lf_task *t, lf_tallies *tallies,
   else if (lf_task_born(t) > LF_BORN_QUIETLY && times.born) /* here: exactly */
     ran->begun = lf_task_born(t) + (times.begun - times.born);
   if (!chunk) /* else its loop counts */
-    lf_tallies_run(tallies, t->code, end->msg.state != LF_FINISHED, &times);
+    lf_tallies_run(tallies, lf_task_counted(t), end->msg.state != LF_FINISHED,
+                   &times);
 }
 
 int lf_outcome_put_stopped(lf_buf *out, lf_task *t) {
@@ -422,7 +423,7 @@ void lf_outcome_lose(lf_task *t, const lf_lost *lost, const char *within) {
     (void)lf_lost_put(&c->why, lost, lf_task_name(t), within);
     end_chunk(t, c);
   } else {
-    lf_profile_lost(lf_pool_profile(lf_task_pool(t)), t->code);
+    lf_profile_lost(lf_pool_profile(lf_task_pool(t)), lf_task_counted(t));
     lf_task_lose(t, lost, within);
   }
   lf_task_unref(t);

@@ -248,6 +248,14 @@ size_t lf_bar_text(const lf_bar_state *s, int columns, bool colour,
 
 /* --- Drawing --- */
 
+/* In the last column the cursor would hang in the air; and the "^C" that a
+ * terminal shows would have it go on in a new line. */
+static int columns(void) {
+  enum { WIDE = 40 };
+  int all = lf_terminal_columns();
+  return all < WIDE ? all - 1 : all - 3;
+}
+
 static size_t text_of(const lf_bar *b, bool over, char *text) {
   lf_bar_state s = {.label = b->label,
                     .done = b->done,
@@ -256,9 +264,7 @@ static size_t text_of(const lf_bar *b, bool over, char *text) {
                     .over = over,
                     .seconds = (double)(lf_now() - b->since) / 1e9};
   s.done = s.known && s.done > s.total ? s.total : s.done;
-  /* In the last column the cursor would hang in the air. */
-  return lf_bar_text(&s, b->terminal ? lf_terminal_columns() - 1 : -1,
-                     b->colour, text);
+  return lf_bar_text(&s, b->terminal ? columns() : -1, b->colour, text);
 }
 
 static void draw(const lf_bar *b) {

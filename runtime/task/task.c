@@ -82,6 +82,19 @@ lf_task *lf_task_new(lf_owner *owner) {
   return t;
 }
 
+lf_task *lf_task_new_event(const lf_task_ops *ops) {
+  lf_task *t = lf_malloc(sizeof *t);
+  if (!t)
+    return NULL;
+  lf_task_init(t, NULL, ops);
+  lf_task_start(t);
+  return t;
+}
+
+void lf_task_free_event(lf_task *task) {
+  lf_free(task);
+}
+
 void lf_task_unref(void *task) {
   lf_task *t = task;
   if (atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)

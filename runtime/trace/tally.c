@@ -66,18 +66,23 @@ static void widen(lf_tallies *all, int64_t begun, int64_t ended) {
     atomic_store_explicit(&all->ended, ended, memory_order_relaxed);
 }
 
-/* So many runs, each of which has taken that, with its copying. */
-static void add_long(lf_tally *t, uint64_t calls, uint64_t run, uint64_t busy) {
-  lf_tally_add(&t->longs, calls);
-  lf_tally_add(&t->long_run, run);
-  lf_tally_add(&t->long_busy, busy);
+/* What runs have taken; 'busy': with their copying. */
+typedef struct {
+  uint64_t calls, run, busy, waited;
+} spent;
+
+static void add_long(lf_tally *t, const spent *s) {
+  lf_tally_add(&t->longs, s->calls);
+  lf_tally_add(&t->long_run, s->run);
+  lf_tally_add(&t->long_busy, s->busy);
+  lf_tally_add(&t->long_waited, s->waited);
 }
 
-static void add_short(lf_tally *t, uint64_t calls, uint64_t run,
-                      uint64_t busy) {
-  lf_tally_add(&t->timed, calls);
-  lf_tally_add(&t->run, run);
-  lf_tally_add(&t->busy, busy);
+static void add_short(lf_tally *t, const spent *s) {
+  lf_tally_add(&t->timed, s->calls);
+  lf_tally_add(&t->run, s->run);
+  lf_tally_add(&t->busy, s->busy);
+  lf_tally_add(&t->waited, s->waited);
 }
 
 static void add_run(lf_tally *t, uint64_t calls, const lf_times *times) {
@@ -86,8 +91,9 @@ static void add_run(lf_tally *t, uint64_t calls, const lf_times *times) {
   uint64_t mean = run / calls;
   uint64_t busy =
       run + (uint64_t)(times->ns[LF_PHASE_PACK] + times->ns[LF_PHASE_UNPACK]);
+  spent s = {calls, run, busy, (uint64_t)times->ns[LF_PHASE_WAIT]};
   bool apart = mean >= LF_LONG_NS && lf_timing_now() & LF_TIME_LONG;
-  (apart ? add_long : add_short)(t, calls, run, busy);
+  (apart ? add_long : add_short)(t, &s);
   if (mean > atomic_load_explicit(&t->longest, memory_order_relaxed))
     atomic_store_explicit(&t->longest, mean, memory_order_relaxed);
   if (t->code)
@@ -169,9 +175,11 @@ static void add_up(lf_tally *to, const lf_tally *from) {
               {&to->queued, from->queued},
               {&to->queues, from->queues},
               {&to->busy, from->busy},
+              {&to->waited, from->waited},
               {&to->longs, from->longs},
               {&to->long_run, from->long_run},
               {&to->long_busy, from->long_busy},
+              {&to->long_waited, from->long_waited},
               {&to->fine, from->fine},
               {&to->fine_packed, from->fine_packed},
               {&to->fine_unpacked, from->fine_unpacked},

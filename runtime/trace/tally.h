@@ -54,7 +54,9 @@ typedef struct lf_tally {
   _Atomic uint64_t timed, run, longest; /* ns, */
   _Atomic uint64_t queues, queued;      /* of so many */
   _Atomic uint64_t busy; /* ns: run, and what its worker has packed, unpacked */
-  _Atomic uint64_t longs, long_run, long_busy; /* so many; not in the above */
+  _Atomic uint64_t waited; /* ns, in the middle of it */
+  _Atomic uint64_t longs, long_run, long_busy, long_waited; /* so many; not in
+                                                               the above */
   /* By who submits and asks for results; and by workers, so many times. */
   _Atomic uint64_t packs, packed, unpacked;
   _Atomic uint64_t fine, fine_packed, fine_unpacked;

@@ -321,6 +321,37 @@ with_both("used_from_threads", function(method)
   end
 end)
 
+-- What has ended does not run, though its result has not been received.
+with_both("running", function(method)
+  support.relaxed()
+  local exe <close> = new(method, { max_workers = 2 })
+  local most = 0
+  for _ = 1, 5 do
+    local futures = {}
+    for i = 1, 4000 do
+      futures[i] = exe:submit(math.sqrt, i)
+      if i % 50 == 0 then
+        most = math.max(most, exe:stats().running)
+      end
+    end
+    lfut.wait(futures)
+  end
+  lu.assertTrue(most <= 2, most)
+  for i = 1, 20 do -- of any kind
+    pcall(function() exe:submit(error, i):result() end)
+    exe:submit(math.sqrt, i):cancel()
+    exe:map(math.sqrt, lfut.range(10), { chunksize = 1 }):list()
+    exe:submit(function(exe) return exe:submit(math.sqrt, 1):result() end, exe):result()
+  end
+  pcall(function() exe:options { retries = 0 }:submit(os.exit):result() end)
+  local g <close> = gate.new()
+  for _ = 1, 2 do
+    exe:submit(gate.hold, g)
+  end
+  gate.arrived(g, 2)
+  lu.assertEquals({ exe:stats().running, exe:stats().queued }, { 2, 0 })
+end)
+
 -- max_tasks_per_child
 
 with_both("max_tasks_per_child", function(method)
@@ -333,9 +364,10 @@ with_both("max_tasks_per_child", function(method)
     end
     count[pid] = (count[pid] or 0) + 1
   end
-  lu.assertEquals(#order, 4)
+  -- A worker that the system leaves no time is relieved of its last task.
+  lu.assertTrue(#order >= 4 and #order <= 6)
   for _, pid in ipairs(order) do
-    lu.assertEquals(count[pid], 3)
+    lu.assertTrue(count[pid] <= 3)
   end
   lu.assertEquals(exe:stats().finished, 12)
   lu.assertEquals(exe:stats().failed, 0)

@@ -143,6 +143,44 @@ EOF
   is_quiet
 }
 
+# Each result is waited for before the next task is submitted.
+@test "advice: a script that waits too early, on all kinds of workers" {
+  for kind in 'ThreadPoolExecutor(2)' 'ThreadPoolExecutor(4)' 'ProcessPoolExecutor(4)'; do
+    for _ in 1 2 3 4 5; do # on a machine that has much else to do, tasks wait
+      stats "local exe <close> = lfut.$kind
+        for i = 1, 40 do exe:submit(spend, 0.01):result() end"
+      [[ $stderr != *'  * '* ]] || break
+    done
+    advises 'the script does not submit fast enough'
+  done
+  stats 'local exe <close> = lfut.ThreadPoolExecutor(1)
+    for i = 1, 40 do exe:submit(spend, 0.01):result() end'
+  [[ $stderr != *'fast enough'* ]] || complain "$stderr"
+}
+
+# They compute nothing, and are there all the same.
+@test "advice: none for tasks that wait" {
+  for kind in 'ThreadPoolExecutor(2)' 'AsyncExecutor(2)'; do
+    stats "local exe <close> = lfut.$kind
+      local all <const> = {}
+      for i = 1, 40 do all[i] = 0.01 end
+      run(exe, lfut.sleep, all)"
+    [[ $stderr != *'fast enough'* ]] || complain "$stderr"
+  done
+}
+
+@test "tasks with a name of their own" {
+  for kind in Thread Process; do
+    stats "local exe <close> = lfut.${kind}PoolExecutor(2)
+      local named = exe:options { name = 'mine' }
+      for i = 1, 3 do named:submit(math.sqrt, i):result() end
+      named:map(function(x) return x end, lfut.range(4)):list()
+      exe:submit(math.sqrt, 1):result()"
+    echo "$stderr" | grep -qE '^  mine +7 ' || complain "$stderr"
+    echo "$stderr" | grep -qE '^  math.sqrt +1 ' || complain "$stderr"
+  done
+}
+
 @test "advice: a script that does not submit fast enough" {
   for _ in 1 2 3 4 5; do # on a machine that has much else to do, tasks wait
     stats 'local exe <close> = lfut.ThreadPoolExecutor(2)

@@ -90,6 +90,21 @@ $2
 EOF
 }
 
+# What is written to stderr is not to go where the trace goes.
+@test "standard streams that are closed" {
+  echo 'local lfut = require "lfut"
+    local exe <close> = lfut[arg[1]](2)
+    for i = 1, 20 do exe:submit(math.sqrt, i):result() end
+    io.stderr:write "said\n"
+    for _ in exe:map(math.sqrt, lfut.range(100), { progress = true }) do end
+    if lfut.worker == nil or arg[2] then os.execute("kill -USR1 " .. lfut.getpid()) end' > script.lua
+  for kind in ThreadPoolExecutor ProcessPoolExecutor; do
+    "$LFUT" --trace trace --stats script.lua $kind usr1 2>&- >&- <&-
+    python3 read_trace.py trace
+  done
+  "$LFUT" -e 'io.write("x") assert(not io.stdout:flush())' >&-
+}
+
 @test "tasks, from submit to run to result, on all kinds of workers" {
   for kind in $kinds; do
     script $kind 'exe:shutdown()'

@@ -77,6 +77,59 @@ running() {
     "^  worker 1 \([0-9]+\): function <script.lua:3> for [0-9.]+ s, at script.lua:2 in (function|upvalue) 'loop', called at script.lua:3$"
 }
 
+# What it cannot look at now is not said to be nobody's.
+@test "tasks parked below one that computes in C" {
+  run_script 'local exe = lfut.ThreadPoolExecutor(1)
+    local lock, locked = lfut.Lock(), lfut.Event()
+    local other = lfut.ThreadPoolExecutor(1)
+    local slow = other:submit(busy)
+    exe:submit(function() lock:acquire() locked:set() return slow:result() end)
+    locked:wait()
+    exe:submit(string.find, ("a"):rep(60), ("a-"):rep(30) .. "b")
+    lock:acquire()'
+  says 'waits for lfut.Lock .*, held by nothing that runs here: .*, or one that does not answer' \
+    '^    and 1 parked, of which it does not tell now$'
+}
+
+@test "a place in a queue that is full; the end of an executor" {
+  run_script 'local exe = lfut.ThreadPoolExecutor { max_workers = 1, max_queue = 1 }
+    for _ = 1, 3 do exe:submit(busy) end'
+  says "^the script: waits for a place in an executor's queue \(max_queue\)"
+  kill -9 "$pid"
+  run_script 'local exe = lfut.ThreadPoolExecutor(1)
+    exe:submit(busy)
+    exe:shutdown()'
+  says '^the script: waits for the end of an executor or a thread'
+}
+
+@test "processes: what was sent ahead is queued" {
+  run_script 'local exe = lfut.ProcessPoolExecutor(2)
+    local begun, go = lfut.Queue(), lfut.Event()
+    for _ = 1, 8 do exe:submit(function() begun:put(1) go:wait() end) end
+    begun:get() begun:get()
+    go:wait()'
+  says '^lfut \(processes, max_workers=2\): 6 queued$'
+}
+
+# The pipe is full, and nobody reads: the program ends all the same.
+@test "a report that nobody reads" {
+  mkfifo full
+  exec 5<> full
+  head -c 65536 /dev/zero >&5
+  "$LFUT" -e 'local lfut = require "lfut"
+    local exe = lfut.ThreadPoolExecutor(1)
+    exe:submit(load "while true do end")
+    for _ = 1, 50 do -- it is at the first of them
+      os.execute("kill -USR1 " .. lfut.getpid())
+    end
+    io.open("over", "w"):close()
+    os.exit(0)' 2> full &
+  pid=$!
+  wait "$pid"
+  [ -e over ]
+  exec 5>&-
+}
+
 @test "a task by its own name, of an executor with a name" {
   run_script 'local exe = lfut.ThreadPoolExecutor { max_workers = 1, name = "crawlers" }
     exe:options { name = "crawl" }:submit(busy):result()'
