@@ -141,13 +141,12 @@ local function complete(p)
     run, busy, waited, calls = run + f.run, busy + f.busy, waited + f.waited, calls + f.calls
     f.busy, f.waited = nil, nil
   end
-  local most = p.workers * p.seconds
   p.run, p.calls = run, calls
-  p.busy = most > 0 and (busy < most and busy / most or 1.0) or 0.0
+  p.busy = p.room > 0 and (busy < p.room and busy / p.room or 1.0) or 0.0
   p.max_workers = math.max(p.workers, math.min(p.max_workers, 100000)) -- a cluster's may be without bound
-  p.occupied = p.seconds > 0 and (busy + waited) / p.seconds or 0.0
+  p.occupied = p.room > 0 and (busy + waited) / p.room * p.workers or 0.0
   p.advice = advise(p)
-  p.occupied, p.processors = nil, nil
+  p.occupied, p.processors, p.room = nil, nil, nil
   for _, f in pairs(p.functions) do
     f.tasks = nil
   end
@@ -198,8 +197,8 @@ local function text(profiles)
   for _, p in ipairs(profiles) do
     local workers = p.workers < p.max_workers and format("%d of %d", p.workers, p.max_workers)
       or format("%d", p.workers)
-    insert(lines, format("lfut: executor %s: %s %s worker%s, busy for %s of %s", p.name, workers,
-      p.kind, p.max_workers == 1 and "" or "s", percent(p.busy), seconds(p.seconds)))
+    insert(lines, format("lfut: executor %s%s: %s %s worker%s, busy for %s of %s", p.name,
+      p.nested and " (made in tasks)" or "", workers, p.kind, p.max_workers == 1 and "" or "s", percent(p.busy), seconds(p.seconds)))
     put_table(lines, p)
     for _, sentence in ipairs(p.advice) do
       insert(lines, "  * " .. sentence)
@@ -250,8 +249,8 @@ local function json(profiles)
     for j, sentence in ipairs(p.advice) do
       advice[j] = encode_string(sentence)
     end
-    parts[i] = format('{"name":%s,"kind":%s,"workers":%d,"max_workers":%d,"seconds":%s,"busy":%s,'
-      .. '"functions":%s,"advice":[%s]}', encode(p.name), encode(p.kind), p.workers, p.max_workers, encode(p.seconds),
+    parts[i] = format('{"name":%s,"nested":%s,"kind":%s,"workers":%d,"max_workers":%d,"seconds":%s,"busy":%s,'
+      .. '"functions":%s,"advice":[%s]}', encode(p.name), tostring(p.nested), encode(p.kind), p.workers, p.max_workers, encode(p.seconds),
       encode(p.busy), encode_table(p.functions), concat(advice, ","))
   end
   return '{"executors":[' .. concat(parts, ",") .. "]}\n"

@@ -140,6 +140,10 @@ static int body(lua_State *L) {
   lua_pop(L, 1);
   lua_pushinteger(L, workers);
   lua_setfield(L, -2, "workers");
+  lua_pushnumber(L, lf_profile_room(f));
+  lua_setfield(L, -2, "room");
+  lua_pushboolean(L, f->nested);
+  lua_setfield(L, -2, "nested");
   lua_pushinteger(L, f->max_workers);
   lua_setfield(L, -2, "max_workers");
   lua_pushinteger(L, lf_cpu_count());

@@ -7,17 +7,20 @@
 #include "runtime/base/mem.h"
 #include "runtime/pool/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void forget(void);
 LF_FORK_MUTEX(all_lock, LF_FORK_PROFILES, forget);
 static lf_link all = {&all, &all};
 static bool keeps; /* a reference for the list */
+static bool apart; /* they are not merged any more; the lock */
 
 /* In a forked child: they are its parent's, and somebody there may have held
  * their locks. */
 static void forget(void) {
   lf_link *l;
+  apart = false;
   while ((l = lf_list_pop(&all)))
     pthread_mutex_init(&lf_container_of(l, lf_profile, link)->lock, NULL);
 }
@@ -33,24 +36,38 @@ static int next_number(const char *name) {
   return n + 1;
 }
 
-lf_profile *lf_profile_new(lf_pool *pool) {
+/* With one reference, in no list. */
+static lf_profile *make(const char *pool_name, const char *kind) {
   lf_profile *f = lf_zalloc(sizeof *f);
-  char *name = lf_strndup(pool->o.name, strlen(pool->o.name));
+  char *name = lf_strndup(pool_name, strlen(pool_name));
   if (!f || !name) {
     lf_free(f);
     lf_free(name);
     return NULL;
   }
   f->name = name;
-  f->kind = pool->o.backend->name;
-  f->max_workers = pool->o.max_workers;
+  f->kind = kind;
   f->queued = f->running = UINT64_MAX; /* none was put */
+  atomic_init(&f->refs, 1);
   pthread_mutex_init(&f->lock, NULL);
+  return f;
+}
+
+static void list(lf_profile *f, bool kept) {
   pthread_mutex_lock(&all_lock);
-  atomic_init(&f->refs, keeps ? 2 : 1);
-  f->number = next_number(name);
+  atomic_fetch_add(&f->refs, kept);
+  f->number = next_number(f->name);
   lf_list_add(&all, &f->link);
   pthread_mutex_unlock(&all_lock);
+}
+
+lf_profile *lf_profile_new(lf_pool *pool) {
+  lf_profile *f = make(pool->o.name, pool->o.backend->name);
+  if (!f)
+    return NULL;
+  f->max_workers = pool->o.max_workers;
+  f->nested = lf_self != NULL;
+  list(f, keeps);
   return f;
 }
 
@@ -88,15 +105,62 @@ static int count_workers(const lf_pool *p) {
   return n < p->o.max_workers && !elsewhere ? n : p->o.max_workers;
 }
 
+static uint64_t room_of(const lf_tallies *t, int workers) {
+  int64_t ns = t->ended - t->begun;
+  return t->begun && ns > 0 ? (uint64_t)ns * (uint64_t)workers : 0;
+}
+
+static bool has_ended(lf_profile *f) {
+  pthread_mutex_lock(&f->lock);
+  bool has = !f->pool;
+  pthread_mutex_unlock(&f->lock);
+  return has;
+}
+
+/* Under the lock: one that is kept and has ended, or NULL. */
+static lf_profile *find_like(const lf_profile *f) {
+  for (lf_link *l = all.next; l != &all; l = l->next) {
+    lf_profile *g = lf_container_of(l, lf_profile, link);
+    if (g != f && g->nested && strcmp(g->kind, f->kind) == 0 &&
+        strcmp(g->name, f->name) == 0 && has_ended(g))
+      return g;
+  }
+  return NULL;
+}
+
+/* What nobody else uses any more is added to one like it. False: there is none.
+ */
+static bool merge(lf_profile *f) {
+  pthread_mutex_lock(&all_lock);
+  lf_profile *to = apart ? NULL : find_like(f);
+  if (to) {
+    pthread_mutex_lock(&f->lock);
+    pthread_mutex_lock(&to->lock);
+    lf_tallies_move(&to->tallies, &f->tallies);
+    to->room += f->room;
+    to->workers = f->workers > to->workers ? f->workers : to->workers;
+    to->max_workers =
+        f->max_workers > to->max_workers ? f->max_workers : to->max_workers;
+    pthread_mutex_unlock(&to->lock);
+    pthread_mutex_unlock(&f->lock);
+  }
+  pthread_mutex_unlock(&all_lock);
+  return to;
+}
+
 void lf_profile_end(lf_profile *f) {
   pthread_mutex_lock(&f->lock);
   if (f->pool) {
     for (lf_worker *w = f->pool->workers; w; w = w->next)
       lf_tallies_move(&f->tallies, &w->tallies);
     f->workers = count_workers(f->pool);
+    f->room = room_of(&f->tallies, f->workers);
     f->pool = NULL;
   }
+  bool kept = atomic_load(&f->refs) > 1;
   pthread_mutex_unlock(&f->lock);
+  if (kept && f->nested && merge(f))
+    lf_profile_unref(f);
   lf_profile_unref(f);
 }
 
@@ -189,6 +253,95 @@ bool lf_profile_window(lf_profile *f, int64_t *first, int64_t *last) {
     widen(&w->tallies, first, last);
   pthread_mutex_unlock(&f->lock);
   return *last > *first;
+}
+
+double lf_profile_room(lf_profile *f) {
+  int64_t first, last;
+  bool any = lf_profile_window(f, &first, &last);
+  pthread_mutex_lock(&f->lock);
+  uint64_t ns = f->room;
+  if (f->pool && any)
+    ns = (uint64_t)(last - first) * (uint64_t)count_workers(f->pool);
+  pthread_mutex_unlock(&f->lock);
+  return (double)ns / 1e9;
+}
+
+/* --- Of worker processes --- */
+
+/* What is sent before its counts. */
+typedef struct {
+  char name[64], kind[16];
+  int workers, max_workers;
+  uint64_t room;
+} head;
+
+/* As it is now. */
+static int put(lf_profile *f, lf_buf *out) {
+  head h = {.max_workers = f->max_workers};
+  lf_tallies sum = {0};
+  snprintf(h.name, sizeof h.name, "%s", f->name);
+  snprintf(h.kind, sizeof h.kind, "%s", f->kind);
+  pthread_mutex_lock(&f->lock);
+  lf_tallies_add(&sum, &f->tallies);
+  h.workers = f->workers;
+  h.room = f->room;
+  for (lf_worker *w = f->pool ? f->pool->workers : NULL; w; w = w->next)
+    lf_tallies_add(&sum, &w->tallies);
+  if (f->pool) {
+    h.workers = count_workers(f->pool);
+    h.room = room_of(&sum, h.workers);
+  }
+  pthread_mutex_unlock(&f->lock);
+  int err = lf_buf_put(out, &h, sizeof h);
+  err = err ? err : lf_tallies_put(&sum, out);
+  lf_tallies_fini(&sum);
+  return err;
+}
+
+void lf_profiles_hand_over(void (*send)(const lf_buf *bytes)) {
+  pthread_mutex_lock(&all_lock);
+  apart = true; /* else what was sent could become more */
+  pthread_mutex_unlock(&all_lock);
+  lf_profile *f = keeps ? lf_profiles_next(NULL) : NULL;
+  for (; f; f = lf_profiles_next(f)) {
+    lf_buf out;
+    lf_buf_init(&out, NULL, 0);
+    if (f->nested && put(f, &out) == 0)
+      send(&out);
+    lf_buf_fini(&out);
+  }
+}
+
+/* A name that stays. */
+static const char *kind_called(const char *kind) {
+  static const char *const kinds[] = {"thread", "async", "process", "cluster",
+                                      "inline"};
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    if (strcmp(kinds[i], kind) == 0)
+      return kinds[i];
+  return NULL;
+}
+
+void lf_profile_feed(const void *bytes, size_t n) {
+  head h;
+  if (!keeps || n < sizeof h)
+    return;
+  memcpy(&h, bytes, sizeof h);
+  h.name[sizeof h.name - 1] = h.kind[sizeof h.kind - 1] = '\0';
+  const char *kind = kind_called(h.kind);
+  lf_profile *f = kind ? make(h.name, kind) : NULL;
+  if (!f)
+    return;
+  f->nested = true;
+  f->workers = h.workers > 0 ? h.workers : 1;
+  f->max_workers = h.max_workers > f->workers ? h.max_workers : f->workers;
+  f->room = h.room;
+  bool good =
+      lf_tallies_get(&f->tallies, (const char *)bytes + sizeof h, n - sizeof h);
+  list(f, true);
+  if (!good || merge(f))
+    lf_profile_unref(f);
+  lf_profile_unref(f);
 }
 
 void lf_profiles_keep(void) {

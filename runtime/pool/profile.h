@@ -21,6 +21,9 @@ typedef struct lf_profile {
   int number;       /* among those with the same, from 1 on, */
   const char *kind; /* and its back end's; static */
   int max_workers;
+  bool nested;   /* a task has made it */
+  uint64_t room; /* ns: times of workers in which they could have had something
+                    to do, of what has ended; the lock */
   lf_pool *pool; /* not counted; NULL: it has ended; the lock */
   int workers;   /* most there have been, once it has ended; the same */
   uint64_t queued, running; /* that were put last; the trace's thread */
@@ -35,7 +38,8 @@ void lf_profile_open(lf_profile *profile, lf_pool *pool);
 lf_profile *lf_profile_ref(lf_profile *profile);
 void lf_profile_unref(void *profile);
 
-/* The pool is about to be freed. */
+/* The pool is about to be freed. If what has ended is kept, those of a name
+ * that tasks have made are one. */
 void lf_profile_end(lf_profile *profile);
 
 /* The profile of the pool. */
@@ -63,10 +67,18 @@ void lf_profile_each(lf_profile *profile, lf_tally_visit *visit, void *arg,
  * timed. False: none. */
 bool lf_profile_window(lf_profile *profile, int64_t *first, int64_t *last);
 
+/* Seconds of workers in which they could have had something to do. */
+double lf_profile_room(lf_profile *profile);
+
 /* All there are, in the order in which they were made: the one after that, with
  * a reference for the one that is given back; NULL: the first, none. Those of
  * pools that have ended are kept from then on. */
 void lf_profiles_keep(void);
 lf_profile *lf_profiles_next(lf_profile *profile);
+
+/* In a worker process, at its end: each of those kept here is sent; and in its
+ * program: one of these, as if a task here had made it. */
+void lf_profiles_hand_over(void (*send)(const lf_buf *bytes));
+void lf_profile_feed(const void *bytes, size_t n);
 
 #endif

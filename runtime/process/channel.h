@@ -65,6 +65,7 @@ typedef enum {
   LF_MSG_RELEASE,  /* id: a task that the worker knows no more; a: how often it
                       was named to it */
   LF_MSG_SHUTDOWN, /* flag: cancel */
+  LF_MSG_PROFILE,  /* body: for lf_profile_feed */
   LF_MSG_TRACE,    /* id: a thread's, a: the trace's, body: for lf_trace_feed */
   /* From a cluster's member, before RESULT and CHUNK_DONE. */
   LF_MSG_TOOK,  /* id; a: when the run has begun, b: ns, c: the worker's pid */

@@ -6,6 +6,7 @@
 
 #include "runtime/base/mem.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 #include "runtime/pool/stop.h"
 #include "runtime/process/task_io.h"
 #include "runtime/task/chain.h"
@@ -573,6 +574,10 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
     break;
   case LF_MSG_STOPPED:
     receive_stopped(c, after);
+    break;
+  case LF_MSG_PROFILE:
+    if (!c->end.no_memory)
+      lf_profile_feed(c->end.body.data, c->end.body.len);
     break;
   case LF_MSG_TRACE:
     if (!c->end.no_memory)

@@ -7,6 +7,7 @@
 #include "runtime/os/clock.h"
 #include "runtime/os/crash.h"
 #include "runtime/os/spin.h"
+#include "runtime/pool/profile.h"
 #include "runtime/pool/ready.h"
 #include "runtime/pool/usr1.h"
 #include "runtime/process/serve_receive.h"
@@ -39,6 +40,8 @@ static void look_at_timing(lf_serve *r) {
     return;
   lf_trace_hand_over(); /* what is of a former trace */
   lf_time_as(timing);
+  if (timing & LF_TIME_LONG) /* --stats */
+    lf_profiles_keep();
 }
 
 static void run_task(lf_serve *r, lf_task *t) {
@@ -571,6 +574,7 @@ static _Noreturn void live(lf_serve *r) {
     continue;
   lf_trace_hand_over();
   r->pool->o.ops->close(w->vm);
+  lf_serve_profiles();
   lf_fork_exit(EXIT_SUCCESS);
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/os/clock.h"
 #include "runtime/os/spin.h"
 #include "runtime/pool/limits.h"
+#include "runtime/pool/profile.h"
 #include "runtime/process/task_io.h"
 #include "runtime/trace/trace.h"
 
@@ -214,6 +215,18 @@ static void send_trace(const void *bytes, size_t n) {
   pthread_mutex_lock(&here->pool->lock);
   (void)lf_serve_post(here, &msg, &payload);
   pthread_mutex_unlock(&here->pool->lock);
+}
+
+static void send_profile(const lf_buf *bytes) {
+  lf_msg msg = {.kind = LF_MSG_PROFILE};
+  lf_payload payload = {.body = bytes, .to = bytes->len, .drop = nothing};
+  pthread_mutex_lock(&here->pool->lock);
+  (void)lf_serve_post(here, &msg, &payload);
+  pthread_mutex_unlock(&here->pool->lock);
+}
+
+void lf_serve_profiles(void) {
+  lf_profiles_hand_over(send_profile);
 }
 
 void lf_serve_trace(lf_serve *r) {

@@ -120,6 +120,9 @@ void lf_serve_end(lf_serve *serve, lf_task *task, lf_state state);
 /* What is traced in this process goes to the program. */
 void lf_serve_trace(lf_serve *serve);
 
+/* At its end: what executors have done that were made here. */
+void lf_serve_profiles(void);
+
 /* A chunk of a loop that was received has ended (lf_loop_import). */
 void lf_serve_chunk_done(lf_runner *runner, lf_chunk *chunk, int64_t ns);
 

@@ -192,14 +192,71 @@ static void add_up(lf_tally *to, const lf_tally *from) {
     atomic_store_explicit(&to->longest, from->longest, memory_order_relaxed);
 }
 
-void lf_tallies_move(lf_tallies *to, lf_tallies *from) {
+void lf_tallies_add(lf_tallies *to, const lf_tallies *from) {
   for (lf_tally *t = atomic_load(&from->first); t; t = t->next) {
     lf_tally *sum = find(to, t->code);
     if (sum)
       add_up(sum, t);
   }
   widen(to, from->begun, from->ended);
+}
+
+void lf_tallies_move(lf_tallies *to, lf_tallies *from) {
+  lf_tallies_add(to, from);
   lf_tallies_fini(from);
+}
+
+/* --- Sent from one process to another, of the same version --- */
+
+/* What is counted of one function. */
+typedef struct {
+  char label[LF_LABEL]; /* "": of others */
+  lf_tally counts;      /* without what leads elsewhere */
+} one_sent;
+
+int lf_tallies_put(const lf_tallies *tallies, lf_buf *out) {
+  int64_t moments[2] = {tallies->begun, tallies->ended};
+  int err = lf_buf_put(out, moments, sizeof moments);
+  for (const lf_tally *t = tallies->first; t && !err; t = t->next) {
+    one_sent one = {.label = ""};
+    snprintf(one.label, sizeof one.label, "%s", t->code ? t->code->label : "");
+    add_up(&one.counts, t);
+    err = lf_buf_put(out, &one, sizeof one);
+  }
+  return err;
+}
+
+/* One function here for all that are called so there. */
+static lf_code *code_called(const char *label) {
+  char bytes[LF_LABEL + 1];
+  size_t n = (size_t)snprintf(bytes, sizeof bytes, "@%s", label);
+  return lf_code_get(bytes, n, label, NULL);
+}
+
+static void get_one(lf_tallies *to, one_sent *one) {
+  one->label[LF_LABEL - 1] = '\0';
+  lf_code *code = one->label[0] ? code_called(one->label) : NULL;
+  lf_tally *t = find(to, code);
+  if (t)
+    add_up(t, &one->counts);
+  if (code)
+    lf_code_unref(code);
+}
+
+bool lf_tallies_get(lf_tallies *to, const void *bytes, size_t n) {
+  int64_t moments[2];
+  one_sent one;
+  const unsigned char *at = bytes;
+  if (n < sizeof moments || (n - sizeof moments) % sizeof one != 0)
+    return false;
+  memcpy(moments, at, sizeof moments);
+  widen(to, moments[0], moments[1]);
+  for (at += sizeof moments, n -= sizeof moments; n > 0;
+       at += sizeof one, n -= sizeof one) {
+    memcpy(&one, at, sizeof one);
+    get_one(to, &one);
+  }
+  return true;
 }
 
 void lf_tallies_fini(lf_tallies *tallies) {

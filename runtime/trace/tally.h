@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "runtime/base/buf.h"
 #include "runtime/base/code.h"
 #include "runtime/base/table.h"
 
@@ -102,8 +103,14 @@ static inline void lf_tallies_run(lf_tallies *tallies, lf_code *code,
 void lf_tallies_packed(lf_tallies *tallies, lf_code *code, int64_t ns);
 void lf_tallies_unpacked(lf_tallies *tallies, lf_code *code, int64_t ns);
 
-/* Adds up what nobody counts in any more, which is empty then. */
+/* Adds up; 'move': what nobody counts in any more, which is empty then. */
+void lf_tallies_add(lf_tallies *to, const lf_tallies *from);
 void lf_tallies_move(lf_tallies *to, lf_tallies *from);
+
+/* Appends what others can add to theirs, which nobody counts in meanwhile.
+ * LF_ENOMEM: not all is there. 'get' is false if the bytes are none. */
+int lf_tallies_put(const lf_tallies *tallies, lf_buf *out);
+bool lf_tallies_get(lf_tallies *to, const void *bytes, size_t n);
 
 /* When nobody reads it any more. */
 void lf_tallies_fini(lf_tallies *tallies);

@@ -169,6 +169,23 @@ EOF
   done
 }
 
+# Those of one name are told of together, wherever their tasks were.
+@test "executors that tasks have made" {
+  for kind in 'ThreadPoolExecutor {' 'ProcessPoolExecutor {' 'ProcessPoolExecutor { start_method = "spawn",'; do
+    for inner in Thread Process; do
+      stats "local exe = lfut.$kind max_workers = 2 }
+        local function work(x) return x end
+        local function nest(n)
+          local exe <close> = lfut.${inner}PoolExecutor { max_workers = 2, name = 'inner' }
+          for i = 1, n do exe:submit(work, i):result() end
+        end
+        run(exe, nest, { 5, 5, 5, 5, 5, 5 })"
+      contains "$stderr" 'executor inner (made in tasks): '
+      echo "$stderr" | grep -qE '^  script.lua:[0-9]+ +30 ' || complain "$stderr"
+    done
+  done
+}
+
 @test "tasks with a name of their own" {
   for kind in Thread Process; do
     stats "local exe <close> = lfut.${kind}PoolExecutor(2)

@@ -157,10 +157,40 @@ static void names(void **state) {
   assert_string_equal(lf_function_name("", out), "");
 }
 
+/* To another process and back. */
+static void sent(void **state) {
+  (void)state;
+  lf_tallies from = {0}, to = {0};
+  lf_code *f = code_of("function <a.lua:1>"), *g = code_of("print");
+  lf_buf bytes;
+  lf_buf_init(&bytes, NULL, 0);
+  lf_tallies_run(&from, f, false, &timed);
+  lf_tallies_run(&from, g, true, &timed);
+  assert_int_equal(lf_tallies_put(&from, &bytes), 0);
+  for (int i = 0; i < 2; i++) /* is added up */
+    assert_true(lf_tallies_get(&to, bytes.data, bytes.len));
+  assert_false(lf_tallies_get(&to, bytes.data, bytes.len - 1));
+  assert_false(lf_tallies_get(&to, bytes.data, 1));
+  assert_int_equal(to.begun, from.begun);
+  assert_int_equal(to.ended, from.ended);
+  lf_tally *of_f = to.first;
+  while (of_f && strcmp(of_f->code->label, "function <a.lua:1>") != 0)
+    of_f = of_f->next;
+  assert_non_null(of_f);
+  assert_int_equal(of_f->calls, 2);
+  assert_int_equal(of_f->run, 2 * 500);
+  assert_int_equal(of_f->longest, 500);
+  lf_buf_fini(&bytes);
+  lf_tallies_fini(&from);
+  lf_tallies_fini(&to);
+  lf_code_unref(f);
+  lf_code_unref(g);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(runs),      TEST(chunks), TEST(slow_functions),
-      TEST(long_runs), TEST(sums),   TEST(names),
+      TEST(runs), TEST(chunks), TEST(slow_functions), TEST(long_runs),
+      TEST(sums), TEST(names),  TEST(sent),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
