@@ -17,11 +17,12 @@
 #include "bindings/pack/packer.h"
 #include "bindings/pack/unpacker.h"
 
-/* Stack slots of a packer, from P->base: the table of all objects (by their
- * numbers from 1 on) and classes (from -1 down), a set of names, the memory of
- * the arrays, keys by their numbers from 1 on, and the interpreter's tables of
- * names and of identities. */
+/* Stack slots of a packer, from P->base: the first object; the table of the
+ * others (by their numbers) and of classes (from -1 down), a set of names, the
+ * memory of the arrays, keys by their numbers from 1 on, and the interpreter's
+ * tables of names and of identities. */
 enum {
+  LFB_FIRST,
   LFB_ANCHOR,
   LFB_KNOWN,
   LFB_MEMO,
@@ -84,11 +85,20 @@ typedef struct {
   unsigned char identity[LFB_IDENTITY];
 } lfb_idrec;
 
-/* An array in a userdata on the stack, or in a box there. */
+/* An array: in the packer as long as it is small, then in a userdata on the
+ * stack, or in a box there. */
 typedef struct {
   void *data;
   size_t n, cap;
 } lfb_array;
+
+enum { LFB_FEW = LF_LIMIT(8, 2) }; /* objects that need no other memory */
+
+/* That of the arrays at the beginning. */
+typedef struct {
+  lfb_memo memo[2 * LFB_FEW];
+  lfb_objrec objs[LFB_FEW];
+} lfb_few;
 
 typedef struct lfb_packer {
   lua_State *L;
@@ -130,6 +140,7 @@ typedef struct lfb_packer {
   const struct lfb_packer *outer; /* whose stream this one is in */
   int subject;    /* stack index of what this stream describes */
   bool capturing; /* the value is an upvalue or a global */
+  lfb_few *few;
 } packer;
 
 /* --- Bytes ------------------------------------------------------------------
@@ -177,6 +188,11 @@ LF_INLINE void feed(packer *P, uint64_t x) {
  * back what is large of its memory. */
 void lfb_packer_open(packer *P);
 void lfb_packer_close(packer *P);
+
+/* Keeps the value at the top as the object or class (LFB_CLASS_BASE + its own)
+ * with the number, for as long as the stream is written; pushes it. */
+void lfb_packer_keep(packer *P, uint32_t number);
+void lfb_packer_push(packer *P, uint32_t number);
 
 void lfb_packer_add(packer *P, lfb_array *a, int slot, const void *item,
                     size_t size);
@@ -258,10 +274,11 @@ void lfb_pack_refuse(packer *P);
 /* --- Unpacking --------------------------------------------------------------
  *
  * An unpacker uses the Lua stack and nothing else. Its slots, from U->base: the
- * objects by number; the classes by number; what is to be done to classes at
- * the end; globals that are to be set then; keys by number. */
+ * first object; the others by number; the classes by number; what is to be done
+ * to classes at the end; globals that are to be set then; keys by number. */
 
 enum {
+  LFB_U_FIRST,
   LFB_U_OBJECTS,
   LFB_U_CLASSES,
   LFB_U_STAGED,
@@ -329,7 +346,9 @@ uint32_t lfb_unpacker_count(unpacker *U, size_t size);
 /* Pushes the object with the number. */
 void lfb_unpacker_object(unpacker *U, uint32_t n);
 
-/* Numbers the object at the top; may there be so many more? */
+/* The object at the top is that with the number; gets the next one; may there
+ * be so many more? */
+void lfb_unpacker_set(unpacker *U, uint32_t n);
 void lfb_unpacker_note(unpacker *U);
 void lfb_unpacker_check(unpacker *U, uint64_t more);
 

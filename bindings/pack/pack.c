@@ -314,7 +314,7 @@ static void pack_value(packer *P) {
 /* The table or closure with the number. */
 static void pack_body(packer *P, uint32_t n) {
   lua_State *L = P->L;
-  lua_rawgeti(L, P->base + LFB_ANCHOR, (lua_Integer)n + 1);
+  lfb_packer_push(P, n);
   P->current = n;
   if (lua_isfunction(L, -1))
     lfb_pack_function_body(P, n, lua_gettop(L));
@@ -379,6 +379,8 @@ static void pack_slowly(packer *P, int first, int i, int count) {
 void lfb_pack(lua_State *L, lfb_state *S, lf_buf *out, int first, int count,
               const lfb_label *label, lf_code **code) {
   packer P = {.L = L, .S = S, .out = out, .label = label, .code = code};
+  lfb_few few;
+  P.few = &few;
   P.values = first;
   P.value = pack_value;
   P.bodies = pack_bodies;

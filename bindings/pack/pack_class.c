@@ -17,8 +17,7 @@ static uint32_t new_class(packer *P, uint32_t table) {
   memcpy(c.identity, lua_tostring(L, -1), LFB_IDENTITY);
   lua_pop(L, 1);
   lfb_packer_add(P, &P->classes, LFB_CLASS_LIST, &c, sizeof c);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, P->base + LFB_ANCHOR, -(lua_Integer)k - 1);
+  lfb_packer_keep(P, LFB_CLASS_BASE + k);
   if (table == LFB_CLASS_BASE)
     lfb_packer_note(P, lua_topointer(L, -1), LFB_CLASS_BASE + k, 0);
   else
@@ -124,7 +123,7 @@ void lfb_pack_segment(packer *P) {
   memcpy(room(P, sizeof s), &s, sizeof s);
   begin_segment(P);
   P->current = LFB_CLASS_BASE + k;
-  lua_rawgeti(L, P->base + LFB_ANCHOR, -(lua_Integer)k - 1);
+  lfb_packer_push(P, LFB_CLASS_BASE + k);
   pack_content(P, lua_gettop(L));
   lua_pop(L, 1);
   P->bodies(P);
@@ -148,7 +147,7 @@ void lfb_pack_metatables(packer *P) {
     put_u32(P, m->class);
     if (m->class != LFB_CLASS_BASE)
       continue;
-    lua_rawgeti(L, P->base + LFB_ANCHOR, (lua_Integer)m->object + 1);
+    lfb_packer_push(P, m->object);
     if (!lua_getmetatable(L, -1) || !lfb_pack_named(P))
       put_tag(P, LFB_T_NIL); /* a finalizer has changed it */
     lua_settop(L, top);

@@ -104,10 +104,7 @@ static void push_root(packer *P, uint32_t i) {
 /* Pushes what has the number, an object or a class; returns that of what it is
  * a part of. */
 static uint32_t push_chunk(packer *P, uint32_t number) {
-  lua_Integer i = number < LFB_CLASS_BASE
-                      ? (lua_Integer)number + 1
-                      : -(lua_Integer)(number - LFB_CLASS_BASE) - 1;
-  lua_rawgeti(P->L, P->base + LFB_ANCHOR, i);
+  lfb_packer_push(P, number);
   if (number < LFB_CLASS_BASE)
     return ((lfb_objrec *)P->objs.data)[number].parent;
   return ((lfb_classrec *)P->classes.data)[number - LFB_CLASS_BASE].parent;

@@ -10,6 +10,33 @@
 
 #include "runtime/base/mem.h"
 
+/* Where it is in LFB_ANCHOR. */
+static lua_Integer place_of(uint32_t number) {
+  return number < LFB_CLASS_BASE ? (lua_Integer)number
+                                 : -(lua_Integer)(number - LFB_CLASS_BASE) - 1;
+}
+
+void lfb_packer_keep(packer *P, uint32_t number) {
+  lua_State *L = P->L;
+  if (number == 0) {
+    lua_copy(L, -1, P->base + LFB_FIRST);
+    return;
+  }
+  if (lua_isnil(L, P->base + LFB_ANCHOR)) {
+    lua_createtable(L, LFB_FEW, 0);
+    lua_replace(L, P->base + LFB_ANCHOR);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, P->base + LFB_ANCHOR, place_of(number));
+}
+
+void lfb_packer_push(packer *P, uint32_t number) {
+  if (number == 0)
+    lua_pushvalue(P->L, P->base + LFB_FIRST);
+  else
+    lua_rawgeti(P->L, P->base + LFB_ANCHOR, place_of(number));
+}
+
 static void add_object(packer *P, const lfb_objrec *rec) {
   lua_State *L = P->L;
   uint32_t n = (uint32_t)P->objs.n;
@@ -17,8 +44,7 @@ static void add_object(packer *P, const lfb_objrec *rec) {
     luaL_error(L, "too many objects to send");
   lfb_packer_note(P, lua_topointer(L, -1), n, 0);
   lfb_packer_add(P, &P->objs, LFB_OBJS, rec, sizeof *rec);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, P->base + LFB_ANCHOR, (lua_Integer)n + 1);
+  lfb_packer_keep(P, n);
 }
 
 void lfb_packer_open(packer *P) {
@@ -29,8 +55,6 @@ void lfb_packer_open(packer *P) {
   P->base = lua_gettop(L);
   lua_settop(L, P->base + LFB_PACKER_SLOTS);
   lua_rotate(L, P->base, LFB_PACKER_SLOTS);
-  lua_newtable(L);
-  lua_replace(L, P->base + LFB_ANCHOR);
   if (!P->lone)
     return;
   lfb_objrec o = {.parent = P->lone_root, .lone = true, .hint = P->lone_at};
@@ -71,6 +95,11 @@ static void replace_memory(packer *P, int slot, size_t old) {
 }
 
 static void array_grow(packer *P, lfb_array *a, int slot, size_t size) {
+  if (a == &P->objs && a->cap == 0) {
+    a->data = P->few->objs;
+    a->cap = LFB_FEW;
+    return;
+  }
   size_t cap = a->cap ? 2 * a->cap : 16;
   void *data = push_memory(P, cap * size);
   if (a->n)
@@ -108,7 +137,12 @@ static lfb_memo *memo_at(lfb_array *memo, const void *key) {
 
 static void memo_grow(packer *P) {
   lfb_array old = P->memo;
-  size_t cap = old.cap ? 2 * old.cap : 32;
+  if (old.cap == 0) {
+    P->memo.data = memset(P->few->memo, 0, sizeof P->few->memo);
+    P->memo.cap = 2 * LFB_FEW;
+    return;
+  }
+  size_t cap = 2 * old.cap;
   P->memo.data = push_memory(P, cap * sizeof(lfb_memo));
   P->memo.cap = cap;
   memset(P->memo.data, 0, cap * sizeof(lfb_memo));
@@ -180,11 +214,16 @@ void lfb_packer_share(packer *P, uint32_t object) {
 
 /* --- What occurs again, or elsewhere --- */
 
+/* A name that is there leads to the object; else modules may have come since.
+ */
 static bool push_name(packer *P) {
-  if (!P->fresh_names) {
-    lfb_names_refresh(P->L, P->S);
-    P->fresh_names = true;
-  }
+  bool fresh = P->fresh_names;
+  if ((fresh || !P->S->untold) && lfb_push_name(P->L, -1))
+    return true;
+  if (fresh)
+    return false;
+  lfb_names_refresh(P->L, P->S);
+  P->fresh_names = true;
   return lfb_push_name(P->L, -1);
 }
 
@@ -272,6 +311,8 @@ void lfb_pack_inner(packer *P, int subject, void (*fill)(packer *inner)) {
   size_t at = P->out->len;
   room(P, sizeof(uint64_t));
   packer inner = {.L = L, .S = P->S, .out = P->out, .label = P->label};
+  lfb_few few;
+  inner.few = &few;
   inner.reach = P->reach;
   inner.value = P->value;
   inner.bodies = P->bodies;

@@ -169,10 +169,7 @@ static void push_userdata(unpacker *U) {
   lua_insert(L, -2);
   lua_call(L, 1, 1);
   U->S->copying = true; /* whatever has been done in it */
-  lfb_unpacker_slot(U, LFB_U_OBJECTS);
-  lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)n + 1);
-  lua_pop(L, 1);
+  lfb_unpacker_set(U, n);
 }
 
 /* What lfut.all has: the first values of streams, and how many. */

@@ -59,7 +59,10 @@ void lfb_unpacker_get(lfb_unpacker *U, void *bytes, size_t n) {
 void lfb_unpacker_object(unpacker *U, uint32_t n) {
   if (n >= U->objects || U->base == 0)
     lfb_unpacker_refuse(U);
-  lua_rawgeti(U->L, U->base + LFB_U_OBJECTS, (lua_Integer)n + 1);
+  if (n == 0)
+    lua_pushvalue(U->L, U->base + LFB_U_FIRST);
+  else
+    lua_rawgeti(U->L, U->base + LFB_U_OBJECTS, (lua_Integer)n);
 }
 
 void lfb_unpacker_check(unpacker *U, uint64_t more) {
@@ -73,16 +76,24 @@ void lfb_unpacker_slot(unpacker *U, int slot) {
   if (!lua_isnil(L, -1))
     return;
   lua_pop(L, 1);
-  lua_newtable(L);
+  lua_createtable(L, LFB_FEW, 0);
   lua_pushvalue(L, -1);
   lua_replace(L, U->base + slot);
 }
 
-void lfb_unpacker_note(unpacker *U) {
+void lfb_unpacker_set(unpacker *U, uint32_t n) {
   lua_State *L = U->L;
-  lfb_unpacker_check(U, 1);
+  if (n == 0) {
+    lua_copy(L, -1, U->base + LFB_U_FIRST);
+    return;
+  }
   lfb_unpacker_slot(U, LFB_U_OBJECTS);
   lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)++U->objects);
+  lua_rawseti(L, -2, (lua_Integer)n);
   lua_pop(L, 1);
+}
+
+void lfb_unpacker_note(unpacker *U) {
+  lfb_unpacker_check(U, 1);
+  lfb_unpacker_set(U, U->objects++);
 }
