@@ -204,7 +204,7 @@ function AsyncResult.__index:successful()
 end
 
 function AsyncResult:__tostring()
-  return format("AsyncResult(%s)", self.future:done() and "ready" or "not ready")
+  return own.settled(format("AsyncResult(%s)", self.future:done() and "ready" or "not ready"))
 end
 
 -- One function call
@@ -330,7 +330,7 @@ end
 
 function Pool:__tostring()
   local state = self.state and ", " .. self.state or ""
-  return format("%s(processes=%d%s)", self.kind, self.processes, state)
+  return own.settled(format("%s(processes=%d%s)", self.kind, self.processes, state))
 end
 
 -- Making one

@@ -272,7 +272,7 @@ end
 
 function Popen.__tostring(p)
   local state = states[p]
-  return ("lfut.Popen(%s, pid=%s)"):format(state and state.name or "?", tostring(p.pid))
+  return own.settled(("lfut.Popen(%s, pid=%s)"):format(state and state.name or "?", tostring(p.pid)))
 end
 
 -- lfut.Popen{ ... }, called by a function of C

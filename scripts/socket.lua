@@ -124,7 +124,7 @@ local function gettimeout(self)
 end
 
 local function tostring_of(self)
-  return (tostring(self.raw):gsub("^(%a+)", "lfut %1", 1))
+  return own.settled((tostring(self.raw):gsub("^(%a+)", "lfut %1", 1)))
 end
 
 for _, methods in ipairs { tcp, udp } do

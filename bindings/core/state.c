@@ -4,6 +4,7 @@
 #include "bindings/core/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/base/mem.h"
 #include "runtime/os/fork.h"
@@ -178,7 +179,10 @@ void lfb_setfuncs(lua_State *L, lfb_state *S, const luaL_Reg *funcs) {
     const char *name = funcs->name;
     bool step = *name == *LFB_STEP;
     lua_pushlightuserdata(L, S);
-    lua_pushcclosure(L, funcs->func, 1);
+    if (strcmp(name, "__tostring") == 0)
+      lfb_push_tostring(L, funcs->func);
+    else
+      lua_pushcclosure(L, funcs->func, 1);
     if (step)
       lfb_push_step(L);
     lua_setfield(L, -2, name + step);

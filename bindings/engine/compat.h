@@ -212,6 +212,27 @@ static inline void lfb_push_boxed(lua_State *L, const char *text, size_t len) {
 }
 #endif
 
+/* --- Text --- */
+
+#ifdef LUA_JITLIBNAME
+/* A metamethod __tostring ends so. LuaJIT's string.format calls it while it has
+ * text in a buffer, which a collection halves without regard to what is in it
+ * (before July 2024): what comes next would be written behind its end. This
+ * begins it anew, as string.format does afterwards, too. */
+void lfb_settle_text(lua_State *L);
+
+/* Pops a value, and pushes a closure of the function with it that does so. */
+void lfb_push_tostring(lua_State *L, lua_CFunction f);
+#else
+static inline void lfb_settle_text(lua_State *L) {
+  (void)L;
+}
+
+static inline void lfb_push_tostring(lua_State *L, lua_CFunction f) {
+  lua_pushcclosure(L, f, 1);
+}
+#endif
+
 /* --- Files --- */
 
 #ifdef LUA_JITLIBNAME

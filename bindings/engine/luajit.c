@@ -579,3 +579,25 @@ void lfb_complete_libraries(lua_State *L) {
   set_function(L, "math", "type", math_type);
   set_function(L, "utf8", "len", utf8_len);
 }
+
+/* --- LuaJIT's buffer of text --- */
+
+#undef lua_pushfstring
+
+void lfb_settle_text(lua_State *L) {
+  luaL_checkstack(L, 1, "text");
+  lua_pushfstring(L, ""); /* which lets the collector work before */
+  lua_pop(L, 1);
+}
+
+static int settling(lua_State *L) {
+  void *f = lua_touserdata(L, lua_upvalueindex(2));
+  int n = ((lua_CFunction)(uintptr_t)f)(L);
+  lfb_settle_text(L);
+  return n;
+}
+
+void lfb_push_tostring(lua_State *L, lua_CFunction f) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)f);
+  lua_pushcclosure(L, settling, 2);
+}

@@ -7,6 +7,13 @@
 #include "bindings/engine/env.h"
 #include "bindings/pack/names.h"
 
+/* settled(text) -> text: the end of a metamethod __tostring. */
+static int settled(lua_State *L) {
+  lua_settop(L, 1);
+  lfb_settle_text(L);
+  return 1;
+}
+
 int lfb_script_run(lua_State *L, const char *script, size_t len,
                    const luaL_Reg *functions) {
   if (luaL_loadbufferx(L, script, len, "=lfut", "t") != LUA_OK)
@@ -15,6 +22,8 @@ int lfb_script_run(lua_State *L, const char *script, size_t len,
   lfb_env_set(L, -2, LFB_CHUNK_ENV);
   lua_newtable(L);
   lfb_setfuncs(L, lfb_state_find(L), functions);
+  lua_pushcfunction(L, settled);
+  lua_setfield(L, -2, "settled");
   lua_call(L, 1, 1);
   return 1;
 }

@@ -4,6 +4,7 @@
 -- what to write instead.
 local lu = require "luaunit"
 local lfut = require "lfut"
+local libraries = require "libraries"
 local support = require "support"
 local echo = support.echo
 
@@ -11,6 +12,28 @@ TestMessages = {}
 
 local function message(fn, ...)
   return tostring(support.raised(fn, ...))
+end
+
+-- Objects
+
+-- LuaJIT's string.format has the text so far in a buffer that its collector makes
+-- smaller.
+function TestMessages.test_objects_in_formats_while_garbage_is_collected()
+  local exe <close> = support.Executor(1)
+  local pool <close> = lfut.ThreadPool(1)
+  local f, result = exe:submit(echo), pool:apply_async(echo)
+  f:result()
+  result:get()
+  local z = libraries.z()
+  collectgarbage("incremental", 0, 0) -- all of it each time, in LuaJIT
+  collectgarbage()
+  for length = 0, 60, 4 do
+    local rest = ("x"):rep(length)
+    for _, object in ipairs { z, z.crc32, exe, f, pool, result, lfut.Queue(), lfut.Array("double", 1) } do
+      lu.assertEquals(("%s(%s)"):format(object, rest), tostring(object) .. "(" .. rest .. ")")
+    end
+  end
+  support.relaxed()
 end
 
 -- Methods

@@ -59,6 +59,7 @@ end
 local collect = collectgarbage
 function collectgarbage(what, ...)
   if what == "incremental" then
+    collect("setstepmul", (select(2, ...)))
     return collect("setpause", (...))
   elseif what == "generational" then
     return collect("setpause", 200)
