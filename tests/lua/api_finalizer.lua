@@ -10,7 +10,7 @@ TestFinalizer = {}
 
 local function append(name, text)
   local f <close> = assert(io.open(name, "a"))
-  f:write(text, "\n")
+  f:write(text .. "\n") -- at once: so do the others
 end
 
 local function lines(name)

@@ -501,27 +501,31 @@ function TestMemory:test_at_once()
 end
 
 -- What it keeps of what it gets counts.
+-- Texts that differ: LuaJIT has each once.
 function TestMemory:test_what_comes_from_lfut()
   local view = self.exe:options { memory_limit = MB }
+  local function text(i) return ("x"):rep(1e5) .. i end
   for _, get in ipairs {
     function()
       local queue = lfut.Queue()
-      return function()
-        queue:put(("x"):rep(1e5))
+      return function(i)
+        queue:put(text(i))
         return queue:get()
       end
     end,
     function()
       local dict = lfut.Dict()
-      dict:set(1, ("x"):rep(1e5))
-      return function() return dict:get(1) end
+      return function(i)
+        dict:set(1, text(i))
+        return dict:get(1)
+      end
     end,
     function()
       local exe = lfut.InlineExecutor()
-      return function() return exe:submit(string.rep, "x", 1e5):result() end
+      return function(i) return exe:submit(text, i):result() end
     end,
     function()
-      local next = lfut.InlineExecutor():map(function() return ("x"):rep(1e5) end, lfut.range(1e5))
+      local next = lfut.InlineExecutor():map(text, lfut.range(1e5))
       return function() return select(2, next()) end
     end,
   } do
@@ -529,7 +533,7 @@ function TestMemory:test_what_comes_from_lfut()
       get = get()
       local kept = {}
       for i = 1, 1e5 do
-        kept[i] = get()
+        kept[i] = get(i)
       end
     end, get)
     fails_with("MemoryLimit", future.result, future)

@@ -152,7 +152,7 @@ function TestMap.test_dropping_it_cancels_nothing()
   local name = gate.filename()
   exe:map(function(i)
     local file <close> = io.open(name, "a")
-    file:write(i, "\n")
+    file:write(i .. "\n") -- at once: so do the others
   end, { 1, 2, 3, 4, 5 }, { chunksize = 1 })
   collectgarbage()
   collectgarbage()
