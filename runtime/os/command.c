@@ -6,6 +6,7 @@
 #include "runtime/base/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -229,16 +230,37 @@ int lf_command_end(lf_command *c) {
 
 enum { DEPTH = 16 }; /* of processes started by processes */
 
-/* The process and its children, who may not pass on what they get. */
+static void signal_tree(pid_t pid, int sig, int depth);
+
+/* Those whose numbers the file has. */
+static void signal_each(int fd, int sig, int depth) {
+  char bytes[512];
+  ssize_t n;
+  pid_t child = 0;
+  while ((n = read(fd, bytes, sizeof bytes)) > 0)
+    for (ssize_t i = 0; i < n; i++) {
+      if (bytes[i] >= '0' && bytes[i] <= '9') {
+        child = child * 10 + (bytes[i] - '0');
+        continue;
+      }
+      if (child)
+        signal_tree(child, sig, depth);
+      child = 0;
+    }
+  if (child)
+    signal_tree(child, sig, depth);
+}
+
+/* The process and its children, who may not pass on what they get. (No stream
+ * is used: at the program's end somebody may hold the lock of them all.) */
 static void signal_tree(pid_t pid, int sig, int depth) {
   char path[64];
-  int child;
   snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
-  FILE *f = depth < DEPTH ? fopen(path, "re") : NULL;
-  while (f && fscanf(f, "%d", &child) == 1)
-    signal_tree(child, sig, depth + 1);
-  if (f)
-    fclose(f);
+  int fd = depth < DEPTH ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  if (fd >= 0) {
+    signal_each(fd, sig, depth + 1);
+    close(fd);
+  }
   kill(pid, sig);
 }
 

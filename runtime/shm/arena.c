@@ -296,18 +296,18 @@ static uint32_t owner_of(uint32_t process) {
 }
 
 /* Has the process ended? By /proc: one that has not been waited for is there,
- * too. */
+ * too. (No stream is used: somebody may hold the lock of them all.) */
 static bool is_gone(int pid) {
   char path[40], line[512];
   if (kill(pid, 0) != 0 && errno == ESRCH)
     return true;
   snprintf(path, sizeof path, "/proc/%d/stat", pid);
-  FILE *f = fopen(path, "re");
-  const char *end = NULL;
-  if (f && fgets(line, sizeof line, f))
-    end = strrchr(line, ')'); /* of its name */
-  if (f)
-    fclose(f);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd >= 0 ? read(fd, line, sizeof line - 1) : -1;
+  if (fd >= 0)
+    close(fd);
+  line[n > 0 ? n : 0] = '\0';
+  const char *end = strrchr(line, ')'); /* of its name */
   return end && end[1] && (end[2] == 'Z' || end[2] == 'X');
 }
 
