@@ -5,12 +5,12 @@
 -- none. Its globals are the standard ones, whatever the script has made of its
 -- own.
 local own = ...
-local find, format, gsub = string.find, string.format, string.gsub
+local find, format, gsub, sort = string.find, string.format, string.gsub, table.sort
 
 local Scope = { __name = "lfut.Scope", __metatable = "lfut", __index = {} }
 
--- Of each scope: 'open', a set of its futures that are not done, as far as is
--- known; 'failed', the first that has; 'over'.
+-- Of each scope: 'open', its futures that are not done, as far as is known, with their numbers
+-- ('submitted': the last one); 'failed', the first that has; 'over'.
 local states = setmetatable({}, { __mode = "k" })
 
 -- Wrong use
@@ -62,12 +62,14 @@ end
 
 -- Its tasks
 
--- Those that run come last: where one ends, none of the others is to begin.
+-- Where one ends, none of the others is to begin: so the latest comes first, and those that
+-- run come last.
 local function cancel_all(state)
-  local open = {}
-  for f in pairs(state.open) do
-    open[#open + 1] = f
+  local open, number = {}, {}
+  for f, n in pairs(state.open) do
+    open[#open + 1], number[f] = f, n
   end
+  sort(open, function(a, b) return number[a] > number[b] end)
   for _, stops in ipairs { false, true } do
     for _, f in ipairs(open) do -- callbacks may run, and submit
       f:cancel(stops)
@@ -101,7 +103,8 @@ function Scope.__index:submit(exe, fn, ...)
     state.failed:result()
   end
   local f = checked(pcall(call, submit, exe, fn, ...))
-  state.open[f] = true
+  state.submitted = state.submitted + 1
+  state.open[f] = state.submitted
   f:add_done_callback(function() settle(state, f) end)
   return f
 end
@@ -138,7 +141,7 @@ end
 
 local function scope(fn)
   local self = setmetatable({}, Scope)
-  states[self] = { open = {} }
+  states[self] = { open = {}, submitted = 0 }
   return own.closing(self, run, fn)
 end
 

@@ -629,6 +629,92 @@ static void go_on(lf_session *s) {
 
 /* --- From the member --- */
 
+static lf_task *find_task(lf_sessions *all, const char *client,
+                          uint64_t number) {
+  lf_session *s = find(all, client);
+  lf_entry *e = s ? lf_table_find(&s->jobs, number) : NULL;
+  return e ? ((lf_job *)e->value)->task : NULL;
+}
+
+static bool has_task(const lf_taken *e, uint64_t number) {
+  lf_msg msg;
+  if (lf_parts_is_name(e->payload.data, e->payload.len))
+    return is_among(e->numbers, number);
+  const void *at = e->payload.data;
+  size_t len = e->payload.len;
+  while (lf_channel_peek(&at, &len, &msg))
+    if ((msg.kind == LF_MSG_TASK || msg.kind == LF_MSG_CHUNK) &&
+        msg.id == number)
+      return true;
+  return false;
+}
+
+/* The task of the entry, which has not been begun, will not be. False: there is
+ * no memory. */
+static bool cancel_of(lf_taken *e, uint64_t number) {
+  char text[24];
+  size_t had = e->cancelled ? strlen(e->cancelled) : 0;
+  size_t n = (size_t)snprintf(text, sizeof text, ",%" PRIu64, number);
+  char *more = lf_realloc(e->cancelled, had + n + 1);
+  if (!more)
+    return false;
+  memcpy(more + had, text, n + 1);
+  e->cancelled = more;
+  return true;
+}
+
+/* The same of one that is to stop: it ends as if it had been. */
+static void stop_of(lf_taken *e, uint64_t number) {
+  lf_task *t = cancel_of(e, number) ? lf_task_new(NULL) : NULL;
+  lf_job *j = t ? job_new(e, t, number) : NULL;
+  if (j) {
+    lf_task_cancel(t);
+    push_ended(j);
+  } else if (t) {
+    lf_task_unref(t);
+  }
+}
+
+/* The entry with that task, for which something has still to be fetched; NULL:
+ * there is none. */
+static lf_taken *find_waiting(lf_sessions *all, const char *client,
+                              uint64_t number) {
+  lf_session *s = find(all, client);
+  for (lf_link *l = s ? s->waiting.next : NULL; l && l != &s->waiting;
+       l = l->next)
+    if (has_task(lf_container_of(l, lf_taken, wait), number))
+      return lf_container_of(l, lf_taken, wait);
+  return NULL;
+}
+
+/* A task that is not here. It has ended, and that has been told, so that the
+ * client cares for nothing else; or it is on its way: what the server answers
+ * comes on another connection than what it sends by itself. */
+static bool note_early(lf_sessions *all, const char *client, uint64_t number,
+                       bool stop) {
+  lf_session *s = find(all, client);
+  s = s ? s : session_new(all, client);
+  if (!s)
+    return false;
+  lf_early *early = &s->early[s->nearly++ % LF_EARLY];
+  *early = (lf_early){number, stop};
+  return true;
+}
+
+/* The entry has come. */
+static void apply_early(lf_session *s, lf_taken *e) {
+  for (int i = 0; i < LF_EARLY && s->nearly > 0; i++) {
+    lf_early *early = &s->early[i];
+    if (!early->number || !has_task(e, early->number))
+      continue;
+    if (early->stop)
+      stop_of(e, early->number);
+    else
+      (void)cancel_of(e, early->number);
+    early->number = 0;
+  }
+}
+
 /* The messages, or what names them. */
 static void note_payload(lf_taken *e, const char *bytes, size_t len) {
   size_t n;
@@ -660,69 +746,16 @@ void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len) {
   note_payload(e, end + 1, len - (size_t)(end + 1 - bytes));
   lf_list_add(&all->entries, &e->link);
   lf_list_add(&s->waiting, &e->wait);
+  apply_early(s, e);
   go_on(s);
-}
-
-static lf_task *find_task(lf_sessions *all, const char *client,
-                          uint64_t number) {
-  lf_session *s = find(all, client);
-  lf_entry *e = s ? lf_table_find(&s->jobs, number) : NULL;
-  return e ? ((lf_job *)e->value)->task : NULL;
-}
-
-static bool has_task(const lf_taken *e, uint64_t number) {
-  lf_msg msg;
-  if (lf_parts_is_name(e->payload.data, e->payload.len))
-    return is_among(e->numbers, number);
-  const void *at = e->payload.data;
-  size_t len = e->payload.len;
-  while (lf_channel_peek(&at, &len, &msg))
-    if ((msg.kind == LF_MSG_TASK || msg.kind == LF_MSG_CHUNK) &&
-        msg.id == number)
-      return true;
-  return false;
-}
-
-/* The entry with that task, for which something has still to be fetched: it
- * will not be begun. NULL: there is none. */
-static lf_taken *cancel_waiting(lf_sessions *all, const char *client,
-                                uint64_t number) {
-  char text[24];
-  lf_session *s = find(all, client);
-  for (lf_link *l = s ? s->waiting.next : NULL; l && l != &s->waiting;
-       l = l->next) {
-    lf_taken *e = lf_container_of(l, lf_taken, wait);
-    if (!has_task(e, number))
-      continue;
-    size_t had = e->cancelled ? strlen(e->cancelled) : 0;
-    size_t n = (size_t)snprintf(text, sizeof text, ",%" PRIu64, number);
-    char *more = lf_realloc(e->cancelled, had + n + 1);
-    if (!more)
-      return NULL;
-    memcpy(more + had, text, n + 1);
-    e->cancelled = more;
-    return e;
-  }
-  return NULL;
 }
 
 bool lf_sessions_cancel(lf_sessions *all, const char *client, uint64_t number) {
   lf_task *t = find_task(all, client, number);
-  return t ? lf_pool_cancel(t) : cancel_waiting(all, client, number) != NULL;
-}
-
-/* One that has not been begun ends as if it had been stopped. */
-static void stop_waiting(lf_sessions *all, const char *client,
-                         uint64_t number) {
-  lf_taken *e = cancel_waiting(all, client, number);
-  lf_task *t = e ? lf_task_new(NULL) : NULL;
-  lf_job *j = t ? job_new(e, t, number) : NULL;
-  if (j) {
-    lf_task_cancel(t);
-    push_ended(j);
-  } else if (t) {
-    lf_task_unref(t);
-  }
+  lf_taken *e = t ? NULL : find_waiting(all, client, number);
+  return t   ? lf_pool_cancel(t)
+         : e ? cancel_of(e, number)
+             : note_early(all, client, number, false);
 }
 
 bool lf_sessions_has_begun(lf_sessions *all, const char *client,
@@ -738,10 +771,13 @@ void lf_sessions_stop(lf_sessions *all, const char *text) {
   if (sscanf(text, "%32s %" SCNu64 " %d", client, &number, &reason) != 3)
     return;
   lf_task *t = find_task(all, client, number);
+  lf_taken *e = t ? NULL : find_waiting(all, client, number);
   if (t)
     lf_pool_cancel_running(t);
+  else if (e)
+    stop_of(e, number);
   else
-    stop_waiting(all, client, number);
+    (void)note_early(all, client, number, true);
 }
 
 static void forget(lf_session *s) {

@@ -21,6 +21,15 @@ typedef struct {
   lf_buf bytes;
 } lf_told_notice;
 
+enum { LF_EARLY = 32 };
+
+/* What was said of a task that was not here: it is not to begin, or is to end
+ * as one that was stopped. */
+typedef struct {
+  uint64_t number; /* 0: of none */
+  bool stop;
+} lf_early;
+
 /* One client's. */
 typedef struct {
   lf_link link;
@@ -37,6 +46,8 @@ typedef struct {
                      NULL: there was none */
   int neach;
   lf_link waiting; /* entries for which something has still to be fetched */
+  lf_early early[LF_EARLY]; /* the latest, */
+  unsigned nearly;          /* of so many */
   bool fetching;
   bool gone; /* nobody wants results */
   bool told_broken;
