@@ -74,9 +74,14 @@ static int state_gc(lua_State *L) {
   lfb_state *S = lua_touserdata(L, 1);
   for (int i = 0; i < LFB_CLOSERS && S->closers[i]; i++)
     S->closers[i](S);
-  for (int i = 0; i < LFB_SLOTS; i++)
+  for (int i = 0; S->slots && i < LFB_SLOTS; i++)
     if (S->slots[i].code)
       lf_code_unref(S->slots[i].code);
+  lf_free(S->slots);
+  lf_free(S->makers);
+  S->slots = NULL;
+  S->makers = NULL;
+  S->nmakers = 0;
   lf_buf_fini(&S->scratch);
   lf_buf_fini(&S->plain);
   if (S->global)

@@ -143,19 +143,20 @@ struct lfb_state {
   lf_link lent, returned;   /* borrowed strings (borrow.c); its lock */
   atomic_bool any_returned; /* a hint */
 
-  lf_buf scratch; /* for dumping functions */
-  lfb_slot slots[LFB_SLOTS];
-  lfb_key keys[LFB_KEYS];       /* by address; */
-  uint32_t streams;             /* with keys, so far */
-  uint64_t next_table;          /* last id given to a table (identity.c) */
-  lfb_maker makers[LFB_MAKERS]; /* closure.c */
-  uint64_t names;    /* counts changes of what has a name (names.c) */
-  uint64_t modules;  /* where they lie (names.c) */
-  bool additions;    /* there are some (addition.c) */
-  bool untold;       /* a module has come that has not been told of */
-  uint64_t start;    /* version of the lfb_start that was applied */
-  size_t array_debt; /* bytes of arrays the collector was not told of */
-  lfb_holder holder; /* of what runs outside of tasks */
+  lf_buf scratch;         /* for dumping functions */
+  lfb_slot *slots;        /* LFB_SLOTS, or NULL: none is needed yet */
+  lfb_key keys[LFB_KEYS]; /* by address; */
+  uint32_t streams;       /* with keys, so far */
+  uint64_t next_table;    /* last id given to a table (identity.c) */
+  lfb_maker *makers;      /* up to LFB_MAKERS, a power of 2; */
+  unsigned nmakers;       /* so many (closure.c) */
+  uint64_t names;         /* counts changes of what has a name (names.c) */
+  uint64_t modules;       /* where they lie (names.c) */
+  bool additions;         /* there are some (addition.c) */
+  bool untold;            /* a module has come that has not been told of */
+  uint64_t start;         /* version of the lfb_start that was applied */
+  size_t array_debt;      /* bytes of arrays the collector was not told of */
+  lfb_holder holder;      /* of what runs outside of tasks */
   lfb_closer closers[LFB_CLOSERS]; /* NULL behind the last */
   lf_buf plain; /* for packing what needs no packer (shared.c) */
 };

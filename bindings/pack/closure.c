@@ -13,6 +13,8 @@
 #include "bindings/engine/dump.h"
 #include "bindings/pack/names.h"
 
+#include "runtime/base/mem.h"
+
 static unsigned slot_of(const void *closure) {
   uintptr_t p = (uintptr_t)closure;
   return (unsigned)((p >> 4) ^ (p >> 12)) % LFB_SLOTS;
@@ -29,7 +31,8 @@ static void label_of(lua_State *L, int idx, char *label, size_t size) {
 lf_code *lfb_code_cached(lua_State *L, lfb_state *S, int idx) {
   const void *closure = lua_topointer(L, idx);
   unsigned at = slot_of(closure);
-  if (S->slots[at].closure != closure || S->slots[at].names != S->names)
+  if (!S->slots || S->slots[at].closure != closure ||
+      S->slots[at].names != S->names)
     return NULL;
   lfb_push_ref(L, LFB_REF_SLOTS);
   lua_rawgeti(L, -1, at + 1);
@@ -43,6 +46,10 @@ lf_code *lfb_code_cached(lua_State *L, lfb_state *S, int idx) {
  * called, as finalizers use slots, too. */
 static lfb_slot *reserve(lua_State *L, lfb_state *S, int idx) {
   unsigned at = slot_of(lua_topointer(L, idx));
+  if (!S->slots)
+    S->slots = lf_zalloc(LFB_SLOTS * sizeof *S->slots);
+  if (!S->slots)
+    lfb_raise_memory(L);
   lua_pushvalue(L, idx);
   lfb_push_ref(L, LFB_REF_SLOTS);
   lua_insert(L, -2);
@@ -119,6 +126,8 @@ lf_code *lfb_code_of_named(lua_State *L, lfb_state *S, int idx,
 
 /* --- Closures --- */
 
+enum { FEW_MAKERS = LF_LIMIT(16, 2) };
+
 /* How many upvalues the closure at the top has. */
 static int count_upvalues(lua_State *L) {
   int n = 0;
@@ -155,9 +164,28 @@ static bool push_new_maker(lua_State *L, const lf_code *code) {
   return true;
 }
 
+/* Twice as many, or the first; false: there are enough, or there is no memory.
+ */
+static bool grow_makers(lfb_state *S) {
+  unsigned n = S->nmakers ? 2 * S->nmakers : FEW_MAKERS;
+  lfb_maker *more = n <= LFB_MAKERS ? lf_zalloc(n * sizeof *more) : NULL;
+  if (!more)
+    return false;
+  for (unsigned i = 0; i < S->nmakers; i++)
+    more[S->makers[i].code % n] = S->makers[i];
+  lf_free(S->makers);
+  S->makers = more;
+  S->nmakers = n;
+  return true;
+}
+
 /* The slot for the code's maker, which is the last code's that came there. */
 static lfb_maker *maker_of(lua_State *L, lfb_state *S, const lf_code *code) {
-  lfb_maker *m = &S->makers[code->id % LFB_MAKERS];
+  if (!S->nmakers && !grow_makers(S))
+    lfb_raise_memory(L);
+  lfb_maker *m = &S->makers[code->id % S->nmakers];
+  while (m->code && m->code != code->id && grow_makers(S))
+    m = &S->makers[code->id % S->nmakers];
   if (m->code == code->id)
     return m;
   int ref = m->ref;
