@@ -384,9 +384,13 @@ static bool runs_again(lf_worker *worker, lf_task *t, lf_buf *given) {
   return false;
 }
 
-static void note_times(lfb_run *r) {
+void lfb_run_leave_meter(lfb_run *r) {
   if (r->on_meter && lf_metered_now == &r->metered)
     lf_meter_leave(&r->metered);
+}
+
+static void note_times(lfb_run *r) {
+  lfb_run_leave_meter(r);
   if (!r->metered.times && lf_timing_now())
     lfb_run_note_long(r);
   r->times.received = r->task->data.len;

@@ -115,6 +115,9 @@ void lfb_run_clean(lfb_run *run, bool ok);
 /* Gives it a coroutine, if it has none; false: no memory. */
 bool lfb_run_ready(lfb_run *run);
 
+/* Its own code does not run from here on. */
+void lfb_run_leave_meter(lfb_run *run);
+
 /* The run has gone on since its worker has turned to it, and is about to wait,
  * or to end: if that was long, it is counted, though it is none of those that
  * are timed. */

@@ -377,12 +377,12 @@ static bool runs_again(struct lf_vm *vm, lf_task *task, lf_chunk *c) {
   return false;
 }
 
-/* What has become of the chunk is known. */
+/* What has become of the chunk, which has taken so long, is known. */
 static void finish(struct lf_vm *vm, lf_task *task, lf_loop *loop,
-                   lf_chunk *chunk, int64_t since) {
+                   lf_chunk *chunk, int64_t ns) {
   if (runs_again(vm, task, chunk))
     return;
-  lf_loop_done(loop, chunk, lf_now() - since);
+  lf_loop_done(loop, chunk, ns);
   if (task)
     lf_worker_end(vm->worker, task, LF_FINISHED);
   else
@@ -430,7 +430,7 @@ static void start(struct lf_vm *vm, lf_task *task, lf_loop *loop,
   if (!ended && !r)
     give_up(chunk, LF_NO_MEMORY);
   if (!r) {
-    finish(vm, task, loop, chunk, since);
+    finish(vm, task, loop, chunk, lf_now() - since);
     return;
   }
   *r->chunk = (chunk_run){.claimed = chunk,
@@ -460,7 +460,7 @@ static void run_limited(struct lf_vm *vm, lf_loop *loop, lf_chunk *chunk) {
   if (!r) {
     lf_worker_count_started(vm->worker);
     give_up(chunk, LF_NO_MEMORY);
-    finish(vm, NULL, loop, chunk, lf_now());
+    finish(vm, NULL, loop, chunk, 0);
     return;
   }
   lf_task *task = &r->task;
@@ -618,12 +618,14 @@ static void end(lfb_run *r) {
   struct lf_vm *vm = r->vm;
   lf_task *task = r->task;
   const chunk_run own = *r->chunk;
+  lfb_run_leave_meter(r); /* who waits for it may have the processor next */
+  int64_t ns = lf_now() - own.since;
   if (own.setup != LUA_NOREF) {
     lfb_try(vm, keep_setup, r);
     luaL_unref(vm->L, LUA_REGISTRYINDEX, own.setup);
   }
   lfb_run_free(r);
-  finish(vm, task, own.loop, own.claimed, own.since);
+  finish(vm, task, own.loop, own.claimed, ns);
   lf_loop_unref(own.loop);
 }
 

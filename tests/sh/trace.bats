@@ -244,6 +244,31 @@ EOF
   done
 }
 
+@test "chunks of loops are as long as the statistics say" {
+  for kind in ThreadPoolExecutor ProcessPoolExecutor AsyncExecutor; do
+    cat > script.lua <<EOF
+local lfut = require "lfut"
+local exe = lfut.$kind(2)
+local function work(n)
+  local s = 0
+  for i = 1, n do
+    s = s + i
+  end
+  return s
+end
+for _ in exe:map(work, lfut.range(8000)) do end -- the woken script takes a processor
+print(exe:profile().functions["script.lua:3"].run)
+EOF
+    run --separate-stderr lfut --trace t.json script.lua
+    local want=$output
+    read_trace t.json
+    echo "$output" | awk -v want="$want" '
+      $1 == "seconds" && $2 == "script.lua:3" { seen = $3 }
+      END { exit !(seen > 0.9 * want && seen < 1.1 * want) }' ||
+      complain "$kind: $want" "$output"
+  done
+}
+
 @test "loops, C functions, waits, names" {
   cat > script.lua <<'EOF'
 local lfut = require "lfut"
