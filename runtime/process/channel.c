@@ -368,6 +368,7 @@ int lf_channel_send(lf_channel *end, lf_msg *msg, const lf_payload *payload) {
   lf_buf_init(&n.arrays, &n.one, sizeof n.one);
   int err = forget_code(end);
   err = err ? err : name_all(end, &n, msg, payload);
+  err = err || !payload->code ? err : send_code(end, payload->code);
   msg->size = payload->body ? payload->to - payload->from : 0;
   msg->tail = payload->tail_len;
   if (err == 0)

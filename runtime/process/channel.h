@@ -182,8 +182,9 @@ void lf_channel_fini(lf_channel *end);
 /* Sends the message with the bytes from 'from' to 'to' of 'body' (may be NULL)
  * and the tail. What does not fit is kept as a parcel, for which 'owner', whose
  * bytes these are, is kept until 'drop(owner)'; if everything has been written,
- * 'drop' is called at once (may be NULL: the bytes are copied, then). Does not
- * block. LF_ENOMEM: nothing was sent or dropped. */
+ * 'drop' is called at once (may be NULL: the bytes are copied, then). 'code'
+ * (may be NULL) is what the message names by its slot: the other side learns it
+ * before. Does not block. LF_ENOMEM: nothing was sent or dropped. */
 typedef struct {
   const lf_buf *body;
   size_t from, to;
@@ -191,6 +192,7 @@ typedef struct {
   size_t tail_len;
   void *owner;
   void (*drop)(void *owner);
+  lf_code *code;
 } lf_payload;
 
 int lf_channel_send(lf_channel *end, lf_msg *msg, const lf_payload *payload);

@@ -256,7 +256,7 @@ static int post_task(lf_serve *r, lf_task *t, lf_msg *msg) {
   if (!note_sent(r, t, &msg->id))
     return LF_ENOMEM;
   lf_payload payload = lf_payload_call(msg, t);
-  msg->slot = t->code ? t->code->id : 0;
+  lf_payload_name(msg, &payload, t->code);
   int err = lf_serve_post(r, msg, &payload);
   if (err) {
     unnote(r, t);

@@ -42,22 +42,26 @@ static void put_limits(lf_payload *payload, const lf_limits *limits) {
     payload->tail = lf_limits_bytes(limits, &payload->tail_len);
 }
 
+void lf_payload_name(lf_msg *msg, lf_payload *payload, lf_code *code) {
+  msg->slot = code ? code->id : 0;
+  payload->code = code;
+}
+
 lf_payload lf_payload_call(lf_msg *msg, const lf_task *task) {
   lf_payload payload = {.body = &task->data, .to = task->data.len};
   const lf_limits *limits = lf_task_limits(task);
   msg->b = lf_task_born(task) > 0 ? (uint64_t)lf_task_born(task) : 0;
   put_limits(&payload, limits);
   if (limits || lf_is_traced()) /* else it names the task to nobody */
-    msg->slot = task->code ? task->code->id : 0;
+    lf_payload_name(msg, &payload, task->code);
   return payload;
 }
 
 lf_payload lf_payload_loop(lf_msg *msg, const lf_loop *loop) {
   const lf_buf *setup = lf_loop_setup(loop);
   lf_payload payload = {.body = setup, .to = setup->len};
-  const lf_code *code = lf_loop_code(loop);
   put_limits(&payload, lf_loop_limits(loop));
-  msg->slot = code ? code->id : 0;
+  lf_payload_name(msg, &payload, lf_loop_code(loop));
   return payload;
 }
 

@@ -18,6 +18,9 @@ int lf_chunk_send(lf_channel *end, lf_msg *msg, const lf_chunk *chunk);
 lf_payload lf_payload_call(lf_msg *msg, const lf_task *task);
 lf_payload lf_payload_loop(lf_msg *msg, const lf_loop *loop);
 
+/* It is known by this function (may be NULL). */
+void lf_payload_name(lf_msg *msg, lf_payload *payload, lf_code *code);
+
 /* The loop that comes (lf_loop_import). NULL: no memory. */
 lf_loop *lf_loop_receive(lf_channel *end, lf_pool *pool, lf_chunk_done *done);
 

@@ -269,6 +269,29 @@ EOF
   done
 }
 
+@test "C functions in worker processes, and what tasks are called there" {
+  for method in fork spawn; do
+    cat > script.lua <<EOF
+local lfut = require "lfut"
+local exe <close> = lfut.ProcessPoolExecutor { max_workers = 1, start_method = "$method" }
+for i = 1, 5 do
+  exe:submit(math.sqrt, i):result()
+end
+exe:options { name = "root" }:submit(math.sqrt, 9):result()
+for _ in exe:map(string.upper, { "a", "b" }) do end
+exe:submit(function(exe) exe:submit(math.abs, -1):result() end, exe):result()
+EOF
+    run --separate-stderr lfut --trace t.json script.lua
+    [ "$status:$stderr" = 0: ] || complain "$stderr"
+    read_trace t.json
+    has 'slices math.sqrt 5'
+    has 'slices root 1'
+    has 'slices math.abs 1'
+    contains "$output" 'slices string.upper'
+    [[ $(< t.json) != *'"task"'* ]] || complain "$output"
+  done
+}
+
 @test "loops, C functions, waits, names" {
   cat > script.lua <<'EOF'
 local lfut = require "lfut"
