@@ -4,6 +4,7 @@
 #include "runtime/cluster/internal.h"
 
 #include "runtime/base/mem.h"
+#include "runtime/os/clock.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
 
@@ -75,6 +76,7 @@ lf_batch *lf_batch_new(lf_cluster *cl, int64_t priority) {
   if (!b)
     return NULL;
   b->cluster = cl;
+  b->made = lf_now();
   b->priority = priority;
   lf_list_init(&b->tasks);
   lf_list_init(&b->link);

@@ -21,7 +21,7 @@ lf_far_clock *lf_clock_of(lf_link *clocks, const char *host) {
   if (!c)
     return NULL;
   snprintf(c->host, sizeof c->host, "%s", host);
-  c->offset = c->least = INT64_MIN;
+  c->least = INT64_MIN; /* offset: 0, as long as it may be this host's clock */
   c->most = INT64_MAX;
   c->number = n;
   lf_list_add(clocks, &c->link);

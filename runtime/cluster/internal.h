@@ -41,6 +41,7 @@ typedef struct {
   lf_buf payload;
   lf_buf name; /* of the parts in which that has gone ahead; empty: none */
   int64_t priority;
+  int64_t made;       /* when: nothing of it has run before */
   char member[LF_ID]; /* who alone is to have it; "": any */
   struct lf_cluster *cluster;
 } lf_batch;

@@ -121,8 +121,9 @@ static void count(lf_cluster *cl, lf_state end) {
                           : &cl->failed) += 1;
 }
 
-/* The run, on its member's line in the trace. */
-static void trace_run(lf_cluster *cl, lf_task *t, const char *host) {
+/* The run, on its member's line in the trace; it was sent then, or later. */
+static void trace_run(lf_cluster *cl, lf_task *t, const char *host,
+                      int64_t sent) {
   lf_far_clock *clock = lf_clock_of(&cl->clocks, host);
   int64_t born = lf_task_born(t), begun = (int64_t)cl->took.a;
   int64_t ns = (int64_t)cl->took.b;
@@ -133,8 +134,7 @@ static void trace_run(lf_cluster *cl, lf_task *t, const char *host) {
   if (clock->named != session)
     lf_trace_call_process(clock->number, "lfut member ", clock->host);
   clock->named = session;
-  int64_t since = born > LF_BORN_QUIETLY ? born : INT64_MIN / 4;
-  begun += lf_clock_note(clock, since, begun, begun + ns, lf_now());
+  begun += lf_clock_note(clock, sent, begun, begun + ns, lf_now());
   begun = lf_clock_place(clock, (pid_t)cl->took.c, begun, ns);
   lf_trace_far(clock->number, (pid_t)cl->took.c, begun, ns,
                runner ? lf_loop_code(runner->loop) : t->code,
@@ -154,12 +154,13 @@ static void fill_in_times(lf_cluster *cl, const lf_task *t) {
 }
 
 /* The run's times are those of its member, whose clock is another. */
-static void count_run(lf_cluster *cl, lf_task *t, const char *host) {
+static void count_run(lf_cluster *cl, lf_task *t, const char *host,
+                      int64_t sent) {
   lf_profile *profile = lf_pool_profile(cl->pool);
   lf_ran unused;
   bool known = cl->took.id == cl->in.msg.id;
   if (known && lf_is_traced())
-    trace_run(cl, t, host);
+    trace_run(cl, t, host, sent);
   if (known && cl->in.msg.kind == LF_MSG_RESULT)
     fill_in_times(cl, t);
   pthread_mutex_lock(&profile->lock);
@@ -174,6 +175,7 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   if (!s)
     return; /* it has ended already */
   lf_batch *b = s->batch;
+  int64_t sent = b->made;
   lf_task *t = lf_sent_end(s);
   lf_batch_end_if_empty(b);
   if (!lf_outcome_is_of(in, t)) { /* nonsense */
@@ -184,7 +186,7 @@ static void receive_outcome(lf_cluster *cl, const char *host) {
   }
   lf_outcome_note_reason(in, t);
   bool lost = in->msg.error == LF_LOST;
-  count_run(cl, t, host);
+  count_run(cl, t, host, sent);
   if ((lost || lf_task_reason(t) != LF_GO_ON) && lf_client_again(cl, t))
     return;
   count(cl, lf_outcome_receive(in, t));

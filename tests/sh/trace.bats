@@ -474,3 +474,20 @@ EOF
   has "process_name lfut member $(uname -n)"
   contains "$output" 'slices script.lua:3'
 }
+
+@test "a cluster that runs nothing but loops" {
+  command -v redis-server > /dev/null || skip 'there is no redis-server'
+  lfut cluster --help > /dev/null 2>&1 || skip 'without clusters'
+  cat > script.lua <<'EOF'
+local lfut = require "lfut"
+local exe <close> = lfut.ClusterExecutor(2)
+local function double(x)
+  return 2 * x
+end
+assert(exe:map(double, lfut.range(100)):list()[100] == 200)
+EOF
+  run --separate-stderr lfut --trace t.json script.lua
+  [ "$status:$stderr" = 0: ] || complain "$stderr"
+  read_trace t.json
+  contains "$output" 'slices script.lua:3'
+}

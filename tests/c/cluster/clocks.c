@@ -35,6 +35,17 @@ static void narrows_down(void **state) {
   lf_clocks_free(&clocks);
 }
 
+/* A member on this host: as long as it can be the same clock, it is. */
+static void the_same_clock(void **state) {
+  (void)state;
+  lf_link clocks;
+  lf_list_init(&clocks);
+  lf_far_clock *c = lf_clock_of(&clocks, "a");
+  assert_int_equal(lf_clock_note(c, 5000, 5100, 5200, 9000), 0);
+  assert_int_equal(lf_clock_note(c, 5000, 8000, 8100, 9000), 0);
+  lf_clocks_free(&clocks);
+}
+
 static void one_run_after_the_other(void **state) {
   (void)state;
   lf_link clocks;
@@ -60,9 +71,8 @@ static void another_clock(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(one_per_host),
-      TEST(narrows_down),
-      TEST(one_run_after_the_other),
+      TEST(one_per_host),   TEST(narrows_down),
+      TEST(the_same_clock), TEST(one_run_after_the_other),
       TEST(another_clock),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
