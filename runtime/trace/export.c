@@ -96,11 +96,22 @@ static bool write_all(lf_export *out, const char *bytes, size_t n) {
   return true;
 }
 
-/* Nothing more fits: what does is made whole again. */
-static void cut(lf_export *out, off_t end) {
-  out->end = end;
-  if (out->seekable && ftruncate(out->fd, end) == 0)
-    (void)!pwrite(out->fd, closing, sizeof closing - 1, end);
+/* Where the last event ends behind which there is room for the array's end, of
+ * 'n' bytes that are in the file. */
+static size_t whole(const char *bytes, size_t n) {
+  size_t end = n < sizeof closing - 1 ? 0 : n - (sizeof closing - 1);
+  while (end > 0 && (bytes[end] != ',' || bytes[end + 1] != '\n'))
+    end--;
+  return end;
+}
+
+/* Nothing more fits behind 'before': what does is made whole again, in place
+ * first, as the file may not get room again that it has given back. */
+static void cut(lf_export *out, off_t before) {
+  out->end = before + (off_t)whole(out->bytes, (size_t)(out->end - before));
+  if (out->seekable &&
+      pwrite(out->fd, closing, sizeof closing - 1, out->end) > 0)
+    (void)!ftruncate(out->fd, out->end + (off_t)sizeof closing - 1);
 }
 
 void lf_export_flush(lf_export *out) {

@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static lf_export out;
@@ -110,6 +113,32 @@ static void full(void **state) {
   assert_int_equal(lf_export_close(&out), ENOSPC);
 }
 
+/* As much as fits stays, and is whole. */
+static void limited(void **state) {
+  (void)state;
+  enum { MOST = 20480 };
+  static char text[MOST + 1];
+  struct rlimit old, few;
+  char path[] = "/tmp/lfut-export-XXXXXX";
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  unlink(path);
+  signal(SIGXFSZ, SIG_IGN);
+  getrlimit(RLIMIT_FSIZE, &old);
+  few = (struct rlimit){MOST, old.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &few);
+  assert_int_equal(lf_export_open(&out, dup(fd), 0), 0);
+  for (int i = 0; i < 5000; i++)
+    lf_export_slice(&out, track, 1000 + i, 1, "run", "f");
+  int err = lf_export_close(&out);
+  setrlimit(RLIMIT_FSIZE, &old);
+  assert_int_equal(err, EFBIG);
+  ssize_t n = pread(fd, text, MOST, 0);
+  assert_true(n > MOST - 200);
+  assert_string_equal(text + n - 5, "\"}\n]\n");
+  close(fd);
+}
+
 static void names(void **state) {
   (void)state;
   char json[64], tiny[10];
@@ -129,12 +158,8 @@ static void names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(whole_at_any_time),
-      TEST(ways),
-      TEST(many),
-      TEST(pipes),
-      TEST(full),
-      TEST(names),
+      TEST(whole_at_any_time), TEST(ways),  TEST(many), TEST(pipes), TEST(full),
+      TEST(limited),           TEST(names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
