@@ -105,8 +105,10 @@ static int trace(lua_State *L) {
   lfb_state *S = lfb_self(L);
   if (S->vm)
     return luaL_error(L, "trace: called in a task");
-  const char *path = luaL_optstring(L, 1, NULL);
-  luaL_argcheck(L, !path || *path, 1, "a file's name expected");
+  size_t len = 0;
+  const char *path = luaL_optlstring(L, 1, NULL, &len);
+  luaL_argcheck(L, !path || (len > 0 && strlen(path) == len), 1,
+                "a file's name expected");
   lfb_poll(L, S); /* what workers have sent belongs to it */
   lfb_trace_leave();
   if (!path)

@@ -358,12 +358,13 @@ EOF
 
 @test "wrong use" {
   local bad
-  for bad in 'lfut.trace(1 == 1)' 'lfut.trace("")' 'lfut.trace("no/such/file")' \
+  for bad in 'lfut.trace(1 == 1)' 'lfut.trace("")' 'lfut.trace("a\0b")' 'lfut.trace("no/such/file")' \
     'lfut.ThreadPoolExecutor(1):submit(function() require "lfut".trace("x") end):result()'; do
     run --separate-stderr lfut -e "local lfut = require 'lfut' $bad"
     [ "$status" = 1 ] || complain "$bad"
     contains "$stderr" 'trace'
   done
+  [ ! -e a ]
   run --separate-stderr lfut --trace
   [ "$status" = 1 ]
   contains "$stderr" "'--trace' needs argument"
