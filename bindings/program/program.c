@@ -98,7 +98,7 @@ static lfb_state *find_own(lua_State *L) {
 
 void lfb_program_abandon(lua_State *L) {
   lfb_state *S = find_own(L);
-  lfb_trace_leave(); /* with what is about to be interrupted */
+  lfb_trace_end(); /* with what is about to be interrupted */
   if (!S)
     return;
   if (S->global)

@@ -94,12 +94,6 @@ void lfb_trace_end(void) {
   free(path);
 }
 
-void lfb_trace_leave(void) {
-  if (traced)
-    lf_profiles_receive();
-  lfb_trace_end();
-}
-
 /* lfut.trace(file), lfut.trace(nil) */
 static int trace(lua_State *L) {
   lfb_state *S = lfb_self(L);
@@ -110,7 +104,7 @@ static int trace(lua_State *L) {
   luaL_argcheck(L, !path || (len > 0 && strlen(path) == len), 1,
                 "a file's name expected");
   lfb_poll(L, S); /* what workers have sent belongs to it */
-  lfb_trace_leave();
+  lfb_trace_end();
   if (!path)
     return 0;
   int err = begin(path);

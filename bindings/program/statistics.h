@@ -15,10 +15,6 @@ void lfb_trace_begin(const char *path);
 /* Ends it, if there is one, and tells on stderr what has gone wrong. */
 void lfb_trace_end(void);
 
-/* The same while everything still runs: first comes in what worker processes
- * have sent. */
-void lfb_trace_leave(void);
-
 /* Counts from now on for lfb_stats_print. */
 void lfb_stats_begin(void);
 

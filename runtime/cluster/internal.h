@@ -93,7 +93,7 @@ typedef struct lf_cluster {
   int opening;            /* 1: not yet known; else 0 or LF_E... */
   lf_reader reader;       /* of the results */
   lf_channel out, in;
-  lf_link clocks; /* of members' hosts */
+  lf_link clocks; /* of members */
   lf_msg took;    /* of the task whose result comes next (LF_MSG_TOOK) */
   lf_table sent;  /* number -> lf_sent * */
   lf_table loops; /* those that the server has */

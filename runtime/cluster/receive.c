@@ -121,22 +121,39 @@ static void count(lf_cluster *cl, lf_state end) {
                           : &cl->failed) += 1;
 }
 
-/* The run, on its member's line in the trace; it was sent then, or later. */
+/* Its member and its worker are called so, in front of what they have run. */
+static void name_line(const lf_cluster *cl, lf_far_clock *clock,
+                      const lf_ran *ran) {
+  char name[100];
+  int session = lf_timing_now() / LF_TIME_SESSION;
+  if (lf_clock_names(clock, session, 0)) {
+    snprintf(name, sizeof name, "lfut member %s %d", clock->host,
+             (int)clock->pid);
+    lf_trace_call_process(clock->number, name);
+  }
+  if (lf_clock_names(clock, session, ran->process)) {
+    snprintf(name, sizeof name, "%.10s_%d", cl->pool->o.name, ran->worker);
+    lf_trace_call_thread(clock->number, ran->process, name);
+  }
+}
+
+/* The run, on its worker's line in the trace; it was sent then, or later. */
 static void trace_run(lf_cluster *cl, lf_task *t, const char *host,
                       int64_t sent) {
-  lf_far_clock *clock = lf_clock_of(&cl->clocks, host);
-  int64_t born = lf_task_born(t), begun = (int64_t)cl->took.a;
-  int64_t ns = (int64_t)cl->took.b;
+  const lf_msg *took = &cl->took;
+  const lf_ran ran = {.begun = (int64_t)took->a,
+                      .ns = (int64_t)took->b,
+                      .process = (pid_t)(uint32_t)took->c,
+                      .worker = (int)(took->c >> 32)};
+  lf_far_clock *clock = lf_clock_of(&cl->clocks, host, (pid_t)took->slot);
+  int64_t born = lf_task_born(t), begun = ran.begun;
   const lf_runner *runner = lf_runner_of(t);
   if (!clock)
     return;
-  int session = lf_timing_now() / LF_TIME_SESSION;
-  if (clock->named != session)
-    lf_trace_call_process(clock->number, "lfut member ", clock->host);
-  clock->named = session;
-  begun += lf_clock_note(clock, sent, begun, begun + ns, lf_now());
-  begun = lf_clock_place(clock, (pid_t)cl->took.c, begun, ns);
-  lf_trace_far(clock->number, (pid_t)cl->took.c, begun, ns,
+  name_line(cl, clock, &ran);
+  begun += lf_clock_note(clock, sent, begun, begun + ran.ns, lf_now());
+  begun = lf_clock_place(clock, ran.process, begun, ran.ns);
+  lf_trace_far(clock->number, ran.process, begun, ran.ns,
                runner ? lf_loop_code(runner->loop) : t->code,
                lf_task_own_name(t), born > LF_BORN_QUIETLY ? born : 0);
 }

@@ -847,7 +847,8 @@ static int put_took(lf_session *s, const lf_job *j) {
   lf_msg msg = {.kind = LF_MSG_TOOK, .id = j->number};
   msg.a = (uint64_t)ran.begun;
   msg.b = (uint64_t)ran.ns;
-  msg.c = (uint64_t)ran.process;
+  msg.c = (uint32_t)ran.process | (uint64_t)(uint32_t)ran.worker << 32;
+  msg.slot = (uint64_t)getpid();
   return lf_channel_send(&s->end, &msg, &none);
 }
 

@@ -74,8 +74,10 @@ struct lf_backend {
   /* The same for a trace, which does not have anything received: 'queued' and
    * 'running'. NULL: that is not known here. */
   void (*sample)(lf_pool *pool, lf_pool_stats *stats);
-  /* At a trace's end: puts what workers elsewhere are in the middle of
-   * (lf_trace_rest). NULL: nothing is known of that. */
+  /* At a trace's end: asks workers elsewhere for what they have of it; receives
+   * that, and puts what they are in the middle of (lf_trace_rest), which takes
+   * a second at most. Both or none: nothing is known of that. */
+  void (*trace_ask)(lf_pool *pool);
   void (*trace_rest)(lf_pool *pool);
   lf_hunger (*hunger)(lf_pool *pool);       /* NULL: no worker runs in here */
   bool (*is_shutdown)(const lf_pool *pool); /* NULL: pool->shutdown */

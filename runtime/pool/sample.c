@@ -38,8 +38,10 @@ static void sample(lf_profile *f) {
   lf_pool *p = pool_of(f);
   if (p && !lf_pool_is_foreign(p) && p->o.backend->sample)
     p->o.backend->sample(p, &s);
-  put_counter(f, "queue", s.queued, &f->queued);
-  put_counter(f, "busy", s.running, &f->running);
+  if (!p || p->o.backend->sample) {
+    put_counter(f, "queue", s.queued, &f->queued);
+    put_counter(f, "busy", s.running, &f->running);
+  }
   if (p)
     lf_pool_unref(p);
 }
@@ -55,13 +57,8 @@ static void visit(void (*each)(lf_pool *p)) {
   }
 }
 
-static void receive(lf_pool *p) {
-  lf_pool_stats unused;
-  lf_pool_stat(p, &unused);
-}
-
-void lf_profiles_receive(void) {
-  visit(receive);
+static void ask(lf_pool *p) {
+  p->o.backend->trace_ask(p);
 }
 
 static void rest(lf_pool *p) {
@@ -70,6 +67,7 @@ static void rest(lf_pool *p) {
 
 void lf_profiles_rest(void *unused) {
   (void)unused;
+  visit(ask);
   visit(rest);
 }
 

@@ -7,10 +7,8 @@
 /* For lf_trace_start: puts the counters of all pools that have changed. */
 void lf_profiles_sample(void *unused);
 
-/* Before its end: what worker processes have sent comes in. */
-void lf_profiles_receive(void);
-
-/* What worker processes are in the middle of, at the end of the trace. */
+/* At its end: worker processes send what they have of it, and what they are in
+ * the middle of is put. */
 void lf_profiles_rest(void *unused);
 
 #endif

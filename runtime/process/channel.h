@@ -66,9 +66,12 @@ typedef enum {
                       was named to it */
   LF_MSG_SHUTDOWN, /* flag: cancel */
   LF_MSG_PROFILE,  /* body: for lf_profile_feed */
-  LF_MSG_TRACE,    /* id: a thread's, a: the trace's, body: for lf_trace_feed */
+  LF_MSG_TRACE, /* a: the trace's number; id: thread and process, b: who calls
+                   things so, and its parent, 32 bits each; body: for
+                   lf_trace_feed */
   /* From a cluster's member, before RESULT and CHUNK_DONE. */
-  LF_MSG_TOOK,  /* id; a: when the run has begun, b: ns, c: the worker's pid */
+  LF_MSG_TOOK, /* id; a: when the run has begun, b: ns, c: the worker's pid and,
+                  32 bits higher, number, slot: the member's pid */
   LF_MSG_KINDS, /* none */
 } lf_msg_kind;
 

@@ -395,6 +395,7 @@ lf_presence lf_proc_look_at(lf_worker *worker, uint32_t number,
                             struct lf_sight **sight);
 void lf_proc_know(lf_worker *worker, struct lf_sight_line *line);
 void lf_proc_resolve(lf_worker *worker, struct lf_sight_line *line);
+void lf_proc_trace_ask(lf_pool *pool);
 void lf_proc_trace_rest(lf_pool *pool);
 
 /* What the process is, or was, in the middle of goes into the trace. */

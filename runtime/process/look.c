@@ -5,11 +5,17 @@
  * program knows of one that does not answer (pool/survey.h). See internal.h. */
 #include "runtime/process/internal.h"
 
+#include "runtime/os/clock.h"
 #include "runtime/pool/loop.h"
 #include "runtime/pool/sight.h"
 #include "runtime/trace/trace.h"
 
 #include <signal.h>
+
+enum {
+  ANSWER_NS = 1000000000, /* that a worker has to send its part of a trace */
+  MOMENT_NS = 1000000,
+};
 
 /* Before it is ready it may not have its handler yet, and would die. */
 lf_presence lf_proc_look_at(lf_worker *w, uint32_t number, lf_sight **sight) {
@@ -64,17 +70,47 @@ void lf_proc_put_rest(lf_proc *c) {
   if (!f)
     return;
   const lf_runner *r = lf_runner_of(f->task);
-  lf_trace_rest(c->own_pid, &c->region->now,
+  lf_trace_rest(c->own_pid, &c->region->desk.now,
                 r ? lf_loop_code(r->loop) : f->task->code,
                 r ? lf_loop_name(r->loop) : lf_task_own_name(f->task));
 }
 
-void lf_proc_trace_rest(lf_pool *p) {
+static lf_proc *traced(lf_worker *w) {
+  lf_proc *c = lf_worker_proc(w);
+  return c && c->region && c->ready ? c : NULL;
+}
+
+void lf_proc_trace_ask(lf_pool *p) {
   pthread_mutex_lock(&p->lock);
-  for (lf_worker *w = p->workers; w; w = w->next) {
-    lf_proc *c = lf_worker_proc(w);
-    if (c && c->region && c->ready)
-      lf_proc_put_rest(c);
-  }
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (traced(w))
+      lf_trace_ask(&traced(w)->region->desk);
+  pthread_mutex_unlock(&p->lock);
+}
+
+/* Waits a moment for one that has not answered; false: all have. Under the
+ * lock, as its process may end. */
+static bool await_trace(lf_pool *p, int64_t moment) {
+  bool all = true;
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w && all; w = w->next)
+    if (traced(w) && !lf_trace_has_answered(&traced(w)->region->desk)) {
+      lf_trace_await(&traced(w)->region->desk, moment);
+      all = false;
+    }
+  pthread_mutex_unlock(&p->lock);
+  return !all;
+}
+
+void lf_proc_trace_rest(lf_pool *p) {
+  int64_t deadline = lf_after_ns(ANSWER_NS);
+  while (lf_now() < deadline && await_trace(p, lf_after_ns(MOMENT_NS)))
+    lf_pump(p);                                /* it may be waiting for room */
+  atomic_store(&lf_members_of(p)->rung, true); /* also of those that rest */
+  lf_pump(p);
+  pthread_mutex_lock(&p->lock);
+  for (lf_worker *w = p->workers; w; w = w->next)
+    if (traced(w))
+      lf_proc_put_rest(traced(w));
   pthread_mutex_unlock(&p->lock);
 }

@@ -307,6 +307,7 @@ static void catch_up(lf_pool *p) {
 const lf_backend lf_processes_backend = {
     .name = "process",
     .sample = sample,
+    .trace_ask = lf_proc_trace_ask,
     .trace_rest = lf_proc_trace_rest,
     .remote = true,
     .broken = "BrokenProcessPool",

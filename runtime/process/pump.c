@@ -32,6 +32,7 @@ static void receive_outcome(lf_proc *c, lf_outcome *after) {
     return;
   c->worker->started++;
   ran.process = c->own_pid;
+  ran.worker = c->worker->id;
   if (ran.begun &&
       c->worker->pool->o.origin) /* it goes on to another program */
     (void)lf_task_note_run(t, &ran);

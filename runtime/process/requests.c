@@ -541,6 +541,17 @@ static void receive_question(lf_proc *c, lf_outcome *after) {
   }
 }
 
+static void receive_trace(const lf_proc *c) {
+  const lf_msg *msg = &c->end.msg;
+  const lf_trace_from from = {.thread = (pid_t)(uint32_t)msg->id,
+                              .process = (pid_t)(msg->id >> 32),
+                              .namer = (pid_t)(uint32_t)msg->b,
+                              .parent = (pid_t)(msg->b >> 32),
+                              .session = (uint32_t)msg->a};
+  if (!c->end.no_memory)
+    lf_trace_feed(&from, c->end.body.data, c->end.body.len);
+}
+
 void lf_requests_receive(lf_proc *c, lf_outcome *after) {
   switch (c->end.msg.kind) {
   case LF_MSG_SUBMIT:
@@ -580,9 +591,7 @@ void lf_requests_receive(lf_proc *c, lf_outcome *after) {
       lf_profile_feed(c->end.body.data, c->end.body.len);
     break;
   case LF_MSG_TRACE:
-    if (!c->end.no_memory)
-      lf_trace_feed(c->own_pid, (pid_t)c->end.msg.id, (uint32_t)c->end.msg.a,
-                    c->end.body.data, c->end.body.len);
+    receive_trace(c);
     break;
   case LF_MSG_SHUTDOWN:
     lf_members_close(c->worker->pool);

@@ -66,9 +66,9 @@ typedef struct {
   char crash[96]; /* the C function in which the worker has crashed, by its
                      signal handler; read when it has ended */
   _Atomic uint32_t slots[LF_SLOTS];
-  lf_ring in, out;  /* as the worker sees it */
-  lf_trace_now now; /* what it is in the middle of, by the worker, for traces */
-  lf_sight sight;   /* what the worker says that it is at, when it is asked */
+  lf_ring in, out; /* as the worker sees it */
+  lf_trace_desk desk;
+  lf_sight sight; /* what the worker says that it is at, when it is asked */
 } lf_region;
 
 /* A new region; '*fd' is how another process maps it. NULL with errno. */

@@ -572,9 +572,9 @@ static _Noreturn void live(lf_serve *r) {
   lf_serve_trace(r);
   while (step(r))
     continue;
-  lf_trace_hand_over();
   r->pool->o.ops->close(w->vm);
   lf_serve_profiles();
+  lf_trace_hand_over_all();
   lf_fork_exit(EXIT_SUCCESS);
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/os/spin.h"
 #include "runtime/pool/limits.h"
 #include "runtime/pool/profile.h"
+#include "runtime/pool/sample.h"
 #include "runtime/process/task_io.h"
 #include "runtime/trace/trace.h"
 
@@ -205,9 +206,14 @@ void lf_serve_end(lf_serve *r, lf_task *t, lf_state state) {
 
 static lf_serve *here; /* the process's, for what it traces */
 
-static void send_trace(const void *bytes, size_t n) {
-  lf_msg msg = {.kind = LF_MSG_TRACE, .id = (uint64_t)gettid()};
-  msg.a = (uint64_t)(lf_timing_now() / LF_TIME_SESSION);
+static uint64_t pair(pid_t low, pid_t high) {
+  return (uint32_t)low | (uint64_t)(uint32_t)high << 32;
+}
+
+static void send_trace(const lf_trace_from *from, const void *bytes, size_t n) {
+  lf_msg msg = {.kind = LF_MSG_TRACE, .a = from->session};
+  msg.id = pair(from->thread, from->process);
+  msg.b = pair(from->namer, from->parent);
   lf_buf body;
   lf_buf_init(&body, (void *)bytes, n);
   body.len = n;
@@ -231,8 +237,9 @@ void lf_serve_profiles(void) {
 
 void lf_serve_trace(lf_serve *r) {
   here = r;
-  lf_trace_forward(send_trace);
-  lf_trace_show(&r->region->now);
+  const lf_trace_way way = {send_trace, &r->region->desk, lf_profiles_sample,
+                            lf_profiles_rest};
+  lf_trace_forward(&way);
 }
 
 /* A chunk of a loop that was received has ended. */

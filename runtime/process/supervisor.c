@@ -78,6 +78,7 @@ static lf_proc *proc_new(lf_worker *w) {
   lf_list_init(&c->landed);
   lf_list_init(&c->gathering);
   lf_parker_init_shared(&c->region->parker);
+  lf_parker_init_shared(&c->region->desk.parker);
   atomic_store(&c->region->closed, p->shutdown);
   lf_channel_init(&c->end, &c->region->out, &c->region->in, &lf_requests_names,
                   c, p->o.ops->annotate);

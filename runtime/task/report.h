@@ -50,6 +50,7 @@ static inline bool lf_task_has_note(const lf_task *task) {
 typedef struct {
   int64_t begun, ns; /* by this machine's clock */
   pid_t process;
+  int worker; /* its number in its pool */
 } lf_ran;
 
 int lf_task_note_run(lf_task *task, const lf_ran *ran);

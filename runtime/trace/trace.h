@@ -7,12 +7,14 @@
  * and nobody waits; the trace's end waits for all of it.
  *
  * A worker process has rings of the same kind, and no file: what is in them
- * goes to its program in pieces (lf_trace_forward), which feeds its own trace.
+ * goes to its program in pieces (lf_trace_forward), which feeds its own trace;
+ * what its own worker processes send it, too. A thread of its own, the relay,
+ * sees to that.
  */
 #ifndef LF_TRACE_TRACE_H
 #define LF_TRACE_TRACE_H
 
-#include "runtime/base/buf.h"
+#include "runtime/os/thread.h"
 #include "runtime/trace/tally.h"
 
 #include <sys/types.h>
@@ -52,20 +54,46 @@ typedef struct {
   _Atomic uint32_t name, phase;
 } lf_trace_now;
 
+/* What a worker process shares with its program. Zeroed by who makes it. */
+typedef struct {
+  lf_trace_now now;          /* of its main thread, but for the name */
+  lf_parker parker;          /* the relay sleeps on it; shared */
+  _Atomic uint32_t relays;   /* it has a relay; by the worker */
+  _Atomic uint32_t asked;    /* the trace that ends, by the program; */
+  _Atomic uint32_t answered; /* all of it has been sent, by the relay */
+} lf_trace_desk;
+
+/* The trace ends: the worker process is to send what it has of it, which is
+ * the case when it 'has answered'. Whoever waits for that receives meanwhile.
+ */
+void lf_trace_ask(lf_trace_desk *desk);
+bool lf_trace_has_answered(lf_trace_desk *desk);
+void lf_trace_await(lf_trace_desk *desk, int64_t deadline);
+
 /* The same of a worker process, which runs 'code', or 'name': it has ended, or
  * the trace is about to. */
 void lf_trace_rest(pid_t process, const lf_trace_now *now, lf_code *code,
                    const char *name);
 
-/* What a thread of a worker process has sent (lf_trace_forward), for that
- * trace: at most 1024 events of 32 bytes. */
-void lf_trace_feed(pid_t process, pid_t thread, uint32_t session,
-                   const void *bytes, size_t n);
+/* Whose events these are: of that line; things are called as one process calls
+ * them, and what that has never told, as the one of which it may be a fork. */
+typedef struct {
+  pid_t process, thread;
+  pid_t namer, parent;
+  uint32_t session; /* the trace's number */
+} lf_trace_from;
 
-/* What a process of another machine has done, as far as is known here: a slice
- * of its line 'thread', with this process's clock, and names; 'flow' as below,
- * 0: none. It is called that, in front of its first slice. */
-void lf_trace_call_process(pid_t process, const char *kind, const char *name);
+/* What a worker process has sent (lf_trace_forward), for that trace: at most
+ * 1024 events of 32 bytes. */
+void lf_trace_feed(const lf_trace_from *from, const void *bytes, size_t n);
+
+/* A process of another machine, and a line of it, are called that, in front of
+ * their first slices. */
+void lf_trace_call_process(pid_t process, const char *name);
+void lf_trace_call_thread(pid_t process, pid_t thread, const char *name);
+
+/* What it has done, as far as is known here: a slice of that line, with this
+ * process's clock, and names; 'flow' as below, 0: none. */
 void lf_trace_far(pid_t process, pid_t thread, int64_t at, int64_t ns,
                   lf_code *code, const char *name, int64_t flow);
 
@@ -83,16 +111,20 @@ void lf_trace_open(int64_t at, lf_phase phase, lf_code *code, const char *name);
 
 /* --- Of a worker process --- */
 
-/* From now on what is traced here goes there: 'send' is called on the thread
- * that has filled its ring, or calls lf_trace_hand_over; it must not trace. */
-typedef void lf_trace_send(const void *bytes, size_t n);
-void lf_trace_forward(lf_trace_send *send);
+/* From now on what is traced here goes there: 'send' is called on any thread;
+ * it must not trace. The others are as for lf_trace_start. The calling thread,
+ * which is the main one, shows at the desk what it is at. */
+typedef void lf_trace_send(const lf_trace_from *from, const void *bytes,
+                           size_t n);
+typedef struct {
+  lf_trace_send *send;
+  lf_trace_desk *desk;
+  lf_trace_sampler *sample, *rest;
+} lf_trace_way;
+void lf_trace_forward(const lf_trace_way *way);
 
-/* The calling thread shows there from now on what it is at, but for the name.
- */
-void lf_trace_show(lf_trace_now *place);
-
-/* Sends what the calling thread has. */
+/* Sends what the calling thread has; what all have. */
 void lf_trace_hand_over(void);
+void lf_trace_hand_over_all(void);
 
 #endif

@@ -71,7 +71,10 @@ c_test_names += \
 	%D%/task/task \
 	%D%/task/waitset \
 	%D%/trace/export \
+	%D%/trace/lines \
 	%D%/trace/meter \
+	%D%/trace/names \
+	%D%/trace/spool \
 	%D%/trace/tally \
 	%D%/trace/trace
 

@@ -1152,3 +1152,22 @@ step() {
   done 5< commands > got
   diff <(plain < want) <(plain < got)
 }
+
+@test "in a trace each member is a process, and its workers are called as they are" {
+  up
+  join one "$url" -w 1
+  join two "$url" -w 1
+  cat > script.lua <<'EOF'
+local lfut = require "lfut"
+local exe <close> = lfut.ClusterExecutor { name = "many" }
+for _, f in ipairs(exe:broadcast(math.abs, -1)) do
+  assert(f:result() == 1)
+end
+EOF
+  LFUT_CLUSTER=$url run --separate-stderr lfut --trace t.json script.lua
+  [ "$status:$stderr" = 0: ] || complain "$stderr"
+  [ "$(grep -c '"process_name","args":{"name":"lfut member ' t.json)" = 2 ] ||
+    complain "$(cat t.json)"
+  [ "$(grep -c '"thread_name","args":{"name":"many_1"}' t.json)" = 2 ] ||
+    complain "$(cat t.json)"
+}

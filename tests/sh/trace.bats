@@ -54,6 +54,16 @@ for name in names:
     print("seconds", name, run[name] / 1e6)
 for name in {e["name"] for e in events if e["ph"] == "C"}:
     print("counter", name)
+highest = collections.Counter()
+for e in events:
+    if e["ph"] == "C":
+        for whose, n in e["args"].items():
+            highest[e["name"], whose] = max(n, highest[e["name"], whose])
+for (name, whose), n in highest.items():
+    print("highest", name, whose, n)
+print("ways", sum("s" in steps and "t" in steps for steps in flows.values()))
+named = {(e["pid"], e["tid"]) for e in events if e["ph"] == "M" and e["name"] == "thread_name"}
+print("named", "all" if set(lines) <= named else set(lines) - named)
 for e in events:
     if e["ph"] == "M":
         print(e["name"], e["args"]["name"])
@@ -464,6 +474,92 @@ EOF
   done
 }
 
+# Executors that are made in worker processes: NAME, what makes it.
+inner() {
+  cat > script.lua <<EOF
+local lfut = require "lfut"
+local function leaf(x)
+  return x
+end
+local function branch(begun, go)
+  local exe = $2
+  local fs = {}
+  for i = 1, 100 do
+    fs[i] = exe:submit(leaf, i)
+  end
+  for i = 1, 100 do
+    fs[i]:result()
+  end
+  if begun then
+    exe:submit(function() begun:set() go:wait() end)
+    go:wait()
+  end
+  exe:shutdown()
+end
+local outer <close> = lfut.$1
+$3
+EOF
+}
+
+outers='ProcessPoolExecutor(1)
+ProcessPoolExecutor{max_workers=1,start_method="spawn"}'
+inners='lfut.ThreadPoolExecutor{max_workers=2,name="in"}
+lfut.AsyncExecutor{max_workers=2,name="in"}
+lfut.ProcessPoolExecutor{max_workers=2,name="in"}
+lfut.InlineExecutor{name="in"}'
+
+@test "executors in worker processes" {
+  local outer inner
+  for outer in $outers; do
+    for inner in $inners; do
+      inner "$outer" "$inner" 'outer:submit(branch):result()'
+      run --separate-stderr lfut --trace t.json script.lua
+      [ "$status:$stderr" = 0: ] || complain "$outer $inner: $stderr"
+      read_trace t.json
+      has 'slices script.lua:2 100'
+      contains "$output" 'slices script.lua:5'
+      has 'whole 101'
+      has 'named all'
+      [[ $inner = *Inline* ]] || contains "$output" 'thread_name in_1'
+    done
+  done
+}
+
+@test "a trace ends when all is in the file, also of workers in the middle of a task" {
+  local outer inner
+  for outer in $outers; do
+    for inner in $inners; do
+      [[ $inner != *Inline* ]] || continue
+      inner "$outer" "$inner" '
+        local begun, go = lfut.Event(), lfut.Event()
+        local f = outer:submit(branch, begun, go)
+        begun:wait()
+        lfut.trace(nil)
+        go:set()
+        f:result()'
+      run --separate-stderr lfut --trace t.json script.lua
+      [ "$status:$stderr" = 0: ] || complain "$outer $inner: $stderr"
+      read_trace t.json
+      has 'slices script.lua:2 100'
+      has 'slices script.lua:15 1' # the others wait
+      has 'ways 102'
+      has 'named all'
+    done
+  done
+}
+
+@test "a worker process that does not answer does not keep a trace from ending" {
+  inner 'ProcessPoolExecutor(1)' 'lfut.ThreadPoolExecutor(2)' '
+    local pid = outer:submit(lfut.getpid):result()
+    os.execute("kill -STOP " .. pid)
+    lfut.trace(nil)
+    os.execute("kill -CONT " .. pid)
+    outer:submit(leaf, 1):result()'
+  run --separate-stderr lfut --trace t.json script.lua
+  [ "$status:$stderr" = 0: ] || complain "$stderr"
+  read_trace t.json
+}
+
 @test "members of a cluster" {
   command -v redis-server > /dev/null || skip 'there is no redis-server'
   lfut cluster --help > /dev/null 2>&1 || skip 'without clusters'
@@ -472,7 +568,9 @@ EOF
   [ "$status:$stderr" = 0: ] || complain "$stderr"
   read_trace t.json
   has 'whole 50'
-  has "process_name lfut member $(uname -n)"
+  contains "$output" "process_name lfut member $(uname -n) "
+  contains "$output" 'thread_name lfut_1'
+  has 'named all'
   contains "$output" 'slices script.lua:3'
 }
 

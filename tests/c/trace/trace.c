@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char path[] = "/tmp/lfut-trace-XXXXXX";
@@ -150,17 +152,83 @@ static void wrong_files(void **state) {
 
 /* --- A worker process --- */
 
-static int channel[2], session;
+/* What comes from there: pieces, each with its head. */
+typedef struct {
+  lf_trace_from from;
+  size_t n;
+} head;
 
-static void send(const void *bytes, size_t n) {
-  if (write(channel[1], bytes, n) != (ssize_t)n)
+static int channel[2], session;
+static struct {
+  lf_trace_desk desk;
+  atomic_bool ready;
+} * shared; /* with the child */
+
+static void send(const lf_trace_from *from, const void *bytes, size_t n) {
+  char whole[sizeof(head) + 32768];
+  head h = {*from, n};
+  memcpy(whole, &h, sizeof h);
+  memcpy(whole + sizeof h, bytes, n);
+  if (n > 32768 ||
+      write(channel[1], whole, sizeof h + n) != (ssize_t)(sizeof h + n))
     abort();
+}
+
+static void nothing(void *unused) {
+  (void)unused;
+}
+
+static void begin_work(lf_trace_sampler *sample) {
+  const lf_trace_way way = {send, &shared->desk, sample, nothing};
+  lf_trace_forward(&way);
+  lf_time_as(LF_TIME_LONG | LF_TIME_TRACE | session * LF_TIME_SESSION);
+}
+
+static bool read_all(void *bytes, size_t n) {
+  char *p = bytes;
+  for (ssize_t r; n > 0; p += r, n -= (size_t)r)
+    if ((r = read(channel[0], p, n)) <= 0)
+      return false;
+  return true;
+}
+
+/* Takes one piece; false: there are no more. 'with': the trace's number, if it
+ * is to be another than that of the piece. */
+static bool feed_one(uint32_t with) {
+  static unsigned char bytes[32768];
+  head h;
+  if (!read_all(&h, sizeof h))
+    return false;
+  assert_true(read_all(bytes, h.n));
+  if (with)
+    h.from.session = with;
+  lf_trace_feed(&h.from, bytes, h.n);
+  return true;
+}
+
+/* A trace in which the child does that. */
+static void begin_child(fake_child *child, void (*work)(void *arg)) {
+  assert_int_equal(pipe(channel), 0);
+  begin(NULL);
+  session = lf_timing_now() / LF_TIME_SESSION;
+  slice("known");
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  assert_true(shared != MAP_FAILED);
+  lf_parker_init_shared(&shared->desk.parker);
+  fake_start(child, work, NULL);
+  close(channel[1]);
+}
+
+static void end_child(void) {
+  end();
+  close(channel[0]);
+  munmap(shared, sizeof *shared);
 }
 
 static void work(void *arg) {
   (void)arg;
-  lf_trace_forward(send);
-  lf_time_as(LF_TIME_LONG | LF_TIME_TRACE | session * LF_TIME_SESSION);
+  begin_work(nothing);
   for (int i = 0; i < 100; i++)
     slice("far");
   slice("known");
@@ -169,24 +237,87 @@ static void work(void *arg) {
 
 static void of_processes(void **state) {
   (void)state;
-  static unsigned char bytes[100000];
   fake_child child;
-  ssize_t n;
-  assert_int_equal(pipe(channel), 0);
-  begin(NULL);
-  session = lf_timing_now() / LF_TIME_SESSION;
-  slice("known");
-  fake_start(&child, work, NULL);
-  close(channel[1]);
-  size_t have = 0;
-  while ((n = read(channel[0], bytes + have, sizeof bytes - have)) > 0)
-    have += (size_t)n;
+  begin_child(&child, work);
+  while (feed_one(0))
+    ;
   assert_int_equal(fake_join(&child), 0);
-  lf_trace_feed(child.pid, child.pid, (uint32_t)session, bytes, have);
-  lf_trace_feed(child.pid, child.pid, (uint32_t)session + 1, bytes, have);
-  end();
-  close(channel[0]);
+  end_child();
   assert_int_equal(count("\"name\":\"far\""), 100);
+  assert_int_equal(count("\"name\":\"known\""), 2);
+  assert_int_equal(count("process_name"), 2);
+  assert_int_equal(count("thread_name"), 2);
+  unlink(path);
+}
+
+static void of_another_trace(void **state) {
+  (void)state;
+  fake_child child;
+  begin_child(&child, work);
+  while (feed_one((uint32_t)session + 1))
+    ;
+  assert_int_equal(fake_join(&child), 0);
+  end_child();
+  assert_int_equal(count("\"name\":\"far\""), 0);
+  unlink(path);
+}
+
+static void put_one(void *unused) {
+  (void)unused;
+  lf_trace_counter("queue", "inner", 3);
+}
+
+static void *thread_body(void *unused) {
+  pthread_setname_np(pthread_self(), "inner_1");
+  slice("inner");
+  lf_trace_open(lf_now(), LF_PHASE_RUN, NULL, "goes on");
+  atomic_store(&shared->ready, true);
+  for (;;)
+    pause();
+  return unused;
+}
+
+/* Has a process of its own, and a thread in the middle of something, and waits
+ * itself: all goes out by the relay. */
+static void stay(void *arg) {
+  (void)arg;
+  pthread_t thread;
+  begin_work(put_one);
+  slice("far");
+  const lf_trace_from own = {.process = 77,
+                             .thread = 78,
+                             .namer = 77,
+                             .parent = getpid(),
+                             .session = (uint32_t)session};
+  struct {
+    int64_t at, ns;
+    uint64_t flow;
+    uint32_t name, kind;
+  } e = {.at = lf_now(), .ns = 5000, .name = 1, .kind = 1}; /* "known" */
+  lf_trace_feed(&own, &e, sizeof e);
+  pthread_create(&thread, NULL, thread_body, NULL);
+  for (;;)
+    pause();
+}
+
+static void by_the_relay(void **state) {
+  (void)state;
+  fake_child child;
+  begin_child(&child, stay);
+  until(atomic_load(&shared->ready));
+  lf_trace_ask(&shared->desk);
+  until(lf_trace_has_answered(&shared->desk));
+  int status = fake_kill(&child);
+  assert_true(WIFSIGNALED(status));
+  while (feed_one(0))
+    ;
+  end_child();
+  assert_int_equal(count("\"name\":\"far\""), 1);
+  assert_int_equal(count("\"name\":\"inner\""), 1);
+  assert_int_equal(count("\"name\":\"goes on\""), 1);
+  assert_int_equal(count("{\"name\":\"inner_1\"}"), 1);
+  assert_true(count("\"name\":\"queue\",\"args\":{\"inner\":3}") > 0);
+  assert_int_equal(count("\"pid\":77,\"tid\":78,\"ts\""), 1);
   assert_int_equal(count("\"name\":\"known\""), 2);
   unlink(path);
 }
@@ -196,7 +327,8 @@ int main(void) {
       TEST(of_threads),   TEST(one_after_the_other),
       TEST(ways),         TEST(before_the_trace),
       TEST(counters),     TEST(wrong_files),
-      TEST(of_processes),
+      TEST(of_processes), TEST(of_another_trace),
+      TEST(by_the_relay),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
