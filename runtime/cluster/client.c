@@ -622,15 +622,10 @@ static size_t count_tasks(const lf_batch *b) {
   return n;
 }
 
-/* workers, {stream, last entry} ... */
-static void on_stat(void *user, const redisReply *reply) {
-  statistics *q = user;
-  lf_cluster *cl = q->cluster;
-  q->answered = true;
-  pthread_cond_broadcast(&cl->changed);
-  if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements < 1)
-    return;
-  q->stats->workers = (uint64_t)reply->element[0]->integer;
+/* How many tasks members have taken, as the server says: workers, {stream, last
+ * entry} ... */
+static uint64_t count_taken(const lf_cluster *cl, const redisReply *reply) {
+  uint64_t n = 0;
   for (lf_link *l = cl->batches.next; l != &cl->batches; l = l->next) {
     const lf_batch *b = lf_container_of(l, lf_batch, link);
     char room[64];
@@ -638,8 +633,29 @@ static void on_stat(void *user, const redisReply *reply) {
     for (size_t i = 1; i + 1 < reply->elements; i += 2)
       if (strcmp(reply->element[i]->str, stream) == 0 && b->id[0] &&
           lf_entry_compare(b->id, reply->element[i + 1]->str) <= 0)
-        q->stats->running += count_tasks(b);
+        n += count_tasks(b);
   }
+  return n;
+}
+
+static bool is_count(const redisReply *reply) {
+  return reply && reply->type == REDIS_REPLY_ARRAY && reply->elements >= 1;
+}
+
+static void on_stat(void *user, const redisReply *reply) {
+  statistics *q = user;
+  lf_cluster *cl = q->cluster;
+  q->answered = true;
+  pthread_cond_broadcast(&cl->changed);
+  if (!is_count(reply))
+    return;
+  q->stats->workers = (uint64_t)reply->element[0]->integer;
+  q->stats->running = count_taken(cl, reply);
+}
+
+/* Under the lock. */
+static uint64_t count_queued(const lf_pool *p, uint64_t running) {
+  return p->queued + p->owner.held + lf_cluster_of(p)->in_server - running;
 }
 
 static void stat(lf_pool *p, lf_pool_stats *s) {
@@ -655,11 +671,32 @@ static void stat(lf_pool *p, lf_pool_stats *s) {
     while (!q.answered)
       pthread_cond_wait(&cl->changed, &p->lock);
   }
-  s->queued = p->queued + p->owner.held + cl->in_server - s->running;
+  s->queued = count_queued(p, s->running);
   s->idle = s->workers > s->running ? s->workers - s->running : 0;
   s->finished = cl->finished;
   s->failed = cl->failed + p->owner.unstarted;
   s->cancelled = cl->stopped + p->owner.cancelled;
+  pthread_mutex_unlock(&p->lock);
+}
+
+static void on_sample(void *cluster, const redisReply *reply) {
+  lf_cluster *cl = cluster;
+  cl->sampling = false;
+  if (is_count(reply))
+    cl->taken = count_taken(cl, reply);
+}
+
+/* What the server has said last; nobody waits for it here. */
+static void sample(lf_pool *p, lf_pool_stats *s) {
+  lf_cluster *cl = lf_cluster_of(p);
+  pthread_mutex_lock(&p->lock);
+  s->running = cl->taken < cl->in_server ? cl->taken : cl->in_server;
+  s->queued = count_queued(p, s->running);
+  if (cl->in_server > 0 && !cl->sampling && lf_client_is_connected(cl) &&
+      lf_client_call(cl, LF_FUNCTION("stat"), NULL, 0, on_sample, cl) == 0) {
+    cl->sampling = true;
+    lf_client_flush(cl);
+  }
   pthread_mutex_unlock(&p->lock);
 }
 
@@ -724,6 +761,7 @@ const lf_backend lf_cluster_backend = {
     .give_up = give_up,
     .recall = recall,
     .stat = stat,
+    .sample = sample,
     .settle = settle,
     .tell = tell,
     .shutdown = shut_down,

@@ -94,6 +94,8 @@ typedef struct lf_cluster {
   lf_reader reader;       /* of the results */
   lf_channel out, in;
   lf_link clocks; /* of members */
+  uint64_t taken; /* tasks, as the server said last, for a trace; */
+  bool sampling;  /* it has been asked again */
   lf_msg took;    /* of the task whose result comes next (LF_MSG_TOOK) */
   lf_table sent;  /* number -> lf_sent * */
   lf_table loops; /* those that the server has */

@@ -574,6 +574,32 @@ lfut.InlineExecutor{name="in"}'
   contains "$output" 'slices script.lua:3'
 }
 
+@test "counters of a cluster" {
+  command -v redis-server > /dev/null || skip 'there is no redis-server'
+  lfut cluster --help > /dev/null 2>&1 || skip 'without clusters'
+  cat > script.lua <<'EOF'
+local lfut = require "lfut"
+local exe <close> = lfut.ClusterExecutor(2)
+local path = arg[1]
+local fs = {}
+for i = 1, 20 do
+  fs[i] = exe:submit(function() io.open(path):close() end) -- waits for who writes
+end
+local seen
+repeat
+  seen = io.open("t.json"):read("a")
+until seen:find '"busy","args":{"lfut":[1-9]' and seen:find '"queue","args":{"lfut":[1-9]'
+local gate <close> = io.open(path, "w")
+for i = 1, 20 do
+  fs[i]:result()
+end
+EOF
+  mkfifo go
+  run --separate-stderr lfut --trace t.json script.lua "$PWD/go"
+  [ "$status:$stderr" = 0: ] || complain "$stderr"
+  read_trace t.json
+}
+
 @test "a cluster that runs nothing but loops" {
   command -v redis-server > /dev/null || skip 'there is no redis-server'
   lfut cluster --help > /dev/null 2>&1 || skip 'without clusters'
