@@ -274,7 +274,7 @@ EOF
     read_trace t.json
     echo "$output" | awk -v want="$want" '
       $1 == "seconds" && $2 == "script.lua:3" { seen = $3 }
-      END { exit !(seen > 0.9 * want && seen < 1.1 * want) }' ||
+      END { exit !(seen > 0.5 * want && seen < 1.1 * want) }' ||
       complain "$kind: $want" "$output"
   done
 }
