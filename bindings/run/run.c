@@ -324,7 +324,7 @@ void lfb_run_resume(struct lf_vm *vm, lfb_run *r) {
 
 static inline int pack_results(lua_State *L, lfb_run *r) {
   if (r->times.fine)
-    lf_meter_turn(LF_PHASE_PACK);
+    lf_meter_turn(LF_PHASE_PACK, 0);
   lfb_pack(L, r->vm->S, &r->task->data, 1, lua_gettop(L), &lfb_results, NULL);
   return 0;
 }
@@ -346,10 +346,8 @@ void lfb_run_note_long(lfb_run *r) {
 
 /* Its own code is about to run; a trace shows where it comes from. */
 static void begin_running(lfb_run *r) {
-  if (!r->times.fine)
-    return;
-  lf_meter_turn(LF_PHASE_RUN);
-  r->metered.step = r->metered.flow ? 't' : 0;
+  if (r->times.fine)
+    lf_meter_turn(LF_PHASE_RUN, r->metered.flow ? 't' : 0);
 }
 
 /* In the task's coroutine: from arguments to results. */

@@ -26,7 +26,8 @@ typedef struct lf_profile {
                     to do, of what has ended; the lock */
   lf_pool *pool; /* not counted; NULL: it has ended; the lock */
   int workers;   /* most there have been, once it has ended; the same */
-  uint64_t queued, running; /* that were put last; the trace's thread */
+  uint64_t queued, running; /* that were put last, */
+  int traced; /* into which trace (lf_timing); the trace's thread */
   pthread_mutex_t lock;
   lf_tallies tallies; /* the lock */
 } lf_profile;

@@ -38,7 +38,11 @@ static void sample(lf_profile *f) {
   lf_pool *p = pool_of(f);
   if (p && !lf_pool_is_foreign(p) && p->o.backend->sample)
     p->o.backend->sample(p, &s);
-  if (!p || p->o.backend->sample) {
+  int session = lf_timing_now() / LF_TIME_SESSION;
+  if (f->traced != session)
+    f->queued = f->running = UINT64_MAX; /* none was put */
+  f->traced = session;
+  if (p ? p->o.backend->sample != NULL : f->queued != UINT64_MAX) {
     put_counter(f, "queue", s.queued, &f->queued);
     put_counter(f, "busy", s.running, &f->running);
   }

@@ -43,9 +43,9 @@ static void show(void) {
   if (!lf_is_traced())
     return;
   if (m)
-    lf_trace_open(mark, m->phase, m->code, m->name);
+    lf_trace_open(mark, m->phase, m->code, m->name, m->step, m->flow);
   else
-    lf_trace_open(0, LF_PHASE_RUN, NULL, NULL);
+    lf_trace_open(0, LF_PHASE_RUN, NULL, NULL, 0, 0);
 }
 
 void lf_meter_enter(lf_metered *what) {
@@ -65,10 +65,11 @@ void lf_meter_leave(lf_metered *what) {
   show();
 }
 
-void lf_meter_turn(lf_phase phase) {
+void lf_meter_turn(lf_phase phase, char step) {
   if (!lf_metered_now)
     return;
   change();
   lf_metered_now->phase = phase;
+  lf_metered_now->step = step;
   show();
 }

@@ -28,7 +28,7 @@ extern _Thread_local lf_metered *lf_metered_now;
 void lf_meter_enter(lf_metered *what);
 void lf_meter_leave(lf_metered *what);
 
-/* What is on top, if anything is, goes on with another phase. */
-void lf_meter_turn(lf_phase phase);
+/* What is on top, if anything is, goes on with another phase, and step. */
+void lf_meter_turn(lf_phase phase, char step);
 
 #endif

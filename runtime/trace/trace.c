@@ -264,8 +264,8 @@ void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
   put(r, &e);
 }
 
-void lf_trace_open(int64_t at, lf_phase phase, lf_code *code,
-                   const char *text) {
+void lf_trace_open(int64_t at, lf_phase phase, lf_code *code, const char *text,
+                   char step, uint64_t flow) {
   ring *r = own_ring();
   lf_trace_now *now = at_desk ? &relay.way.desk->now : r ? &r->now : NULL;
   if (!now)
@@ -276,6 +276,8 @@ void lf_trace_open(int64_t at, lf_phase phase, lf_code *code,
   uint32_t name = at_desk ? 0 : lf_trace_name_of(code, text);
   atomic_store_explicit(&now->name, name, memory_order_relaxed);
   atomic_store_explicit(&now->phase, phase, memory_order_relaxed);
+  atomic_store_explicit(&now->step, (uint32_t)step, memory_order_relaxed);
+  atomic_store_explicit(&now->flow, flow, memory_order_relaxed);
   atomic_store_explicit(&now->session, r ? r->session : 0,
                         memory_order_relaxed);
   atomic_store_explicit(&now->at, at, memory_order_release);
@@ -308,6 +310,8 @@ static bool read_now(const lf_trace_now *now, lf_event *e) {
   *e = (lf_event){.at = atomic_load(&now->at), .kind = LF_EVENT_SLICE};
   e->phase = (uint8_t)atomic_load(&now->phase);
   e->name = atomic_load(&now->name);
+  e->step = (char)atomic_load(&now->step);
+  e->flow = atomic_load(&now->flow);
   e->ns = lf_now() - e->at;
   return e->at != 0 && e->ns > 0 && atomic_load(&now->session) == session_now();
 }

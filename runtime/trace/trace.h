@@ -51,7 +51,8 @@ void lf_trace_counter(const char *counter, const char *whose, uint64_t value);
 typedef struct {
   _Atomic int64_t at;       /* since when; 0: nothing */
   _Atomic uint32_t session; /* the trace's number */
-  _Atomic uint32_t name, phase;
+  _Atomic uint32_t name, phase, step;
+  _Atomic uint64_t flow;
 } lf_trace_now;
 
 /* What a worker process shares with its program. Zeroed by who makes it. */
@@ -107,7 +108,8 @@ void lf_trace_slice(int64_t at, int64_t ns, lf_phase phase, lf_code *code,
 
 /* What the thread is at, from then on: if the trace ends meanwhile, it has that
  * as a slice. 0: nothing. */
-void lf_trace_open(int64_t at, lf_phase phase, lf_code *code, const char *name);
+void lf_trace_open(int64_t at, lf_phase phase, lf_code *code, const char *name,
+                   char step, uint64_t flow);
 
 /* --- Of a worker process --- */
 

@@ -360,6 +360,7 @@ EOF
     for number in 1 2 3; do
       read_trace $kind$number.json
       [[ $output != *script.lua:4* && $output != *script.lua:6* ]] || complain "$output"
+      has 'counter queue'
     done
     has 'slices script.lua:7 1'
     [[ $output != *script.lua:5* ]] || complain "$output"
@@ -520,7 +521,7 @@ lfut.InlineExecutor{name="in"}'
       contains "$output" 'slices script.lua:5'
       has 'whole 101'
       has 'named all'
-      [[ $inner = *Inline* ]] || contains "$output" 'thread_name in_1'
+      [[ $inner = *Inline* ]] || contains "$output" 'thread_name in_'
     done
   done
 }
@@ -569,7 +570,7 @@ lfut.InlineExecutor{name="in"}'
   read_trace t.json
   has 'whole 50'
   contains "$output" "process_name lfut member $(uname -n) "
-  contains "$output" 'thread_name lfut_1'
+  contains "$output" 'thread_name lfut_'
   has 'named all'
   contains "$output" 'slices script.lua:3'
 }

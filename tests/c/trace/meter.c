@@ -29,9 +29,9 @@ static void phases(void **state) {
   int64_t before = lf_now();
   lf_meter_enter(&m);
   spend();
-  lf_meter_turn(LF_PHASE_RUN);
+  lf_meter_turn(LF_PHASE_RUN, 0);
   spend();
-  lf_meter_turn(LF_PHASE_PACK);
+  lf_meter_turn(LF_PHASE_PACK, 0);
   spend();
   lf_meter_leave(&m);
   int64_t all = lf_now() - before;
@@ -85,7 +85,7 @@ static void in_two_parts(void **state) {
 
 static void nothing_to_turn(void **state) {
   (void)state;
-  lf_meter_turn(LF_PHASE_RUN);            /* nothing is on top */
+  lf_meter_turn(LF_PHASE_RUN, 0);         /* nothing is on top */
   lf_metered m = {.phase = LF_PHASE_RUN}; /* whose times nobody wants */
   lf_meter_enter(&m);
   lf_meter_leave(&m);

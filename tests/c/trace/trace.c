@@ -273,7 +273,7 @@ static void put_one(void *unused) {
 static void *thread_body(void *unused) {
   pthread_setname_np(pthread_self(), "inner_1");
   slice("inner");
-  lf_trace_open(lf_now(), LF_PHASE_RUN, NULL, "goes on");
+  lf_trace_open(lf_now(), LF_PHASE_RUN, NULL, "goes on", 't', 99);
   atomic_store(&shared->ready, true);
   for (;;)
     pause();
@@ -318,6 +318,7 @@ static void by_the_relay(void **state) {
   assert_int_equal(count("\"name\":\"far\""), 1);
   assert_int_equal(count("\"name\":\"inner\""), 1);
   assert_int_equal(count("\"name\":\"goes on\""), 1);
+  assert_int_equal(count("\"id\":99}"), 1);
   assert_int_equal(count("{\"name\":\"inner_1\"}"), 1);
   assert_true(count("\"name\":\"queue\",\"args\":{\"inner\":3}") > 0);
   assert_int_equal(count("\"pid\":77,\"tid\":78,\"ts\""), 1);
