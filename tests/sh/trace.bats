@@ -194,7 +194,7 @@ EOF
 @test "more events than rings hold, and many workers" {
   cat > script.lua <<'EOF'
 local lfut = require "lfut"
-local exe <close> = lfut.ThreadPoolExecutor(64)
+local exe <close> = lfut.ThreadPoolExecutor(60)
 local function leaf(i)
   return i
 end
