@@ -16,5 +16,7 @@ bindings_sources += %D%/instructions.c
 bindings_sources += %D%/bytecode_55.c
 endif
 if LUAJIT
-bindings_sources += %D%/bytecode_luajit.c %D%/luajit.c %D%/luajit.h %D%/steps_luajit.c
+bindings_sources += \
+	%D%/bytecode_luajit.c %D%/compiler_luajit.c \
+	%D%/luajit.c %D%/luajit.h %D%/steps_luajit.c
 endif

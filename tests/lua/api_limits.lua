@@ -46,6 +46,70 @@ local function fails_with(kind, f, ...)
   return e
 end
 
+-- --- What is compiled ---
+
+if package.loaded.jit then
+  TestCompiled = {}
+
+  -- In workers that compile what they like.
+  function TestCompiled:setUp()
+    self.exe = support.Executor { max_workers = 2, initializer = "" }
+  end
+
+  TestCompiled.tearDown = Limits.tearDown
+
+  -- Where compiled code can be stopped, limits cost nothing.
+  function TestCompiled:test_limits()
+    local sees = support.compiled_sees_hooks()
+    local function status()
+      return (jit.status())
+    end
+    for _, limits in ipairs { { timeout = 100 }, { memory_limit = 16 * MB } } do
+      lu.assertEquals(self.exe:options(limits):submit(status):result(), sees)
+      lu.assertTrue(self.exe:submit(status):result())
+    end
+  end
+
+  -- One that is compiled already, or before it is told to stop.
+  function TestCompiled:test_time()
+    local function loop(n)
+      for _ = 1, n do
+      end
+    end
+    lu.assertNil(self.exe:submit(loop, 1e6):result())
+    fails_with("TaskTimeout", function()
+      self.exe:options({ timeout = 0.05 }):submit(loop, math.huge):result()
+    end)
+  end
+
+  function TestCompiled:test_memory()
+    fails_with("MemoryLimit", function()
+      self.exe:options({ memory_limit = 4 * MB }):submit(function()
+        local all = {}
+        for i = 1, math.huge do
+          all[i] = { i }
+        end
+      end):result()
+    end)
+  end
+
+  -- By other ways than limits only there.
+  function TestCompiled:test_cancel()
+    if not support.compiled_sees_hooks() then
+      lu.skip "compiled code looks at no hook"
+    end
+    local begun = lfut.Queue()
+    local f = self.exe:submit(function()
+      begun:put(true)
+      for _ = 1, math.huge do
+      end
+    end)
+    begun:get()
+    f:cancel(true)
+    fails_with("CancelledError", f.result, f)
+  end
+end
+
 -- --- Items of parallel loops ---
 
 TestItems = setmetatable({}, Limits)
