@@ -172,7 +172,8 @@ static bool grow_makers(lfb_state *S) {
   if (!more)
     return false;
   for (unsigned i = 0; i < S->nmakers; i++)
-    more[S->makers[i].code % n] = S->makers[i];
+    if (S->makers[i].code)
+      more[S->makers[i].code % n] = S->makers[i];
   lf_free(S->makers);
   S->makers = more;
   S->nmakers = n;

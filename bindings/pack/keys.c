@@ -3,8 +3,10 @@
  * Keys of tables: records have the same ones again and again. Such a key is
  * said in full once, and by a number then. Keys are known by their address,
  * which is that of no other short string while the stream is written: they are
- * kept for so long. Classes are skipped by who has them: they, and what is in
- * them, have no numbers. */
+ * kept for so long. Classes are skipped by who has them: no key gets its number
+ * in one. (One with another table in it, which may use numbers, is not
+ * skipped.)
+ */
 #include "bindings/pack/internal.h"
 
 enum {

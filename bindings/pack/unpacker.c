@@ -57,7 +57,9 @@ void lfb_unpacker_get(lfb_unpacker *U, void *bytes, size_t n) {
 /* --- Objects --- */
 
 void lfb_unpacker_object(unpacker *U, uint32_t n) {
-  if (n >= U->objects || U->base == 0)
+  bool there = n < U->objects && U->base != 0 &&
+               (n == 0 || lua_istable(U->L, U->base + LFB_U_OBJECTS));
+  if (!there) /* some have a number and nothing else */
     lfb_unpacker_refuse(U);
   if (n == 0)
     lua_pushvalue(U->L, U->base + LFB_U_FIRST);

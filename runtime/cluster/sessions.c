@@ -690,22 +690,19 @@ static lf_taken *find_waiting(lf_sessions *all, const char *client,
 /* A task that is not here. It has ended, and that has been told, so that the
  * client cares for nothing else; or it is on its way: what the server answers
  * comes on another connection than what it sends by itself. */
-static bool note_early(lf_sessions *all, const char *client, uint64_t number,
+static void note_early(lf_sessions *all, const char *client, uint64_t number,
                        bool stop) {
-  lf_session *s = find(all, client);
-  s = s ? s : session_new(all, client);
-  if (!s)
-    return false;
-  lf_early *early = &s->early[s->nearly++ % LF_EARLY];
-  *early = (lf_early){number, stop};
-  return true;
+  lf_early *early = &all->early[all->nearly++ % LF_EARLY];
+  *early = (lf_early){.number = number, .stop = stop};
+  snprintf(early->client, sizeof early->client, "%s", client);
 }
 
 /* The entry has come. */
 static void apply_early(lf_session *s, lf_taken *e) {
-  for (int i = 0; i < LF_EARLY && s->nearly > 0; i++) {
-    lf_early *early = &s->early[i];
-    if (!early->number || !has_task(e, early->number))
+  for (int i = 0; i < LF_EARLY && s->all->nearly > 0; i++) {
+    lf_early *early = &s->all->early[i];
+    if (!early->number || strcmp(early->client, s->id) != 0 ||
+        !has_task(e, early->number))
       continue;
     if (early->stop)
       stop_of(e, early->number);
@@ -753,9 +750,9 @@ void lf_sessions_take(lf_sessions *all, const char *bytes, size_t len) {
 bool lf_sessions_cancel(lf_sessions *all, const char *client, uint64_t number) {
   lf_task *t = find_task(all, client, number);
   lf_taken *e = t ? NULL : find_waiting(all, client, number);
-  return t   ? lf_pool_cancel(t)
-         : e ? cancel_of(e, number)
-             : note_early(all, client, number, false);
+  if (!t && !e)
+    note_early(all, client, number, false);
+  return t ? lf_pool_cancel(t) : !e || cancel_of(e, number);
 }
 
 bool lf_sessions_has_begun(lf_sessions *all, const char *client,
@@ -777,7 +774,7 @@ void lf_sessions_stop(lf_sessions *all, const char *text) {
   else if (e)
     stop_of(e, number);
   else
-    (void)note_early(all, client, number, true);
+    note_early(all, client, number, true);
 }
 
 static void forget(lf_session *s) {

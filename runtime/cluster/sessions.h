@@ -26,6 +26,7 @@ enum { LF_EARLY = 32 };
 /* What was said of a task that was not here: it is not to begin, or is to end
  * as one that was stopped. */
 typedef struct {
+  char client[LF_ID];
   uint64_t number; /* 0: of none */
   bool stop;
 } lf_early;
@@ -46,8 +47,6 @@ typedef struct {
                      NULL: there was none */
   int neach;
   lf_link waiting; /* entries for which something has still to be fetched */
-  lf_early early[LF_EARLY]; /* the latest, */
-  unsigned nearly;          /* of so many */
   bool fetching;
   bool gone; /* nobody wants results */
   bool told_broken;
@@ -100,10 +99,12 @@ typedef struct lf_sessions {
   char host[64];
   lf_redis *commands; /* NULL: none */
   lf_link sessions, entries;
-  lf_stack ended;   /* jobs; pushed by any thread */
-  int doorbell;     /* eventfd */
-  size_t jobs;      /* that have not been told */
-  uint64_t reports; /* of all tasks, when those were last looked at */
+  lf_stack ended;           /* jobs; pushed by any thread */
+  int doorbell;             /* eventfd */
+  size_t jobs;              /* that have not been told */
+  uint64_t reports;         /* of all tasks, when those were last looked at */
+  lf_early early[LF_EARLY]; /* the latest, */
+  unsigned nearly;          /* of so many */
 } lf_sessions;
 
 bool lf_sessions_init(lf_sessions *all, const lf_member_options *options);

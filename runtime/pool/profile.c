@@ -49,6 +49,7 @@ static lf_profile *make(const char *pool_name, const char *kind) {
   f->kind = kind;
   f->queued = f->running = UINT64_MAX; /* none was put */
   atomic_init(&f->refs, 1);
+  lf_list_init(&f->link);
   pthread_mutex_init(&f->lock, NULL);
   return f;
 }
@@ -56,6 +57,7 @@ static lf_profile *make(const char *pool_name, const char *kind) {
 static void list(lf_profile *f, bool kept) {
   pthread_mutex_lock(&all_lock);
   atomic_fetch_add(&f->refs, kept);
+  f->kept = kept;
   f->number = next_number(f->name);
   lf_list_add(&all, &f->link);
   pthread_mutex_unlock(&all_lock);
@@ -110,40 +112,38 @@ static uint64_t room_of(const lf_tallies *t, int workers) {
   return t->begun && ns > 0 ? (uint64_t)ns * (uint64_t)workers : 0;
 }
 
-static bool has_ended(lf_profile *f) {
-  pthread_mutex_lock(&f->lock);
-  bool has = !f->pool;
-  pthread_mutex_unlock(&f->lock);
-  return has;
-}
-
 /* Under the lock: one that is kept and has ended, or NULL. */
 static lf_profile *find_like(const lf_profile *f) {
   for (lf_link *l = all.next; l != &all; l = l->next) {
     lf_profile *g = lf_container_of(l, lf_profile, link);
-    if (g != f && g->nested && strcmp(g->kind, f->kind) == 0 &&
-        strcmp(g->name, f->name) == 0 && has_ended(g))
+    if (g->ended && strcmp(g->kind, f->kind) == 0 &&
+        strcmp(g->name, f->name) == 0)
       return g;
   }
   return NULL;
 }
 
-/* What nobody else uses any more is added to one like it. False: there is none.
- */
+static void add(lf_profile *to, lf_profile *f) {
+  pthread_mutex_lock(&f->lock);
+  pthread_mutex_lock(&to->lock);
+  lf_tallies_move(&to->tallies, &f->tallies);
+  to->room += f->room;
+  to->workers = f->workers > to->workers ? f->workers : to->workers;
+  to->max_workers =
+      f->max_workers > to->max_workers ? f->max_workers : to->max_workers;
+  pthread_mutex_unlock(&to->lock);
+  pthread_mutex_unlock(&f->lock);
+}
+
+/* One that a task has made has ended: if it is kept, it is added to one like
+ * it, or others will be to it. True: it is not kept any more. */
 static bool merge(lf_profile *f) {
   pthread_mutex_lock(&all_lock);
-  lf_profile *to = apart ? NULL : find_like(f);
-  if (to) {
-    pthread_mutex_lock(&f->lock);
-    pthread_mutex_lock(&to->lock);
-    lf_tallies_move(&to->tallies, &f->tallies);
-    to->room += f->room;
-    to->workers = f->workers > to->workers ? f->workers : to->workers;
-    to->max_workers =
-        f->max_workers > to->max_workers ? f->max_workers : to->max_workers;
-    pthread_mutex_unlock(&to->lock);
-    pthread_mutex_unlock(&f->lock);
-  }
+  lf_profile *to = f->kept && !apart ? find_like(f) : NULL;
+  if (to)
+    add(to, f);
+  f->ended = f->kept && !to;
+  f->kept = f->ended;
   pthread_mutex_unlock(&all_lock);
   return to;
 }
@@ -157,9 +157,8 @@ void lf_profile_end(lf_profile *f) {
     f->room = room_of(&f->tallies, f->workers);
     f->pool = NULL;
   }
-  bool kept = atomic_load(&f->refs) > 1;
   pthread_mutex_unlock(&f->lock);
-  if (kept && f->nested && merge(f))
+  if (f->nested && merge(f))
     lf_profile_unref(f);
   lf_profile_unref(f);
 }
@@ -338,8 +337,9 @@ void lf_profile_feed(const void *bytes, size_t n) {
   f->room = h.room;
   bool good =
       lf_tallies_get(&f->tallies, (const char *)bytes + sizeof h, n - sizeof h);
-  list(f, true);
-  if (!good || merge(f))
+  if (good)
+    list(f, true);
+  if (good && merge(f))
     lf_profile_unref(f);
   lf_profile_unref(f);
 }
@@ -347,7 +347,7 @@ void lf_profile_feed(const void *bytes, size_t n) {
 void lf_profiles_keep(void) {
   pthread_mutex_lock(&all_lock);
   for (lf_link *l = all.next; l != &all && !keeps; l = l->next)
-    lf_profile_ref(lf_container_of(l, lf_profile, link));
+    lf_profile_ref(lf_container_of(l, lf_profile, link))->kept = true;
   keeps = true;
   pthread_mutex_unlock(&all_lock);
 }

@@ -21,7 +21,9 @@ typedef struct lf_profile {
   int number;       /* among those with the same, from 1 on, */
   const char *kind; /* and its back end's; static */
   int max_workers;
-  bool nested;   /* a task has made it */
+  bool nested;      /* a task has made it */
+  bool kept, ended; /* the list has a reference; it has ended, and others of its
+                       name may be added; the list's lock */
   uint64_t room; /* ns: times of workers in which they could have had something
                     to do, of what has ended; the lock */
   lf_pool *pool; /* not counted; NULL: it has ended; the lock */

@@ -83,8 +83,10 @@ static lf_proc *traced(lf_worker *w) {
 void lf_proc_trace_ask(lf_pool *p) {
   pthread_mutex_lock(&p->lock);
   for (lf_worker *w = p->workers; w; w = w->next)
-    if (traced(w))
+    if (traced(w)) { /* what it has been sent already is not traced any more */
+      atomic_store(&traced(w)->region->timing, lf_timing_now());
       lf_trace_ask(&traced(w)->region->desk);
+    }
   pthread_mutex_unlock(&p->lock);
 }
 

@@ -40,7 +40,7 @@ static void look_at_timing(lf_serve *r) {
     return;
   lf_trace_hand_over(); /* what is of a former trace */
   lf_time_as(timing);
-  if (timing & LF_TIME_LONG) /* --stats */
+  if (timing & LF_TIME_LONG) /* for --stats; or there is a trace */
     lf_profiles_keep();
 }
 

@@ -305,7 +305,8 @@ static void drop_orphans(void (*empty)(ring *r)) {
   }
 }
 
-/* As a slice up to now. False: it is nothing, or of another trace. */
+/* As a slice up to now. False: it is nothing, of another trace, or something
+ * else by now. */
 static bool read_now(const lf_trace_now *now, lf_event *e) {
   *e = (lf_event){.at = atomic_load(&now->at), .kind = LF_EVENT_SLICE};
   e->phase = (uint8_t)atomic_load(&now->phase);
@@ -313,7 +314,9 @@ static bool read_now(const lf_trace_now *now, lf_event *e) {
   e->step = (char)atomic_load(&now->step);
   e->flow = atomic_load(&now->flow);
   e->ns = lf_now() - e->at;
-  return e->at != 0 && e->ns > 0 && atomic_load(&now->session) == session_now();
+  return e->at != 0 && e->ns > 0 &&
+         atomic_load(&now->session) == session_now() &&
+         atomic_load(&now->at) == e->at;
 }
 
 /* --- Of a worker process --- */
@@ -410,10 +413,12 @@ static void relay_start(void) {
   if (!is_worker() || atomic_exchange(&relay.runs, true))
     return;
   lf_spool_open(NULL);
-  if (lf_thread_start_apart(relay_main, 0, NULL))
+  if (lf_thread_start_apart(relay_main, 0, NULL)) {
     atomic_store(&relay.way.desk->relays, 1);
-  else
-    atomic_store(&relay.runs, false);
+    return;
+  }
+  lf_spool_close();
+  atomic_store(&relay.runs, false);
 }
 
 /* Under the names' lock. */
@@ -453,6 +458,8 @@ static void forget(void) {
   trace.on = false;
   atomic_store(&trace.takes, false);
   close(trace.lines.out.fd);
+  trace.lines.namers = trace.lines.seen = (lf_table){0}; /* half changed */
+  lf_cond_init(&trace.changed);
 }
 
 /* --- The program: the trace's thread --- */

@@ -186,6 +186,20 @@ EOF
   done
 }
 
+# Many that end at the same time.
+@test "executors that tasks have made beside each other" {
+  stats "local exe = lfut.ThreadPoolExecutor(8)
+    local function work(x) return x end
+    local list = {}
+    for i = 1, 100 do list[i] = 3 end
+    run(exe, function(n)
+      local exe <close> = lfut.ThreadPoolExecutor { max_workers = 1, name = 'inner' }
+      for i = 1, n do exe:submit(work, i):result() end
+    end, list)"
+  [ "$(echo "$stderr" | grep -c 'executor inner')" = 1 ] || complain "$stderr"
+  echo "$stderr" | grep -qE '^  script.lua:[0-9]+ +300 ' || complain "$stderr"
+}
+
 @test "tasks with a name of their own" {
   for kind in Thread Process; do
     stats "local exe <close> = lfut.${kind}PoolExecutor(2)
