@@ -98,10 +98,12 @@ static int watch(lua_State *L) {
   return 0;
 }
 
-/* At the interpreter's end finalizers run on top of nothing. */
-static bool is_closing(lua_State *L) {
+/* At the interpreter's end finalizers run on top of nothing; so they always do
+ * in a coroutine that is theirs, where there is one (LuaJIT, from 2025 on). */
+static bool is_closing(lua_State *L, const lfb_state *S) {
   lua_Debug ar;
-  return !lua_getstack(L, 1, &ar);
+  return !lua_getstack(L, 1, &ar) &&
+         (S->running == L || !lua_getstack(S->running, 0, &ar));
 }
 
 void lfb_unasked(lua_State *L, lfb_state *S, lf_task *task) {
@@ -109,7 +111,7 @@ void lfb_unasked(lua_State *L, lfb_state *S, lf_task *task) {
     return;
   if (lf_task_state(task) == LF_FAILED) {
     report_once(L, S, task);
-  } else if (!is_closing(L)) {
+  } else if (!is_closing(L, S)) {
     lua_pushlightuserdata(L, S);
     lua_pushcclosure(L, watch, 1);
     lua_pushlightuserdata(L, task);
