@@ -25,6 +25,7 @@ local function amid(n, act, fn)
   for i = 1, support.size(n) do
     setmetatable({}, meta)
     for k = 1, i % 11 do local _ = { k } end
+    local _ = ("x"):rep(1000) .. i -- so that there is something to collect
     fn(i)
   end
   meta.__gc = nil -- not at the end of the program, too
