@@ -147,7 +147,8 @@ static int keep_setup(lua_State *L) {
 /* --- What the drivers call --- */
 
 static lfb_run *run_of(lua_State *L) {
-  return lua_touserdata(L, lua_upvalueindex(1));
+  const lfb_state *S = lua_touserdata(L, lua_upvalueindex(1));
+  return S->vm->current;
 }
 
 /* fetch() -> the next item's arguments */
@@ -220,9 +221,19 @@ static int emit(lua_State *L) {
 
 /* --- Running --- */
 
-static void push_helper(lua_State *L, lfb_run *r, lua_CFunction f) {
-  lua_pushlightuserdata(L, r);
-  lua_pushcclosure(L, f, 1);
+/* They are the same for each chunk: LuaJIT compiles calls of the function that
+ * it has seen, and what calls others anew. */
+static const luaL_Reg helpers[] = {{"emit", emit},
+                                   {"fetch_element", fetch_element},
+                                   {"fetch_number", fetch_number},
+                                   {"fetch_packed", fetch_packed},
+                                   {"full", full},
+                                   {NULL, NULL}};
+
+static void push_helper(lua_State *L, const char *name) {
+  lfb_push_ref(L, LFB_REF_DRIVERS);
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
 }
 
 static void push_setup_value(lua_State *L, int setup, int which) {
@@ -281,7 +292,7 @@ static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   r->chunk->position = position;
   if (b) {
     r->chunk->item = lf_block_start(b, position);
-    push_helper(L, r, fetch_packed);
+    push_helper(L, "fetch_packed");
     return;
   }
   push_setup_value(L, setup, LFB_SETUP_FIRST);
@@ -290,7 +301,7 @@ static void push_items(lua_State *L, lfb_run *r, int setup, uint64_t position) {
   r->chunk->first = lua_tonumber(L, -2);
   r->chunk->step = lua_tonumber(L, -1);
   lua_pop(L, 2);
-  push_helper(L, r, r->chunk->array ? fetch_element : fetch_number);
+  push_helper(L, r->chunk->array ? "fetch_element" : "fetch_number");
 }
 
 static int chunk_done(lua_State *L, int status, lua_KContext ctx) {
@@ -330,11 +341,11 @@ static int chunk_body(lua_State *L) {
   else
     push_items(L, r, 1, position);
   if (r->chunk->sink != LFB_EACH)
-    push_helper(L, r, emit);
+    push_helper(L, "emit");
   if (r->chunk->sink == LFB_FOLD)
     push_setup_value(L, 1, LFB_SETUP_COMBINE);
   if (r->chunk->sink != LFB_MAPPED)
-    push_helper(L, r, full);
+    push_helper(L, "full");
   if (r->growth.allowed > 0)
     lfb_memory_begin(r);
   return lfb_call_then(L, lua_gettop(L) - driver, 0, chunk_done);
@@ -686,6 +697,8 @@ void lfb_chunk_open(lua_State *L, lfb_state *S) {
   lua_rawget(L, -2);
   lua_rawseti(L, -3, 1);
   lua_pop(L, 1);
+  lua_pushlightuserdata(L, S);
+  luaL_setfuncs(L, helpers, 1);
   lfb_set_ref(L, LFB_REF_DRIVERS);
   lua_settop(L, top);
 }

@@ -82,6 +82,27 @@ if package.loaded.jit then
     end)
   end
 
+  -- The chunks of a loop are one loop for the compiler.
+  function TestCompiled:test_chunks()
+    local function traces()
+      local info, n = require "jit.util".traceinfo, 0
+      for i = 1, 1000 do
+        n = n + (info(i) and 1 or 0)
+      end
+      return n
+    end
+    local function square(x)
+      return x * x
+    end
+    local items, exe = lfut.range(20000), support.Executor { max_workers = 1, initializer = "" }
+    for _, name in ipairs { "for_each", "map" } do
+      local results = exe[name](exe, square, items, { chunksize = 100 })
+      lu.assertEquals(name == "map" and results:list()[20000] or results, name == "map" and 20000 ^ 2 or 20000)
+      lu.assertTrue(exe:submit(traces):result() < 100)
+    end
+    exe:shutdown()
+  end
+
   function TestCompiled:test_memory()
     fails_with("MemoryLimit", function()
       self.exe:options({ memory_limit = 4 * MB }):submit(function()
