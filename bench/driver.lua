@@ -25,8 +25,9 @@ usage: bench/run [options] [figure...]
   --curves FILE  only draws: what a task costs, by tasks and by workers
   --caption TEXT  what stands under the title of the picture
   --list       the figures, one a line
-environment: LFUT (./lfut), LUA (lua5.4), PYTHON (python3), CC (cc),
-  LUA_CFLAGS, LUA_LIBS (from pkg-config), GNUPLOT (gnuplot)]]
+environment: LFUT (./lfut), LFUT_LUAJIT (build-luajit/lfut), LUA (lua5.4),
+  LUAJIT (luajit), PYTHON (python3), CC (cc), LUA_CFLAGS, LUA_LIBS (from
+  pkg-config), GNUPLOT (gnuplot)]]
 
 local function fail(message)
   io.stderr:write("bench/run: ", message, "\n", usage, "\n")
@@ -237,6 +238,11 @@ local function find_tools()
     lua .. " -e 'print(\"luv \" .. require\"luv\".version_string())'")
   local node = os.getenv("NODE") or "node"
   offer("node", "node", node, node .. " --version")
+  local jit = quote(os.getenv("LFUT_LUAJIT") or "build-luajit/lfut")
+  offer("jit", "lfut for LuaJIT (" .. jit .. ")", jit,
+    jit .. " -e 'print(jit.version, require\"lfut\"._VERSION)'")
+  local luajit = quote(os.getenv("LUAJIT") or "luajit")
+  offer("luajit", "luajit", luajit, luajit .. " -v")
   return tools, versions
 end
 
@@ -288,9 +294,9 @@ end
 -- same program; and the machine's own scaling.
 local function peers_of(figure, options)
   local peers = table.move(figure.against, 1, #figure.against, 1, {})
-  if options.against then
-    table.insert(peers, { options.against, (figure.lfut:gsub("%$lfut", "$former")),
-      bound = true })
+  local former, found = figure.lfut:gsub("%$lfut", "$former")
+  if options.against and found > 0 then
+    table.insert(peers, { options.against, former, bound = true })
   end
   if figure.parallel then
     table.insert(peers, { "(2 threads of C)", "$scaling 200", control = true })
@@ -307,8 +313,9 @@ local function measure(figure, tools, options)
   for _, peer in ipairs(peers) do
     table.insert(programs, new_program(peer[1], around .. peer[2], tools, size))
   end
-  -- Alternating, so that a slow moment of the machine hits all alike.
-  for _ = 1, options.runs do
+  -- Alternating, so that a slow moment of the machine hits all alike. Without
+  -- lfut itself there is nothing to compare.
+  for _ = 1, programs[1].command and options.runs or 0 do
     for _, program in ipairs(programs) do
       run_once(program)
     end

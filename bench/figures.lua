@@ -16,7 +16,7 @@
 --   parallel  it shows how well work is shared by processors: how much more
 --             two threads of C compute than one is measured beside it
 -- In commands, $lfut $python $luv $lua $c are the interpreters and the C
--- program, $beside runs a program beside busy loops, $together two of them at
+-- program, $jit and $luajit the same of LuaJIT, $beside runs a program beside busy loops, $together two of them at
 -- once (c/machine.c), $dir is this folder. A command whose interpreter is missing is
 -- left out, and so is its column.
 
@@ -645,6 +645,41 @@ figure {
   lfut = "$lfut $dir/lfut/commands.lua $size",
   against = {
     { "asyncio", "$python $dir/python/commands.py $size", at_least = 2 },
+  },
+}
+
+-- LuaJIT ---------------------------------------------------------------------
+
+figure {
+  name = "luajit-mandelbrot", unit = "s", size = 800, quick = 800,
+  about = "lfut for LuaJIT: Mandelbrot set, 800 rows mapped over 2 workers",
+  lfut = "$jit $dir/lfut/mandelbrot.lua $size ThreadPoolExecutor 2",
+  against = {
+    { "luajit", "$luajit $dir/lua/mandelbrot.lua $size", at_least = 1.8 },
+    { "2 × luajit", "$together 2 $luajit $dir/lua/mandelbrot_half.lua $size",
+      at_least = 0.9, bound = true },
+    { "node, 2 threads", "$node $dir/node/mandelbrot.js $size 2", at_least = 1 },
+  },
+  parallel = true,
+}
+
+figure {
+  name = "luajit-submit", unit = "tasks/s", size = 100000,
+  about = "lfut for LuaJIT: submit + result of 100 000 tasks, 2 workers",
+  lfut = "$jit $dir/lfut/submit.lua $size ThreadPoolExecutor",
+  against = {
+    { "lfut, Lua 5.4", "$lfut $dir/lfut/submit.lua $size ThreadPoolExecutor",
+      bound = true },
+  },
+}
+
+figure {
+  name = "luajit-map-range", unit = "items/s", size = 10000000,
+  about = "lfut for LuaJIT: map of a trivial function over range(10^7)",
+  lfut = "$jit $dir/lfut/map.lua $size ThreadPoolExecutor range",
+  against = {
+    { "lfut, Lua 5.4", "$lfut $dir/lfut/map.lua $size ThreadPoolExecutor range",
+      at_least = 3, bound = true },
   },
 }
 

@@ -232,7 +232,7 @@ end
 
 function report.head_text(head)
   local lines = {}
-  for _, name in ipairs { "lfut", "lua", "luv", "python", "node", "c" } do
+  for _, name in ipairs { "lfut", "lua", "luv", "python", "node", "jit", "luajit", "c" } do
     table.insert(lines, head.versions[name])
   end
   table.insert(lines, ("%s processors, %s, %s; load %s at the start"):format(

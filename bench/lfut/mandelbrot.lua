@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Seconds of all rows, mapped over the given number of workers.
+-- Seconds of all rows, mapped over the given number of workers. For any Lua.
 local lfut = require "lfut"
 local row = dofile(arg[0]:gsub("[^/]*$", "") .. "../lua/mandel.lua")
 
@@ -9,12 +9,14 @@ local function run(exe, size)
   end, lfut.range(size)):list()
 end
 
-local size = math.tointeger(arg[1])
-local exe <close> = lfut[arg[2]](math.tointeger(arg[3]))
-run(exe, size // 4)
+local size = tonumber(arg[1])
+local exe = lfut[arg[2]](tonumber(arg[3]))
+run(exe, math.floor(size / 4))
 local start = lfut.perf_counter()
 local rows = run(exe, size)
 local seconds = lfut.perf_counter() - start
 assert(rows.n == size)
-assert(rows[size // 2] == row(size // 2, size))
+local middle = math.floor(size / 2)
+assert(rows[middle] == row(middle, size))
+exe:shutdown()
 print(seconds)

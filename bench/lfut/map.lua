@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- items/s: map over a table or a range, all results into a list.
+-- items/s: map over a table or a range, all results into a list. For any Lua.
 local lfut = require "lfut"
 
 local function square(x)
@@ -19,12 +19,14 @@ local function run(exe, items, n)
   assert(list.n == n and list[1] == 1 and list[n] == n * n)
 end
 
-local n = math.tointeger(arg[1])
+local n = tonumber(arg[1])
 local make = arg[3] == "table" and numbers or lfut.range
-local exe <close> = lfut[arg[2]](2)
+local exe = lfut[arg[2]](2)
 run(exe, make(n), n)
 local items = make(n)
 collectgarbage()
 local start = lfut.perf_counter()
 run(exe, items, n)
-print(n / (lfut.perf_counter() - start))
+local seconds = lfut.perf_counter() - start
+exe:shutdown()
+print(n / seconds)

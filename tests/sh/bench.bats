@@ -95,6 +95,29 @@ odd, 'one' vs slow &lt;&amp;> peer" ] || complain "$(texts picture.svg)"
     complain "$output"
 }
 
+@test "figures of LuaJIT are measured where there is an lfut for it" {
+  command -v lua5.4 > /dev/null || skip 'there is no lua5.4 to compare with'
+  # That for another Lua is none.
+  run env CC=no-such-compiler GNUPLOT=no-such-program LFUT_LUAJIT="$LFUT" \
+    timeout -k 5 100 "$srcdir/bench/run" --quick luajit-submit
+  [ "$status" = 0 ] || complain "$output"
+  contains "$output" "lfut for LuaJIT ('$LFUT') is missing"
+  grep -q '^luajit-submit,tasks/s,10000,,"lfut, Lua 5.4",,,' bench-results.csv ||
+    complain "$(cat bench-results.csv)"
+}
+
+@test "programs of figures that are for any Lua" {
+  # What each of them has measured.
+  for program in 'submit.lua 100' 'map.lua 100' 'mandelbrot.lua 8'; do
+    set -- $program
+    run timeout -k 5 60 "$LFUT" "$srcdir/bench/lfut/$1" "$2" ThreadPoolExecutor 2
+    [[ $status = 0 && $output =~ ^[0-9.e+-]+$ ]] || complain "$1" "$output"
+  done
+  command -v node > /dev/null || skip 'there is no node'
+  run timeout -k 5 60 node "$srcdir/bench/node/mandelbrot.js" 8 2
+  [[ $status = 0 && $output =~ ^[0-9.e+-]+$ ]] || complain "$output"
+}
+
 @test "a run draws what it has measured, with date and machine" {
   command -v lua5.4 > /dev/null || skip 'there is no lua5.4 to compare with'
   local run=(timeout -k 5 100 "$srcdir/bench/run" --quick fib)
