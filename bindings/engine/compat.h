@@ -22,6 +22,7 @@
 #define LFB_HAS_CONTINUATIONS 0 /* of C functions (steps.h) */
 #define LFB_HAS_CLOSE 0         /* to-be-closed variables */
 #define LFB_HAS_WARNINGS 0
+#define LFB_HAS_INTEGERS 0  /* besides floats */
 #define LFB_HAS_OWN_FILES 0 /* files may be closed in ways of their own */
 #define LFB_HAS_HOOKS 0     /* each coroutine has a hook of its own */
 #define LFB_TELLS_MODULES                                                      \
@@ -46,6 +47,7 @@
 #define LFB_HAS_CONTINUATIONS 1
 #define LFB_HAS_CLOSE 1
 #define LFB_HAS_WARNINGS 1
+#define LFB_HAS_INTEGERS 1
 #define LFB_HAS_OWN_FILES 1
 #define LFB_HAS_HOOKS 1
 #define LFB_TELLS_MODULES 1

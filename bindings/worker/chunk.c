@@ -173,10 +173,12 @@ static int fetch_number(lua_State *L) {
 }
 
 static int put_number(lua_State *L, lf_buf *out) {
+  if (LFB_HAS_INTEGERS && lua_isinteger(L, 1)) {
+    lua_Integer i = lua_tointeger(L, 1);
+    return lfb_put_number(out, LFB_ITEM_INTEGER, &i);
+  }
   lua_Number n = lua_tonumber(L, 1);
-  lua_Integer i = lua_tointeger(L, 1);
-  return lua_isinteger(L, 1) ? lfb_put_number(out, LFB_ITEM_INTEGER, &i)
-                             : lfb_put_number(out, LFB_ITEM_FLOAT, &n);
+  return lfb_put_number(out, LFB_ITEM_FLOAT, &n);
 }
 
 /* Should the run end here, and leave its other items to others? */
