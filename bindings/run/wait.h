@@ -26,10 +26,11 @@
 #include "bindings/run/watch.h"
 #include "runtime/pool/registry.h"
 
-/* What a step returns, unless it is a number of results. */
+/* What a step returns, unless it is a number of results; or -1, which lua_yield
+ * returns in LuaJIT: it has begun a wait of its own. */
 enum {
-  LFB_NOT_YET = -1, /* it waits for '*what', which is not there */
-  LFB_PARKED = -2   /* it has parked the task (lfb_park_shared) */
+  LFB_NOT_YET = -2, /* it waits for '*what', which is not there */
+  LFB_PARKED = -3   /* it has parked the task (lfb_park_shared) */
 };
 
 typedef int lfb_step(lua_State *L, lfb_state *S, int64_t context,
@@ -45,7 +46,7 @@ static inline int lfb_waiting(lua_State *L, lfb_state *S, lfb_step *step,
                               int64_t context) {
   lfb_wait_for what;
   int n = step(L, S, context, &what);
-  return n >= 0 ? n : lfb_wait_on(L, S, step, context, n, &what);
+  return n > LFB_NOT_YET ? n : lfb_wait_on(L, S, step, context, n, &what);
 }
 
 /* The same for a wait that is no function's of its own, where no task can be
