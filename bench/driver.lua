@@ -158,12 +158,13 @@ local function build_helpers(cc)
     return output(("%s -O2 %s %s -o %s %s %s"):format(cc, flags, cflags,
       BUILD .. "/" .. target, quote(dir .. "/c/" .. source), rest))
   end
-  -- Only where there is hiredis.
-  if output("pkg-config --exists hiredis && mkdir -p " .. BUILD) then
+  if not output("mkdir -p " .. BUILD) then
+    return nil
+  end
+  if output("pkg-config --exists hiredis") then
     compile("", "redis.c", "redis", "$(pkg-config --cflags --libs hiredis) 2>/dev/null")
   end
-  return output("mkdir -p " .. BUILD)
-    and compile("-shared -fPIC", "clock.c", "benchclock.so", "")
+  return compile("-shared -fPIC", "clock.c", "benchclock.so", "")
     and compile("", "baseline.c", "baseline", libs)
     and compile("", "native.c", "native", "-lffi -lm -pthread")
     and compile("", "machine.c", "machine", "-pthread")
@@ -222,7 +223,8 @@ local function find_tools()
   offer_module("dask", "Dask (python3-distributed)", "distributed")
   offer_module("rq", "RQ (python3-rq)", "rq")
   local helped = build_helpers(cc)
-  offer("redis", "a bare echo through Redis", "./" .. BUILD .. "/redis", "./" .. BUILD .. "/redis 1")
+  offer("redis", "a bare echo through Redis", "./" .. BUILD .. "/redis",
+    "test -x ./" .. BUILD .. "/redis && redis-server --version")
   if helped then
     offer("c", "C", "./" .. BUILD .. "/baseline", cc .. " --version")
     tools.cnative = "./" .. BUILD .. "/native"

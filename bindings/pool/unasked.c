@@ -5,12 +5,12 @@
 #include "bindings/pool/unasked.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "bindings/core/argument.h"
 #include "bindings/core/options.h"
 #include "bindings/pool/future.h"
 #include "bindings/run/callback.h"
+#include "bindings/run/interrupt.h"
 #include "runtime/pool/pool.h"
 #include "runtime/sync/terminal.h"
 
@@ -39,12 +39,8 @@ static void print(lua_State *L, const char *what, const char *label,
 /* Is the error at the top that of a task which the program's end has
  * interrupted? */
 static bool is_of_the_end(lua_State *L, const lfb_state *S) {
-  static const char interrupted[] = "interrupted!";
-  size_t len, n = sizeof interrupted - 1;
-  if (!S->global->abandoned || lua_type(L, -1) != LUA_TSTRING)
-    return false;
-  const char *text = lua_tolstring(L, -1, &len);
-  return len >= n && strcmp(text + len - n, interrupted) == 0;
+  return S->global->abandoned && lua_type(L, -1) == LUA_TSTRING &&
+         lfb_says_interrupted(lua_tostring(L, -1));
 }
 
 /* Protected: (task) */

@@ -368,16 +368,10 @@ static int os_exit(lua_State *L) {
 
 /* ===== Running chunks ===== */
 
-static bool ends_with(const char *text, const char *end) {
-  size_t length = strlen(text), end_length = strlen(end);
-  return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
 /* Message handler. */
 static int with_traceback(lua_State *L) {
   int n = lfb_with_traceback(L);
-  uncaught =
-      lfb_interrupts > 0 && ends_with(lua_tostring(L, 2), "interrupted!");
+  uncaught = lfb_interrupts > 0 && lfb_says_interrupted(lua_tostring(L, 2));
   return n;
 }
 

@@ -315,6 +315,11 @@ static void unset_hook(lua_State *L) {
     former.L = NULL;
 }
 
+bool lfb_says_interrupted(const char *text) {
+  size_t len = strlen(text), n = strlen(INTERRUPTED); /* behind a position */
+  return len >= n && strcmp(text + len - n, INTERRUPTED) == 0;
+}
+
 /* Pushes the error of Ctrl-C, which stops all work. */
 static void push_interrupted(lua_State *L, lfb_state *S) {
   lfb_signalled = 0;

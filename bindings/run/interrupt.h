@@ -161,6 +161,11 @@ void lfb_interrupt(lfb_state *S);
 /* Is the wait to end by an error? In the program that is at the top then. */
 bool lfb_is_interrupted(lua_State *L, lfb_state *S);
 
+/* Is that the message of an error that Ctrl-C, or the program's end, has
+ * raised?
+ */
+bool lfb_says_interrupted(const char *text);
+
 /* Is Ctrl-C the reason to end (no hook that a script has set)? As above. */
 bool lfb_is_signalled(lua_State *L, lfb_state *S);
 

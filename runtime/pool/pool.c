@@ -37,21 +37,13 @@ static void registry_del(lf_pool *p) {
   lf_pool_unref(p);
 }
 
-static const char *over_name(const lf_task *task) {
-  (void)task;
-  return "the end of an executor or a thread";
-}
-
-static const lf_task_ops over_ops = {.free = lf_task_free_event,
-                                     .name = over_name};
-
 static _Atomic size_t limited;
 
 lf_pool *lf_pool_new(const lf_pool_options *options) {
   lf_arena_reserve();
   lf_pool *p = lf_zalloc(sizeof *p);
   char *name = lf_strndup(options->name, strlen(options->name));
-  lf_task *over = lf_task_new_event(&over_ops);
+  lf_task *over = lf_task_new_event("the end of an executor or a thread");
   if (p && name) {
     p->o = *options;
     p->o.name = name;

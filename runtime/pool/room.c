@@ -6,14 +6,6 @@
 
 #include "runtime/pool/internal.h"
 
-static const char *room_name(const lf_task *task) {
-  (void)task;
-  return "a place in an executor's queue (max_queue)";
-}
-
-static const lf_task_ops room_ops = {.free = lf_task_free_event,
-                                     .name = room_name};
-
 bool lf_room_is_limited(const lf_pool *p) {
   return p->o.max_queue > 0;
 }
@@ -51,7 +43,8 @@ void lf_room_tell(lf_pool *p) {
 int lf_room_await(lf_pool *p, lf_task **task) {
   pthread_mutex_lock(&p->room_lock);
   lf_task *t = atomic_load(&p->room);
-  if (!t && (t = lf_task_new_event(&room_ops)))
+  if (!t &&
+      (t = lf_task_new_event("a place in an executor's queue (max_queue)")))
     atomic_store(&p->room, t);
   *task = t ? lf_task_ref(t) : NULL;
   pthread_mutex_unlock(&p->room_lock);

@@ -177,17 +177,7 @@ static void put_more(writer *w, const char *before, uint64_t n,
   lf_line_end(w->out);
 }
 
-static void put_lines(writer *w, const lf_subject *s) {
-  const lf_sight *sight = s->sight;
-  bool whole = s->got == LF_SIGHT_WHOLE;
-  if (s->given_up)
-    put(w, "given up, hangs: ");
-  if (!sight) {
-    put_unanswered(w, s);
-    put_more(w, "    and ", s->parked,
-             " parked, of which it does not tell now");
-    return;
-  }
+static void put_sight(writer *w, const lf_sight *sight, bool whole) {
   if (sight->n == 0) {
     put(w, whole ? "idle" : "in C code");
     lf_line_end(w->out);
@@ -197,6 +187,15 @@ static void put_lines(writer *w, const lf_subject *s) {
     put_line(w, &sight->lines[i], whole);
   }
   put_more(w, "    and ", sight->more, " tasks more");
+}
+
+static void put_lines(writer *w, const lf_subject *s) {
+  if (s->given_up)
+    put(w, "given up, hangs: ");
+  if (s->sight)
+    put_sight(w, s->sight, s->got == LF_SIGHT_WHOLE);
+  else
+    put_unanswered(w, s);
   put_more(w, "    and ", s->parked, " parked, of which it does not tell now");
 }
 

@@ -50,17 +50,9 @@ static void be_forked(void) {
 
 LF_FORK_MUTEX(lock, LF_FORK_CHILDREN, be_forked); /* for both */
 
-static const char *over_name(const lf_task *task) {
-  (void)task;
-  return "the end of a process";
-}
-
-static const lf_task_ops over_ops = {.free = lf_task_free_event,
-                                     .name = over_name};
-
 lf_child *lf_child_new(const void *program, bool daemon) {
   lf_child *c = lf_zalloc(sizeof *c);
-  lf_task *over = lf_task_new_event(&over_ops);
+  lf_task *over = lf_task_new_event("the end of a process");
   if (!c || !over) {
     lf_free(c);
     if (over)

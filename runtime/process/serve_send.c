@@ -210,6 +210,14 @@ static uint64_t pair(pid_t low, pid_t high) {
   return (uint32_t)low | (uint64_t)(uint32_t)high << 32;
 }
 
+/* What it has seen; any thread. */
+static void send_seen(lf_msg *msg, const lf_buf *body) {
+  lf_payload payload = {.body = body, .to = body->len, .drop = nothing};
+  pthread_mutex_lock(&here->pool->lock);
+  (void)lf_serve_post(here, msg, &payload);
+  pthread_mutex_unlock(&here->pool->lock);
+}
+
 static void send_trace(const lf_trace_from *from, const void *bytes, size_t n) {
   lf_msg msg = {.kind = LF_MSG_TRACE, .a = from->session};
   msg.id = pair(from->thread, from->process);
@@ -217,18 +225,12 @@ static void send_trace(const lf_trace_from *from, const void *bytes, size_t n) {
   lf_buf body;
   lf_buf_init(&body, (void *)bytes, n);
   body.len = n;
-  lf_payload payload = {.body = &body, .to = n, .drop = nothing};
-  pthread_mutex_lock(&here->pool->lock);
-  (void)lf_serve_post(here, &msg, &payload);
-  pthread_mutex_unlock(&here->pool->lock);
+  send_seen(&msg, &body);
 }
 
 static void send_profile(const lf_buf *bytes) {
   lf_msg msg = {.kind = LF_MSG_PROFILE};
-  lf_payload payload = {.body = bytes, .to = bytes->len, .drop = nothing};
-  pthread_mutex_lock(&here->pool->lock);
-  (void)lf_serve_post(here, &msg, &payload);
-  pthread_mutex_unlock(&here->pool->lock);
+  send_seen(&msg, bytes);
 }
 
 void lf_serve_profiles(void) {

@@ -82,17 +82,29 @@ lf_task *lf_task_new(lf_owner *owner) {
   return t;
 }
 
-lf_task *lf_task_new_event(const lf_task_ops *ops) {
-  lf_task *t = lf_malloc(sizeof *t);
-  if (!t)
-    return NULL;
-  lf_task_init(t, NULL, ops);
-  lf_task_start(t);
-  return t;
+typedef struct {
+  lf_task task;
+  const char *name;
+} event;
+
+static void event_free(lf_task *task) {
+  lf_free(lf_container_of(task, event, task));
 }
 
-void lf_task_free_event(lf_task *task) {
-  lf_free(task);
+static const char *event_name(const lf_task *task) {
+  return lf_container_of(task, event, task)->name;
+}
+
+static const lf_task_ops event_ops = {.free = event_free, .name = event_name};
+
+lf_task *lf_task_new_event(const char *name) {
+  event *e = lf_malloc(sizeof *e);
+  if (!e)
+    return NULL;
+  lf_task_init(&e->task, NULL, &event_ops);
+  e->name = name;
+  lf_task_start(&e->task);
+  return &e->task;
 }
 
 void lf_task_unref(void *task) {

@@ -176,9 +176,8 @@ _Static_assert(sizeof(lf_task) <= 192, "three cache lines");
 lf_task *lf_task_new(lf_owner *owner);
 
 /* A RUNNING one that nobody runs: it ends when something happens. Its name says
- * what that is. 'ops' has that, and lf_task_free_event. */
-lf_task *lf_task_new_event(const lf_task_ops *ops);
-void lf_task_free_event(lf_task *task);
+ * what that is, and stays the caller's: "the end of a process". */
+lf_task *lf_task_new_event(const char *name);
 
 /* The same, as a part of what the caller has allocated. */
 void lf_task_init(lf_task *task, lf_owner *owner, const lf_task_ops *ops);

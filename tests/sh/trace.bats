@@ -222,11 +222,12 @@ EOF
   has 'whole 10200'
 }
 
-@test "the slices' sums are the statistics" {
-  for kind in $kinds; do
-    cat > script.lua <<EOF
+# computing KIND: the beginning of a script with such an executor, and a function
+# in its third line that takes the longer the larger its argument is.
+computing() {
+  cat <<EOF
 local lfut = require "lfut"
-local exe = lfut.$kind(2)
+local exe = lfut.$1(2)
 local function work(n)
   local s = 0
   for i = 1, n do
@@ -234,6 +235,13 @@ local function work(n)
   end
   return s
 end
+EOF
+}
+
+@test "the slices' sums are the statistics" {
+  for kind in $kinds; do
+    cat > script.lua <<EOF
+$(computing "$kind")
 local fs = {}
 for i = 1, 300 do
   fs[i] = exe:submit(work, i * 100)
@@ -257,15 +265,7 @@ EOF
 @test "chunks of loops are as long as the statistics say" {
   for kind in ThreadPoolExecutor ProcessPoolExecutor AsyncExecutor; do
     cat > script.lua <<EOF
-local lfut = require "lfut"
-local exe = lfut.$kind(2)
-local function work(n)
-  local s = 0
-  for i = 1, n do
-    s = s + i
-  end
-  return s
-end
+$(computing "$kind")
 for _ in exe:map(work, lfut.range(8000)) do end -- the woken script takes a processor
 print(exe:profile().functions["script.lua:3"].run)
 EOF
